@@ -1,0 +1,49 @@
+# Every target stands on .venv, which is made from the lock file: nothing is to be installed by hand.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.waypost-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check lint types floors policy test demo faults bench bench-floor failover lock audit clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+setup: $(STAMP) ## a virtual environment with all that is needed, from the lock file
+
+check: lint types floors policy test ## exactly what CI runs
+
+lint: $(STAMP) ## ruff: style and mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+floors: $(STAMP) ## import-linter: import downward only
+	$(BIN)/lint-imports
+
+policy: $(STAMP) ## the Rego tests, in both evaluators of the embedded engine
+	$(BIN)/waypost policy test policies
+
+test: $(STAMP) ## pytest, warnings are errors
+	$(BIN)/python -m pytest
+
+demo: $(STAMP) ## submit a real backup, lose a region, end complete
+	$(BIN)/waypost demo
+
+lock: ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 -o requirements.lock pyproject.toml
+
+audit: $(STAMP) ## known vulnerabilities of what is locked
+	$(BIN)/pip-audit --require-hashes -r requirements.lock
+
+clean: ## remove what was made
+	rm -rf .venv .waypost bench/out

@@ -1,0 +1,104 @@
+"""The tree of problems: each has a status, a stable CamelCase reason, and says whether the same request may succeed later.
+
+On the wire they are RFC 9457 problem+json (`gateway/api/problems.py`).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True, gc=False):
+    """One thing wrong with a document: a JSON pointer (RFC 6901) and a sentence that says what to do."""
+
+    pointer: str
+    detail: str
+
+
+class GatewayError(Exception):
+    """A refusal that the caller is told about. `detail` never carries a token, a secret or a path of this machine."""
+
+    status: ClassVar[int] = 500
+    reason: ClassVar[str] = "Internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        decision_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.decision_id = decision_id
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Malformed(GatewayError):
+    """The request is not what HTTP, JSON or this API call looks like."""
+
+    status, reason = 400, "Malformed"
+
+
+class Unauthenticated(GatewayError):
+    """No acceptable token (RFC 6750 `invalid_token`). The detail never says which check failed."""
+
+    status, reason = 401, "InvalidToken"
+
+
+class Denied(GatewayError):
+    """Policy answered, and said no."""
+
+    status, reason = 403, "Denied"
+
+
+class NotFound(GatewayError):
+    """There is no such thing, or the caller may not know that there is."""
+
+    status, reason = 404, "NotFound"
+
+
+class Conflict(GatewayError):
+    """The thing's state does not take this action now."""
+
+    status, reason = 409, "Conflict"
+
+
+class TooLarge(GatewayError):
+    """More bytes, or a deeper nesting, than the limits allow."""
+
+    status, reason = 413, "TooLarge"
+
+
+class UnsupportedMediaType(GatewayError):
+    """Neither JSON nor YAML."""
+
+    status, reason = 415, "UnsupportedMediaType"
+
+
+class Invalid(GatewayError):
+    """The document was read but does not hold; `errors` lists everything that is wrong with it."""
+
+    status, reason = 422, "Invalid"
+
+
+class TooManyRequests(GatewayError):
+    """The tenant's rate or quota is used up for now."""
+
+    status, reason, retryable = 429, "TooManyRequests", True
+
+
+class HeadersTooLarge(GatewayError):
+    """A header field that no honest client sends."""
+
+    status, reason = 431, "HeadersTooLarge"
+
+
+class Unavailable(GatewayError):
+    """Policy, store or key set could not answer: nothing was decided, nothing was stored."""
+
+    status, reason, retryable = 503, "Unavailable", True

@@ -1,0 +1,96 @@
+"""Run, shard, attempt: what was promised and how far it is. Stored values; the life of a shard is in `phase.py`."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from clusters.spec import TaskPhase
+from gateway.core.phase import Phase
+
+
+class RunPhase(StrEnum):
+    """Derived from the shards, see `run_phase`."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    CANCELLING = "Cancelling"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """An accepted workflow. Times are wall-clock seconds since 1970. `workflow` is the canonical JSON of the document."""
+
+    id: str
+    tenant: str
+    name: str
+    subject: str
+    issuer: str
+    labels: dict[str, str] = {}
+    phase: RunPhase = RunPhase.PENDING
+    priority: int
+    shard_count: int
+    workflow: bytes
+    created_at: float
+    deadline_at: float | None = None
+    cancel_requested_at: float | None = None
+    finished_at: float | None = None
+    decision_id: str
+    """The decision in force: of the acceptance, or of the last time that placement was asked again."""
+    decided_at: float
+    permitted: tuple[str, ...]
+    """Regions that the decision in force permits."""
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+    """SHA-256 of the canonical document: the same key with another one is refused."""
+
+
+class TaskRow(Struct, frozen=True, kw_only=True):
+    """What the store holds of one task of one shard: the newest report of an attempt that was current when it came."""
+
+    run: str
+    shard: int
+    task: str
+    phase: TaskPhase
+    epoch: int
+    region: str
+    incarnation: str
+    tries: int
+    started_at: float
+    ended_at: float | None = None
+    output: Any = None
+    reason: str = ""
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """One thing that happened, in the order of `seq` (given by the store, 0 before). Also what `explain` and the event stream show.
+
+    `kind` is CamelCase: `Accepted`, `Placed`, `Unplaceable`, `Dispatched`, `Running`, `TaskFinished`, `RegionLost`, `FailedOver` ...
+    """
+
+    run: str
+    kind: str
+    at: float
+    shard: int | None = None
+    actor: str = "gateway"
+    detail: dict[str, Any] = {}
+    seq: int = 0
+
+
+def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
+    """The phase of a run from how many of its shards are in each phase. Failed outranks Cancelled outranks Succeeded."""
+    present = {phase for phase, count in counts.items() if count}
+    if any(not phase.terminal for phase in present):
+        if cancelled:
+            return RunPhase.CANCELLING
+        return RunPhase.PENDING if present == {Phase.PENDING} else RunPhase.RUNNING
+    if present & {Phase.FAILED, Phase.QUARANTINED}:
+        return RunPhase.FAILED
+    return RunPhase.CANCELLED if Phase.CANCELLED in present else RunPhase.SUCCEEDED

@@ -1,0 +1,84 @@
+"""The submitted document's types. What types cannot say is in `checks.py`; text to document is `document.py`.
+
+The JSON Schema that is served is generated from these types.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from clusters.spec import Seconds, SideEffects, TaskSpec
+
+DnsLabel: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="a DNS label")]
+Tenant: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
+LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
+
+
+class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    name: DnsLabel
+    tenant: Tenant | None = None
+    """Defaults to the token's."""
+    labels: dict[str, LabelValue] = {}
+
+
+class Engine(StrEnum):
+    ANY = "any"
+    EMBEDDED = "embedded"
+    ARGO = "argo"
+    TEMPORAL = "temporal"
+    AIRFLOW = "airflow"
+
+
+class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What the team would like. Policy's set is law."""
+
+    regions: tuple[str, ...] = ()
+    """Only these, where policy permits them. Empty: any."""
+    avoid: tuple[str, ...] = ()
+    """Not these, unless nothing else is left."""
+    spread: bool = False
+    """Shards of this run go to different regions as evenly as can be."""
+
+
+class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Fan-out: `count` slices, or one for each of `items`. One of the two."""
+
+    count: Annotated[int, Meta(ge=1)] | None = None
+    items: tuple[Any, ...] | None = None
+
+
+class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    cron: str
+    timezone: str = "UTC"
+    concurrency: Literal["allow", "forbid", "replace"] = "allow"
+
+
+class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    tasks: Annotated[tuple[TaskSpec, ...], Meta(min_length=1)]
+    priority: Annotated[int, Meta(ge=0, le=9)] = 5
+    deadline_seconds: Seconds | None = None
+    data_class: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    side_effects: SideEffects = SideEffects.IDEMPOTENT
+    engine: Engine = Engine.ANY
+    placement: PlacementWishes = PlacementWishes()
+    shards: Shards = Shards()
+    params: dict[str, Any] = {}
+    schedule: Schedule | None = None
+
+
+class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    api_version: Literal["waypost/v1"]
+    kind: Literal["Workflow"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def shard_count(self) -> int:
+        shards = self.spec.shards
+        return len(shards.items) if shards.items is not None else shards.count or 1
+
+    @property
+    def items(self) -> tuple[Any, ...]:
+        """The item of each shard: null where the fan-out is a count."""
+        return self.spec.shards.items if self.spec.shards.items is not None else (None,) * self.shard_count

@@ -1,0 +1,99 @@
+"""Every setting: frozen, typed, read once, documented under the field. Durations are in seconds."""
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings. An unknown name stops the start."""
+
+
+class Health(Settings):
+    """When a region counts as lost, slow or failing, and how it comes back. The numbers are the contract's."""
+
+    probe_interval_seconds: float = 2.0
+    """Between two probes of one region, +-20 % so that gateways do not march in step."""
+
+    probe_retry_seconds: float = 0.5
+    """The interval after a failed probe."""
+
+    probe_timeout_seconds: float = 1.0
+
+    failures_down: int = 3
+    """Probes in a row that must fail before a region is Unreachable: a silent one is after 7.5 s at worst, a dead one after 2 s."""
+
+    successes_up: int = 5
+    """Probes in a row that must succeed before an Unreachable region takes work again. At the very first start one is enough."""
+
+    silence_seconds: float = 3.0
+    """An event stream without a beat for so long asks for a probe at once."""
+
+    ewma_tau_seconds: float = 10.0
+    failure_counts_seconds: float = 5.0
+    """What a failed call adds to the peak EWMA, as if it had taken so long."""
+
+    consecutive_errors: int = 5
+    """Connect errors or 502/503/504 in a row that eject a region."""
+
+    success_ratio: float = 0.8
+    success_window_seconds: float = 10.0
+    success_minimum_calls: int = 20
+    """Below this ratio of successes in the window, with at least so many calls in it, a region is ejected."""
+
+    ejection_seconds: float = 30.0
+    ejection_maximum_seconds: float = 300.0
+    """The n-th ejection lasts n times the first figure, at most the second, jittered."""
+
+    ejection_forgotten_seconds: float = 600.0
+    """After so long without trouble, the count of ejections starts again."""
+
+    degraded_seconds: float = 0.3
+    """Degraded when the 10 s p90 of round trips passes this in `degraded_evaluations` evaluations in a row, one a second."""
+
+    degraded_evaluations: int = 3
+    recovered_ratio: float = 0.7
+    recovered_seconds: float = 60.0
+    """Out of Degraded when the p90 stays under `recovered_ratio` of the threshold for so long."""
+
+    slow_start_seconds: float = 60.0
+    slow_start_floor: float = 0.1
+    """A region that comes back takes a tenth of its share at first and all of it after `slow_start_seconds`."""
+
+    blackout_seconds: float = 10.0
+    blackout_ratio: float = 0.5
+    """More than this part of the regions lost within `blackout_seconds`: the gateway takes itself to be cut off."""
+
+
+class Failover(Settings):
+    """How long a shard waits before it moves, and how often it may."""
+
+    fence_seconds: float = 5.0
+    """A create may be taken for so long after its intent, counted in the cluster's own uptime."""
+
+    wait_minimum_seconds: float = 2.0
+    wait_maximum_seconds: float = 10.0
+    """An idempotent shard stays Suspect as long as its running tasks have run, within these bounds (ski rental with a cap)."""
+
+    exclusive_wait_seconds: float = 17.0
+    """An exclusive shard waits so long after suspicion AND after its fence: the lease's 15 s and 2 s of drift."""
+
+    attempts_maximum: int = 5
+    failovers_maximum: int = 20
+    backoff_seconds: float = 1.0
+    backoff_maximum_seconds: float = 30.0
+    """Before a lost attempt is tried again: doubled each time."""
+
+    resend_seconds: float = 1.0
+    """A create or tombstone without an answer is sent again after so long."""
+
+    compare_seconds: float = 30.0
+    """Between two comparisons of what the cluster holds with what the store says."""
+
+    decision_fresh_seconds: float = 300.0
+    """A placement decision older than this is asked of policy again before a shard is placed."""
+
+
+class Placing(Settings):
+    """Choosing among regions that fit."""
+
+    near: float = 1.10
+    """Scores within 10 % count as equal: the same winner every time would make a herd."""

@@ -1,0 +1,133 @@
+"""What was promised. The store is the only truth: whatever is not committed here did not happen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
+
+from msgspec import Struct
+
+from gateway.core.phase import Phase, Shard
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run, TaskRow
+
+
+class Admission(Struct, frozen=True, kw_only=True):
+    """All that one acceptance writes, in one commit."""
+
+    run: Run
+    shards: tuple[Shard, ...]
+    decision: Decision
+    audit: tuple[AuditEntry, ...]
+
+
+class Admitted(Struct, frozen=True, kw_only=True):
+    """`replay`: the (tenant, idempotency key) was known, and `run` is the one it made. The caller compares fingerprints."""
+
+    run: Run
+    replay: bool
+
+
+class ShardWrite(Struct, frozen=True, kw_only=True):
+    """A shard as it should be after `shard.rev - 1`, with what goes into the same transaction.
+
+    `tasks` are written only if the swap took. `forget` names tasks whose row is deleted (a failed task on retry).
+    """
+
+    shard: Shard
+    tasks: tuple[TaskRow, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    forget: tuple[str, ...] = ()
+
+
+class Cursor(Struct, frozen=True, kw_only=True):
+    """How far one region's event stream is committed, in the journal named `incarnation`."""
+
+    incarnation: str = ""
+    seq: int = 0
+
+
+class RunQuery(Struct, frozen=True, kw_only=True):
+    """`tenants`: what policy lets the caller see (None: all). `after` is the id of the last run of the page before. Newest first."""
+
+    tenants: tuple[str, ...] | None
+    phase: str | None = None
+    labels: Mapping[str, str] = {}
+    limit: int = 50
+    after: str | None = None
+
+
+class Store(Protocol):
+    """Raises `Unavailable` where it cannot answer or commit (disk full, closed): then nothing was written."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    @property
+    def era(self) -> int:
+        """Rises when the store is restored from a copy. Epochs are `era << 32 | n`."""
+        ...
+
+    async def admit(self, admission: Admission) -> Admitted:
+        """Durable when it returns. Group-committed with whatever else has queued. A known key writes nothing."""
+        ...
+
+    async def run(self, run_id: str) -> Run | None: ...
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]: ...
+
+    async def shards(self, run_id: str) -> Sequence[Shard]: ...
+
+    async def tasks(self, run_id: str, shard: int | None = None) -> Sequence[TaskRow]: ...
+
+    async def decision(self, decision_id: str) -> Decision | None: ...
+
+    async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """In order of `seq`, those after `after`."""
+        ...
+
+    async def pending(self, *, now: float, limit: int) -> Sequence[Shard]:
+        """Pending shards whose `not_before` has come, highest run priority first, then oldest run, then index."""
+        ...
+
+    async def working(self) -> Sequence[Shard]:
+        """Every shard that is placed, Cancelling, or has orphans (in whatever phase): what a controller takes up at its start."""
+        ...
+
+    async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
+        """Shards that are not terminal and whose run's deadline has passed."""
+        ...
+
+    async def cancelled(self, *, limit: int) -> Sequence[Shard]:
+        """Shards that are not terminal and not yet Cancelling although their run's cancellation is committed."""
+        ...
+
+    async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
+        """Commits the wish on the run, once. Returns the run as it now is; None where there is no such run. A terminal run is left alone."""
+        ...
+
+    async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
+        """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero, `Failed` task rows gone,
+        the run's decision, permitted regions and deadline those of `run`. False where the run is not terminal any more."""
+        ...
+
+    async def redecide(self, run_id: str, *, decision: Decision) -> None:
+        """Placement was asked again: store the decision and make its regions the run's permitted ones."""
+        ...
+
+    async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
+        """Compare-and-swap each write on `rev`, each on its own; say which took. Durable when it returns.
+
+        Runs of the shards that changed get their derived phase in the same transaction. A cursor is written only if every write took:
+        else the events come again, and the caller decides anew on fresh reads.
+        """
+        ...
+
+    async def cursors(self) -> Mapping[str, Cursor]: ...
+
+    async def admit_incarnation(self, region: str, incarnation: str) -> str:
+        """The incarnation that `region` is bound to: the given one if none was, else the one already bound."""
+        ...
+
+    async def counts(self) -> Mapping[Phase, int]:
+        """Shards by phase, for the gauge. Costs no scan of the finished ones."""
+        ...
