@@ -3,11 +3,7 @@
 from msgspec import Struct
 
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings. An unknown name stops the start."""
-
-
-class Health(Settings):
+class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a region counts as lost, slow or failing, and how it comes back. The numbers are the contract's."""
 
     probe_interval_seconds: float = 2.0
@@ -63,7 +59,7 @@ class Health(Settings):
     """More than this part of the regions lost within `blackout_seconds`: the gateway takes itself to be cut off."""
 
 
-class Failover(Settings):
+class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a shard waits before it moves, and how often it may."""
 
     fence_seconds: float = 5.0
@@ -92,7 +88,7 @@ class Failover(Settings):
     """A placement decision older than this is asked of policy again before a shard is placed."""
 
 
-class Placing(Settings):
+class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Choosing among regions that fit."""
 
     near: float = 1.10
