@@ -125,6 +125,8 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
+    """What became of a create."""
+
     CREATED = "Created"
     EXISTS = "Exists"
     """Already there under our own identity: as good as created (the resend after a lost answer)."""
@@ -172,6 +174,8 @@ class Answers(Struct, frozen=True, kw_only=True):
 
 
 class TaskPhase(StrEnum):
+    """How far a task is; one that was never started has none."""
+
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
@@ -220,6 +224,8 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
 
 
 class AttemptEndKind(StrEnum):
+    """How an attempt ended."""
+
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     """A task failed for good."""

@@ -13,6 +13,8 @@ from clusters.spec import AttemptId, Fence
 
 
 class Phase(StrEnum):
+    """Where a shard is in its life."""
+
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
     RUNNING = "Running"
@@ -38,6 +40,8 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
+    """What may happen to a shard."""
+
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
     REFUSED = "Refused"

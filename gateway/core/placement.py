@@ -34,10 +34,14 @@ class RegionView(Struct, frozen=True, kw_only=True):
     queued: int = 0
     cordoned: bool = False
     executors: frozenset[str] = frozenset()
+    since: float = 0.0
+    """Wall-clock seconds since 1970 at which the condition began, for people."""
+    reason: str = ""
+    """Why the condition is what it is, for people: `3 probes failed: Timeout`."""
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """What one attempt asks of a region. `spread` holds, per region, how many shards of this run it already has, where the run wants spreading."""
+    """What one attempt asks of a region. `spread`: shards of this run by region, where it wants spreading."""
 
     permitted: frozenset[str]
     wished: frozenset[str] = frozenset()
@@ -55,6 +59,8 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Unplaceable(Struct, frozen=True, kw_only=True):
+    """No region fits: why not, region by region."""
+
     rejected: dict[str, str]
 
     def __str__(self) -> str:

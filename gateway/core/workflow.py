@@ -16,6 +16,8 @@ LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Whose it is and what it is called."""
+
     name: DnsLabel
     tenant: Tenant | None = None
     """Defaults to the token's."""
@@ -23,6 +25,8 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Engine(StrEnum):
+    """Which kind of cluster the workflow was written for."""
+
     ANY = "any"
     EMBEDDED = "embedded"
     ARGO = "argo"
@@ -49,12 +53,16 @@ class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """When to run it again."""
+
     cron: str
     timezone: str = "UTC"
     concurrency: Literal["allow", "forbid", "replace"] = "allow"
 
 
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What to run, and under which conditions."""
+
     tasks: Annotated[tuple[TaskSpec, ...], Meta(min_length=1)]
     priority: Annotated[int, Meta(ge=0, le=9)] = 5
     deadline_seconds: Seconds | None = None
@@ -68,6 +76,8 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
 
 
 class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A submitted document that its types accept."""
+
     api_version: Literal["waypost/v1"]
     kind: Literal["Workflow"]
     metadata: Metadata

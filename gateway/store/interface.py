@@ -1,6 +1,8 @@
 """What was promised. The store is the only truth: whatever is not committed here did not happen."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from msgspec import Struct
@@ -102,12 +104,14 @@ class Store(Protocol):
         ...
 
     async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
-        """Commits the wish on the run, once. Returns the run as it now is; None where there is no such run. A terminal run is left alone."""
+        """Commits the wish on the run, once. Returns the run as it now is, a terminal one left alone; None: no such run."""
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
-        """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero, `Failed` task rows gone,
-        the run's decision, permitted regions and deadline those of `run`. False where the run is not terminal any more."""
+        """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero.
+
+        `Failed` task rows go; decision, permitted regions and deadline are those of `run`. False where the run is not terminal any more.
+        """
         ...
 
     async def redecide(self, run_id: str, *, decision: Decision) -> None:
@@ -126,6 +130,10 @@ class Store(Protocol):
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
         """The incarnation that `region` is bound to: the given one if none was, else the one already bound."""
+        ...
+
+    def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set after every commit that changes the run (None: any run). The subscriber clears it, then reads."""
         ...
 
     async def counts(self) -> Mapping[Phase, int]:
