@@ -93,3 +93,12 @@ class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     near: float = 1.10
     """Scores within 10 % count as equal: the same winner every time would make a herd."""
+
+    batch: int = 500
+    """Waiting shards placed in one pass."""
+
+    look_seconds: float = 0.5
+    """Between two looks for waiting shards when nothing is known to have changed."""
+
+    defer_seconds: float = 5.0
+    """A shard that fits nowhere lets others pass for so long, +-20 %."""

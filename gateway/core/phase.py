@@ -123,6 +123,12 @@ class Shard(Struct, frozen=True, kw_only=True):
     def attempt(self) -> AttemptId:
         return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
 
+    def at(self, rev: int) -> "Shard":
+        return structs.replace(self, rev=rev)
+
+    def without(self, orphan: Orphan) -> "Shard":
+        return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
+
 
 class Refused(Exception):
     """The event does not fit the shard's phase, or names an attempt that is no longer its own."""
@@ -132,7 +138,7 @@ def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> 
     """The shard after `event`; `changes` are further fields the transition sets.
 
     An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as well.
-    Raises `Refused` for an event that the phase does not take.
+    `rev` stays: several events may go into one write. Raises `Refused` for an event that the phase does not take.
     """
     phase = TRANSITIONS.get((shard.phase, event))
     if phase is None:
@@ -141,4 +147,4 @@ def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> 
         changes["orphans"] = (*shard.orphans, Orphan(region=shard.region, epoch=shard.epoch))
     if phase not in PLACED and phase is not Phase.SUCCEEDED:
         changes = {"region": None, "incarnation": "", "fence": None, "suspect_since": None} | changes
-    return structs.replace(shard, phase=phase, reason=reason, rev=shard.rev + 1, **changes)
+    return structs.replace(shard, phase=phase, reason=reason, **changes)

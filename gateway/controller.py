@@ -1,0 +1,298 @@
+"""The controller: one pass looks at everything that came in, decides, commits, and only then speaks to the regions.
+
+`reconcile_once` awaits the store and the policy, never a region: a region that hangs delays nobody. Nothing else writes a shard.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from loguru import logger
+
+from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
+from gateway.core.errors import Unavailable
+from gateway.core.health import cut_off, evaluated, unknown
+from gateway.core.instant import Instant
+from gateway.core.phase import Phase, Shard
+from gateway.core.placement import Condition, RegionView
+from gateway.core.reports import Applied, Compared, Heard, Report
+from gateway.policy.interface import PolicyEngine
+from gateway.settings import Failover, Health, Placing
+from gateway.stages.dispatch import answered, batch, grantable, to_send
+from gateway.stages.fail_over import abandon, cancel, expire, give_up_unconfirmed, suspect, welcome
+from gateway.stages.place import Placer
+from gateway.stages.probe import observe
+from gateway.stages.reap import stop_cancelled
+from gateway.stages.report import let_go, report
+from gateway.stages.take_up import load_work, read_again, take_up
+from gateway.stages.watch import Reception, attempt_ended, compare, confirm, forgotten, task_changed
+from gateway.stages.working_set import NEVER, Link, Region, Tracked, WorkingSet
+from gateway.store.interface import Cursor, Store
+from observability.metrics import Metrics
+
+LOST = frozenset({Condition.UNREACHABLE, Condition.UNKNOWN})
+PAUSE_SECONDS = 0.005
+"""Lets what comes in together be decided together."""
+TICK_SECONDS = 0.1
+SCAN_LIMIT = 1000
+"""Shards read at once for cancellation or deadline; the rest comes with the next pass."""
+
+
+class Controller:
+    """Owns the working set. `rng` gives the dice, so that a seeded run repeats itself."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        policy: PolicyEngine,
+        links: Sequence[Link],
+        weights: Mapping[str, float],
+        health: Health,
+        failover: Failover,
+        placing: Placing,
+        metrics: Metrics,
+        rng: random.Random,
+    ) -> None:
+        self._store, self._metrics, self._rng = store, metrics, rng
+        self._health, self._failover = health, failover
+        regions = {link.name: Region(name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)) for link in links}
+        self._ws = WorkingSet(regions=regions)
+        self._placer = Placer(ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng)
+        self._evaluated_at = self._scanned_at = NEVER
+        self._stuck = False
+
+    async def start(self, now: Instant) -> None:
+        """Takes up what the store says is under way. To be called once, before the first pass."""
+        cursors = await self._store.cursors()
+        for region in self._ws.regions.values():
+            region.cursor = cursors.get(region.name, Cursor())
+            region.link.reopen(region.cursor)
+        for shard in await self._store.working():
+            await self._track(shard, now)
+
+    async def reconcile_once(self, now: Instant) -> None:
+        """One pass. What cannot be committed (`Unavailable`) stays decided, and is written by the next pass before anything new is read."""
+        if self._stuck and not await self._commit(now):
+            return
+        await self._take_reports(now)
+        self._judge_regions(now)
+        await self._scan(now)
+        if await self._commit(now):
+            await self._placer.place_pending(now, self.views(now))
+            await self._commit(now)
+        await self._speak(now)
+        self._count()
+
+    async def run(self, wake: asyncio.Event) -> None:
+        """The loop: a pass when something came in, at least every `TICK_SECONDS`, with a pause between two for everybody else."""
+        await self.start(_instant())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(wake))
+            while True:
+                wake.clear()
+                await self.reconcile_once(_instant())
+                await asyncio.sleep(PAUSE_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await wake.wait()
+
+    async def _listen(self, wake: asyncio.Event) -> None:
+        with self._store.subscribe(None) as changed:
+            while True:
+                await changed.wait()
+                changed.clear()
+                self._placer.look()
+                wake.set()
+
+    def views(self, now: Instant) -> list[RegionView]:
+        """Every region as placement sees it."""
+        self._ws.count_inflight()
+        return [region.view(now) for region in self._ws.regions.values()]
+
+    # What came in
+
+    async def _take_reports(self, now: Instant) -> None:
+        for region in self._ws.regions.values():
+            reports = region.link.drain()
+            for item in reports:
+                observe(region, item, rules=self._health, dice=self._rng.random)
+            await self._admit(region)
+            if region.admitted:
+                for item in reports:
+                    await self._take(region, item, now)
+
+    async def _admit(self, region: Region) -> None:
+        """Binds the region's name to the first journal that answers under it; another one waits for an operator's word."""
+        if region.incarnation or region.status is None:
+            return
+        found = region.status.incarnation
+        region.incarnation = await self._store.admit_incarnation(region.name, found)
+        if region.incarnation != found:
+            region.status, region.stranger = None, found
+            logger.error("region {}: another journal answers under this name; it takes no work until it is admitted", region.name)
+        if region.cursor.incarnation != region.incarnation:
+            region.cursor = Cursor(incarnation=region.incarnation)
+
+    async def _take(self, region: Region, item: Report, now: Instant) -> None:
+        match item:
+            case Heard():
+                await self._hear(region, item, now)
+            case Applied() if item.answers is not None:
+                answered(self._ws, region, item.answers, now, self._failover)
+                self._placer.look()
+            case Compared():
+                await self._compare(region, item.hello, item.began, now)
+            case _:
+                pass
+
+    async def _hear(self, region: Region, heard: Heard, now: Instant) -> None:
+        match heard.event:
+            case TaskChanged() | AttemptEnded() as event:
+                if event.seq <= region.cursor.seq:
+                    return
+                region.cursor, region.cursor_dirty = Cursor(incarnation=region.incarnation, seq=event.seq), True
+                if isinstance(event, TaskChanged):
+                    reception = task_changed(self._ws, region, event, now)
+                else:
+                    reception = attempt_ended(self._ws, region, event, now, self._failover)
+                    self._placer.look()
+                if reception is Reception.STALE:
+                    self._metrics.stale_reports.labels(region.name).inc()
+            case LeaseAsked() as event:
+                await self._grant(region, event, now)
+            case Hello() as hello:
+                await self._compare(region, hello, heard.began, now)
+            case Beat():
+                pass
+
+    async def _grant(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
+        """A run-lease, on a fresh read: the working set may be behind another gateway's write."""
+        tracked = self._ws.current(region.name, asked.attempt)
+        if tracked is None or not grantable(tracked, asked.attempt):
+            return
+        stored = next((s for s in await self._store.shards(asked.attempt.run) if s.index == asked.attempt.shard), None)
+        if stored is None or stored.region != region.name or stored.attempt != asked.attempt or stored.phase is Phase.SUSPECT:
+            return
+        confirm(tracked, now)
+        region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
+
+    async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
+        if hello.status.incarnation != region.incarnation:
+            return
+        region.compared_at = now.monotonic
+        unaccounted = compare(self._ws, region, hello, began=began, now=now, settings=self._failover)
+        forgotten([attempt for attempt, _ in hello.attempts], region)
+        for attempt in unaccounted:
+            if attempt not in region.strays and not await self._is_current(region, attempt):
+                region.strays[attempt] = NEVER
+                logger.warning("region {}: attempt {} is nobody's and is ended", region.name, attempt)
+
+    async def _is_current(self, region: Region, attempt: AttemptId) -> bool:
+        for shard in await self._store.shards(attempt.run):
+            if shard.index == attempt.shard and shard.attempt == attempt and shard.region == region.name and shard.phase.placed:
+                return True
+        return False
+
+    # What time has done
+
+    def _judge_regions(self, now: Instant) -> None:
+        due = now.monotonic - self._evaluated_at >= 1.0
+        if due:
+            self._evaluated_at = now.monotonic
+        for region in self._ws.regions.values():
+            if due:
+                region.health = evaluated(region.health, now.monotonic, self._health)
+            if region.health.condition is Condition.UNREACHABLE:
+                suspect(self._ws, region, now)
+            elif region.health.condition not in LOST and region.admitted:
+                welcome(self._ws, region, now, self._failover)
+        healths = [region.health for region in self._ws.regions.values()]
+        if not cut_off(healths, now.monotonic, self._health):
+            abandon(self._ws, healths, now, self._failover)
+        give_up_unconfirmed(self._ws, now, self._failover)
+        lost = frozenset(region.name for region in self._ws.regions.values() if region.health.condition in LOST)
+        stop_cancelled(self._ws, lost, now, self._failover)
+
+    async def _scan(self, now: Instant) -> None:
+        """Runs whose cancellation is committed, and runs past their deadline. Twice a second: both come from the store."""
+        if now.monotonic - self._scanned_at < 0.5:
+            return
+        self._scanned_at = now.monotonic
+        for shard in await self._store.cancelled(limit=SCAN_LIMIT):
+            tracked = await self._track(shard, now)
+            if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
+                cancel(tracked, now)
+        for shard in await self._store.overdue(now=now.wall, limit=SCAN_LIMIT):
+            tracked = await self._track(shard, now)
+            if not tracked.shard.phase.terminal:
+                expire(tracked, now)
+
+    async def _track(self, shard: Shard, now: Instant) -> Tracked:
+        """The shard in the working set: as it is there, if that is not older than what was read."""
+        tracked = self._ws.shards.get(shard.key)
+        if tracked is None or (tracked.stored_rev < shard.rev and not tracked.dirty):
+            work = await load_work(self._store, shard.run)
+            tracked = await take_up(self._store, shard, work, now, self._failover)
+            self._ws.add(tracked)
+        return tracked
+
+    # What is to be kept, and said
+
+    async def _commit(self, now: Instant) -> bool:
+        try:
+            committed, conflicts = await report(self._ws, self._store)
+        except Unavailable as error:
+            if not self._stuck:
+                logger.error("the store does not take writes: {}", error)
+            self._stuck = True
+            return False
+        self._stuck = False
+        for tracked, audit in committed:
+            self._metrics.observe_shard(audit, since_lost=None if tracked.lost_at is None else now.monotonic - tracked.lost_at)
+            if tracked.shard.phase is Phase.RUNNING:
+                tracked.lost_at = None
+        let_go(self._ws, committed)
+        if conflicts:
+            await self._read_conflicts(conflicts, now)
+        return True
+
+    async def _read_conflicts(self, conflicts: Sequence[tuple[str, int]], now: Instant) -> None:
+        """Somebody else moved these: take them as they are now, and hear again what was not committed."""
+        for run, index in conflicts:
+            for shard in await self._store.shards(run):
+                if shard.index == index and (shard.phase.placed or shard.orphans or shard.phase is Phase.CANCELLING):
+                    await self._track(shard, now)
+        cursors = await self._store.cursors()
+        for region in self._ws.regions.values():
+            if region.cursor_dirty:
+                region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor(incarnation=region.incarnation)), False
+                region.link.reopen(region.cursor)
+
+    async def _speak(self, now: Instant) -> None:
+        for region in self._ws.regions.values():
+            if region.health.next_probe_at <= now.monotonic:
+                region.link.probe()
+            if region.health.condition in LOST or not region.admitted:
+                continue
+            if now.monotonic - region.compared_at >= self._failover.compare_seconds:
+                region.compared_at = now.monotonic
+                region.link.compare()
+            if region.link.idle:
+                for tracked in to_send(self._ws, region, now, self._failover):
+                    if tracked.resumption is None:
+                        await read_again(self._store, tracked, region.incarnation)
+                message = batch(self._ws, region, now, self._failover)
+                if message is not None:
+                    region.link.send(message)
+
+    def _count(self) -> None:
+        for region in self._ws.regions.values():
+            self._metrics.observe_region(region.name, region.health)
+
+
+
+def _instant() -> Instant:
+    return Instant(time.monotonic(), time.time())

@@ -1,0 +1,51 @@
+"""What a new attempt need not do again: from the results that the store holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from clusters.graph import order
+from clusters.spec import TaskPhase, TaskResult, TaskSpec
+from gateway.core.run import TaskRow
+
+
+class Resumption(Struct, frozen=True, kw_only=True):
+    """`results` go with the create; `tries` of unfinished tasks too; `remade` are finished tasks that have to run again."""
+
+    results: tuple[TaskResult, ...]
+    tries: dict[str, int]
+    remade: tuple[str, ...]
+
+
+def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
+    """What an attempt in the journal `incarnation` starts from.
+
+    A `global` result always counts. A `region` result counts where it was made; elsewhere it is made again, but only if a task
+    that still has to run needs it: a finished task whose store-held result nobody waits for is not run again.
+    """
+    known = {row.task: row for row in rows}
+    finished = {name: row for name, row in known.items() if row.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)}
+    again = _to_run(tasks, finished, incarnation)
+    return Resumption(
+        results=tuple(
+            TaskResult(task=task.name, skipped=finished[task.name].phase is TaskPhase.SKIPPED, output=finished[task.name].output)
+            for task in tasks
+            if task.name in finished and task.name not in again
+        ),
+        tries={name: row.tries for name, row in known.items() if name not in finished and row.tries},
+        remade=tuple(task.name for task in tasks if task.name in finished and task.name in again),
+    )
+
+
+def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
+    """Names that have to run: backwards through the order, since a task is needed again only by one that runs."""
+    by_name = {task.name: task for task in tasks}
+    to_run: set[str] = set()
+    wanted: set[str] = set()
+    for name in reversed(order(tasks)):
+        row, task = finished.get(name), by_name[name]
+        held_elsewhere = row is not None and task.result_scope == "region" and row.incarnation != incarnation
+        if row is None or (held_elsewhere and name in wanted):
+            to_run.add(name)
+            wanted.update(task.needs)
+    return to_run

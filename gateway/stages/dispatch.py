@@ -1,0 +1,91 @@
+"""Hand intended attempts to their cluster, many in one call, and take its answers.
+
+Derived anew at each pass from what is committed, so a lost call, a lost answer and a restart are one case: it is sent again.
+"""
+
+from clusters.spec import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from gateway.core.failover import leaving
+from gateway.core.instant import Instant
+from gateway.core.phase import Event, Phase
+from gateway.settings import Failover
+from gateway.stages.reap import take_answer, to_reap
+from gateway.stages.watch import confirm
+from gateway.stages.working_set import Region, Tracked, WorkingSet
+
+BATCH_CREATES = 200
+"""Keeps one call small enough for its timeout, whatever the documents weigh."""
+
+FATAL = ("Invalid", "Unsupported")
+"""Refusals that no other region would answer differently."""
+
+
+def to_send(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> list[Tracked]:
+    """Intents of `region` that are committed and were not sent, or not answered for too long."""
+    due = now.monotonic - settings.resend_seconds
+    waiting = [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
+    return waiting[:BATCH_CREATES]
+
+
+def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
+    """What to say to `region` now; None where there is nothing. Marks it as said."""
+    creates = [t for t in to_send(ws, region, now, settings) if t.resumption is not None]
+    tombstones = to_reap(ws, region, now, settings)
+    if not creates and not tombstones and not region.renewals:
+        return None
+    runs: dict[str, RunSpec] = {}
+    for tracked in creates:
+        tracked.sent_at = now.monotonic
+        runs[tracked.shard.run] = tracked.work.spec
+    renewals, region.renewals = tuple(region.renewals.values()), {}
+    return Batch(
+        runs=tuple(runs.values()),
+        creates=tuple(_create(tracked) for tracked in creates),
+        renewals=renewals,
+        tombstones=tombstones,
+        acknowledged=0 if region.cursor_dirty else region.cursor.seq,
+    )
+
+
+def _create(tracked: Tracked) -> ShardSpec:
+    shard, resumption = tracked.shard, tracked.resumption
+    if shard.fence is None or resumption is None:
+        raise AssertionError("a placed shard has a fence, and is read before it is sent")
+    return ShardSpec(attempt=shard.attempt, item=shard.item, fence=shard.fence, results=resumption.results, tries=resumption.tries)
+
+
+def answered(ws: WorkingSet, region: Region, answers: Answers, now: Instant, settings: Failover) -> None:
+    """Takes each item's answer; those of attempts that moved on meanwhile mean nothing."""
+    for create in answers.creates:
+        tracked = ws.current(region.name, create.attempt)
+        if tracked is not None:
+            _created(tracked, create, now, settings)
+    for tombstone in answers.tombstones:
+        take_answer(ws, region, tombstone, now)
+
+
+def _created(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
+    if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
+        confirm(tracked, now)
+    elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:
+        _refused(tracked, answer, now, settings)
+
+
+def _refused(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
+    """Never under this epoch. The attempt is listed all the same: an earlier copy of the create may still land before its fence."""
+    shard = tracked.shard
+    if answer.reason in FATAL:
+        tracked.change(now, Event.FAILED, reason=answer.reason)
+    elif answer.reason == "Full":
+        tracked.change(now, Event.REFUSED, reason=answer.reason, not_before=now.wall + settings.resend_seconds)
+    elif leaving(shard.failovers, settings) is Event.EXHAUSTED:
+        tracked.change(now, Event.EXHAUSTED, reason=answer.reason, failovers=shard.failovers + 1)
+    else:
+        tracked.change(now, Event.REFUSED, reason=answer.reason, failovers=shard.failovers + 1)
+
+
+def grantable(tracked: Tracked | None, attempt: AttemptId) -> bool:
+    """May this attempt hold its run-lease? Only while it is the shard's own and its region is not suspect."""
+    if tracked is None or not tracked.work.exclusive:
+        return False
+    shard = tracked.shard
+    return shard.attempt == attempt and shard.phase in (Phase.DISPATCHING, Phase.RUNNING)

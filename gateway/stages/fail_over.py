@@ -1,0 +1,71 @@
+"""Suspect the shards of a region that is lost, and move them when waiting costs more than moving (T5, T6, T7, T14)."""
+
+from gateway.core.failover import leaving, may_leave, wait_seconds
+from gateway.core.health import RegionHealth, answered_since
+from gateway.core.instant import Instant
+from gateway.core.phase import Event, Phase
+from gateway.settings import Failover
+from gateway.stages.watch import reconfirm
+from gateway.stages.working_set import Region, Tracked, WorkingSet
+
+
+def suspect(ws: WorkingSet, region: Region, now: Instant) -> None:
+    """T5: the region does not answer any more. What runs there may well go on running."""
+    for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
+        tracked.change(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
+        tracked.suspected_at = now.monotonic
+        tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
+
+
+def welcome(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+    """T6: it answers again: confirm each attempt anew, under the same epoch."""
+    for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
+        reconfirm(tracked, region, now, settings)
+
+
+def abandon(ws: WorkingSet, healths: list[RegionHealth], now: Instant, settings: Failover) -> None:
+    """T7, while the gateway does not take itself to be cut off: the attempt becomes an orphan, and the shard waits for a place.
+
+    Half of the regions must have answered a probe begun after the suspicion: proof that it is not our own road that is lost.
+    """
+    for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
+        if 2 * answered_since(healths, tracked.suspected_at) < len(healths) or not _waited(tracked, now, settings):
+            continue
+        failovers = tracked.shard.failovers + 1
+        tracked.change(now, leaving(tracked.shard.failovers, settings), reason="RegionLost", failovers=failovers, suspect_since=None)
+
+
+def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:
+    deadline = tracked.work.run.deadline_at
+    wait = wait_seconds(
+        tracked.work.spec.side_effects,
+        ran_seconds=(tracked.suspected_at - since for since in tracked.running_since.values()),
+        deadline_in_seconds=None if deadline is None else max(0.0, deadline - now.wall),
+        settings=settings,
+    )
+    return may_leave(
+        tracked.work.spec.side_effects,
+        now=now.monotonic,
+        suspected_at=tracked.suspected_at,
+        fenced_until=tracked.fenced_until,
+        wait=wait,
+    )
+
+
+def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: Failover) -> None:
+    """T14: past its fence no cluster takes the create any more; whether one took it before is for the tombstone to find out."""
+    for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING and t.fenced_until <= now.monotonic]:
+        failovers = tracked.shard.failovers + 1
+        event = leaving(tracked.shard.failovers, settings)
+        event = Event.UNCONFIRMED if event is Event.ABANDONED else event
+        tracked.change(now, event, reason="Unconfirmed", failovers=failovers)
+
+
+def expire(tracked: Tracked, now: Instant) -> None:
+    """T12: the run's deadline has passed."""
+    tracked.change(now, Event.EXPIRED, reason="DeadlineExceeded")
+
+
+def cancel(tracked: Tracked, now: Instant) -> None:
+    """T10: the wish is committed on the run; the attempt becomes an orphan to be reaped."""
+    tracked.change(now, Event.CANCELLED)

@@ -1,0 +1,34 @@
+"""Ask policy again where a run may be, once its decision is no longer fresh."""
+
+import msgspec
+
+from gateway.core.instant import Instant
+from gateway.core.principal import Action, Principal, Question
+from gateway.policy.interface import PolicyEngine
+from gateway.stages.take_up import work_of
+from gateway.stages.working_set import Work
+from gateway.store.interface import Store
+
+
+async def permit(work: Work, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float) -> Work | None:
+    """The work under a fresh decision, stored; None where policy could not answer: then nothing is placed.
+
+    A refusal is an answer: the run may be nowhere, and says so, until policy thinks better of it.
+    """
+    run = work.run
+    if now.wall - run.decided_at < fresh_seconds:
+        return work
+    decision = await policy.decide(
+        Question(
+            action=Action.RUNS_PLACE,
+            principal=Principal(subject=run.subject, issuer=run.issuer, tenant=run.tenant),
+            at=now.wall,
+            workflow=run.workflow,
+            context={"run": {"id": run.id, "tenant": run.tenant, "subject": run.subject}},
+        )
+    )
+    if decision.fault:
+        return None
+    await store.redecide(run.id, decision=decision)
+    permitted = decision.obligations.regions if decision.allow else ()
+    return work_of(msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted))

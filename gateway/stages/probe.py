@@ -1,0 +1,43 @@
+"""What the road to a region tells of its health: probes, calls, the stream and its beats."""
+
+from collections.abc import Callable
+
+from clusters.spec import Beat, ClusterStatus, Hello
+from gateway.core.health import called, probe_now, probed
+from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.settings import Health
+from gateway.stages.working_set import Region
+
+
+def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[], float]) -> None:
+    """Takes into the region's health what `report` says of the road; what it says of attempts is for `watch` and `dispatch`."""
+    match report:
+        case Probed():
+            if report.status is not None:
+                _status(region, report.status, report.ended)
+            failure = report.failure or ("NotAdmitted" if region.stranger else None)
+            region.health = probed(region.health, began=report.began, ended=report.ended, failure=failure, rules=rules, dice=dice)
+        case Applied():
+            if report.answers is not None:
+                _status(region, report.answers.status, report.ended)
+            seconds = report.ended - report.began
+            region.health = called(region.health, ended=report.ended, seconds=seconds, failure=report.failure, rules=rules, dice=dice)
+        case StreamEnded():
+            region.health = probe_now(region.health, report.at)
+        case Heard(event=Hello() | Beat() as event):
+            _status(region, event.status, report.at)
+        case Compared():
+            _status(region, report.hello.status, report.at)
+        case Heard():
+            pass
+
+
+def _status(region: Region, status: ClusterStatus, at: float) -> None:
+    """The newest word of the journal that the region's name is bound to. Another journal's word is kept out."""
+    if region.incarnation and status.incarnation != region.incarnation:
+        region.stranger = status.incarnation
+        return
+    region.stranger = ""
+    newer = region.status is None or status.boot != region.status.boot or status.uptime >= region.status.uptime
+    if newer:
+        region.status, region.heard_at = status, at

@@ -1,0 +1,38 @@
+"""Write down where a shard will go, BEFORE anyone is called: the intent (T2)."""
+
+from clusters.spec import ERA_BITS
+from gateway.core.instant import Instant
+from gateway.core.phase import Event
+from gateway.core.placement import Placement
+from gateway.settings import Failover
+from gateway.stages.working_set import Region, Tracked
+
+
+def next_epoch(epoch: int, era: int) -> int:
+    """Epochs only grow, and every epoch of a newer era outranks those of the older."""
+    return max(epoch + 1, (era << ERA_BITS) + 1)
+
+
+def route(tracked: Tracked, region: Region, placement: Placement, *, era: int, now: Instant, settings: Failover) -> None:
+    """Gives the shard its next epoch in `region`, with the scores that chose it in its history."""
+    epoch = next_epoch(tracked.shard.epoch, era)
+    tracked.note(
+        now,
+        "Placed",
+        region=region.name,
+        epoch=epoch,
+        scores={name: round(score, 6) for name, score in placement.scores.items()},
+        rejected=placement.rejected,
+        decision_id=tracked.work.run.decision_id,
+        **({"remade": tracked.resumption.remade} if tracked.resumption is not None and tracked.resumption.remade else {}),
+    )
+    tracked.change(
+        now,
+        Event.INTENDED,
+        epoch=epoch,
+        region=region.name,
+        incarnation=region.incarnation,
+        fence=region.fence(now, settings.fence_seconds),
+    )
+    tracked.fenced_until = now.monotonic + settings.fence_seconds
+    region.inflight += 1
