@@ -1,0 +1,53 @@
+"""When a shard may leave its region."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusters.spec import SideEffects
+from gateway.core.failover import backoff_seconds, ending, leaving, may_leave, wait_seconds
+from gateway.core.phase import Event
+from gateway.settings import Failover
+
+SETTINGS = Failover()
+times = st.floats(0, 1e6, allow_nan=False)
+
+
+def test_young_tasks_are_moved_soon_and_old_ones_are_waited_for() -> None:
+    """Waiting about as long as the tasks have run costs at most twice the best choice (ski rental), within 2 and 10 seconds."""
+
+    def wait(*ran: float) -> float:
+        return wait_seconds(SideEffects.IDEMPOTENT, ran_seconds=ran, deadline_in_seconds=None, settings=SETTINGS)
+
+    assert [wait(), wait(0.5), wait(0.5, 7.0), wait(3600.0)] == [2.0, 2.0, 7.0, 10.0]
+
+
+def test_a_near_deadline_cuts_the_waiting_short() -> None:
+    wait = wait_seconds(SideEffects.IDEMPOTENT, ran_seconds=[60.0], deadline_in_seconds=8.0, settings=SETTINGS)
+
+    assert wait == 4.0
+
+
+@given(ran=st.lists(times), deadline=st.none() | times)
+def test_nothing_shortens_the_wait_of_an_exclusive_shard(ran: list[float], deadline: float | None) -> None:
+    """Its lease may run to the end: never two at once (I4) comes before any deadline."""
+    assert wait_seconds(SideEffects.EXCLUSIVE, ran_seconds=ran, deadline_in_seconds=deadline, settings=SETTINGS) == 17.0
+
+
+def test_an_exclusive_shard_counts_from_its_fence_too() -> None:
+    """Until the fence a create that is still on its way may be taken, and its lease begins only then."""
+    wait = SETTINGS.exclusive_wait_seconds
+
+    assert not may_leave(SideEffects.EXCLUSIVE, now=117.0, suspected_at=100.0, fenced_until=104.0, wait=wait)
+    assert may_leave(SideEffects.EXCLUSIVE, now=121.0, suspected_at=100.0, fenced_until=104.0, wait=wait)
+    assert may_leave(SideEffects.IDEMPOTENT, now=102.0, suspected_at=100.0, fenced_until=104.0, wait=2.0)
+
+
+def test_the_fifth_lost_attempt_is_the_last() -> None:
+    """A poison document must not wander for ever (fault 37); failovers, which are not its fault, are counted apart."""
+    assert [ending(lost, SETTINGS) for lost in range(5)] == [Event.LOST] * 4 + [Event.EXHAUSTED]
+    assert leaving(18, SETTINGS) is Event.ABANDONED
+    assert leaving(19, SETTINGS) is Event.EXHAUSTED
+
+
+def test_back_off_doubles_to_its_cap() -> None:
+    assert [backoff_seconds(lost, SETTINGS) for lost in (1, 2, 3, 10)] == [1.0, 2.0, 4.0, 30.0]

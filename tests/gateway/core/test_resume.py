@@ -1,0 +1,95 @@
+"""What a new attempt need not do again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusters.spec import TaskPhase, TaskSpec
+from gateway.core.resume import resume
+from gateway.core.run import TaskRow
+
+
+def task(name: str, *needs: str, scope: str = "global") -> TaskSpec:
+    return TaskSpec(name=name, type="delay", run={}, needs=needs, result_scope="region" if scope == "region" else "global")
+
+
+def row(name: str, *, incarnation: str = "old", phase: TaskPhase = TaskPhase.SUCCEEDED, tries: int = 1) -> TaskRow:
+    return TaskRow(
+        run="r",
+        shard=0,
+        task=name,
+        phase=phase,
+        epoch=1,
+        region="beijing",
+        incarnation=incarnation,
+        tries=tries,
+        started_at=0.0,
+        output=name,
+    )
+
+
+CHAIN = (task("scan"), task("pack", "scan", scope="region"), task("verify", "pack", scope="region"), task("publish", "verify"))
+
+
+def test_a_global_result_is_never_made_again() -> None:
+    """A task whose result the store holds is not run again (I7)."""
+    found = resume(CHAIN, [row("scan")], incarnation="new")
+
+    assert [result.task for result in found.results] == ["scan"]
+    assert found.remade == ()
+
+
+def test_a_regional_result_is_made_again_elsewhere_where_it_is_needed() -> None:
+    """What lies on a lost region's disks cannot be read by the tasks that still have to run."""
+    found = resume(CHAIN, [row("scan"), row("pack"), row("verify")], incarnation="new")
+
+    assert [result.task for result in found.results] == ["scan"]
+    assert found.remade == ("pack", "verify")
+
+
+def test_a_regional_result_counts_where_it_was_made() -> None:
+    """The same journal still has the disk under it."""
+    found = resume(CHAIN, [row("scan"), row("pack")], incarnation="old")
+
+    assert [result.task for result in found.results] == ["scan", "pack"]
+
+
+def test_a_regional_result_that_nobody_needs_any_more_is_left_alone() -> None:
+    """All that stood on it is finished: making it again would be work for nothing."""
+    found = resume((*CHAIN, task("mail", "publish")), [row(name) for name in ("scan", "pack", "verify", "publish")], incarnation="new")
+
+    assert [result.task for result in found.results] == ["scan", "pack", "verify", "publish"]
+    assert found.remade == ()
+
+
+def test_tries_of_unfinished_tasks_are_carried_over() -> None:
+    """A failover grants no new retries."""
+    found = resume(CHAIN, [row("scan"), row("pack", phase=TaskPhase.RUNNING, tries=2)], incarnation="new")
+
+    assert found.tries == {"pack": 2}
+
+
+@given(st.data())
+def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataObject) -> None:
+    """Every finished task is either sent along or made again, and no task that is made again is needed only by finished ones."""
+    names = [f"t{i}" for i in range(data.draw(st.integers(1, 8)))]
+    tasks = tuple(
+        task(
+            name,
+            *(need for need in names[:index] if data.draw(st.booleans())),
+            scope=data.draw(st.sampled_from(["global", "region"])),
+        )
+        for index, name in enumerate(names)
+    )
+    rows = [row(name, incarnation=data.draw(st.sampled_from(["old", "new"]))) for name in names if data.draw(st.booleans())]
+    finished = {r.task for r in rows}
+
+    found = resume(tasks, rows, incarnation="new")
+
+    sent = {result.task for result in found.results}
+    assert sent | set(found.remade) == finished
+    assert not sent & set(found.remade)
+    to_run = {t.name for t in tasks} - sent
+    for t in tasks:
+        if t.name in found.remade:
+            assert t.result_scope == "region"
+            assert any(t.name in other.needs for other in tasks if other.name in to_run)

@@ -1,0 +1,248 @@
+"""A cluster in virtual time: what a journal keeps, and what a crash takes away. The model that the simulator runs the gateway against."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clusters.spec import (
+    ERA_BITS,
+    Answers,
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    Batch,
+    ClusterEvent,
+    ClusterStatus,
+    CreateAnswer,
+    CreateOutcome,
+    Hello,
+    LeaseAsked,
+    RunSpec,
+    ShardSpec,
+    SideEffects,
+    TaskChanged,
+    TaskPhase,
+    TombstoneAnswer,
+)
+
+LEASE_SECONDS = 15.0
+ASK_SECONDS = 5.0
+
+
+@dataclass
+class Start:
+    """One execution of a task, as the world saw it: `ended` None while it runs."""
+
+    region: str
+    attempt: AttemptId
+    task: str
+    exclusive: bool
+    began: float
+    ended: float | None = None
+
+
+@dataclass
+class Attempt:
+    """Journalled, but for `awake`, `running` and the lease, which a restart takes away."""
+
+    spec: ShardSpec
+    run: RunSpec
+    finished: dict[str, TaskPhase]
+    tries: dict[str, int]
+    ended: bool = False
+    awake: bool = True
+    running: dict[str, tuple[float, Start]] = field(default_factory=dict)
+    lease_until: float = float("-inf")
+    asked: dict[int, float] = field(default_factory=dict)
+    asked_at: float = float("-inf")
+
+
+@dataclass
+class Journal:
+    """What survives a SIGKILL."""
+
+    incarnation: str
+    seq: int = 0
+    events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
+    attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
+    tombstones: set[AttemptId] = field(default_factory=set)
+    highest: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+class ModelCluster:
+    """One region. `seconds(task)` says how long a try takes and whether it fails; `begun` is told of every start."""
+
+    def __init__(self, region: str, rng: random.Random, *, begun: Callable[[Start], None], now: float) -> None:
+        self.region, self._rng, self._begun = region, rng, begun
+        self.journals = 0
+        self.boots = 0
+        self.up = False
+        self.asks: list[LeaseAsked] = []
+        self._ask = 0
+        self.lose_journal()
+        self.restart(now)
+
+    # What happens to it
+
+    def lose_journal(self) -> None:
+        self.journals += 1
+        self.journal = Journal(incarnation=f"{self.region}-journal-{self.journals}")
+
+    def crash(self, now: float) -> None:
+        """SIGKILL: tasks end with the process, the journal stays."""
+        self.up = False
+        self.asks.clear()
+        for attempt in self.journal.attempts.values():
+            self._stop(attempt, now)
+            attempt.awake, attempt.lease_until = False, float("-inf")
+
+    def restart(self, now: float) -> None:
+        self.up = True
+        self.boots += 1
+        self.boot, self.booted_at = f"{self.region}-boot-{self.boots}", now
+
+    def _stop(self, attempt: Attempt, now: float) -> None:
+        for _, start in attempt.running.values():
+            start.ended = now
+        attempt.running.clear()
+
+    # What it answers
+
+    def status(self, now: float) -> ClusterStatus:
+        held = sum(not attempt.ended for attempt in self.journal.attempts.values())
+        return ClusterStatus(
+            region=self.region,
+            incarnation=self.journal.incarnation,
+            boot=self.boot,
+            uptime=now - self.booted_at,
+            slots=100,
+            held=held,
+            seq=self.journal.seq,
+            executors=("delay",),
+        )
+
+    def hello(self, now: float) -> Hello:
+        known = tuple((identity, attempt.awake) for identity, attempt in self.journal.attempts.items() if not attempt.ended)
+        waiting = {event.attempt for event in self.journal.events if isinstance(event, AttemptEnded)}
+        return Hello(status=self.status(now), attempts=known + tuple((identity, True) for identity in sorted(waiting)))
+
+    def events(self, after: int) -> list[ClusterEvent]:
+        return [event for event in self.journal.events if event.seq > after]
+
+    def apply(self, batch: Batch, now: float) -> Answers:
+        journal = self.journal
+        journal.events = [event for event in journal.events if event.seq > batch.acknowledged]
+        tombstones = tuple(self._tombstone(attempt, now) for attempt in batch.tombstones)
+        runs = {run.run: run for run in batch.runs}
+        creates = tuple(self._create(spec, runs[spec.attempt.run], now) for spec in batch.creates)
+        for renewal in batch.renewals:
+            attempt = journal.attempts.get(renewal.attempt)
+            if attempt is not None and renewal.ask in attempt.asked:
+                attempt.lease_until = max(attempt.lease_until, attempt.asked.pop(renewal.ask) + LEASE_SECONDS)
+        return Answers(status=self.status(now), creates=creates, tombstones=tombstones)
+
+    def _tombstone(self, identity: AttemptId, now: float) -> TombstoneAnswer:
+        self.journal.tombstones.add(identity)
+        attempt = self.journal.attempts.pop(identity, None)
+        if attempt is not None:
+            self._stop(attempt, now)
+            self.journal.events = [event for event in self.journal.events if event.attempt != identity]
+            return TombstoneAnswer(attempt=identity, gone=False)
+        return TombstoneAnswer(attempt=identity, gone=True)
+
+    def _create(self, spec: ShardSpec, run: RunSpec, now: float) -> CreateAnswer:
+        identity, journal = spec.attempt, self.journal
+        shard = (identity.run, identity.shard)
+
+        def refuse(reason: str) -> CreateAnswer:
+            return CreateAnswer(attempt=identity, outcome=CreateOutcome.REFUSED, reason=reason)
+
+        if spec.fence.boot != self.boot:
+            return refuse("OtherBoot")
+        if now - self.booted_at > spec.fence.not_after:
+            return refuse("Late")
+        if identity in journal.tombstones:
+            return refuse("Tombstoned")
+        if (
+            identity.epoch < journal.highest.get(shard, 0)
+            or identity.epoch >> ERA_BITS < max(journal.highest.values(), default=0) >> ERA_BITS
+        ):
+            return refuse("OldEpoch")
+        if identity in journal.attempts:
+            journal.attempts[identity].awake = True
+            return CreateAnswer(attempt=identity, outcome=CreateOutcome.EXISTS)
+        for other in [a for a in journal.attempts if (a.run, a.shard) == shard]:
+            self._stop(journal.attempts.pop(other), now)
+        journal.highest[shard] = identity.epoch
+        finished = {r.task: TaskPhase.SKIPPED if r.skipped else TaskPhase.SUCCEEDED for r in spec.results}
+        journal.attempts[identity] = Attempt(spec=spec, run=run, finished=finished, tries=dict(spec.tries))
+        return CreateAnswer(attempt=identity, outcome=CreateOutcome.CREATED)
+
+    # What it does meanwhile
+
+    def advance(self, now: float) -> None:
+        if not self.up:
+            return
+        for identity, attempt in list(self.journal.attempts.items()):
+            if attempt.awake and not attempt.ended:
+                self._advance(identity, attempt, now)
+
+    def _advance(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
+        exclusive = attempt.run.side_effects is SideEffects.EXCLUSIVE
+        if exclusive:
+            self._hold_lease(identity, attempt, now)
+        for task, (ends, start) in list(attempt.running.items()):
+            if ends <= now:
+                start.ended = now
+                del attempt.running[task]
+                self._finish(identity, attempt, task, now)
+                if attempt.ended:
+                    return
+        if exclusive and attempt.lease_until <= now:
+            return
+        for task in attempt.run.tasks:
+            ready = task.name not in attempt.finished and task.name not in attempt.running
+            if ready and all(need in attempt.finished for need in task.needs):
+                self._start(identity, attempt, task.name, task.run["seconds"], exclusive, now)
+        if len(attempt.finished) == len(attempt.run.tasks):
+            attempt.ended = True
+            self._emit_end(identity, AttemptEndKind.SUCCEEDED)
+
+    def _hold_lease(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
+        if attempt.lease_until <= now:
+            self._stop(attempt, now)
+        if now - attempt.asked_at >= ASK_SECONDS:
+            self._ask += 1
+            attempt.asked_at = attempt.asked[self._ask] = now
+            self.asks.append(LeaseAsked(attempt=identity, ask=self._ask))
+
+    def _start(self, identity: AttemptId, attempt: Attempt, task: str, seconds: float, exclusive: bool, now: float) -> None:
+        start = Start(region=self.region, attempt=identity, task=task, exclusive=exclusive, began=now)
+        attempt.tries[task] = attempt.tries.get(task, 0) + 1
+        attempt.running[task] = (now + seconds * self._rng.uniform(0.5, 1.5), start)
+        self._begun(start)
+        self._emit_task(identity, attempt, task, TaskPhase.RUNNING, now)
+
+    def _finish(self, identity: AttemptId, attempt: Attempt, task: str, now: float) -> None:
+        spec = next(t for t in attempt.run.tasks if t.name == task)
+        if self._rng.random() < spec.run.get("failing", 0.0):
+            if attempt.tries[task] > spec.retry.limit:
+                attempt.ended = True
+                self._stop(attempt, now)
+                self._emit_task(identity, attempt, task, TaskPhase.FAILED, now)
+                self._emit_end(identity, AttemptEndKind.FAILED)
+            return
+        attempt.finished[task] = TaskPhase.SUCCEEDED
+        self._emit_task(identity, attempt, task, TaskPhase.SUCCEEDED, now)
+
+    def _emit_task(self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float) -> None:
+        self.journal.seq += 1
+        ended = None if phase is TaskPhase.RUNNING else now
+        event = TaskChanged(
+            seq=self.journal.seq, attempt=identity, task=task, phase=phase, tries=attempt.tries[task], started_at=now, ended_at=ended
+        )
+        self.journal.events.append(event)
+
+    def _emit_end(self, identity: AttemptId, end: AttemptEndKind) -> None:
+        self.journal.seq += 1
+        self.journal.events.append(AttemptEnded(seq=self.journal.seq, attempt=identity, end=end))

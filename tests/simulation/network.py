@@ -1,0 +1,193 @@
+"""The roads between one gateway and its regions, in virtual time: delay, loss, duplication, reordering, partitions."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clusters.spec import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
+from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.store.interface import Cursor
+from tests.simulation.cluster import ModelCluster
+
+TIMEOUT_SECONDS = 1.0
+SILENCE_SECONDS = 3.0
+
+
+class Timeline:
+    """What is still to happen, in order of time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._heap, (self.now + seconds, next(self._order), action))
+
+    def advance(self, now: float) -> None:
+        while self._heap and self._heap[0][0] <= now:
+            self.now, _, action = heapq.heappop(self._heap)
+            action()
+        self.now = now
+
+
+@dataclass
+class Road:
+    """The state of one gateway-region road; every message looks at it when it is sent."""
+
+    cut_there: bool = False
+    cut_back: bool = False
+    delay_seconds: float = 0.02
+    duplicates: float = 0.0
+    """Probability that a batch arrives a second time, up to half a minute later."""
+
+
+@dataclass
+class SimulatedLink:
+    """Satisfies `gateway.stages.working_set.Link`. Dropped with its gateway: what is still under way for it arrives nowhere."""
+
+    name: str
+    cluster: ModelCluster
+    road: Road
+    timeline: Timeline
+    rng: random.Random
+    inbox: list[Report] = field(default_factory=list)
+    alive: bool = True
+    sending: bool = False
+    probing: bool = False
+    stream: int = 0
+    cursor: Cursor = Cursor()
+    heard_at: float = 0.0
+    opened: bool = False
+    boot: str = ""
+    began: float = 0.0
+    sent: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return not self.sending
+
+    def drain(self) -> list[Report]:
+        reports, self.inbox = self.inbox, []
+        return reports
+
+    def _put(self, report: Report) -> None:
+        if self.alive:
+            self.inbox.append(report)
+
+    def _delay(self) -> float:
+        return self.road.delay_seconds * self.rng.uniform(0.5, 2.0)
+
+    def _call(self, ask: Callable[[], object], answered: Callable[[object, str | None], None]) -> None:
+        """One request and its answer, each of which may get lost; the caller hears of exactly one outcome."""
+        settled = False
+
+        def settle(answer: object, failure: str | None) -> None:
+            nonlocal settled
+            if not settled:
+                settled = True
+                answered(answer, failure)
+
+        def arrive() -> None:
+            if not self.cluster.up:
+                self.timeline.after(self._delay(), lambda: settle(None, "Unreachable"))
+                return
+            answer = ask()
+            if not self.road.cut_back:
+                self.timeline.after(self._delay(), lambda: settle(answer, None))
+
+        self.timeline.after(TIMEOUT_SECONDS, lambda: settle(None, "Timeout"))
+        if not self.road.cut_there:
+            self.timeline.after(self._delay(), arrive)
+
+    def probe(self) -> None:
+        if self.probing:
+            return
+        self.probing, began = True, self.timeline.now
+
+        def answered(answer: object, failure: str | None) -> None:
+            self.probing = False
+            status = answer.status if isinstance(answer, Answers) else None
+            self._put(Probed(began=began, ended=self.timeline.now, failure=failure, status=status))
+
+        self._call(lambda: self.cluster.apply(Batch(), self.timeline.now), answered)
+
+    def send(self, batch: Batch) -> None:
+        self.sending, began = True, self.timeline.now
+
+        def answered(answer: object, failure: str | None) -> None:
+            self.sending = False
+            answers = answer if isinstance(answer, Answers) else None
+            self._put(Applied(began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure))
+
+        self._call(lambda: self.cluster.apply(batch, self.timeline.now), answered)
+        if self.rng.random() < self.road.duplicates:
+            late = Batch(runs=batch.runs, creates=batch.creates, tombstones=batch.tombstones)
+            self.timeline.after(self.rng.uniform(0, 30), lambda: self._late(late))
+
+    def _late(self, batch: Batch) -> None:
+        if self.cluster.up and not self.road.cut_there:
+            self.cluster.apply(batch, self.timeline.now)
+
+    def compare(self) -> None:
+        began = self.timeline.now
+
+        def answered(answer: object, failure: str | None) -> None:
+            if isinstance(answer, Hello):
+                self._put(Compared(began=began, at=self.timeline.now, hello=answer))
+
+        self._call(lambda: self.cluster.hello(self.timeline.now), answered)
+
+    def reopen(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self._reopen()
+
+    def _reopen(self) -> None:
+        self.opened = False
+        self.stream += 1
+        stream, began = self.stream, self.timeline.now
+        self.heard_at = began
+        self.timeline.after(self._delay(), lambda: self._open(stream, began))
+
+    def _open(self, stream: int, began: float) -> None:
+        if stream != self.stream or not self.alive or self.road.cut_there or not self.cluster.up:
+            return
+        hello = self.cluster.hello(self.timeline.now)
+        if hello.status.incarnation != self.cursor.incarnation:
+            self.cursor = Cursor(incarnation=hello.status.incarnation)
+        self.opened, self.boot, self.began, self.sent = True, self.cluster.boot, began, self.cursor.seq
+        self._deliver(stream, [hello])
+
+    def _deliver(self, stream: int, events: list[ClusterEvent]) -> None:
+        """What is lost on the way is not sent again on this stream: after a gap nothing more arrives, until it is silent for too long."""
+        if self.road.cut_back:
+            self.opened = False
+            return
+
+        def arrive() -> None:
+            if stream != self.stream or not self.alive:
+                return
+            self.heard_at = self.timeline.now
+            for event in events:
+                if isinstance(event, TaskChanged | AttemptEnded):
+                    self.cursor = Cursor(incarnation=self.cursor.incarnation, seq=event.seq)
+                self._put(Heard(began=self.began, at=self.timeline.now, event=event))
+
+        self.timeline.after(self.road.delay_seconds, arrive)
+
+    def pump(self) -> None:
+        """Once a tick: new events and lease requests go out; a stream that is dead or silent is opened again."""
+        now = self.timeline.now
+        if self.opened and (not self.cluster.up or self.cluster.boot != self.boot):
+            self._put(StreamEnded(at=now, reason="Ended"))
+            self._reopen()
+        if self.opened:
+            events = self.cluster.events(self.sent)
+            self.sent = max((event.seq for event in events if isinstance(event, TaskChanged | AttemptEnded)), default=self.sent)
+            asks, self.cluster.asks = self.cluster.asks, []
+            self._deliver(self.stream, [*events, *asks, Beat(status=self.cluster.status(now))])
+        if now - self.heard_at > SILENCE_SECONDS:
+            self._put(StreamEnded(at=now, reason="Silent"))
+            self._reopen()

@@ -1,0 +1,267 @@
+"""A gateway, its store, three regions and everything that may go wrong between them, from one seed.
+
+The controller, its stages and the SQLite store are the real ones; clusters and roads are modelled in virtual time. After every pass
+the invariants of the contract are checked against the store's rows and against what really ran.
+"""
+
+import random
+from collections.abc import Mapping
+
+from msgspec import json as msgjson
+from observability.metrics import Metrics
+
+from clusters.spec import AttemptId, Retry, SideEffects, TaskPhase, TaskSpec
+from gateway.controller import Controller
+from gateway.core.instant import Instant
+from gateway.core.phase import Phase, Shard
+from gateway.core.principal import Action, Decision, Obligations, Question
+from gateway.core.run import AuditEntry, Run
+from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.settings import Failover, Health, Placing
+from gateway.store.interface import Admission, Cursor, ShardWrite, Store
+from tests.simulation.cluster import ModelCluster, Start
+from tests.simulation.network import Road, SimulatedLink, Timeline
+
+REGIONS = ("beijing", "shanghai", "shenzhen")
+TICK_SECONDS = 0.1
+WALL = 1_800_000_000.0
+
+
+class GatewayKilled(Exception):
+    """The process is gone at this very point."""
+
+
+class PermissivePolicy:
+    """Any region, always."""
+
+    revision = "simulated"
+
+    async def __aenter__(self) -> "PermissivePolicy":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def decide(self, question: Question) -> Decision:
+        obligations = Obligations(regions=REGIONS)
+        return Decision(
+            id=f"d{question.at}",
+            at=question.at,
+            action=question.action,
+            allow=True,
+            revision="simulated",
+            engine="none",
+            obligations=obligations,
+        )
+
+
+class KillableStore:
+    """The real store; `record` may kill the gateway just before or just after its commit."""
+
+    def __init__(self, store: Store, world: "World") -> None:
+        self._store, self._world = store, world
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def record(self, writes: list[ShardWrite], cursors: Mapping[str, Cursor]) -> object:
+        self._world.maybe_kill()
+        took = await self._store.record(writes, cursors)
+        self._world.check_writes(writes)
+        self._world.maybe_kill()
+        return took
+
+
+class World:
+    """`trouble` in 0..1 scales how often things go wrong; `quiet()` ends all trouble, for liveness."""
+
+    def __init__(self, store: Store, seed: int, *, trouble: float) -> None:
+        self.rng = random.Random(seed)
+        self.store, self.trouble = store, trouble
+        self.timeline = Timeline()
+        self.starts: list[Start] = []
+        self.clusters = {name: ModelCluster(name, self.rng, begun=self._begun, now=0.0) for name in REGIONS}
+        self.roads = {name: Road(delay_seconds=self.rng.uniform(0.005, 0.2), duplicates=0.2 * trouble) for name in REGIONS}
+        self.controller: Controller | None = None
+        self.links: dict[str, SimulatedLink] = {}
+        self.runs: dict[str, Workflow] = {}
+        self.shards: dict[tuple[str, int], Shard] = {}
+        self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
+        self.passes = 0
+
+    @property
+    def now(self) -> Instant:
+        return Instant(self.timeline.now, WALL + self.timeline.now)
+
+    # The gateway
+
+    async def start_gateway(self) -> None:
+        self.links = {
+            name: SimulatedLink(name=name, cluster=self.clusters[name], road=self.roads[name], timeline=self.timeline, rng=self.rng)
+            for name in REGIONS
+        }
+        self.controller = Controller(
+            store=KillableStore(self.store, self),  # type: ignore[arg-type]  # the rest is passed through
+            policy=PermissivePolicy(),
+            links=list(self.links.values()),
+            weights={},
+            health=Health(),
+            failover=Failover(),
+            placing=Placing(),
+            metrics=Metrics(),
+            rng=self.rng,
+        )
+        await self.controller.start(self.now)
+
+    def kill_gateway(self) -> None:
+        self.controller = None
+        for link in self.links.values():
+            link.alive = False
+
+    def maybe_kill(self) -> None:
+        if self.rng.random() < 0.004 * self.trouble:
+            raise GatewayKilled
+
+    async def submit(self, workflow: Workflow) -> None:
+        run_id = f"run-{len(self.runs):03d}"
+        self.runs[run_id] = workflow
+        decision = Decision(
+            id=f"d-{run_id}",
+            at=self.now.wall,
+            action=Action.RUNS_SUBMIT,
+            allow=True,
+            revision="s",
+            engine="none",
+            obligations=Obligations(regions=REGIONS),
+        )
+        deadline = workflow.spec.deadline_seconds
+        run = Run(
+            id=run_id,
+            tenant="t",
+            name=workflow.metadata.name,
+            subject="s",
+            issuer="i",
+            priority=workflow.spec.priority,
+            shard_count=workflow.shard_count,
+            workflow=msgjson.encode(workflow),
+            created_at=self.now.wall,
+            deadline_at=None if deadline is None else self.now.wall + deadline,
+            decision_id=decision.id,
+            decided_at=self.now.wall,
+            permitted=REGIONS,
+        )
+        shards = tuple(Shard(run=run_id, index=index) for index in range(workflow.shard_count))
+        await self.store.admit(
+            Admission(run=run, shards=shards, decision=decision, audit=(AuditEntry(run=run_id, kind="Accepted", at=self.now.wall),))
+        )
+        self.shards |= {shard.key: shard for shard in shards}
+
+    # Time
+
+    async def tick(self) -> None:
+        self.timeline.advance(self.timeline.now + TICK_SECONDS)
+        for cluster in self.clusters.values():
+            cluster.advance(self.timeline.now)
+        for link in self.links.values():
+            if link.alive:
+                link.pump()
+        await self._disturb()
+        if self.controller is not None:
+            try:
+                await self.controller.reconcile_once(self.now)
+            except GatewayKilled:
+                self.kill_gateway()
+        self.check_reality()
+
+    async def _disturb(self) -> None:
+        """At each tick, seldom: something breaks, something heals."""
+        if self.controller is None:
+            if self.rng.random() < 0.1 or not self.trouble:
+                await self.start_gateway()
+        elif self.rng.random() < 0.003 * self.trouble:
+            self.kill_gateway()
+        for name in REGIONS:
+            cluster, road = self.clusters[name], self.roads[name]
+            if not cluster.up:
+                if self.rng.random() < 0.02 or not self.trouble:
+                    cluster.restart(self.timeline.now)
+            elif self.rng.random() < 0.004 * self.trouble:
+                cluster.crash(self.timeline.now)
+            road.cut_there = self._flip(road.cut_there, 0.004)
+            road.cut_back = self._flip(road.cut_back, 0.004)
+
+    def _flip(self, cut: bool, probability: float) -> bool:
+        if cut:
+            return self.trouble > 0 and self.rng.random() > 0.02
+        return self.rng.random() < probability * self.trouble
+
+    # Invariants
+
+    def _begun(self, start: Start) -> None:
+        self.starts.append(start)
+        key = (start.attempt.run, start.attempt.shard)
+        if start.exclusive:
+            others = [s for s in self.starts if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key]
+            assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
+        shard, held = self.shards[key], self.results.get((*key, start.task))
+        current = shard.region == start.region and shard.attempt == start.attempt
+        if held is not None and current and held[0] < shard.epoch:
+            task = next(t for t in self.runs[start.attempt.run].spec.tasks if t.name == start.task)
+            made_here = held[1] == self.clusters[start.region].journal.incarnation
+            assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
+
+    def check_writes(self, writes: list[ShardWrite]) -> None:
+        """What was just committed, against what was committed before."""
+        for write in writes:
+            before, after = self.shards[write.shard.key], write.shard
+            assert after.rev == before.rev + 1
+            assert after.epoch >= before.epoch, "I5"
+            assert before.phase is not Phase.SUCCEEDED or after.phase is Phase.SUCCEEDED, "I2"
+            assert sum(entry.kind == "Completed" for entry in write.audit) <= (before.phase is not Phase.SUCCEEDED), "I1"
+            self.shards[after.key] = after
+            for row in write.tasks:
+                if row.phase is TaskPhase.SUCCEEDED:
+                    self.results[(row.run, row.shard, row.task)] = (row.epoch, row.incarnation)
+            self._check_lineage(after)
+
+    def _check_lineage(self, shard: Shard) -> None:
+        for task in self.runs[shard.run].spec.tasks:
+            if (*shard.key, task.name) in self.results:
+                assert all((*shard.key, need) in self.results for need in task.needs), "I8"
+
+    def check_reality(self) -> None:
+        """I3 and I9: whatever runs anywhere is its shard's own attempt or a listed orphan."""
+        for name, cluster in self.clusters.items():
+            for identity, attempt in cluster.journal.attempts.items():
+                if attempt.awake and not attempt.ended:
+                    assert self._accounted(name, identity), f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
+
+    def _accounted(self, region: str, identity: AttemptId) -> bool:
+        shard = self.shards[(identity.run, identity.shard)]
+        own = shard.phase.placed and shard.region == region and shard.epoch == identity.epoch
+        return own or any(orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans)
+
+    def done(self) -> bool:
+        return all(shard.phase.terminal and not shard.orphans for shard in self.shards.values())
+
+
+def random_workflow(rng: random.Random) -> Workflow:
+    """A small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
+    count = rng.randint(1, 5)
+    tasks = tuple(
+        TaskSpec(
+            name=f"t{i}",
+            type="delay",
+            run={"seconds": rng.choice([0.2, 1.0, 4.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
+            needs=tuple(f"t{j}" for j in range(i) if rng.random() < 0.5),
+            retry=Retry(limit=rng.choice([2, 8]), backoff_seconds=0.0),
+            result_scope=rng.choice(["global", "global", "region"]),
+        )
+        for i in range(count)
+    )
+    spec = Spec(
+        tasks=tasks,
+        side_effects=rng.choice([SideEffects.IDEMPOTENT, SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]),
+        shards=Shards(count=rng.randint(1, 3)),
+        deadline_seconds=rng.choice([None, None, None, 60.0]),
+    )
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
