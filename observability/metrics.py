@@ -1,0 +1,101 @@
+"""Every metric of the gateway, declared here once. `Metrics()` is made once a process and has a registry of its own.
+
+Label children that a hot path needs are made beforehand: looking one up costs more than counting. No label holds a tenant, a run or
+anything else that a caller chooses.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Bounds in seconds for what a request waits for."""
+RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
+"""Bounds in seconds for what people wait for, with the promised ones among them."""
+SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+class Happening(Protocol):
+    """One entry of a shard's history."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def detail(self) -> Mapping[str, Any]: ...
+
+
+class Condition(Protocol):
+    """What is shown of a region's health."""
+
+    @property
+    def condition(self) -> str: ...
+
+    @property
+    def peak_ewma_seconds(self) -> float: ...
+
+
+class Metrics:
+    """The gateway's own registry and everything in it. The attributes are the metrics."""
+
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
+        self.submissions = Counter(
+            "waypost_submissions",
+            "Submissions answered, by outcome: Accepted, Replayed, DryRun or the problem's reason.",
+            ["outcome"],
+            registry=own,
+        )
+        self.accepted = self.submissions.labels("Accepted")
+        self.errors = Counter("waypost_unexpected_errors", "Requests that ended in a bug of ours.", registry=own)
+        self.decision_seconds = Histogram("waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=own)
+        self.commit_seconds = Histogram(
+            "waypost_commit_seconds", "What a durable acceptance waited for its commit.", buckets=QUICK, registry=own
+        )
+        self.regions = Gauge("waypost_region_condition", "1 for the condition a region is in.", ["region", "condition"], registry=own)
+        self.region_score = Gauge(
+            "waypost_region_score", "What placement compares, lower is better: expected seconds until served.", ["region"], registry=own
+        )
+        self.region_latency = Gauge("waypost_region_peak_ewma_seconds", "Peak EWMA of a region's round trips.", ["region"], registry=own)
+        self.shards = Gauge("waypost_shards", "Shards by phase.", ["phase"], registry=own)
+        self.failovers = Counter("waypost_failovers", "Shards that left a region which was lost to them.", ["region"], registry=own)
+        self.recovery_seconds = Histogram(
+            "waypost_recovery_seconds", "From the loss of a shard's region until it runs again.", buckets=RECOVERY, registry=own
+        )
+        self.stale_reports = Counter("waypost_stale_reports", "Reports of superseded attempts, refused.", ["region"], registry=own)
+        self.tombstones = Counter("waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=own)
+        self.dispatch_batch = Histogram("waypost_dispatch_batch_size", "Attempts handed over in one call.", buckets=SIZES, registry=own)
+        self.loop_lag = Histogram("waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=own)
+        self._conditions: dict[str, str] = {}
+
+    def refused(self, reason: str) -> None:
+        """A submission that was not accepted; `reason` is one of the tree of problems, never a caller's word."""
+        self.submissions.labels(reason).inc()
+
+    def observe_shard(self, history: Iterable[Happening], *, since_lost: float | None) -> None:
+        """What just got committed of a shard. `since_lost`: seconds since its region was lost to it, None where it was not."""
+        for happening in history:
+            if happening.kind in ("Abandoned", "Exhausted", "Unconfirmed"):
+                self.failovers.labels(happening.detail.get("region") or "").inc()
+            elif happening.kind == "Reaped":
+                self.tombstones.labels(happening.detail.get("region") or "").inc()
+            elif happening.kind == "Confirmed" and since_lost is not None:
+                self.recovery_seconds.observe(since_lost)
+
+    def observe_region(self, name: str, health: Condition) -> None:
+        """A region as it is now."""
+        before = self._conditions.get(name)
+        if before != health.condition:
+            if before is not None:
+                self.regions.labels(name, before).set(0)
+            self.regions.labels(name, str(health.condition)).set(1)
+            self._conditions[name] = health.condition
+        self.region_latency.labels(name).set(health.peak_ewma_seconds)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)
