@@ -1,6 +1,8 @@
 """Every setting: frozen, typed, read once, documented under the field. Durations are in seconds."""
 
-from msgspec import Struct
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -8,6 +10,9 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     probe_interval_seconds: float = 2.0
     """Between two probes of one region, +-20 % so that gateways do not march in step."""
+
+    jitter: float = 0.2
+    """How far chance moves a probe, either way, and how much of an ejection it may remit."""
 
     probe_retry_seconds: float = 0.5
     """The interval after a failed probe."""
@@ -45,6 +50,7 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     degraded_seconds: float = 0.3
     """Degraded when the 10 s p90 of round trips passes this in `degraded_evaluations` evaluations in a row, one a second."""
 
+    degraded_window_seconds: float = 10.0
     degraded_evaluations: int = 3
     recovered_ratio: float = 0.7
     recovered_seconds: float = 60.0
@@ -94,6 +100,9 @@ class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     near: float = 1.10
     """Scores within 10 % count as equal: the same winner every time would make a herd."""
 
+    latency_floor_seconds: float = 0.001
+    """Round trips below this count as equal: between neighbours the load decides, not noise."""
+
     batch: int = 500
     """Waiting shards placed in one pass."""
 
@@ -102,3 +111,128 @@ class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     defer_seconds: float = 5.0
     """A shard that fits nowhere lets others pass for so long, +-20 %."""
+
+
+class Documents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large a submitted document may be."""
+
+    maximum_bytes: int = 1_048_576
+    maximum_tasks: int = 10_000
+    maximum_edges: int = 100_000
+    maximum_shards: int = 1_000
+    maximum_nesting: int = 64
+
+
+class Secret(str):
+    """A setting that is not shown: it prints `***`. `reveal()` is for whoever needs the value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, _: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        return "".join(self)
+
+
+class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address to listen on."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    """0: any free one; the ready line tells which."""
+
+
+class MetricsListen(Listen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where health and metrics are."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 9090
+
+
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the API proves itself with: PEM files."""
+
+    certificate: str
+    key: str
+
+
+class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One region and the cluster that works for it."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    url: str
+    """The scheme picks the kind of cluster: `embedded+https://10.1.0.5:7101`."""
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    """Its share of the work beside the others."""
+
+
+class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules in force."""
+
+    folder: str | None = None
+    """Rego files, `_test.rego` left out. None: those that ship with the gateway."""
+    data: str | None = None
+    """A JSON file that the rules read as `data`. None: the one that ships."""
+
+
+class Requests(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one HTTP request may ask for."""
+
+    page_maximum: Annotated[int, Meta(ge=1)] = 200
+    """Runs on one page of a list."""
+    heartbeat_seconds: Annotated[float, Meta(gt=0)] = 15.0
+    """A comment goes over an event stream on which nothing happened for so long."""
+    retry_after_seconds: float = 1.0
+    """After a 503, jittered by half of it either way."""
+    drain_seconds: float = 5.0
+    """What is under way when the gateway is told to stop may take so long."""
+
+
+class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Log lines on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    style: Literal["auto", "json", "human"] = "auto"
+    """`auto`: for people at a terminal, JSON lines elsewhere."""
+
+
+class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One issuer whose tokens count."""
+
+    url: str
+    """The `iss` of its tokens, to the letter."""
+    audience: str = "waypost"
+    """What `aud` must name."""
+    keys: str
+    """Its key set: an https URL of a JWKS, or the path of a file that holds one."""
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a gateway process is told. Read by `gateway/configuration.py`."""
+
+    listen: Listen = Listen()
+    """The API."""
+    metrics: MetricsListen = MetricsListen()
+    """Health and metrics, without a token: for the inside only."""
+    tls: Tls | None = None
+    store: Secret = Secret("sqlite:waypost.db")
+    """`sqlite:PATH`."""
+    issuers: tuple[Issuer, ...] = ()
+    """Whose tokens count."""
+    development: str | None = None
+    """Folder of the development issuer, made at need. Anybody who can read it can be anybody: never in production. None: off."""
+    policy: Policies = Policies()
+    pki: str | None = None
+    """Folder with the root's and this gateway's certificates, for the road to the clusters."""
+    regions: tuple[RegionTarget, ...] = ()
+    documents: Documents = Documents()
+    requests: Requests = Requests()
+    health: Health = Health()
+    failover: Failover = Failover()
+    placing: Placing = Placing()
+    logging: Logging = Logging()
