@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from gateway.core.principal import Reason
+
 
 class FieldError(Struct, frozen=True, gc=False):
     """One thing wrong with a document: a JSON pointer (RFC 6901) and a sentence that says what to do."""
@@ -54,6 +56,10 @@ class Denied(GatewayError):
     """Policy answered, and said no."""
 
     status, reason = 403, "Denied"
+
+    def __init__(self, detail: str, *, reasons: Sequence[Reason] = (), decision_id: str | None = None) -> None:
+        super().__init__(detail, decision_id=decision_id)
+        self.reasons = tuple(reasons)
 
 
 class NotFound(GatewayError):

@@ -1,0 +1,154 @@
+"""From a permitted document to a promise: what policy obliges is applied, and all of it is stored in one commit."""
+
+import hashlib
+
+import msgspec
+from msgspec import Struct, structs
+
+from clusters.spec import SideEffects
+from gateway.core.errors import Denied, Invalid
+from gateway.core.phase import Shard
+from gateway.core.principal import Action, Decision, Obligations, Principal, Reason
+from gateway.core.run import AuditEntry, Run
+from gateway.core.workflow import Spec, Workflow
+from gateway.policy.interface import PolicyEngine
+from gateway.stages.authorize import authorize, question_about
+from gateway.store.interface import Admission, Admitted, Store
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """A document that was checked, permitted and obliged, and who sent it. `at` is wall-clock seconds since 1970."""
+
+    workflow: Workflow
+    document: bytes
+    """Its JSON, as it will run."""
+    fingerprint: bytes
+    """Of its JSON as policy saw it, before what policy obliges: that may change while the document does not."""
+    principal: Principal
+    key: str | None
+    at: float
+    trace_id: str
+
+
+async def admit(submission: Submission, decision: Decision, run_id: str, *, store: Store, policy: PolicyEngine) -> Admitted:
+    """The run, durable when this returns; of an idempotency key that is known, the one it made.
+
+    Raises `Denied` (403) for a replay that the caller may not see, `Invalid` (422) for a known key with another document, `Unavailable`
+    (503) where nothing was stored.
+    """
+    admitted = await store.admit(admission(submission, decision, run_id))
+    if admitted.replay:
+        question = question_about(admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at)
+        await authorize(question, policy=policy)
+        if admitted.run.fingerprint != submission.fingerprint:
+            raise Invalid(f"this Idempotency-Key was used for another document: run {admitted.run.id}")
+    return admitted
+
+
+def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
+    """All that the acceptance writes."""
+    workflow, principal, at = submission.workflow, submission.principal, submission.at
+    obligations, spec = decision.obligations, workflow.spec
+    deadlines = [seconds for seconds in (spec.deadline_seconds, obligations.max_deadline_seconds) if seconds is not None]
+    run = Run(
+        id=run_id,
+        tenant=workflow.metadata.tenant or principal.tenant,
+        name=workflow.metadata.name,
+        subject=principal.subject,
+        issuer=principal.issuer,
+        labels=workflow.metadata.labels,
+        priority=spec.priority,
+        shard_count=workflow.shard_count,
+        workflow=submission.document,
+        created_at=at,
+        deadline_at=at + min(deadlines) if deadlines else None,
+        decision_id=decision.id,
+        decided_at=decision.at,
+        permitted=obligations.regions,
+        idempotency_key=submission.key,
+        fingerprint=submission.fingerprint,
+    )
+    shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
+    accepted = AuditEntry(
+        run=run_id, kind="Accepted", at=at, actor=principal.subject, detail=_credit(principal, decision, submission.trace_id)
+    )
+    return Admission(run=run, shards=shards, decision=decision, audit=(accepted,))
+
+
+def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[Run, AuditEntry]:
+    """A run that is over, opened again under a fresh decision (T13). Its deadline counts from now."""
+    workflow, principal, at = submission.workflow, submission.principal, submission.at
+    again = structs.replace(
+        run,
+        labels=workflow.metadata.labels,
+        priority=workflow.spec.priority,
+        workflow=submission.document,
+        deadline_at=None if run.deadline_at is None else at + (run.deadline_at - run.created_at),
+        cancel_requested_at=None,
+        finished_at=None,
+        decision_id=decision.id,
+        decided_at=decision.at,
+        permitted=decision.obligations.regions,
+    )
+    entry = AuditEntry(
+        run=run.id, kind="Reopened", at=at, actor=principal.subject, detail=_credit(principal, decision, submission.trace_id)
+    )
+    return again, entry
+
+
+def oblige(workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]) -> tuple[Workflow, bytes]:
+    """The workflow as it will run, and its JSON: priority capped, labels and side effects as policy says.
+
+    `exclusive` names the executors that can keep a task from running twice. Raises `Denied` where the obligations leave no room.
+    """
+    duties = decision.obligations
+    metadata, spec = workflow.metadata, workflow.spec
+    if duties.labels and not duties.labels.items() <= metadata.labels.items():
+        metadata = structs.replace(metadata, labels=metadata.labels | duties.labels)
+    if duties.max_priority is not None and spec.priority > duties.max_priority:
+        spec = structs.replace(spec, priority=duties.max_priority)
+    if duties.side_effects == SideEffects.EXCLUSIVE and spec.side_effects is not SideEffects.EXCLUSIVE:
+        spec = structs.replace(spec, side_effects=SideEffects.EXCLUSIVE)
+    if (reason := _no_room(workflow, spec, duties, exclusive)) is not None:
+        raise Denied(reason.message, reasons=(reason,), decision_id=decision.id)
+    if metadata is workflow.metadata and spec is workflow.spec:
+        return workflow, document
+    obliged = structs.replace(workflow, metadata=metadata, spec=spec)
+    return obliged, msgspec.json.encode(obliged)
+
+
+def _no_room(workflow: Workflow, spec: Spec, duties: Obligations, exclusive: frozenset[str]) -> Reason | None:
+    wished = spec.placement.regions
+    if not duties.regions:
+        return Reason(rule="placement.nowhere", message="policy permits no region for it")
+    if wished and not set(wished) & set(duties.regions):
+        permitted = ", ".join(duties.regions)
+        return Reason(rule="placement.wishes", message=f"none of the wished regions is permitted; policy permits {permitted}")
+    if duties.max_shards is not None and workflow.shard_count > duties.max_shards:
+        return Reason(rule="shards.maximum", message=f"{workflow.shard_count} shards; policy permits {duties.max_shards}")
+    if spec is not workflow.spec and spec.side_effects is SideEffects.EXCLUSIVE:
+        unfit = sorted({task.type for task in spec.tasks} - exclusive)
+        if unfit:
+            return Reason(
+                rule="sideEffects.exclusive", message=f"policy wants exclusive side effects, which {', '.join(unfit)} cannot promise"
+            )
+    return None
+
+
+def _credit(principal: Principal, decision: Decision, trace_id: str) -> dict[str, object]:
+    """Who, by which decision: what the history keeps of an acceptance."""
+    return {
+        "subject": principal.subject,
+        "issuer": principal.issuer,
+        "client": principal.client,
+        "decision_id": decision.id,
+        "revision": decision.revision,
+        "rules": decision.rules,
+        "regions": decision.obligations.regions,
+        "trace_id": trace_id,
+    }
+
+
+def fingerprint(canonical: bytes) -> bytes:
+    """SHA-256 of the canonical document: what an idempotency key stands for."""
+    return hashlib.sha256(canonical).digest()
