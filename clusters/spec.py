@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 ERA_BITS: Final = 32
 """An epoch is `era << ERA_BITS | n`: a restored store raises its era, and every epoch of it outranks all older ones."""
 
-TaskName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+TaskName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)")]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 

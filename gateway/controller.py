@@ -12,11 +12,12 @@ from contextlib import suppress
 from loguru import logger
 
 from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
+from gateway.core.blackout import cut_off
 from gateway.core.errors import Unavailable
-from gateway.core.health import cut_off, evaluated, unknown
+from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.placement import Condition, RegionView
+from gateway.core.region import Condition, RegionView
 from gateway.core.reports import Applied, Compared, Heard, Report
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Health, Placing
@@ -58,7 +59,9 @@ class Controller:
     ) -> None:
         self._store, self._metrics, self._rng = store, metrics, rng
         self._health, self._failover = health, failover
-        regions = {link.name: Region(name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)) for link in links}
+        regions = {
+            link.name: Region(name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)) for link in links
+        }
         self._ws = WorkingSet(regions=regions)
         self._placer = Placer(ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng)
         self._evaluated_at = self._scanned_at = NEVER
@@ -84,7 +87,7 @@ class Controller:
             await self._placer.place_pending(now, self.views(now))
             await self._commit(now)
         await self._speak(now)
-        self._count()
+        self._count(now)
 
     async def run(self, wake: asyncio.Event) -> None:
         """The loop: a pass when something came in, at least every `TICK_SECONDS`, with a pause between two for everybody else."""
@@ -110,7 +113,7 @@ class Controller:
     def views(self, now: Instant) -> list[RegionView]:
         """Every region as placement sees it."""
         self._ws.count_inflight()
-        return [region.view(now) for region in self._ws.regions.values()]
+        return [region.view(now, self._health) for region in self._ws.regions.values()]
 
     # What came in
 
@@ -288,10 +291,9 @@ class Controller:
                 if message is not None:
                     region.link.send(message)
 
-    def _count(self) -> None:
-        for region in self._ws.regions.values():
-            self._metrics.observe_region(region.name, region.health)
-
+    def _count(self, now: Instant) -> None:
+        for view in self.views(now):
+            self._metrics.observe_region(view.name, view)
 
 
 def _instant() -> Instant:

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from clusters.spec import Seconds, SideEffects, TaskSpec
 
-DnsLabel: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="a DNS label")]
-Tenant: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
+DnsLabel: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)", description="a DNS label")]
+Tenant: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$(?!\n)")]
 LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 

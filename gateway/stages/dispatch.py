@@ -54,10 +54,10 @@ def _create(tracked: Tracked) -> ShardSpec:
 
 
 def answered(ws: WorkingSet, region: Region, answers: Answers, now: Instant, settings: Failover) -> None:
-    """Takes each item's answer; those of attempts that moved on meanwhile mean nothing."""
+    """Takes each item's answer; those of attempts that moved on meanwhile mean nothing, nor does what an earlier boot has said."""
     for create in answers.creates:
         tracked = ws.current(region.name, create.attempt)
-        if tracked is not None:
+        if tracked is not None and tracked.shard.fence is not None and tracked.shard.fence.boot == answers.status.boot:
             _created(tracked, create, now, settings)
     for tombstone in answers.tombstones:
         take_answer(ws, region, tombstone, now)

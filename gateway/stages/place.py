@@ -7,7 +7,7 @@ from msgspec import structs
 
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.placement import RegionView, Unplaceable, admits
+from gateway.core.placement import RegionView, Unplaceable, admits, taken
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Placing
 from gateway.stages.permit import permit
@@ -65,8 +65,7 @@ class Placer:
         region = self._ws.regions[found.region]
         await read_again(self._store, tracked, region.incarnation)
         route(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
-        view = views[found.region]
-        views[found.region] = structs.replace(view, inflight=view.inflight + 1, free_slots=view.free_slots - 1)
+        views[found.region] = taken(views[found.region])
 
     async def _waiting(self, shard: Shard, now: Instant) -> Tracked | None:
         """The shard in the working set; None where it has moved on, or where another attempt may still hold its lease."""

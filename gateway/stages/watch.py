@@ -31,7 +31,6 @@ def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instan
     task = tracked.work.tasks.get(event.task)
     if task is None or any(tracked.tasks.get(need) not in FINISHED for need in task.needs):
         return Reception.STALE
-    confirm(tracked, now)
     if tracked.tasks.get(event.task) in FINISHED:
         return Reception.KNOWN
     tracked.tasks[event.task] = event.phase
@@ -72,7 +71,7 @@ def attempt_ended(ws: WorkingSet, region: Region, event: AttemptEnded, now: Inst
 
 
 def confirm(tracked: Tracked, now: Instant) -> None:
-    """T4: the cluster has the attempt. Whatever proves that will do."""
+    """T4: this boot of the cluster has the attempt, awake. An event of its journal does not prove that: it may be older than a restart."""
     if tracked.shard.phase is Phase.DISPATCHING:
         tracked.change(now, Event.CONFIRMED)
         tracked.confirmed_at = now.monotonic
@@ -94,17 +93,17 @@ def compare(ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: 
     """
     known = dict(hello.attempts)
     for tracked in list(ws.placed_in(region.name, *PLACED)):
-        _compare_one(tracked, region, known, began=began, now=now, settings=settings)
+        _compare_one(tracked, region, hello.status.boot, known, began=began, now=now, settings=settings)
     return [a for a in known if ws.current(region.name, a) is None and ws.orphan(region.name, a) is None]
 
 
 def _compare_one(
-    tracked: Tracked, region: Region, known: dict[AttemptId, bool], *, began: float, now: Instant, settings: Failover
+    tracked: Tracked, region: Region, boot: str, known: dict[AttemptId, bool], *, began: float, now: Instant, settings: Failover
 ) -> None:
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         lose(tracked, now, "JournalReplaced", settings)
-    elif shard.fence is not None and region.status is not None and shard.fence.boot != region.status.boot:
+    elif known.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
         if shard.phase is not Phase.SUSPECT:
             tracked.change(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
         reconfirm(tracked, region, now, settings)

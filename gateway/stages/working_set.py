@@ -8,17 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from clusters.spec import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, SideEffects, TaskPhase, TaskSpec
 from gateway.core.health import RegionHealth
+from gateway.core.health import view as health_view
 from gateway.core.instant import Instant
 from gateway.core.phase import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
+from gateway.core.region import Condition, RegionView
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.workflow import Workflow
+from gateway.settings import Health
 from gateway.store.interface import Cursor, ShardWrite
 
 NEVER = float("-inf")
+START = Cursor()
 FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
 
 
@@ -146,7 +152,7 @@ class Region:
     """The journal that this region's name is bound to; empty until one was admitted."""
     stranger: str = ""
     """Another journal that answers under this name, and is not admitted."""
-    cursor: Cursor = Cursor()
+    cursor: Cursor = START
     """Up to here the region's events are in the working set; committed with the next write."""
     cursor_dirty: bool = False
     compared_at: float = NEVER
@@ -165,9 +171,23 @@ class Region:
             return None
         return Fence(boot=self.status.boot, not_after=self.status.uptime + (now.monotonic - self.heard_at) + seconds)
 
-    @property
-    def free_slots(self) -> int:
-        return max(0, self.status.slots - max(self.inflight, self.status.held)) if self.status is not None else 0
+    def view(self, now: Instant, rules: Health) -> RegionView:
+        """The region as placement sees it. One whose name another journal uses takes nothing, whatever its road is like."""
+        status = self.status
+        view = health_view(
+            self.health,
+            inflight=self.inflight,
+            free_slots=max(0, status.slots - max(self.inflight, status.held)) if status is not None else 0,
+            queued=0,
+            executors=frozenset(status.executors) if status is not None else frozenset(),
+            cordoned=False,
+            now=now,
+            rules=rules,
+            share=self.weight,
+        )
+        if not self.stranger:
+            return view
+        return structs.replace(view, condition=Condition.UNREACHABLE, reason=f"another journal answers under this name: {self.stranger}")
 
 
 @dataclass(kw_only=True, slots=True)

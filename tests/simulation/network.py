@@ -58,7 +58,7 @@ class SimulatedLink:
     sending: bool = False
     probing: bool = False
     stream: int = 0
-    cursor: Cursor = Cursor()
+    cursor: Cursor = field(default_factory=Cursor)
     heard_at: float = 0.0
     opened: bool = False
     boot: str = ""

@@ -8,7 +8,6 @@ import random
 from collections.abc import Mapping
 
 from msgspec import json as msgjson
-from observability.metrics import Metrics
 
 from clusters.spec import AttemptId, Retry, SideEffects, TaskPhase, TaskSpec
 from gateway.controller import Controller
@@ -19,6 +18,7 @@ from gateway.core.run import AuditEntry, Run
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Cursor, ShardWrite, Store
+from observability.metrics import Metrics
 from tests.simulation.cluster import ModelCluster, Start
 from tests.simulation.network import Road, SimulatedLink, Timeline
 

@@ -1,0 +1,28 @@
+"""From the stored document to what the clusters of a run share."""
+
+from msgspec import structs
+
+from clusters.spec import RunSpec
+from clusters.template import render
+from gateway.core.workflow import Workflow
+
+
+def run_spec(run_id: str, workflow: Workflow) -> RunSpec:
+    """The run's tasks with `${params.*}` filled in; `${shard.*}` is left for the cluster, which knows the shard."""
+    values = {"params": workflow.spec.params}
+    tasks = tuple(
+        structs.replace(
+            task,
+            run=render(task.run, values, last=False),
+            source=render(task.source, values, last=False),
+            target=render(task.target, values, last=False),
+        )
+        for task in workflow.spec.tasks
+    )
+    return RunSpec(
+        run=run_id,
+        tasks=tasks,
+        params=workflow.spec.params,
+        shard_count=workflow.shard_count,
+        side_effects=workflow.spec.side_effects,
+    )

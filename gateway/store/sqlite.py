@@ -1,0 +1,188 @@
+"""The store on SQLite: for one gateway process. Statements are in `statements.py`, durability in `waypost.durable`."""
+
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+from gateway.core.errors import Unavailable
+from gateway.core.phase import Phase, Shard
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.store import rows, statements
+from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
+from gateway.store.migrate import migrate
+from waypost.durable import Database, StorageError
+
+T = TypeVar("T")
+
+OPEN = "phase in ('Pending', 'Dispatching', 'Running', 'Suspect', 'Cancelling')"
+WORKING = "where phase in ('Dispatching', 'Running', 'Suspect', 'Cancelling') union select shard.state from shard where orphans > 0"
+PENDING = (
+    "join run on run.id = shard.run where shard.phase = 'Pending' and shard.not_before <= ? and run.cancel_requested_at is null"
+    " and (run.deadline_at is null or run.deadline_at > ?) order by shard.priority desc, shard.run, shard.idx limit ?"
+)
+OVERDUE = f"join run on run.id = shard.run where run.deadline_at <= ? and run.finished_at is null and shard.{OPEN} limit ?"
+CANCELLED = (
+    "join run on run.id = shard.run where run.cancel_requested_at is not null and run.finished_at is null"
+    " and shard.phase in ('Pending', 'Dispatching', 'Running', 'Suspect') limit ?"
+)
+
+
+class SqliteStore:
+    """Satisfies `gateway.store.interface.Store`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._era = 0
+        self._subscribers: dict[str | None, set[asyncio.Event]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._database.__aenter__()
+        try:
+            self._era = await self._database.write(_prepare)
+        except BaseException:
+            await self._database.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._database.__aexit__()
+
+    @property
+    def era(self) -> int:
+        return self._era
+
+    async def admit(self, admission: Admission) -> Admitted:
+        admitted = await self._write(lambda db: statements.admit(db, admission))
+        if not admitted.replay:
+            self._changed(admission.run.id)
+        return admitted
+
+    async def run(self, run_id: str) -> Run | None:
+        row = await self._read(lambda db: db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone())
+        return None if row is None else rows.read_run(row)
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        conditions, parameters = _conditions(query)
+        sql = f"select {rows.RUN} from run where {' and '.join(conditions)} order by id desc limit ?"
+        return await self._read(lambda db: [rows.read_run(row) for row in db.execute(sql, (*parameters, query.limit))])
+
+    async def shards(self, run_id: str) -> Sequence[Shard]:
+        return await self._shards("where run = ? order by idx", run_id)
+
+    async def tasks(self, run_id: str, shard: int | None = None) -> Sequence[TaskRow]:
+        where = "run = ?" if shard is None else "run = ? and shard = ?"
+        parameters = (run_id,) if shard is None else (run_id, shard)
+        return await self._read(lambda db: rows.read_tasks(db.execute(f"select state from task_result where {where}", parameters)))
+
+    async def decision(self, decision_id: str) -> Decision | None:
+        return await self._read(
+            lambda db: rows.read_decision(db.execute("select state from decision where id = ?", (decision_id,)).fetchone())
+        )
+
+    async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        sql = "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ? order by seq limit ?"
+        return await self._read(lambda db: [rows.read_audit(row) for row in db.execute(sql, (run_id, after, limit))])
+
+    async def pending(self, *, now: float, limit: int) -> Sequence[Shard]:
+        return await self._shards(PENDING, now, now, limit)
+
+    async def working(self) -> Sequence[Shard]:
+        return await self._shards(WORKING)
+
+    async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
+        return await self._shards(OVERDUE, now, limit)
+
+    async def cancelled(self, *, limit: int) -> Sequence[Shard]:
+        return await self._shards(CANCELLED, limit)
+
+    async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
+        run = await self._write(lambda db: statements.cancel(db, run_id, at, audit))
+        self._changed(run_id)
+        return run
+
+    async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
+        opened = await self._write(lambda db: statements.retry(db, run, decision, audit))
+        self._changed(run_id)
+        return opened
+
+    async def redecide(self, run_id: str, *, decision: Decision) -> None:
+        await self._write(lambda db: statements.redecide(db, run_id, decision))
+
+    async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
+        took = await self._write(lambda db: statements.record(db, writes, cursors))
+        for run_id in {write.shard.run for write in writes}:
+            self._changed(run_id)
+        return took
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        found = await self._read(lambda db: db.execute("select region, incarnation, seq from cursor").fetchall())
+        return {region: Cursor(incarnation=incarnation, seq=seq) for region, incarnation, seq in found}
+
+    async def admit_incarnation(self, region: str, incarnation: str) -> str:
+        return await self._write(lambda db: statements.bind_incarnation(db, region, incarnation))
+
+    @contextmanager
+    def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        waiting = self._subscribers.setdefault(run_id, set())
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._subscribers.pop(run_id, None)
+
+    async def counts(self) -> Mapping[Phase, int]:
+        found = await self._read(lambda db: db.execute(f"select phase, count(*) from shard where {OPEN} group by phase").fetchall())
+        return {Phase(phase): count for phase, count in found}
+
+    def _changed(self, run_id: str) -> None:
+        for name in (run_id, None):
+            for event in self._subscribers.get(name, ()):
+                event.set()
+
+    async def _shards(self, where: str, *parameters: object) -> Sequence[Shard]:
+        return await self._read(lambda db: statements.shards_where(db, where, parameters))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.write(work)
+        except StorageError as error:
+            raise Unavailable("the store does not take writes now", retry_after_seconds=1.0) from error
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.read(work)
+        except StorageError as error:
+            raise Unavailable("the store does not answer now", retry_after_seconds=1.0) from error
+
+
+def _prepare(db: sqlite3.Connection) -> int:
+    """Schema, identity and era."""
+    migrate(db)
+    db.execute("insert or ignore into meta values ('identity', ?)", (uuid.uuid4().hex,))
+    db.execute("insert or ignore into meta values ('era', '0')")
+    return int(db.execute("select value from meta where name = 'era'").fetchone()[0])
+
+
+def _conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = ["1"]
+    parameters: list[Any] = []
+    if query.tenants is not None:
+        conditions.append(f"tenant in ({', '.join('?' * len(query.tenants))})")
+        parameters += query.tenants
+    if query.phase is not None:
+        conditions.append("phase = ?")
+        parameters.append(query.phase)
+    for name, value in query.labels.items():
+        conditions.append("exists (select 1 from json_each(state, '$.labels') where key = ? and value = ?)")
+        parameters += [name, value]
+    if query.after is not None:
+        conditions.append("id < ?")
+        parameters.append(query.after)
+    return conditions, parameters

@@ -1,0 +1,38 @@
+"""Seeded runs of the real controller, stages and store against everything that may go wrong."""
+
+import pytest
+
+from gateway.store.sqlite import SqliteStore
+from tests.simulation.world import World, random_workflow
+from waypost.durable import Database
+
+
+async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:
+    async with SqliteStore(Database(":memory:", inline=True)) as store:
+        world = World(store, seed, trouble=trouble)
+        await world.start_gateway()
+        while world.timeline.now < seconds:
+            if len(world.runs) < runs and world.rng.random() < 0.1:
+                await world.submit(random_workflow(world.rng))
+            await world.tick()
+        world.trouble = 0.0
+        while not world.done() and world.timeline.now < seconds + 600:
+            await world.tick()
+        return world
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_without_trouble_everything_ends_at_its_first_attempt(seed: int) -> None:
+    """The quiet case, so that the others mean something."""
+    world = await simulate(seed, trouble=0.0, seconds=30, runs=8)
+
+    assert world.done()
+    assert {shard.failovers for shard in world.shards.values()} == {0}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_the_invariants_hold_and_all_ends(seed: int) -> None:
+    """Crashes, partitions of either direction, duplicates a half minute late, gateways killed at their commits (I1 to I9, L1)."""
+    world = await simulate(seed, trouble=1.0, seconds=120, runs=12)
+
+    assert world.done(), [shard for shard in world.shards.values() if not shard.phase.terminal or shard.orphans]
