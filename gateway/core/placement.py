@@ -1,57 +1,20 @@
 """Choosing a region: filter, score, select. Pure: the snapshot, the time and the dice come from outside."""
 
 from collections import Counter
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from gateway.core.filters import admits, refusal
+from gateway.core.region import Condition, Demand, RegionView
+from gateway.core.scores import outranked, score, tier
+from gateway.settings import Placing
 
-class Condition(StrEnum):
-    """A region as the gateway sees it. Only the first three take new work, DEGRADED only where nothing better is left."""
-
-    HEALTHY = "Healthy"
-    DEGRADED = "Degraded"
-    """Slow, but it answers."""
-    WARMING = "Warming"
-    """Back from an outage: slow start."""
-    EJECTED = "Ejected"
-    """It answers probes, but calls fail: it serves its time out. Running shards stay."""
-    UNREACHABLE = "Unreachable"
-    UNKNOWN = "Unknown"
-    """Not yet heard of since this gateway started."""
-
-
-class RegionView(Struct, frozen=True, kw_only=True):
-    """What is known of a region at one moment. `weight` in 0..1 carries slow start."""
-
-    name: str
-    condition: Condition
-    free_slots: int
-    peak_ewma_seconds: float
-    inflight: int
-    weight: float = 1.0
-    queued: int = 0
-    cordoned: bool = False
-    executors: frozenset[str] = frozenset()
-    since: float = 0.0
-    """Wall-clock seconds since 1970 at which the condition began, for people."""
-    reason: str = ""
-    """Why the condition is what it is, for people: `3 probes failed: Timeout`."""
-
-
-class Demand(Struct, frozen=True, kw_only=True):
-    """What one attempt asks of a region. `spread`: shards of this run by region, where it wants spreading."""
-
-    permitted: frozenset[str]
-    wished: frozenset[str] = frozenset()
-    avoid: frozenset[str] = frozenset()
-    executors: frozenset[str] = frozenset()
-    spread: Mapping[str, int] | None = None
+__all__ = ["Condition", "Demand", "Placement", "RegionView", "Unplaceable", "admits", "place", "taken"]
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The region taken, each fitting region's score (lower is better), and why the others were not looked at."""
+    """The region taken, each fitting region's score (lower is better), and why the others were refused or passed over."""
 
     region: str
     scores: dict[str, float]
@@ -67,3 +30,37 @@ class Unplaceable(Struct, frozen=True, kw_only=True):
         """`0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(self.rejected.values()).most_common())
         return f"0/{len(self.rejected)} regions fit: {reasons}"
+
+
+def place(
+    demand: Demand,
+    regions: Sequence[RegionView],
+    *,
+    choose: Callable[[Sequence[str]], str],
+    settings: Placing,
+) -> Placement | Unplaceable:
+    """The region for one attempt, or why there is none.
+
+    `choose` picks among those within `settings.near` of the best score. A region that fits and was passed over for a preference
+    has both a score and a reason. Whoever plans many attempts passes each chosen region on as `taken`.
+    """
+    rejected: dict[str, str] = {}
+    fitting: list[RegionView] = []
+    for region in regions:
+        if (reason := refusal(demand, region)) is None:
+            fitting.append(region)
+        else:
+            rejected[region.name] = reason
+    if not fitting:
+        return Unplaceable(rejected=rejected)
+    best_tier = min(tier(demand, region) for region in fitting)
+    rejected |= {region.name: reason for region in fitting if (reason := outranked(demand, region, best_tier)) is not None}
+    scores = {region.name: score(region, floor_seconds=settings.latency_floor_seconds) for region in fitting}
+    compared = {name: value for name, value in scores.items() if name not in rejected}
+    near = min(compared.values()) * settings.near
+    return Placement(region=choose([name for name, value in compared.items() if value <= near]), scores=scores, rejected=rejected)
+
+
+def taken(region: RegionView) -> RegionView:
+    """The region after one more attempt was placed there, for the rest of the same plan."""
+    return structs.replace(region, inflight=region.inflight + 1, free_slots=region.free_slots - 1)

@@ -1,0 +1,53 @@
+"""A region as a decision sees it, and what an attempt asks of one. Snapshots: whoever plans passes them in."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+
+class Condition(StrEnum):
+    """A region as the gateway sees it. Only the first three take new work, DEGRADED only where nothing better is left."""
+
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+    """Slow, but it answers."""
+    WARMING = "Warming"
+    """Back from an outage: slow start."""
+    EJECTED = "Ejected"
+    """It answers probes, but calls fail: it serves its time out. Running shards stay."""
+    UNREACHABLE = "Unreachable"
+    UNKNOWN = "Unknown"
+    """Not yet heard of since this gateway started."""
+
+
+TAKES_WORK: Final = frozenset({Condition.HEALTHY, Condition.DEGRADED, Condition.WARMING})
+
+
+class RegionView(Struct, frozen=True, kw_only=True):
+    """What is known of a region at one moment. `weight` above 0 is its share: the operator's times that of slow start."""
+
+    name: str
+    condition: Condition
+    free_slots: int
+    peak_ewma_seconds: float
+    inflight: int
+    weight: float = 1.0
+    queued: int = 0
+    cordoned: bool = False
+    executors: frozenset[str] = frozenset()
+    since: float = 0.0
+    """Wall-clock seconds since 1970 at which the condition began, for people."""
+    reason: str = ""
+    """Why the condition is what it is, for people: `3 probes failed: Timeout`."""
+
+
+class Demand(Struct, frozen=True, kw_only=True):
+    """What one attempt asks of a region. `spread`: shards of this run by region, where it wants spreading."""
+
+    permitted: frozenset[str]
+    wished: frozenset[str] = frozenset()
+    avoid: frozenset[str] = frozenset()
+    executors: frozenset[str] = frozenset()
+    spread: Mapping[str, int] | None = None
