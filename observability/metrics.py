@@ -44,14 +44,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()
-        self.submissions = Counter(
-            "waypost_submissions",
-            "Submissions answered, by outcome: Accepted, Replayed, DryRun or the problem's reason.",
-            ["outcome"],
+        self.requests = Counter(
+            "waypost_requests",
+            "Calls answered, by what came of them: Ok, Accepted, Replayed, DryRun, or the problem's reason. `submit` is a submission.",
+            ["call", "outcome"],
             registry=own,
         )
-        self.accepted = self.submissions.labels("Accepted")
-        self.errors = Counter("waypost_unexpected_errors", "Requests that ended in a bug of ours.", registry=own)
         self.decision_seconds = Histogram("waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=own)
         self.commit_seconds = Histogram(
             "waypost_commit_seconds", "What a durable acceptance waited for its commit.", buckets=QUICK, registry=own
@@ -70,11 +68,15 @@ class Metrics:
         self.tombstones = Counter("waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=own)
         self.dispatch_batch = Histogram("waypost_dispatch_batch_size", "Attempts handed over in one call.", buckets=SIZES, registry=own)
         self.loop_lag = Histogram("waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=own)
+        self._requests: dict[tuple[str, str], Counter] = {}
         self._conditions: dict[str, str] = {}
 
-    def refused(self, reason: str) -> None:
-        """A submission that was not accepted; `reason` is one of the tree of problems, never a caller's word."""
-        self.submissions.labels(reason).inc()
+    def count_request(self, call: str, outcome: str) -> None:
+        """Both are our own words, never a caller's."""
+        child = self._requests.get((call, outcome))
+        if child is None:
+            child = self._requests[call, outcome] = self.requests.labels(call, outcome)
+        child.inc()
 
     def observe_shard(self, history: Iterable[Happening], *, since_lost: float | None) -> None:
         """What just got committed of a shard. `since_lost`: seconds since its region was lost to it, None where it was not."""

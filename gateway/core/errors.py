@@ -68,6 +68,12 @@ class NotFound(GatewayError):
     status, reason = 404, "NotFound"
 
 
+class MethodNotAllowed(GatewayError):
+    """The path is there, but does not take this method."""
+
+    status, reason = 405, "MethodNotAllowed"
+
+
 class Conflict(GatewayError):
     """The thing's state does not take this action now."""
 

@@ -17,19 +17,15 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
     return decision
 
 
-async def authorize_on(run: Run | None, action: Action, *, principal: Principal, at: float, policy: PolicyEngine) -> Run:
-    """`run`, if the caller may do `action` to it.
-
-    Raises `NotFound` where there is none or the caller may not see it; else `Denied` or `Unavailable`.
-    """
+async def see(run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine) -> Run:
+    """`run`, if the caller may know of it. Raises `NotFound` where there is none or policy says no; `Unavailable`."""
+    if run is not None:
+        try:
+            await authorize(question_about(run, Action.RUNS_READ, principal=principal, at=at), policy=policy)
+        except Denied:
+            run = None
     if run is None:
         raise NotFound("there is no such run")
-    try:
-        await authorize(question_about(run, Action.RUNS_READ, principal=principal, at=at), policy=policy)
-    except Denied as error:
-        raise NotFound("there is no such run") from error
-    if action is not Action.RUNS_READ:
-        await authorize(question_about(run, action, principal=principal, at=at), policy=policy)
     return run
 
 

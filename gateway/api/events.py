@@ -1,0 +1,75 @@
+"""What happened to a run: as a stream that can be taken up again, and as the story of why it went that way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from gateway.api.runs import visible
+from gateway.api.views import RunStory, summary
+from gateway.api.wire import Call, encode, reply
+from gateway.core.errors import Malformed
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run
+
+PAGE: Final = 500
+STORY_MAXIMUM: Final = 20_000
+"""Entries of one story: a thousand shards that each failed over."""
+
+
+async def events(call: Call) -> Response:
+    """Follow a run: its history as server-sent events, from after `Last-Event-ID` until it is over."""
+    run = await visible(call)
+    after = _last_seen(call)
+    if after and run.phase.terminal and not await call.front.store.audit(run.id, after=after, limit=1):
+        return Response(status_code=204)  # tells an EventSource to stay away: there is no more to come
+    heartbeat = call.front.settings.requests.heartbeat_seconds
+    return EventSourceResponse(_stream(call, run, after), ping=heartbeat, headers={"x-run": run.id})
+
+
+async def explain(call: Call) -> Response:
+    """Tell who asked for a run, what policy said and by which rules, each placement with every score, each attempt and failover."""
+    store = call.front.store
+    run = await visible(call)
+    history: list[AuditEntry] = []
+    while page := await store.audit(run.id, after=history[-1].seq if history else 0, limit=PAGE):
+        history += page
+        if len(history) >= STORY_MAXIMUM:
+            break
+    ids = dict.fromkeys([*(str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail), run.decision_id])
+    found = [await store.decision(decision_id) for decision_id in ids]
+    decisions: tuple[Decision, ...] = tuple(decision for decision in found if decision is not None)
+    return reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
+
+
+async def _stream(call: Call, run: Run, after: int) -> AsyncIterator[ServerSentEvent]:
+    """Ends with the run, or with the caller's token: the next call must bring one that is still good."""
+    store = call.front.store
+    with store.subscribe(run.id) as changed:
+        while True:
+            changed.clear()
+            now = await store.run(run.id) or run  # before its history, so that the last entry of a run that is over is not missed
+            while page := await store.audit(run.id, after=after, limit=PAGE):
+                for entry in page:
+                    after = entry.seq
+                    yield ServerSentEvent(data=encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n")
+            if now.phase.terminal or not await _woken(changed, call.principal.expires_at - call.front.clock()):
+                return
+
+
+async def _woken(changed: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _last_seen(call: Call) -> int:
+    text = call.header(b"last-event-id") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Malformed("Last-Event-ID is the id of an event of this run")
+    return int(text)

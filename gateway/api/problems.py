@@ -1,0 +1,75 @@
+"""Refusals on the wire: RFC 9457 problem documents with a stable `reason`, and the headers that belong to them."""
+
+import math
+import random
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from gateway.core.errors import Denied, FieldError, GatewayError
+from gateway.core.principal import Reason
+
+MEDIA_TYPE: Final = "application/problem+json"
+REALM: Final = 'Bearer realm="waypost"'
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`reason` is CamelCase and stable; `errors` point into the document that was sent, `reasons` name the rules that said no."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+    retryable: bool
+    trace_id: str
+    decision_id: str | None = None
+    errors: tuple[FieldError, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+
+def problem(error: GatewayError, trace_id: str, *, bearer: bool, retry_after_seconds: float) -> Response:
+    """The answer that tells of `error`. `bearer`: the request came with a token (RFC 6750 says how to answer either)."""
+    document = Problem(
+        type=f"urn:waypost:problem:{error.reason}",
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.detail,
+        reason=error.reason,
+        retryable=error.retryable,
+        trace_id=trace_id,
+        decision_id=error.decision_id,
+        errors=error.errors,
+        reasons=error.reasons if isinstance(error, Denied) else (),
+    )
+    headers = {}
+    if (challenge := _challenge(error, bearer)) is not None:
+        headers["www-authenticate"] = challenge
+    if error.retryable:
+        seconds = error.retry_after_seconds or retry_after_seconds
+        headers["retry-after"] = str(math.ceil(seconds * (0.5 + random.random())))  # noqa: S311 - spreads clients, keeps no secret
+    return Response(msgspec.json.encode(document), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def unexpected(trace_id: str) -> Response:
+    """The answer to a bug of ours: nothing but where to look in the log."""
+    document = Problem(
+        type="about:blank",
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        status=500,
+        detail="the gateway failed; its log says more under this trace_id",
+        reason="Internal",
+        retryable=False,
+        trace_id=trace_id,
+    )
+    return Response(msgspec.json.encode(document), 500, media_type=MEDIA_TYPE)
+
+
+def _challenge(error: GatewayError, bearer: bool) -> str | None:
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return f'{REALM}, error="invalid_token"' if bearer else REALM
+    if isinstance(error, Denied) and any(reason.rule.startswith("scope") for reason in error.reasons):
+        return f'{REALM}, error="insufficient_scope"'
+    return None

@@ -1,0 +1,202 @@
+"""Runs: submit, list, look at, cancel, retry. `submit` is the hot path, and the order of a submission's way."""
+
+import base64
+import os
+from collections.abc import Sequence
+from http import HTTPStatus
+from random import choice
+
+import msgspec
+from msgspec import Raw, structs
+from starlette.responses import Response
+
+from gateway.api.views import DryRun, RegionPlan, RunPage, detail, summary
+from gateway.api.wire import Call, reply
+from gateway.core.checks import check
+from gateway.core.document import invalid, parse
+from gateway.core.errors import Conflict, Malformed
+from gateway.core.identifiers import run_id
+from gateway.core.placement import Placement
+from gateway.core.principal import Action, Decision, Question
+from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.workflow import Workflow
+from gateway.stages.admit import Submission, admit, fingerprint, oblige, readmission
+from gateway.stages.authorize import authorize, question_about, see
+from gateway.stages.plan import plan
+from gateway.store.interface import RunQuery
+
+KEY_MAXIMUM = 255
+REOPENED = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
+
+decode_workflow = msgspec.json.Decoder(Workflow).decode
+
+
+async def submit(call: Call) -> Response:
+    """Submit a workflow: 202 once it is durable; 200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing."""
+    front = call.front
+    limits = front.settings.documents
+    key = _idempotency_key(call)
+    body = await call.body(limits.maximum_bytes)
+    workflow = _of_tenant(parse(body, call.header(b"content-type") or "application/json", limits), call.principal.tenant)
+    canonical = msgspec.json.encode(workflow)
+    if errors := check(workflow, canonical, limits, front.executors):
+        raise invalid(errors)
+    question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
+    decision = await authorize(question, policy=front.policy)
+    front.metrics.decision_seconds.observe(decision.duration_seconds)
+    obliged, document = oblige(workflow, canonical, decision, exclusive=front.executors.exclusive)
+    if call.flag("dryRun"):
+        call.outcome = "DryRun"
+        return reply(_dry_run(call, obliged, document, decision))
+    submission = Submission(
+        workflow=obliged,
+        document=document,
+        fingerprint=fingerprint(canonical),
+        principal=call.principal,
+        key=key,
+        at=call.at,
+        trace_id=call.trace_id,
+    )
+    with front.metrics.commit_seconds.time():
+        admitted = await admit(submission, decision, run_id(int(call.at * 1000), os.urandom(8)), store=front.store, policy=front.policy)
+    call.outcome = "Replayed" if admitted.replay else "Accepted"
+    return reply(summary(admitted.run), 200 if admitted.replay else 202, {"location": f"/v1/runs/{admitted.run.id}"})
+
+
+async def listing(call: Call) -> Response:
+    """List the runs that the caller may see, newest first."""
+    front = call.front
+    decision = await authorize(Question(action=Action.RUNS_LIST, principal=call.principal, at=call.at), policy=front.policy)
+    limit = call.number("limit", default=50, minimum=1, maximum=front.settings.requests.page_maximum)
+    phase = call.asked("phase")
+    if phase is not None and phase not in tuple(RunPhase):
+        raise Malformed(f"the query parameter phase is one of {', '.join(RunPhase)}")
+    query = RunQuery(
+        tenants=_visible_tenants(decision, call.principal.tenant, call.asked("tenant")),
+        phase=phase,
+        labels=_labels(call.query.get("label", ())),
+        limit=limit + 1,
+        after=_from_cursor(call.asked("continue")),
+    )
+    found = await front.store.runs(query) if query.tenants != () else ()
+    shown = found[:limit]
+    return reply(
+        RunPage(items=tuple(summary(run) for run in shown), next=_to_cursor(shown[-1].id) if len(found) > limit else None),
+    )
+
+
+async def describe(call: Call) -> Response:
+    """Show one run with its shards and tasks; `shard` narrows the tasks to one."""
+    run = await visible(call)
+    shards = await call.front.store.shards(run.id)
+    shard = None if call.asked("shard") is None else call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
+    return reply(detail(run, shards, await call.front.store.tasks(run.id, shard)))
+
+
+async def cancel(call: Call) -> Response:
+    """Cancel a run: 202 once the wish is durable. Its attempts are ended, wherever they are."""
+    front = call.front
+    run = await visible(call)
+    question = question_about(run, Action.RUNS_CANCEL, principal=call.principal, at=call.at)
+    decision = await authorize(question, policy=front.policy)
+    credit = {"decision_id": decision.id, "revision": decision.revision, "rules": decision.rules, "trace_id": call.trace_id}
+    wish = AuditEntry(run=run.id, kind="CancelRequested", at=call.at, actor=call.principal.subject, detail=credit)
+    cancelled = await front.store.cancel(run.id, at=call.at, audit=wish)
+    if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
+        raise Conflict(f"the run is over: {(cancelled or run).phase}")
+    return reply(summary(cancelled), 200 if cancelled.phase.terminal else 202)
+
+
+async def retry(call: Call) -> Response:
+    """Run what did not succeed again, under a fresh decision: 202. What has succeeded stays done."""
+    front = call.front
+    run = await visible(call)
+    if run.phase not in REOPENED:
+        raise Conflict(f"only a run that is Failed or Cancelled can be retried; this one is {run.phase}")
+    question = question_about(run, Action.RUNS_RETRY, principal=call.principal, at=call.at)
+    decision = await authorize(question, policy=front.policy)
+    workflow = decode_workflow(run.workflow)
+    obliged, document = oblige(workflow, run.workflow, decision, exclusive=front.executors.exclusive)
+    submission = Submission(
+        workflow=obliged,
+        document=document,
+        fingerprint=run.fingerprint,
+        principal=call.principal,
+        key=run.idempotency_key,
+        at=call.at,
+        trace_id=call.trace_id,
+    )
+    again, entry = readmission(run, submission, decision)
+    if not await front.store.retry(run.id, run=again, decision=decision, audit=entry):
+        raise Conflict("the run has moved on meanwhile: look at it again")
+    return reply(summary(await front.store.run(run.id) or again), HTTPStatus.ACCEPTED)
+
+
+async def visible(call: Call) -> Run:
+    """The run that the path names. Raises `NotFound` where the caller may not see it."""
+    run = await call.front.store.run(call.path["id"])
+    return await see(run, principal=call.principal, at=call.at, policy=call.front.policy)
+
+
+def _idempotency_key(call: Call) -> str | None:
+    key = call.header(b"idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
+        raise Malformed(f"Idempotency-Key has 1 to {KEY_MAXIMUM} visible ASCII characters")
+    return key
+
+
+def _of_tenant(workflow: Workflow, tenant: str) -> Workflow:
+    """With the caller's tenant where the document names none."""
+    if workflow.metadata.tenant is not None:
+        return workflow
+    return structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))
+
+
+def _dry_run(call: Call, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:
+    regions = call.front.regions()
+    found = plan(workflow, decision.obligations.regions, regions, choose=choice, settings=call.front.settings.placing)
+    scores = found.scores if isinstance(found, Placement) else {}
+    return DryRun(
+        decision=decision,
+        workflow=Raw(document),
+        shard_count=workflow.shard_count,
+        region=found.region if isinstance(found, Placement) else None,
+        unplaceable=None if isinstance(found, Placement) else str(found),
+        regions=tuple(RegionPlan(name=r.name, score=scores.get(r.name), rejected=found.rejected.get(r.name)) for r in regions),
+    )
+
+
+def _visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
+    """Whose runs to list. Where policy names no tenants it is the caller's own; `*` is all."""
+    permitted = decision.obligations.tenants if decision.obligations.tenants is not None else (own,)
+    if "*" in permitted:
+        return None if asked is None else (asked,)
+    return permitted if asked is None else tuple(tenant for tenant in permitted if tenant == asked)
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals or name in labels:
+            raise Malformed("the query parameter label is NAME=VALUE, once for each name")
+        labels[name] = value
+    return labels
+
+
+def _to_cursor(last: str) -> str:
+    return base64.urlsafe_b64encode(f"1{last}".encode()).decode().rstrip("=")
+
+
+def _from_cursor(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        cursor = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except ValueError as error:
+        raise Malformed("the query parameter continue is not one that this gateway gave") from error
+    if not cursor.startswith("1"):
+        raise Malformed("the query parameter continue is not one that this gateway gave")
+    return cursor[1:]

@@ -1,0 +1,171 @@
+"""What the API shows: the shapes of its answers. Names are snake_case (only the document itself is camelCase), times are wall-clock
+seconds since 1970, durations are seconds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from clusters.spec import TaskPhase
+from gateway.core.phase import Orphan, Phase, Shard
+from gateway.core.placement import RegionView
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+
+SHOWN_TASKS = 10_000
+
+
+class RunSummary(Struct, frozen=True, kw_only=True):
+    """A run in a list."""
+
+    id: str
+    tenant: str
+    name: str
+    subject: str
+    phase: RunPhase
+    priority: int
+    shard_count: int
+    labels: dict[str, str]
+    created_at: float
+    deadline_at: float | None
+    cancel_requested_at: float | None
+    finished_at: float | None
+    decision_id: str
+
+
+class ShardView(Struct, frozen=True, kw_only=True):
+    """A shard. `orphans` are earlier attempts that may still run somewhere."""
+
+    index: int
+    item: Any
+    phase: Phase
+    region: str | None
+    epoch: int
+    reason: str
+    attempts_lost: int
+    failovers: int
+    orphans: tuple[Orphan, ...]
+
+
+class TaskView(Struct, frozen=True, kw_only=True):
+    """The newest that is known of a task of a shard; one that was never started is not listed."""
+
+    shard: int
+    task: str
+    phase: TaskPhase
+    region: str
+    epoch: int
+    tries: int
+    started_at: float
+    ended_at: float | None
+    output: Any
+    reason: str
+
+
+class RunDetail(RunSummary, frozen=True, kw_only=True):
+    """A run with all that is in it. `tasks` are the first 10,000; `tasks_left_out` counts the rest: ask shard by shard."""
+
+    permitted: tuple[str, ...]
+    workflow: Raw
+    shard_phases: dict[str, int]
+    task_phases: dict[str, int]
+    shards: tuple[ShardView, ...]
+    tasks: tuple[TaskView, ...]
+    tasks_left_out: int
+
+
+class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """Runs, newest first. `continue` is for the next page, null on the last."""
+
+    items: tuple[RunSummary, ...]
+    next: str | None
+
+
+class RunStory(Struct, frozen=True, kw_only=True):
+    """Why a run went the way it went: every decision that stood behind it, and everything that happened, in order."""
+
+    run: RunSummary
+    decisions: tuple[Decision, ...]
+    history: tuple[AuditEntry, ...]
+    complete: bool
+    """False where the history is longer than what is shown."""
+
+
+class RegionPlan(Struct, frozen=True, kw_only=True):
+    """A region as a placement would see it now. `score` (lower is better) or why it is not taken; both where something is preferred."""
+
+    name: str
+    score: float | None
+    rejected: str | None
+
+
+class DryRun(Struct, frozen=True, kw_only=True):
+    """What would become of a submission. `region` is where the first shard would go, `unplaceable` why nowhere for now."""
+
+    decision: Decision
+    workflow: Raw
+    shard_count: int
+    region: str | None
+    unplaceable: str | None
+    regions: tuple[RegionPlan, ...]
+
+
+class RegionState(Struct, frozen=True, kw_only=True):
+    """A region now. `score` is what placement compares, lower is better."""
+
+    name: str
+    condition: str
+    reason: str
+    since: float
+    score: float
+    weight: float
+    peak_ewma_seconds: float
+    free_slots: int
+    inflight: int
+    cordoned: bool
+    executors: tuple[str, ...]
+
+
+class RegionList(Struct, frozen=True, kw_only=True):
+    """Every region of this gateway."""
+
+    items: tuple[RegionState, ...]
+
+
+def summary(run: Run) -> RunSummary:
+    return RunSummary(**_fields(run))
+
+
+def detail(run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow]) -> RunDetail:
+    shown = tasks[:SHOWN_TASKS]
+    return RunDetail(
+        **_fields(run),
+        permitted=run.permitted,
+        workflow=Raw(run.workflow),
+        shard_phases=Counter(shard.phase for shard in shards),
+        task_phases=Counter(task.phase for task in tasks),
+        shards=tuple(ShardView(**{name: getattr(shard, name) for name in ShardView.__struct_fields__}) for shard in shards),
+        tasks=tuple(TaskView(**{name: getattr(task, name) for name in TaskView.__struct_fields__}) for task in shown),
+        tasks_left_out=len(tasks) - len(shown),
+    )
+
+
+def region_state(view: RegionView, score: float) -> RegionState:
+    return RegionState(
+        name=view.name,
+        condition=view.condition,
+        reason=view.reason,
+        since=view.since,
+        score=score,
+        weight=view.weight,
+        peak_ewma_seconds=view.peak_ewma_seconds,
+        free_slots=view.free_slots,
+        inflight=view.inflight,
+        cordoned=view.cordoned,
+        executors=tuple(sorted(view.executors)),
+    )
+
+
+def _fields(run: Run) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in RunSummary.__struct_fields__}

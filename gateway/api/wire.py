@@ -1,0 +1,215 @@
+"""Between HTTP and plain values: one call at a time, authenticated unless it says otherwise, and every failure as a problem document."""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from loguru import logger
+from msgspec import Struct
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from clusters.interface import ClusterAdapter
+from gateway.api.problems import problem, unexpected
+from gateway.core.checks import Executors
+from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
+from gateway.core.placement import RegionView
+from gateway.core.principal import Principal
+from gateway.identity.interface import Authenticator
+from gateway.policy.interface import PolicyEngine
+from gateway.settings import GatewaySettings
+from gateway.stages.authenticate import authenticate
+from gateway.store.interface import Store
+from observability.metrics import Metrics
+
+NOBODY: Final = Principal(subject="", issuer="", tenant="")
+"""Who calls what needs no token."""
+
+encode = msgspec.json.Encoder().encode
+
+
+class Front(Struct, frozen=True, kw_only=True):
+    """All that the calls stand on. `regions` is the controller's newest view, `clusters` are for logs."""
+
+    settings: GatewaySettings
+    authenticator: Authenticator
+    policy: PolicyEngine
+    store: Store
+    metrics: Metrics
+    executors: Executors
+    regions: Callable[[], Sequence[RegionView]]
+    clusters: Mapping[str, ClusterAdapter]
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(kw_only=True, slots=True)
+class Call:
+    """One request. `outcome` is what is counted: the call may say more than that it went well."""
+
+    front: Front
+    scope: Scope
+    receive: Receive
+    principal: Principal
+    trace_id: str
+    at: float
+    query: dict[str, list[str]]
+    outcome: str = "Ok"
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
+
+    def header(self, name: bytes) -> str | None:
+        """The one header of that (lower-case) name. Raises `Malformed` for several."""
+        values = [value for key, value in self.scope["headers"] if key == name]
+        if len(values) > 1:
+            raise Malformed(f"several {name.decode()} headers")
+        return values[0].decode("latin-1") if values else None
+
+    def asked(self, name: str) -> str | None:
+        """The value of a query parameter. Raises `Malformed` where it is given twice."""
+        values = self.query.get(name, [])
+        if len(values) > 1:
+            raise Malformed(f"the query parameter {name} is given {len(values)} times")
+        return values[0] if values else None
+
+    def number(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
+        text = self.asked(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and minimum <= int(text) <= maximum):
+            raise Malformed(f"the query parameter {name} is a number from {minimum} to {maximum}")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        text = self.asked(name)
+        if text not in (None, "true", "false"):
+            raise Malformed(f"the query parameter {name} is true or false")
+        return text == "true"
+
+    async def body(self, limit: int) -> bytes:
+        """The body, never more than `limit` bytes of it. Raises `TooLarge` or `UnsupportedMediaType`."""
+        if self.header(b"content-encoding") not in (None, "identity"):
+            raise UnsupportedMediaType("send the body without a content encoding")
+        if len(length := self.header(b"content-length") or "") > len(str(limit)) or (length.isdigit() and int(length) > limit):
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        body, more = b"", True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            body = body + chunk if body else chunk
+            if len(body) > limit:
+                raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        return body
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """What one method of one path does, and which query parameters it takes. `open`: no token is asked for."""
+
+    handler: Handler
+    query: frozenset[str] = frozenset()
+    open: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.handler, "__name__", "call"))
+
+
+@dataclass(kw_only=True, slots=True)
+class Resource:
+    """A path as an ASGI application: its operations by method. Nothing that a caller sends gets past it as an exception."""
+
+    front: Front
+    operations: Mapping[str, Operation]
+    names: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = {method: operation.name for method, operation in self.operations.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        trace_id = trace_of(scope["headers"])
+        outcome = "Internal"
+        try:
+            response, outcome = await self._answer(method, scope, receive, trace_id)
+        except GatewayError as error:
+            outcome = error.reason
+            response = self._refusal(error, scope, trace_id)
+        except ClientDisconnect:
+            return
+        except Exception:
+            logger.opt(exception=True).error("unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id)
+            response = unexpected(trace_id)
+        self.front.metrics.count_request(self.names.get(method, "none"), outcome)
+        await response(scope, receive, send)
+
+    async def _answer(self, method: str, scope: Scope, receive: Receive, trace_id: str) -> tuple[Response, str]:
+        operation = self.operations.get(method)
+        if operation is None:
+            raise MethodNotAllowed(f"{scope['method']} is not for this path")
+        front = self.front
+        principal = NOBODY
+        if not operation.open:
+            principal = await authenticate(scope["headers"], scope["query_string"], authenticator=front.authenticator)
+        query = parse_query(scope["query_string"], operation.query) if scope["query_string"] else {}
+        call = Call(front=front, scope=scope, receive=receive, principal=principal, trace_id=trace_id, at=front.clock(), query=query)
+        response = await operation.handler(call)
+        return response, call.outcome
+
+    def _refusal(self, error: GatewayError, scope: Scope, trace_id: str) -> Response:
+        bearer = any(name == b"authorization" for name, _ in scope["headers"])
+        response = problem(error, trace_id, bearer=bearer, retry_after_seconds=self.front.settings.requests.retry_after_seconds)
+        if isinstance(error, MethodNotAllowed):
+            response.headers["allow"] = ", ".join(sorted(self.operations))
+        return response
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application for every path that is not there."""
+    error = NotFound("there is no such path")
+    await problem(error, trace_of(scope["headers"]), bearer=False, retry_after_seconds=0)(scope, receive, send)
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as JSON."""
+    return Response(encode(value), status, headers, media_type="application/json")
+
+
+def parse_query(query: bytes, known: frozenset[str]) -> dict[str, list[str]]:
+    """The parameters by name. Raises `Malformed` for one that this call does not take: a misspelt filter must not widen an answer."""
+    found: dict[str, list[str]] = {}
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=50)
+    except (ValueError, UnicodeError) as error:
+        raise Malformed("the query is not what a query looks like") from error
+    for name, value in pairs:
+        if name not in known:
+            raise Malformed(
+                f"there is no query parameter {name[:50]!r} here" + (f"; there are {', '.join(sorted(known))}" if known else "")
+            )
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def trace_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """The trace id of a W3C `traceparent` (version 00 or later), or a new one where there is none that is valid."""
+    for name, value in headers:
+        if name == b"traceparent":
+            trace_id = value[3:35].decode("latin-1")
+            if value[2:3] == value[35:36] == b"-" and _is_hex(trace_id) and trace_id != "0" * 32:
+                return trace_id
+    return f"{random.getrandbits(128) or 1:032x}"
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) == 32 and not text.strip("0123456789abcdef")
