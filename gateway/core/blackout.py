@@ -31,11 +31,11 @@ def cut_off(healths: Sequence[RegionHealth], now: float, rules: Health, *, canar
 def excused(healths: Sequence[RegionHealth], rules: Health, *, canary: RegionHealth | None = None) -> tuple[RegionHealth, ...]:
     """The same regions in the same order; those lost in a blackout are excused. To be taken over at each pass.
 
-    They were never ill: they come back without slow start, without the failures in their estimate, and it does not count as trouble.
+    They were never ill: they come back without slow start, are asked at the quick pace until then, and it does not count as trouble.
     One that was restarted meanwhile was (`health.restarted`).
     """
     names = _lost_with_us(healths, rules, canary)
-    return tuple(structs.replace(h, excused=True) if h.name in names and not h.excused else h for h in healths)
+    return tuple(structs.replace(h, excused=True) if h.name in names and not h.restarted else h for h in healths)
 
 
 def _lost_with_us(healths: Sequence[RegionHealth], rules: Health, canary: RegionHealth | None) -> frozenset[str]:

@@ -43,6 +43,8 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     """How often it was lost since then: answering once and failing again is another loss."""
     excused: bool = False
     """It was lost together with most others: that was our own road, see `blackout.excused`."""
+    restarted: bool = False
+    """Another boot was seen while it was lost: the loss was its own, whoever else was lost as well."""
     returned_at: float = NEVER
     """When it was last reachable again."""
     warming_since: float | None = None
@@ -86,7 +88,7 @@ def _answered(health: RegionHealth, *, began: float, ended: float, rules: Health
     successes = health.successes + 1
     first = not health.heard
     back = health.lost_at is not None and (first or successes >= rules.successes_up)
-    ewma = PeakEwma() if first or (back and health.excused) else health.ewma  # failures that were not its own do not count
+    ewma = PeakEwma() if first or back else health.ewma  # what the outage cost is over: caution is for slow start
     health = _moved(
         health,
         ended,
@@ -117,12 +119,12 @@ def _returned(health: RegionHealth, now: float, *, rules: Health, dice: Callable
 def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: str, rules: Health) -> RegionHealth:
     failures = health.failures + 1
     changes: dict[str, Any] = {"failures": failures, "successes": 0, "ewma": _fault_sampled(health.ewma, ended, rules)}
-    if failure == "Timeout":  # it took at least so long
+    if failure == "Timeout" and health.lost_at is None:  # it took at least so long
         changes["pace"] = timed(health.pace, at=ended, seconds=ended - began, rules=rules)
     if failures == rules.failures_down:
         changes |= {"pace": Pace(), "outcomes": Outcomes(), "losses": health.losses + 1}
         if health.lost_at is None:
-            changes |= {"lost_at": ended, "excused": False}
+            changes |= {"lost_at": ended, "excused": False, "restarted": False}
     return _moved(health, ended, because=f"{failures} probes failed: {failure}", **changes)
 
 
@@ -196,12 +198,13 @@ def evaluated(health: RegionHealth, now: float, rules: Health) -> RegionHealth:
     return _moved(health, now, **changes)
 
 
-def restarted(health: RegionHealth, _now: float) -> RegionHealth:
+def restarted(health: RegionHealth) -> RegionHealth:
     """Another boot of the cluster was seen. No outage by itself: what the old process did is forgotten.
 
     One that was excused for a blackout was ill after all, and comes back like any other.
     """
-    return structs.replace(health, outcomes=Outcomes(), pace=structs.replace(health.pace, round_trips=(), over=0), excused=False)
+    pace = structs.replace(health.pace, round_trips=(), over=0)
+    return structs.replace(health, outcomes=Outcomes(), pace=pace, excused=False, restarted=health.lost_at is not None)
 
 
 def weight(health: RegionHealth, now: float, rules: Health) -> float:
