@@ -17,9 +17,10 @@ from gateway.core.errors import FieldError
 from gateway.core.workflow import Engine, Workflow
 from gateway.settings import Documents
 
-LARGE_NUMBER = re.compile(rb"\d{16}")
 EXACT = 2**53
 """Larger integers are not the same number in every JSON reader, policy engines among them: they travel as strings."""
+FREE_AT = 4
+"""How deep in the document the values are that have no type of their own: `/spec/tasks/0/run`."""
 READS_TASK = re.compile(r"""tasks\[\s*["']([^"']+)["']\s*\]""")
 
 
@@ -40,7 +41,8 @@ def check(workflow: Workflow, canonical: bytes, limits: Documents, executors: Ex
     found += _tasks(workflow, executors, templated)
     if not found:
         found += _cycles(workflow.spec.tasks)
-    if LARGE_NUMBER.search(canonical) or canonical.count(b"[") + canonical.count(b"{") > limits.maximum_nesting:
+    depth = limits.maximum_nesting - FREE_AT
+    if not all(_plain(value, depth) for value in _free(workflow)):
         found += _values(msgspec.to_builtins(workflow.spec, str_keys=True), "/spec", limits.maximum_nesting - 1)
     return found
 
@@ -139,6 +141,31 @@ def _condition(task: TaskSpec, at: str) -> Iterator[FieldError]:
     for name in READS_TASK.findall(task.when or ""):
         if name not in task.needs:
             yield FieldError(f"{at}/when", f"reads the output of {name}, which the task does not need")
+
+
+def _free(workflow: Workflow) -> Iterator[Any]:
+    """The values that may hold anything; what the types bound needs no look."""
+    yield workflow.spec.params
+    yield workflow.spec.shards.items
+    for task in workflow.spec.tasks:
+        yield task.run
+        if task.source is not None:
+            yield task.source
+        if task.target is not None:
+            yield task.target
+
+
+def _plain(value: Any, depth: int) -> bool:
+    """No large number and no deep nesting in it: the quick look, since nearly every document is so."""
+    kind = type(value)
+    if kind is dict:
+        value, kind = value.values(), list
+    if kind is list or kind is tuple:
+        for inner in value:
+            if type(inner) is not str and not _plain(inner, depth - 1):
+                return False
+        return depth > 0
+    return kind is not int or -EXACT <= value <= EXACT
 
 
 def _values(value: Any, at: str, depth: int) -> Iterator[FieldError]:
