@@ -1,0 +1,100 @@
+"""How gateway and clusters recognize each other on a connection: names, files, and TLS 1.3 contexts both of whose ends show a certificate.
+
+The certificates come from `waypost.pki`; a process that only uses them needs nothing but this.
+"""
+
+import re
+import ssl
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+GATEWAY_URI: Final = "spiffe://waypost/gateway"
+REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class PkiError(Exception):
+    """The certificates there are do not do for what was asked; the text names the file and what is wrong with it."""
+
+
+class Credentials(Struct, frozen=True, kw_only=True):
+    """What one side proves itself with, and the root by which it knows the other: PEM files."""
+
+    certificate: Path
+    key: Path
+    root: Path
+
+
+def cluster_name(region: str) -> str:
+    """The DNS name in the certificate of `region`'s cluster, whatever address it is reached at. Raises `PkiError` for a wrong name."""
+    return f"{_checked(region)}.clusters.waypost.internal"
+
+
+def cluster_uri(region: str) -> str:
+    """The SPIFFE id in the same certificate."""
+    return f"spiffe://waypost/cluster/{_checked(region)}"
+
+
+def gateway_credentials(directory: Path) -> Credentials:
+    return Credentials(certificate=directory / "gateway.pem", key=directory / "gateway.key", root=directory / "ca.pem")
+
+
+def cluster_credentials(directory: Path, region: str) -> Credentials:
+    stem = directory / "clusters" / _checked(region)
+    return Credentials(certificate=stem.with_suffix(".pem"), key=stem.with_suffix(".key"), root=directory / "ca.pem")
+
+
+def api_credentials(directory: Path) -> Credentials:
+    return Credentials(certificate=directory / "api.pem", key=directory / "api.key", root=directory / "ca.pem")
+
+
+def server_context(credentials: Credentials) -> ssl.SSLContext:
+    """For a server that takes only clients with a client certificate of our root. Raises `PkiError`.
+
+    No session tickets: every connection proves itself anew.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 0
+    return context
+
+
+def client_context(credentials: Credentials) -> ssl.SSLContext:
+    """For a client that shows its certificate, and checks the server's against our root and the name it asks for. Raises `PkiError`."""
+    return _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
+
+
+def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """For a server whose clients show no certificate; TLS 1.2 will do. Raises `PkiError`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load_pair(context, certificate, key)
+    return context
+
+
+def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    _load_pair(context, credentials.certificate, credentials.key)
+    try:
+        context.load_verify_locations(credentials.root)
+    except OSError as error:  # SSLError is one
+        raise PkiError(f"{credentials.root} cannot be used: {error.strerror or error}") from error
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
+        if not path.exists():
+            raise PkiError(f"{path} is missing")
+    try:
+        context.load_cert_chain(certificate, key, password="")  # never asks at the terminal
+    except OSError as error:
+        raise PkiError(f"{certificate} with {key} cannot be used: {error.strerror or error}") from error
+
+
+def _checked(region: str) -> str:
+    if not REGION.fullmatch(region):
+        raise PkiError(f"{region!r} cannot be a region's name: lower-case letters, digits and inner dashes, at most 63")
+    return region
