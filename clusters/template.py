@@ -1,7 +1,7 @@
 """`${params.date}`, `${shard.index}`, `${shard.item.name}` in the strings of a task.
 
-Rendering happens twice: the gateway fills in `params` once a run, the cluster `shard` for each shard. A value that was filled in is never looked
-at again: its own `${` is escaped on the first pass and set free on the last. `$${` stands for a literal `${`.
+Rendering happens twice: the gateway fills in `params` once a run, the cluster `shard` for each shard. A value that was filled in is
+never looked at again: its own `${` is escaped on the first pass and set free on the last. `$${` stands for a literal `${`.
 """
 
 import re

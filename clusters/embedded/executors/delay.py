@@ -1,0 +1,28 @@
+"""Does nothing for so long: for tests, for pauses, and for replaying what a workflow once took."""
+
+import asyncio
+from typing import Self
+
+import msgspec
+
+from clusters.embedded.executors.interface import Folders, Lease
+from clusters.embedded.executors.runs import DelayRun
+from clusters.embedded.state import Launch, Outcome
+
+
+class DelayExecutor:
+    """Satisfies `Executor`. Dies with the cluster's process, so a lease needs no guard of its own."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def execute(self, launch: Launch, folders: Folders, lease: Lease | None) -> Outcome:  # noqa: ARG002
+        try:
+            run = msgspec.convert(launch.task.run, DelayRun)
+        except msgspec.ValidationError as error:
+            return Outcome(succeeded=False, reason=f"run: {error}")
+        if run.seconds:
+            await asyncio.sleep(run.seconds)
+        return Outcome(succeeded=True)

@@ -1,0 +1,257 @@
+"""One cluster in one process: journals each step of the scheduler, and only then acts on it.
+
+Satisfies `clusters.interface.ClusterAdapter`, so that a conformance suite and the HTTP server see the same thing.
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from loguru import logger
+from msgspec import Struct
+
+from clusters.embedded.executors.delay import DelayExecutor
+from clusters.embedded.executors.interface import Executor, Folders
+from clusters.embedded.executors.process import ProcessExecutor
+from clusters.embedded.executors.runs import RUN_TYPES
+from clusters.embedded.journal import Event, open_journal, read_events, write_steps
+from clusters.embedded.leases import HeldLease
+from clusters.embedded.logs import read_log
+from clusters.embedded.scheduler import Scheduler
+from clusters.embedded.state import Launch, Outcome, Step
+from clusters.errors import ClusterError
+from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LogChunk
+from waypost.durable import Database, StorageError
+
+BEAT_SECONDS = 1.0
+EVENTS_AT_ONCE = 500
+COMMIT_SECONDS = 4.0
+"""A journal that takes longer has not answered; what was decided stays decided, and is written when it can be."""
+
+
+class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One cluster. `cpu` bounds the processors that tasks ask for at once, `slots` the attempts held."""
+
+    region: str
+    state: str
+    cpu: float = float(os.cpu_count() or 1)
+    slots: int = 2_000
+
+
+class Node:
+    """Owns its state folder: journal, workspaces, logs."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._root = Path(settings.state)
+        self._stack = AsyncExitStack()
+        self._steps: list[tuple[Step, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tries: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
+        self._leases: dict[AttemptId, HeldLease] = {}
+        self._watchers: set[asyncio.Event] = set()
+        self._asked: list[ClusterEvent] = []
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._booted = time.monotonic()
+        self._root.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            self._database = await stack.enter_async_context(Database(self._root / "journal.db"))
+            loaded = await self._database.write(lambda db: open_journal(db, time.time()))
+            self._executors: dict[str, Executor] = {
+                "process": await stack.enter_async_context(ProcessExecutor(self._settings.region)),
+                "delay": await stack.enter_async_context(DelayExecutor()),
+            }
+            settings = self._settings
+            self._scheduler = Scheduler(
+                loaded, region=settings.region, boot=uuid.uuid4().hex, cpu=settings.cpu, slots=settings.slots, executors=RUN_TYPES
+            )
+            self._committer = asyncio.create_task(self._commit_steps(), name="commit")
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Kills what runs: without its gateway's word nothing goes on, and the journal knows what was finished."""
+        for task in list(self._tries.values()):
+            task.cancel()
+        await asyncio.gather(*self._tries.values(), return_exceptions=True)
+        self._committer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._stack.aclose()
+
+    @property
+    def _now(self) -> float:
+        return time.monotonic() - self._booted
+
+    # ClusterAdapter
+
+    async def apply(self, batch: Batch) -> Answers:
+        answers, step = self._scheduler.apply(batch, self._now, time.time())
+        await self._durable(step, probe=True)
+        return answers
+
+    async def attempts(self) -> Hello:
+        return self._scheduler.hello(self._now)
+
+    async def probe(self) -> ClusterStatus:
+        return (await self.apply(Batch())).status
+
+    async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
+        if incarnation == self._scheduler.incarnation and cursor > self._scheduler.seq:
+            logger.error("the journal is behind what the gateway has seen: it was restored, and takes a new incarnation")
+            await self._durable(self._scheduler.restored(uuid.uuid4().hex, self._now, time.time()))
+        if incarnation != self._scheduler.incarnation:
+            cursor = 0
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            yield self._scheduler.hello(self._now)
+            while True:
+                news.clear()
+                asked, self._asked = self._asked, []
+                for ask in asked:
+                    yield ask
+                after = cursor
+                for event in await self._events(after):
+                    cursor = event.seq
+                    yield event
+                if cursor == after and not await _set_within(news, BEAT_SECONDS):
+                    yield Beat(status=self._scheduler.status(self._now))
+        finally:
+            self._watchers.discard(news)
+
+    async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+        path = self._folders(attempt, task).log
+        async for chunk in read_log(path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)):
+            yield chunk
+
+    # Journal first
+
+    async def _durable(self, step: Step, *, probe: bool = False) -> None:
+        """Returns when the step is journalled. Raises `ClusterError` where that takes too long: it is still written when it can be."""
+        if not step.durable and not probe:
+            self._act(step)
+            return
+        done = self._submit(step)
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await asyncio.shield(done)
+        except TimeoutError:
+            raise ClusterError("Unavailable", "the journal does not take writes") from None
+
+    def _submit(self, step: Step) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._steps.append((step, done))
+        self._wake.set()
+        return done
+
+    async def _commit_steps(self) -> None:
+        """Writes whatever has come together, in order, again and again until it is written; then acts on it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            group, self._steps = self._steps, []
+            if not group:
+                continue
+            steps = [step for step, _ in group]
+            while True:
+                try:
+                    await self._database.write(partial(write_steps, steps=steps, wall=time.time()))
+                    break
+                except StorageError as error:
+                    logger.error("{}", error)
+                    await asyncio.sleep(0.5)
+            for step, done in group:
+                self._act(step)
+                if not done.done():
+                    done.set_result(None)
+
+    def _act(self, step: Step) -> None:
+        for launch in step.launches:
+            self._start(launch)
+        for identity, task in step.kills:
+            running = self._tries.get((identity, task))
+            if running is not None:
+                running.cancel()
+        for identity, until in step.leases:
+            self._leases.setdefault(identity, HeldLease()).renew(self._booted + until)
+        if step.asks:
+            self._asked = [*self._asked[-1000:], *step.asks]
+        if step.asks or step.events:
+            for news in self._watchers:
+                news.set()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        at = self._scheduler.next_timer
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if at is None else self._loop.call_at(self._booted + max(at, 0.0), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        step = self._scheduler.tick(self._now, time.time())
+        if step.durable:
+            self._submit(step)
+        else:
+            self._act(step)
+
+    async def _events(self, after: int) -> list[Event]:
+        try:
+            return await self._database.read(partial(read_events, after=after, limit=EVENTS_AT_ONCE))
+        except StorageError as error:
+            raise ClusterError("Unavailable", "the journal does not answer") from error
+
+    # Tries
+
+    def _start(self, launch: Launch) -> None:
+        key = (launch.attempt, launch.task.name)
+        task = asyncio.create_task(self._execute(launch), name=f"{launch.attempt.run}/{launch.task.name}")
+        self._tries[key] = task
+        task.add_done_callback(lambda done: self._tried(launch, done))
+
+    def _tried(self, launch: Launch, done: "asyncio.Task[Outcome]") -> None:
+        """In a callback, since a try that is cancelled before it began never runs a line of its own."""
+        del self._tries[(launch.attempt, launch.task.name)]
+        outcome = Outcome(succeeded=False, killed=True, reason="killed") if done.cancelled() else done.result()
+        step = self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time())
+        if step.durable:
+            self._submit(step)
+        else:
+            self._act(step)
+
+    async def _execute(self, launch: Launch) -> Outcome:
+        folders = self._folders(launch.attempt, launch.task.name)
+        try:
+            for folder in (folders.workspace, folders.scratch, folders.log.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return Outcome(succeeded=False, reason=f"this cluster has no place for it: {error.strerror}")
+        lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
+        return await self._executors[launch.task.type].execute(launch, folders, lease)
+
+    def _folders(self, attempt: AttemptId, task: str) -> Folders:
+        shard = Path(attempt.run) / str(attempt.shard)
+        return Folders(
+            workspace=(self._root / "workspaces" / shard).absolute(),
+            scratch=(self._root / "scratch" / shard / str(attempt.epoch)).absolute(),
+            log=(self._root / "logs" / shard / str(attempt.epoch) / f"{task}.log").absolute(),
+        )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,201 @@
+"""How attempts move on inside one cluster: what is ready, what starts, what a result sets free.
+
+The scheduler's inner half, and as pure.
+"""
+
+import heapq
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from clusters.conditions import ConditionError, holds
+from clusters.embedded.state import Attempt, Launch, Step, TaskState
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult, TaskSpec
+from clusters.template import TemplateError, render
+
+MARGIN_SECONDS = 1.0
+"""Tasks of an exclusive attempt are killed so long before its lease ends."""
+
+
+class Progress:
+    """The attempts that this cluster holds, the processors they share, and the events they make."""
+
+    def __init__(self, attempts: Iterable[Attempt], *, cpu: float, seq: int) -> None:
+        self.cpu, self.seq, self.busy = cpu, seq, 0.0
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.by_shard: dict[tuple[str, int], dict[AttemptId, Attempt]] = {}
+        self.held = 0
+        self._ready: list[tuple[int, int, AttemptId, str]] = []
+        self._timers: list[tuple[float, AttemptId]] = []
+        self._order = itertools.count()
+        for attempt in attempts:
+            self.add(attempt)
+
+    def add(self, attempt: Attempt) -> None:
+        attempt.prepare()
+        self.attempts[attempt.id] = attempt
+        self.by_shard.setdefault(attempt.shard, {})[attempt.id] = attempt
+        self.held += not attempt.over
+
+    def remove(self, attempt: Attempt) -> None:
+        del self.attempts[attempt.id]
+        del self.by_shard[attempt.shard][attempt.id]
+        if not self.by_shard[attempt.shard]:
+            del self.by_shard[attempt.shard]
+
+    def stop(self, attempt: Attempt, step: Step) -> None:
+        """Nothing more of it starts, and what runs is killed."""
+        self.held -= not attempt.over
+        attempt.stopped = True
+        attempt.due.clear()
+        step.kills += [(attempt.id, task) for task in attempt.running]
+
+    def wake_at(self, attempt: Attempt, at: float) -> None:
+        heapq.heappush(self._timers, (at, attempt.id))
+
+    def woken(self, now: float) -> list[Attempt]:
+        """Attempts that asked to be looked at by now, each once."""
+        found: dict[AttemptId, Attempt] = {}
+        while self._timers and self._timers[0][0] <= now:
+            identity = heapq.heappop(self._timers)[1]
+            if identity in self.attempts:
+                found[identity] = self.attempts[identity]
+        return list(found.values())
+
+    @property
+    def next_timer(self) -> float | None:
+        return self._timers[0][0] if self._timers else None
+
+    def finish(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
+        task = result.task
+        attempt.finished[task] = result
+        attempt.missing.pop(task, None)
+        for dependent in attempt.dependents[task]:
+            if dependent in attempt.missing:
+                attempt.missing[dependent] -= 1
+        tries = attempt.tries.get(task, 0)
+        step.tasks.append(TaskState(attempt=attempt.id, task=task, tries=tries, result=result))
+        phase = TaskPhase.SKIPPED if result.skipped else TaskPhase.SUCCEEDED
+        self.emit(attempt, task, phase, began, step, output=result.output)
+
+    def fail(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
+        attempt.failed = f"task {task}: {reason}"
+        attempt.due.clear()
+        self.emit(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
+        step.kills += [(attempt.id, other) for other in attempt.running]
+
+    def settle(self, attempt: Attempt, step: Step) -> None:
+        """Ends an attempt that has nothing left to do and no process left; wakes the one that waited for it."""
+        if attempt.running:
+            return
+        if attempt.stopped:
+            if attempt.id in self.attempts:
+                self.remove(attempt)
+            for other in list(self.by_shard.get(attempt.shard, {}).values()):
+                self.queue_ready(other, step)
+        elif not attempt.end_seq and (attempt.failed or not attempt.missing):
+            end = AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
+            self.seq += 1
+            attempt.end_seq = self.seq
+            self.held -= 1
+            step.events.append(AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failed))
+
+    def emit(
+        self, attempt: Attempt, task: str, phase: TaskPhase, began: float, step: Step, *, output: Any = None, reason: str = ""
+    ) -> None:
+        self.seq += 1
+        ended = None if phase is TaskPhase.RUNNING else step.wall
+        event = TaskChanged(
+            seq=self.seq,
+            attempt=attempt.id,
+            task=task,
+            phase=phase,
+            tries=attempt.tries.get(task, 0),
+            started_at=began,
+            ended_at=ended,
+            output=output,
+            reason=reason,
+        )
+        step.events.append(event)
+
+    def queue_ready(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
+        """Lines up tasks that wait for nothing any more, and skips those whose condition is false."""
+        if not self._may_run(attempt, step.now):
+            return
+        waiting = list(attempt.missing) if among is None else list(among)
+        while waiting:
+            task = waiting.pop(0)
+            free = attempt.missing.get(task) == 0 and task not in attempt.running and task not in attempt.queued
+            if not free or task in attempt.due or attempt.failed:
+                continue
+            verdict = self._condition(attempt, attempt.tasks[task])
+            if verdict is True:
+                attempt.queued.add(task)
+                heapq.heappush(self._ready, (-attempt.tasks[task].priority, next(self._order), attempt.id, task))
+            elif verdict is False:
+                self.finish(attempt, TaskResult(task=task, skipped=True), step.wall, step)
+                waiting += attempt.dependents[task]
+            else:
+                self.fail(attempt, task, verdict, step.wall, step)
+        self.settle(attempt, step)
+
+    def _may_run(self, attempt: Attempt, now: float) -> bool:
+        if not attempt.awake or attempt.over:
+            return False
+        if any(other.stopped and other.running for other in self.by_shard[attempt.shard].values()):
+            return False
+        return not attempt.exclusive or attempt.lease_until - MARGIN_SECONDS > now
+
+    def _condition(self, attempt: Attempt, task: TaskSpec) -> bool | str:
+        """True, False, or what is wrong with it."""
+        if task.when is None:
+            return True
+        outputs = {need: attempt.finished[need].output for need in task.needs}
+        try:
+            return holds(task.when, outputs=outputs, params=attempt.run.params, shard=_shard(attempt))
+        except ConditionError as error:
+            return f"when: {error}"
+
+    def fill(self, step: Step) -> None:
+        """Starts what is lined up, as far as the processors go: by priority, then in turn."""
+        while self._ready:
+            _, _, identity, task = self._ready[0]
+            attempt = self.attempts.get(identity)
+            if attempt is not None and task in attempt.queued and self._may_run(attempt, step.now) and not attempt.failed:
+                if self.busy + attempt.tasks[task].resources.cpu > self.cpu:
+                    return
+                self._launch(attempt, attempt.tasks[task], step)
+            if attempt is not None:
+                attempt.queued.discard(task)
+            heapq.heappop(self._ready)
+
+    def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:
+        launch = _launch(attempt, task)
+        if isinstance(launch, str):
+            self.fail(attempt, task.name, launch, step.wall, step)
+            return
+        attempt.tries[task.name] = launch.tries
+        attempt.running[task.name] = step.wall
+        self.busy += task.resources.cpu
+        step.tasks.append(TaskState(attempt=attempt.id, task=task.name, tries=launch.tries))
+        self.emit(attempt, task.name, TaskPhase.RUNNING, step.wall, step)
+        step.launches.append(launch)
+
+
+def _shard(attempt: Attempt) -> dict[str, Any]:
+    return {"index": attempt.id.shard, "count": attempt.run.shard_count, "item": attempt.spec.item}
+
+
+def _launch(attempt: Attempt, task: TaskSpec) -> Launch | str:
+    """The try that is next, or why there cannot be one."""
+    shard = _shard(attempt)
+    try:
+        run, source, target = (render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target))
+    except TemplateError as error:
+        return str(error)
+    outputs = {need: attempt.finished[need].output for need in task.needs}
+    given = {"params": attempt.run.params, "shard": shard, "source": source, "target": target, "outputs": outputs}
+    rendered = TaskSpec(
+        name=task.name, type=task.type, run=run, timeout_seconds=task.timeout_seconds, resources=task.resources, retry=task.retry
+    )
+    return Launch(attempt=attempt.id, task=rendered, tries=attempt.tries.get(task.name, 0) + 1, input=given, exclusive=attempt.exclusive)

@@ -1,0 +1,123 @@
+"""What the scheduler knows of an attempt, and what one step of it asks the outside to do."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct
+
+from clusters.spec import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskResult, TaskSpec
+
+NEVER = float("-inf")
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """One try of one task, ready to run: placeholders are filled in, `input` is the JSON that the task may read."""
+
+    attempt: AttemptId
+    task: TaskSpec
+    tries: int
+    input: dict[str, Any]
+    exclusive: bool
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a try ended. `killed`: by us, which is no fault of the task."""
+
+    succeeded: bool
+    output: Any = None
+    reason: str = ""
+    killed: bool = False
+
+
+class TaskState(Struct, frozen=True, kw_only=True):
+    """A task's row in the journal: how often it was started, and its result once it has one."""
+
+    attempt: AttemptId
+    task: str
+    tries: int
+    result: TaskResult | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Step:
+    """What has changed, to be journalled in one transaction BEFORE anything in the second half is done."""
+
+    now: float
+    """The cluster's uptime."""
+    wall: float
+    """Seconds since 1970, for people."""
+
+    runs: list[RunSpec] = field(default_factory=list)
+    attempts: list[ShardSpec] = field(default_factory=list)
+    tasks: list[TaskState] = field(default_factory=list)
+    events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
+    tombstones: list[AttemptId] = field(default_factory=list)
+    acknowledged: int = 0
+    incarnation: str = ""
+
+    launches: list[Launch] = field(default_factory=list)
+    kills: list[tuple[AttemptId, str]] = field(default_factory=list)
+    asks: list[LeaseAsked] = field(default_factory=list)
+    leases: list[tuple[AttemptId, float]] = field(default_factory=list)
+    """Exclusive attempts whose lease now ends at this uptime."""
+
+    @property
+    def durable(self) -> bool:
+        """Is there anything to write?"""
+        written = self.runs or self.attempts or self.tasks or self.events or self.tombstones
+        return bool(written or self.acknowledged or self.incarnation)
+
+
+@dataclass(kw_only=True, slots=True)
+class Attempt:
+    """One attempt. `awake`, `running`, `due` and the lease are of this boot; the rest is journalled."""
+
+    spec: ShardSpec
+    run: RunSpec
+    tasks: dict[str, TaskSpec]
+    finished: dict[str, TaskResult]
+    tries: dict[str, int]
+    missing: dict[str, int] = field(default_factory=dict)
+    """How many of its needs each unfinished task still waits for."""
+    dependents: dict[str, list[str]] = field(default_factory=dict)
+    awake: bool = True
+    running: dict[str, float] = field(default_factory=dict)
+    """When each try began, by the cluster's wall clock."""
+    queued: set[str] = field(default_factory=set)
+    due: dict[str, float] = field(default_factory=dict)
+    """Retries that wait for their back-off, by uptime."""
+    failed: str = ""
+    """A task failed for good: why. The rest is being stopped."""
+    stopped: bool = False
+    """Tombstoned or superseded: nothing more starts."""
+    end_seq: int = 0
+    """The event that told of its end; 0 while it goes on."""
+    lease_until: float = NEVER
+    asked_at: float = NEVER
+    asked: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def id(self) -> AttemptId:
+        return self.spec.attempt
+
+    @property
+    def shard(self) -> tuple[str, int]:
+        return (self.spec.attempt.run, self.spec.attempt.shard)
+
+    @property
+    def exclusive(self) -> bool:
+        return self.run.side_effects is SideEffects.EXCLUSIVE
+
+    @property
+    def over(self) -> bool:
+        return self.stopped or self.end_seq > 0
+
+    def prepare(self) -> None:
+        """Counts what each unfinished task waits for."""
+        self.dependents = {name: [] for name in self.tasks}
+        self.missing = {}
+        for name, task in self.tasks.items():
+            for need in task.needs:
+                self.dependents[need].append(name)
+            if name not in self.finished:
+                self.missing[name] = sum(need not in self.finished for need in task.needs)
