@@ -44,6 +44,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
     """How often the region was in trouble of late, and until when it stays out; None while it is not out."""
 
     count: int = 0
+    since: float = NEVER
     until: float | None = None
     troubled_at: float = NEVER
     """End of the latest trouble."""
@@ -59,9 +60,16 @@ def troubled(ejections: Ejections, *, now: float, times: int, rules: Health) -> 
 def put_out(ejections: Ejections, *, now: float, terms: int, reason: str, rules: Health, chance: float) -> Ejections:
     """Out for `terms` times the first ejection, at most the longest. `chance` in 0..1 remits a part, so that not all come back at once."""
     seconds = min(terms * rules.ejection_seconds, rules.ejection_maximum_seconds) * (1.0 - rules.jitter * chance)
-    return structs.replace(ejections, until=now + seconds, troubled_at=now + seconds, reason=reason)
+    return structs.replace(ejections, since=now, until=now + seconds, troubled_at=now + seconds, reason=reason)
 
 
 def served(ejections: Ejections) -> Ejections:
     """Its time is over."""
     return structs.replace(ejections, until=None)
+
+
+def absorbed(ejections: Ejections, *, lost_at: float, rules: Health) -> Ejections:
+    """The region is lost. If calls noticed that before the probes did, it is one trouble and not two, and the loss speaks for it."""
+    if ejections.until is None or lost_at - ejections.since > rules.blackout_seconds:
+        return ejections
+    return structs.replace(ejections, count=ejections.count - 1, until=None, troubled_at=lost_at)

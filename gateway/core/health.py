@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.core.ejection import FAULTS, Ejections, Outcomes, counted, failing, put_out, served, troubled
+from gateway.core.ejection import FAULTS, Ejections, Outcomes, absorbed, counted, failing, put_out, served, troubled
 from gateway.core.instant import Instant
 from gateway.core.latency import NEVER, Pace, PeakEwma, judged, peak_at, recent_p90, sampled, timed
 from gateway.core.region import Condition, RegionView
@@ -125,6 +125,8 @@ def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: st
         changes |= {"pace": Pace(), "outcomes": Outcomes(), "losses": health.losses + 1}
         if health.lost_at is None:
             changes |= {"lost_at": ended, "excused": False, "restarted": False}
+            if health.ejections.since > health.returned_at:  # put out by calls, not for having been lost before
+                changes["ejections"] = absorbed(health.ejections, lost_at=ended, rules=rules)
     return _moved(health, ended, because=f"{failures} probes failed: {failure}", **changes)
 
 

@@ -91,8 +91,8 @@ class Drive:
 
     scripts: Mapping[str, Script]
     seed: int = 0
-    rules: Health = Health()
-    placing: Placing = Placing()
+    rules: Health = field(default_factory=Health)
+    placing: Placing = field(default_factory=Placing)
     work_per_second: float = 0.0
     work_seconds: float = 5.0
     history: list[Entry] = field(default_factory=list)
@@ -217,9 +217,7 @@ class Drive:
 
         def ended() -> None:
             region.calling = False
-            health = called(
-                region.health, ended=at, seconds=seconds, failure=failure, rules=self.rules, dice=self.rng.random, items=items
-            )
+            health = called(region.health, ended=at, seconds=seconds, failure=failure, rules=self.rules, dice=self.rng.random, items=items)
             self._set(region, health)
             if failure is None:
                 self._after(at + self.work_seconds, left)

@@ -1,0 +1,69 @@
+"""Is it the regions that are lost, or we?"""
+
+import pytest
+
+from gateway.core.blackout import cut_off, excused
+from gateway.core.health import RegionHealth, unknown
+from gateway.core.region import Condition
+from gateway.settings import Health
+
+RULES = Health()
+
+
+def lost(name: str, at: float, *, excused: bool = False) -> RegionHealth:
+    return RegionHealth(name=name, heard=True, condition=Condition.UNREACHABLE, lost_at=at, excused=excused)
+
+
+def back(name: str, at: float = float("-inf")) -> RegionHealth:
+    return RegionHealth(name=name, heard=True, condition=Condition.HEALTHY, returned_at=at)
+
+
+@pytest.mark.parametrize(
+    ("healths", "expected"),
+    [
+        ([lost("a", 0.0), back("b"), back("c")], False),
+        ([lost("a", 0.0), lost("b", 9.0), back("c")], True),
+        ([lost("a", 0.0), lost("b", 60.0), back("c")], False),
+        ([lost("a", 0.0), lost("b", 60.0), lost("c", 65.0)], True),
+        ([lost("a", 0.0), back("b")], False),
+        ([lost("a", 0.0), lost("b", 1.0)], True),
+        ([lost("a", 0.0)], True),
+        ([lost("a", 0.0), lost("b", 0.0), back("c"), back("d")], False),
+        ([unknown("a"), unknown("b"), unknown("c")], False),
+        ([], False),
+    ],
+)
+def test_more_than_half_lost_together_is_our_own_loss(healths: list[RegionHealth], expected: bool) -> None:
+    """One after the other is the regions' own; half of two is not more than half; a single region leaves nowhere to move to."""
+    assert cut_off(healths, 100.0, RULES) is expected
+
+
+def test_it_lasts_as_long_as_they_stay_lost() -> None:
+    assert cut_off([lost("a", 0.0), lost("b", 0.0), back("c")], 1e6, RULES)
+
+
+def test_a_region_lost_together_with_the_canary_is_our_own_loss() -> None:
+    """The canary depends on no region; alone it means nothing, since every region answers."""
+    canary = lost("canary", 5.0)
+
+    assert cut_off([lost("a", 0.0), back("b"), back("c")], 100.0, RULES, canary=canary)
+    assert not cut_off([lost("a", 50.0), back("b"), back("c")], 100.0, RULES, canary=canary)
+    assert not cut_off([back("a"), back("b"), back("c")], 100.0, RULES, canary=canary)
+
+
+def test_those_that_answer_later_than_the_others_are_waited_for() -> None:
+    """A blackout is over for all at once but not heard of all at once: nobody's shards move because its probes came last."""
+    last = [back("a", 99.0), back("b", 99.0), lost("c", 0.0, excused=True)]
+
+    assert cut_off(last, 100.0, RULES)
+    assert not cut_off(last, 99.0 + 7.5, RULES)
+    assert not cut_off([back("a", 99.0), back("b", 99.0), back("c", 100.0)], 100.0, RULES)
+
+
+def test_only_those_lost_with_us_are_excused() -> None:
+    """One that was lost long before, or that was restarted meanwhile, was really ill."""
+    restarted = RegionHealth(name="d", heard=True, lost_at=101.0, restarted=True)
+    healths = [lost("a", 0.0), lost("b", 100.0), lost("c", 102.0), restarted, back("e")]
+
+    assert [health.excused for health in excused(healths, RULES)] == [False, True, True, False, False]
+    assert excused([lost("a", 0.0), back("b"), back("c")], RULES) == (lost("a", 0.0), back("b"), back("c"))

@@ -1,0 +1,293 @@
+"""What probes, calls and time make of one region."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.blackout import excused
+from gateway.core.health import RegionHealth, answered_since, called, evaluated, probe_now, probed, restarted, unknown, view, weight
+from gateway.core.instant import Instant
+from gateway.core.latency import peak_at
+from gateway.core.region import Condition
+from gateway.settings import Health
+
+RULES = Health()
+C = Condition
+
+EDGES = {
+    C.UNKNOWN: {C.HEALTHY, C.UNREACHABLE},
+    C.HEALTHY: {C.DEGRADED, C.EJECTED, C.UNREACHABLE},
+    C.DEGRADED: {C.HEALTHY, C.WARMING, C.EJECTED, C.UNREACHABLE},
+    C.WARMING: {C.HEALTHY, C.DEGRADED, C.EJECTED, C.UNREACHABLE},
+    C.EJECTED: {C.WARMING, C.DEGRADED, C.UNREACHABLE},
+    C.UNREACHABLE: {C.HEALTHY, C.WARMING, C.EJECTED},
+}
+"""Who is ejected or lost comes back warming; Unreachable to Healthy is the first answer ever, or the end of a blackout."""
+
+
+def dice() -> float:
+    return 0.5
+
+
+def probe(health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05) -> RegionHealth:
+    return probed(health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=dice)
+
+
+def call(health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05, items: int = 1) -> RegionHealth:
+    return called(health, ended=at, seconds=seconds, failure=failure, rules=RULES, dice=dice, items=items)
+
+
+def healthy() -> RegionHealth:
+    return probe(unknown("beijing"), 0.05)
+
+
+def unreachable(at: float = 1.0) -> RegionHealth:
+    health = healthy()
+    for late in (1.0, 0.5, 0.0):
+        health = probe(health, at - late, "Timeout")
+    return health
+
+
+def answering(health: RegionHealth, at: float, times: int = 5) -> RegionHealth:
+    for number in range(times):
+        health = probe(health, at + number * 2.0)
+    return health
+
+
+def ewma(health: RegionHealth, at: float) -> float:
+    return peak_at(health.ewma, at, RULES.ewma_tau_seconds)
+
+
+def test_the_first_answer_ever_makes_a_region_ready() -> None:
+    """A gateway that starts must not wait for slow start; nor for regions that came up after it."""
+    late = unknown("beijing")
+    for at in (1.0, 2.0, 3.0, 4.0):
+        late = probe(late, at, "Unreachable")
+
+    assert (healthy().condition, weight(healthy(), 0.1, RULES)) == (C.HEALTHY, 1.0)
+    assert late.condition is C.UNREACHABLE
+    ready = probe(late, 5.0)
+    assert (ready.condition, weight(ready, 5.0, RULES)) == (C.HEALTHY, 1.0)
+    assert ewma(ready, 5.0) == pytest.approx(0.05)
+
+
+def test_three_failures_in_a_row_are_a_loss_and_two_are_not() -> None:
+    health = probe(probe(healthy(), 1.0, "Timeout"), 2.0, "Timeout")
+
+    assert probe(probe(health, 3.0), 4.0, "Timeout").condition is C.HEALTHY
+    gone = probe(health, 3.0, "Timeout")
+    assert (gone.condition, gone.since, gone.lost_at, gone.reason) == (C.UNREACHABLE, 3.0, 3.0, "3 probes failed: Timeout")
+
+
+def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
+    """From a tenth to all over a minute, and without the estimate that the outage left behind."""
+    health = answering(unreachable(), 100.0, 4)
+    assert health.condition is C.UNREACHABLE
+
+    health = probe(health, 108.0)
+    assert health.condition is C.WARMING
+    assert ewma(health, 108.0) == pytest.approx(0.05)
+    assert [weight(health, 108.0 + at, RULES) for at in (0, 30, 60, 90)] == [pytest.approx(0.1), pytest.approx(0.55), 1.0, 1.0]
+    assert evaluated(health, 167.0, RULES).condition is C.WARMING
+    assert evaluated(health, 168.0, RULES).condition is C.HEALTHY
+
+
+def test_a_failure_among_the_answers_starts_the_count_again() -> None:
+    health = answering(probe(answering(unreachable(), 10.0, 4), 20.0, "Timeout"), 21.0, 4)
+
+    assert health.condition is C.UNREACHABLE
+
+
+def test_a_second_loss_within_memory_keeps_a_region_out_after_it_is_back() -> None:
+    """One loss is bad luck. After two its return is worth a time out; its running shards are confirmed all the same."""
+    health = answering(unreachable(), 10.0)
+    for at in (20.0, 20.5, 21.0):
+        health = probe(health, at, "Unreachable")
+    health = answering(health, 22.0)
+
+    assert (health.condition, health.reason) == (C.EJECTED, "lost 2 times of late")
+    assert evaluated(health, 30.0 + 26.9, RULES).condition is C.EJECTED
+    assert evaluated(health, 30.0 + 30.0, RULES).condition is C.WARMING
+
+
+def test_answering_once_and_failing_again_is_another_loss() -> None:
+    """A region that never stays up for five probes must not look like one that was lost once."""
+    health = unreachable()
+    for at in (10.0, 20.0):
+        health = probe(health, at)
+        for later in (1.0, 1.5, 2.0):
+            health = probe(health, at + later, "Unreachable")
+
+    assert health.losses == 3
+    assert answering(health, 30.0).condition is C.EJECTED
+
+
+def test_an_excused_region_comes_back_as_if_nothing_had_been() -> None:
+    """It was our own road: no slow start, no trouble counted, and probes at the quick pace until it is back."""
+    (health,) = excused([unreachable()], RULES)
+    health = probe(health, 10.0)
+    assert health.next_probe_at == 10.5
+
+    health = answering(health, 10.5, 4)
+    assert (health.condition, weight(health, 20.0, RULES), health.ejections.count) == (C.HEALTHY, 1.0, 0)
+
+
+def test_a_region_restarted_during_a_blackout_was_ill_after_all() -> None:
+    (health,) = excused([unreachable()], RULES)
+    (health,) = excused([restarted(health)], RULES)
+
+    assert answering(health, 10.0).condition is C.WARMING
+
+
+def test_a_restart_alone_is_no_outage() -> None:
+    health = restarted(call(healthy(), 1.0, "Unreachable"))
+
+    assert (health.condition, health.outcomes.faults_in_a_row) == (C.HEALTHY, 0)
+
+
+def test_probes_keep_the_pace() -> None:
+    """Every 2 s +-20 %, and half a second after a failure."""
+    throws = iter((0.0, 0.5, 1.0))
+    ended = [probed(unknown("a"), began=9.9, ended=10.0, failure=None, rules=RULES, dice=lambda: next(throws)) for _ in range(3)]
+
+    assert [health.next_probe_at for health in ended] == [pytest.approx(11.6), pytest.approx(12.0), pytest.approx(12.4)]
+    assert probe(ended[0], 12.0, "Timeout").next_probe_at == 12.5
+    assert unknown("a").next_probe_at < 0
+
+
+def test_a_lost_stream_asks_for_a_probe_at_once() -> None:
+    assert probe_now(healthy(), 0.5).next_probe_at == 0.5
+
+
+def test_a_probe_that_was_under_way_when_the_stream_ended_does_not_answer_the_question() -> None:
+    """Its answer may have left before the region died."""
+    asked = probe_now(healthy(), 0.5)
+
+    assert probed(asked, began=0.4, ended=0.6, failure=None, rules=RULES, dice=dice).next_probe_at == 0.6
+    assert probed(asked, began=0.5, ended=0.6, failure=None, rules=RULES, dice=dice).next_probe_at == pytest.approx(2.6)
+
+
+def test_asking_again_does_not_hurry_probes_that_fail_already() -> None:
+    """Three failures must span a second: a stream that is refused over and over must not turn a hiccup into a loss."""
+    failed = probe(healthy(), 1.0, "Unreachable")
+
+    assert probe_now(failed, 1.1).next_probe_at == 1.5
+
+
+def test_calls_that_fail_eject_whatever_probes_say() -> None:
+    health = healthy()
+    for at in range(1, 6):
+        health = probe(call(health, float(at), "Unavailable"), at + 0.5)
+
+    assert (health.condition, health.reason) == (C.EJECTED, "5 calls in a row failed: Unavailable")
+    assert answering(health, 6.0, 10).condition is C.EJECTED
+    assert evaluated(health, 5.0 + 24.0 + 3.0, RULES).condition is C.WARMING
+
+
+def test_after_an_ejection_one_more_fault_is_enough() -> None:
+    """No call has succeeded since: five more shards need not find out again."""
+    health = healthy()
+    for at in range(1, 6):
+        health = call(health, float(at), "Unavailable")
+    health = evaluated(health, 40.0, RULES)
+    again = call(health, 41.0, "Unavailable")
+
+    assert (again.condition, again.ejections.count) == (C.EJECTED, 2)
+    assert call(call(health, 41.0), 42.0, "Unavailable").condition is C.WARMING
+
+
+def test_a_call_that_was_refused_for_what_it_asked_says_nothing_of_the_region() -> None:
+    health = healthy()
+    for at in range(1, 50):
+        health = call(health, float(at), "Forbidden")
+
+    assert health == healthy()
+
+
+def test_failing_fast_is_dear() -> None:
+    assert ewma(call(healthy(), 1.0, "Unavailable", seconds=0.001), 1.0) == 5.0
+
+
+def test_a_call_is_not_slow_for_what_it_carries() -> None:
+    """Two hundred shards in a second are 5 ms each: the bare round trip is what such a call is worth, and it is never less."""
+    assert ewma(call(healthy(), 1.0, seconds=1.0, items=200), 1.0) == pytest.approx(0.05)
+    assert ewma(call(healthy(), 1.0, seconds=1.0, items=2), 1.0) == 0.5
+
+
+def test_a_failed_call_asks_for_a_probe_soon() -> None:
+    assert call(healthy(), 0.5, "Unreachable").next_probe_at == 1.0
+
+
+def test_only_probes_begun_since_count_as_answers() -> None:
+    """A probe that was under way at the suspicion proves nothing about the time after it."""
+    healths = [probed(unknown("a"), began=began, ended=9.0, failure=None, rules=RULES, dice=dice) for began in (4.9, 5.0, 5.1)]
+
+    assert answered_since([*healths, unreachable()], 5.0) == 1
+
+
+def test_the_view_tells_people_since_when_and_why() -> None:
+    seen = view(
+        answering(unreachable(), 100.0),
+        inflight=3,
+        free_slots=4,
+        queued=1,
+        executors=frozenset({"process"}),
+        cordoned=True,
+        now=Instant(138.0, 1_800_000_000.0),
+        rules=RULES,
+        share=2.0,
+    )
+
+    assert (seen.condition, seen.since, seen.reason) == (C.WARMING, 1_799_999_970.0, "slow start")
+    assert (seen.inflight, seen.free_slots, seen.queued, seen.cordoned) == (3, 4, 1, True)
+    assert seen.weight == pytest.approx(2 * 0.55)
+    assert seen.peak_ewma_seconds == pytest.approx(0.05)
+
+
+steps = st.lists(
+    st.tuples(
+        st.floats(0, 90),
+        st.sampled_from(["probe", "probe", "probe", "call", "evaluate", "ask", "restart", "excuse"]),
+        st.none() | st.sampled_from(["Timeout", "Unreachable", "Unavailable", "Forbidden"]),
+        st.floats(0, 1),
+    ),
+    max_size=120,
+)
+
+
+def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, seconds: float) -> RegionHealth:
+    match kind:
+        case "probe":
+            return probe(health, at, failure, seconds=seconds)
+        case "call":
+            return call(health, at, failure, seconds=seconds)
+        case "evaluate":
+            return evaluated(health, at, RULES)
+        case "ask":
+            return probe_now(health, at)
+        case "restart":
+            return restarted(health)
+        case _:
+            return excused([health], RULES)[0]
+
+
+@given(script=steps)
+def test_whatever_happens_a_region_moves_along_legal_edges(script: list[tuple[float, str, str | None, float]]) -> None:
+    """Its share stays within bounds, its next probe stays near, and only who may take work has no reason to be out."""
+    health, at = unknown("beijing"), 0.0
+    history = [health]
+    for pause, kind, failure, seconds in script:
+        at += pause / 10
+        health = stepped(health, at, kind, failure, seconds)
+        history.append(health)
+        assert 0.1 <= weight(health, at, RULES) <= 1.0
+        assert health.next_probe_at <= at + 2.4
+        assert 0.0 <= ewma(health, at) <= 5.0
+        assert (health.condition is C.UNREACHABLE) == (health.lost_at is not None)
+
+    for before, after in pairwise(history):
+        if after.condition is not before.condition:
+            assert after.condition in EDGES[before.condition]
+            assert after.since >= before.since

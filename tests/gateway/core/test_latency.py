@@ -1,0 +1,84 @@
+"""The peak EWMA and the pace of a region."""
+
+from math import exp
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.latency import Pace, PeakEwma, judged, p90, peak_at, sampled, timed
+from gateway.settings import Health
+
+RULES = Health()
+TAU = RULES.ewma_tau_seconds
+samples = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 60)), min_size=1, max_size=30)
+
+
+def drawn(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float, float]]]:
+    """The estimate after samples given as (seconds since the last one, sample), and the samples as (at, sample)."""
+    ewma, at, seen = PeakEwma(), 0.0, []
+    for pause, seconds in values:
+        at += pause
+        ewma = sampled(ewma, at=at, seconds=seconds, tau_seconds=TAU)
+        seen.append((at, seconds))
+    return ewma, seen
+
+
+@given(values=samples, later=st.floats(0, 100))
+def test_no_recent_peak_is_forgotten_faster_than_it_decays(values: list[tuple[float, float]], later: float) -> None:
+    """The estimate is at least every past sample's own decay, and never above the worst sample."""
+    ewma, seen = drawn(values)
+    now = seen[-1][0] + later
+    estimate = peak_at(ewma, now, TAU)
+
+    assert estimate >= max(seconds * exp(-(now - at) / TAU) for at, seconds in seen) * (1 - 1e-9) - 1e-12
+    assert estimate <= max(seconds for _, seconds in seen) * (1 + 1e-9)
+
+
+@given(values=samples)
+def test_a_sample_above_the_estimate_replaces_it(values: list[tuple[float, float]]) -> None:
+    ewma, seen = drawn(values)
+
+    assert peak_at(sampled(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU) == 61.0
+
+
+def test_a_peak_fades_to_the_latest_sample_by_tau() -> None:
+    ewma, _ = drawn([(0.0, 5.0), (0.0, 0.05)])
+
+    assert peak_at(ewma, TAU, TAU) == pytest.approx(0.05 + 4.95 / 2.718281828)
+    assert peak_at(ewma, 1e6, TAU) == pytest.approx(0.05)
+
+
+def test_one_slow_round_trip_of_five_is_a_hiccup() -> None:
+    assert p90([]) is None
+    assert p90([0.9]) == 0.9
+    assert p90([0.1, 0.1, 0.1, 0.1, 0.9]) == 0.1
+    assert p90([0.1, 0.1, 0.1, 0.9, 0.9]) == 0.9
+
+
+def paced(pace: Pace, begin: int, end: int, seconds: float) -> Pace:
+    """One round trip and one evaluation a second."""
+    for at in range(begin, end):
+        pace = judged(timed(pace, at=float(at), seconds=seconds, rules=RULES), float(at), RULES)
+    return pace
+
+
+def test_three_bad_evaluations_make_a_region_slow_and_a_minute_of_calm_ends_it() -> None:
+    """The way back is long: work that swings to and fro costs more than work that stays away."""
+    slow = paced(Pace(), 0, 3, 0.5)
+    assert (paced(Pace(), 0, 2, 0.5).slow, slow.slow) == (False, True)
+
+    assert paced(slow, 3, 60, 0.05).slow
+    assert not paced(slow, 3, 3 + 10 + 60, 0.05).slow
+
+
+def test_below_the_threshold_is_not_yet_calm() -> None:
+    """Under 0.7 of it: a region at 0.25 s would be slow again with the next swing."""
+    assert paced(paced(Pace(), 0, 3, 0.5), 3, 1000, 0.25).slow
+    assert not paced(Pace(), 0, 1000, 0.25).slow
+
+
+def test_without_round_trips_nothing_is_decided() -> None:
+    slow = paced(Pace(), 0, 3, 0.5)
+
+    assert judged(slow, 1000.0, RULES) == slow

@@ -1,0 +1,198 @@
+"""Filter, score, select."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from gateway.core.filters import refusal
+from gateway.core.placement import Placement, Unplaceable, admits, place, taken
+from gateway.core.region import TAKES_WORK, Condition, Demand, RegionView
+from gateway.settings import Placing
+
+SETTINGS = Placing()
+WELL = RegionView(
+    name="beijing",
+    condition=Condition.HEALTHY,
+    free_slots=10,
+    peak_ewma_seconds=0.05,
+    inflight=0,
+    executors=frozenset({"process", "delay"}),
+)
+EVERYWHERE = frozenset({"beijing", "shanghai", "shenzhen"})
+names = st.sampled_from(sorted(EVERYWHERE))
+name_sets = st.frozensets(names)
+views = st.builds(
+    RegionView,
+    name=st.just(""),
+    condition=st.sampled_from(Condition),
+    free_slots=st.integers(-1, 3),
+    peak_ewma_seconds=st.floats(0, 10),
+    inflight=st.integers(0, 100),
+    weight=st.floats(0.01, 10),
+    cordoned=st.booleans(),
+    executors=st.frozensets(st.sampled_from(["process", "delay"])),
+)
+snapshots = st.lists(views, min_size=3, max_size=3).map(
+    lambda three: [structs.replace(view, name=name) for name, view in zip(sorted(EVERYWHERE), three, strict=True)]
+)
+demands = st.builds(
+    Demand,
+    permitted=name_sets,
+    wished=name_sets,
+    avoid=name_sets,
+    executors=st.frozensets(st.sampled_from(["process", "delay"])),
+    spread=st.none() | st.dictionaries(names, st.integers(0, 5)),
+)
+
+
+def first(options: Sequence[str]) -> str:
+    return options[0]
+
+
+def region(name: str, **changes: object) -> RegionView:
+    return structs.replace(WELL, name=name, **changes)
+
+
+def chosen(demand: Demand, *regions: RegionView) -> str:
+    found = place(demand, regions, choose=first, settings=SETTINGS)
+    assert isinstance(found, Placement)
+    return found.region
+
+
+@pytest.mark.parametrize(
+    ("demand", "view", "reason"),
+    [
+        (Demand(permitted=frozenset()), WELL, "not permitted by policy"),
+        (Demand(permitted=EVERYWHERE, wished=frozenset({"shanghai"})), WELL, "not among the wished regions"),
+        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.UNREACHABLE), "unreachable"),
+        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.EJECTED), "ejected"),
+        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.UNKNOWN), "not heard of yet"),
+        (Demand(permitted=EVERYWHERE), region("beijing", cordoned=True), "cordoned"),
+        (Demand(permitted=EVERYWHERE), region("beijing", free_slots=0), "no free slot"),
+        (Demand(permitted=EVERYWHERE, executors=frozenset({"docker", "delay"})), WELL, "has no executor docker"),
+        (Demand(permitted=EVERYWHERE, executors=frozenset({"delay"})), WELL, None),
+        (Demand(permitted=frozenset()), region("beijing", condition=Condition.EJECTED, free_slots=0), "not permitted by policy"),
+    ],
+)
+def test_the_first_refusal_is_the_reason(demand: Demand, view: RegionView, reason: str | None) -> None:
+    """The law before the wish, the wish before the region's state: that is what a person would ask first."""
+    assert refusal(demand, view) == reason
+
+
+def test_what_fits_nowhere_says_why_region_by_region() -> None:
+    found = place(
+        Demand(permitted=frozenset({"shenzhen"})), [region("beijing"), region("shanghai"), region("shenzhen", free_slots=0)],
+        choose=first, settings=SETTINGS,
+    )  # fmt: skip
+
+    assert isinstance(found, Unplaceable)
+    assert str(found) == "0/3 regions fit: 2 not permitted by policy, 1 no free slot"
+
+
+def test_the_quickest_region_for_its_share_is_taken() -> None:
+    """Peak EWMA times the work ahead, over the share."""
+    demand = Demand(permitted=EVERYWHERE)
+
+    assert chosen(demand, region("beijing", peak_ewma_seconds=0.1), region("shanghai")) == "shanghai"
+    assert chosen(demand, region("beijing"), region("shanghai", inflight=3)) == "beijing"
+    assert chosen(demand, region("beijing", inflight=3), region("shanghai", inflight=5, weight=2.0)) == "shanghai"
+
+
+def test_round_trips_below_the_floor_leave_the_choice_to_load() -> None:
+    """A neighbour 0.1 ms nearer must not take three times the work; and an estimate of nothing must not take it all."""
+    nearest = region("beijing", peak_ewma_seconds=0.0, inflight=2)
+
+    assert chosen(Demand(permitted=EVERYWHERE), nearest, region("shanghai", peak_ewma_seconds=3e-4, inflight=1)) == "shanghai"
+
+
+def test_chance_decides_only_among_those_near_the_best() -> None:
+    offered: list[Sequence[str]] = []
+
+    def choose(options: Sequence[str]) -> str:
+        offered.append(options)
+        return options[-1]
+
+    regions = [region("beijing"), region("shanghai", peak_ewma_seconds=0.054), region("shenzhen", peak_ewma_seconds=0.056)]
+    found = place(Demand(permitted=EVERYWHERE), regions, choose=choose, settings=SETTINGS)
+
+    assert offered == [["beijing", "shanghai"]]
+    assert isinstance(found, Placement)
+    assert found.region == "shanghai"
+    assert set(found.scores) == EVERYWHERE
+
+
+def test_an_avoided_region_is_taken_only_if_nothing_else_is_left() -> None:
+    """It is a wish of the submitter: even a slow region comes first."""
+    demand = Demand(permitted=EVERYWHERE, avoid=frozenset({"beijing"}))
+
+    assert chosen(demand, region("beijing"), region("shanghai", condition=Condition.DEGRADED)) == "shanghai"
+    assert chosen(demand, region("beijing"), region("shanghai", free_slots=0)) == "beijing"
+
+
+def test_a_degraded_region_gets_nothing_while_another_fits() -> None:
+    """Degraded moves new work at once, however idle it is; alone, slow is better than not at all."""
+    demand = Demand(permitted=EVERYWHERE)
+    idle = region("beijing", condition=Condition.DEGRADED, peak_ewma_seconds=0.01)
+    busy = region("shanghai", inflight=90, condition=Condition.WARMING, weight=0.1)
+    found = place(demand, [idle, busy], choose=first, settings=SETTINGS)
+
+    assert isinstance(found, Placement)
+    assert (found.region, found.rejected) == ("shanghai", {"beijing": "degraded, and another region fits"})
+    assert chosen(demand, idle) == "beijing"
+
+
+def test_a_run_that_wants_spreading_goes_where_it_has_fewest_shards() -> None:
+    demand = Demand(permitted=EVERYWHERE, spread={"beijing": 1})
+    found = place(demand, [region("beijing"), region("shanghai", inflight=50)], choose=first, settings=SETTINGS)
+
+    assert isinstance(found, Placement)
+    assert (found.region, found.rejected) == ("shanghai", {"beijing": "holds more shards of this run"})
+
+
+def test_spreading_does_not_fill_up_a_region_that_has_just_come_back() -> None:
+    """Slow start holds for every run: a tenth of the share is one shard in ten."""
+    demand = Demand(permitted=EVERYWHERE, spread={"beijing": 5})
+
+    assert chosen(demand, region("beijing"), region("shanghai", condition=Condition.WARMING, weight=0.1)) == "beijing"
+
+
+def test_a_plan_for_many_adds_its_own_placements() -> None:
+    """A thousand demands in one pass must not all go to the region that was best when the pass began."""
+    rng = random.Random(1)
+    regions = {name: region(name, free_slots=1000) for name in sorted(EVERYWHERE)}
+    for _ in range(1000):
+        found = place(Demand(permitted=EVERYWHERE), list(regions.values()), choose=rng.choice, settings=SETTINGS)
+        assert isinstance(found, Placement)
+        regions[found.region] = taken(regions[found.region])
+
+    assert sum(view.inflight for view in regions.values()) == 1000
+    assert all(300 <= view.inflight <= 370 and view.free_slots == 1000 - view.inflight for view in regions.values())
+
+
+@given(demand=demands, regions=snapshots)
+def test_a_region_that_is_refused_is_never_picked(demand: Demand, regions: list[RegionView]) -> None:
+    """And each region has a score or a reason, so that `explain` leaves none out."""
+    found = place(demand, regions, choose=first, settings=SETTINGS)
+    refused = {view.name for view in regions if refusal(demand, view) is not None}
+
+    if isinstance(found, Placement):
+        assert found.region not in found.rejected
+        assert refused == EVERYWHERE - set(found.scores)
+        assert refused <= set(found.rejected)
+        compared = [score for name, score in found.scores.items() if name not in found.rejected]
+        assert found.scores[found.region] <= min(compared) * SETTINGS.near
+    else:
+        assert refused == EVERYWHERE == set(found.rejected)
+
+
+@given(regions=snapshots)
+def test_what_admits_nothing_is_never_placed_on(regions: list[RegionView]) -> None:
+    """`admits` saves a pass the reading of what waits: it must not hide a region that would have fitted."""
+    found = place(Demand(permitted=EVERYWHERE), regions, choose=first, settings=SETTINGS)
+
+    assert any(admits(view) for view in regions) == isinstance(found, Placement)
+    assert all(view.condition in TAKES_WORK for view in regions if admits(view))
