@@ -1,0 +1,71 @@
+"""`waypost explain`: who asked, what policy said and by which rules, where each shard went and why, in order."""
+
+import time
+from typing import Any
+
+from rich.markup import escape
+
+from gateway.cli.client import Token, Url, checked, connect
+from gateway.cli.output import Format, Output, command, console, painted, show
+from gateway.cli.runs import RunId
+
+
+@command
+def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
+    """Tell why a run went the way it went."""
+    with connect(url, token) as client:
+        story = checked(client.get(f"/v1/runs/{run}/explain"))
+    if output is not Format.TABLE:
+        show(story, output)
+        return
+    screen, about = console(), story["run"]
+    screen.print(f"{about['id']}  {escape(about['name'])}  {painted(about['phase'])}")
+    screen.print(f"submitted by {escape(about['subject'])} of tenant {about['tenant']} at {_clock(about['created_at'])}\n", highlight=False)
+    for decision in story["decisions"]:
+        screen.print(_decision(decision), markup=False)
+    screen.print()
+    for entry in story["history"]:
+        screen.print(_entry(entry), markup=False)
+    if not story["complete"]:
+        screen.print("... the history is longer than this")
+
+
+def _decision(decision: dict[str, Any]) -> str:
+    verdict = "allowed" if decision["allow"] else "refused"
+    rules = ", ".join(decision["rules"]) or "no rule"
+    reasons = "".join(f"\n    {reason['rule']}: {reason['message']}" for reason in decision["reasons"])
+    permitted = ", ".join(decision["obligations"]["regions"]) or "nowhere"
+    head = f"decision {decision['id']}: {decision['action']} {verdict} by {rules} (policy revision {decision['revision']}, {decision['engine']})"
+    return f"{head}; permitted regions: {permitted}{reasons}"
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    detail, kind = entry["detail"], entry["kind"]
+    shard = "      run" if entry["shard"] is None else f"shard {entry['shard']:>3}"
+    return f"{_clock(entry['at'])}  {shard}  {kind:<13} {_words(kind, detail)}"
+
+
+def _words(kind: str, detail: dict[str, Any]) -> str:
+    """What happened, in the words of whoever has to understand it at night."""
+    if kind == "Placed":
+        scores = ", ".join(f"{name} {score:.4f}" for name, score in sorted(detail["scores"].items(), key=lambda item: item[1]))
+        others = "".join(f"; {name}: {why}" for name, why in detail["rejected"].items())
+        again = f"; to be made again: {', '.join(detail['remade'])}" if detail.get("remade") else ""
+        return f"epoch {detail['epoch']} in {detail['region']} (scores, lower is better: {scores}{others}{again})"
+    if kind == "TaskFinished":
+        took = f" in {detail['seconds']:.1f} s" if detail.get("seconds") is not None else ""
+        return f"{detail['task']} {detail['phase']} in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}{took}" + _why(
+            detail
+        )
+    if "from" in detail and "to" in detail:
+        where = f" in {detail['region']}, epoch {detail['epoch']}" if detail.get("region") else ""
+        return f"{detail['from']} -> {detail['to']}{where}{_why(detail)}"
+    return ", ".join(f"{name} {value}" for name, value in detail.items())
+
+
+def _why(detail: dict[str, Any]) -> str:
+    return f" ({detail['reason']})" if detail.get("reason") else ""
+
+
+def _clock(at: float) -> str:
+    return f"{time.strftime('%H:%M:%S', time.localtime(at))}.{int(at % 1 * 1000):03d}"

@@ -1,0 +1,42 @@
+"""`waypost token`: tokens for development."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from gateway.cli.client import CliError, Exit, find_context
+from gateway.cli.output import command
+from gateway.identity.development import mint as mint_token
+
+app = App(name="token", help="Tokens for development.")
+SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
+
+
+@app.command
+@command
+def mint(
+    *,
+    dev: Annotated[bool, Parameter(negative="", help="Required: such a token is good for a gateway started with --dev alone.")] = False,
+    tenant: str = "demo",
+    subject: str = "developer",
+    scope: Annotated[tuple[str, ...], Parameter(negative="")] = SCOPES,
+    group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    lifetime_seconds: int = 3600,
+    folder: Annotated[Path | None, Parameter(help="The development issuer's folder. Default: that of `waypost up`.")] = None,
+) -> None:
+    """Print a token of the development issuer."""
+    if not dev:
+        raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
+    context = find_context(Path.cwd())
+    where = folder or (Path(context.development) if context and context.development else None)
+    if where is None:
+        raise CliError(
+            "no development issuer is known here", lines=("Start one with `waypost up`, or name its --folder.",), code=Exit.USAGE
+        )
+    try:
+        token = mint_token(where, subject=subject, tenant=tenant, scopes=scope, groups=group, lifetime_seconds=lifetime_seconds)
+    except OSError as error:
+        raise CliError(f"no development issuer in {where}: {error.strerror}", code=Exit.USAGE) from error
+    sys.stdout.write(token + "\n")
