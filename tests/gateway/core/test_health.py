@@ -186,6 +186,15 @@ def test_calls_that_fail_eject_whatever_probes_say() -> None:
     assert evaluated(health, 5.0 + 24.0 + 3.0, RULES).condition is C.WARMING
 
 
+def test_faults_during_an_ejection_do_not_lengthen_it() -> None:
+    """What runs there still makes calls: who is out already cannot be put out again."""
+    health = healthy()
+    for at in range(1, 20):
+        health = call(health, float(at), "Unavailable")
+
+    assert (health.ejections.count, health.ejections.until) == (1, pytest.approx(5.0 + 27.0))
+
+
 def test_after_an_ejection_one_more_fault_is_enough() -> None:
     """No call has succeeded since: five more shards need not find out again."""
     health = healthy()
