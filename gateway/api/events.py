@@ -1,6 +1,5 @@
 """What happened to a run: as a stream that can be taken up again, and as the story of why it went that way."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -55,17 +54,8 @@ async def _stream(call: Call, run: Run, after: int) -> AsyncIterator[ServerSentE
                 for entry in page:
                     after = entry.seq
                     yield ServerSentEvent(data=encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n")
-            if now.phase.terminal or not await _woken(changed, call.principal.expires_at - call.front.clock()):
+            if now.phase.terminal or not await call.woken(changed):
                 return
-
-
-async def _woken(changed: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await changed.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _last_seen(call: Call) -> int:

@@ -117,7 +117,8 @@ async def _lines(
             async for chunk in _unbroken(_read(call, source, reading.task, offset=reading.offset, follow=True)):
                 reading = structs.replace(reading, offset=chunk.offset)
                 yield _line(source, chunk)
-            await changed.wait()
+            if not await call.woken(changed):
+                return
 
 
 async def _unbroken(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:

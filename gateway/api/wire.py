@@ -1,5 +1,6 @@
 """Between HTTP and plain values: one call at a time, authenticated unless it says otherwise, and every failure as a problem document."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -92,6 +93,17 @@ class Call:
             raise Malformed(f"the query parameter {name} is true or false")
         return text == "true"
 
+    async def woken(self, changed: asyncio.Event) -> bool:
+        """Waits for a change; False where the stream is to end: the server stops, or the caller's token has run out."""
+        closing: asyncio.Event = self.scope.get("state", {}).get("closing") or asyncio.Event()
+        waits = [asyncio.create_task(event.wait()) for event in (changed, closing)]
+        try:
+            await asyncio.wait(waits, timeout=max(0.0, self.principal.expires_at - self.front.clock()), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return changed.is_set() and not closing.is_set()
+
     async def body(self, limit: int) -> bytes:
         """The body, never more than `limit` bytes of it. Raises `TooLarge` or `UnsupportedMediaType`."""
         if self.header(b"content-encoding") not in (None, "identity"):
@@ -160,7 +172,10 @@ class Resource:
         front = self.front
         principal = NOBODY
         if not operation.open:
-            principal = await authenticate(scope["headers"], scope["query_string"], authenticator=front.authenticator)
+            peer = scope.get("state", {}).get("peer")
+            principal = await authenticate(
+                scope["headers"], scope["query_string"], peer and peer.thumbprint, authenticator=front.authenticator
+            )
         query = parse_query(scope["query_string"], operation.query) if scope["query_string"] else {}
         call = Call(front=front, scope=scope, receive=receive, principal=principal, trace_id=trace_id, at=front.clock(), query=query)
         response = await operation.handler(call)
