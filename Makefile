@@ -37,7 +37,7 @@ test: $(STAMP) ## pytest, warnings are errors
 	$(BIN)/python -m pytest
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete
-	$(BIN)/waypost demo
+	$(BIN)/python examples/demo.py
 
 lock: ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 -o requirements.lock pyproject.toml

@@ -19,7 +19,7 @@ for name, target, group in (
     ("regions", "gateway.cli.regions:regions", RUNS),
     ("up", "gateway.cli.up:up", OPERATE),
     ("gateway", "gateway.cli.serve:gateway", OPERATE),
-    ("cluster", "gateway.cli.serve:cluster", OPERATE),
+    ("cluster", "gateway.cli.cluster:cluster", OPERATE),
     ("pki", "gateway.cli.pki:app", BUILD),
     ("token", "gateway.cli.token:app", BUILD),
     ("policy", "gateway.cli.policy:app", BUILD),

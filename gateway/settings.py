@@ -202,14 +202,28 @@ class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One issuer whose tokens count."""
+    """One issuer whose tokens count, and what they must look like."""
 
     url: str
     """The `iss` of its tokens, to the letter."""
     audience: str = "waypost"
-    """What `aud` must name."""
+    """What `aud` must name, alone unless `other_audiences`."""
+    other_audiences: bool = False
+    """May `aud` name others beside us?"""
     keys: str
     """Its key set: an https URL of a JWKS, or the path of a file that holds one."""
+    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256", "RS256", "PS256", "EdDSA")
+    profile: Literal["rfc9068", "plain"] = "rfc9068"
+    """`rfc9068`: access tokens say that they are (`typ: at+jwt`, client_id, jti). `plain`: for issuers that write `typ: JWT`."""
+    maximum_lifetime_seconds: int = 86_400
+    """Between `iat` and `exp`."""
+    tenant_claim: str = "tenant"
+    keys_fresh_seconds: float = 300.0
+    """A key set is read again after so long: a revoked key is out by then."""
+    keys_stale_seconds: float = 3_600.0
+    """With the key set out of reach, its last state counts for so long."""
+    keys_pause_seconds: float = 10.0
+    """Between two attempts to read it, whatever came of the first."""
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

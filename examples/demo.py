@@ -1,0 +1,186 @@
+"""The demo: a real backup in three regions, one of which is killed while it works; complete and correct at the end, or a non-zero exit.
+
+Starts the whole stack, submits examples/backup-stdlib.yaml (and, where the recorded workflows are at hand, one of those beside it), kills
+the region that holds most running shards, and checks the result from the files alone.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import yaml
+from backup import source_files
+from gateway.identity.development import mint
+from rich.console import Console
+
+from gateway.cli.output import table
+from gateway.cli.stack import Stack
+from gateway.core.wfformat import from_wfformat
+
+HERE = Path(__file__).parent
+RECORDED = (
+    Path(os.environ.get("WAYPOST_SHARED", HERE.parent.parent / "shared")) / "data/wfinstances/epigenomics-chameleon-hep-1seq-100k-001.json"
+)
+SCALE = 0.002
+PACE_SECONDS = 3
+LIMIT_SECONDS = 80.0
+REGIONS = ("beijing", "shanghai", "shenzhen")
+SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
+
+screen = Console(highlight=False, soft_wrap=True)
+
+
+async def demo(root: Path) -> bool:
+    source, target = Path(os.__file__).parent, root / "backup"
+    async with Stack(root / "state", REGIONS) as stack:
+        screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}")
+        token = mint(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)
+        async with httpx.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
+            await all_healthy(client)
+            runs = [await submit(client, backup(source, target))]
+            if RECORDED.exists():
+                converted = from_wfformat(msgspec.json.decode(RECORDED.read_bytes()), scale=SCALE)
+                runs.append(await submit(client, msgspec.to_builtins(converted.workflow)))
+            else:
+                screen.print("no recorded workflows here: the backup runs alone")
+            lost, killed_at = await kill_busiest(client, stack, runs[0])
+            finished = [await finish(client, run) for run in runs]
+            stories = [(await client.get(f"/v1/runs/{run}/explain")).json()["history"] for run in runs]
+    good = report(finished, stories, lost, killed_at)
+    return complete(source, target) and good
+
+
+def backup(source: Path, target: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((HERE / "backup-stdlib.yaml").read_text())
+    document["spec"]["params"] = {
+        "python": sys.executable,
+        "script": str(HERE / "backup.py"),
+        "source": str(source),
+        "target": str(target),
+        "paceSeconds": PACE_SECONDS,
+    }
+    return document
+
+
+async def all_healthy(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            regions = (await client.get("/v1/regions")).raise_for_status().json()["items"]
+            if all(region["condition"] == "Healthy" for region in regions):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def submit(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
+    name = document["metadata"]["name"]
+    answer = await client.post("/v1/runs", json=document, headers={"idempotency-key": name})
+    if answer.is_error:
+        raise SystemExit(f"{name} was refused: {answer.text}")
+    run: str = answer.json()["id"]
+    screen.print(f"accepted {name} as {run}")
+    return run
+
+
+async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tuple[str, float]:
+    """SIGKILL for the region that holds most running shards, once some of it is done and some is not."""
+    async with asyncio.timeout(30):
+        while True:
+            found = (await client.get(f"/v1/runs/{run}")).json()
+            running = Counter(shard["region"] for shard in found["shards"] if shard["phase"] == "Running")
+            packed = sum(task["phase"] == "Succeeded" for task in found["tasks"])
+            if running and packed >= len(found["shards"]):
+                break
+            await asyncio.sleep(0.1)
+    region, count = running.most_common(1)[0]
+    stack.kill(region)
+    screen.print(f"[red]killed {region}[/], which held {count} running shards of {len(found['shards'])}")
+    return region, time.time()
+
+
+async def finish(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
+    """Follows the run to its end, a line for each change."""
+    shown = ""
+    while True:
+        found: dict[str, Any] = (await client.get(f"/v1/runs/{run}")).json()
+        tasks = found["task_phases"]
+        line = f"{found['name']:>14}  {found['phase']:<10} shards {dict(sorted(found['shard_phases'].items()))}  tasks {dict(sorted(tasks.items()))}"
+        if line != shown:
+            screen.print(line, markup=False)
+            shown = line
+        if found["phase"] in ("Succeeded", "Failed", "Cancelled"):
+            return found
+        await asyncio.sleep(0.5)
+
+
+def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], lost: str, killed_at: float) -> bool:
+    rows = []
+    for run, story in zip(finished, stories, strict=True):
+        suspected = [entry["at"] for entry in story if entry["kind"] == "RegionLost" and entry["at"] > killed_at]
+        moved = [e["at"] for e in story if e["kind"] == "Placed" and e["detail"]["epoch"] > 1 and e["at"] > killed_at]
+        executions = Counter(
+            (e["shard"], e["detail"]["task"]) for e in story if e["kind"] == "TaskFinished" and e["detail"]["phase"] == "Succeeded"
+        )
+        rows.append(
+            [
+                run["name"],
+                len(run["shards"]),
+                sum(entry["kind"] == "Placed" for entry in story),
+                sum(shard["failovers"] for shard in run["shards"]),
+                f"{min(suspected) - killed_at:.1f} s" if suspected else None,
+                f"{max(moved) - killed_at:.1f} s" if moved else None,
+                sum(count - 1 for count in executions.values()),
+                run["phase"],
+            ]
+        )
+    screen.print(f"\nregion {lost} was lost; what that meant:")
+    screen.print(table(["RUN", "SHARDS", "ATTEMPTS", "FAILOVERS", "DETECTED", "MOVED", "TASKS RE-RUN", "RESULT"], rows))
+    return all(run["phase"] == "Succeeded" for run in finished)
+
+
+def complete(source: Path, target: Path) -> bool:
+    """From the files alone: every source file is in exactly one archive, with the content it has now."""
+    wanted = {name: hashlib.sha256((source / name).read_bytes()).hexdigest() for name in source_files(source)}
+    found: Counter[str] = Counter()
+    wrong = []
+    for archive in sorted(target.glob("shard-*.tar.gz")):
+        manifest = json.loads(archive.with_name(archive.name.removesuffix(".tar.gz") + ".json").read_text())
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                checksum = hashlib.sha256(content.read()).hexdigest() if content else ""
+                found[member.name] += 1
+                if checksum != wanted.get(member.name) or manifest.get(member.name) != checksum:
+                    wrong.append(member.name)
+    missing, doubled = wanted.keys() - found.keys(), [name for name, count in found.items() if count > 1]
+    verdict = not (missing or doubled or wrong or found.keys() - wanted.keys())
+    colour = "green" if verdict else "red"
+    screen.print(
+        f"[{colour}]{len(wanted)} source files: {len(found)} in the backup, {len(missing)} missing, {len(doubled)} doubled, {len(wrong)} wrong[/]"
+    )
+    return verdict
+
+
+def main() -> int:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="waypost-demo-") as folder:
+        try:
+            good = asyncio.run(asyncio.wait_for(demo(Path(folder)), LIMIT_SECONDS))
+        except TimeoutError:
+            screen.print(f"[red]not done after {LIMIT_SECONDS:.0f} s[/]")
+            good = False
+    screen.print(f"{'complete' if good else 'NOT complete'} after {time.monotonic() - began:.0f} s")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""`waypost cluster`: the scheduler cluster of one region. Prints one line of JSON when it is ready."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from clusters.embedded.process import ClusterSettings, run_cluster
+from cyclopts import Parameter
+
+from gateway.cli.output import command
+
+
+@command
+def cluster(
+    *,
+    region: str,
+    state: Annotated[Path, Parameter(help="Journal, workspaces and logs.")],
+    pki: Annotated[Path, Parameter(help="Folder of the certificates that `waypost pki init` makes.")],
+    host: str = "127.0.0.1",
+    port: int = 7101,
+    cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(os.cpu_count() or 1),
+    slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
+) -> int:
+    """Run the embedded scheduler cluster of one region."""
+    return run_cluster(ClusterSettings(region=region, state=str(state), pki=str(pki), host=host, port=port, cpu=cpu, slots=slots))

@@ -1,0 +1,27 @@
+"""`waypost gateway`: the process itself. Prints one line of JSON when it is ready."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from msgspec import structs
+
+from gateway.app import serve
+from gateway.cli.client import CliError, Exit
+from gateway.cli.output import command
+from gateway.configuration import SettingsError, load
+
+
+@command
+def gateway(
+    *,
+    config: Annotated[Path | None, Parameter(help="TOML file with settings; WAYPOST_* in the environment win.")] = None,
+    dev: Annotated[Path | None, Parameter(help="Accept tokens of the development issuer in this folder. Never in production.")] = None,
+) -> int:
+    """Run a gateway."""
+    try:
+        settings = load(config, os.environ)
+    except SettingsError as error:
+        raise CliError(str(error), code=Exit.USAGE) from error
+    return serve(structs.replace(settings, development=str(dev)) if dev else settings)

@@ -1,0 +1,172 @@
+"""The whole embedded stack on one machine: a gateway, regions, and roads with a delay between them. Its processes are its children."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO, Any, Self
+
+from msgspec import json as msgspec_json
+
+from gateway.cli.client import CONTEXT, CliError, Context, Exit
+from waypost import pki
+from waypost.proxy import Proxy
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzhen": 0.040}
+"""Seconds, as between a gateway in Beijing and clusters in the three cities."""
+
+
+class Stack:
+    """Started by `async with`; ends what it started, by process id. Regions are not restarted: to lose one is what it is for."""
+
+    def __init__(
+        self,
+        state: Path,
+        regions: Sequence[str],
+        *,
+        round_trips: Mapping[str, float] = ROUND_TRIPS,
+        cpu: float = 8.0,
+        port: int = 0,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.state, self.regions = state.resolve(), tuple(regions)
+        self.proxies: dict[str, Proxy] = {}
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.ready: dict[str, dict[str, Any]] = {}
+        self._round_trips, self._cpu, self._port, self._settings = round_trips, cpu, port, dict(settings or {})
+        self._exits = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ready['gateway']['port']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
+
+    async def __aenter__(self) -> Self:
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "logs").mkdir(exist_ok=True)
+        async with AsyncExitStack() as exits:
+            exits.push_async_callback(self._stop_all)
+            self._certify()
+            await asyncio.gather(*(self.start_region(region) for region in self.regions))
+            for region in self.regions:
+                proxy = Proxy(target_host="127.0.0.1", target_port=self.ready[region]["port"])
+                proxy.delay_seconds = self._round_trips.get(region, 0.0) / 2
+                self.proxies[region] = await exits.enter_async_context(proxy)
+            await self.start_gateway()
+            context = Context(url=self.url, development=str(self.state / "development"))
+            (self.state / CONTEXT.name).write_bytes(msgspec_json.encode(context))
+            exits.callback((self.state / CONTEXT.name).unlink, missing_ok=True)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    def _certify(self) -> None:
+        folder = self.state / "pki"
+        if not (folder / "ca.pem").exists():
+            pki.create_root(folder)
+        pki.issue_gateway(folder)
+        for region in self.regions:
+            pki.issue_cluster(folder, region)
+
+    async def start_region(self, region: str, *, port: int = 0) -> None:
+        state = self.state / "regions" / region
+        options = [
+            "--region",
+            region,
+            "--state",
+            str(state),
+            "--pki",
+            str(self.state / "pki"),
+            "--port",
+            str(port),
+            "--cpu",
+            str(self._cpu),
+        ]
+        await self._start(region, ["cluster", *options])
+
+    async def start_gateway(self) -> None:
+        """Its ports stay what they were, so that whoever talks to it finds it again."""
+        ready = self.ready.get("gateway")
+        config = self.state / "gateway.toml"
+        config.write_text(self._configuration(ready["port"] if ready else self._port, ready["metrics_port"] if ready else 0))
+        await self._start("gateway", ["gateway", "--config", str(config), "--dev", str(self.state / "development")])
+
+    def _configuration(self, port: int, metrics_port: int) -> str:
+        regions = "\n".join(
+            f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"' for region in self.regions
+        )
+        return (
+            f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / "pki"}"\n'
+            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{regions}\n"
+        )
+
+    async def _start(self, name: str, arguments: Sequence[str]) -> None:
+        """Starts a child and waits for its ready line. Raises `CliError` where that does not come."""
+        with (self.state / "logs" / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "gateway",
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._settings} if name == "gateway" else None,
+            )
+        self.processes[name] = process
+        line = b""
+        if process.stdout is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_SECONDS):
+                    line = await process.stdout.readline()
+        if not line:
+            raise CliError(f"{name} did not start", lines=(f"Its log: {self.state / 'logs' / name}.log",), code=Exit.UNAVAILABLE)
+        self.ready[name] = json.loads(line)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, as when the machine is lost. Its watchdog ends its tasks."""
+        self.processes[name].kill()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self.processes[name].send_signal(number)
+
+    async def _stop_all(self) -> None:
+        """The gateway first, so that it takes nothing for an outage."""
+        for group in (["gateway"], [name for name in self.processes if name != "gateway"]):
+            running = [process for name in group if (process := self.processes.get(name)) is not None and process.returncode is None]
+            for process in running:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+            await asyncio.gather(*(_ended(process) for process in running))
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+            return
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+def forget(state: Path, log: IO[str]) -> None:
+    """Removes the state of an earlier stack."""
+    if state.exists():
+        print(f"removing {state}", file=log)
+        shutil.rmtree(state)

@@ -1,0 +1,69 @@
+"""The development issuer: a key in a folder, and tokens for whoever can read it. Only a gateway that was told to knows it."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.settings import Issuer
+
+URL: Final = "https://development.waypost.invalid"
+KEY_ID: Final = "development"
+
+
+def development_issuer(folder: Path) -> Issuer:
+    """The issuer of `folder`; makes its key at need, readable by this user alone."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = folder / "key.pem"
+    if not key.exists():
+        private = ec.generate_private_key(ec.SECP256R1())
+        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private.public_key())) | {"kid": KEY_ID, "use": "sig", "alg": "ES256"}
+        _write(folder / "jwks.json", json.dumps({"keys": [entry]}).encode())
+        _write(key, pem)
+    return Issuer(url=URL, keys=str(folder / "jwks.json"), algorithms=("ES256",))
+
+
+def mint(
+    folder: Path,
+    *,
+    subject: str,
+    tenant: str,
+    scopes: Sequence[str],
+    groups: Sequence[str] = (),
+    lifetime_seconds: int = 3_600,
+    audience: str = "waypost",
+) -> str:
+    """A token of the issuer in `folder`. Raises `OSError` where there is none."""
+    now = int(time.time())
+    claims = {
+        "iss": URL,
+        "aud": audience,
+        "sub": subject,
+        "client_id": "waypost-cli",
+        "jti": uuid.uuid4().hex,
+        "iat": now,
+        "exp": now + lifetime_seconds,
+        "tenant": tenant,
+        "scope": " ".join(scopes),
+        "groups": list(groups),
+    }
+    return jwt.encode(claims, (folder / "key.pem").read_bytes(), "ES256", {"kid": KEY_ID, "typ": "at+jwt"})
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and for this user alone."""
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,123 @@
+"""Tokens verified: our strict reading first, then PyJWT and cryptography for the signature, then the claims."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self
+
+import jwt
+from loguru import logger
+from msgspec import Struct
+
+from gateway.core.errors import HeadersTooLarge, Malformed, Unauthenticated
+from gateway.core.principal import Principal
+from gateway.identity.claims import bound_certificate, principal
+from gateway.identity.interface import Credentials
+from gateway.identity.jwks import KeySet
+from gateway.identity.strict import HeaderTooLarge, Rejected, check_header, take_apart
+from gateway.settings import Issuer
+
+CACHED: Final = 10_000
+REFUSED: Final = "no acceptable token"
+TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
+
+
+class Verified(Struct, frozen=True, gc=False):
+    """A token that was verified: who it speaks for, and the certificate it is bound to."""
+
+    principal: Principal
+    certificate: str | None
+
+
+class JwtAuthenticator:
+    """Satisfies `Authenticator`. `clock`: seconds since 1970; `monotonic` for the age of keys."""
+
+    def __init__(
+        self, issuers: Sequence[Issuer], *, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._issuers = {issuer.url: issuer for issuer in issuers}
+        self._keys = {issuer.url: KeySet(issuer, clock=monotonic, changed=self._forget) for issuer in issuers}
+        self._seen: OrderedDict[bytes, Verified] = OrderedDict()
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for keys in self._keys.values():
+            await self._exits.enter_async_context(keys)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        token = _bearer(credentials)
+        digest = hashlib.sha256(token).digest()
+        found = self._seen.get(digest)
+        now = self._clock()
+        try:
+            if found is None or self._keys[found.principal.issuer].due:
+                found = await self._verify(token, now)
+                self._remember(digest, found)
+            if found.principal.expires_at <= now:
+                self._seen.pop(digest, None)
+                raise Rejected("claims.exp")
+            if found.certificate is not None and found.certificate != credentials.certificate_sha256:
+                raise Rejected("claims.cnf")
+        except HeaderTooLarge:
+            raise HeadersTooLarge("the token's header is too large") from None
+        except Rejected as cause:
+            logger.debug("token refused: {}", cause)
+            raise Unauthenticated(REFUSED) from cause
+        return found.principal
+
+    async def _verify(self, token: bytes, now: float) -> Verified:
+        header, claims = take_apart(token)
+        url = claims.get("iss")
+        issuer = self._issuers.get(url) if isinstance(url, str) else None
+        if issuer is None:
+            raise Rejected("claims.iss")
+        algorithm, kid = check_header(header, TYPES[issuer.profile])
+        if algorithm not in issuer.algorithms:
+            raise Rejected("header.alg")
+        known = await self._keys[issuer.url].key(kid)
+        if known is None:
+            raise Rejected("kid.unknown")
+        key, algorithms = known
+        if algorithm not in algorithms:
+            raise Rejected("header.alg")
+        _check_signature(token, key, algorithm)
+        return Verified(principal(claims, issuer, now), bound_certificate(claims))
+
+    def _remember(self, digest: bytes, verified: Verified) -> None:
+        self._seen[digest] = verified
+        self._seen.move_to_end(digest)
+        if len(self._seen) > CACHED:
+            self._seen.popitem(last=False)
+
+    def _forget(self) -> None:
+        """A key set has changed: what was verified with a key that left must not count."""
+        self._seen.clear()
+
+
+def _check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
+    options: Any = {"verify_signature": True, "enforce_minimum_key_length": True} | dict.fromkeys(
+        ("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub", "verify_jti"), False
+    )
+    try:
+        jwt.decode(token, key.key, algorithms=[algorithm], options=options)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise Rejected("signature") from None
+
+
+def _bearer(credentials: Credentials) -> bytes:
+    """The token of the one Authorization header. Raises `Malformed` for two tokens, `Unauthenticated` for none."""
+    if credentials.elsewhere or len(credentials.authorization) > 1:
+        raise Malformed("send one token, in the Authorization header alone")
+    if not credentials.authorization:
+        raise Unauthenticated(REFUSED)
+    scheme, space, token = credentials.authorization[0].partition(b" ")
+    if scheme.lower() != b"bearer" or not space or not token or token != token.strip() or b" " in token:
+        raise Unauthenticated(REFUSED)
+    return token
