@@ -12,7 +12,7 @@ from contextlib import suppress
 from loguru import logger
 
 from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
-from gateway.core.blackout import cut_off
+from gateway.core.blackout import cut_off, excused
 from gateway.core.errors import Unavailable
 from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
@@ -65,7 +65,7 @@ class Controller:
         self._ws = WorkingSet(regions=regions)
         self._placer = Placer(ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng)
         self._evaluated_at = self._scanned_at = NEVER
-        self._stuck = False
+        self._stuck = self._cut_off = False
 
     async def start(self, now: Instant) -> None:
         """Takes up what the store says is under way. To be called once, before the first pass."""
@@ -83,7 +83,7 @@ class Controller:
         await self._take_reports(now)
         self._judge_regions(now)
         await self._scan(now)
-        if await self._commit(now):
+        if await self._commit(now) and not self._cut_off:
             await self._placer.place_pending(now, self.views(now))
             await self._commit(now)
         await self._speak(now)
@@ -212,8 +212,11 @@ class Controller:
                 suspect(self._ws, region, now)
             elif region.health.condition not in LOST and region.admitted:
                 welcome(self._ws, region, now, self._failover)
-        healths = [region.health for region in self._ws.regions.values()]
-        if not cut_off(healths, now.monotonic, self._health):
+        healths = excused([region.health for region in self._ws.regions.values()], self._health)
+        for region, health in zip(self._ws.regions.values(), healths, strict=True):
+            region.health = health
+        self._cut_off = cut_off(healths, now.monotonic, self._health)
+        if not self._cut_off:
             abandon(self._ws, healths, now, self._failover)
         give_up_unconfirmed(self._ws, now, self._failover)
         lost = frozenset(region.name for region in self._ws.regions.values() if region.health.condition in LOST)

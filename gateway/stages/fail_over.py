@@ -1,5 +1,7 @@
 """Suspect the shards of a region that is lost, and move them when waiting costs more than moving (T5, T6, T7, T14)."""
 
+from collections.abc import Sequence
+
 from gateway.core.failover import leaving, may_leave, wait_seconds
 from gateway.core.health import RegionHealth, answered_since
 from gateway.core.instant import Instant
@@ -23,7 +25,7 @@ def welcome(ws: WorkingSet, region: Region, now: Instant, settings: Failover) ->
         reconfirm(tracked, region, now, settings)
 
 
-def abandon(ws: WorkingSet, healths: list[RegionHealth], now: Instant, settings: Failover) -> None:
+def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: Failover) -> None:
     """T7, while the gateway does not take itself to be cut off: the attempt becomes an orphan, and the shard waits for a place.
 
     Half of the regions must have answered a probe begun after the suspicion: proof that it is not our own road that is lost.

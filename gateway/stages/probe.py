@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from clusters.spec import Beat, ClusterStatus, Hello
-from gateway.core.health import called, probe_now, probed
+from gateway.core.health import called, probe_now, probed, restarted
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.settings import Health
 from gateway.stages.working_set import Region
@@ -20,8 +20,15 @@ def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[],
         case Applied():
             if report.answers is not None:
                 _status(region, report.answers.status, report.ended)
-            seconds = report.ended - report.began
-            region.health = called(region.health, ended=report.ended, seconds=seconds, failure=report.failure, rules=rules, dice=dice)
+            region.health = called(
+                region.health,
+                ended=report.ended,
+                seconds=report.ended - report.began,
+                failure=report.failure,
+                rules=rules,
+                dice=dice,
+                items=len(report.batch.creates) + len(report.batch.tombstones) + len(report.batch.renewals),
+            )
         case StreamEnded():
             region.health = probe_now(region.health, report.at)
         case Heard(event=Hello() | Beat() as event):
@@ -39,5 +46,7 @@ def _status(region: Region, status: ClusterStatus, at: float) -> None:
         return
     region.stranger = ""
     newer = region.status is None or status.boot != region.status.boot or status.uptime >= region.status.uptime
+    if region.status is not None and status.boot != region.status.boot:
+        region.health = restarted(region.health)
     if newer:
         region.status, region.heard_at = status, at
