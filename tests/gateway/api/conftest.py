@@ -1,0 +1,152 @@
+"""A front door on a real store. Identity and policy answer what a test tells them to; the real ones have suites of their own."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from msgspec import structs
+
+from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
+from gateway.api.routes import api
+from gateway.api.wire import Front
+from gateway.core.checks import Executors
+from gateway.core.errors import Malformed, Unauthenticated
+from gateway.core.placement import Condition, RegionView
+from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
+from gateway.identity.interface import Credentials
+from gateway.settings import GatewaySettings
+from gateway.store.interface import Store
+from gateway.store.sqlite import SqliteStore
+from observability.metrics import Metrics
+from waypost.durable import Database
+
+REGIONS = ("beijing", "shanghai")
+
+
+class Door:
+    """Knows tokens by heart: `TENANT.SUBJECT`."""
+
+    def __init__(self) -> None:
+        self.broken: Exception | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        if self.broken is not None:
+            raise self.broken
+        if credentials.elsewhere or len(credentials.authorization) > 1:
+            raise Malformed("one token, in one Authorization header")
+        scheme, _, token = (credentials.authorization or (b"",))[0].decode().partition(" ")
+        tenant, dot, subject = token.partition(".")
+        if scheme != "Bearer" or not dot:
+            raise Unauthenticated("the token is not acceptable")
+        return Principal(subject=subject, issuer="https://issuer.test", tenant=tenant, expires_at=2e9)
+
+
+class Rules:
+    """Lets a tenant do everything with its own runs, unless told otherwise. Remembers what it was asked."""
+
+    revision = "rules-1"
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.obligations = Obligations(regions=REGIONS)
+        self.refused: dict[Action, Reason] = {}
+        self.fault = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def decide(self, question: Question) -> Decision:
+        self.asked.append(question)
+        reasons = [self.refused[question.action]] if question.action in self.refused else []
+        tenant = question.context.get("run", {}).get("tenant", question.principal.tenant)
+        if tenant != question.principal.tenant:
+            reasons.append(Reason(rule="tenant.foreign", message="another tenant's run"))
+        return Decision(
+            id=f"d{len(self.asked)}",
+            at=question.at,
+            action=question.action,
+            allow=not reasons and not self.fault,
+            revision=self.revision,
+            engine="test",
+            rules=("submit.allowed",),
+            reasons=tuple(reasons),
+            obligations=self.obligations,
+            fault=self.fault,
+        )
+
+
+def region(name: str, **changes: Any) -> RegionView:
+    view = RegionView(
+        name=name,
+        condition=Condition.HEALTHY,
+        free_slots=8,
+        peak_ewma_seconds=0.01,
+        inflight=0,
+        executors=frozenset({"process", "delay"}),
+    )
+    return structs.replace(view, **changes)
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+@pytest.fixture
+def rules() -> Rules:
+    return Rules()
+
+
+@pytest.fixture
+def views() -> list[RegionView]:
+    return [region(name) for name in REGIONS]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+        yield store
+
+
+@pytest.fixture
+def front(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Front:
+    return Front(
+        settings=GatewaySettings(),
+        authenticator=door,
+        policy=rules,
+        store=store,
+        metrics=Metrics(),
+        executors=Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE),
+        regions=lambda: views,
+        clusters={},
+    )
+
+
+@pytest.fixture
+async def client(front: Front) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of tenant `payments`."""
+    headers = {"authorization": "Bearer payments.ada"}
+    transport = httpx.ASGITransport(api(front), raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": "nightly", "labels": {"team": "data"}},
+        "spec": {"tasks": [{"name": "a", "type": "delay", "run": {"seconds": 0}}], "shards": {"count": 2}},
+    }

@@ -1,0 +1,127 @@
+"""What happened, as it happens and afterwards."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.api.events import _stream
+from gateway.api.wire import Call, Front
+from gateway.core.phase import Event, advance
+from gateway.core.principal import Principal
+from gateway.core.run import AuditEntry
+from gateway.store.interface import ShardWrite, Store
+
+Document = dict[str, Any]
+
+
+async def submitted(client: httpx.AsyncClient, document: Document) -> str:
+    return str((await client.post("/v1/runs", json=document)).json()["id"])
+
+
+async def end(store: Store, run_id: str) -> None:
+    for shard in await store.shards(run_id):
+        over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
+        entry = AuditEntry(run=run_id, shard=shard.index, kind="Expired", at=2.0)
+        await store.record([ShardWrite(shard=over.at(shard.rev + 1), audit=(entry,))], {})
+
+
+def parsed(text: str) -> list[tuple[int, str]]:
+    """(id, event) of each block that is no comment."""
+    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n") if block and block[0] != ":"]
+    return [(int(block["id"]), block["event"]) for block in blocks]
+
+
+async def test_a_stream_tells_everything_and_ends_with_the_run(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+    """Its last event is that of the run's end: a client that has seen it need not ask again."""
+    run = await submitted(client, document)
+    await end(store, run)
+    answer = await client.get(f"/v1/runs/{run}/events")
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert parsed(answer.text)[0][1] == "Accepted"
+    assert [kind for _, kind in parsed(answer.text)].count("Expired") == 2
+
+
+async def test_a_stream_goes_on_where_it_broke_off(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+    """Each event comes once, over however many connections."""
+    run = await submitted(client, document)
+    await end(store, run)
+    whole = parsed((await client.get(f"/v1/runs/{run}/events")).text)
+    rest = parsed((await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(whole[1][0])})).text)
+
+    assert rest == whole[2:]
+
+
+async def test_a_stream_that_has_told_all_sends_its_reader_away(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+    """An EventSource comes back for ever, unless it is answered with 204."""
+    run = await submitted(client, document)
+    await end(store, run)
+    last = parsed((await client.get(f"/v1/runs/{run}/events")).text)[-1][0]
+
+    assert (await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(last)})).status_code == 204
+
+
+@pytest.mark.parametrize("seen", ["-1", "x", "9" * 30])
+async def test_an_event_id_is_a_number(client: httpx.AsyncClient, document: Document, seen: str) -> None:
+    """Anything else was never given."""
+    run = await submitted(client, document)
+
+    assert (await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": seen})).status_code == 400
+
+
+def call(front: Front, *, expires_at: float, closing: asyncio.Event) -> Call:
+    principal = Principal(subject="ada", issuer="i", tenant="payments", expires_at=expires_at)
+    scope = {"type": "http", "headers": [], "state": {"closing": closing}}
+    return Call(front=front, scope=scope, receive=_never, principal=principal, trace_id="", at=0.0, query={})
+
+
+async def _never() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_waiting_stream_hears_of_a_change_at_once(
+    front: Front, client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
+    """It is woken by the commit, not by a clock."""
+    run = await store.run(await submitted(client, document))
+    assert run is not None
+    stream = _stream(call(front, expires_at=2e9, closing=asyncio.Event()), run, 0)
+    assert (await anext(stream)).event == "Accepted"
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    await end(store, run.id)
+
+    assert (await asyncio.wait_for(waiting, 5)).event == "Expired"
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("end_of", ["token", "server"])
+async def test_a_stream_does_not_outlive_its_reason(
+    front: Front, client: httpx.AsyncClient, store: Store, document: Document, end_of: str
+) -> None:
+    """Neither the caller's token nor the server: the reader comes back with a fresh one, to whoever is there."""
+    run = await store.run(await submitted(client, document))
+    assert run is not None
+    closing = asyncio.Event()
+    stream = _stream(call(front, expires_at=0.0 if end_of == "token" else 2e9, closing=closing), run, 0)
+    await anext(stream)
+    if end_of == "server":
+        closing.set()
+
+    assert await asyncio.wait_for(anext(stream, None), 5) is None
+
+
+async def test_explain_tells_who_by_which_rules_and_what_then(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+    """The acceptance names its subject, decision, policy revision and rules; what followed comes in order."""
+    run = await submitted(client, document)
+    await end(store, run)
+    story = (await client.get(f"/v1/runs/{run}/explain")).json()
+
+    accepted = story["history"][0]
+    assert (accepted["kind"], accepted["actor"], accepted["detail"]["revision"]) == ("Accepted", "ada", "rules-1")
+    assert [decision["id"] for decision in story["decisions"]] == [accepted["detail"]["decision_id"]]
+    assert story["decisions"][0]["obligations"]["regions"] == ["beijing", "shanghai"]
+    assert [entry["seq"] for entry in story["history"]] == sorted(entry["seq"] for entry in story["history"])
+    assert story["complete"] is True

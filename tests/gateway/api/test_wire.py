@@ -1,0 +1,127 @@
+"""The edge itself: paths, methods, traces, and what a problem looks like."""
+
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.api.health import inside
+from gateway.api.routes import OPERATIONS
+from gateway.api.wire import Front, trace_of
+from gateway.core.errors import Unavailable
+
+FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1/runs/", 404),
+        ("GET", "/v2/runs", 404),
+        ("GET", "/v1/runs/a/b", 404),
+        ("DELETE", "/v1/runs", 405),
+        ("PUT", "/v1/runs/x", 405),
+        ("BREW", "/v1/regions", 405),
+        ("POST", "/v1/regions", 405),
+    ],
+)
+async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    """A client needs one way to read a refusal, not two."""
+    answer = await client.request(method, path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json().keys() >= FIELDS
+    assert (status == 405) == ("allow" in answer.headers)
+
+
+async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
+    """RFC 9110: a 405 lists what would do."""
+    assert (await client.delete("/v1/runs")).headers["allow"] == "GET, POST"
+
+
+async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncClient) -> None:
+    """Deny by default: a path added without thought is closed."""
+    del client.headers["authorization"]
+    answers = {path: (await client.request(method, path)).status_code for path, methods in OPERATIONS.items() for method in methods}
+
+    assert {path for path, status in answers.items() if status != 401} == {"/openapi.json", "/v1/schema/workflow.json"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "00",
+        f"00-{'g' * 32}-{'1' * 16}-01",
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"00-{'A' * 32}-{'1' * 16}-01",
+        f"00x{'a' * 32}x",
+        "\xff" * 55,
+    ],
+)
+def test_a_broken_traceparent_starts_a_new_trace(value: str) -> None:
+    """W3C: what does not parse is as if it were not there."""
+    trace_id = trace_of([(b"traceparent", value.encode("latin-1"))])
+
+    assert len(trace_id) == 32
+    assert trace_id not in value
+
+
+def test_a_good_traceparent_is_kept() -> None:
+    """The caller finds our log by its own trace."""
+    assert trace_of([(b"traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01".encode())]) == "ab" * 16
+
+
+async def test_the_description_is_of_what_is_there(client: httpx.AsyncClient) -> None:
+    """Made from the routes and the types: every reference in it leads somewhere."""
+    document = (await client.get("/openapi.json")).json()
+
+    assert set(document["paths"]) == set(OPERATIONS)
+    text = msgspec.json.encode(document).decode()
+    names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert names <= set(document["components"]["schemas"])
+    assert {"Workflow", "TaskSpec", "Problem", "RunDetail"} <= names | set(document["components"]["schemas"])
+
+
+async def test_the_workflow_schema_is_served(client: httpx.AsyncClient) -> None:
+    """Editors complete documents with it."""
+    schema = (await client.get("/v1/schema/workflow.json")).json()
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.fixture
+async def insider(front: Front) -> Any:
+    async def broken() -> str:
+        raise Unavailable("no key set")
+
+    async def well() -> str:
+        return "revision 1"
+
+    applications = {"well": inside(front, {"policy": well}), "ill": inside(front, {"policy": well, "keys": broken})}
+    return {name: httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") for name, app in applications.items()}
+
+
+async def test_readiness_names_what_is_missing(insider: Any) -> None:
+    """An operator must see at a glance why no traffic comes."""
+    well, ill = await insider["well"].get("/readyz?verbose"), await insider["ill"].get("/readyz?verbose")
+
+    assert (well.status_code, ill.status_code) == (200, 503)
+    assert well.text == "[+] policy: revision 1\n[+] regions: beijing Healthy, shanghai Healthy\nready\n"
+    assert "[-] keys: no key set" in ill.text
+    assert (await insider["ill"].get("/livez")).status_code == 200
+
+
+async def test_metrics_count_what_came_of_calls(client: httpx.AsyncClient, insider: Any, document: dict[str, Any]) -> None:
+    """Submissions by outcome, shards by phase, regions by score; nothing of a tenant in any label."""
+    await client.post("/v1/runs", json=document)
+    await client.post("/v1/runs", json={})
+    text = (await insider["well"].get("/metrics")).text
+
+    assert 'waypost_requests_total{call="submit",outcome="Accepted"} 1.0' in text
+    assert 'waypost_requests_total{call="submit",outcome="Invalid"} 1.0' in text
+    assert 'waypost_shards{phase="Pending"} 2.0' in text
+    assert 'waypost_region_score{region="beijing"} 0.01' in text
+    assert "payments" not in text
