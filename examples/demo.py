@@ -112,8 +112,8 @@ async def finish(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
     shown = ""
     while True:
         found: dict[str, Any] = (await client.get(f"/v1/runs/{run}")).json()
-        tasks = found["task_phases"]
-        line = f"{found['name']:>14}  {found['phase']:<10} shards {dict(sorted(found['shard_phases'].items()))}  tasks {dict(sorted(tasks.items()))}"
+        shards, tasks = (", ".join(f"{n} {phase}" for phase, n in sorted(found[kind].items())) for kind in ("shard_phases", "task_phases"))
+        line = f"{found['name']:>14}  {found['phase']:<10} shards: {shards}; tasks: {tasks}"
         if line != shown:
             screen.print(line, markup=False)
             shown = line
@@ -127,9 +127,8 @@ def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], 
     for run, story in zip(finished, stories, strict=True):
         suspected = [entry["at"] for entry in story if entry["kind"] == "RegionLost" and entry["at"] > killed_at]
         moved = [e["at"] for e in story if e["kind"] == "Placed" and e["detail"]["epoch"] > 1 and e["at"] > killed_at]
-        executions = Counter(
-            (e["shard"], e["detail"]["task"]) for e in story if e["kind"] == "TaskFinished" and e["detail"]["phase"] == "Succeeded"
-        )
+        done = [e for e in story if e["kind"] == "TaskFinished" and e["detail"]["phase"] == "Succeeded"]
+        executions = Counter((e["shard"], e["detail"]["task"]) for e in done)
         rows.append(
             [
                 run["name"],
@@ -163,10 +162,8 @@ def complete(source: Path, target: Path) -> bool:
                     wrong.append(member.name)
     missing, doubled = wanted.keys() - found.keys(), [name for name, count in found.items() if count > 1]
     verdict = not (missing or doubled or wrong or found.keys() - wanted.keys())
-    colour = "green" if verdict else "red"
-    screen.print(
-        f"[{colour}]{len(wanted)} source files: {len(found)} in the backup, {len(missing)} missing, {len(doubled)} doubled, {len(wrong)} wrong[/]"
-    )
+    counts = f"{len(found)} in the backup, {len(missing)} missing, {len(doubled)} doubled, {len(wrong)} wrong"
+    screen.print(f"[{'green' if verdict else 'red'}]{len(wanted)} source files: {counts}[/]")
     return verdict
 
 

@@ -48,7 +48,7 @@ class RegionLink:
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
-        """What came in since. Raises what ended one of the tasks unexpectedly: a link that cannot go on must not look like a silent region."""
+        """What came in since. Raises what ended one of the tasks unexpectedly: a bug of ours must not look like a silent region."""
         if self._broken is not None:
             raise self._broken
         reports = list(self._inbox)

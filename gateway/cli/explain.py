@@ -35,7 +35,8 @@ def _decision(decision: dict[str, Any]) -> str:
     rules = ", ".join(decision["rules"]) or "no rule"
     reasons = "".join(f"\n    {reason['rule']}: {reason['message']}" for reason in decision["reasons"])
     permitted = ", ".join(decision["obligations"]["regions"]) or "nowhere"
-    head = f"decision {decision['id']}: {decision['action']} {verdict} by {rules} (policy revision {decision['revision']}, {decision['engine']})"
+    policy = f"policy revision {decision['revision']}, {decision['engine']}"
+    head = f"decision {decision['id']}: {decision['action']} {verdict} by {rules} ({policy})"
     return f"{head}; permitted regions: {permitted}{reasons}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import httpx_sse
 import stamina
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
@@ -28,12 +28,18 @@ def follow(client: httpx.Client, run_id: str) -> int:
             for run, history in _changes(client, run_id):
                 live.update(_view(run, history))
     else:
-        for run, history in _changes(client, run_id):
-            for entry in history:
-                screen.print(_line(entry), markup=False)
-            history.clear()
+        run = _print_changes(client, run_id, screen)
     screen.print(f"{run_id}  {painted(run['phase'])}", markup=True)
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
+
+
+def _print_changes(client: httpx.Client, run_id: str, screen: Console) -> dict[str, Any]:
+    run: dict[str, Any] = {}
+    for run, history in _changes(client, run_id):  # noqa: B007  # the last one is what is returned
+        for entry in history:
+            screen.print(_line(entry), markup=False)
+        history.clear()
+    return run
 
 
 def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:

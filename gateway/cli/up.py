@@ -35,7 +35,7 @@ async def _up(stack: Stack) -> int:
     screen = console()
     screen.print("starting a gateway and its regions ...", markup=False)
     async with stack:
-        rows = [["gateway", stack.url, stack.processes["gateway"].pid], ["metrics", stack.metrics_url, None]]
+        rows: list[list[object]] = [["gateway", stack.url, stack.processes["gateway"].pid], ["metrics", stack.metrics_url, None]]
         rows += [[name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid] for name in stack.regions]
         screen.print(table(["", "ADDRESS", "PROCESS"], rows))
         screen.print("ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it", markup=False)

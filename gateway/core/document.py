@@ -24,7 +24,7 @@ _decode = msgspec.json.Decoder(Workflow).decode
 def parse(body: bytes, media_type: str, limits: Documents) -> Workflow:
     """The document in `body`. Semantic errors are for `checks`.
 
-    Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: not JSON or YAML, with its place) or `Invalid` (422: every error).
+    Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: not JSON or YAML, and where) or `Invalid` (422: every error).
     """
     if len(body) > limits.maximum_bytes:
         raise TooLarge(f"the document has {len(body)} bytes; {limits.maximum_bytes} are allowed")
@@ -79,19 +79,21 @@ def _explain(error: ValidationError, at: str) -> list[FieldError]:
     if error.context:
         return [inner for branch in _likeliest(error) for inner in _explain(branch, at)] or [FieldError(pointer, "has no permitted form")]
     got: Any = error.instance
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator:
         case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
+            known = sorted(schema.get("properties", {}))
             return [FieldError(f"{pointer}/{_escape(name)}", _unknown(name, known)) for name in got if name not in known]
         case "required":
-            return [FieldError(f"{pointer}/{_escape(name)}", "is required") for name in error.validator_value if name not in got][:1]
+            return [FieldError(f"{pointer}/{_escape(name)}", "is required") for name in wanted if f"{name!r} is" in error.message]
         case "type":
-            return [FieldError(pointer, f"must be {_types(error.validator_value)}, not {_kind(got)}{_yaml_hint(error, got)}")]
+            return [FieldError(pointer, f"must be {_types(wanted)}, not {_kind(got)}{_yaml_hint(error, got)}")]
         case "enum" | "const":
-            values = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+            values = wanted if isinstance(wanted, list) else [wanted]
             return [FieldError(pointer, f"must be one of {', '.join(map(str, values))}")]
         case "pattern":
-            return [FieldError(pointer, f"{got!r:.80} does not have the form {error.schema.get('description', error.validator_value)}")]
+            return [FieldError(pointer, f"{got!r:.80} does not have the form {schema.get('description', wanted)}")]
         case _:
             return [FieldError(pointer, error.message[:200])]
 

@@ -35,7 +35,7 @@ def may_leave(
     fenced_until: float,
     wait: float,
 ) -> bool:
-    """Has the wait passed? An exclusive shard counts from suspicion or from its fence, whichever is later: until the fence a create may land."""
+    """Has the wait passed? An exclusive shard counts from suspicion or its fence, whichever is later: until then a create may land."""
     since = max(suspected_at, fenced_until) if side_effects is SideEffects.EXCLUSIVE else suspected_at
     return now - since >= wait
 
@@ -52,4 +52,4 @@ def leaving(failovers: int, settings: Failover) -> Event:
 
 def backoff_seconds(attempts_lost: int, settings: Failover) -> float:
     """Before the next attempt, after `attempts_lost` of them: doubled each time."""
-    return min(settings.backoff_seconds * 2 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)
+    return min(settings.backoff_seconds * 2.0 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)

@@ -16,6 +16,8 @@ class Heard(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
+    """The event stream is gone; it is opened again beside."""
+
     at: float
     reason: str
 

@@ -98,11 +98,15 @@ def _version(instance: Instance) -> list[FieldError]:
 def _edges(tasks: list[SpecifiedTask]) -> list[FieldError]:
     counts = Counter(task.id for task in tasks)
     at = "/workflow/specification/tasks"
-    found = [FieldError(f"{at}/{i}/id", f"{task.id} is the id of {counts[task.id]} tasks") for i, task in enumerate(tasks) if counts[task.id] > 1]
+    found = [
+        FieldError(f"{at}/{i}/id", f"{task.id} is the id of {counts[task.id]} tasks") for i, task in enumerate(tasks) if counts[task.id] > 1
+    ]
     for index, task in enumerate(tasks):
         for field, others in (("parents", task.parents), ("children", task.children)):
             found += [
-                FieldError(f"{at}/{index}/{field}/{j}", f"there is no task {other}") for j, other in enumerate(others) if other not in counts
+                FieldError(f"{at}/{index}/{field}/{j}", f"there is no task {other}")
+                for j, other in enumerate(others)
+                if other not in counts
             ]
     return found
 

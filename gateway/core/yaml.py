@@ -40,7 +40,7 @@ def _check_depth(text: bytes, maximum: int) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > maximum:
-                raise YamlError(f"nested more than {maximum} deep at line {event.start_mark.line + 1}")
+                raise YamlError(f"nested more than {maximum} deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -73,9 +73,9 @@ class _Builder:
         for key, value in node.value:
             name = self.build(key, pointer)
             if not isinstance(name, str):
-                raise YamlError(f"the key {name!r} is not a string: put quotes around it (line {key.start_mark.line + 1})", pointer)
+                raise YamlError(f"the key {name!r} is not a string: put quotes around it", pointer)
             if name in built:
-                raise YamlError(f"the key {name} is there twice (line {key.start_mark.line + 1})", pointer)
+                raise YamlError(f"the key {name} is there twice", pointer)
             built[name] = self.build(value, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
         return built
 

@@ -32,7 +32,7 @@ def principal(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
 
 
 def bound_certificate(claims: dict[str, Any]) -> str | None:
-    """The thumbprint of the certificate that the token is bound to (RFC 8705). A token bound to a DPoP key is no bearer token (RFC 9449)."""
+    """The thumbprint of the certificate that the token is bound to (RFC 8705). One bound to a DPoP key is no bearer token (RFC 9449)."""
     cnf = claims.get("cnf")
     if cnf is None:
         return None

@@ -20,7 +20,7 @@ ANYWHERE: Final = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip
 
 
 class Rejected(Exception):
-    """Why a token does not count, as a word for the audit: `kid.unknown`, `claims.exp`. Never shown to the caller, holds nothing of the token."""
+    """Why a token does not count, as a word for the log: `kid.unknown`, `claims.exp`. Not for the caller; holds nothing of the token."""
 
 
 class HeaderTooLarge(Exception):

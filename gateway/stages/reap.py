@@ -1,4 +1,4 @@
-"""End attempts that are no longer their shard's own (T11): tombstone first, so that a late create is refused, then wait until they are gone."""
+"""End attempts that are no longer their shard's own (T11): tombstone first, so that a late create is refused; then until they are gone."""
 
 from clusters.spec import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
