@@ -29,6 +29,8 @@ from msgspec import Struct
 from waypost import tls
 from waypost.tls import Credentials, PkiError
 
+__all__ = ["Credentials", "PkiError", "create_root", "issue_api", "issue_cluster", "issue_gateway", "verify"]
+
 ROOT_DAYS: Final = 3650
 CERTIFICATE_DAYS: Final = 90
 RENEWED_BELOW: Final = 1 / 3

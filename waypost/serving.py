@@ -100,7 +100,8 @@ class AdmitPeers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer: Peer | None = scope.get("state", {}).get("peer")
-        if scope["path"] in self._open_paths or (peer is not None and not self._uris.isdisjoint(peer.uris)):
+        admitted = peer is not None and not self._uris.isdisjoint(peer.uris)
+        if admitted or scope["type"] == "lifespan" or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
         else:
             shown = ", ".join(peer.uris) or "no name" if peer else "no certificate"

@@ -1,0 +1,152 @@
+"""Any `ClusterAdapter` over HTTP, for the gateway alone. The other end is `clusters/embedded/adapter.py`.
+
+    POST /v1/apply     a Batch -> Answers
+    GET  /v1/attempts  -> Hello
+    GET  /v1/watch     ?cursor=&incarnation=  -> a line of JSON for each event
+    GET  /v1/logs      ?run=&shard=&epoch=&task=&offset=&follow=  -> a line of JSON for each chunk
+    GET  /livez        for every client that TLS lets in
+
+A `ClusterError` becomes problem+json under its own reason. One that comes when a stream has begun breaks the connection.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from clusters.embedded.lines import Lines
+from clusters.errors import ClusterError
+from clusters.interface import ClusterAdapter
+from clusters.spec import AttemptId, Batch, TaskName
+from clusters.transport import STATUS
+from waypost.serving import AdmitPeers, problem
+from waypost.tls import GATEWAY_URI
+
+T = TypeVar("T", bound=Struct)
+BODY_BYTES: Final = 64 * 1_048_576
+QUIET_SECONDS: Final = 2.0
+"""An empty line goes over a log stream on which nothing happened for so long. The event stream has its own beats."""
+JSON: Final = "application/json"
+PLACE: Final = re.compile(r" - at `\$(.*)`$")
+
+
+class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`/v1/watch`: where the gateway's copy of the events ends."""
+
+    cursor: Annotated[int, Meta(ge=0)] = 0
+    incarnation: str = ""
+
+
+class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`/v1/logs`: which task of which attempt. The run's name leads to a folder, so it cannot lead out of one."""
+
+    run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$(?!\n)")]
+    shard: Annotated[int, Meta(ge=0)]
+    epoch: Annotated[int, Meta(ge=0)]
+    task: TaskName
+    offset: Annotated[int, Meta(ge=0)] = 0
+    follow: bool = False
+
+
+def application(adapter: ClusterAdapter, *, body_bytes: int = BODY_BYTES) -> Starlette:
+    """To be served by `waypost.serving.Server` with mutual TLS; a request whose client is not the gateway gets 403."""
+    batches = msgspec.json.Decoder(Batch)
+
+    async def apply(request: Request) -> Response:
+        batch = _decoded(batches.decode, await _body(request, body_bytes))
+        return Response(msgspec.json.encode(await adapter.apply(batch)), media_type=JSON)
+
+    async def attempts(_: Request) -> Response:
+        return Response(msgspec.json.encode(await adapter.attempts()), media_type=JSON)
+
+    async def watch(request: Request) -> Response:
+        query = _query(request, WatchQuery)
+        return await Lines(adapter.watch(query.cursor, query.incarnation), closing=request.state.closing).begun()
+
+    async def logs(request: Request) -> Response:
+        query = _query(request, LogQuery)
+        attempt = AttemptId(run=query.run, shard=query.shard, epoch=query.epoch)
+        chunks = adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
+        return await Lines(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS).begun()
+
+    return Starlette(
+        routes=[
+            Route("/v1/apply", apply, methods=["POST"]),
+            Route("/v1/attempts", attempts),
+            Route("/v1/watch", watch),
+            Route("/v1/logs", logs),
+            Route("/livez", _alive),
+        ],
+        middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
+        exception_handlers={ClusterError: _cluster_error, _Malformed: _malformed, HTTPException: _http_error, Exception: _fault},
+    )
+
+
+class _Malformed(Exception):
+    """A request that does not have its form: what and where."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.detail, self.pointer = detail, pointer
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise ClusterError("TooLarge", f"a body over {limit} bytes", retryable=False)
+    return bytes(body)
+
+
+def _query(request: Request, form: type[T]) -> T:
+    return _decoded(lambda given: msgspec.convert(given, form, strict=False), dict(request.query_params))
+
+
+Given = TypeVar("Given")
+Taken = TypeVar("Taken")
+
+
+def _decoded(decode: Callable[[Given], Taken], given: Given) -> Taken:
+    try:
+        return decode(given)
+    except msgspec.DecodeError as error:
+        place = PLACE.search(str(error))
+        raise _Malformed(PLACE.sub("", str(error)), pointer(place[1]) if place else "") from error
+
+
+def pointer(path: str) -> str:
+    """The JSON pointer of a path as msgspec writes it: `.creates[0].item` is `/creates/0/item`. Ends before a key that it does not name."""
+    return re.sub(r"\.|\[", "/", path.partition("[...]")[0]).replace("]", "")
+
+
+async def _alive(_: Request) -> Response:
+    return Response("ok\n", media_type="text/plain")
+
+
+async def _cluster_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ClusterError)
+    return problem(STATUS.get(error.reason, 503), error.reason, error.detail, retryable=error.retryable)
+
+
+async def _malformed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, _Malformed)
+    return problem(400, "BadRequest", error.detail, pointers=[(error.pointer, error.detail)])
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
+
+
+async def _fault(_: Request, __: Exception) -> Response:
+    """Logged by the server, which gets the error too."""
+    return problem(500, "Internal", "the cluster's log says more", retryable=True)

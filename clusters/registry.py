@@ -1,0 +1,29 @@
+"""Which kind of cluster a URL names: the scheme picks the factory. A new kind is a line here."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from clusters.embedded.adapter import EmbeddedCluster
+from clusters.interface import ClusterAdapter
+
+Factory = Callable[[str, str, ssl.SSLContext], ClusterAdapter]
+
+
+def connect(url: str, *, region: str, tls: ssl.SSLContext) -> ClusterAdapter:
+    """The adapter for `region`'s cluster at `url` (`embedded+https://10.1.0.5:7101`); nothing is sent before it is entered.
+
+    Raises `ValueError` for a kind that there is not.
+    """
+    scheme, separator, address = url.partition("://")
+    factory = KINDS.get(scheme)
+    if factory is None or not separator or not address:
+        raise ValueError(f"{url!r} names no kind of cluster; there are: {', '.join(sorted(KINDS))}")
+    return factory(address, region, tls)
+
+
+def _embedded(address: str, region: str, tls: ssl.SSLContext) -> ClusterAdapter:
+    return EmbeddedCluster(f"https://{address}", region=region, tls=tls)
+
+
+KINDS: Final[Mapping[str, Factory]] = {"embedded+https": _embedded}
