@@ -1,0 +1,99 @@
+"""Settings are read once, and nothing in them is guessed or ignored."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.configuration import SettingsError, load
+from gateway.settings import GatewaySettings, RegionTarget, Secret, Tls
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "gateway.toml"
+    file.write_text('store = "sqlite:a.db"\n[health]\nfailures_down = 4\n[[regions]]\nname = "beijing"\nurl = "embedded+https://b:1"\n')
+    return file
+
+
+def test_nothing_set_is_the_default() -> None:
+    """A gateway starts without a file; what belongs to others in the environment is left alone."""
+    assert load(None, {"HOME": "/", "WAYPOST_SHARED": "../shared", "WAYPOST_TOKEN": "x"}) == GatewaySettings()
+
+
+def test_a_file_is_read(file: Path) -> None:
+    """Groups are tables, lists are arrays of tables."""
+    settings = load(file, {})
+
+    assert (settings.store.reveal(), settings.health.failures_down) == ("sqlite:a.db", 4)
+    assert settings.regions == (RegionTarget(name="beijing", url="embedded+https://b:1"),)
+
+
+def test_the_environment_wins(file: Path) -> None:
+    """One image, one file, many places: what differs is set outside."""
+    environment = {
+        "WAYPOST_STORE": "sqlite:b.db",
+        "WAYPOST_HEALTH__FAILURES_DOWN": "5",
+        "WAYPOST_TLS": '{"certificate": "c.pem", "key": "k.pem"}',
+        "WAYPOST_TLS__KEY": "other.pem",
+        "WAYPOST_REGIONS": '[{"name": "shanghai", "url": "embedded+https://s:1", "weight": 2}]',
+    }
+    settings = load(file, environment)
+
+    assert (settings.store.reveal(), settings.health.failures_down) == ("sqlite:b.db", 5)
+    assert settings.tls == Tls(certificate="c.pem", key="other.pem")
+    assert settings.regions == (RegionTarget(name="shanghai", url="embedded+https://s:1", weight=2.0),)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"WAYPOST_STORES": "x"}, "WAYPOST_STORES; did you mean WAYPOST_STORE?"),
+        ({"WAYPOST_HEALTH__PROBE_INTERVAL": "1"}, "did you mean WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS?"),
+        ({"WAYPOST_LISTEN__PORT__X": "1"}, "WAYPOST_LISTEN__PORT__X"),
+        ({"WAYPOST_LISTEN__PORT": "many"}, "listen.port"),
+        ({"WAYPOST_LISTEN__PORT": "70000"}, "listen.port"),
+        ({"WAYPOST_REGIONS": "beijing"}, "not JSON"),
+        ({"WAYPOST_REGIONS": '[{"nam": "beijing"}]'}, "did you mean name?"),
+        ({"WAYPOST_LISTEN": "1", "WAYPOST_LISTEN__PORT": "1"}, "group of settings"),
+    ],
+)
+def test_what_is_not_understood_stops_the_start(environment: dict[str, str], words: str) -> None:
+    """A misspelt limit that is ignored is no limit: the error names it, and what was probably meant."""
+    with pytest.raises(SettingsError) as error:
+        load(None, environment)
+
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[helth]\n", "did you mean health?"),
+        ("[health]\nfailures = 1\n", "health.failures; did you mean failures_down?"),
+        ('[[regions]]\nname = "b"\nurl = "x"\nwheight = 1\n', "did you mean weight?"),
+        ("store =", "not TOML"),
+        ("[health]\nfailures_down = true\n", "health.failures_down"),
+    ],
+)
+def test_a_file_is_held_to_the_same(tmp_path: Path, text: str, words: str) -> None:
+    """Unknown names in a file stop the start as well, wherever they are."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load(file, {})
+
+    assert words in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    """Starting with defaults instead would be a surprise."""
+    with pytest.raises(SettingsError, match="No such file"):
+        load(Path("absent.toml"), {})
+
+
+def test_a_secret_is_not_shown() -> None:
+    """Not by printing the settings, nor by formatting them into a message."""
+    settings = load(None, {"WAYPOST_STORE": "postgresql://u:swordfish@h/d"})
+
+    assert "swordfish" not in f"{settings} {settings.store} {settings.store!r} {settings.store!s:>5}"
+    assert settings.store == Secret("postgresql://u:swordfish@h/d")
