@@ -200,10 +200,10 @@ class ModelCluster:
                     return
         if exclusive and attempt.lease_until <= now:
             return
-        for task in attempt.run.tasks:
-            ready = task.name not in attempt.finished and task.name not in attempt.running
-            if ready and all(need in attempt.finished for need in task.needs):
-                self._start(identity, attempt, task.name, task.run["seconds"], exclusive, now)
+        for spec in attempt.run.tasks:
+            ready = spec.name not in attempt.finished and spec.name not in attempt.running
+            if ready and all(need in attempt.finished for need in spec.needs):
+                self._start(identity, attempt, spec.name, spec.run["seconds"], exclusive, now)
         if len(attempt.finished) == len(attempt.run.tasks):
             attempt.ended = True
             self._emit_end(identity, AttemptEndKind.SUCCEEDED)

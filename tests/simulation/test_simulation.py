@@ -14,6 +14,8 @@ async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> W
         while world.timeline.now < seconds:
             if len(world.runs) < runs and world.rng.random() < 0.1:
                 await world.submit(random_workflow(world.rng))
+            if trouble:
+                await world.operate()
             await world.tick()
         world.trouble = 0.0
         while not world.done() and world.timeline.now < seconds + 600:

@@ -8,13 +8,14 @@ import random
 from collections.abc import Mapping
 
 from msgspec import json as msgjson
+from msgspec import structs
 
 from clusters.spec import AttemptId, Retry, SideEffects, TaskPhase, TaskSpec
 from gateway.controller import Controller
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Action, Decision, Obligations, Question
-from gateway.core.run import AuditEntry, Run
+from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Cursor, ShardWrite, Store
@@ -66,7 +67,7 @@ class KillableStore:
     async def record(self, writes: list[ShardWrite], cursors: Mapping[str, Cursor]) -> object:
         self._world.maybe_kill()
         took = await self._store.record(writes, cursors)
-        self._world.check_writes(writes)
+        self._world.check_writes([write for write, done in zip(writes, took, strict=True) if done])
         self._world.maybe_kill()
         return took
 
@@ -86,7 +87,7 @@ class World:
         self.runs: dict[str, Workflow] = {}
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
-        self.passes = 0
+        self.superseded: set[tuple[str, int, str, int]] = set()
 
     @property
     def now(self) -> Instant:
@@ -124,15 +125,7 @@ class World:
     async def submit(self, workflow: Workflow) -> None:
         run_id = f"run-{len(self.runs):03d}"
         self.runs[run_id] = workflow
-        decision = Decision(
-            id=f"d-{run_id}",
-            at=self.now.wall,
-            action=Action.RUNS_SUBMIT,
-            allow=True,
-            revision="s",
-            engine="none",
-            obligations=Obligations(regions=REGIONS),
-        )
+        decision = self._decision(f"d-{run_id}")
         deadline = workflow.spec.deadline_seconds
         run = Run(
             id=run_id,
@@ -154,6 +147,28 @@ class World:
             Admission(run=run, shards=shards, decision=decision, audit=(AuditEntry(run=run_id, kind="Accepted", at=self.now.wall),))
         )
         self.shards |= {shard.key: shard for shard in shards}
+
+    def _decision(self, identity: str) -> Decision:
+        regions = Obligations(regions=REGIONS)
+        return Decision(
+            id=identity, at=self.now.wall, action=Action.RUNS_SUBMIT, allow=True, revision="s", engine="none", obligations=regions
+        )
+
+    async def operate(self) -> None:
+        """Somebody cancels a run, or opens one again that did not succeed."""
+        if not self.runs or self.rng.random() > 0.01:
+            return
+        run = await self.store.run(self.rng.choice(sorted(self.runs)))
+        if run is None:
+            return
+        note = AuditEntry(run=run.id, kind="Asked", at=self.now.wall)
+        if not run.phase.terminal:
+            await self.store.cancel(run.id, at=self.now.wall, audit=note)
+        elif run.phase is not RunPhase.SUCCEEDED:
+            again = structs.replace(run, deadline_at=None, decided_at=self.now.wall)
+            await self.store.retry(run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), audit=note)
+            for shard in await self.store.shards(run.id):
+                self.shards[shard.key] = shard
 
     # Time
 
@@ -204,7 +219,8 @@ class World:
             assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
         shard, held = self.shards[key], self.results.get((*key, start.task))
         current = shard.region == start.region and shard.attempt == start.attempt
-        if held is not None and current and held[0] < shard.epoch:
+        again = any((*key, start.task, epoch) in self.superseded for epoch in range(held[0] + 1, shard.epoch + 1)) if held else False
+        if held is not None and current and held[0] < shard.epoch and not again:
             task = next(t for t in self.runs[start.attempt.run].spec.tasks if t.name == start.task)
             made_here = held[1] == self.clusters[start.region].journal.incarnation
             assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
@@ -221,6 +237,8 @@ class World:
             for row in write.tasks:
                 if row.phase is TaskPhase.SUCCEEDED:
                     self.results[(row.run, row.shard, row.task)] = (row.epoch, row.incarnation)
+                elif row.phase is TaskPhase.RUNNING:  # being made again: what an older journal still has does not count any more
+                    self.superseded.add((row.run, row.shard, row.task, row.epoch))
             self._check_lineage(after)
 
     def _check_lineage(self, shard: Shard) -> None:

@@ -1,0 +1,200 @@
+"""The composition root: the one place that names concrete classes, and the life of a gateway process."""
+
+import asyncio
+import gc
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from loguru import logger
+from starlette.types import ASGIApp
+
+from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
+from clusters.interface import ClusterAdapter
+from clusters.registry import connect
+from gateway.api.health import inside
+from gateway.api.routes import api
+from gateway.api.wire import Front
+from gateway.controller import Controller
+from gateway.core.checks import Executors
+from gateway.core.instant import Instant
+from gateway.identity.development import URL as DEVELOPMENT_URL
+from gateway.identity.development import development_issuer
+from gateway.identity.jwt import JwtAuthenticator
+from gateway.link import RegionLink
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.regorus import RegorusEngine
+from gateway.settings import GatewaySettings, Secret
+from gateway.store.interface import Store
+from gateway.store.sqlite import SqliteStore
+from observability import logs
+from observability.metrics import Metrics
+from waypost.durable import Database, StorageError
+from waypost.serving import Limits, Server, run, stop_signals
+from waypost.tls import PkiError, api_context, client_context, gateway_credentials
+
+LAG_SECONDS: Final = 0.5
+SHIPPED_POLICIES: Final = Path(__file__).parents[1] / "policies"
+
+
+class StartError(Exception):
+    """The gateway cannot start as it is set up. The text says why."""
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that stands but does not listen yet. `wake` has the controller look at once."""
+
+    api: ASGIApp
+    inside: ASGIApp
+    controller: Controller
+    wake: asyncio.Event
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    """Everything that `settings` ask for, entered in order and left in the reverse. Raises `StartError`."""
+    async with AsyncExitStack() as exits:
+        metrics, wake = Metrics(), asyncio.Event()
+        store = await exits.enter_async_context(_store(settings.store))
+        policy = await exits.enter_async_context(_policy(settings))
+        authenticator = await exits.enter_async_context(_authenticator(settings))
+        clusters = {name: await exits.enter_async_context(cluster) for name, cluster in _clusters(settings).items()}
+        links = [
+            await exits.enter_async_context(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
+            for name, cluster in clusters.items()
+        ]
+        controller = Controller(
+            store=store,
+            policy=policy,
+            links=links,
+            weights={target.name: target.weight for target in settings.regions},
+            health=settings.health,
+            failover=settings.failover,
+            placing=settings.placing,
+            metrics=metrics,
+            rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
+        )
+        front = Front(
+            settings=settings,
+            authenticator=authenticator,
+            policy=policy,
+            store=store,
+            metrics=metrics,
+            executors=Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE),
+            regions=lambda: controller.views(_instant()),
+            clusters=clusters,
+        )
+        probes = {"store": lambda: _ask_store(store), "policy": lambda: _ask_policy(policy)}
+        yield Gateway(api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics)
+
+
+def serve(settings: GatewaySettings) -> int:
+    """Runs a gateway until SIGTERM or SIGINT; prints one line of JSON with its ports once it answers. Returns the exit code."""
+    logs.configure(level=settings.logging.level, style=settings.logging.style)
+    try:
+        return run(_serve(settings), loop="uvloop")
+    except (StartError, StorageError, PkiError, OSError) as error:
+        logger.error("the gateway does not start: {}", error)
+        return 1
+
+
+async def _serve(settings: GatewaySettings) -> int:
+    limits = Limits(grace_seconds=round(settings.requests.drain_seconds))
+    tls = None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
+    listen, within = settings.listen, settings.metrics
+    with stop_signals() as stop:
+        async with (
+            compose(settings) as gateway,
+            Server(gateway.inside, host=within.host, port=within.port, limits=limits) as inner,
+            Server(gateway.api, host=listen.host, port=listen.port, tls=tls, limits=limits) as outer,
+        ):
+            gc.collect()
+            gc.freeze()  # what stands now stays: not to be looked at by every collection
+            _tell({"port": outer.port, "metrics_port": inner.port, "pid": os.getpid()})
+            return await _work(gateway, stop)
+
+
+async def _work(gateway: Gateway, stop: asyncio.Event) -> int:
+    """Until it is told to stop (0), or until the controller fails (1): a gateway that only accepts is worse than none."""
+    working = [asyncio.create_task(gateway.controller.run(gateway.wake)), asyncio.create_task(_watch_lag(gateway.metrics))]
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([*working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    failures = [task.exception() for task in working if task.done()]
+    for task in (*working, stopped):
+        task.cancel()
+    await asyncio.gather(*working, stopped, return_exceptions=True)
+    for failure in failures:
+        logger.opt(exception=failure).error("the controller has failed")
+    return 1 if failures else 0
+
+
+async def _watch_lag(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        await asyncio.sleep(LAG_SECONDS)
+        metrics.loop_lag.observe(max(0.0, loop.time() - began - LAG_SECONDS))
+
+
+def _store(url: Secret) -> SqliteStore:
+    scheme, _, path = url.reveal().partition(":")
+    if scheme != "sqlite" or not path:
+        raise StartError("the setting store is sqlite:PATH")
+    return SqliteStore(Database(path))
+
+
+def _policy(settings: GatewaySettings) -> RegorusEngine:
+    folder = SHIPPED_POLICIES if settings.policy.folder is None else Path(settings.policy.folder)
+    return RegorusEngine(folder, data=None if settings.policy.data is None else Path(settings.policy.data))
+
+
+def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
+    issuers = settings.issuers
+    if any(issuer.url == DEVELOPMENT_URL for issuer in issuers):
+        raise StartError("the development issuer is no ordinary one: start the gateway with --dev, or take it off the list")
+    if settings.development is not None:
+        logger.warning("development tokens are accepted: whoever can read {} can be anybody", settings.development)
+        issuers = (*issuers, development_issuer(Path(settings.development)))
+    if not issuers:
+        logger.warning("no issuer is set: nobody can call")
+    return JwtAuthenticator(issuers)
+
+
+def _clusters(settings: GatewaySettings) -> Mapping[str, ClusterAdapter]:
+    if not settings.regions:
+        return {}
+    if settings.pki is None:
+        raise StartError("the setting pki is missing: regions are reached with certificates")
+    names = [target.name for target in settings.regions]
+    if len(set(names)) < len(names):
+        raise StartError("two regions have the same name")
+    tls = client_context(gateway_credentials(Path(settings.pki)))
+    try:
+        return {target.name: connect(target.url, region=target.name, tls=tls) for target in settings.regions}
+    except ValueError as error:
+        raise StartError(str(error)) from error
+
+
+async def _ask_store(store: Store) -> str:
+    counts = await store.counts()
+    return f"{sum(counts.values())} shards under way"
+
+
+async def _ask_policy(policy: PolicyEngine) -> str:
+    return f"revision {policy.revision}"
+
+
+def _instant() -> Instant:
+    return Instant(monotonic=time.monotonic(), wall=time.time())
+
+
+def _tell(ready: dict[str, int]) -> None:
+    sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+    sys.stdout.flush()
