@@ -31,3 +31,7 @@ for name, target, group in (
 def main() -> None:
     """Entry point of the distribution. A command returns its exit code, or None for success."""
     sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()
