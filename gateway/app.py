@@ -28,8 +28,9 @@ from gateway.identity.development import URL as DEVELOPMENT_URL
 from gateway.identity.development import development_issuer
 from gateway.identity.jwt import JwtAuthenticator
 from gateway.link import RegionLink
+from gateway.policy.bundle import BundleError
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.regorus import RegorusEngine
+from gateway.policy.regorus import SHIPPED, RegorusEngine
 from gateway.settings import GatewaySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
@@ -40,7 +41,6 @@ from waypost.serving import Limits, Server, run, stop_signals
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
 
 LAG_SECONDS: Final = 0.5
-SHIPPED_POLICIES: Final = Path(__file__).parents[1] / "policies"
 
 
 class StartError(Exception):
@@ -100,7 +100,7 @@ def serve(settings: GatewaySettings) -> int:
     logs.configure(level=settings.logging.level, style=settings.logging.style)
     try:
         return run(_serve(settings), loop="uvloop")
-    except (StartError, StorageError, PkiError, OSError) as error:
+    except (StartError, StorageError, BundleError, PkiError, OSError) as error:
         logger.error("the gateway does not start: {}", error)
         return 1
 
@@ -151,8 +151,8 @@ def _store(url: Secret) -> SqliteStore:
 
 
 def _policy(settings: GatewaySettings) -> RegorusEngine:
-    folder = SHIPPED_POLICIES if settings.policy.folder is None else Path(settings.policy.folder)
-    return RegorusEngine(folder, data=None if settings.policy.data is None else Path(settings.policy.data))
+    folder = SHIPPED if settings.policy.folder is None else Path(settings.policy.folder)
+    return RegorusEngine(folder, None if settings.policy.data is None else Path(settings.policy.data))
 
 
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
