@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
 from msgspec import Struct
 
 GATEWAY_URI: Final = "spiffe://waypost/gateway"
@@ -52,9 +53,10 @@ def api_credentials(directory: Path) -> Credentials:
 def server_context(credentials: Credentials) -> ssl.SSLContext:
     """For a server that takes only clients with a client certificate of our root. Raises `PkiError`.
 
-    No session tickets: every connection proves itself anew.
+    No session tickets: every connection proves itself anew. Who is refused learns why, and a log line tells it here.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.sslobject_class = _Refusing
     context.verify_mode = ssl.CERT_REQUIRED
     context.num_tickets = 0
     return context
@@ -70,6 +72,26 @@ def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
+
+
+class _Refusing(ssl.SSLObject):
+    """The server's half of a handshake. Event loops drop a failed one without sending the alert that tells the client why: asked for
+    more first, they send it, and the failure comes with what they read next.
+    """
+
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            logger.warning("a client was refused: {}", getattr(error, "verify_message", "") or error.reason)
+            raise ssl.SSLWantReadError from error
 
 
 def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
