@@ -1,0 +1,45 @@
+"""`waypost policy`: the rules' own tests, and whether the embedded engine would take the rules."""
+
+from pathlib import Path
+
+import msgspec
+
+from gateway.policy.bundle import BundleError, examine, read
+from gateway.policy.gate import Problem
+from gateway.policy.trials import run
+
+
+def test(directory: Path) -> int:
+    """Run every test in DIRECTORY, in both evaluators."""
+    try:
+        report = run(read(directory, None))
+    except BundleError as error:
+        return _refuse(directory, error.problems)
+    for problem in report.failures:
+        print(_openable(directory, problem))
+    print(report)
+    return 1 if report.failures else 0
+
+
+def check(directory: Path) -> int:
+    """Say whether the embedded engine takes the rules in DIRECTORY, and what revision they are."""
+    try:
+        bundle = read(directory, None)
+        examine(bundle.rules)
+    except BundleError as error:
+        return _refuse(directory, error.problems)
+    print(f"revision {bundle.revision}: {len(bundle.rules.modules)} modules")
+    return 0
+
+
+def _refuse(directory: Path, problems: tuple[Problem, ...]) -> int:
+    for problem in problems:
+        print(_openable(directory, problem))
+    print(f"refused: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    return 1
+
+
+def _openable(directory: Path, problem: Problem) -> str:
+    """With the path of its file as it can be opened from here."""
+    path = directory / problem.file
+    return str(msgspec.structs.replace(problem, file=str(path)) if path.exists() else problem)

@@ -1,0 +1,122 @@
+"""The rules in a folder, with their data: read, examined, named by a revision. What cannot be decided by never gets further than here."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import regorus
+from jsonschema import Draft202012Validator
+from msgspec import Struct
+
+from gateway.policy.evaluator import EvaluationError, Evaluator, Rules, plain
+from gateway.policy.gate import Node, Problem, gate
+from gateway.policy.question import ENTRY_POINTS
+
+TESTS: Final = "_test.rego"
+REVISION_DIGITS: Final = 16
+
+
+class BundleError(Exception):
+    """The rules cannot be used. Prints every problem with file and line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Bundle(Struct, frozen=True, kw_only=True):
+    """`revision` names rules and data, tests left out: the same text gives the same revision, wherever it lies."""
+
+    rules: Rules
+    tests: tuple[tuple[str, str], ...]
+    revision: str
+
+
+def read(policies: Path, data: Path | None) -> Bundle:
+    """The `.rego` files below `policies` and `data` (None: its `data/waypost.json`), not examined yet.
+
+    Data is held against `schemas/data.json` of the folder where there is one: a limit with a mistyped name would limit nothing.
+    Raises `BundleError`.
+    """
+    files = sorted(policies.rglob("*.rego"))
+    if not files:
+        raise BundleError([Problem(file=str(policies), line=0, detail="there are no rules here: no .rego file")])
+    sources = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
+    text = _data(policies, data)
+    modules = tuple(source for source in sources if not source[0].endswith(TESTS))
+    rules = Rules(modules=modules, data=text, entry_points=tuple(sorted(set(ENTRY_POINTS.values()))))
+    return Bundle(rules=rules, tests=tuple(source for source in sources if source[0].endswith(TESTS)), revision=_revision(rules))
+
+
+def examine(rules: Rules) -> Evaluator:
+    """An evaluator for the rules, once they have passed the gate. Raises `BundleError`."""
+    if problems := gate(syntax_trees(rules.modules)):
+        raise BundleError(problems)
+    try:
+        return Evaluator(rules)
+    except EvaluationError as error:
+        raise BundleError([_problem(str(error))]) from error
+
+
+def syntax_trees(modules: Sequence[tuple[str, str]]) -> list[Node]:
+    """The parser's tree of each module. Raises `BundleError` for each that is not Rego."""
+    engine, problems = regorus.Engine(), []
+    for file, text in modules:
+        try:
+            engine.add_policy(file, text)
+        except RuntimeError as error:
+            problems.append(_problem(plain(error)))
+    if problems:
+        raise BundleError(problems)
+    trees: list[Node] = msgspec.json.decode(engine.get_ast_as_json())
+    return trees
+
+
+def _problem(text: str) -> Problem:
+    file, _, rest = text.partition(":")
+    line, _, detail = rest.partition(":")
+    if line.isdigit():
+        return Problem(file=file, line=int(line), detail=detail.strip())
+    return Problem(file="rules", line=0, detail=text)
+
+
+def _data(policies: Path, data: Path | None) -> str:
+    path = data or policies / "data" / "waypost.json"
+    text = _text(path)
+    try:
+        value: Any = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise BundleError([Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]) from error
+    if not isinstance(value, dict):
+        raise BundleError([Problem(file=path.name, line=0, detail="the data must be a JSON object")])
+    schema = policies / "schemas" / "data.json"
+    if schema.exists():
+        errors = Draft202012Validator(msgspec.json.decode(_text(schema))).iter_errors(value)
+        if problems := [Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}") for error in errors]:
+            raise BundleError(sorted(problems))
+    return text
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON readers differ about a name that comes twice: there must be one reading of what is permitted."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} comes twice")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BundleError([Problem(file=str(path), line=0, detail=error.strerror or "cannot be read")]) from error
+    except UnicodeDecodeError as error:
+        raise BundleError([Problem(file=path.name, line=0, detail="is not UTF-8")]) from error
+
+
+def _revision(rules: Rules) -> str:
+    return hashlib.sha256(msgspec.json.encode(rules)).hexdigest()[:REVISION_DIGITS]

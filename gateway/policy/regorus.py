@@ -1,0 +1,108 @@
+"""The embedded engine: Rego in this process, no service to ask and none to wait for.
+
+Small documents are decided on the event loop's own thread: the evaluator holds the interpreter's lock, so another thread would add
+nothing but hand-overs. Large ones go to a process that can be killed. Whatever goes wrong is a decision that refuses, with `fault` set.
+"""
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Final, Self
+
+from gateway.core.principal import Decision, Question
+from gateway.policy.answer import Answer, AnswerError, read
+from gateway.policy.bundle import examine
+from gateway.policy.bundle import read as read_bundle
+from gateway.policy.evaluator import EvaluationError, Evaluator
+from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
+from gateway.policy.worker import Worker
+
+ENGINE: Final = "regorus"
+SHIPPED: Final = Path(__file__).parents[2] / "policies"
+"""The rules that come with the gateway."""
+
+
+class RegorusEngine:
+    """A `PolicyEngine` over the rules below `policies` and the JSON file `data` (None: the folder's own `data/waypost.json`).
+
+    Entering it raises `BundleError`, with file and line, for rules outside the subset that the evaluator was measured to answer rightly.
+    Documents over `inline_bytes` have `budget_seconds` in a process of their own.
+    """
+
+    def __init__(
+        self, policies: Path = SHIPPED, data: Path | None = None, *, inline_bytes: int = 65_536, budget_seconds: float = 1.0
+    ) -> None:
+        self._policies = policies
+        self._data = data
+        self._inline_bytes = inline_bytes
+        self._budget_seconds = budget_seconds
+        self._revision = ""
+        self._evaluator: Evaluator | None = None
+        self._worker: Worker | None = None
+        self._salt = os.urandom(4).hex()
+        self._count = itertools.count()
+
+    async def __aenter__(self) -> Self:
+        bundle = read_bundle(self._policies, self._data)
+        self._evaluator = examine(bundle.rules)
+        self._worker = Worker(bundle.rules, budget_seconds=self._budget_seconds)
+        self._revision = bundle.revision
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        worker, self._worker, self._evaluator = self._worker, None, None
+        if worker is not None:
+            await worker.close()
+
+    @property
+    def revision(self) -> str:
+        return self._revision
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Of the process for large documents, where one is running."""
+        return self._worker.pid if self._worker is not None else None
+
+    async def decide(self, question: Question) -> Decision:
+        started = time.perf_counter()
+        answer, fault = None, ""
+        try:
+            answer = read(await self._evaluate(ENTRY_POINTS[question.action], encode(question)))
+        except (QuestionError, EvaluationError, AnswerError) as error:
+            fault = str(error)
+        return self._decision(question, answer, fault, time.perf_counter() - started)
+
+    async def _evaluate(self, entry_point: str, document: bytes) -> str:
+        if self._evaluator is None or self._worker is None:
+            raise EvaluationError("the engine is not running")
+        if len(document) <= self._inline_bytes:
+            return self._evaluator.evaluate(entry_point, document)
+        return await self._worker.evaluate(entry_point, document)
+
+    def _decision(self, question: Question, answer: Answer | None, fault: str, duration_seconds: float) -> Decision:
+        """Its id sorts by the time of the question, and by the order of decisions within a millisecond."""
+        identity = f"{int(question.at * 1000):012x}{next(self._count) & 0xFFFFFFFF:08x}{self._salt}"
+        if answer is None:
+            return Decision(
+                id=identity,
+                at=question.at,
+                action=question.action,
+                allow=False,
+                revision=self._revision,
+                engine=ENGINE,
+                fault=fault,
+                duration_seconds=duration_seconds,
+            )
+        return Decision(
+            id=identity,
+            at=question.at,
+            action=question.action,
+            allow=answer.allow is True,
+            revision=self._revision,
+            engine=ENGINE,
+            rules=answer.rules,
+            reasons=answer.reasons,
+            obligations=answer.obligations,
+            duration_seconds=duration_seconds,
+        )

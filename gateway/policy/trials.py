@@ -1,0 +1,193 @@
+"""The rules' own tests, run in both evaluators of the embedded engine.
+
+A `_test.rego` file holds `test_` rules, which must be true (they may use `with`, which only the slow evaluator knows), and `cases`:
+
+    cases := {"a banned image": {"input": {"action": "runs:submit", ...}, "data": {...}, "want": {"allow": false, "rules": [...]}}}
+
+A case's input is asked as the gateway would ask it, of the rule that its action belongs to. Both evaluators must give the same, complete
+decision, and that must hold what `want` names. Without `data` the bundle's own counts.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+import regorus
+from msgspec import Struct
+
+from gateway.core.principal import Action
+from gateway.policy.answer import AnswerError
+from gateway.policy.answer import read as read_answer
+from gateway.policy.bundle import Bundle, examine, syntax_trees
+from gateway.policy.evaluator import EvaluationError, Evaluator, Rules, plain
+from gateway.policy.gate import Node, Problem, package_of
+from gateway.policy.question import ENTRY_POINTS
+
+BUDGET_SECONDS: Final = 1.0
+"""A case that takes longer would not be decided in time either."""
+
+
+class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input, and what must come of it."""
+
+    input: dict[str, Any]
+    want: dict[str, Any]
+    data: dict[str, Any] | None = None
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What was run, and what failed, with file and line of the test."""
+
+    tests: int
+    cases: int
+    failures: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        if self.failures:
+            return f"{self.tests} tests, {self.cases} cases, {len(self.failures)} failed"
+        return f"{self.tests} tests, {self.cases} cases, both evaluators agree"
+
+
+def run(bundle: Bundle) -> Report:
+    """Every test of the bundle. Raises `BundleError` where the rules or their tests cannot be used at all."""
+    evaluators = _Evaluators(bundle.rules)
+    trees = syntax_trees(bundle.tests)
+    engine = _engine(bundle.rules.modules + bundle.tests, bundle.rules.data)
+    tests, cases, failures = 0, 0, []
+    for tree in trees:
+        for name, line in _tests(tree):
+            tests += 1
+            failures += _problems(tree, line, name, _test(engine, f"{package_of(tree['ast'])}.{name}"))
+        found, lines = _cases(engine, tree)
+        for name, case in found.items():
+            cases += 1
+            failures += _problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators))
+    if not tests + cases:
+        failures.append(Problem(file="rules", line=0, detail="have no tests: no test_ rule and no cases in a _test.rego file"))
+    return Report(tests=tests, cases=cases, failures=tuple(sorted(failures)))
+
+
+class _Evaluators:
+    """Both evaluators, for the data that a case brings."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._quick = {rules.data: examine(rules)}
+        self._slow = _engine(rules.modules, None)
+
+    def quick(self, data: str | None, entry_point: str, document: bytes) -> str:
+        text = data or self._rules.data
+        if text not in self._quick:
+            self._quick[text] = Evaluator(msgspec.structs.replace(self._rules, data=text))
+        return self._quick[text].evaluate(entry_point, document)
+
+    def slow(self, data: str | None, entry_point: str, document: bytes) -> str:
+        engine = self._slow.clone()
+        try:
+            engine.add_data_json(data or self._rules.data)
+            engine.set_input_json(document.decode())
+            answer: str = engine.eval_rule_as_json(entry_point)
+        except RuntimeError as error:
+            raise EvaluationError(plain(error)) from None
+        return answer
+
+
+def _case(case: Any, evaluators: _Evaluators) -> Iterator[str]:
+    try:
+        asked = msgspec.convert(case, Case)
+        entry_point = ENTRY_POINTS[Action(asked.input.get("action", ""))]
+    except (msgspec.ValidationError, ValueError) as error:
+        yield f"is not a case: {error}"
+        return
+    document = msgspec.json.encode(asked.input)
+    data = None if asked.data is None else msgspec.json.encode(asked.data).decode()
+    try:
+        started = time.perf_counter()
+        quick = evaluators.quick(data, entry_point, document)
+        seconds = time.perf_counter() - started
+        slow = evaluators.slow(data, entry_point, document)
+        read_answer(quick)
+    except (EvaluationError, AnswerError) as error:
+        yield f"no decision: {error}"
+        return
+    decision = msgspec.json.decode(quick)
+    if decision != msgspec.json.decode(slow):
+        yield f"the evaluators differ: one says {_short(quick)}, the other {_short(slow)}"
+    if seconds > BUDGET_SECONDS:
+        yield f"took {seconds:.1f} s; {BUDGET_SECONDS} s are allowed"
+    yield from _missing(decision, asked.want, "")
+
+
+def _missing(found: Any, want: Any, at: str) -> Iterator[str]:
+    """Where `found` is not what `want` names. Objects may hold more, anything else must be equal."""
+    if isinstance(want, dict) and isinstance(found, dict) and want:
+        for name, value in want.items():
+            if name not in found:
+                yield f"{at}{name}: wanted {_show(value)}, there is none"
+            else:
+                yield from _missing(found[name], value, f"{at}{name}.")
+    elif found != want:
+        yield f"{at.removesuffix('.')}: wanted {_show(want)}, got {_show(found)}"
+
+
+def _test(engine: regorus.Engine, rule: str) -> Iterator[str]:
+    try:
+        value = engine.eval_rule_as_json(rule)
+    except RuntimeError as error:
+        yield plain(error)
+        return
+    if value != "true":
+        yield f"is {_short(value)}, not true"
+
+
+def _tests(tree: Node) -> Iterator[tuple[str, int]]:
+    """Name and line of each `test_` rule. A rule of several bodies is one test."""
+    seen = set()
+    for name, rule in _named(tree):
+        if name.startswith("test_") and name not in seen:
+            seen.add(name)
+            yield name, rule["span"]["line"]
+
+
+def _cases(engine: regorus.Engine, tree: Node) -> tuple[Mapping[str, Any], Mapping[str, int]]:
+    """The cases of a test module by name, and the line that each stands on, "" being that of the rule."""
+    rule = next((rule for name, rule in _named(tree) if name == "cases"), None)
+    if rule is None:
+        return {}, {"": 0}
+    lines = {"": rule["span"]["line"]}
+    written = rule["head"]["Compr"]["assign"]["value"].get("Object", {"fields": []})
+    lines |= {key["String"]["value"]: key["String"]["span"]["line"] for _, key, _ in written["fields"] if "String" in key}
+    try:
+        found = msgspec.json.decode(engine.eval_rule_as_json(f"{package_of(tree['ast'])}.cases"))
+    except RuntimeError as error:
+        return {"": plain(error)}, lines
+    return found if isinstance(found, dict) else {"": found}, lines
+
+
+def _named(tree: Node) -> Iterator[tuple[str, Node]]:
+    for rule in tree["ast"]["rules"]:
+        head = rule.get("Spec", {}).get("head", {}).get("Compr", {})
+        if name := head.get("refr", {}).get("Var", {}).get("value"):
+            yield name, rule["Spec"]
+
+
+def _engine(modules: tuple[tuple[str, str], ...], data: str | None) -> regorus.Engine:
+    engine = regorus.Engine()
+    for file, text in modules:
+        engine.add_policy(file, text)
+    if data is not None:
+        engine.add_data_json(data)
+    return engine
+
+
+def _problems(tree: Node, line: int, name: str, details: Iterator[str]) -> list[Problem]:
+    return [Problem(file=tree["source"]["file"], line=line, detail=f"{name}: {detail}") for detail in details]
+
+
+def _show(value: Any) -> str:
+    return _short(msgspec.json.encode(value).decode())
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -1,0 +1,73 @@
+# What the tests of all rule sets ask with: one small world, and documents that differ from a good one in one thing each.
+package waypost.fixtures
+
+import rego.v1
+
+world := {
+	"tenants": {
+		"payments": {"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600},
+		"research": {"regions": ["shenzhen"], "executors": ["delay"]},
+		"idle": {"regions": []},
+	},
+	"residency": {"pii": ["beijing", "shanghai"], "nowhere": []},
+	"banned_images": ["docker.io/untrusted/", "GHCR.io/unknown/", "docker.io/library/miner"],
+	"banned_executors": ["kubernetes"],
+	"operators": {"groups": ["/waypost/operators"], "scopes": ["waypost:operate"]},
+}
+
+principal := {
+	"subject": "ci",
+	"issuer": "https://issuer.test",
+	"tenant": "payments",
+	"client": "ci-runner",
+	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate"],
+	"groups": ["/platform/etl"],
+	"expires_at": 1764003600,
+}
+
+spec := {
+	"tasks": [{"name": "pack", "type": "process", "run": {"command": ["true"]}, "needs": []}],
+	"priority": 5,
+	"deadlineSeconds": null,
+	"dataClass": null,
+	"sideEffects": "idempotent",
+	"placement": {"regions": [], "avoid": [], "spread": false},
+	"shards": {"count": null, "items": null},
+	"params": {},
+}
+
+workflow := {
+	"apiVersion": "waypost/v1",
+	"kind": "Workflow",
+	"metadata": {"name": "nightly", "tenant": "payments", "labels": {}},
+	"spec": spec,
+}
+
+run := {"id": "r1", "tenant": "payments", "subject": "ci", "labels": {}}
+
+# A submission that is permitted, but for `changes` to its input.
+submission(changes) := object.union({"action": "runs:submit", "at": 1764000000, "context": {}, "principal": principal, "workflow": workflow}, changes)
+
+# The same with another spec.
+submitting(changes) := submission({"workflow": {"spec": changes}})
+
+# The same with one docker task.
+picturing(image) := submitting({"tasks": [{"name": "pack", "type": "docker", "run": {"image": image}, "needs": []}]})
+
+placing(changes) := object.union(
+	{
+		"action": "runs:place",
+		"at": 1764000000,
+		"context": {"run": run},
+		"principal": object.union(principal, {"scopes": [], "groups": [], "client": "", "expires_at": 0}),
+		"workflow": workflow,
+	},
+	changes,
+)
+
+# Something done to a run of the caller's tenant, but for `changes`.
+acting(action, changes) := object.union({"action": action, "at": 1764000000, "context": {"run": run}, "principal": principal}, changes)
+
+asking(action, changes) := object.union({"action": action, "at": 1764000000, "context": {}, "principal": principal}, changes)
+
+refused(rules) := {"allow": false, "rules": rules, "obligations": {}}
