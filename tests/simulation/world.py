@@ -84,6 +84,7 @@ class World:
         self.roads = {name: Road(delay_seconds=self.rng.uniform(0.005, 0.2), duplicates=0.2 * trouble) for name in REGIONS}
         self.controller: Controller | None = None
         self.links: dict[str, SimulatedLink] = {}
+        self.healed_at = dict.fromkeys(REGIONS, 0.0)
         self.runs: dict[str, Workflow] = {}
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
@@ -199,15 +200,19 @@ class World:
             if not cluster.up:
                 if self.rng.random() < 0.02 or not self.trouble:
                     cluster.restart(self.timeline.now)
-            elif self.rng.random() < 0.004 * self.trouble:
+            elif self.rng.random() < 0.001 * self.trouble:
                 cluster.crash(self.timeline.now)
-            road.cut_there = self._flip(road.cut_there, 0.004)
-            road.cut_back = self._flip(road.cut_back, 0.004)
+            if (road.cut_there or road.cut_back) and (self.timeline.now >= self.healed_at[name] or not self.trouble):
+                road.cut_there = road.cut_back = False
+        often = 0.01 if not any(r.cut_there or r.cut_back for r in self.roads.values()) else 0.001
+        if self.rng.random() < often * self.trouble:
+            self._cut(self.rng.choice(REGIONS))
 
-    def _flip(self, cut: bool, probability: float) -> bool:
-        if cut:
-            return self.trouble > 0 and self.rng.random() > 0.02
-        return self.rng.random() < probability * self.trouble
+    def _cut(self, name: str) -> None:
+        """Usually one region at a time, so that the blackout guard does not hide what follows; both ways, or one of them."""
+        road = self.roads[name]
+        road.cut_there, road.cut_back = self.rng.choice([(True, True), (True, False), (False, True)])
+        self.healed_at[name] = self.timeline.now + self.rng.uniform(2, 60)
 
     # Invariants
 
@@ -269,7 +274,7 @@ def random_workflow(rng: random.Random) -> Workflow:
         TaskSpec(
             name=f"t{i}",
             type="delay",
-            run={"seconds": rng.choice([0.2, 1.0, 4.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
+            run={"seconds": rng.choice([0.2, 1.0, 4.0, 12.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
             needs=tuple(f"t{j}" for j in range(i) if rng.random() < 0.5),
             retry=Retry(limit=rng.choice([2, 8]), backoff_seconds=0.0),
             result_scope=rng.choice(["global", "global", "region"]),
