@@ -20,12 +20,12 @@ import httpx
 import msgspec
 import yaml
 from backup import source_files
-from gateway.identity.development import mint
 from rich.console import Console
 
 from gateway.cli.output import table
 from gateway.cli.stack import Stack
 from gateway.core.wfformat import from_wfformat
+from gateway.identity.development import mint
 
 HERE = Path(__file__).parent
 RECORDED = (

@@ -22,10 +22,14 @@ for name, target, group in (
     ("cluster", "gateway.cli.cluster:cluster", OPERATE),
     ("pki", "gateway.cli.pki:app", BUILD),
     ("token", "gateway.cli.token:app", BUILD),
-    ("policy", "gateway.cli.policy:app", BUILD),
     ("convert", "gateway.cli.convert:convert", BUILD),
 ):
     app.command(target, name=name, group=group)
+
+policy = App(name="policy", help="Rego: try the rules before they rule.", group=BUILD)
+policy.command("gateway.cli.policy:test", name="test")
+policy.command("gateway.cli.policy:check", name="check")
+app.command(policy)
 
 
 def main() -> None:

@@ -34,14 +34,20 @@ class ExecutedTask(Struct, rename="camel"):
 
 
 class Specification(Struct):
+    """The DAG as it was written."""
+
     tasks: Annotated[list[SpecifiedTask], Meta(min_length=1)]
 
 
 class Execution(Struct):
+    """The DAG as it ran."""
+
     tasks: list[ExecutedTask]
 
 
 class Recorded(Struct):
+    """Both."""
+
     specification: Specification
     execution: Execution
 
