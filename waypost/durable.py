@@ -1,4 +1,7 @@
-"""SQLite made durable and quick: one writer thread that commits whatever has queued in one fsync, and readers that never write.
+"""SQLite made durable and quick: one writer that commits whatever has queued in one fsync, and readers that never write.
+
+The writer is a thread, since an fsync takes as long as it takes. Statements that take microseconds are better run before the hand-over:
+each one that runs on another thread passes the interpreter's lock to and fro, which costs more than itself.
 
 One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when two of them do.
 `synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power goes.
@@ -12,12 +15,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
 Item = tuple[Write, "asyncio.Future[Any]"]
+Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 
 
 class StorageError(Exception):
@@ -33,7 +38,11 @@ class Database:
     def __init__(self, path: str | Path, *, group_size: int = 256, readers: int = 2, inline: bool = False) -> None:
         self._path = str(path)
         self._group_size, self._inline = group_size, inline
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._waiting: list[Item] = []
+        self._brief = True
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._jobs: queue.SimpleQueue[Callable[[], Results] | None] = queue.SimpleQueue()
         self._pool = None if inline else ThreadPoolExecutor(readers, thread_name_prefix="sqlite-read")
         self._local = threading.local()
         self._closed = True
@@ -58,7 +67,8 @@ class Database:
         """Commits what has queued, then closes."""
         self._closed = True
         if not self._inline:
-            self._queue.put(None)
+            await self._idle.wait()
+            self._jobs.put(None)
             await self._loop.run_in_executor(None, self._thread.join)
         if self._pool is not None:
             await self._loop.run_in_executor(None, self._pool.shutdown)
@@ -66,9 +76,10 @@ class Database:
         if self._lock is not None:
             os.close(self._lock)
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+    def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
         """What `work` returns, once it is durable. `work` may be run twice, and sees only the database.
 
+        `brief`: it takes microseconds, and may be run on the event loop's own thread; only its commit is waited for elsewhere.
         What it raises fails this item alone; `StorageError` means that the whole group was not written.
         """
         done: asyncio.Future[T] = self._loop.create_future()
@@ -77,7 +88,11 @@ class Database:
         elif self._inline:
             _resolve(self._commit([(work, done)]))
         else:
-            self._queue.put((work, done))
+            self._waiting.append((work, done))
+            self._brief = self._brief and brief
+            if self._idle.is_set():
+                self._idle.clear()
+                self._loop.call_soon(self._next_group)
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -100,24 +115,46 @@ class Database:
             self._local.connection = connection
         return work(connection)
 
-    def _write_loop(self) -> None:
-        more = True
-        while more:
-            group: list[Item] = []
-            item = self._queue.get()
-            while item is not None:
-                group.append(item)
-                if len(group) == self._group_size:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            more = item is not None
-            if group:
-                self._loop.call_soon_threadsafe(_resolve, self._commit(group))
+    def _next_group(self) -> None:
+        """Gives the writer what has queued. Until it is done with that, nobody else touches its connection."""
+        group, self._waiting = self._waiting[: self._group_size], self._waiting[self._group_size :]
+        results = self._run_here(group) if self._brief else None
+        self._brief = self._brief or not self._waiting
+        self._jobs.put(partial(self._commit, group) if results is None else partial(self._finish, results))
 
-    def _commit(self, group: list[Item]) -> list[tuple["asyncio.Future[Any]", Any, BaseException | None]]:
+    def _run_here(self, group: list[Item]) -> Results | None:
+        """The statements of a group whose commit is still to come; None where something failed, and it is to be tried in the long way."""
+        try:
+            self._db.execute("begin immediate")
+            return _run_all(self._db, group)
+        except (sqlite3.Error, _ItemFailedError):
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            return None
+
+    def _finish(self, results: Results) -> Results:
+        """Commits what was run before."""
+        try:
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            failure = StorageError(f"nothing was written: {error}")
+            return [(done, None, failure) for done, _, _ in results]
+        return results
+
+    def _write_loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._loop.call_soon_threadsafe(self._written, job())
+
+    def _written(self, results: Results) -> None:
+        _resolve(results)
+        if self._waiting:
+            self._next_group()
+        else:
+            self._idle.set()
+
+    def _commit(self, group: list[Item]) -> Results:
         """One transaction for all; where one item fails, once more with each on its own."""
         try:
             try:
@@ -144,7 +181,7 @@ class _ItemFailedError(Exception):
     """One of a group raised."""
 
 
-def _run_all(db: sqlite3.Connection, group: list[Item]) -> list[tuple["asyncio.Future[Any]", Any, BaseException | None]]:
+def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:
     try:
         return [(done, work(db), None) for work, done in group]
     except sqlite3.OperationalError:
@@ -153,7 +190,7 @@ def _run_all(db: sqlite3.Connection, group: list[Item]) -> list[tuple["asyncio.F
         raise _ItemFailedError from error
 
 
-def _run_each(db: sqlite3.Connection, group: list[Item]) -> list[tuple["asyncio.Future[Any]", Any, BaseException | None]]:
+def _run_each(db: sqlite3.Connection, group: list[Item]) -> Results:
     results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
     for work, done in group:
         db.execute("savepoint item")
@@ -168,7 +205,7 @@ def _run_each(db: sqlite3.Connection, group: list[Item]) -> list[tuple["asyncio.
     return results
 
 
-def _resolve(results: list[tuple["asyncio.Future[Any]", Any, BaseException | None]]) -> None:
+def _resolve(results: Results) -> None:
     for done, value, error in results:
         if done.done():
             continue

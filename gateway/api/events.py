@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.api.runs import visible
 from gateway.api.views import RunStory, summary
-from gateway.api.wire import Call, encode, reply
+from gateway.api.wire import Call, Reply, encode
 from gateway.core.errors import Malformed
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run
@@ -40,7 +40,7 @@ async def explain(call: Call) -> Response:
     ids = dict.fromkeys([*(str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail), run.decision_id])
     found = [await store.decision(decision_id) for decision_id in ids]
     decisions: tuple[Decision, ...] = tuple(decision for decision in found if decision is not None)
-    return reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
+    return Reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
 
 
 async def _stream(call: Call, run: Run, after: int) -> AsyncIterator[ServerSentEvent]:

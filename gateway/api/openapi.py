@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.api.problems import MEDIA_TYPE, Problem
 from gateway.api.views import DryRun, RegionList, RunDetail, RunPage, RunStory, RunSummary
-from gateway.api.wire import Call, Operation, reply
+from gateway.api.wire import Call, Operation, Reply
 from gateway.core.document import schema
 
 VERSION = "3.1.0"
@@ -27,7 +27,7 @@ STREAMS: Mapping[str, str] = {"events": "text/event-stream", "logs": "text/plain
 
 async def workflow_schema(_: Call) -> Response:
     """The JSON Schema of a workflow document."""
-    return reply(schema())
+    return Reply(schema())
 
 
 def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:

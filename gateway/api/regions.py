@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from gateway.api.views import RegionList, region_state
-from gateway.api.wire import Call, reply
+from gateway.api.wire import Call, Reply
 from gateway.core.principal import Action, Question
 from gateway.core.scores import score
 from gateway.stages.authorize import authorize
@@ -14,4 +14,4 @@ async def regions(call: Call) -> Response:
     front = call.front
     await authorize(Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at), policy=front.policy)
     floor = front.settings.placing.latency_floor_seconds
-    return reply(RegionList(items=tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())))
+    return Reply(RegionList(items=tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())))

@@ -12,7 +12,7 @@ from msgspec import Raw, structs
 from starlette.responses import Response
 
 from gateway.api.views import DryRun, RegionPlan, RunPage, detail, summary
-from gateway.api.wire import Call, reply
+from gateway.api.wire import Call, Reply
 from gateway.core.checks import check
 from gateway.core.document import invalid, parse
 from gateway.core.errors import Conflict, Malformed
@@ -48,7 +48,7 @@ async def submit(call: Call) -> Response:
     obliged, document = oblige(workflow, canonical, decision, exclusive=front.executors.exclusive)
     if call.flag("dryRun"):
         call.outcome = "DryRun"
-        return reply(_dry_run(call, obliged, document, decision))
+        return Reply(_dry_run(call, obliged, document, decision))
     submission = Submission(
         workflow=obliged,
         document=document,
@@ -62,7 +62,7 @@ async def submit(call: Call) -> Response:
     admitted = await admit(submission, decision, run_id(int(call.at * 1000), os.urandom(8)), store=front.store, policy=front.policy)
     front.metrics.commit_seconds.observe(perf_counter() - began)
     call.outcome = "Replayed" if admitted.replay else "Accepted"
-    return reply(summary(admitted.run), 200 if admitted.replay else 202, {"location": f"/v1/runs/{admitted.run.id}"})
+    return Reply(summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}")
 
 
 async def listing(call: Call) -> Response:
@@ -82,7 +82,7 @@ async def listing(call: Call) -> Response:
     )
     found = await front.store.runs(query) if query.tenants != () else ()
     shown = found[:limit]
-    return reply(
+    return Reply(
         RunPage(items=tuple(summary(run) for run in shown), next=_to_cursor(shown[-1].id) if len(found) > limit else None),
     )
 
@@ -92,7 +92,7 @@ async def describe(call: Call) -> Response:
     run = await visible(call)
     shards = await call.front.store.shards(run.id)
     shard = None if call.asked("shard") is None else call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
-    return reply(detail(run, shards, await call.front.store.tasks(run.id, shard)))
+    return Reply(detail(run, shards, await call.front.store.tasks(run.id, shard)))
 
 
 async def cancel(call: Call) -> Response:
@@ -106,7 +106,7 @@ async def cancel(call: Call) -> Response:
     cancelled = await front.store.cancel(run.id, at=call.at, audit=wish)
     if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
         raise Conflict(f"the run is over: {(cancelled or run).phase}")
-    return reply(summary(cancelled), 200 if cancelled.phase.terminal else 202)
+    return Reply(summary(cancelled), 200 if cancelled.phase.terminal else 202)
 
 
 async def retry(call: Call) -> Response:
@@ -131,7 +131,7 @@ async def retry(call: Call) -> Response:
     again, entry = readmission(run, submission, decision)
     if not await front.store.retry(run.id, run=again, decision=decision, audit=entry):
         raise Conflict("the run has moved on meanwhile: look at it again")
-    return reply(summary(await front.store.run(run.id) or again), HTTPStatus.ACCEPTED)
+    return Reply(summary(await front.store.run(run.id) or again), HTTPStatus.ACCEPTED)
 
 
 async def visible(call: Call) -> Run:

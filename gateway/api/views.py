@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, convert, structs
 
 from clusters.spec import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
@@ -134,19 +134,33 @@ class RegionList(Struct, frozen=True, kw_only=True):
 
 
 def summary(run: Run) -> RunSummary:
-    return RunSummary(**_fields(run))
+    return RunSummary(
+        id=run.id,
+        tenant=run.tenant,
+        name=run.name,
+        subject=run.subject,
+        phase=run.phase,
+        priority=run.priority,
+        shard_count=run.shard_count,
+        labels=run.labels,
+        created_at=run.created_at,
+        deadline_at=run.deadline_at,
+        cancel_requested_at=run.cancel_requested_at,
+        finished_at=run.finished_at,
+        decision_id=run.decision_id,
+    )
 
 
 def detail(run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow]) -> RunDetail:
     shown = tasks[:SHOWN_TASKS]
     return RunDetail(
-        **_fields(run),
+        **structs.asdict(summary(run)),
         permitted=run.permitted,
         workflow=Raw(run.workflow),
         shard_phases=Counter(shard.phase for shard in shards),
         task_phases=Counter(task.phase for task in tasks),
-        shards=tuple(ShardView(**{name: getattr(shard, name) for name in ShardView.__struct_fields__}) for shard in shards),
-        tasks=tuple(TaskView(**{name: getattr(task, name) for name in TaskView.__struct_fields__}) for task in shown),
+        shards=tuple(convert(shard, ShardView, from_attributes=True) for shard in shards),
+        tasks=tuple(convert(task, TaskView, from_attributes=True) for task in shown),
         tasks_left_out=len(tasks) - len(shown),
     )
 
@@ -165,7 +179,3 @@ def region_state(view: RegionView, score: float) -> RegionState:
         cordoned=view.cordoned,
         executors=tuple(sorted(view.executors)),
     )
-
-
-def _fields(run: Run) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in RunSummary.__struct_fields__}

@@ -41,8 +41,7 @@ def check(workflow: Workflow, canonical: bytes, limits: Documents, executors: Ex
     found += _tasks(workflow, executors, templated)
     if not found:
         found += _cycles(workflow.spec.tasks)
-    depth = limits.maximum_nesting - FREE_AT
-    if not all(_plain(value, depth) for value in _free(workflow)):
+    if not _plain(_free(workflow), limits.maximum_nesting - FREE_AT + 1):
         found += _values(msgspec.to_builtins(workflow.spec, str_keys=True), "/spec", limits.maximum_nesting - 1)
     return found
 
@@ -143,16 +142,10 @@ def _condition(task: TaskSpec, at: str) -> Iterator[FieldError]:
             yield FieldError(f"{at}/when", f"reads the output of {name}, which the task does not need")
 
 
-def _free(workflow: Workflow) -> Iterator[Any]:
+def _free(workflow: Workflow) -> list[Any]:
     """The values that may hold anything; what the types bound needs no look."""
-    yield workflow.spec.params
-    yield workflow.spec.shards.items
-    for task in workflow.spec.tasks:
-        yield task.run
-        if task.source is not None:
-            yield task.source
-        if task.target is not None:
-            yield task.target
+    spec = workflow.spec
+    return [spec.params, spec.shards.items, *[value for task in spec.tasks for value in (task.run, task.source, task.target)]]
 
 
 def _plain(value: Any, depth: int) -> bool:

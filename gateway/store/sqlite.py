@@ -18,6 +18,9 @@ from waypost.durable import Database, StorageError
 
 T = TypeVar("T")
 
+BRIEF_SHARDS = 16
+"""An acceptance with so few is written in microseconds."""
+
 OPEN = "phase in ('Pending', 'Dispatching', 'Running', 'Suspect', 'Cancelling')"
 WORKING = "where phase in ('Dispatching', 'Running', 'Suspect', 'Cancelling') union select shard.state from shard where orphans > 0"
 PENDING = (
@@ -56,7 +59,8 @@ class SqliteStore:
         return self._era
 
     async def admit(self, admission: Admission) -> Admitted:
-        admitted = await self._write(lambda db: statements.admit(db, admission))
+        brief = len(admission.shards) <= BRIEF_SHARDS
+        admitted = await self._write(lambda db: statements.admit(db, admission), brief=brief)
         if not admitted.replay:
             self._changed(admission.run.id)
         return admitted
@@ -149,9 +153,9 @@ class SqliteStore:
     async def _shards(self, where: str, *parameters: object) -> Sequence[Shard]:
         return await self._read(lambda db: statements.shards_where(db, where, parameters))
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> T:
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, brief=brief)
         except StorageError as error:
             raise Unavailable("the store does not take writes now", retry_after_seconds=1.0) from error
 
