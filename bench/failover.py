@@ -1,0 +1,81 @@
+"""How long a lost region is noticed after, and how long its shards take to be handed on: region kills and silent regions, on real processes.
+
+Prints p50 and worst beside what the contract promises. Usage: python bench/failover.py [ROUNDS]
+"""
+
+import asyncio
+import contextlib
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from gateway.cli.stack import Stack
+from gateway.identity.development import mint
+from tests.integration.conftest import QUICK_RETURN, REGIONS, SCOPES, history
+from tests.integration.waiting import described, ended, submitted, taking_work, until
+
+SHARDS = 8
+TASK_SECONDS = 60.0
+PROMISED = {"killed": (2.0, 5.0), "silent": (7.5, 10.0)}
+"""Seconds until it is noticed, and until an idempotent shard with young tasks is dispatched again."""
+
+
+async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: int) -> tuple[float, float]:
+    """One loss: (noticed after, last shard handed on after), in seconds."""
+    await taking_work(client, REGIONS)
+    victim = REGIONS[number % len(REGIONS)]
+    document = {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": "long"},
+        "spec": {
+            "shards": {"count": SHARDS},
+            "placement": {"avoid": [name for name in REGIONS if name != victim]},
+            "tasks": [{"name": "long", "type": "delay", "run": {"seconds": TASK_SECONDS}}],
+        },
+    }
+    run = await submitted(client, document)
+
+    async def in_phase(count: int) -> bool:
+        return sum(s["phase"] == "Running" and s["epoch"] == count for s in (await described(client, run))["shards"]) == SHARDS
+
+    await until(lambda: in_phase(1))
+    at = time.time()
+    stack.signal(victim, signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
+    await until(lambda: in_phase(2), seconds=60)
+    told = history(stack, run)
+    noticed = min(entry["at"] for entry in told if entry["kind"] == "RegionLost") - at
+    handed_on = max(entry["at"] for entry in told if entry["kind"] == "Intended" and entry["epoch"] == 2) - at
+    await client.post(f"/v1/runs/{run}/cancel")
+    await ended(client, run)
+    if fault == "killed":
+        await stack.processes[victim].wait()
+        await stack.start_region(victim, port=stack.ready[victim]["port"])
+    else:
+        stack.signal(victim, signal.SIGCONT)
+    return noticed, handed_on
+
+
+async def main(rounds: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="waypost-failover-") as folder:
+        async with Stack(Path(folder), REGIONS, settings=QUICK_RETURN) as stack:
+            token = mint(stack.state / "development", subject="bench", tenant="demo", scopes=SCOPES)
+            async with httpx.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
+                for fault, promised in PROMISED.items():
+                    found = [await measure(stack, client, fault, number) for number in range(rounds)]
+                    for what, values, promise in zip(("noticed", "handed on"), zip(*found, strict=True), promised, strict=True):
+                        p50, worst = statistics.median(values), max(values)
+                        print(
+                            f"{fault}: {what:9} p50 {p50:5.2f} s  worst {worst:5.2f} s  promised {promise:4.1f} s  ({rounds} rounds)",
+                            flush=True,
+                        )
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10))
