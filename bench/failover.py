@@ -1,4 +1,4 @@
-"""How long a lost region is noticed after, and how long its shards take to be handed on: region kills and silent regions, on real processes.
+"""After how long a lost region is noticed, and after how long its shards are handed on: killed and silent regions, real processes.
 
 Prints p50 and worst beside what the contract promises. Usage: python bench/failover.py [ROUNDS]
 """
@@ -42,7 +42,8 @@ async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: i
     run = await submitted(client, document)
 
     async def in_phase(count: int) -> bool:
-        return sum(s["phase"] == "Running" and s["epoch"] == count for s in (await described(client, run))["shards"]) == SHARDS
+        shards = (await described(client, run))["shards"]
+        return len([s for s in shards if s["phase"] == "Running" and s["epoch"] == count]) == SHARDS
 
     await until(lambda: in_phase(1))
     at = time.time()

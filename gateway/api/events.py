@@ -1,6 +1,6 @@
 """What happened to a run: as a stream that can be taken up again, and as the story of why it went that way."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -43,7 +43,7 @@ async def explain(call: Call) -> Response:
     return Reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
 
 
-async def _stream(call: Call, run: Run, after: int) -> AsyncIterator[ServerSentEvent]:
+async def _stream(call: Call, run: Run, after: int) -> AsyncGenerator[ServerSentEvent, None]:
     """Ends with the run, or with the caller's token: the next call must bring one that is still good."""
     store = call.front.store
     with store.subscribe(run.id) as changed:

@@ -31,7 +31,8 @@ DOCUMENT: dict[str, Any] = {
 async def test_what_was_acknowledged_survives_the_gateway(stack: Stack, client: httpx.AsyncClient, rounds: int) -> None:
     """kill -9 at random moments under 20 submissions a second; a key that is sent again returns its one run."""
     await taking_work(client, REGIONS)
-    rng, acknowledged, stop = random.Random(11), {}, asyncio.Event()
+    rng, stop = random.Random(11), asyncio.Event()
+    acknowledged: dict[str, str] = {}
     load = asyncio.create_task(submit_all(client, acknowledged, stop))
     for number in range(rounds):
         before = len(acknowledged)

@@ -59,9 +59,7 @@ async def assert_nothing_twice(stack: Stack, log_of: dict[str, Path]) -> None:
             journal = stack.state / "regions" / region / "journal.db"
             started = rows(journal, "select shard, epoch, task, count(*) from task where run = ? group by 1, 2, 3", run)
             wrote = {(s, e, t) for word, s, t, e, r, _ in done if r == region and word == "end"}
-            finished = {
-                (s, e, t) for s, e, t in rows(journal, "select shard, epoch, task from task where run = ? and result is not null", run)
-            }
+            claimed = rows(journal, "select shard, epoch, task from task where run = ? and result is not null", run)
             assert set(claimed) <= wrote, "a journal claims a result that no task has made"
             assert {count for *_, count in started} <= {1}
 
