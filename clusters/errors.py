@@ -1,5 +1,21 @@
 """The one error that an adapter raises."""
 
+from collections.abc import Mapping
+from typing import Final
+
+STATUS: Final[Mapping[str, int]] = {
+    "BadRequest": 400,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "Restored": 409,
+    "TooLarge": 413,
+    "BadAnswer": 502,
+    "Unreachable": 502,
+    "Unavailable": 503,
+    "Timeout": 504,
+}
+"""The reasons that a cluster gives itself, each with the HTTP status that carries it: so the same error comes out at the other end."""
+
 
 class ClusterError(Exception):
     """A call to a cluster did not do what was asked.

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from clusters.errors import ClusterError
+from clusters.errors import STATUS, ClusterError
 
 T = TypeVar("T")
 ANSWER_BYTES: Final = 64 * 1_048_576
@@ -33,19 +33,6 @@ class Purpose(StrEnum):
 
 
 CONNECTIONS: Final[Mapping[Purpose, int]] = {Purpose.APPLY: 4, Purpose.PROBE: 4, Purpose.STREAM: 2, Purpose.LOGS: 16}
-
-STATUS: Final[Mapping[str, int]] = {
-    "BadRequest": 400,
-    "Forbidden": 403,
-    "NotFound": 404,
-    "Restored": 409,
-    "TooLarge": 413,
-    "BadAnswer": 502,
-    "Unreachable": 502,
-    "Unavailable": 503,
-    "Timeout": 504,
-}
-"""How a cluster's server tells a `ClusterError` of its own, so that the same error comes out at the other end."""
 
 REASONS: Final[Mapping[int, str]] = {
     400: "BadRequest",

@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 T = TypeVar("T")
 PROBLEM: Final = "application/problem+json"
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+FAREWELL_SECONDS: Final = 1.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,8 +187,23 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, on sockets alone, and with bounds on both ends of TLS: else a client that answers no farewell holds the end up."""
+        config, loop = self.config, asyncio.get_running_loop()
+        assert isinstance(config, _Config)
+        hello, farewell = (config.limits.head_seconds, FAREWELL_SECONDS) if config.ssl else (None, None)
         try:
-            await super().startup(sockets)
+            self.servers = [
+                await loop.create_server(
+                    lambda: _Protocol(config, self.server_state, {}, loop),
+                    sock=listener,
+                    ssl=config.ssl,
+                    backlog=config.backlog,
+                    ssl_handshake_timeout=hello,
+                    ssl_shutdown_timeout=farewell,
+                )
+                for listener in sockets or ()
+            ]
+            self.started = True
         finally:
             self.listening.set()
 
@@ -232,6 +248,13 @@ class _Protocol(HttpToolsProtocol):
             self.transport.close()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """An idle connection ends at once."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

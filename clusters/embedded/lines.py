@@ -15,13 +15,13 @@ BEGIN_SECONDS = 1.0
 
 
 class Lines(Response):
-    """Ends when the values do, and at once when the client goes or `closing` is set. An error breaks the connection off.
+    """Ends when the values do, and at once when the client goes or `closing` is set; the connection ends with it. An error breaks it off.
 
     `quiet_seconds`: an empty line shows life after so long without a value; None where the values do that themselves.
     """
 
     def __init__(self, values: AsyncIterator[Any], *, closing: asyncio.Event, quiet_seconds: float | None = None) -> None:
-        super().__init__(media_type="application/x-ndjson", headers={"cache-control": "no-store"})
+        super().__init__(media_type="application/x-ndjson", headers={"connection": "close"})
         del self.headers["content-length"]
         self._values, self._closing, self._quiet_seconds = values, closing, quiet_seconds
         self._waiting: list[bytes] = []

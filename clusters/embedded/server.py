@@ -23,10 +23,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clusters.embedded.lines import Lines
-from clusters.errors import ClusterError
+from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.spec import AttemptId, Batch, TaskName
-from clusters.transport import STATUS
 from waypost.serving import AdmitPeers, problem
 from waypost.tls import GATEWAY_URI
 

@@ -269,3 +269,15 @@ async def test_code_after_a_signal_does_run() -> None:
 
     assert stop.is_set()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+async def test_an_idle_client_does_not_hold_the_end_up(folder: Path) -> None:
+    """A pooled connection answers no farewell, and TLS would wait for one half a minute."""
+    context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
+
+    async with (
+        client(folder) as mutual,
+        asyncio.timeout(0.9),
+        Server(application(), host=HOST, port=0, tls=context, limits=Limits(grace_seconds=60)) as server,
+    ):
+        await ask(mutual, server, "/")
