@@ -8,23 +8,26 @@ app = App(name="waypost", help="A policy-governed gateway in front of many clust
 
 RUNS, OPERATE, BUILD = "Submit and follow", "Run the gateway and its clusters", "Prepare"
 
-for name, target, group in (
-    ("submit", "gateway.cli.submit:submit", RUNS),
-    ("runs", "gateway.cli.runs:runs", RUNS),
-    ("describe", "gateway.cli.runs:describe", RUNS),
-    ("explain", "gateway.cli.explain:explain", RUNS),
-    ("logs", "gateway.cli.logs:logs", RUNS),
-    ("cancel", "gateway.cli.runs:cancel", RUNS),
-    ("retry", "gateway.cli.runs:retry", RUNS),
-    ("regions", "gateway.cli.regions:regions", RUNS),
-    ("up", "gateway.cli.up:up", OPERATE),
-    ("gateway", "gateway.cli.serve:gateway", OPERATE),
-    ("cluster", "gateway.cli.cluster:cluster", OPERATE),
-    ("pki", "gateway.cli.pki:app", BUILD),
-    ("token", "gateway.cli.token:app", BUILD),
-    ("convert", "gateway.cli.convert:convert", BUILD),
+for name, target, group, text in (
+    ("submit", "gateway.cli.submit:submit", RUNS, "Submit a workflow."),
+    ("runs", "gateway.cli.runs:runs", RUNS, "List the runs that you may see."),
+    ("describe", "gateway.cli.runs:describe", RUNS, "Show one run: its shards and tasks."),
+    ("explain", "gateway.cli.explain:explain", RUNS, "Tell why a run went the way it went."),
+    ("logs", "gateway.cli.logs:logs", RUNS, "Print a task's output."),
+    ("cancel", "gateway.cli.runs:cancel", RUNS, "Cancel a run."),
+    ("retry", "gateway.cli.runs:retry", RUNS, "Open a failed or cancelled run again."),
+    ("regions", "gateway.cli.regions:regions", RUNS, "List the regions and how things stand there."),
+    ("up", "gateway.cli.up:up", OPERATE, "Start a gateway and its regions on this machine, for development."),
+    ("gateway", "gateway.cli.serve:gateway", OPERATE, "Run a gateway."),
+    ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
+    ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
+    ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
+    ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 ):
-    app.command(target, name=name, group=group)
+    if target.endswith(":app"):
+        app.command(target, name=name, group=group)
+    else:
+        app.command(target, name=name, group=group, help=text)
 
 policy = App(name="policy", help="Rego: try the rules before they rule.", group=BUILD)
 policy.command("gateway.cli.policy:test", name="test")
