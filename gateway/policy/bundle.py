@@ -11,7 +11,7 @@ import regorus
 from jsonschema import Draft202012Validator
 from msgspec import Struct
 
-from gateway.policy.evaluator import EvaluationError, Evaluator, Rules, plain
+from gateway.policy.evaluator import EvaluationError, Machine, Rules, plain
 from gateway.policy.gate import Node, Problem, gate
 from gateway.policy.question import ENTRY_POINTS
 
@@ -51,12 +51,12 @@ def read(policies: Path, data: Path | None) -> Bundle:
     return Bundle(rules=rules, tests=tuple(source for source in sources if source[0].endswith(TESTS)), revision=_revision(rules))
 
 
-def examine(rules: Rules) -> Evaluator:
-    """An evaluator for the rules, once they have passed the gate. Raises `BundleError`."""
+def examine(rules: Rules) -> Machine:
+    """The machine that decides by the rules, once they have passed the gate. Raises `BundleError`."""
     if problems := gate(syntax_trees(rules.modules)):
         raise BundleError(problems)
     try:
-        return Evaluator(rules)
+        return Machine(rules)
     except EvaluationError as error:
         raise BundleError([_problem(str(error))]) from error
 

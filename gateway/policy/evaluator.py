@@ -1,16 +1,17 @@
-"""The quick evaluator of the embedded engine, with its edges taken off: an answer as JSON text, or `EvaluationError`. Nothing else.
+"""The two evaluators of the embedded engine, with their edges taken off: an answer as JSON text, or `EvaluationError`. Nothing else.
 
-It is bound to the thread that made it, holds the interpreter's lock while it works, and knows no time limit.
+Both are bound to the thread that made them and hold the interpreter's lock while they work.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import regorus
 from msgspec import Struct
 
 UNDEFINED: Final = '"<undefined>"'
-"""How regorus writes that a rule has no value. Inside quotes in an answer it is always this: a quote in a real string is escaped."""
+"""How regorus writes that a rule has no value. Inside an answer it is always this: a quote in a real string is escaped."""
 SHOWN: Final = 300
 
 
@@ -26,8 +27,19 @@ class EvaluationError(Exception):
     """There is no answer. The text is for an operator's eyes, bounded, without a stack."""
 
 
-class Evaluator:
-    """Evaluates rules. Raises `EvaluationError` where they do not compile, naming file and line."""
+class Exhausted(EvaluationError):
+    """The machine's own limit of 25,000 instructions: the document is too much for it, the interpreter may be asked."""
+
+
+class Panicked(EvaluationError):
+    """The evaluator is in an unknown state."""
+
+
+class Machine:
+    """The quick one: rules compiled to instructions. Right only for rules that passed the gate.
+
+    Raises `EvaluationError` where they do not compile, naming file and line.
+    """
 
     def __init__(self, rules: Rules) -> None:
         self._thread = threading.get_ident()
@@ -43,15 +55,14 @@ class Evaluator:
         if threading.get_ident() != self._thread:
             raise EvaluationError("asked on another thread than the one the engine lives on")
         try:
-            self._machine.set_input_json(document.decode())
-            answer: str = self._machine.execute_entry_point(entry_point)
-        except (RuntimeError, ValueError) as error:
-            raise EvaluationError(plain(error)) from None
-        except BaseException as error:
-            if not is_panic(error):
-                raise
-            self._machine = self._load()  # a machine that panicked is in an unknown state
-            raise EvaluationError(f"the evaluator panicked: {plain(error)}") from None
+            return _attempt(lambda: self._execute(entry_point, document))
+        except Panicked:
+            self._machine = self._load()
+            raise
+
+    def _execute(self, entry_point: str, document: bytes) -> str:
+        self._machine.set_input_json(document.decode())
+        answer: str = self._machine.execute_entry_point(entry_point)
         return answer
 
     def _load(self) -> regorus.Rvm:
@@ -61,9 +72,39 @@ class Evaluator:
         return machine
 
 
-def is_panic(error: BaseException) -> bool:
-    """A panic of the Rust side: pyo3 raises it outside of `Exception`, as a class that cannot be imported."""
-    return type(error).__name__ == "PanicException"
+class Interpreter:
+    """The thorough one: walks the syntax tree, knows `with`, has no limit of its own, so it works where it can be killed, and in tests."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._engine = regorus.Engine()
+        try:
+            for file, text in rules.modules:
+                self._engine.add_policy(file, text)
+            self._engine.add_data_json(rules.data)
+        except RuntimeError as error:
+            raise EvaluationError(plain(error)) from None
+
+    def evaluate(self, entry_point: str, document: bytes) -> str:
+        """The value of the rule `entry_point`, as JSON, for the input `document`, which is JSON."""
+        return _attempt(lambda: self._execute(entry_point, document))
+
+    def _execute(self, entry_point: str, document: bytes) -> str:
+        self._engine.set_input_json(document.decode())
+        answer: str = self._engine.eval_rule_as_json(entry_point)
+        return answer
+
+
+def _attempt(execute: Callable[[], str]) -> str:
+    try:
+        return execute()
+    except (RuntimeError, ValueError) as error:
+        what = plain(error)
+        raise (Exhausted if "instruction limit" in what else EvaluationError)(what) from None
+    except BaseException as error:
+        # A panic of the Rust side: pyo3 raises it outside of `Exception`, as a class that cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Panicked(f"the evaluator panicked: {plain(error)}") from None
 
 
 def plain(error: BaseException) -> str:

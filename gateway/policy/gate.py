@@ -25,7 +25,7 @@ BUILTINS: Final = frozenset(
         ("strings.any_prefix_match", "strings.any_suffix_match", "strings.replace_n", "strings.reverse"),
         ("trim", "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix", "upper"),
         ("is_array", "is_boolean", "is_null", "is_number", "is_object", "is_set", "is_string", "type_name"),
-        ("abs", "ceil", "floor", "round", "numbers.range", "to_number"),
+        ("abs", "ceil", "floor", "round", "to_number"),
         ("regex.is_valid", "regex.match", "regex.replace", "regex.split", "glob.match"),
         ("base64.decode", "base64.encode", "hex.decode", "hex.encode", "json.marshal", "semver.compare", "semver.is_valid"),
     )

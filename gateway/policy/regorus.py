@@ -1,12 +1,14 @@
 """The embedded engine: Rego in this process, no service to ask and none to wait for.
 
 Small documents are decided on the event loop's own thread: the evaluator holds the interpreter's lock, so another thread would add
-nothing but hand-overs. Large ones go to a process that can be killed. Whatever goes wrong is a decision that refuses, with `fault` set.
+nothing but hand-overs. Large ones, and small ones that need more instructions than the quick evaluator grants, go to a process that can
+be killed. Whatever goes wrong is a decision that refuses, with `fault` set.
 """
 
 import itertools
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,7 +16,7 @@ from gateway.core.principal import Decision, Question
 from gateway.policy.answer import Answer, AnswerError, read
 from gateway.policy.bundle import examine
 from gateway.policy.bundle import read as read_bundle
-from gateway.policy.evaluator import EvaluationError, Evaluator
+from gateway.policy.evaluator import EvaluationError, Exhausted, Machine
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
 from gateway.policy.worker import Worker
 
@@ -38,20 +40,20 @@ class RegorusEngine:
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
-        self._evaluator: Evaluator | None = None
+        self._machine: Machine | None = None
         self._worker: Worker | None = None
         self._salt = os.urandom(4).hex()
         self._count = itertools.count()
 
     async def __aenter__(self) -> Self:
         bundle = read_bundle(self._policies, self._data)
-        self._evaluator = examine(bundle.rules)
+        self._machine = examine(bundle.rules)
         self._worker = Worker(bundle.rules, budget_seconds=self._budget_seconds)
         self._revision = bundle.revision
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        worker, self._worker, self._evaluator = self._worker, None, None
+        worker, self._worker, self._machine = self._worker, None, None
         if worker is not None:
             await worker.close()
 
@@ -74,10 +76,11 @@ class RegorusEngine:
         return self._decision(question, answer, fault, time.perf_counter() - started)
 
     async def _evaluate(self, entry_point: str, document: bytes) -> str:
-        if self._evaluator is None or self._worker is None:
+        if self._machine is None or self._worker is None:
             raise EvaluationError("the engine is not running")
         if len(document) <= self._inline_bytes:
-            return self._evaluator.evaluate(entry_point, document)
+            with suppress(Exhausted):
+                return self._machine.evaluate(entry_point, document)
         return await self._worker.evaluate(entry_point, document)
 
     def _decision(self, question: Question, answer: Answer | None, fault: str, duration_seconds: float) -> Decision:

@@ -1,6 +1,6 @@
 """The rules' own tests, run in both evaluators of the embedded engine.
 
-A `_test.rego` file holds `test_` rules, which must be true (they may use `with`, which only the slow evaluator knows), and `cases`:
+A `_test.rego` file holds `test_` rules, which must be true (they may use `with`, which only one evaluator knows), and `cases`:
 
     cases := {"a banned image": {"input": {"action": "runs:submit", ...}, "data": {...}, "want": {"allow": false, "rules": [...]}}}
 
@@ -20,12 +20,12 @@ from gateway.core.principal import Action
 from gateway.policy.answer import AnswerError
 from gateway.policy.answer import read as read_answer
 from gateway.policy.bundle import Bundle, examine, syntax_trees
-from gateway.policy.evaluator import EvaluationError, Evaluator, Rules, plain
+from gateway.policy.evaluator import EvaluationError, Interpreter, Machine, Rules, plain
 from gateway.policy.gate import Node, Problem, package_of
 from gateway.policy.question import ENTRY_POINTS
 
 BUDGET_SECONDS: Final = 1.0
-"""A case that takes longer would not be decided in time either."""
+"""A case that takes longer, in both evaluators together, would not be decided in time either."""
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ def run(bundle: Bundle) -> Report:
     """Every test of the bundle. Raises `BundleError` where the rules or their tests cannot be used at all."""
     evaluators = _Evaluators(bundle.rules)
     trees = syntax_trees(bundle.tests)
-    engine = _engine(bundle.rules.modules + bundle.tests, bundle.rules.data)
+    engine = _engine(bundle)
     tests, cases, failures = 0, 0, []
     for tree in trees:
         for name, line in _tests(tree):
@@ -74,23 +74,14 @@ class _Evaluators:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._quick = {rules.data: examine(rules)}
-        self._slow = _engine(rules.modules, None)
+        self._thorough = {rules.data: Interpreter(rules)}
 
-    def quick(self, data: str | None, entry_point: str, document: bytes) -> str:
+    def of(self, data: str | None) -> tuple[Machine, Interpreter]:
         text = data or self._rules.data
         if text not in self._quick:
-            self._quick[text] = Evaluator(msgspec.structs.replace(self._rules, data=text))
-        return self._quick[text].evaluate(entry_point, document)
-
-    def slow(self, data: str | None, entry_point: str, document: bytes) -> str:
-        engine = self._slow.clone()
-        try:
-            engine.add_data_json(data or self._rules.data)
-            engine.set_input_json(document.decode())
-            answer: str = engine.eval_rule_as_json(entry_point)
-        except RuntimeError as error:
-            raise EvaluationError(plain(error)) from None
-        return answer
+            rules = msgspec.structs.replace(self._rules, data=text)
+            self._quick[text], self._thorough[text] = Machine(rules), Interpreter(rules)
+        return self._quick[text], self._thorough[text]
 
 
 def _case(case: Any, evaluators: _Evaluators) -> Iterator[str]:
@@ -103,17 +94,18 @@ def _case(case: Any, evaluators: _Evaluators) -> Iterator[str]:
     document = msgspec.json.encode(asked.input)
     data = None if asked.data is None else msgspec.json.encode(asked.data).decode()
     try:
+        machine, interpreter = evaluators.of(data)
         started = time.perf_counter()
-        quick = evaluators.quick(data, entry_point, document)
+        quick = machine.evaluate(entry_point, document)
+        thorough = interpreter.evaluate(entry_point, document)
         seconds = time.perf_counter() - started
-        slow = evaluators.slow(data, entry_point, document)
         read_answer(quick)
     except (EvaluationError, AnswerError) as error:
         yield f"no decision: {error}"
         return
     decision = msgspec.json.decode(quick)
-    if decision != msgspec.json.decode(slow):
-        yield f"the evaluators differ: one says {_short(quick)}, the other {_short(slow)}"
+    if decision != msgspec.json.decode(thorough):
+        yield f"the evaluators differ: one says {_short(quick)}, the other {_short(thorough)}"
     if seconds > BUDGET_SECONDS:
         yield f"took {seconds:.1f} s; {BUDGET_SECONDS} s are allowed"
     yield from _missing(decision, asked.want, "")
@@ -172,12 +164,11 @@ def _named(tree: Node) -> Iterator[tuple[str, Node]]:
             yield name, rule["Spec"]
 
 
-def _engine(modules: tuple[tuple[str, str], ...], data: str | None) -> regorus.Engine:
+def _engine(bundle: Bundle) -> regorus.Engine:
     engine = regorus.Engine()
-    for file, text in modules:
+    for file, text in bundle.rules.modules + bundle.tests:
         engine.add_policy(file, text)
-    if data is not None:
-        engine.add_data_json(data)
+    engine.add_data_json(bundle.rules.data)
     return engine
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.evaluator import EvaluationError, Evaluator, Rules
+from gateway.policy.evaluator import EvaluationError, Interpreter, Rules
 
 HEADER_BYTES: Final = 4
 
@@ -38,11 +38,11 @@ def frame(payload: bytes) -> bytes:
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answers until `requests` ends."""
-    evaluator: Evaluator | None = None
+    evaluator: Interpreter | None = None
     while (payload := _receive(requests)) is not None:
         try:
             if evaluator is None:
-                evaluator = Evaluator(msgspec.msgpack.decode(payload, type=Rules))
+                evaluator = Interpreter(msgspec.msgpack.decode(payload, type=Rules))
                 reply = Reply()
             else:
                 reply = Reply(answer=_evaluate(evaluator, msgspec.msgpack.decode(payload, type=Request)))
@@ -52,7 +52,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
-def _evaluate(evaluator: Evaluator, request: Request) -> str:
+def _evaluate(evaluator: Interpreter, request: Request) -> str:
     signal.setitimer(signal.ITIMER_REAL, 2 * request.budget_seconds)
     try:
         return evaluator.evaluate(request.entry_point, request.document)

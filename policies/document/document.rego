@@ -20,30 +20,43 @@ refusals contains {"rule": "tenant.foreign", "message": message} if {
 	message := sprintf("tenant: %s may not submit for %s", [own, tenant])
 }
 
-# Images
+# Images. A submission waits for this: each image is looked at once, however many tasks use it, and none where nothing is banned.
 
 refusals contains {"rule": "image.banned", "message": message} if {
-	count(data.banned_images) > 0
-	some [task, image] in pictured
-	is_string(image)
-	some banned in data.banned_images
-	matches(image, banned)
-	message := sprintf("image: task %s uses %s", [task, image])
+	count(banned_images) > 0
+	some task in spec.tasks
+	task.run.image in banned_images
+	name = task.name
+	image = task.run.image
+	message := sprintf("image: task %s uses %s", [name, image])
 }
 
 refusals contains {"rule": "image.unreadable", "message": message} if {
-	count(data.banned_images) > 0
-	some [task, image] in pictured
-	not legible(image)
-	message := sprintf("image: task %s must name its image in full, without a placeholder", [task])
+	count(unreadable_images) > 0
+	some task in spec.tasks
+	task.run.image in unreadable_images
+	name = task.name
+	message := sprintf("image: task %s must name its image in full, without a placeholder", [name])
 }
 
-pictured := [[name, image] |
+images contains image if {
+	count(data.banned_images) > 0
 	some task in spec.tasks
-	name = task.name
 	image = task.run.image
 	image != null
-]
+}
+
+banned_images contains image if {
+	some image in images
+	is_string(image)
+	some banned in data.banned_images
+	matches(image, banned)
+}
+
+unreadable_images contains image if {
+	some image in images
+	not legible(image)
+}
 
 legible(image) if {
 	is_string(image)

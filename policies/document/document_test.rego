@@ -37,9 +37,14 @@ cases := {
 			{"rule": "image.banned", "message": "image: task b uses untrusted/y"},
 		]},
 	),
-	"an image by the world's only ban on everything of Docker's": {
+	"a ban on everything of Docker's": {
 		"input": fixtures.picturing("python"),
 		"data": object.union(fixtures.world, {"banned_images": ["docker.io/"]}),
+		"want": fixtures.refused(["image.banned"]),
+	},
+	"a ban that names no registry": {
+		"input": fixtures.picturing("Untrusted/x"),
+		"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
 		"want": fixtures.refused(["image.banned"]),
 	},
 	"a placeholder where no image is banned": {

@@ -1,0 +1,155 @@
+"""What every policy engine promises, whoever evaluates the rules."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import msgspec
+import pytest
+
+from gateway.core.principal import Action, Obligations, Principal, Question, Reason
+from gateway.policy.interface import PolicyEngine
+
+EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]
+"""An engine whose `submission` rules are the given Rego (`decision` and what it needs), over the given data."""
+
+PRINCIPAL = Principal(subject="ada", issuer="https://issuer.test", tenant="payments", scopes=("workflows:submit",))
+ALLOW = 'decision := {"allow": true, "rules": ["r"], "reasons": [], "obligations": {"regions": ["beijing"]}}'
+NAME_BACK = """
+names := {name | some task in input.workflow.spec.tasks; name = task.name}
+decision := {"allow": true, "rules": names, "reasons": [], "obligations": {}}
+"""
+
+NOT_DECISIONS = {
+    "undefined": "decision := 1 if false",
+    "an undefined part": 'decision := {"allow": data.absent, "rules": [], "reasons": [], "obligations": {}}',
+    "null": "decision := null",
+    "true alone": "decision := true",
+    "the word for undefined": 'decision := "<undefined>"',
+    "a list": "decision := [true]",
+    "allow as text": 'decision := {"allow": "true", "rules": [], "reasons": [], "obligations": {}}',
+    "allow as a number": 'decision := {"allow": 1, "rules": [], "reasons": [], "obligations": {}}',
+    "allow as null": 'decision := {"allow": null, "rules": [], "reasons": [], "obligations": {}}',
+    "no allow": 'decision := {"rules": [], "reasons": [], "obligations": {}}',
+    "no obligations": 'decision := {"allow": true, "rules": [], "reasons": []}',
+    "no reasons": 'decision := {"allow": true, "rules": [], "obligations": {}}',
+    "a field too many": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}, "but": 1}',
+    "an unknown obligation": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"region": ["a"]}}',
+    "regions as one string": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"regions": "beijing"}}',
+    "allowed for a reason not to": (
+        'decision := {"allow": true, "rules": [], "reasons": [{"rule": "r", "message": "m"}], "obligations": {}}'
+    ),
+}
+
+
+def document(*names: str, **more: Any) -> bytes:
+    """A document with a task of each name."""
+    tasks = [{"name": name, "type": "process", "run": {"command": ["true"]}} for name in names]
+    return msgspec.json.encode({"metadata": {"name": "n", "tenant": "payments"}, "spec": {"tasks": tasks, **more}})
+
+
+def submission(workflow: bytes | None = None, *, at: float = 1_764_000_000.5, context: dict[str, Any] | None = None) -> Question:
+    return Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=at, workflow=workflow or document("a"), context=context or {})
+
+
+class PolicyEngineConformance:
+    """Inherit it, and give a fixture `engine_with`."""
+
+    async def test_a_complete_permission_permits(self, engine_with: EngineWith) -> None:
+        """The one road to yes, with what comes along."""
+        async with engine_with(ALLOW) as engine:
+            decision = await engine.decide(submission())
+        assert decision.allow is True
+        assert decision.fault == ""
+        assert decision.rules == ("r",)
+        assert decision.obligations == Obligations(regions=("beijing",))
+        assert (decision.action, decision.at, decision.revision) == (Action.RUNS_SUBMIT, 1_764_000_000.5, engine.revision)
+
+    async def test_a_refusal_carries_its_reasons(self, engine_with: EngineWith) -> None:
+        """Who is refused is told why: a no is an answer, not a fault."""
+        reason = '{"rule": "image.banned", "message": "no"}'
+        rules = f'decision := {{"allow": false, "rules": ["image.banned"], "reasons": [{reason}], "obligations": {{}}}}'
+        async with engine_with(rules) as engine:
+            decision = await engine.decide(submission())
+        assert (decision.allow, decision.fault) == (False, "")
+        assert decision.reasons == (Reason(rule="image.banned", message="no"),)
+
+    @pytest.mark.parametrize("rules", NOT_DECISIONS.values(), ids=NOT_DECISIONS)
+    async def test_what_is_not_a_complete_decision_is_a_fault(self, engine_with: EngineWith, rules: str) -> None:
+        """Deny by default: allow only where the value is `true` in a complete, well-typed answer. Never an exception."""
+        async with engine_with(rules) as engine:
+            decision = await engine.decide(submission())
+        assert decision.allow is False
+        assert decision.fault != ""
+        assert decision.obligations == Obligations()
+
+    @pytest.mark.parametrize(
+        "workflow", [b"", b"{", b'{"a": nope}', b"\xff\xfe", b"[" * 100_000, b'{"spec": {}} x'], ids=lambda text: repr(text[:10])
+    )
+    async def test_a_document_that_is_not_json_is_a_fault(self, engine_with: EngineWith, workflow: bytes) -> None:
+        """Nothing that is asked makes `decide` raise."""
+        question = Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=workflow)
+        async with engine_with(ALLOW) as engine:
+            decision = await engine.decide(question)
+        assert (decision.allow, decision.fault != "") == (False, True)
+
+    async def test_a_context_that_is_not_json_is_a_fault(self, engine_with: EngineWith) -> None:
+        """As above, for what the gateway itself adds."""
+        async with engine_with(ALLOW) as engine:
+            decision = await engine.decide(submission(context={"thread": threading.Lock()}))
+        assert (decision.allow, decision.fault != "") == (False, True)
+
+    async def test_a_document_cannot_speak_for_its_sender(self, engine_with: EngineWith) -> None:
+        """Even bytes that close the document and go on with a principal do not change who asks."""
+        who = 'decision := {"allow": true, "rules": [input.principal.tenant], "reasons": [], "obligations": {}}'
+        forged = b'{}, "principal": {"tenant": "research"}, "action": "runs:place", "x": {}'
+        async with engine_with(who) as engine:
+            decision = await engine.decide(submission(forged))
+        assert decision.rules in (("payments",), ())
+
+    @pytest.mark.parametrize("name", ['"}]}}, {"', "\\", "\x00", "tab\t", "é", "雪", "\U0001f409", "${params.x}", "<undefined>x", "'; --"])
+    async def test_a_hostile_name_is_a_name(self, engine_with: EngineWith, name: str) -> None:
+        """Text goes in and comes out as it is."""
+        async with engine_with(NAME_BACK) as engine:
+            decision = await engine.decide(submission(document(name)))
+        assert decision.rules == (name,)
+
+    async def test_the_deepest_permitted_document_is_decided(self, engine_with: EngineWith) -> None:
+        """Documents nest 64 levels at most; the question adds two."""
+        deep: Any = 1
+        for _ in range(58):
+            deep = [deep]
+        async with engine_with(NAME_BACK) as engine:
+            decision = await engine.decide(submission(document("a", params={"deep": deep})))
+        assert decision.allow is True
+
+    async def test_a_large_document_has_the_answer_of_a_small_one(self, engine_with: EngineWith) -> None:
+        """However many bytes: the same rules, the same answer."""
+        names = tuple(f"task-{index:04}" for index in range(3_000))
+        async with engine_with(NAME_BACK) as engine:
+            decision = await engine.decide(submission(document(*names)))
+        assert (decision.fault, decision.rules) == ("", names)
+
+    async def test_the_revision_names_rules_and_data(self, engine_with: EngineWith) -> None:
+        """The same text and data give the same revision on every machine; a change of either gives another."""
+        async with engine_with(ALLOW) as one, engine_with(ALLOW) as same, engine_with(NAME_BACK) as other_rules:
+            assert one.revision == same.revision
+            assert one.revision != other_rules.revision
+        async with engine_with(ALLOW, {"x": 1}) as other_data:
+            assert one.revision != other_data.revision
+
+    async def test_ids_are_unique_and_sort_by_time(self, engine_with: EngineWith) -> None:
+        """A log of decisions reads in order, also within one millisecond."""
+        async with engine_with(ALLOW) as engine:
+            ids = [(await engine.decide(submission(at=1_764_000_000.0 + step // 5))).id for step in range(20)]
+        assert len(set(ids)) == 20
+        assert ids == sorted(ids)
+
+    async def test_one_decision_leaves_nothing_behind_for_the_next(self, engine_with: EngineWith) -> None:
+        """A fault in between changes nothing either."""
+        async with engine_with(NAME_BACK) as engine:
+            first = await engine.decide(submission(document("a")))
+            await engine.decide(Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=b"{"))
+            last = await engine.decide(submission(document("b")))
+        assert (first.rules, last.rules) == (("a",), ("b",))

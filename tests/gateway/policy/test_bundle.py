@@ -1,0 +1,117 @@
+"""Rules and data from a folder."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.policy.bundle import BundleError, examine, read
+from gateway.policy.regorus import SHIPPED
+
+FLOOR = {"tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}}, "residency": {"pii": ["beijing"]}, "banned_images": ["x/"]}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """A copy of the rules that ship, to be spoiled."""
+    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+
+
+def refusal(policies: Path, data: Path | None = None) -> str:
+    with pytest.raises(BundleError) as caught:
+        examine(read(policies, data).rules)
+    return str(caught.value)
+
+
+def test_tests_are_not_rules() -> None:
+    """A `_test.rego` file is not decided by, and does not change the revision."""
+    bundle = read(SHIPPED, None)
+    assert [file for file, _ in bundle.rules.modules if file.endswith("_test.rego")] == []
+    assert "submission/submission_test.rego" in dict(bundle.tests)
+
+
+def test_the_revision_does_not_depend_on_the_folder_or_the_tests(shipped: Path) -> None:
+    """Two gateways with the same rules say so, wherever they keep them."""
+    (shipped / "access" / "access_test.rego").unlink()
+    assert read(shipped, None).revision == read(SHIPPED, None).revision
+
+
+def test_a_space_makes_another_revision(shipped: Path) -> None:
+    """A decision names the very text that it was made by."""
+    path = shipped / "access" / "access.rego"
+    path.write_text(path.read_text() + " ")
+    assert read(shipped, None).revision != read(SHIPPED, None).revision
+
+
+def test_rules_that_are_not_rego_are_refused_with_their_line(shipped: Path) -> None:
+    """All files are read: two broken ones are two lines."""
+    (shipped / "access" / "access.rego").write_text("package waypost.access\n\ndecision := {\n")
+    (shipped / "answer" / "answer.rego").write_text("nonsense\n")
+    lines = refusal(shipped).splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["access/access.rego:4", "answer/answer.rego:1"]
+
+
+def test_rules_that_do_not_compile_are_refused_with_their_line(shipped: Path) -> None:
+    """What the parser lets through may still name what is not there."""
+    path = shipped / "access" / "access.rego"
+    path.write_text(path.read_text() + "\nallow if nothing > 1\n")
+    assert refusal(shipped).startswith(f"access/access.rego:{len(path.read_text().splitlines())}: ")
+
+
+def test_a_rule_set_that_is_missing_is_refused(shipped: Path) -> None:
+    """A question that no rule answers would be a 503 at night: the start says it."""
+    (shipped / "placement" / "placement.rego").unlink()
+    assert refusal(shipped) != ""
+
+
+def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
+    """A mistyped path."""
+    assert "no .rego file" in refusal(tmp_path)
+
+
+def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
+    """Everything beside tenants, their regions and residency is optional."""
+    path = tmp_path / "data.json"
+    path.write_bytes(msgspec.json.encode(FLOOR))
+    examine(read(SHIPPED, path).rules)
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"banned_image": []}, "'banned_image' was unexpected"),
+        ({"tenants": {"a": {"regions": [], "max_prioriti": 1}}}, "$.tenants.a: "),
+        ({"tenants": {"a": {"regions": [], "max_priority": "7"}}}, "$.tenants.a.max_priority: "),
+        ({"tenants": {"a": {"max_priority": 7}}}, "'regions' is a required property"),
+        ({"banned_images": "docker.io/"}, "$.banned_images: "),
+        ({"banned_images": [""]}, "$.banned_images[0]: "),
+        ({"residency": {"pii": "beijing"}}, "$.residency.pii: "),
+    ],
+)
+def test_data_that_would_limit_nothing_is_refused(tmp_path: Path, change: dict[str, object], detail: str) -> None:
+    """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never refuse."""
+    path = tmp_path / "data.json"
+    path.write_bytes(msgspec.json.encode(FLOOR | change))
+    assert detail in refusal(SHIPPED, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("{", "data.json:1: not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"tenants": {"a": {"regions": []}, "a": {"regions": ["x"]}}, "residency": {}}', "'a' comes twice"),
+        ("\ufeff{}", "not JSON"),
+    ],
+)
+def test_data_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, text: str, detail: str) -> None:
+    """There is one reading of what is permitted."""
+    path = tmp_path / "data.json"
+    path.write_text(text)
+    assert detail in refusal(SHIPPED, path)
+
+
+def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """An empty policy would deny all, and nobody would know why."""
+    assert "No such file" in refusal(SHIPPED, tmp_path / "absent.json")

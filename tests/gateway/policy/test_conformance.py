@@ -1,0 +1,70 @@
+"""The subset of Rego that the gate lets through, measured against cases that nobody on this project wrote."""
+
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.policy.bundle import BundleError, syntax_trees
+from gateway.policy.evaluator import EvaluationError, Machine, Rules
+from gateway.policy.gate import gate
+
+SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[4] / "shared"))
+CASES = SHARED / "data" / "rego-compliance" / "rego-compliance-v1.tar.xz"
+QUERY = re.compile(r"(data(?:\.\w+)+) = (\w+)")
+
+KNOWN = {
+    "completedoc/vars conflict": "one of two values of a rule is taken, where there should be an error",
+    "functionerrors/function output conflict single": "the same for a function",
+    "data/nested integer": "a number as the key of an object is not found",
+    "virtualdocs/undefined: in array literal": "it asks without any input, which the gateway never does",
+    "virtualdocs/undefined: in set literal": "the same",
+    "virtualdocs/undefined: in set coprehension body": "the same",
+    "virtualdocs/undefined: in array coprehension body": "the same",
+}
+"""What the gate lets through and the quick evaluator answers wrongly."""
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    with tarfile.open(CASES) as archive:
+        for member in archive:
+            if member.name.endswith(".json") and (file := archive.extractfile(member)) is not None:
+                yield from msgspec.json.decode(file.read()).get("cases", [])
+
+
+def answer(case: dict[str, Any], rule: str) -> Any:
+    """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer or an undefined one."""
+    modules = tuple((f"{index}.rego", text) for index, text in enumerate(case.get("modules") or []))
+    rules = Rules(modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,))
+    try:
+        if gate(syntax_trees(modules)):
+            return None
+        machine = Machine(rules)
+    except (BundleError, EvaluationError):
+        return None
+    document = case["input_term"].encode() if "input_term" in case else msgspec.json.encode(case.get("input"))
+    try:
+        return msgspec.json.decode(machine.evaluate(rule, document))
+    except EvaluationError:
+        return "<undefined>"
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/rego-compliance (or WAYPOST_SHARED)")
+def test_what_passes_the_gate_is_answered_as_opa_would() -> None:
+    """Four cases in ten are let through; of these every answer is right but for those that are known and named."""
+    taken, wrong = 0, set()
+    for case in cases():
+        asked = QUERY.fullmatch(case["query"])
+        if asked is None or (found := answer(case, asked[1])) is None:
+            continue
+        taken += 1
+        wanted = case["want_result"][0][asked[2]] if case.get("want_result") else "<undefined>"
+        if msgspec.json.encode(found) != msgspec.json.encode(wanted):
+            wrong.add(case["note"])
+    assert taken > 700
+    assert wrong <= KNOWN.keys()

@@ -1,0 +1,132 @@
+"""Which Rego the embedded engine takes."""
+
+import pytest
+
+from gateway.policy.bundle import syntax_trees
+from gateway.policy.gate import gate
+
+HEAD = "package waypost.x\nimport rego.v1\nimport data.waypost.y\nimport data.waypost.y.named as other\n"
+NEIGHBOUR = "package waypost.y\nimport rego.v1\nnamed contains 1\nmaybe := 1 if input.a\nwhen(x) if x > 1\n"
+
+
+def found(rules: str) -> list[str]:
+    return [str(problem) for problem in gate(syntax_trees([("x.rego", HEAD + rules), ("y.rego", NEIGHBOUR)]))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http.send",
+        "opa.runtime",
+        "rand.intn",
+        "time.now_ns",
+        "uuid.rfc4122",
+        "io.jwt.decode_verify",
+        "crypto.sha256",
+        "net.cidr_contains",
+        "net.lookup_ip_addr",
+        "time.add_date",
+        "graphql.parse",
+        "providers.aws.sign_req",
+        "rego.metadata.rule",
+        "print",
+        "trace",
+        "walk",
+        "numbers.range",
+        "yaml.unmarshal",
+        "nonsense",
+    ],
+)
+def test_a_builtin_outside_the_measured_ones_is_refused(name: str) -> None:
+    """Missing ones show only when they are reached, and their negation is true; others answer differently elsewhere, or look at a clock."""
+    assert found(f"allow if {{\n  not {name}(input.x)\n}}\n")[0].startswith(f"x.rego:6: {name} is not among the builtins")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "f(x) := http.send(x)",
+        "r := [x | x = http.send({})]",
+        "r contains 1 if { some x in [http.send({})]; x }",
+        "r if every x in [1] { http.send({}) == x }",
+        "r := 1 if false else := 2 if http.send({})",
+        "r := input.a[http.send({})]",
+        'r if http["send"]({})',
+        'r := {"a": [{"b": http.send({})}]}',
+        "r := 1 + http.send({})",
+        "r if input.x in http.send({})",
+    ],
+)
+def test_a_call_is_found_wherever_it_hides(rule: str) -> None:
+    """In a function, a comprehension, an else, an index, a nested value."""
+    assert any("http.send is not among the builtins" in problem for problem in found(rule))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'allow if input.text == "http.send"',
+        "allow if input.text == `http.send({})`",
+        "# not http.send({})\nallow if input.x",
+        "allow if input.http.send",
+        "http := input.http\nallow if http.send",
+    ],
+)
+def test_words_are_not_calls(rule: str) -> None:
+    """A string or a comment that names a builtin calls nothing."""
+    assert found(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        ("allow if {\n  x := input.absent\n}", "x.rego:6: := of a value that may be undefined"),
+        ("allow if {\n  x := data.absent[input.x]\n}", "x.rego:6: := of a value that may be undefined"),
+        ("allow if {\n  x := lower(input.x)\n}", "x.rego:6: := of a value that may be undefined"),
+        ("allow if {\n  x := [1, input.x]\n}", "x.rego:6: := of a value that may be undefined"),
+        ("allow if {\n  x := y.maybe\n}", "x.rego:6: := of a value that may be undefined"),
+        ("maybe if input.x\nallow if {\n  x := maybe\n}", "x.rego:7: := of a value that may be undefined"),
+        ("reasons contains input.x", "x.rego:5: what this set contains may be undefined"),
+        ('reasons contains sprintf("%v", [input.x])', "x.rego:5: what this set contains may be undefined"),
+        ("r := [input.x | some x in [1]]", "x.rego:5: what this comprehension collects"),
+        ('r := {"a": input.x | some x in [1]}', "x.rego:5: what this comprehension collects"),
+        ("f(_) if 1 == 1\nallow if f(input.x)", "x.rego:6: an argument of f may be undefined"),
+        ("allow if y.when(input.x)", "x.rego:5: an argument of y.when may be undefined"),
+        ("r := input.x if input.y else := 1", "x.rego:5: a value before an else may be undefined"),
+        ("default f(_) := 1\nf(x) := x if x > 1", "x.rego:5: a default for a function"),
+        ("default r := [x | some x in [1]]", "x.rego:5: the value of a default"),
+        ("a.b.c := 1", "x.rego:5: the name of a rule must be one word"),
+        ("a[x] := 1 if some x in [1]", "x.rego:5: the name of a rule must be one word"),
+        ("r := data.waypost", "x.rego:5: data.waypost is not one rule"),
+        ("r := data.waypost[input.x].allow", "x.rego:5: data.waypost is not one rule"),
+        ("r := data", "x.rego:5: data is not one rule"),
+        ("r := y", "x.rego:5: data.waypost.y is not one rule"),
+        ("r := -input.x", "x.rego:5: the unary minus"),
+        ("r if y.maybe with input.a as 1", "x.rego:5: `with` is for tests"),
+    ],
+)
+def test_what_the_quick_evaluator_gets_wrong_is_refused(rule: str, detail: str) -> None:
+    """There an undefined value goes on as if it were one: a rule that should fail would hold."""
+    assert [problem for problem in found(rule) if problem.startswith(detail)] != []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "allow if {\n  x = input.absent\n}",
+        'allow if {\n  x := "a"\n  z := [x, 1]\n}',
+        'allow if {\n  x = input.a\n  z := sprintf("%v", [x])\n}',
+        "allow if {\n  x := other\n}",
+        "allow if {\n  x := y.named\n}",
+        "default quiet := false\nallow if {\n  x := quiet\n}",
+        'reasons contains {"rule": x} if some x in input.xs',
+        "f(x) if x > 1\nallow if {\n  some x in input.xs\n  f(x)\n}",
+        "r := input.x if input.y",
+        "r := {x | some x in input.xs}",
+        "allow if data.tenants[input.tenant].regions",
+        "allow if not input.x == data.limits.x",
+    ],
+)
+def test_what_it_gets_right_is_taken(rule: str) -> None:
+    """The subset has to be one that rules can be written in."""
+    assert found(rule) == []

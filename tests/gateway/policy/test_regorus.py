@@ -1,0 +1,247 @@
+"""The embedded engine."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.principal import Decision
+from gateway.policy.bundle import BundleError
+from gateway.policy.regorus import RegorusEngine
+from tests.conformance.policy_engine import ALLOW, NAME_BACK, EngineWith, PolicyEngineConformance, document, submission
+
+ALL_TO_THE_WORKER = 0
+NEVER_ENDS = """
+digits := input.workflow.spec.digits
+slow if {
+    some a in digits
+    some b in digits
+    some c in digits
+    a + b + c == 0
+}
+decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}} if {
+    input.workflow.spec.slow
+    not slow
+}
+decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}} if not input.workflow.spec.slow
+"""
+
+
+def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
+    """A folder of rules whose submission rules are `rules`."""
+    for package in ("placement", "access"):
+        (folder / f"{package}.rego").write_text(f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n")
+    (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{rules}\n")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
+    return folder
+
+
+class TestInline(PolicyEngineConformance):
+    """Everything but the large document is decided on this thread."""
+
+    inline_bytes = 65_536
+
+    @pytest.fixture
+    def engine_with(self, tmp_path: Path) -> EngineWith:
+        @asynccontextmanager
+        async def engine(rules: str, data: dict[str, Any] | None = None) -> AsyncIterator[RegorusEngine]:
+            async with RegorusEngine(write(tmp_path, rules, data), inline_bytes=self.inline_bytes) as running:
+                yield running
+
+        return engine
+
+
+@pytest.mark.integration
+class TestInTheWorker(TestInline):
+    """Everything is decided in a process of its own, and answers the same."""
+
+    inline_bytes = ALL_TO_THE_WORKER
+
+
+async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
+    """The evaluator panics on any thread but its own, and a panic is no `Exception`: it must not get that far."""
+    async with RegorusEngine(write(tmp_path, ALLOW)) as engine:
+        decisions: list[Decision] = []
+        thread = threading.Thread(target=lambda: decisions.append(asyncio.run(engine.decide(submission()))))
+        thread.start()
+        thread.join()
+        assert (decisions[0].allow, "thread" in decisions[0].fault) == (False, True)
+        assert (await engine.decide(submission())).allow is True
+
+
+async def test_an_engine_that_does_not_run_refuses(tmp_path: Path) -> None:
+    """Before it is entered and after it is left there are no rules."""
+    engine = RegorusEngine(write(tmp_path, ALLOW))
+    assert (await engine.decide(submission())).fault == "the engine is not running"
+    async with engine:
+        assert (await engine.decide(submission())).allow is True
+    assert (await engine.decide(submission())).fault == "the engine is not running"
+
+
+async def test_reasons_are_bounded(tmp_path: Path) -> None:
+    """A decision is stored with its run: ten thousand banned images make a hundred sentences and a number."""
+    rules = """
+    reasons contains {"rule": "r", "message": name} if { some task in input.workflow.spec.tasks; name = task.name }
+    decision := {"allow": false, "rules": ["r"], "reasons": reasons, "obligations": {}}
+    """
+    async with RegorusEngine(write(tmp_path, rules), inline_bytes=10_000_000) as engine:
+        decision = await engine.decide(submission(document(*(f"{index}{'x' * 1_000}" for index in range(150)))))
+    assert len(decision.reasons) == 101
+    assert decision.reasons[-1].message == "and 50 more reasons"
+    assert max(len(reason.message) for reason in decision.reasons) == 500
+
+
+async def test_the_rules_that_ship_permit_the_example() -> None:
+    """The default policies and data let the demonstration's tenant in."""
+    async with RegorusEngine() as engine:
+        decision = await engine.decide(submission(document("scan", dataClass="internal")))
+    assert decision.allow is True
+    assert decision.obligations.regions == ("beijing", "shanghai", "shenzhen")
+
+
+@pytest.mark.integration
+async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
+    """The quick evaluator stops after 25,000 instructions, whatever the bytes: then the other one is asked, not the caller refused."""
+    rules = """
+    pairs := {pair | some a in input.workflow.spec.digits; some b in input.workflow.spec.digits; pair = [a, b]}
+    decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"max_shards": count(pairs)}}
+    """
+    async with RegorusEngine(write(tmp_path, rules)) as engine:
+        small = await engine.decide(submission(document("a", digits=list(range(10)))))
+        assert engine.worker_pid is None
+        large = await engine.decide(submission(document("a", digits=list(range(100)))))
+        assert engine.worker_pid is not None
+    assert (small.obligations.max_shards, large.obligations.max_shards) == (100, 10_000)
+
+
+@pytest.mark.integration
+async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
+    """Evaluation knows no time limit: the process does. The next document has a new one."""
+    async with RegorusEngine(write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3) as engine:
+        assert (await engine.decide(submission(document("a")))).allow is True
+        first = engine.worker_pid
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        killed = await engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        ticking.cancel()
+        assert (killed.allow, killed.fault) == (False, "no decision within 0.3 s")
+        assert ticks >= 10, "the event loop stood still meanwhile"
+        assert first is not None
+        assert not alive(first)
+        after = await engine.decide(submission(document("a")))
+        assert (after.allow, after.rules) == (True, ("quick",))
+        assert engine.worker_pid != first
+
+
+@pytest.mark.integration
+async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    """What it was deciding is a fault; what comes after is decided."""
+    async with RegorusEngine(write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
+        await engine.decide(submission(document("a")))
+        assert engine.worker_pid is not None
+        dying = asyncio.create_task(engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000))))))
+        await asyncio.sleep(0)
+        os.kill(engine.worker_pid, signal.SIGKILL)
+        assert (await dying).fault == "the process that decides about large documents ended"
+        assert (await engine.decide(submission(document("a")))).allow is True
+
+
+@pytest.mark.integration
+async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) -> None:
+    """The answer to an abandoned question must not become the answer to the next one."""
+    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        await engine.decide(submission(document("warm")))
+        leaving = asyncio.create_task(engine.decide(submission(document("left"))))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert (await engine.decide(submission(document("stayed")))).rules == ("stayed",)
+
+
+@pytest.mark.integration
+async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
+    """Beyond the bound a question is refused at once instead of waiting without end; all others are answered, each its own."""
+    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        decisions = await asyncio.gather(*(engine.decide(submission(document(f"n{index}"))) for index in range(40)))
+    assert [decision.rules for decision in decisions[:32]] == [(f"n{index}",) for index in range(32)]
+    assert {decision.fault for decision in decisions[32:]} == {"32 large documents are waiting for a decision already"}
+
+
+GATEWAY = """
+import asyncio, sys
+from pathlib import Path
+from gateway.policy.regorus import RegorusEngine
+from tests.conformance.policy_engine import document, submission
+
+async def main():
+    async with RegorusEngine(Path(sys.argv[1]), inline_bytes=0, budget_seconds=1.0) as engine:
+        await engine.decide(submission(document("a")))
+        print(engine.worker_pid, flush=True)
+        if sys.argv[2] == "busy":
+            await engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
+    """kill -9 leaves nothing behind, not even one that is deciding and looks at nothing else."""
+    rules = write(tmp_path, NEVER_ENDS)
+    with subprocess.Popen([sys.executable, "-c", GATEWAY, str(rules), state], stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        worker = int(gateway.stdout.readline())
+        gateway.kill()
+    deadline = time.monotonic() + 10
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(worker)
+
+
+@pytest.mark.integration
+async def test_the_worker_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the gateway hold passwords: the process that reads strangers' documents has no use for them."""
+    monkeypatch.setenv("WAYPOST_STORE", "postgresql://u:hunter2@db")
+    async with RegorusEngine(write(tmp_path, ALLOW), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        await engine.decide(submission())
+        assert b"hunter2" not in environment(engine.worker_pid)
+
+
+async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
+    """Better no gateway than one that permits by accident; whoever wrote the rule is told where."""
+    engine = RegorusEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
+    with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is not among"):
+        await engine.__aenter__()
+
+
+def environment(pid: int | None) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def alive(pid: int) -> bool:
+    """Is there such a process, and is it more than a zombie?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,122 @@
+"""The rules' own tests: do they run, and would they notice?"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.cli import policy
+from gateway.policy.bundle import Bundle, BundleError, read, syntax_trees
+from gateway.policy.regorus import SHIPPED
+from gateway.policy.trials import run
+
+BUNDLE = read(SHIPPED, None)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+
+
+def without_each_rule() -> Iterator[tuple[str, Bundle]]:
+    """The bundle without one of its rules, for each of them."""
+    for tree in syntax_trees(BUNDLE.rules.modules):
+        file, text = tree["source"]["file"], tree["source"]["contents"].encode()
+        for rule in tree["ast"]["rules"]:
+            span = next(iter(rule.values()))["span"]
+            cut = (text[: span["start"]] + text[span["end"] :]).decode()
+            modules = tuple((name, cut if name == file else rest) for name, rest in BUNDLE.rules.modules)
+            rules = msgspec.structs.replace(BUNDLE.rules, modules=modules)
+            yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, rules=rules)
+
+
+def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
+    """In both evaluators; and it says how many there were."""
+    assert policy.test(SHIPPED) == 0
+    assert capsys.readouterr().out == f"{run(BUNDLE)}\n"
+    assert run(BUNDLE).cases > 90
+
+
+@pytest.mark.parametrize(("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else "")
+def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
+    """A rule that no test needs is one that nobody will miss when it is gone."""
+    try:
+        report = run(bundle)
+    except BundleError:
+        return
+    assert report.failures != ()
+
+
+def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File and line can be opened from where the command was given; what was wanted and what came stand beside it."""
+    path = shipped / "placement" / "placement_test.rego"
+    path.write_text(path.read_text().replace('"regions": ["beijing", "shanghai"]}', '"regions": ["beijing"]}'))
+    assert policy.test(shipped) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if '"a data class": case' in text)
+    assert first == f'{path}:{line}: case "a data class": obligations.regions: wanted ["beijing"], got ["beijing","shanghai"]'
+    assert last.endswith("1 failed")
+
+
+def test_a_test_rule_that_is_not_true_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Undefined is not true either."""
+    path = shipped / "placement" / "placement_test.rego"
+    lines = len(path.read_text().splitlines())
+    path.write_text(path.read_text() + "\ntest_nothing if 1 == 2\n")
+    assert policy.test(shipped) == 1
+    assert f"{path}:{lines + 2}: test_nothing: is " in capsys.readouterr().out
+
+
+def test_rules_that_answer_differently_in_both_evaluators_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two values of one rule: one evaluator takes the last, the other knows that it is a conflict."""
+    allow = '{"allow": true, "rules": [input.x], "reasons": [], "obligations": {}}'
+    write_rules(tmp_path, f'decision := {allow} if input.x == "a"\ndecision := {allow.replace("[input.x]", "[]")} if input.x\n')
+    (tmp_path / "a_test.rego").write_text(
+        "package waypost.a_test\nimport rego.v1\n"
+        'cases := {"two answers": {"input": {"action": "runs:submit", "x": "a"}, "want": {"allow": true}}}\n'
+    )
+    assert policy.test(tmp_path) == 1
+    assert 'a_test.rego:3: case "two answers": ' in capsys.readouterr().out
+
+
+def test_rules_without_tests_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No failure is not success where nothing was run."""
+    write_rules(tmp_path, "decision := 1\n")
+    assert policy.test(tmp_path) == 1
+    assert "have no tests" in capsys.readouterr().out
+
+
+def test_a_case_for_no_action_is_not_a_case(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be asked of no rule, and pass for ever."""
+    (shipped / "odd_test.rego").write_text(
+        'package odd_test\nimport rego.v1\ncases := {"odd": {"input": {}, "want": {}}, "none": 1, "more": {"input": {}, "wish": {}}}\n'
+    )
+    assert policy.test(shipped) == 1
+    said = capsys.readouterr().out
+    assert 'odd_test.rego:3: case "odd": is not a case' in said
+    assert 'odd_test.rego:3: case "none": is not a case' in said
+    assert 'odd_test.rego:3: case "more": is not a case' in said
+
+
+def test_check_names_the_revision(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a gateway with these rules would say of itself."""
+    assert policy.check(SHIPPED) == 0
+    assert capsys.readouterr().out == f"revision {BUNDLE.revision}: {len(BUNDLE.rules.modules)} modules\n"
+
+
+def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rules outside the subset never get as far as a gateway."""
+    path = shipped / "answer" / "answer.rego"
+    path.write_text("package waypost.answer\nimport rego.v1\nx if not http.send({})\n")
+    assert policy.check(shipped) == 1
+    assert f"{path}:3: http.send is not among" in capsys.readouterr().out
+
+
+def write_rules(folder: Path, submission: str) -> None:
+    for package in ("placement", "access"):
+        (folder / f"{package}.rego").write_text(f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n")
+    (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{submission}")
+    (folder / "data").mkdir()
+    (folder / "data" / "waypost.json").write_text("{}")
