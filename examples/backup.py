@@ -60,6 +60,7 @@ def verify(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
             content = tar.extractfile(member)
             if content is None or hashlib.file_digest(content, "sha256").hexdigest() != manifest.pop(member.name):
                 raise SystemExit(f"{member.name} does not match its checksum")
+    time.sleep(float(task["params"].get("paceSeconds", 0)))
     if manifest:
         raise SystemExit(f"missing from the archive: {sorted(manifest)[:3]}")
     return {"verified": task["outputs"]["pack"]["files"]}

@@ -32,12 +32,12 @@ RECORDED = (
     Path(os.environ.get("WAYPOST_SHARED", HERE.parent.parent / "shared")) / "data/wfinstances/epigenomics-chameleon-hep-1seq-100k-001.json"
 )
 SCALE = 0.002
-PACE_SECONDS = 3
+PACE_SECONDS = 2
 LIMIT_SECONDS = 80.0
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
 
-screen = Console(highlight=False, soft_wrap=True)
+screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
 async def demo(root: Path) -> bool:
@@ -92,16 +92,16 @@ async def submit(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
 
 
 async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tuple[str, float]:
-    """SIGKILL for the region that holds most running shards, once some of it is done and some is not."""
+    """SIGKILL for the region that holds most running shards, once something is packed on its disk and not yet published."""
     async with asyncio.timeout(30):
         while True:
             found = (await client.get(f"/v1/runs/{run}")).json()
             running = Counter(shard["region"] for shard in found["shards"] if shard["phase"] == "Running")
-            packed = sum(task["phase"] == "Succeeded" for task in found["tasks"])
-            if running and packed >= len(found["shards"]):
+            packed = {task["region"] for task in found["tasks"] if (task["task"], task["phase"]) == ("pack", "Succeeded")}
+            region, count = (running.most_common(1) or [("", 0)])[0]
+            if region in packed:
                 break
             await asyncio.sleep(0.1)
-    region, count = running.most_common(1)[0]
     stack.kill(region)
     screen.print(f"[red]killed {region}[/], which held {count} running shards of {len(found['shards'])}")
     return region, time.time()
@@ -129,6 +129,7 @@ def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], 
         moved = [e["at"] for e in story if e["kind"] == "Placed" and e["detail"]["epoch"] > 1 and e["at"] > killed_at]
         done = [e for e in story if e["kind"] == "TaskFinished" and e["detail"]["phase"] == "Succeeded"]
         executions = Counter((e["shard"], e["detail"]["task"]) for e in done)
+        again = Counter(task for (_, task), count in executions.items() for _ in range(count - 1))
         rows.append(
             [
                 run["name"],
@@ -137,12 +138,12 @@ def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], 
                 sum(shard["failovers"] for shard in run["shards"]),
                 f"{min(suspected) - killed_at:.1f} s" if suspected else None,
                 f"{max(moved) - killed_at:.1f} s" if moved else None,
-                sum(count - 1 for count in executions.values()),
+                ", ".join(f"{count} {task}" for task, count in sorted(again.items())) or "none",
                 run["phase"],
             ]
         )
     screen.print(f"\nregion {lost} was lost; what that meant:")
-    screen.print(table(["RUN", "SHARDS", "ATTEMPTS", "FAILOVERS", "DETECTED", "MOVED", "TASKS RE-RUN", "RESULT"], rows))
+    screen.print(table(["RUN", "SHARDS", "ATTEMPTS", "FAILOVERS", "DETECTED", "MOVED", "RE-RUN", "RESULT"], rows))
     return all(run["phase"] == "Succeeded" for run in finished)
 
 

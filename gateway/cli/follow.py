@@ -96,6 +96,6 @@ def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
 def _line(entry: dict[str, Any]) -> str:
     shard = "" if entry["shard"] is None else f" shard {entry['shard']}"
     detail = entry["detail"]
-    words = [str(detail[name]) for name in ("task", "phase", "region", "reason") if detail.get(name)]
+    words = [str(detail[name]) for name in ("task", "phase", "to", "region", "reason") if detail.get(name)]
     took = f" in {seconds(detail['seconds'])}" if detail.get("seconds") is not None else ""
     return f"{time.strftime('%H:%M:%S', time.localtime(entry['at']))}{shard} {entry['kind']} {' '.join(words)}{took}"

@@ -15,7 +15,7 @@ def suspect(ws: WorkingSet, region: Region, now: Instant) -> None:
     """T5: the region does not answer any more. What runs there may well go on running."""
     for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
         tracked.change(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
-        tracked.suspected_at = now.monotonic
+        tracked.suspected_at, tracked.heard_until = now.monotonic, region.heard_at
         tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
 
 
@@ -41,7 +41,7 @@ def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:
     deadline = tracked.work.run.deadline_at
     wait = wait_seconds(
         tracked.work.spec.side_effects,
-        ran_seconds=(tracked.suspected_at - since for since in tracked.running_since.values()),
+        ran_seconds=(tracked.heard_until - since for since in tracked.running_since.values()),
         deadline_in_seconds=None if deadline is None else max(0.0, deadline - now.wall),
         settings=settings,
     )

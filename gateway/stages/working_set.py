@@ -82,6 +82,8 @@ class Tracked:
     """After this no cluster takes the create of the current epoch any more."""
     confirmed_at: float = NEVER
     suspected_at: float = NEVER
+    heard_until: float = NEVER
+    """When its region was last heard of, as it became suspect: what its tasks have run since then nobody knows."""
     sent_at: float = NEVER
     resumption: Resumption | None = None
     """What goes with the create; None: to be read from the store first."""
