@@ -27,10 +27,11 @@ PENDING = (
     "join run on run.id = shard.run where shard.phase = 'Pending' and shard.not_before <= ? and run.cancel_requested_at is null"
     " and (run.deadline_at is null or run.deadline_at > ?) order by shard.priority desc, shard.run, shard.idx limit ?"
 )
-OVERDUE = f"join run on run.id = shard.run where run.deadline_at <= ? and run.finished_at is null and shard.{OPEN} limit ?"
+OVERDUE = f"join run on run.id = shard.run where run.deadline_at <= ? and run.finished_at is null and +shard.{OPEN} limit ?"
+"""The plus keeps SQLite from walking all open shards: the few runs that it is about come first, by their own index."""
 CANCELLED = (
     "join run on run.id = shard.run where run.cancel_requested_at is not null and run.finished_at is null"
-    " and shard.phase in ('Pending', 'Dispatching', 'Running', 'Suspect') limit ?"
+    " and +shard.phase in ('Pending', 'Dispatching', 'Running', 'Suspect') limit ?"
 )
 
 
