@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import msgspec
 import yaml
-from backup import source_files
 from rich.console import Console
 
+from backup import source_files
 from gateway.cli.output import table
 from gateway.cli.stack import Stack
 from gateway.core.wfformat import from_wfformat

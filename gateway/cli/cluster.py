@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from clusters.embedded.process import ClusterSettings, run_cluster
 from cyclopts import Parameter
 
+from clusters.embedded.process import ClusterSettings, run_cluster
 from gateway.cli.output import command
 
 

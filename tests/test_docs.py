@@ -1,0 +1,50 @@
+"""What the documentation shows works."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
+from gateway.configuration import load
+from gateway.core.checks import Executors, check
+from gateway.core.document import parse
+from gateway.settings import Documents, GatewaySettings
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXECUTORS = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_workflow_in_the_documentation_would_be_accepted(page: Path) -> None:
+    """A reader pastes what is shown."""
+    for text in blocks(page, "yaml"):
+        workflow = parse(text.encode(), "application/yaml", Documents())
+        assert check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_would_be_accepted(path: Path) -> None:
+    """An example that is refused teaches the wrong thing."""
+    workflow = parse(path.read_bytes(), "application/yaml", Documents())
+    assert check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS) == []
+
+
+def test_the_settings_in_the_documentation_hold(tmp_path: Path) -> None:
+    """A setting that was renamed must be renamed there too."""
+    (text,) = blocks(ROOT / "docs" / "operating.md", "toml")
+    (tmp_path / "gateway.toml").write_text(text)
+    assert isinstance(load(tmp_path / "gateway.toml", {}), GatewaySettings)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A reader follows them."""
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
