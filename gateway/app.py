@@ -23,6 +23,7 @@ from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.controller import Controller
 from gateway.core.checks import Executors
+from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development import URL as DEVELOPMENT_URL
 from gateway.identity.development import development_issuer
@@ -91,7 +92,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
         )
-        probes = {"store": lambda: _ask_store(store), "policy": lambda: _ask_policy(policy)}
+        probes = {"store": lambda: _ask_store(store), "policy": lambda: _ask_policy(policy), "keys": lambda: _ask_keys(authenticator)}
         yield Gateway(api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics)
 
 
@@ -189,6 +190,12 @@ async def _ask_store(store: Store) -> str:
 
 async def _ask_policy(policy: PolicyEngine) -> str:
     return f"revision {policy.revision}"
+
+
+async def _ask_keys(authenticator: JwtAuthenticator) -> str:
+    if authenticator.unreadable:
+        raise Unavailable(f"cannot be read: those of {', '.join(authenticator.unreadable)}")
+    return "of every issuer"
 
 
 def _instant() -> Instant:

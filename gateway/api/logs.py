@@ -50,10 +50,10 @@ async def logs(call: Call) -> Response:
         raise Malformed("the query parameter task is missing: it names the task")
     shard = call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
     offset = call.number("offset", default=0, minimum=0, maximum=OFFSET_MAXIMUM)
+    follow = call.flag("follow")
     source = await _source(call, run, shard, task)
     if source is None:
         raise NotFound(f"task {task} of shard {shard} has not started")
-    follow = call.flag("follow")
     chunks = _read(call, source, task, offset=offset, follow=follow)
     first = await _first(chunks, source)
     reading = Reading(source=source, task=task, offset=offset if first is None else first.offset)
@@ -110,14 +110,16 @@ async def _lines(
             changed.clear()
             source = await _source(call, run, reading.source.attempt.shard, reading.task)
             now = await call.front.store.run(run.id)
-            if source is None or now is None or now.phase.terminal or (source.over and source.attempt == reading.source.attempt):
+            if source is None or source.region not in call.front.clusters or now is None or now.phase.terminal:
+                return
+            if source.over and source.attempt == reading.source.attempt:
                 return
             if source.attempt != reading.source.attempt:
                 reading = structs.replace(reading, source=source, offset=0)
             async for chunk in _unbroken(_read(call, source, reading.task, offset=reading.offset, follow=True)):
                 reading = structs.replace(reading, offset=chunk.offset)
                 yield _line(source, chunk)
-            if not await call.woken(changed):
+            if source.over or not await call.woken(changed):
                 return
 
 

@@ -53,13 +53,15 @@ class KeySet:
         """
         if self.due or kid not in self._keys:
             reading = self._start()
-            if reading is not None and (kid not in self._keys or self._stale()):
+            if reading is not None and (kid not in self._keys or self.stale):
                 await asyncio.shield(reading)
-        if self._stale():
+        if self.stale:
             raise Unavailable("the issuer's keys cannot be read", retry_after_seconds=self._issuer.keys_pause_seconds)
         return self._keys.get(kid)
 
-    def _stale(self) -> bool:
+    @property
+    def stale(self) -> bool:
+        """Its last state counts no more: tokens of this issuer cannot be checked."""
         return self._clock() - self._read_at >= self._issuer.keys_stale_seconds
 
     def _start(self) -> "asyncio.Task[None] | None":

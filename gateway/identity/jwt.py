@@ -51,6 +51,11 @@ class JwtAuthenticator:
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The issuers whose keys are out of reach for too long."""
+        return tuple(url for url, keys in self._keys.items() if keys.stale)
+
     async def authenticate(self, credentials: Credentials) -> Principal:
         token = _bearer(credentials)
         digest = hashlib.sha256(token).digest()

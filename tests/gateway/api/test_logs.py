@@ -1,0 +1,109 @@
+"""What a task wrote, from wherever it ran."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec import structs
+
+from clusters.errors import ClusterError
+from clusters.spec import AttemptId, LogChunk, TaskPhase
+from gateway.api.routes import api
+from gateway.api.wire import Front
+from gateway.core.phase import Event, advance
+from gateway.core.run import TaskRow
+from gateway.store.interface import ShardWrite, Store
+
+Document = dict[str, Any]
+
+
+class Region:
+    """Holds the logs of attempts, by epoch. `gone`: it ends a stream after so many chunks, as if it had died."""
+
+    def __init__(self, written: dict[int, list[str]], *, error: str = "", gone: int | None = None) -> None:
+        self.written, self.error, self.gone = written, error, gone
+        self.read = asyncio.Event()
+
+    async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+        if self.error:
+            raise ClusterError(self.error)
+        at = 0
+        for number, text in enumerate(self.written[attempt.epoch]):
+            at += len(text)
+            if at > offset:
+                yield LogChunk(text=text, offset=at)
+            if number + 1 == self.gone:
+                self.read.set()
+                raise ClusterError("Unreachable")
+
+
+def with_clusters(front: Front, **clusters: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(api(structs.replace(front, clusters=clusters)))
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"authorization": "Bearer payments.ada"})
+
+
+async def started(store: Store, run: str, region: str, epoch: int, phase: TaskPhase = TaskPhase.RUNNING) -> None:
+    """Shard 0's task `a` is reported by this attempt."""
+    shard = (await store.shards(run))[0]
+    if shard.phase.placed:
+        shard = structs.replace(advance(shard, Event.REGION_LOST), rev=shard.rev)
+        shard = advance(shard, Event.ABANDONED)
+    placed = advance(shard, Event.INTENDED, epoch=epoch, region=region)
+    row = TaskRow(run=run, shard=0, task="a", phase=phase, epoch=epoch, region=region, incarnation="i", tries=1, started_at=1.0)
+    assert await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(row,))], {}) == [True]
+
+
+@pytest.fixture
+async def run(client: httpx.AsyncClient, document: Document) -> str:
+    return str((await client.post("/v1/runs", json=document)).json()["id"])
+
+
+async def test_a_log_comes_from_the_region_that_has_it(front: Front, store: Store, run: str) -> None:
+    """As text for people, as NDJSON with offsets for programs."""
+    await started(store, run, "beijing", 1)
+    async with with_clusters(front, beijing=Region({1: ["one\n", "two\n"]})) as client:
+        text = await client.get(f"/v1/runs/{run}/logs?task=a")
+        lines = await client.get(f"/v1/runs/{run}/logs?task=a&offset=4", headers={"accept": "application/x-ndjson"})
+
+    assert (text.text, text.headers["content-type"]) == ("one\ntwo\n", "text/plain; charset=utf-8")
+    assert [msgspec.json.decode(line) for line in lines.text.splitlines()] == [
+        {"region": "beijing", "epoch": 1, "text": "two\n", "offset": 8}
+    ]
+
+
+async def test_a_follower_goes_along_when_the_shard_moves(front: Front, store: Store, run: str) -> None:
+    """The first region dies in the middle; what the next attempt writes is told from its beginning."""
+    await started(store, run, "beijing", 1)
+    beijing, shanghai = Region({1: ["one\n", "two\n"]}, gone=1), Region({2: ["again\n", "done\n"]})
+    async with with_clusters(front, beijing=beijing, shanghai=shanghai) as client:
+        following = asyncio.create_task(client.get(f"/v1/runs/{run}/logs?task=a&follow=true"))
+        await beijing.read.wait()
+        await started(store, run, "shanghai", 2, TaskPhase.SUCCEEDED)
+        answer = await asyncio.wait_for(following, 10)
+
+    assert answer.text == "one\nagain\ndone\n"
+
+
+@pytest.mark.parametrize(
+    ("region", "error", "status"), [("beijing", "NotFound", 404), ("beijing", "Unreachable", 503), ("shanghai", "", 503)]
+)
+async def test_a_region_that_cannot_be_read_is_a_status(front: Front, store: Store, run: str, region: str, error: str, status: int) -> None:
+    """And not a stream that breaks off."""
+    await started(store, run, region, 1)
+    async with with_clusters(front, beijing=Region({1: []}, error=error)) as client:
+        answer = await client.get(f"/v1/runs/{run}/logs?task=a")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("", 400), ("task=a", 404), ("task=a&shard=2", 400), ("task=a&follow=yes", 400), ("task=a&offset=-1", 400)]
+)
+async def test_a_question_that_makes_no_sense_is_refused(
+    client: httpx.AsyncClient, store: Store, run: str, query: str, status: int
+) -> None:
+    """By what is wrong with it; a task that has not started has no log."""
+    assert (await client.get(f"/v1/runs/{run}/logs?{query}")).status_code == status
