@@ -52,6 +52,16 @@ def test_gateway_and_cluster_of_one_root_meet(folder: Path) -> None:
     assert (server.minimum_version, client.minimum_version) == (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
 
 
+def test_a_client_must_show_a_certificate(folder: Path) -> None:
+    """Each time: no ticket of an earlier connection stands in for it."""
+    server = tls.server_context(pki.issue_cluster(folder, "beijing"))
+    client = ssl.create_default_context(cafile=folder / "ca.pem")
+
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
+        handshake(server, client, tls.cluster_name("beijing"))
+    assert server.num_tickets == 0
+
+
 def test_a_region_cannot_pass_for_another(folder: Path) -> None:
     """One stolen region's key must not take over the work of the others."""
     server, client = (

@@ -217,6 +217,14 @@ async def test_a_head_that_is_too_large_is_refused(size: int) -> None:
             assert (await plain.get(f"http://{HOST}:{server.port}/")).status_code == 200
 
 
+async def test_a_head_that_never_ends_is_refused() -> None:
+    """Without waiting for its end, which is what would fill the memory."""
+    async with Server(application(), host=HOST, port=0, limits=Limits(head_seconds=60)) as server, asyncio.timeout(3):
+        answer = await raw(server, *(b"GET / HTTP/1.1\r\nx: ", *(b"a" * 10_000 for _ in range(200))))
+
+    assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""
+
+
 async def test_a_head_in_one_read_is_measured_exactly() -> None:
     """A large body in the same read does not count."""
     body = b"b" * 60_000

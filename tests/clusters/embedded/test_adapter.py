@@ -229,7 +229,7 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
     scripted = ScriptedCluster()
     scripted.answering.clear()
     async with served(scripted, folder) as address:
-        async with EmbeddedCluster(address, region="beijing", tls=gateway) as cluster:
+        async with asyncio.timeout(3), EmbeddedCluster(address, region="beijing", tls=gateway) as cluster:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(cluster.probe(), 0.1)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe"]

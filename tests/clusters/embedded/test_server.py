@@ -222,6 +222,7 @@ async def test_a_stream_ends_cleanly_when_the_server_stops(
     async with asyncio.timeout(5), asked(cluster, contexts, grace_seconds=60) as (server, client):
         request = client.build_request("GET", "/v1/watch")
         answer = await client.send(request, stream=True)
+        assert answer.headers["connection"] == "close"  # else a pooled connection would be waited for
         pieces = answer.aiter_raw()
         await anext(pieces)
         applying = asyncio.create_task(client.post("/v1/apply", content=b"{}"))
