@@ -194,8 +194,10 @@ async def test_a_clusters_own_reason_counts_more_than_the_status(server_tls: ssl
     async def refuse(_: Request) -> Response:
         return problem(409, "Restored", "the journal is a copy", retryable=True)
 
-    async with serving(refuse, server_tls) as port:
+    async with serving(refuse, server_tls) as port, to(port, client_tls) as road:
         error = await failure(port, client_tls)
+        with pytest.raises(ClusterError, match="Restored: the journal is a copy"):
+            await anext(road.lines(Purpose.LOGS, "/", NUMBER, {}))
 
     assert (error.reason, error.detail, error.retryable) == ("Restored", "the journal is a copy", True)
 
@@ -268,17 +270,6 @@ async def test_a_stream_that_ends_within_a_line_is_bad(server_tls: ssl.SSLContex
         assert await anext(lines) == 1
         with pytest.raises(ClusterError, match="within a line"):
             await anext(lines)
-
-
-async def test_a_refused_stream_says_why(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
-    """As any other call."""
-
-    async def refuse(_: Request) -> Response:
-        return problem(404, "NotFound", "no such log")
-
-    async with serving(refuse, server_tls) as port, to(port, client_tls) as road:
-        with pytest.raises(ClusterError, match="NotFound: no such log"):
-            await anext(road.lines(Purpose.LOGS, "/", NUMBER, {}))
 
 
 async def test_log_followers_do_not_starve_the_others(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
