@@ -1,7 +1,8 @@
 """`${params.date}`, `${shard.index}`, `${shard.item.name}` in the strings of a task.
 
 Rendering happens twice: the gateway fills in `params` once a run, the cluster `shard` for each shard. A value that was filled in is
-never looked at again: its own `${` is escaped on the first pass and set free on the last. `$${` stands for a literal `${`.
+never looked at again, nor can it become part of a placeholder with the text around it: the first pass writes each of its dollars as
+`${$}`, which the last sets free. `$${` stands for a literal `${`, and `${$}` for a literal `$`, as in `${$}${params.price}`.
 """
 
 import re
@@ -10,35 +11,31 @@ from typing import Any, Final
 
 import msgspec
 
-PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
-"""An escape, a placeholder, or a `${` that is neither: a mistake."""
+DOLLAR: Final = "${$}"
+PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
+"""An escape, a dollar, a placeholder, or a `${` that is none of them: a mistake."""
+
+LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$"}
 
 
 class TemplateError(Exception):
     """A placeholder that names nothing, or is not one."""
 
 
-def references(value: Any) -> Iterator[tuple[str, ...]]:
-    """Every placeholder in `value`, at any depth, as the names between its dots. Raises `TemplateError` for a broken one."""
-    if isinstance(value, str):
-        for match in PLACEHOLDER.finditer(value):
-            if match[1]:
-                yield tuple(match[1].split("."))
-            elif match[0] == "${":
-                raise TemplateError(f"'{value[match.start() : match.start() + 20]}' is not a placeholder: write $${{ for a literal ${{")
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from references(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from references(inner)
+def references(text: str) -> Iterator[tuple[str, ...]]:
+    """Every placeholder in `text`, as the names between its dots. Raises `TemplateError` for a broken one."""
+    for match in PLACEHOLDER.finditer(text):
+        if match[1]:
+            yield tuple(match[1].split("."))
+        elif match[0] == "${":
+            raise TemplateError(f"'{text[match.start() : match.start() + 20]}' is not a placeholder: write $${{ for a literal ${{")
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
     """`value` with every placeholder of the namespaces in `values` filled in; others stay for the next pass.
 
     A string that is one placeholder takes the value's own JSON type; inside other text a string goes in as it is, anything else as JSON.
-    `last` sets escapes free. Raises `TemplateError`.
+    Names of fields are left alone. `last` sets literals free. Raises `TemplateError`.
     """
     if isinstance(value, str):
         return _render_text(value, values, last) if "${" in value else value
@@ -47,28 +44,6 @@ def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
     if isinstance(value, list | tuple):
         return [render(inner, values, last=last) for inner in value]
     return value
-
-
-def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
-    whole = PLACEHOLDER.fullmatch(text)
-    if whole is not None and whole[1]:
-        names = tuple(whole[1].split("."))
-        if names[0] not in values:
-            return text
-        found = lookup(names, values)
-        return found if last else escape(found)
-
-    def fill(match: re.Match[str]) -> str:
-        if not match[1]:
-            return "${" if last and match[0] == "$${" else match[0]
-        names = tuple(match[1].split("."))
-        if names[0] not in values:
-            return match[0]
-        found = lookup(names, values)
-        filled = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-        return filled if last else filled.replace("${", "$${")
-
-    return PLACEHOLDER.sub(fill, text)
 
 
 def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
@@ -81,12 +56,34 @@ def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     return found
 
 
-def escape(value: Any) -> Any:
+def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
+    whole = PLACEHOLDER.fullmatch(text)
+    if whole is not None and whole[1]:
+        names = tuple(whole[1].split("."))
+        if names[0] not in values:
+            return text
+        found = lookup(names, values)
+        return found if last else _kept(found)
+
+    def fill(match: re.Match[str]) -> str:
+        if not match[1]:
+            return LITERALS.get(match[0], match[0]) if last else match[0]
+        names = tuple(match[1].split("."))
+        if names[0] not in values:
+            return match[0]
+        found = lookup(names, values)
+        filled = found if isinstance(found, str) else msgspec.json.encode(found).decode()
+        return filled if last else filled.replace("$", DOLLAR)
+
+    return PLACEHOLDER.sub(fill, text)
+
+
+def _kept(value: Any) -> Any:
     """A value that a later pass must leave as it is."""
     if isinstance(value, str):
-        return value.replace("${", "$${")
+        return value.replace("$", DOLLAR)
     if isinstance(value, Mapping):
-        return {name: escape(inner) for name, inner in value.items()}
+        return {name: _kept(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [escape(inner) for inner in value]
+        return [_kept(inner) for inner in value]
     return value

@@ -1,27 +1,23 @@
 """What types cannot say of a document: every error at once, each with a pointer."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from clusters.conditions import ConditionError, compile_condition
+from clusters.conditions import ConditionError, compile_condition, tasks_read
 from clusters.graph import find_cycle
 from clusters.spec import SideEffects, TaskSpec
-from clusters.template import TemplateError, lookup, references, render
-from gateway.core.document import problems
+from clusters.template import render
 from gateway.core.errors import FieldError
+from gateway.core.placeholders import Placeholders, first_shard
+from gateway.core.shape import problems
 from gateway.core.workflow import Engine, Workflow
 from gateway.settings import Documents
 
-EXACT = 2**53
-"""Larger integers are not the same number in every JSON reader, policy engines among them: they travel as strings."""
-FREE_AT = 4
-"""How deep in the document the values are that have no type of their own: `/spec/tasks/0/run`."""
-READS_TASK = re.compile(r"""tasks\[\s*["']([^"']+)["']\s*\]""")
+CYCLES_SHOWN: Final = 10
 
 
 class Executors(Struct, frozen=True, kw_only=True):
@@ -32,33 +28,39 @@ class Executors(Struct, frozen=True, kw_only=True):
 
 
 def check(workflow: Workflow, canonical: bytes, limits: Documents, executors: Executors) -> list[FieldError]:
-    """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task."""
-    found = [*_sizes(workflow, limits), *_not_built(workflow)]
-    if found:
-        return found
-    templated = b"${" in canonical
+    """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task.
+
+    Too large a workflow is only told so: what else is wrong with it would take long to find.
+    """
+    if too_large := list(_sizes(workflow, limits)):
+        return too_large
+    found = [*_shards(workflow), *_not_built(workflow)]
     found += _names(workflow.spec.tasks)
-    found += _tasks(workflow, executors, templated)
-    if not found:
-        found += _cycles(workflow.spec.tasks)
-    if not _plain(_free(workflow), limits.maximum_nesting - FREE_AT + 1):
-        found += _values(msgspec.to_builtins(workflow.spec, str_keys=True), "/spec", limits.maximum_nesting - 1)
+    found += _cycles(workflow.spec.tasks)
+    found += _types(workflow, executors)
+    if workflow.shard_count:
+        found += _runs(workflow, limits, executors, templated=b"${" in canonical)
+    found += _conditions(workflow.spec.tasks)
     return found
 
 
 def _sizes(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
-    spec = workflow.spec
-    if len(spec.tasks) > limits.maximum_tasks:
-        yield FieldError("/spec/tasks", f"{len(spec.tasks)} tasks; {limits.maximum_tasks} are allowed")
-    edges = sum(len(task.needs) for task in spec.tasks)
+    tasks = workflow.spec.tasks
+    if len(tasks) > limits.maximum_tasks:
+        yield FieldError("/spec/tasks", f"there are {len(tasks)} tasks; {limits.maximum_tasks} are allowed")
+    edges = sum(len(task.needs) for task in tasks)
     if edges > limits.maximum_edges:
-        yield FieldError("/spec/tasks", f"{edges} needs; {limits.maximum_edges} are allowed")
-    if spec.shards.count is not None and spec.shards.items is not None:
-        yield FieldError("/spec/shards", "has count and items: one of them says how many shards there are")
-    elif spec.shards.items is not None and not spec.shards.items:
-        yield FieldError("/spec/shards/items", "is empty: there would be no shard")
+        yield FieldError("/spec/tasks", f"there are {edges} needs; {limits.maximum_edges} are allowed")
     if workflow.shard_count > limits.maximum_shards:
-        yield FieldError("/spec/shards", f"{workflow.shard_count} shards; {limits.maximum_shards} are allowed")
+        yield FieldError("/spec/shards", f"there are {workflow.shard_count} shards; {limits.maximum_shards} are allowed")
+
+
+def _shards(workflow: Workflow) -> Iterator[FieldError]:
+    shards = workflow.spec.shards
+    if shards.count is not None and shards.items is not None:
+        yield FieldError("/spec/shards", "has count and items: one of them says how many shards there are")
+    if shards.items is not None and not shards.items:
+        yield FieldError("/spec/shards/items", "is empty: there would be no shard")
 
 
 def _not_built(workflow: Workflow) -> Iterator[FieldError]:
@@ -86,90 +88,86 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def _cycles(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    cycle = find_cycle(tasks)
-    if cycle is not None:
-        index = next(i for i, task in enumerate(tasks) if task.name == cycle[0])
-        yield FieldError(f"/spec/tasks/{index}/needs", f"cycle: {' -> '.join(cycle)}")
+    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; one task that needs itself was told about already."""
+    places = {task.name: index for index, task in enumerate(tasks)}
+    if len(places) < len(tasks):
+        return
+    left = tasks
+    for _ in range(CYCLES_SHOWN):
+        cycle = find_cycle(left)
+        if cycle is None:
+            return
+        if len(cycle) > 2:
+            yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_joined(cycle)}")
+        members = set(cycle)
+        left = tuple(task for task in left if task.name not in members)
 
 
-def _tasks(workflow: Workflow, executors: Executors, templated: bool) -> Iterator[FieldError]:
+def _joined(cycle: tuple[str, ...]) -> str:
+    shown = cycle if len(cycle) <= 20 else (*cycle[:10], f"... {len(cycle) - 19} more ...", *cycle[-9:])
+    return " -> ".join(shown)
+
+
+def _types(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
-    sample = {"index": 0, "count": workflow.shard_count, "item": workflow.items[0]}
-    values = {"params": workflow.spec.params, "shard": sample}
     for index, task in enumerate(workflow.spec.tasks):
-        at = f"/spec/tasks/{index}"
-        run_type = executors.runs.get(task.type)
-        if run_type is None:
-            yield FieldError(f"{at}/type", f"{task.type} is not a known executor; there are {', '.join(sorted(executors.runs))}")
+        if task.type not in executors.runs:
+            known = ", ".join(sorted(executors.runs))
+            yield FieldError(f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}")
         elif exclusive and task.type not in executors.exclusive:
-            yield FieldError(f"{at}/type", f"{task.type} cannot end a task before its lease does, which sideEffects: exclusive asks for")
-        broken = list(_placeholders(task, at, values)) if templated else []
-        yield from broken
-        if run_type is not None and not broken:
-            yield from _run(task, run_type, at, values if templated else None)
-        if task.when is not None:
-            yield from _condition(task, at)
+            asked = "which sideEffects: exclusive asks for"
+            yield FieldError(f"/spec/tasks/{index}/type", f"{task.type} cannot end a task before its lease does, {asked}")
 
 
-def _run(task: TaskSpec, run_type: type[Struct], at: str, values: Mapping[str, Any] | None) -> Iterable[FieldError]:
-    run = task.run if values is None else render(task.run, values, last=True)
+def _runs(workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool) -> Iterator[FieldError]:
+    """What each executor says of its `run`, as the first shard would fill it in."""
+    broken: set[int] = set()
+    values: Mapping[str, Any] | None = None
+    if templated:
+        placeholders = Placeholders(workflow)
+        for index, task in enumerate(workflow.spec.tasks):
+            for fault in placeholders.faults(task, f"/spec/tasks/{index}"):
+                broken.add(index)
+                yield fault
+        if placeholders.added > limits.maximum_bytes:
+            grown = f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed"
+            yield FieldError("/spec/tasks", grown)
+            return
+        values = first_shard(workflow)
+    for index, task in enumerate(workflow.spec.tasks):
+        run_type = executors.runs.get(task.type)
+        if run_type is not None and index not in broken:
+            run = task.run if values is None else render(task.run, values, last=True)
+            yield from _run(run, run_type, f"/spec/tasks/{index}/run")
+
+
+def _run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
     try:
         msgspec.convert(run, run_type)
     except msgspec.ValidationError as error:
-        return problems(run, run_type, f"{at}/run") or [FieldError(f"{at}/run", str(error))]
+        return problems(run, run_type, at) or [FieldError(at, str(error))]
     return ()
 
 
-def _placeholders(task: TaskSpec, at: str, values: Mapping[str, Any]) -> Iterator[FieldError]:
-    for field in ("run", "source", "target"):
-        try:
-            for names in references(getattr(task, field)):
-                if names[0] not in values:
-                    raise TemplateError(f"${{{'.'.join(names)}}}: placeholders begin with params or shard")
-                if names[:2] != ("shard", "item") or len(names) == 2:
-                    lookup(names, values)
-        except TemplateError as error:
-            yield FieldError(f"{at}/{field}", str(error))
+def _conditions(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
+    known: dict[str, str | None] = {}
+    for index, task in enumerate(tasks):
+        if task.when is None:
+            continue
+        if task.when not in known:
+            known[task.when] = _condition(task.when)
+        at = f"/spec/tasks/{index}/when"
+        if (fault := known[task.when]) is not None:
+            yield FieldError(at, fault)
+            continue
+        for name in tasks_read(task.when):
+            if name not in task.needs:
+                yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
 
 
-def _condition(task: TaskSpec, at: str) -> Iterator[FieldError]:
+def _condition(text: str) -> str | None:
     try:
-        compile_condition(task.when or "")
+        compile_condition(text)
     except ConditionError as error:
-        yield FieldError(f"{at}/when", str(error))
-    for name in READS_TASK.findall(task.when or ""):
-        if name not in task.needs:
-            yield FieldError(f"{at}/when", f"reads the output of {name}, which the task does not need")
-
-
-def _free(workflow: Workflow) -> list[Any]:
-    """The values that may hold anything; what the types bound needs no look."""
-    spec = workflow.spec
-    return [spec.params, spec.shards.items, *[value for task in spec.tasks for value in (task.run, task.source, task.target)]]
-
-
-def _plain(value: Any, depth: int) -> bool:
-    """No large number and no deep nesting in it: the quick look, since nearly every document is so."""
-    kind = type(value)
-    if kind is dict:
-        value, kind = value.values(), list
-    if kind is list or kind is tuple:
-        for inner in value:
-            if type(inner) is not str and not _plain(inner, depth - 1):
-                return False
-        return depth > 0
-    return kind is not int or -EXACT <= value <= EXACT
-
-
-def _values(value: Any, at: str, depth: int) -> Iterator[FieldError]:
-    """Numbers that not everybody reads the same, and nesting without end."""
-    if depth < 0:
-        yield FieldError(at, "is nested too deeply")
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _values(inner, f"{at}/{str(name).replace('~', '~0').replace('/', '~1')}", depth - 1)
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _values(inner, f"{at}/{index}", depth - 1)
-    elif isinstance(value, int) and not -EXACT <= value <= EXACT:
-        yield FieldError(at, "an integer beyond 2^53 is not the same number everywhere: write it as a string")
+        return str(error)
+    return None

@@ -1,24 +1,31 @@
-"""From bytes to a document that its types accept; and everything that they do not, at once, each with a JSON pointer."""
+"""From bytes to a document that its types accept; and everything that they do not, at once, each with a JSON pointer.
 
-import difflib
+What comes out holds nothing that some reader further on would take otherwise: no name twice, no number beyond a double or 2^53 - 1,
+no NUL, no half characters, and bounded nesting, however it was written.
+"""
+
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from msgspec import Struct
 
 from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.json import read_json
+from gateway.core.numbers import EXACT
+from gateway.core.shape import ENOUGH, problems
 from gateway.core.workflow import Workflow
-from gateway.core.yaml import YamlError, read_yaml
+from gateway.core.yaml import read_yaml
 from gateway.settings import Documents
 
-SHOWN_ERRORS = 100
-YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+SHOWN_ERRORS: Final = 100
+YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
+FREE_AT: Final = 4
+"""How deep the free values of a document are at least: `/spec/tasks/0/run`. A shallower one is looked at more closely than it need be."""
 
 _decode = msgspec.json.Decoder(Workflow).decode
+_plain_json = msgspec.json.Decoder().decode
 
 
 def parse(body: bytes, media_type: str, limits: Documents) -> Workflow:
@@ -28,27 +35,15 @@ def parse(body: bytes, media_type: str, limits: Documents) -> Workflow:
     """
     if len(body) > limits.maximum_bytes:
         raise TooLarge(f"the document has {len(body)} bytes; {limits.maximum_bytes} are allowed")
-    kind = media_type.partition(";")[0].strip().lower()
-    if kind in YAML_TYPES:
-        return convert(_from_yaml(body, limits))
-    if kind not in ("application/json", ""):
-        raise UnsupportedMediaType(f"{kind}: send application/json or application/yaml")
+    if media_type != "application/json" and _is_yaml(media_type, body):
+        return _typed(*read_yaml(_text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes))
     try:
-        return _decode(body)
-    except msgspec.ValidationError:
-        return convert(_from_json(body))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(_place(body, error)) from error
-    except RecursionError as error:
-        raise Malformed("the document is nested too deeply") from error
-
-
-def convert(value: Any) -> Workflow:
-    """A document given as plain values. Raises `Invalid` with every error."""
-    try:
-        return msgspec.convert(value, Workflow)
-    except msgspec.ValidationError as error:
-        raise invalid(problems(value, Workflow) or [FieldError("", str(error))]) from error
+        workflow = _decode(body)
+        if _unquestionable(workflow, body, limits.maximum_nesting - FREE_AT):
+            return workflow
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # the strict reader says what is wrong, and where
+    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting))
 
 
 def schema() -> dict[str, Any]:
@@ -63,97 +58,75 @@ def schema() -> dict[str, Any]:
 def invalid(errors: Iterable[FieldError]) -> Invalid:
     """The refusal for a document with `errors`, bounded."""
     found = list(errors)
-    shown = found[:SHOWN_ERRORS]
+    count = f"{ENOUGH} errors or more" if len(found) >= ENOUGH else f"{len(found)} error{'s' if len(found) > 1 else ''}"
     more = f", the first {SHOWN_ERRORS} are shown" if len(found) > SHOWN_ERRORS else ""
-    return Invalid(f"the document has {len(found)} error{'s' if len(found) > 1 else ''}{more}", errors=shown)
+    return Invalid(f"the document has {count}{more}", errors=found[:SHOWN_ERRORS])
 
 
-def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
-    """Everything that keeps `value` from being a `type_`, below the pointer `at`. msgspec would stop at the first."""
-    validator = Draft202012Validator(msgspec.json.schema(type_))
-    return [found for error in validator.iter_errors(value) for found in _explain(error, at)]
+def _is_yaml(media_type: str, body: bytes) -> bool:
+    """Raises `UnsupportedMediaType` for what is neither YAML nor JSON. Without a type, what begins like an object is JSON."""
+    kind, _, parameters = media_type.partition(";")
+    kind = kind.strip().lower()
+    charset = CHARSET.search(parameters)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(f"the character set {charset[1][:40]}: send UTF-8")
+    if kind in YAML_TYPES:
+        return True
+    if kind != "application/json" and (kind or not body.lstrip().startswith(b"{")):
+        raise UnsupportedMediaType(f"{kind[:80] or 'no content type'}: send application/json or application/yaml")
+    return False
 
 
-def _explain(error: ValidationError, at: str) -> list[FieldError]:
-    pointer = at + "".join(f"/{_escape(str(part))}" for part in error.absolute_path)
-    if error.context:
-        return [inner for branch in _likeliest(error) for inner in _explain(branch, at)] or [FieldError(pointer, "has no permitted form")]
-    got: Any = error.instance
-    wanted: Any = error.validator_value
-    schema: Any = error.schema
-    match error.validator:
-        case "additionalProperties":
-            known = sorted(schema.get("properties", {}))
-            return [FieldError(f"{pointer}/{_escape(name)}", _unknown(name, known)) for name in got if name not in known]
-        case "required":
-            return [FieldError(f"{pointer}/{_escape(name)}", "is required") for name in wanted if f"{name!r} is" in error.message]
-        case "type":
-            return [FieldError(pointer, f"must be {_types(wanted)}, not {_kind(got)}{_yaml_hint(error, got)}")]
-        case "enum" | "const":
-            values = wanted if isinstance(wanted, list) else [wanted]
-            return [FieldError(pointer, f"must be one of {', '.join(map(str, values))}")]
-        case "pattern":
-            return [FieldError(pointer, f"{got!r:.80} does not have the form {schema.get('description', wanted)}")]
-        case _:
-            return [FieldError(pointer, error.message[:200])]
+def _unquestionable(workflow: Workflow, body: bytes, depth: int) -> bool:
+    """A quick look that is sure when it says yes, as it does for nearly every document; the strict reader decides the rest.
+
+    Written out again, a document in which a name is there twice is shorter than it was without its spaces.
+    """
+    if not all(_plain(value, depth) for value in _free(workflow)) or b"\\u0000" in body:
+        return False
+    again = msgspec.json.encode(_plain_json(body))
+    return again == body or again == msgspec.json.format(body, indent=-1)
 
 
-def _likeliest(error: ValidationError) -> list[ValidationError]:
-    """Of the branches of an `anyOf`, the errors of the one that fits best: not those that have another type altogether."""
-    typed = [branch for branch in error.context or () if branch.validator != "type" or branch.relative_path]
-    return typed or list(error.context or ())[:1]
+def _free(workflow: Workflow) -> Iterator[Any]:
+    """The values that may hold anything; what the types bound needs no look."""
+    yield workflow.spec.params
+    yield workflow.spec.shards.items
+    for task in workflow.spec.tasks:
+        yield task.run
+        if task.source is not None:
+            yield task.source
+        if task.target is not None:
+            yield task.target
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"is not a field here; did you mean {near[0]}?" if near else f"is not a field here; there are {', '.join(known)}"
+def _plain(value: Any, depth: int) -> bool:
+    """No large number and no deep nesting in it."""
+    kind = type(value)
+    if kind is dict:
+        value, kind = value.values(), list
+    if kind is list or kind is tuple:
+        for inner in value:
+            if type(inner) is not str and not _plain(inner, depth - 1):
+                return False
+        return depth > 0
+    return kind is not int or -EXACT <= value <= EXACT
 
 
-def _types(wanted: Any) -> str:
-    return " or ".join(wanted) if isinstance(wanted, list) else str(wanted)
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-    return kinds.get(type(value), type(value).__name__)
-
-
-def _yaml_hint(error: ValidationError, got: Any) -> str:
-    return (
-        " (YAML reads yes, no, on and off as booleans: put quotes around it)"
-        if error.validator_value == "string" and isinstance(got, bool)
-        else ""
-    )
-
-
-def _escape(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
-
-
-def _from_json(body: bytes) -> Any:
+def _text(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(_place(body, error)) from error
-    except RecursionError as error:
-        raise Malformed("the document is nested too deeply") from error
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"not UTF-8: byte {error.start} cannot be there") from error
+    if text.startswith("\ufeff"):
+        raise Malformed("begins with a byte order mark: leave it out")
+    return text
 
 
-def _from_yaml(body: bytes, limits: Documents) -> Any:
+def _typed(value: Any, faults: list[FieldError]) -> Workflow:
+    if faults:
+        raise invalid(faults)
     try:
-        return read_yaml(body, maximum_nesting=limits.maximum_nesting, maximum_nodes=limits.maximum_bytes)
-    except YamlError as error:
-        if error.pointer is None:
-            raise Malformed(str(error)) from error
-        raise invalid([FieldError(error.pointer, str(error))]) from error
-
-
-def _place(body: bytes, error: Exception) -> str:
-    """What the decoder says, with a line and a column where it names a byte."""
-    text = str(error)
-    found = re.search(r"byte (\d+)", text)
-    if not found:
-        return f"not JSON: {text}"
-    before = body[: int(found[1])]
-    line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
-    return f"not JSON: {text} at line {line}, column {column}"
+        return msgspec.convert(value, Workflow)
+    except msgspec.ValidationError as error:
+        raise invalid(problems(value, Workflow) or [FieldError("", str(error))]) from error

@@ -1,88 +1,173 @@
-"""YAML as a way to write JSON: bounded before anything is built, and nothing in it that JSON could not hold."""
+"""YAML as a way to write JSON: bounded while it is read, and nothing in it that JSON could not hold.
 
-import math
-from typing import Any
+What YAML 1.1 reads as something else than YAML 1.2 does (yes, 012, 12:30, 1_000, dates, merge keys) is refused, not guessed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import yaml
 
-SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
+from gateway.core.errors import FieldError, Malformed, TooLarge
+from gateway.core.json import text_fault
+from gateway.core.numbers import NUMBER, UNFAITHFUL, faithful
+from gateway.core.pointer import pointer_to
+
+TAGS: Final = "tag:yaml.org,2002:"
+WORDS: Final[dict[str, bool | None]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 
 
-class YamlError(Exception):
-    """`pointer` is None where the text is not YAML at all, or passes a bound."""
-
-    def __init__(self, detail: str, pointer: str | None = None) -> None:
-        super().__init__(detail)
-        self.pointer = pointer
+class Unreadable:
+    """Stands for a value about which a fault was already told."""
 
 
-def read_yaml(text: bytes, *, maximum_nesting: int, maximum_nodes: int) -> Any:
-    """The one document in `text` as JSON values. Aliases are expanded up to `maximum_nodes` in all. Raises `YamlError`."""
+UNREADABLE: Final = Unreadable()
+
+
+def read_yaml(text: str, *, maximum_nesting: int, maximum_expansion: int) -> tuple[Any, list[FieldError]]:
+    """The value that `text` is, and what is wrong inside it; the value means nothing where something is.
+
+    Aliases may add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or `TooLarge`.
+    """
+    loader = yaml.CSafeLoader(text)
     try:
-        _check_depth(text, maximum_nesting)
-        loader = yaml.CSafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            return None if node is None else _Builder(loader, maximum_nodes).build(node, "")
-        finally:
-            loader.dispose()
+        return _Reader(loader, maximum_nesting, maximum_expansion).read()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+        mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise YamlError(f"not YAML: {error.problem or error.context}{place}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise YamlError(f"not YAML: {str(error).splitlines()[0][:200]}") from error
+        raise Malformed(f"not YAML: {error.problem or error.context}{place}") from error
+    except yaml.YAMLError as error:
+        raise Malformed(f"not YAML: {str(error).partition(chr(10))[0][:200]}") from error
+    finally:
+        loader.dispose()
 
 
-def _check_depth(text: bytes, maximum: int) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > maximum:
-                raise YamlError(f"nested more than {maximum} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+@dataclass(kw_only=True, slots=True)
+class _Built:
+    """A value, how many characters it stands for, and how deep it is nested."""
+
+    value: Any
+    size: int
+    height: int = 0
 
 
-class _Builder:
-    def __init__(self, loader: "yaml.CSafeLoader", maximum_nodes: int) -> None:
-        self._loader, self._left = loader, maximum_nodes
-        self._open: set[int] = set()
+@dataclass(kw_only=True, slots=True)
+class _Open:
+    """A list or mapping that has not ended yet. `key` waits for its value."""
 
-    def build(self, node: yaml.Node, pointer: str) -> Any:
-        self._left -= 1
+    built: _Built
+    anchor: str | None
+    key: str | None = None
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def part(self) -> str | int | None:
+        return len(self.built.value) if isinstance(self.built.value, list) else self.key
+
+
+class _Reader:
+    """Puts values together from the parser's events. It never recurses: how deep a document is nested costs no stack."""
+
+    def __init__(self, loader: "yaml.CSafeLoader", maximum_nesting: int, maximum_expansion: int) -> None:
+        self._loader, self._nesting, self._left = loader, maximum_nesting, maximum_expansion
+        self._maximum_expansion = maximum_expansion
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Built] = {}
+        self._faults: list[FieldError] = []
+        self._root: Any = None
+
+    def read(self) -> tuple[Any, list[FieldError]]:
+        documents = 0
+        while not isinstance(event := self._loader.get_event(), yaml.StreamEndEvent):
+            match event:
+                case yaml.DocumentStartEvent():
+                    documents += 1
+                    if documents > 1:
+                        raise Malformed("not one YAML document but several")
+                case yaml.ScalarEvent():
+                    self._put(_Built(value=self._scalar(event), size=len(event.value) + 1), event.anchor)
+                case yaml.AliasEvent():
+                    self._put(self._aliased(event.anchor), None)
+                case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                    self._begin(event)
+                case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                    ended = self._open.pop()
+                    self._put(ended.built, ended.anchor)
+        return self._root, self._faults
+
+    def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
+        kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
+        if event.tag not in (None, "!", TAGS + kind):
+            self._fault(f"the tag {event.tag} has no meaning in JSON")
+        self._open.append(_Open(built=_Built(value=[] if kind == "seq" else {}, size=1), anchor=event.anchor))
+        self._check_depth(0)
+
+    def _put(self, built: _Built, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = built
+        if not self._open:
+            self._root = built.value
+            return
+        into = self._open[-1]
+        into.built.size += built.size
+        into.built.height = max(into.built.height, built.height + isinstance(built.value, list | dict))
+        container = into.built.value
+        if isinstance(container, list):
+            container.append(built.value)
+        elif into.key is None:
+            self._name(into, built.value)
+        else:
+            container[into.key] = built.value
+            into.key = None
+
+    def _name(self, into: _Open, name: Any) -> None:
+        if isinstance(name, str):
+            into.key = name
+            if name in into.seen:
+                self._fault("is there twice")
+            into.seen.add(name)
+            return
+        if name is not UNREADABLE:
+            self._fault("the name of a field must be text: put quotes around it")
+        into.key = ""
+
+    def _aliased(self, anchor: str | None) -> _Built:
+        if anchor is None or anchor not in self._anchors:
+            raise Malformed(f"not YAML: *{anchor} refers to nothing that ended before it")
+        built = self._anchors[anchor]
+        self._left -= built.size
         if self._left < 0:
-            raise YamlError("aliases expand to too large a document")
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, pointer)
-        if id(node) in self._open:
-            raise YamlError("an alias refers to what it is part of", pointer)
-        self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-                return [self.build(item, f"{pointer}/{index}") for index, item in enumerate(node.value)]
-            if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
-                return self._mapping(node, pointer)
-        finally:
-            self._open.discard(id(node))
-        raise YamlError(f"{node.tag} has no meaning in JSON", pointer)
-
-    def _mapping(self, node: yaml.MappingNode, pointer: str) -> dict[str, Any]:
-        built: dict[str, Any] = {}
-        for key, value in node.value:
-            name = self.build(key, pointer)
-            if not isinstance(name, str):
-                raise YamlError(f"the key {name!r} is not a string: put quotes around it", pointer)
-            if name in built:
-                raise YamlError(f"the key {name} is there twice", pointer)
-            built[name] = self.build(value, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
+            raise TooLarge(f"aliases add more than the {self._maximum_expansion} characters that are allowed")
+        self._check_depth(built.height + isinstance(built.value, list | dict))
         return built
 
-    def _scalar(self, node: yaml.ScalarNode, pointer: str) -> Any:
-        if node.tag not in SCALARS:
-            raise YamlError(f"{node.value[:40]!r} is read as {node.tag.rpartition(':')[2]}: put quotes around it", pointer)
-        value = self._loader.construct_object(node)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise YamlError(f"{node.value} is not a JSON number", pointer)
-        return value
+    def _check_depth(self, more: int) -> None:
+        if len(self._open) + more > self._nesting:
+            raise TooLarge(f"the document is nested more than {self._nesting} deep")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        text: str = event.value
+        if event.tag not in (None, "!", TAGS + "str"):
+            return self._fault(f"the tag {event.tag} is not taken: write the value plainly")
+        if event.tag is not None or not event.implicit[0]:
+            fault = text_fault(text)
+            return self._fault(fault) if fault else text
+        if text in WORDS:
+            return WORDS[text]
+        if NUMBER.fullmatch(text):
+            number = faithful(text)
+            return self._fault(f"{text:.40} {UNFAITHFUL}") if number is None else number
+        read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
+        if read_as != TAGS + "str":
+            kind = read_as.removeprefix(TAGS)
+            hint = "write its fields out" if kind == "merge" else "put quotes around it, or write it as JSON does"
+            return self._fault(f"{text[:40]!r} is a {kind} to some readers of YAML and text to others: {hint}")
+        return text
+
+    def _fault(self, detail: str) -> Unreadable:
+        self._faults.append(FieldError(pointer_to(part for holder in self._open if (part := holder.part) is not None), detail))
+        return UNREADABLE
