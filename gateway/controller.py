@@ -11,24 +11,21 @@ from contextlib import suppress
 
 from loguru import logger
 
-from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.blackout import cut_off, excused
 from gateway.core.errors import Unavailable
 from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
 from gateway.core.region import Condition, RegionView
-from gateway.core.reports import Applied, Compared, Heard, Report
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Health, Placing
-from gateway.stages.dispatch import answered, batch, grantable, to_send
+from gateway.stages.dispatch import batch, to_send
 from gateway.stages.fail_over import abandon, cancel, expire, give_up_unconfirmed, suspect, welcome
 from gateway.stages.place import Placer
-from gateway.stages.probe import observe
 from gateway.stages.reap import stop_cancelled
+from gateway.stages.receive import Receiver
 from gateway.stages.report import let_go, report
 from gateway.stages.take_up import load_work, read_again, take_up
-from gateway.stages.watch import Reception, attempt_ended, compare, confirm, forgotten, task_changed
 from gateway.stages.working_set import NEVER, Link, Region, Tracked, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
@@ -64,6 +61,9 @@ class Controller:
         }
         self._ws = WorkingSet(regions=regions)
         self._placer = Placer(ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng)
+        self._receiver = Receiver(
+            ws=self._ws, store=store, health=health, failover=failover, metrics=metrics, dice=rng.random, look=self._placer.look
+        )
         self._evaluated_at = self._scanned_at = NEVER
         self._stuck = self._cut_off = False
 
@@ -80,7 +80,7 @@ class Controller:
         """One pass. What cannot be committed (`Unavailable`) stays decided, and is written by the next pass before anything new is read."""
         if self._stuck and not await self._commit(now):
             return
-        await self._take_reports(now)
+        await self._receiver.take_reports(now)
         self._judge_regions(now)
         await self._scan(now)
         if await self._commit(now) and not self._cut_off:
@@ -115,96 +115,15 @@ class Controller:
         self._ws.count_inflight()
         return [region.view(now, self._health) for region in self._ws.regions.values()]
 
-    # What came in
-
-    async def _take_reports(self, now: Instant) -> None:
-        for region in self._ws.regions.values():
-            reports = region.link.drain()
-            for item in reports:
-                observe(region, item, rules=self._health, dice=self._rng.random)
-            await self._admit(region)
-            if region.admitted:
-                for item in reports:
-                    await self._take(region, item, now)
-
-    async def _admit(self, region: Region) -> None:
-        """Binds the region's name to the first journal that answers under it; another one waits for an operator's word."""
-        if region.incarnation or region.status is None:
-            return
-        found = region.status.incarnation
-        region.incarnation = await self._store.admit_incarnation(region.name, found)
-        if region.incarnation != found:
-            region.status, region.stranger = None, found
-            logger.error("region {}: another journal answers under this name; it takes no work until it is admitted", region.name)
-        if region.cursor.incarnation != region.incarnation:
-            region.cursor = Cursor(incarnation=region.incarnation)
-
-    async def _take(self, region: Region, item: Report, now: Instant) -> None:
-        match item:
-            case Heard():
-                await self._hear(region, item, now)
-            case Applied() if item.answers is not None:
-                answered(self._ws, region, item.answers, now, self._failover)
-                self._placer.look()
-            case Compared():
-                await self._compare(region, item.hello, item.began, now)
-            case _:
-                pass
-
-    async def _hear(self, region: Region, heard: Heard, now: Instant) -> None:
-        match heard.event:
-            case TaskChanged() | AttemptEnded() as event:
-                if event.seq <= region.cursor.seq:
-                    return
-                region.cursor, region.cursor_dirty = Cursor(incarnation=region.incarnation, seq=event.seq), True
-                if isinstance(event, TaskChanged):
-                    reception = task_changed(self._ws, region, event, now)
-                else:
-                    reception = attempt_ended(self._ws, region, event, now, self._failover)
-                    self._placer.look()
-                if reception is Reception.STALE:
-                    self._metrics.stale_reports.labels(region.name).inc()
-            case LeaseAsked() as event:
-                await self._grant(region, event, now)
-            case Hello() as hello:
-                await self._compare(region, hello, heard.began, now)
-            case Beat():
-                pass
-
-    async def _grant(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
-        """A run-lease, on a fresh read: the working set may be behind another gateway's write."""
-        tracked = self._ws.current(region.name, asked.attempt)
-        if tracked is None or not grantable(tracked, asked.attempt):
-            return
-        stored = next((s for s in await self._store.shards(asked.attempt.run) if s.index == asked.attempt.shard), None)
-        if stored is None or stored.region != region.name or stored.attempt != asked.attempt or stored.phase is Phase.SUSPECT:
-            return
-        confirm(tracked, now)
-        region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
-
-    async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
-        if hello.status.incarnation != region.incarnation:
-            return
-        region.compared_at = now.monotonic
-        unaccounted = compare(self._ws, region, hello, began=began, now=now, settings=self._failover)
-        forgotten([attempt for attempt, _ in hello.attempts], region)
-        for attempt in unaccounted:
-            if attempt not in region.strays and not await self._is_current(region, attempt):
-                region.strays[attempt] = NEVER
-                logger.warning("region {}: attempt {} is nobody's and is ended", region.name, attempt)
-
-    async def _is_current(self, region: Region, attempt: AttemptId) -> bool:
-        for shard in await self._store.shards(attempt.run):
-            if shard.index == attempt.shard and shard.attempt == attempt and shard.region == region.name and shard.phase.placed:
-                return True
-        return False
-
     # What time has done
 
     def _judge_regions(self, now: Instant) -> None:
         due = now.monotonic - self._evaluated_at >= 1.0
         if due:
-            self._evaluated_at = now.monotonic
+            self._receiver = Receiver(
+                ws=self._ws, store=store, health=health, failover=failover, metrics=metrics, dice=rng.random, look=self._placer.look
+            )
+        self._evaluated_at = now.monotonic
         for region in self._ws.regions.values():
             if due:
                 region.health = evaluated(region.health, now.monotonic, self._health)
