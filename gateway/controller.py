@@ -120,10 +120,7 @@ class Controller:
     def _judge_regions(self, now: Instant) -> None:
         due = now.monotonic - self._evaluated_at >= 1.0
         if due:
-            self._receiver = Receiver(
-                ws=self._ws, store=store, health=health, failover=failover, metrics=metrics, dice=rng.random, look=self._placer.look
-            )
-        self._evaluated_at = now.monotonic
+            self._evaluated_at = now.monotonic
         for region in self._ws.regions.values():
             if due:
                 region.health = evaluated(region.health, now.monotonic, self._health)

@@ -1,4 +1,4 @@
-"""Take in what the regions' inboxes hold: the health of the roads, events and answers, and what each cluster holds beside what it should."""
+"""Take in what the regions' inboxes hold: the health of the roads, events and answers, and what each cluster says that it holds."""
 
 from collections.abc import Callable
 
