@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.waypost-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy test demo faults bench bench-floor failover lock audit clean
+.PHONY: help setup check lint types floors policy test demo faults failover bench lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,17 @@ test: $(STAMP) ## pytest, warnings are errors
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete
 	$(BIN)/python examples/demo.py
+
+faults: $(STAMP) ## ten rounds of each fault on real processes, with measurements
+	$(BIN)/python -m pytest tests/integration -s --rounds 10 --timeout 1800
+
+failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions
+	$(BIN)/python bench/failover.py
+
+bench: $(STAMP) ## speed, in ratios: submissions beside the floor, store, cluster (needs wrk and ../shared/floor)
+	$(BIN)/python bench/submissions.py
+	$(BIN)/python bench/store.py
+	$(BIN)/python bench/cluster.py
 
 lock: ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 -o requirements.lock pyproject.toml
