@@ -48,11 +48,8 @@ def parse(body: bytes, media_type: str, limits: Documents) -> Workflow:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the document."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Waypost Workflow",
-        **msgspec.json.schema(Workflow),
-    }
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Waypost Workflow"}
+    return dialect | msgspec.json.schema(Workflow)
 
 
 def invalid(errors: Iterable[FieldError]) -> Invalid:

@@ -47,8 +47,13 @@ LENGTHS: Final = {
 
 def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
     """What keeps `value` from being a `type_`, below the pointer `at`: all of it up to `ENOUGH`. msgspec would stop at the first."""
-    found = (fault for error in _validator(type_).iter_errors(value) for fault in _explain(error, at))
-    return list(dict.fromkeys(islice(found, ENOUGH)))
+    found: dict[FieldError, None] = {}
+    for error in _validator(type_).iter_errors(value):
+        for fault in islice(_explain(error, at), ENOUGH):
+            found[fault] = None
+        if len(found) >= ENOUGH:
+            break
+    return list(found)[:ENOUGH]
 
 
 @cache
@@ -67,7 +72,7 @@ def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
             yield from _explain(branch, at)
     elif keyword == "additionalProperties":
         known = list(schema.get("properties", {}))
-        yield from (_unknown(pointer, name, known) for name in got if name not in schema["properties"])
+        yield from (_unknown(pointer, name, known) for name in got if name not in known)
     elif keyword == "required":
         yield from (FieldError(below(pointer, name), "is required") for name in wanted if name not in got)
     elif keyword == "type":

@@ -1,20 +1,25 @@
 """A recorded execution in WfFormat 1.5 (wfcommons.org) as a workflow of `delay` tasks: the same DAG, its recorded run times, scaled."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from clusters.spec import TaskSpec
 from gateway.core.document import invalid
-from gateway.core.errors import FieldError
+from gateway.core.errors import FieldError, Invalid
+from gateway.core.pointer import below
+from gateway.core.shape import problems
 from gateway.core.workflow import Metadata, Spec, Workflow
 
-VERSION = "1.5"
-UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+VERSION: Final = "1.5"
+SPECIFIED: Final = "/workflow/specification/tasks"
+EXECUTED: Final = "/workflow/execution/tasks"
+UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class SpecifiedTask(Struct, rename="camel"):
@@ -69,18 +74,17 @@ class Converted(Struct, frozen=True, kw_only=True):
 
 def from_wfformat(value: Any, *, scale: float) -> Converted:
     """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers."""
+    if not (math.isfinite(scale) and scale >= 0):
+        raise Invalid(f"a scale of {scale} makes no run times: it is 0 or more")
     try:
         instance = msgspec.convert(value, Instance)
     except msgspec.ValidationError as error:
-        raise invalid([FieldError(_pointer(str(error)), str(error).partition(" - at ")[0])]) from error
+        raise invalid(problems(value, Instance) or [FieldError("", str(error))]) from error
     specified, executed = instance.workflow.specification.tasks, instance.workflow.execution.tasks
-    if errors := [*_version(instance), *_edges(specified), *_runtimes(specified, executed)]:
+    if errors := [*_version(instance), *_joins(specified, executed), *_edges(specified)]:
         raise invalid(errors)
     names = _names([task.id for task in specified])
-    needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
-    for task in specified:
-        for child in task.children:
-            needs[child][task.id] = None
+    needs = _needs(specified)
     took = {task.id: task.runtime_in_seconds for task in executed}
     tasks = tuple(
         TaskSpec(
@@ -93,64 +97,76 @@ def from_wfformat(value: Any, *, scale: float) -> Converted:
     )
     name = re.sub(r"[^a-z0-9]+", "-", instance.name.lower()).strip("-")[:63].rstrip("-") or "workflow"
     workflow = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=name), spec=Spec(tasks=tasks))
-    return Converted(workflow=workflow, left_out=tuple(_left_out(value, names)))
+    return Converted(workflow=workflow, left_out=tuple(_left_out(value, instance, name, names)))
 
 
-def _version(instance: Instance) -> list[FieldError]:
-    version = instance.schema_version
-    return [] if version == VERSION else [FieldError("/schemaVersion", f"is {version}; {VERSION} can be read")]
+def _version(instance: Instance) -> Iterator[FieldError]:
+    if instance.schema_version != VERSION:
+        yield FieldError("/schemaVersion", f"is {instance.schema_version[:40]}; {VERSION} can be read")
 
 
-def _edges(tasks: list[SpecifiedTask]) -> list[FieldError]:
-    counts = Counter(task.id for task in tasks)
-    at = "/workflow/specification/tasks"
-    found = [
-        FieldError(f"{at}/{i}/id", f"{task.id} is the id of {counts[task.id]} tasks") for i, task in enumerate(tasks) if counts[task.id] > 1
-    ]
-    for index, task in enumerate(tasks):
+def _joins(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
+    """What is specified and what was executed are joined by id: one each."""
+    counts, runs = Counter(task.id for task in specified), Counter(task.id for task in executed)
+    for index, task in enumerate(specified):
+        if counts[task.id] > 1:
+            yield FieldError(f"{SPECIFIED}/{index}/id", f"{task.id} is the id of {counts[task.id]} tasks")
+        if task.id not in runs:
+            yield FieldError(f"{SPECIFIED}/{index}/id", f"{task.id} has no recorded run time")
+    for index, run in enumerate(executed):
+        if runs[run.id] > 1:
+            yield FieldError(f"{EXECUTED}/{index}/id", f"{run.id} was recorded {runs[run.id]} times")
+        if run.id not in counts:
+            yield FieldError(f"{EXECUTED}/{index}/id", f"{run.id} was recorded but is not specified")
+
+
+def _edges(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
+    known = {task.id for task in specified}
+    for index, task in enumerate(specified):
         for field, others in (("parents", task.parents), ("children", task.children)):
-            found += [
-                FieldError(f"{at}/{index}/{field}/{j}", f"there is no task {other}")
-                for j, other in enumerate(others)
-                if other not in counts
-            ]
-    return found
+            for at, other in enumerate(others):
+                if other not in known:
+                    yield FieldError(f"{SPECIFIED}/{index}/{field}/{at}", f"there is no task {other}")
 
 
-def _runtimes(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> list[FieldError]:
-    known = {task.id for task in executed}
-    at = "/workflow/specification/tasks"
-    return [FieldError(f"{at}/{i}/id", f"{task.id} has no recorded run time") for i, task in enumerate(specified) if task.id not in known]
+def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
+    """Every edge that either of its ends tells of, once, in the order of the recording."""
+    needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
+    for task in specified:
+        for child in task.children:
+            needs[child][task.id] = None
+    return needs
 
 
 def _names(ids: list[str]) -> dict[str, str]:
     """A task name for each id: what is not allowed becomes a dash; where two become one, the later get a number."""
     names: dict[str, str] = {}
     taken: set[str] = set()
+    times: Counter[str] = Counter()
     for identity in ids:
         stem = UNSAFE.sub("-", identity)[:120] or "task"
-        name, number = stem, 2
+        name = stem
         while name in taken:
-            name, number = f"{stem}-{number}", number + 1
+            times[stem] += 1
+            name = f"{stem}-{times[stem] + 1}"
         taken.add(name)
         names[identity] = name
     return names
 
 
-def _left_out(value: Any, names: Mapping[str, str]) -> list[FieldError]:
-    """Every field that was in the recording and is not in the document, once for all tasks that have it."""
+def _left_out(value: Any, instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+    """Every field that was in the recording and is not in the document; `*` stands for all tasks that have it."""
     recorded = value["workflow"]
-    found = [FieldError(f"/{field}", "not carried") for field in value if field not in ("workflow", "schemaVersion", "name")]
-    found += [FieldError(f"/workflow/{field}", "not carried") for field in recorded if field not in ("specification", "execution")]
+    yield from (FieldError(below("", field), "not carried") for field in value if field not in ("workflow", "schemaVersion", "name"))
+    if instance.name != name:
+        yield FieldError("/name", f"is spelt {name}")
+    yield from (FieldError(below("/workflow", field), "not carried") for field in recorded if field not in ("specification", "execution"))
     for part, carried in (("specification", {"id", "name", "parents", "children"}), ("execution", {"id", "runtimeInSeconds"})):
-        found += [FieldError(f"/workflow/{part}/{field}", "not carried") for field in recorded[part] if field != "tasks"]
+        at = f"/workflow/{part}"
+        yield from (FieldError(below(at, field), "not carried") for field in recorded[part] if field != "tasks")
         fields = Counter(field for task in recorded[part]["tasks"] for field in task if field not in carried)
-        found += [FieldError(f"/workflow/{part}/tasks/*/{field}", f"not carried, in {n} tasks") for field, n in fields.items()]
-    renamed = sum(identity != name for identity, name in names.items())
-    return found + ([FieldError("/workflow/specification/tasks/*/id", f"{renamed} ids are spelt otherwise")] if renamed else [])
-
-
-def _pointer(message: str) -> str:
-    """msgspec's `$.a[0].b` as a JSON pointer."""
-    path = message.rpartition("`$")[2].rstrip("`") if "`$" in message else ""
-    return re.sub(r"\.|\[(\d+)\]", lambda match: f"/{match[1]}" if match[1] else "/", path)
+        yield from (FieldError(below(f"{at}/tasks/*", field), f"not carried, in {times} tasks") for field, times in fields.items())
+    if renamed := sum(identity != given for identity, given in names.items()):
+        yield FieldError(f"{SPECIFIED}/*/id", f"{renamed} are spelt otherwise")
+    if otherwise := sum(task.name not in ("", task.id) for task in instance.workflow.specification.tasks):
+        yield FieldError(f"{SPECIFIED}/*/name", f"not carried, in {otherwise} tasks: the id names the task")

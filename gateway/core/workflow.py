@@ -10,8 +10,16 @@ from msgspec import Meta, Struct
 
 from clusters.spec import Seconds, SideEffects, TaskSpec
 
-DnsLabel: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)", description="a DNS label")]
-Tenant: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$(?!\n)")]
+DnsLabel: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)", description="a DNS label: lower-case letters, digits and dashes")
+]
+Tenant: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$(?!\n)",
+        description="the name of a tenant: letters and digits, with dots, dashes and underscores between them",
+    ),
+]
 LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
@@ -19,9 +27,8 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     """Whose it is and what it is called."""
 
     name: DnsLabel
-    tenant: Tenant | None = None
-    """Defaults to the token's."""
-    labels: dict[str, LabelValue] = {}
+    tenant: Annotated[Tenant | None, Meta(description="Whose it is. By default the token's.")] = None
+    labels: Annotated[dict[str, LabelValue], Meta(description="To find runs by.")] = {}
 
 
 class Engine(StrEnum):
@@ -37,19 +44,16 @@ class Engine(StrEnum):
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What the team would like. Policy's set is law."""
 
-    regions: tuple[str, ...] = ()
-    """Only these, where policy permits them. Empty: any."""
-    avoid: tuple[str, ...] = ()
-    """Not these, unless nothing else is left."""
-    spread: bool = False
-    """Shards of this run go to different regions as evenly as can be."""
+    regions: Annotated[tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")] = ()
+    avoid: Annotated[tuple[str, ...], Meta(description="Not these, unless nothing else is left.")] = ()
+    spread: Annotated[bool, Meta(description="Shards of this run go to different regions as evenly as can be.")] = False
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Fan-out: `count` slices, or one for each of `items`. One of the two."""
 
-    count: Annotated[int, Meta(ge=1)] | None = None
-    items: tuple[Any, ...] | None = None
+    count: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")] = None
+    items: Annotated[tuple[Any, ...] | None, Meta(description="What each slice is about: any JSON.")] = None
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -63,20 +67,22 @@ class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What to run, and under which conditions."""
 
-    tasks: Annotated[tuple[TaskSpec, ...], Meta(min_length=1)]
-    priority: Annotated[int, Meta(ge=0, le=9)] = 5
-    deadline_seconds: Seconds | None = None
-    data_class: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    tasks: Annotated[tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")]
+    priority: Annotated[int, Meta(ge=0, le=9, description="Higher goes first. Policy may cap it.")] = 5
+    deadline_seconds: Annotated[Seconds | None, Meta(description="From acceptance; past it the run fails, queued or running.")] = None
+    data_class: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None, Meta(description="A word that policy maps to permitted regions.")
+    ] = None
     side_effects: SideEffects = SideEffects.IDEMPOTENT
     engine: Engine = Engine.ANY
     placement: PlacementWishes = PlacementWishes()
     shards: Shards = Shards()
-    params: dict[str, Any] = {}
+    params: Annotated[dict[str, Any], Meta(description="Values for placeholders: `${params.date}` in any string of a task.")] = {}
     schedule: Schedule | None = None
 
 
 class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A submitted document that its types accept."""
+    """A DAG of tasks, submitted once and run in one or more shards, each in one region at a time."""
 
     api_version: Literal["waypost/v1"]
     kind: Literal["Workflow"]

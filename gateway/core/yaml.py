@@ -19,6 +19,7 @@ WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+KINDS: Final = {"bool": "a boolean", "int": "a number", "float": "a number", "timestamp": "a date"}
 
 
 class Unreadable:
@@ -163,9 +164,12 @@ class _Reader:
             return self._fault(f"{text:.40} {UNFAITHFUL}") if number is None else number
         read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
         if read_as != TAGS + "str":
-            kind = read_as.removeprefix(TAGS)
-            hint = "write its fields out" if kind == "merge" else "put quotes around it, or write it as JSON does"
-            return self._fault(f"{text[:40]!r} is a {kind} to some readers of YAML and text to others: {hint}")
+            if text == "<<":
+                return self._fault("merge keys (<<) are not YAML 1.2: write the fields out")
+            kind = KINDS.get(read_as.removeprefix(TAGS), "something else")
+            return self._fault(
+                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or write it as JSON does"
+            )
         return text
 
     def _fault(self, detail: str) -> Unreadable:
