@@ -17,6 +17,7 @@ for name, target, group, text in (
     ("cancel", "gateway.cli.runs:cancel", RUNS, "Cancel a run."),
     ("retry", "gateway.cli.runs:retry", RUNS, "Open a failed or cancelled run again."),
     ("regions", "gateway.cli.regions:regions", RUNS, "List the regions and how things stand there."),
+    ("replace", "gateway.cli.regions:replace", OPERATE, "Admit another journal under a region's name."),
     ("up", "gateway.cli.up:up", OPERATE, "Start a gateway and its regions on this machine, for development."),
     ("gateway", "gateway.cli.serve:gateway", OPERATE, "Run a gateway."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),

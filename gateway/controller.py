@@ -209,6 +209,8 @@ class Controller:
                 message = batch(self._ws, region, now, self._failover)
                 if message is not None:
                     region.link.send(message)
+                    if message.creates:
+                        self._metrics.dispatch_batch.observe(len(message.creates))
 
     def _count(self, now: Instant) -> None:
         for view in self.views(now):

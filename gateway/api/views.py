@@ -133,6 +133,12 @@ class RegionList(Struct, frozen=True, kw_only=True):
     items: tuple[RegionState, ...]
 
 
+class Released(Struct, frozen=True, kw_only=True):
+    """The region's name is free for the next journal that answers."""
+
+    region: str
+
+
 def summary(run: Run) -> RunSummary:
     return RunSummary(
         id=run.id,

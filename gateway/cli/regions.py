@@ -1,7 +1,9 @@
 """`waypost regions`: where work can go, and how things stand there."""
 
 import time
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.markup import escape
 
 from gateway.cli.client import Token, Url, checked, connect
@@ -30,3 +32,11 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
         for region in found
     )
     console().print(table(["REGION", "CONDITION", "SINCE", "LATENCY", "INFLIGHT", "FREE", "SCORE", "REASON"], rows))
+
+
+@command
+def replace(region: Annotated[str, Parameter(help="Its name.")], /, *, url: Url = None, token: Token = None) -> None:
+    """Admit another journal under a region's name: the cluster's old disk is gone for good, and what ran there counts as lost."""
+    with connect(url, token) as client:
+        checked(client.post(f"/v1/regions/{region}/replace"))
+    console().print(f"{region}: the next journal that answers is admitted", markup=False)

@@ -19,7 +19,7 @@ WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-KINDS: Final = {"bool": "a boolean", "int": "a number", "float": "a number", "timestamp": "a date"}
+KINDS: Final = {"bool": "a boolean", "int": "a number", "float": "a number", "str": "a number", "timestamp": "a date"}
 
 
 class Unreadable:
@@ -159,17 +159,17 @@ class _Reader:
             return self._fault(fault) if fault else text
         if text in WORDS:
             return WORDS[text]
-        if NUMBER.fullmatch(text):
-            number = faithful(text)
-            return self._fault(f"{text:.40} {UNFAITHFUL}") if number is None else number
         read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
-        if read_as != TAGS + "str":
-            if text == "<<":
-                return self._fault("merge keys (<<) are not YAML 1.2: write the fields out")
+        number = NUMBER.fullmatch(text) is not None
+        if number and read_as != TAGS + "str":
+            value = faithful(text)
+            return self._fault(f"{text:.40} {UNFAITHFUL}") if value is None else value
+        if text == "<<":
+            return self._fault("merge keys (<<) are not YAML 1.2: write the fields out")
+        if number or read_as != TAGS + "str":
             kind = KINDS.get(read_as.removeprefix(TAGS), "something else")
-            return self._fault(
-                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or write it as JSON does"
-            )
+            hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
+            return self._fault(f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or {hint}")
         return text
 
     def _fault(self, detail: str) -> Unreadable:

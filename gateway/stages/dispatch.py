@@ -3,6 +3,8 @@
 Derived anew at each pass from what is committed, so a lost call, a lost answer and a restart are one case: it is sent again.
 """
 
+import msgspec
+
 from clusters.spec import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 from gateway.core.failover import leaving
 from gateway.core.instant import Instant
@@ -14,6 +16,10 @@ from gateway.stages.working_set import Region, Tracked, WorkingSet
 
 BATCH_CREATES = 200
 """Keeps one call small enough for its timeout, whatever the documents weigh."""
+
+BATCH_BYTES = 16 * 1024 * 1024
+ACKNOWLEDGE_SECONDS = 1.0
+"""A cluster keeps its events until it hears that they are committed; with nothing else to say it is told so often."""
 
 FATAL = ("Invalid", "Unsupported")
 """Refusals that no other region would answer differently."""
@@ -28,22 +34,40 @@ def to_send(ws: WorkingSet, region: Region, now: Instant, settings: Failover) ->
 
 def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
     """What to say to `region` now; None where there is nothing. Marks it as said."""
-    creates = [t for t in to_send(ws, region, now, settings) if t.resumption is not None]
+    creates = _fitting([t for t in to_send(ws, region, now, settings) if t.resumption is not None])
     tombstones = to_reap(ws, region, now, settings)
-    if not creates and not tombstones and not region.renewals:
+    committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
+    overdue = committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
+    if not creates and not tombstones and not region.renewals and not overdue:
         return None
     runs: dict[str, RunSpec] = {}
     for tracked in creates:
         tracked.sent_at = now.monotonic
         runs[tracked.shard.run] = tracked.work.spec
     renewals, region.renewals = tuple(region.renewals.values()), {}
+    region.acknowledged, region.acknowledged_at = committed, now.monotonic
     return Batch(
         runs=tuple(runs.values()),
         creates=tuple(_create(tracked) for tracked in creates),
         renewals=renewals,
         tombstones=tombstones,
-        acknowledged=0 if region.cursor_dirty else region.cursor.seq,
+        acknowledged=committed,
     )
+
+
+def _fitting(waiting: list[Tracked]) -> list[Tracked]:
+    """The first of them that one call can carry; at least one, or it would wait for ever."""
+    runs: set[str] = set()
+    room = BATCH_BYTES
+    for count, tracked in enumerate(waiting):
+        if tracked.resumption is not None and tracked.resumption.results:
+            room -= len(msgspec.json.encode(tracked.resumption.results))
+        if tracked.shard.run not in runs:
+            runs.add(tracked.shard.run)
+            room -= len(tracked.work.run.workflow)
+        if room < 0 and count:
+            return waiting[:count]
+    return waiting
 
 
 def _create(tracked: Tracked) -> ShardSpec:

@@ -16,6 +16,9 @@ from gateway.stages.working_set import NEVER, Region, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
+BIND_SECONDS = 1.0
+"""Between two looks whether an operator has let a region's old journal go."""
+
 
 class Receiver:
     """`look` is called when something may have changed for shards that wait; `dice` gives 0..1."""
@@ -41,22 +44,28 @@ class Receiver:
             reports = region.link.drain()
             for item in reports:
                 observe(region, item, rules=self._health, dice=self._dice)
-            await self._admit(region)
+            await self._admit(region, now)
             if region.admitted:
                 for item in reports:
                     await self._take(region, item, now)
 
-    async def _admit(self, region: Region) -> None:
-        """Binds the region's name to the first journal that answers under it; another one waits for an operator's word."""
-        if region.incarnation or region.status is None:
+    async def _admit(self, region: Region, now: Instant) -> None:
+        """Binds the region's name to the first journal that answers under it; another one waits until an operator lets the old one go."""
+        found = region.stranger or (region.status.incarnation if region.status is not None else "")
+        if not found or (region.incarnation and not region.stranger) or now.monotonic - region.bound_at < BIND_SECONDS:
             return
-        found = region.status.incarnation
-        region.incarnation = await self._store.admit_incarnation(region.name, found)
-        if region.incarnation != found:
+        region.bound_at = now.monotonic
+        bound = await self._store.admit_incarnation(region.name, found)
+        if bound == found:
+            if region.incarnation or region.cursor.incarnation != bound:
+                region.cursor = Cursor(incarnation=bound)
+            if region.incarnation:
+                region.link.reopen(region.cursor)
+            region.stranger = ""
+        elif not region.incarnation:
             region.status, region.stranger = None, found
             logger.error("region {}: another journal answers under this name; it takes no work until it is admitted", region.name)
-        if region.cursor.incarnation != region.incarnation:
-            region.cursor = Cursor(incarnation=region.incarnation)
+        region.incarnation = bound
 
     async def _take(self, region: Region, item: Report, now: Instant) -> None:
         match item:

@@ -154,9 +154,14 @@ class Region:
     """The journal that this region's name is bound to; empty until one was admitted."""
     stranger: str = ""
     """Another journal that answers under this name, and is not admitted."""
+    bound_at: float = NEVER
+    """When the store was last asked which journal the name is bound to."""
     cursor: Cursor = START
     """Up to here the region's events are in the working set; committed with the next write."""
     cursor_dirty: bool = False
+    acknowledged: int = 0
+    """What the cluster was last told that is committed."""
+    acknowledged_at: float = NEVER
     compared_at: float = NEVER
     renewals: dict[AttemptId, Renewal] = field(default_factory=dict)
     strays: dict[AttemptId, float] = field(default_factory=dict)

@@ -132,6 +132,10 @@ class Store(Protocol):
         """The incarnation that `region` is bound to: the given one if none was, else the one already bound."""
         ...
 
+    async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
+        """The journal that `region` is bound to is gone for good: the next that answers takes its name. False where none was bound."""
+        ...
+
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         """An event that is set after every commit that changes the run (None: any run). The subscriber clears it, then reads."""
         ...

@@ -130,6 +130,9 @@ class SqliteStore:
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
         return await self._write(lambda db: statements.bind_incarnation(db, region, incarnation))
 
+    async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
+        return await self._write(lambda db: statements.release_incarnation(db, region, audit))
+
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
         event = asyncio.Event()

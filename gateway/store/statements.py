@@ -141,5 +141,13 @@ def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> s
     return str(db.execute("select incarnation from incarnation where region = ?", (region,)).fetchone()[0])
 
 
+def release_incarnation(db: sqlite3.Connection, region: str, audit: AuditEntry) -> bool:
+    """The region's name is free for another journal."""
+    if db.execute("delete from incarnation where region = ?", (region,)).rowcount == 0:
+        return False
+    append(db, [audit])
+    return True
+
+
 def shards_where(db: sqlite3.Connection, where: str, parameters: Sequence[object]) -> list[Shard]:
     return rows.read_shards(db.execute(f"select shard.state from shard {where}", parameters))

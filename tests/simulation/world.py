@@ -156,8 +156,12 @@ class World:
         )
 
     async def operate(self) -> None:
-        """Somebody cancels a run, or opens one again that did not succeed."""
-        if not self.runs or self.rng.random() > 0.01:
+        """Somebody lets a lost journal go, cancels a run, or opens one again that did not succeed."""
+        for region in REGIONS:
+            bound = await self.store.admit_incarnation(region, self.clusters[region].journal.incarnation)
+            if bound != self.clusters[region].journal.incarnation and (self.rng.random() < 0.01 or not self.trouble):
+                await self.store.release_incarnation(region, audit=AuditEntry(run="", kind="JournalReleased", at=self.now.wall))
+        if not self.runs or not self.trouble or self.rng.random() > 0.01:
             return
         run = await self.store.run(self.rng.choice(sorted(self.runs)))
         if run is None:
@@ -196,17 +200,21 @@ class World:
         elif self.rng.random() < 0.003 * self.trouble:
             self.kill_gateway()
         for name in REGIONS:
-            cluster, road = self.clusters[name], self.roads[name]
-            if not cluster.up:
-                if self.rng.random() < 0.02 or not self.trouble:
-                    cluster.restart(self.timeline.now)
-            elif self.rng.random() < 0.001 * self.trouble:
-                cluster.crash(self.timeline.now)
-            if (road.cut_there or road.cut_back) and (self.timeline.now >= self.healed_at[name] or not self.trouble):
-                road.cut_there = road.cut_back = False
+            self._disturb_region(self.clusters[name], self.roads[name])
         often = 0.01 if not any(r.cut_there or r.cut_back for r in self.roads.values()) else 0.001
         if self.rng.random() < often * self.trouble:
             self._cut(self.rng.choice(REGIONS))
+
+    def _disturb_region(self, cluster: ModelCluster, road: Road) -> None:
+        if not cluster.up:
+            if self.rng.random() < 0.02 or not self.trouble:
+                if self.rng.random() < 0.2 * self.trouble:
+                    cluster.lose_journal()
+                cluster.restart(self.timeline.now)
+        elif self.rng.random() < 0.001 * self.trouble:
+            cluster.crash(self.timeline.now)
+        if (road.cut_there or road.cut_back) and (self.timeline.now >= self.healed_at[cluster.region] or not self.trouble):
+            road.cut_there = road.cut_back = False
 
     def _cut(self, name: str) -> None:
         """Usually one region at a time, so that the blackout guard does not hide what follows; both ways, or one of them."""
