@@ -39,7 +39,7 @@ def main() -> int:
     if not (floor / "compare.py").exists() or shutil.which("wrk") is None:
         print(f"skipped: needs {floor.name}/compare.py in the shared folder, and wrk")
         return 0
-    with tempfile.TemporaryDirectory(prefix="waypost-bench-", dir=ROOT / "bench") as folder:
+    with tempfile.TemporaryDirectory(prefix="waypost-bench-", dir=ROOT) as folder:
         out = Path(folder)
         subprocess.run([sys.executable, floor / "load.py", "make", out], check=True)
         (out / "gateway.toml").write_text(SETTINGS.format(out=out, port=PORT, metrics_port=METRICS_PORT))

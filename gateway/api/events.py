@@ -25,7 +25,7 @@ async def events(call: Call) -> Response:
     if after and run.phase.terminal and not await call.front.store.audit(run.id, after=after, limit=1):
         return Response(status_code=204)  # tells an EventSource to stay away: there is no more to come
     heartbeat = call.front.settings.requests.heartbeat_seconds
-    return EventSourceResponse(_stream(call, run, after), ping=heartbeat, headers={"x-run": run.id})
+    return EventSourceResponse(_stream(call, run, after), ping=heartbeat)
 
 
 async def explain(call: Call) -> Response:
