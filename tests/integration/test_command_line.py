@@ -1,0 +1,102 @@
+"""The command line against a real stack: what it prints, and the exit codes that scripts rely on."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.cli.stack import Stack
+from tests.integration.conftest import REGIONS
+from tests.integration.waiting import taking_work
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def waypost(stack: Stack) -> Run:
+    """Runs `waypost ...` where `waypost up` would have left its context."""
+    (stack.state / ".waypost").mkdir()
+    (stack.state / ".waypost" / "context.json").write_bytes((stack.state / "context.json").read_bytes())
+
+    async def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            cwd=stack.state,
+            env={**os.environ, "COLUMNS": "200", **(environment or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    return run
+
+
+async def test_a_first_day(waypost: Run, stack: Stack, client: httpx.AsyncClient) -> None:
+    """What the README shows: submit, follow, list, describe, explain, read logs."""
+    await taking_work(client, REGIONS)
+    code, out, err = await waypost("submit", str(ROOT / "examples" / "hello.yaml"), "--watch", "--param", "who=you")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("Succeeded")
+    run = json.loads((await waypost("runs", "-o", "json"))[1])[0]["id"]
+
+    assert (await waypost("logs", run, "greet"))[1] == "hello you\n"
+    code, out, _ = await waypost("explain", run)
+    assert code == 0
+    for words in ("submitted by", "runs:submit allowed by", "policy revision", "Placed", "scores, lower is better", "Running -> Succeeded"):
+        assert words in out
+    assert "celebrate" in (await waypost("describe", run))[1]
+    regions = json.loads((await waypost("regions", "-o", "json"))[1])
+    assert {region["condition"] for region in regions} == {"Healthy"}
+    code, out, _ = await waypost("submit", str(ROOT / "examples" / "fan-out.yaml"), "--dry-run")
+    assert (code, "allowed, 3 shards" in out) == (0, True)
+
+
+async def test_exit_codes_tell_what_went_wrong(waypost: Run, tmp_path: Path, client: httpx.AsyncClient) -> None:
+    """1 failed, 2 usage, 3 refused, 4 not found, 5 nobody there; and a sentence for people on standard error."""
+    await taking_work(client, REGIONS)
+    failing = tmp_path / "failing.yaml"
+    failing.write_text(
+        "apiVersion: waypost/v1\nkind: Workflow\nmetadata: {name: failing}\n"
+        "spec: {tasks: [{name: a, type: process, run: {command: ['false']}}]}\n"
+    )
+    code, out, _ = await waypost("submit", str(failing), "-w")
+    assert (code, "exit code 1" in out) == (1, True)
+    code, _, err = await waypost("submit", str(tmp_path / "absent.yaml"))
+    assert (code, "cannot read" in err) == (2, True)
+    assert (await waypost("runs", environment={"WAYPOST_TOKEN": "nonsense"}))[0] == 3
+    code, _, err = await waypost("describe", "nothing")
+    assert (code, "no such run" in err) == (4, True)
+    code, _, err = await waypost("runs", "--url", "http://127.0.0.1:9")
+    assert (code, "nobody answers" in err) == (5, True)
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(failing.read_text().replace("name: a,", "name: a, needs: [b],").replace("type: process", "type: proces"))
+    code, _, err = await waypost("submit", str(broken))
+    assert (code, "/spec/tasks/0/needs/0" in err, "/spec/tasks/0/type" in err) == (1, True, True)
+
+
+async def test_cancel_stops_what_runs(waypost: Run, tmp_path: Path, client: httpx.AsyncClient) -> None:
+    """And the run says so."""
+    await taking_work(client, REGIONS)
+    long = tmp_path / "long.yaml"
+    long.write_text(
+        "apiVersion: waypost/v1\nkind: Workflow\nmetadata: {name: long}\n"
+        "spec: {tasks: [{name: a, type: process, run: {command: [sleep, '100']}}]}\n"
+    )
+    run = json.loads((await waypost("submit", str(long), "-o", "json"))[1])["id"]
+    assert (await waypost("cancel", run))[0] == 0
+    async with asyncio.timeout(20):
+        while (phase := json.loads((await waypost("describe", run, "-o", "json"))[1])["phase"]) != "Cancelled":
+            assert phase in ("Pending", "Running", "Cancelling")
+    assert (await waypost("retry", run))[0] == 0
+    assert (await waypost("cancel", run))[0] == 0
