@@ -27,7 +27,7 @@ MAXIMUM_STEPS: Final = 1_000_000
 
 LOOP: Final = re.compile(r"\b(?:all|exists|exists_one|existsOne|filter|map)\b(?:\s*\(\s*([A-Za-z_]\w*)\s*,)?")
 READS: Final = re.compile(r"""(?<![\w.])tasks\s*(?:\[\s*(?:"([^"]*)"|'([^']*)')\s*\]|\.\s*([A-Za-z_]\w*))""")
-PLACE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
+PLACE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE)
 
 T = TypeVar("T")
 

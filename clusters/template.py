@@ -1,8 +1,9 @@
 """`${params.date}`, `${shard.index}`, `${shard.item.name}` in the strings of a task.
 
 Rendering happens twice: the gateway fills in `params` once a run, the cluster `shard` for each shard. A value that was filled in is
-never looked at again, nor can it become part of a placeholder with the text around it: the first pass writes each of its dollars as
-`${$}`, which the last sets free. `$${` stands for a literal `${`, and `${$}` for a literal `$`, as in `${$}${params.price}`.
+never looked at again, nor can it become part of a placeholder with the text around it, nor leave one alone: the first pass writes each
+of its dollars as `${$}` and an empty text as `${}`, which the last sets free. So `$${` stands for a literal `${`, `${$}` for a literal
+`$` (as in `${$}${params.price}`), and `${}` for nothing.
 """
 
 import re
@@ -12,10 +13,11 @@ from typing import Any, Final
 import msgspec
 
 DOLLAR: Final = "${$}"
-PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
-"""An escape, a dollar, a placeholder, or a `${` that is none of them: a mistake."""
+NOTHING: Final = "${}"
+PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$?\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
+"""An escape, a dollar or nothing, a placeholder, or a `${` that is none of them: a mistake."""
 
-LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$"}
+LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
 
 
 class TemplateError(Exception):
@@ -73,7 +75,7 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
             return match[0]
         found = lookup(names, values)
         filled = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-        return filled if last else filled.replace("$", DOLLAR)
+        return filled if last else filled.replace("$", DOLLAR) or NOTHING
 
     return PLACEHOLDER.sub(fill, text)
 

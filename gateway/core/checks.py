@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from clusters.conditions import ConditionError, compile_condition, tasks_read
 from clusters.graph import find_cycle
@@ -88,19 +88,22 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def _cycles(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; one task that needs itself was told about already."""
+    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told already."""
     places = {task.name: index for index, task in enumerate(tasks)}
     if len(places) < len(tasks):
         return
-    left = tasks
+    left = tuple(_without_itself(task) if task.name in task.needs else task for task in tasks)
     for _ in range(CYCLES_SHOWN):
         cycle = find_cycle(left)
         if cycle is None:
             return
-        if len(cycle) > 2:
-            yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_joined(cycle)}")
+        yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_joined(cycle)}")
         members = set(cycle)
         left = tuple(task for task in left if task.name not in members)
+
+
+def _without_itself(task: TaskSpec) -> TaskSpec:
+    return structs.replace(task, needs=tuple(need for need in task.needs if need != task.name))
 
 
 def _joined(cycle: tuple[str, ...]) -> str:

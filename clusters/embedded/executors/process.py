@@ -14,7 +14,7 @@ import msgspec
 
 from clusters.embedded import watchdog
 from clusters.embedded.executors.interface import Folders, Lease
-from clusters.embedded.executors.runs import ProcessRun
+from clusters.embedded.executors.runs import ProcessRun, text_of
 from clusters.embedded.state import Launch, Outcome
 
 OUTPUT_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class ProcessExecutor:
         try:
             given.write_bytes(msgspec.json.encode(launch.input))
             environment = self._environment(launch, run, folders, given, output)
-            return await self._run(launch, list(run.command), environment, directory, folders.log, output, lease)
+            return await self._run(launch, [text_of(word) for word in run.command], environment, directory, folders.log, output, lease)
         except OSError as error:
             return Outcome(succeeded=False, reason=f"cannot run {run.command[0]}: {error.strerror}")
         finally:
@@ -62,7 +62,7 @@ class ProcessExecutor:
             "LANG": "C.UTF-8",
             "HOME": str(folders.workspace),
             "TMPDIR": str(folders.scratch),
-            **run.env,
+            **{name: text_of(value) for name, value in run.env.items()},
             "WAYPOST_INPUT": str(given),
             "WAYPOST_OUTPUT": str(output),
             "WAYPOST_WORKSPACE": str(folders.workspace),
