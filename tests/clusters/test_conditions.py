@@ -1,0 +1,137 @@
+"""Conditions: what they see, what they may ask, and how much work they may make."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusters.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds, tasks_read
+
+OUTPUTS = {"scan": {"files": 3, "kinds": ["sql", "csv"]}, "a-b": None}
+PARAMS: dict[str, Any] = {"full": True, "limit": 2.0, "many": list(range(5_000))}
+SHARD = {"index": 1, "count": 4, "item": {"table": "orders"}}
+DAY = 'timestamp("2024-01-02T03:04:05Z")'
+
+
+def ask(text: str) -> bool:
+    return holds(text, outputs=OUTPUTS, params=PARAMS, shard=SHARD)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('tasks["scan"].output.files > 2', True),
+        ("tasks.scan.output.files > params.limit", True),
+        ('tasks["a-b"].output == null', True),
+        ("shard.index == shard.count - 1", False),
+        ('shard.item.table == "orders" && params.full', True),
+        ('tasks["scan"].output.kinds.exists(kind, kind == "csv")', True),
+        ('has(tasks["scan"].output.errors)', False),
+        ('size(tasks["scan"].output.kinds) == 2 && type(shard.index) == int', True),
+    ],
+)
+def test_a_condition_sees_outputs_params_and_shard(text: str, expected: bool) -> None:
+    """The three things that a task may depend on."""
+    assert ask(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not a CEL expression"),
+        ('tasks["scan".output', r"missing '\]' at '<EOF>' at line 1, column 20"),
+        ("foo == 1", "unknown name foo"),
+        ("lowr(params.full)", "there is no function lowr"),
+        ('"\\ud800" == "x"', "not a CEL expression"),
+        ("99999999999999999999 > 1", "invalid int literal"),
+        (" " * (MAXIMUM_CHARACTERS + 1), "has 2049 characters"),
+    ],
+)
+def test_a_condition_that_cannot_hold_is_refused_at_once(text: str, reason: str) -> None:
+    """A misspelt condition must not wait for hours until its task is about to run."""
+    with pytest.raises(ConditionError, match=reason):
+        compile_condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 / (shard.index - 1) == 1", "division by zero"),
+        ('tasks["gone"].output', "there is no 'gone'"),
+        ("9223372036854775807 + shard.index > 0", "verflow"),
+        ('shard.index + "a" == 1', "cannot be evaluated"),
+        ('[1][5] == "a"', "out of bounds"),
+        ('"a".matches("(")', "not a valid regex"),
+        ("shard.index", "gives int, not true or false"),
+        ("shard.item", "gives dict, not true or false"),
+        ("null", "gives NoneType"),
+    ],
+)
+def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
+    """The task fails with it: the library's own exceptions are of a dozen kinds, and one that got out would end the scheduler."""
+    with pytest.raises(ConditionError, match=reason):
+        ask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.many.all(x, x >= 0)",
+        "params.many.filter(x, x > 0).size() > 0",
+        "[1,2,3,4,5,6,7,8,9].map(a, [1,2,3,4,5,6,7,8,9].map(b, [1,2,3,4,5,6,7,8,9].map(c, a + b + c))) == []",
+        '["aaaaaaaa"]' + ".map(a, a + a)" * 60 + " == []",
+    ],
+)
+def test_work_without_end_is_refused(text: str) -> None:
+    """Nested loops over long lists take hours, and doubling a text sixty times takes all the memory: of a cluster that others use too."""
+    with pytest.raises(ConditionError, match="would take too long"):
+        ask(text)
+
+
+@pytest.mark.parametrize("piece", ["1+", "x.a.", "!", "-", "(", "[", "{1:", "true?1:", "a.map(a,"])
+def test_the_longest_condition_does_not_end_the_process(piece: str) -> None:
+    """The parser goes deeper for each operator, and a stack that overflows takes the whole gateway with it."""
+    text = piece * (MAXIMUM_CHARACTERS // len(piece) - 1) + "1"
+
+    with pytest.raises(ConditionError):
+        ask(text)
+
+
+@given(st.text(alphabet="tasks[]{}().,\"'`\\$ab01+-*/%<>=!&|?: \n\0é\u2028", max_size=60))
+def test_no_text_brings_anything_but_an_answer_or_a_condition_error(text: str) -> None:
+    """Whatever is submitted, neither gateway nor cluster falls over it."""
+    with suppress(ConditionError):
+        assert ask(text) in (True, False)
+
+
+def test_each_function_that_is_let_through_exists() -> None:
+    """The list is ours, the functions are the library's: if they part, good conditions are refused or bad ones accepted."""
+    calls = [
+        'bytes("a") == b"a"',
+        '"ab".contains("b")',
+        'double("1") == 1.0',
+        'duration("1s") > duration("0s")',
+        "dyn(1) == 1",
+        '"a".endsWith("a")',
+        'int("1") == 1',
+        '"a".matches("a")',
+        'size("a") == 1',
+        '"a".startsWith("a")',
+        'string(1) == "1"',
+        f"{DAY} > {DAY} || true",
+        "type(1) == int",
+        "uint(1) == 1u",
+        *(f"{DAY}.{name}() >= 0" for name in FUNCTIONS if name.startswith("get")),
+    ]
+
+    assert all(ask(call) for call in calls)
+    assert len(calls) == len(FUNCTIONS)
+
+
+def test_the_tasks_that_are_read_are_known() -> None:
+    """A condition may read only what its task needs: anything else might not have run yet."""
+    text = """tasks["a"].output.x && tasks.b.output && tasks[ 'c-d' ].output && params.tasks["e"] && tasks[params.f] && tasks["a"]"""
+
+    assert tasks_read(text) == ["a", "b", "c-d"]

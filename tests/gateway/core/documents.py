@@ -1,0 +1,46 @@
+"""Documents to begin from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clusters.embedded.executors.runs import RUN_TYPES
+from gateway.core.checks import Executors, check
+from gateway.core.document import parse
+from gateway.core.errors import FieldError
+from gateway.core.workflow import Workflow
+from gateway.settings import Documents
+
+LIMITS = Documents()
+EXECUTORS = Executors(runs=RUN_TYPES, exclusive=frozenset({"process"}))
+
+
+def task(name: str = "a", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "type": "process", "run": {"command": ["true"]}, **fields}
+
+
+def document(*tasks: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": "nightly"},
+        "spec": {"tasks": list(tasks) or [task()], **spec},
+    }
+
+
+def read(value: Any, limits: Documents = LIMITS) -> Workflow:
+    return parse(msgspec.json.encode(value), "application/json", limits)
+
+
+def faults(value: Any, limits: Documents = LIMITS) -> dict[str, str]:
+    """What the checks find, by pointer; two at one place are joined."""
+    workflow = read(value, limits)
+    return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))
+
+
+def by_pointer(errors: Sequence[FieldError]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for error in errors:
+        found[error.pointer] = f"{found[error.pointer]}; {error.detail}" if error.pointer in found else error.detail
+    return found

@@ -1,0 +1,255 @@
+"""From bytes to a document: every error at once, and nothing but a clear refusal for whatever is sent."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from gateway.core.checks import check
+from gateway.core.document import SHOWN_ERRORS, invalid, parse, schema
+from gateway.core.errors import FieldError, GatewayError, Invalid, Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.numbers import NUMBER
+from gateway.core.workflow import Workflow
+from gateway.settings import Documents
+from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, document, task
+
+JSON, YAML = "application/json", "application/yaml"
+
+
+def refused(body: bytes | dict[str, Any], media_type: str = JSON) -> dict[str, str]:
+    """The errors of a document that its types refuse."""
+    with pytest.raises(Invalid) as caught:
+        parse(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, LIMITS)
+    return by_pointer(caught.value.errors)
+
+
+def test_every_error_of_shape_is_told_at_once() -> None:
+    """Who mends a document one error a submission gives up; each says where and what to do."""
+    broken = {
+        "apiVersion": "v2",
+        "kind": "Workflow",
+        "metadata": {"name": "Not A Label", "label": {}},
+        "spec": {
+            "tasks": [
+                {"name": "a b", "run": [], "need": ["x"], "timeoutSeconds": "1m", "retry": {"limit": 101}, "resources": {"cpu": 0}},
+                {"name": "c" * 129, "type": "process", "run": {}, "resultScope": "regional", "x~/y": 1},
+            ],
+            "sideEffects": "Exclusive",
+            "shards": {"count": 0},
+        },
+    }
+
+    assert refused(broken) == {
+        "/apiVersion": "must be waypost/v1",
+        "/metadata/name": "'Not A Label' is not a DNS label: lower-case letters, digits and dashes",
+        "/metadata/label": "is not a field here; did you mean labels?",
+        "/spec/tasks/0/name": "'a b' is not a name of 1 to 128 letters, digits, dots, dashes and underscores",
+        "/spec/tasks/0/type": "is required",
+        "/spec/tasks/0/run": "must be an object, not an array",
+        "/spec/tasks/0/need": "is not a field here; did you mean needs?",
+        "/spec/tasks/0/timeoutSeconds": "must be a number, not a string",
+        "/spec/tasks/0/retry/limit": "must be at most 100",
+        "/spec/tasks/0/resources/cpu": "must be more than 0",
+        "/spec/tasks/1/name": f"'{'c' * 80}...' is not a name of 1 to 128 letters, digits, dots, dashes and underscores",
+        "/spec/tasks/1/resultScope": "must be one of global, region; did you mean region?",
+        "/spec/tasks/1/x~0~1y": "is not a field here; there are name, type, run, source, target, needs, when, timeoutSeconds, retry, "
+        "resultScope, priority, resources",
+        "/spec/sideEffects": "must be one of exclusive, idempotent; did you mean exclusive?",
+        "/spec/shards/count": "must be at least 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({}, {f"/{field}": "is required" for field in ("apiVersion", "kind", "metadata", "spec")}),
+        ([], {"": "must be an object, not an array"}),
+        (None, {"": "must be an object, not null"}),
+        (document(tasks=[]), {"/spec/tasks": "must have at least 1 item; it has 0"}),
+        (document(task(when=["x"])), {"/spec/tasks/0/when": "must be a string, not an array"}),
+        (document(dataClass=""), {"/spec/dataClass": "must have at least 1 character; it has 0"}),
+        (document(data_class="x"), {"/spec/data_class": "is not a field here; did you mean dataClass?"}),
+        (document(priority=True), {"/spec/priority": "must be an integer, not a boolean"}),
+        (document(task(resources={"memoryMiB": 10**14})), {"/spec/tasks/0/resources/memoryMiB": "must be at most 1073741824"}),
+        (document(task("a\n")), {"/spec/tasks/0/name": "'a\\n' is not a name of 1 to 128 letters, digits, dots, dashes and underscores"}),
+    ],
+)
+def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
+    """What is wrong in the words of the document, not of a schema library."""
+    assert refused(json.dumps(value).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b'"v"', b"9007199254740992", "9007199254740992 is not the same number to every reader: write it as a string"),
+        (b'"v"', b"1" + b"0" * 5000, f"1{'0' * 39} is not the same number to every reader: write it as a string"),
+        (b'"v"', b"1e400", "1e400 is not the same number to every reader: write it as a string"),
+        (b'"v"', b"-Infinity", "-Infinity is not the same number to every reader: write it as a string"),
+        (b'"v"', b"NaN", "NaN is not the same number to every reader: write it as a string"),
+        (b'"v"', b'"\\ud800"', "holds half of a surrogate pair, which is no character"),
+        (b'"v"', b'"a\\u0000b"', "holds a NUL character, which neither processes nor databases take"),
+        (b'"v"', b'"v", "p": 1', "is there twice"),
+        (b'"v"', b'"v", "\\u0070": 1', "is there twice"),
+    ],
+)
+def test_what_readers_take_differently_is_refused(old: bytes, new: bytes, expected: str) -> None:
+    """Policy must not see another document than the cluster runs: also in parts where anything may stand."""
+    body = json.dumps(document(params={"p": "v"})).encode()
+
+    assert refused(body.replace(old, new)) == {"/spec/params/p": expected}
+
+
+def test_the_largest_of_exact_numbers_passes() -> None:
+    """2^53 - 1 is the last integer of I-JSON; a float may be as large as a double is."""
+    exact = {"least": -(2**53) + 1, "most": 2**53 - 1, "float": 1e308, "escape": "\\u0000", "é": "\U0001f600"}
+
+    assert parse(json.dumps(document(params=exact)).encode(), JSON, LIMITS).spec.params == exact
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "error", "detail"),
+    [
+        (b'{"a": 1,\n "b" 2}', JSON, Malformed, "not JSON: Expecting ':' delimiter at line 2, column 6"),
+        (b"", JSON, Malformed, "not JSON: Expecting value at line 1, column 1"),
+        (b"{} {}", JSON, Malformed, "not JSON: Extra data at line 1, column 4"),
+        (b'{"a": "\xff"}', JSON, Malformed, "not UTF-8: byte 7"),
+        (b"\xef\xbb\xbf{}", JSON, Malformed, "byte order mark"),
+        ("{}".encode("utf-16"), JSON, Malformed, "not UTF-8"),
+        ("{}".encode("utf-16-be"), JSON, Malformed, "not JSON"),
+        (b'{"a": "' + b'\\"' * 500_000, JSON, Malformed, "not JSON: Unterminated string"),
+        (b'{"a":' * 100_000, JSON, TooLarge, "nested more than 64 deep"),
+        (b"[" * 100_000, YAML, TooLarge, "nested more than 64 deep"),
+        (b"a: [1, 2\nb: 3", YAML, Malformed, "not YAML: did not find expected ',' or ']' at line 2, column 2"),
+        (b"a: 1\n---\nb: 2", YAML, Malformed, "not one YAML document but several"),
+        (b"x" * 1_048_577, JSON, TooLarge, "has 1048577 bytes; 1048576 are allowed"),
+        (b"{}", "text/plain", UnsupportedMediaType, "text/plain: send application/json or application/yaml"),
+        (b"a: 1", "", UnsupportedMediaType, "no content type"),
+        (b"{}", "application/json; charset=UTF-16", UnsupportedMediaType, "the character set UTF-16: send UTF-8"),
+    ],
+)
+def test_what_is_no_document_is_refused_with_its_place(body: bytes, media_type: str, error: type[GatewayError], detail: str) -> None:
+    """Line and column for people, a status of its own for programs; never a stack trace."""
+    with pytest.raises(error) as caught:
+        parse(body, media_type, LIMITS)
+    assert detail in caught.value.detail
+
+
+@pytest.mark.parametrize("media_type", [JSON, "", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8", YAML, "text/yaml"])
+def test_json_is_read_under_every_name_that_fits_it(media_type: str) -> None:
+    """JSON is YAML too, and a missing type is no reason to refuse what is plainly JSON."""
+    value = document(task(timeoutSeconds=1e2, run={"command": ["true"], "env": {"A": "on"}}), params={"é": [1.5, None, True]})
+
+    assert parse(json.dumps(value).encode(), media_type, LIMITS) == msgspec.convert(value, Workflow)
+
+
+@pytest.mark.parametrize("nesting", [63, 64, 65])
+@pytest.mark.parametrize("media_type", [JSON, YAML])
+def test_nesting_is_counted_the_same_everywhere(nesting: int, media_type: str) -> None:
+    """Policy engines stop at 128: what is deeper than the limit must not get so far, however it was written."""
+    inner: Any = "v"
+    for _ in range(nesting - 3):
+        inner = [inner]
+    body = json.dumps(document(params={"p": inner})).encode()
+
+    if nesting <= 64:
+        assert parse(body, media_type, LIMITS).spec.params["p"] == inner
+    else:
+        with pytest.raises(TooLarge):
+            parse(body, media_type, LIMITS)
+
+
+def test_errors_are_counted_and_the_first_of_them_shown() -> None:
+    """The answer stays small, whatever was sent, and so does the time that it takes."""
+    with pytest.raises(Invalid, match="has 150 errors, the first 100 are shown") as caught:
+        parse(json.dumps(document(*[{"name": "a", "type": "x"}] * 150)).encode(), JSON, LIMITS)
+    assert len(caught.value.errors) == SHOWN_ERRORS
+    with pytest.raises(Invalid, match="has 1000 errors or more"):
+        parse(json.dumps({f"field-{i}": 1 for i in range(50_000)}).encode(), JSON, LIMITS)
+    assert invalid([FieldError("/a", "b")]).detail == "the document has 1 error"
+
+
+def test_a_limit_of_the_settings_counts() -> None:
+    """The numbers are the operator's."""
+    with pytest.raises(TooLarge):
+        parse(json.dumps(document()).encode(), JSON, Documents(maximum_bytes=20))
+
+
+def test_the_schema_that_is_served_describes_the_document() -> None:
+    """Editors complete and check with it, so it has to be a schema, say what the fields are and agree with the reader."""
+    served = schema()
+    Draft202012Validator.check_schema(served)
+    fields = served["$defs"]["Spec"]["properties"] | served["$defs"]["TaskSpec"]["properties"]
+
+    assert served["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert [name for name, field in fields.items() if "description" not in field and "$ref" not in field and "anyOf" not in field] == []
+    assert all("description" in definition for definition in served["$defs"].values())
+    assert list(Draft202012Validator(served).iter_errors(document(task(needs=["b"]), task("b")))) == []
+
+
+letters = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$")
+words = st.text(letters, max_size=12).filter(lambda text: not NUMBER.fullmatch(text))  # PyYAML writes the text 1e5 without its quotes
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def workflows(draw: st.DrawFn) -> dict[str, Any]:
+    """Any valid document: a DAG whose tasks need only earlier ones."""
+    tasks = []
+    for index in range(draw(st.integers(1, 5))):
+        needs = draw(st.lists(st.integers(0, index - 1), unique=True, max_size=3)) if index else []
+        tasks.append(
+            task(f"task-{index}", needs=[f"task-{need}" for need in needs], source=draw(st.none() | st.fixed_dictionaries({"s": values})))
+        )
+    shards: dict[str, Any] = draw(st.sampled_from([{}, {"count": 3}])) or {"items": draw(st.lists(values, min_size=1, max_size=3))}
+    return document(*tasks, params=draw(st.dictionaries(words, values, max_size=3)), shards=shards, priority=draw(st.integers(0, 9)))
+
+
+@given(workflows())
+def test_a_valid_document_means_the_same_however_it_is_written(value: dict[str, Any]) -> None:
+    """JSON, with spaces or without, YAML in either style, and written out again: one document."""
+    expected = msgspec.convert(value, Workflow)
+    bodies = [
+        (msgspec.json.encode(value), JSON),
+        (json.dumps(value, indent=1).encode(), JSON),
+        (yaml.dump(value, Dumper=yaml.CSafeDumper, allow_unicode=True).encode(), YAML),
+        (yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=True).encode(), YAML),
+        (msgspec.json.encode(expected), JSON),
+    ]
+
+    for body, media_type in bodies:
+        assert parse(body, media_type, LIMITS) == expected
+    assert check(expected, msgspec.json.encode(expected), LIMITS, EXECUTORS) == []
+
+
+ODD = [b"[", b"{", b'"', b"\\ud800", b"${", b"&a ", b"*a", b"<<: ", b"1e999", b"\0", b"!!set ", b": "]
+SAMPLE = json.dumps(document(task(when="params.p == 1", run={"command": ["${params.p}"]}), params={"p": 1})).encode()
+
+
+@settings(max_examples=300)
+@given(
+    st.binary(max_size=200)
+    | st.builds(
+        lambda at, length, new: SAMPLE[:at] + new + SAMPLE[at + length :],
+        st.integers(0, len(SAMPLE)),
+        st.integers(0, 20),
+        st.binary(max_size=6)
+        | st.sampled_from([b"[", b"{", b'"', b"\\ud800", b"${", b"&a ", b"*a", b"<<: ", b"1e999", b"\0", b"!!set ", b": "]),
+    ),
+    st.sampled_from([JSON, YAML, ""]),
+)
+def test_whatever_is_sent_is_read_or_refused(body: bytes, media_type: str) -> None:
+    """Never a 500 for input: whatever comes, it is a document, a list of faults or a refusal."""
+    with suppress(Malformed, TooLarge, UnsupportedMediaType, Invalid):
+        workflow = parse(body, media_type, LIMITS)
+        assert isinstance(check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS), list)
