@@ -19,7 +19,7 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")]
 
 
-class Retry(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, gc=False):
+class Retry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """How often a failed task is tried again, and after what pause: `backoff * factor ** (try - 1)`, at most `max`."""
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -28,14 +28,14 @@ class Retry(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     max_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
 
 
-class Resources(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, gc=False):
+class Resources(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What a task takes of its cluster while it runs: processors, and the memory it may not pass."""
 
     cpu: Annotated[float, Meta(gt=0, le=1024)] = 1.0
     memory_mib: Annotated[int, Meta(gt=0, le=1_073_741_824)] | None = field(name="memoryMiB", default=None)
 
 
-class TaskSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class TaskSpec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """One node of the DAG, as the document writes it and as the cluster runs it."""
 
     name: TaskName
