@@ -30,7 +30,7 @@ def references(text: str) -> Iterator[tuple[str, ...]]:
         if match[1]:
             yield tuple(match[1].split("."))
         elif match[0] == "${":
-            raise TemplateError(f"'{text[match.start() : match.start() + 20]}' is not a placeholder: write $${{ for a literal ${{")
+            raise _mistake(match)
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
@@ -68,8 +68,10 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
         return found if last else _kept(found)
 
     def fill(match: re.Match[str]) -> str:
+        if match[0] == "${":
+            raise _mistake(match)
         if not match[1]:
-            return LITERALS.get(match[0], match[0]) if last else match[0]
+            return LITERALS[match[0]] if last else match[0]
         names = tuple(match[1].split("."))
         if names[0] not in values:
             return match[0]
@@ -78,6 +80,10 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
         return filled if last else filled.replace("$", DOLLAR) or NOTHING
 
     return PLACEHOLDER.sub(fill, text)
+
+
+def _mistake(match: re.Match[str]) -> TemplateError:
+    return TemplateError(f"'{match.string[match.start() : match.start() + 20]}' is not a placeholder: write $${{ for a literal ${{")
 
 
 def _kept(value: Any) -> Any:
