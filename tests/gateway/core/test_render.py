@@ -14,7 +14,11 @@ def test_params_are_filled_in_and_the_shard_is_left() -> None:
     """The gateway renders once a run; the cluster knows the shard."""
     workflow = read(
         document(
-            task(run={"command": ["${params.words}", "${shard.index}"]}, source={"s3": {"path": "b/${params.date}/${shard.item.name}"}}),
+            task(
+                run={"command": ["${params.words}", "${shard.index}"]},
+                source={"s3": {"path": "b/${params.date}/${shard.item.name}"}},
+                target={"file": "${params.date}"},
+            ),
             params={"words": ["a", "b"], "date": "2026-11-24"},
             shards={"items": [{"name": "x"}, {"name": "y"}]},
             sideEffects="exclusive",
@@ -25,7 +29,7 @@ def test_params_are_filled_in_and_the_shard_is_left() -> None:
     assert spec.run == "run-1"
     assert spec.tasks[0].run == {"command": [["a", "b"], "${shard.index}"]}
     assert spec.tasks[0].source == {"s3": {"path": "b/2026-11-24/${shard.item.name}"}}
-    assert spec.tasks[0].target is None
+    assert spec.tasks[0].target == {"file": "2026-11-24"}
     assert (spec.shard_count, spec.side_effects, spec.params) == (2, SideEffects.EXCLUSIVE, workflow.spec.params)
 
 
