@@ -66,7 +66,7 @@ def test_a_cycle_is_named(needs: dict[str, str]) -> None:
     assert found in ("cycle: a -> b -> c -> a", "cycle: b -> c -> a -> b", "cycle: c -> a -> b -> c")
 
 
-def test_cycles_without_a_task_in_common_are_all_named() -> None:
+def test_cycles_that_share_no_task_are_all_named() -> None:
     """Each is a mistake of its own. A long one is shown by its ends."""
     pairs = [task(f"{name}{i}", needs=[f"{name}{1 - i}"]) for name in "xyz" for i in (0, 1)]
     long = [task(f"t{i}", needs=[f"t{(i + 1) % 500}"]) for i in range(500)]
