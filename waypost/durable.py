@@ -24,6 +24,9 @@ Write = Callable[[sqlite3.Connection], Any]
 Item = tuple[Write, "asyncio.Future[Any]"]
 Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 
+GATHER_TURNS = 4
+"""Of the event loop, before a group is closed: measured at 16 connections, where each commit else carried one or two acceptances."""
+
 
 class StorageError(Exception):
     """Nothing was written: the disk is full or failing, the file is in use, or the database is closed. It may work again later."""
@@ -40,6 +43,7 @@ class Database:
         self._group_size, self._inline = group_size, inline
         self._waiting: list[Item] = []
         self._brief = True
+        self._shared = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._jobs: queue.SimpleQueue[Callable[[], Results] | None] = queue.SimpleQueue()
@@ -92,7 +96,7 @@ class Database:
             self._brief = self._brief and brief
             if self._idle.is_set():
                 self._idle.clear()
-                self._loop.call_soon(self._next_group)
+                self._loop.call_soon(self._gather, GATHER_TURNS if self._shared else 0)
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -115,8 +119,16 @@ class Database:
             self._local.connection = connection
         return work(connection)
 
+    def _gather(self, turns: int) -> None:
+        """Lets what is ready on the loop come first, for so many of its turns: no time passes, but more writes share a commit."""
+        if turns:
+            self._loop.call_soon(self._gather, turns - 1)
+        else:
+            self._next_group()
+
     def _next_group(self) -> None:
         """Gives the writer what has queued. Until it is done with that, nobody else touches its connection."""
+        self._shared = len(self._waiting) > 1
         group, self._waiting = self._waiting[: self._group_size], self._waiting[self._group_size :]
         results = self._run_here(group) if self._brief else None
         self._brief = self._brief or not self._waiting
@@ -150,7 +162,7 @@ class Database:
     def _written(self, results: Results) -> None:
         _resolve(results)
         if self._waiting:
-            self._next_group()
+            self._gather(GATHER_TURNS)
         else:
             self._idle.set()
 
