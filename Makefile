@@ -45,9 +45,8 @@ faults: $(STAMP) ## ten rounds of each fault on real processes, with measurement
 failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions
 	$(BIN)/python bench/failover.py
 
-bench: $(STAMP) ## speed, in ratios: submissions beside the floor, store, cluster (needs wrk and ../shared/floor)
+bench: $(STAMP) ## speed, in ratios: submissions beside the floor, cluster (needs wrk and ../shared/floor)
 	$(BIN)/python bench/submissions.py
-	$(BIN)/python bench/store.py
 	$(BIN)/python bench/cluster.py
 
 lock: ## resolve pyproject.toml again into requirements.lock
