@@ -13,7 +13,7 @@ ENDED = ("Succeeded", "Failed", "Cancelled")
 async def until(ask: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0) -> T:
     """The first answer that is not None or False. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
-        while not (found := await ask()):  # noqa: ASYNC110  # the fact is in another process
+        while not (found := await ask()):
             await asyncio.sleep(0.02)
         return found
 
