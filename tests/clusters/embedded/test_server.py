@@ -226,7 +226,7 @@ async def test_a_stream_ends_cleanly_when_the_server_stops(
         pieces = answer.aiter_raw()
         await anext(pieces)
         applying = asyncio.create_task(client.post("/v1/apply", content=b"{}"))
-        while not cluster.applied:  # noqa: ASYNC110  # its arrival is what is waited for
+        while not cluster.applied:  # its arrival is what is waited for
             await asyncio.sleep(0.001)
         stopping = asyncio.create_task(server.__aexit__())
         assert [piece async for piece in pieces] == []
