@@ -1,8 +1,10 @@
 """Runs: submit, list, look at, cancel, retry. `submit` is the hot path, and the order of a submission's way."""
 
+import asyncio
 import base64
 import os
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from random import choice
 from time import perf_counter
@@ -12,7 +14,7 @@ from msgspec import Raw, structs
 from starlette.responses import Response
 
 from gateway.api.views import DryRun, RegionPlan, RunPage, detail, summary
-from gateway.api.wire import Call, Reply
+from gateway.api.wire import Call, Front, Reply
 from gateway.core.checks import check
 from gateway.core.document import invalid, parse
 from gateway.core.errors import Conflict, Malformed
@@ -26,6 +28,9 @@ from gateway.stages.authorize import authorize, question_about, see
 from gateway.stages.plan import plan
 from gateway.store.interface import RunQuery
 
+INLINE_BYTES = 64 * 1024
+"""A larger document is read on a thread of its own: a bad one of a megabyte takes a second to tell all that is wrong with it."""
+
 KEY_MAXIMUM = 255
 REOPENED = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 
@@ -35,13 +40,10 @@ decode_workflow = msgspec.json.Decoder(Workflow).decode
 async def submit(call: Call) -> Response:
     """Submit a workflow: 202 once it is durable; 200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing."""
     front = call.front
-    limits = front.settings.documents
     key = _idempotency_key(call)
-    body = await call.body(limits.maximum_bytes)
-    workflow = _of_tenant(parse(body, call.header(b"content-type") or "application/json", limits), call.principal.tenant)
-    canonical = msgspec.json.encode(workflow)
-    if errors := check(workflow, canonical, limits, front.executors):
-        raise invalid(errors)
+    body = await call.body(front.settings.documents.maximum_bytes)
+    understand = partial(_understood, body, call.header(b"content-type") or "application/json", call.principal.tenant, front)
+    workflow, canonical = understand() if len(body) <= INLINE_BYTES else await asyncio.to_thread(understand)
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=front.policy)
     front.metrics.decision_seconds.observe(decision.duration_seconds)
@@ -147,6 +149,16 @@ def _idempotency_key(call: Call) -> str | None:
     if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
         raise Malformed(f"Idempotency-Key has 1 to {KEY_MAXIMUM} visible ASCII characters")
     return key
+
+
+def _understood(body: bytes, media_type: str, tenant: str, front: Front) -> tuple[Workflow, bytes]:
+    """The document and its canonical form. Raises what `parse` raises, and `Invalid` with every error."""
+    limits = front.settings.documents
+    workflow = _of_tenant(parse(body, media_type, limits), tenant)
+    canonical = msgspec.json.encode(workflow)
+    if errors := check(workflow, canonical, limits, front.executors):
+        raise invalid(errors)
+    return workflow, canonical
 
 
 def _of_tenant(workflow: Workflow, tenant: str) -> Workflow:
