@@ -31,13 +31,12 @@ class Admitted(Struct, frozen=True, kw_only=True):
 class ShardWrite(Struct, frozen=True, kw_only=True):
     """A shard as it should be after `shard.rev - 1`, with what goes into the same transaction.
 
-    `tasks` are written only if the swap took. `forget` names tasks whose row is deleted (a failed task on retry).
+    `tasks` and `audit` are written only if the swap took.
     """
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
-    forget: tuple[str, ...] = ()
 
 
 class Cursor(Struct, frozen=True, kw_only=True):

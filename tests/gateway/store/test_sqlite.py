@@ -1,0 +1,146 @@
+"""The SQLite store: the conformance suite, and what a file on a disk may suffer."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import Unavailable
+from gateway.store import sqlite, statements
+from gateway.store.interface import RunQuery, Store
+from gateway.store.sqlite import SqliteStore
+from tests.conformance.store import AcceptanceConformance, Open, admission
+from tests.conformance.store_shards import ShardsConformance
+from waypost.durable import Database, StorageError
+
+ROOT = Path(__file__).parents[3]
+
+ACCEPTING = """
+import asyncio, itertools, sys
+from gateway.store.sqlite import SqliteStore
+from tests.conformance.store import admission
+from waypost.durable import Database
+
+async def accept(store, numbers):
+    for number in numbers:
+        admitted = await store.admit(admission(f"run-{number:06}", shards=2, idempotency_key=f"key-{number}"))
+        print(admitted.run.id, flush=True)
+
+async def main():
+    async with SqliteStore(Database(sys.argv[1])) as store:
+        numbers = itertools.count()
+        await asyncio.gather(*(accept(store, numbers) for _ in range(8)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Open:
+    return lambda: SqliteStore(Database(tmp_path / "gateway.db"))
+
+
+@pytest.fixture
+async def store(open_store: Open) -> AsyncIterator[Store]:
+    async with open_store() as store:
+        yield store
+
+
+class TestSqliteStore(AcceptanceConformance, ShardsConformance):
+    """All of it holds on a file."""
+
+
+async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:
+    """SIGKILL among eight submitters at once: what was said to be accepted is whole, and nothing is there by half."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ACCEPTING, str(tmp_path / "gateway.db")], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(300)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += process.stdout.read().splitlines()[:-1]
+    async with open_store() as store:
+        runs = {run.id: run for run in await store.runs(RunQuery(tenants=None, limit=100_000))}
+        assert set(acknowledged) <= set(runs)
+        for run_id in runs:
+            assert (len(await store.shards(run_id)), len(await store.audit(run_id))) == (2, 1)
+
+
+async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> None:
+    """Nothing is written by half; when there is room again it goes on."""
+    database = Database(tmp_path / "gateway.db")
+    async with SqliteStore(database) as store:
+        await store.admit(admission("run-0"))
+        pages = await database.write(lambda db: db.execute("pragma page_count").fetchone()[0])
+        await database.write(lambda db: db.execute(f"pragma max_page_count = {pages}").fetchone())
+        with pytest.raises(Unavailable) as refused:
+            await store.admit(admission("run-1", workflow=b"x" * 100_000))
+        assert refused.value.retry_after_seconds
+        assert [run.id for run in await store.runs(RunQuery(tenants=None))] == ["run-0"]
+
+        await database.write(lambda db: db.execute(f"pragma max_page_count = {pages + 1000}").fetchone())
+        await store.admit(admission("run-1", workflow=b"x" * 100_000))
+        assert len(await store.runs(RunQuery(tenants=None))) == 2
+
+
+async def test_a_second_process_is_refused(open_store: Open) -> None:
+    """Two gateways on one file would undo each other's work."""
+    async with open_store():
+        with pytest.raises(StorageError, match="in use by another process"):
+            await open_store().__aenter__()
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, open_store: Open) -> None:
+    """An older program does not know what the newer one promised."""
+    async with open_store():
+        pass
+    with sqlite3.connect(tmp_path / "gateway.db") as db:
+        db.execute("insert into migration values (9999, '9999_later.sql', '')")
+    with pytest.raises(StorageError, match=r"newer version: it has 9999_later\.sql"):
+        await open_store().__aenter__()
+
+
+async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) -> None:
+    """What was applied is not what the program believes."""
+    async with open_store():
+        pass
+    with sqlite3.connect(tmp_path / "gateway.db") as db:
+        db.execute("update migration set checksum = 'other'")
+    with pytest.raises(StorageError, match="is not the one"):
+        await open_store().__aenter__()
+
+
+HOT = {
+    "pending": (f"select shard.state from shard {sqlite.PENDING}", (0, 0, 9)),
+    "overdue": (f"select shard.state from shard {sqlite.OVERDUE}", (0, 9)),
+    "cancelled": (f"select shard.state from shard {sqlite.CANCELLED}", (9,)),
+    "working": (f"select shard.state from shard {sqlite.WORKING}", ()),
+    "counts": (f"select phase, count(*) from shard where {sqlite.OPEN} group by phase", ()),
+    "swap": (statements.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
+    "history": ("select seq from audit where run = ? and seq > ? order by seq limit ?", ("run-1", 0, 9)),
+    "a tenant's runs": ("select id from run where tenant in (?) order by id desc limit ?", ("payments", 9)),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_no_hot_statement_walks_a_whole_table(tmp_path: Path, name: str) -> None:
+    """A million finished shards must cost nothing on a pass."""
+    database = Database(tmp_path / "gateway.db")
+    statement, parameters = HOT[name]
+    async with SqliteStore(database):
+        plan = await database.read(lambda db: db.execute(f"explain query plan {statement}", parameters).fetchall())
+    steps = [row[3] for row in plan]
+    assert steps
+    assert not [step for step in steps if step.startswith("SCAN") and "INDEX" not in step], steps
+
+
+async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
+    """That cannot be tried here, but its setting can be read: FULL syncs the log at every commit, NORMAL does not."""
+    database = Database(tmp_path / "gateway.db")
+    async with SqliteStore(database):
+        settings = await database.write(lambda db: [db.execute(f"pragma {name}").fetchone()[0] for name in ("synchronous", "journal_mode")])
+    assert settings == [2, "wal"]
