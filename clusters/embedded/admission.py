@@ -1,7 +1,7 @@
 """May this cluster take a create? The rules that keep a late, doubled or superseded one from ever running."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,10 @@ class Admission:
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)
+
+    def forget(self, held: Container[tuple[str, int]]) -> None:
+        """Shards of which nothing is held any more: a create of theirs that is still on its way is past its fence since long."""
+        self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in held}
 
     def refusal(self, spec: ShardSpec, run: RunSpec | None, now: float, *, full: bool) -> str:
         """The reason of a refusal, as in `clusters.spec.CreateAnswer`; empty where the create may be taken at uptime `now`."""

@@ -24,10 +24,6 @@ SCHEMA = (
     "create table if not exists tombstone (run text, shard integer, epoch integer, at real not null, primary key (run, shard, epoch))"
     " without rowid",
 )
-RETENTION_SECONDS = 24 * 3600.0
-"""Attempts that ended and were acknowledged are forgotten after this, with their workspaces."""
-TOMBSTONE_SECONDS = 7 * 24 * 3600.0
-
 Event = TaskChanged | AttemptEnded
 
 encode = msgspec.json.encode
@@ -45,23 +41,23 @@ class Loaded:
     seq: int = 0
     acknowledged: int = 0
     attempts: list[Attempt] = field(default_factory=list)
-    tombstones: list[AttemptId] = field(default_factory=list)
+    tombstones: dict[AttemptId, float] = field(default_factory=dict)
+    """And when each was set, by the wall clock."""
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
-def open_journal(db: sqlite3.Connection, wall: float) -> Loaded:
-    """Makes the tables where there are none, forgets what is old, and reads the rest. A new journal takes a new incarnation."""
+def open_journal(db: sqlite3.Connection) -> Loaded:
+    """Makes the tables where there are none, and reads what they hold. A new journal takes a new incarnation."""
     for statement in SCHEMA:
         db.execute(statement)
     db.execute("insert or ignore into meta values ('incarnation', ?), ('seq', '0'), ('acknowledged', '0')", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
-    _forget(db, int(meta["acknowledged"]), wall)
     runs = {name: _run(spec) for name, spec in db.execute("select run, spec from run")}
     attempts = [
-        _load(db, _attempt(spec), runs[run], end_seq)
-        for run, spec, end_seq in db.execute("select run, spec, end_seq from attempt order by at")
+        _load(db, _attempt(spec), runs[run], end_seq, at)
+        for run, spec, end_seq, at in db.execute("select run, spec, end_seq, at from attempt order by at")
     ]
-    tombstones = [AttemptId(run=r, shard=s, epoch=e) for r, s, e in db.execute("select run, shard, epoch from tombstone")]
+    tombstones = {AttemptId(run=r, shard=s, epoch=e): at for r, s, e, at in db.execute("select run, shard, epoch, at from tombstone")}
     highest: dict[tuple[str, int], int] = {}
     for identity in [*tombstones, *(attempt.id for attempt in attempts)]:
         shard = (identity.run, identity.shard)
@@ -70,13 +66,13 @@ def open_journal(db: sqlite3.Connection, wall: float) -> Loaded:
         incarnation=meta["incarnation"],
         seq=int(meta["seq"]),
         acknowledged=int(meta["acknowledged"]),
-        attempts=[attempt for attempt in attempts if attempt.id not in set(tombstones)],
+        attempts=attempts,
         tombstones=tombstones,
         highest=highest,
     )
 
 
-def _load(db: sqlite3.Connection, spec: ShardSpec, run: RunSpec, end_seq: int) -> Attempt:
+def _load(db: sqlite3.Connection, spec: ShardSpec, run: RunSpec, end_seq: int, at: float) -> Attempt:
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     where = "select task, tries, result from task where run = ? and shard = ? and epoch = ?"
@@ -85,16 +81,7 @@ def _load(db: sqlite3.Connection, spec: ShardSpec, run: RunSpec, end_seq: int) -
         if result is not None:
             finished[task] = _result(result)
     tasks = {task.name: task for task in run.tasks}
-    return Attempt(spec=spec, run=run, tasks=tasks, finished=finished, tries=tries, end_seq=end_seq)
-
-
-def _forget(db: sqlite3.Connection, acknowledged: int, wall: float) -> None:
-    old = "end_seq > 0 and end_seq <= ? and at < ?"
-    keys = "(run, shard, epoch) in (select run, shard, epoch from attempt where " + old + ")"
-    db.execute(f"delete from task where {keys}", (acknowledged, wall - RETENTION_SECONDS))
-    db.execute(f"delete from attempt where {old}", (acknowledged, wall - RETENTION_SECONDS))
-    db.execute("delete from run where run not in (select run from attempt)")
-    db.execute("delete from tombstone where at < ?", (wall - TOMBSTONE_SECONDS,))
+    return Attempt(spec=spec, run=run, tasks=tasks, finished=finished, tries=tries, end_seq=end_seq, at=at)
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
@@ -114,23 +101,36 @@ def _write(db: sqlite3.Connection, step: Step, wall: float) -> None:
     if step.incarnation:
         db.execute("update meta set value = ? where name = 'incarnation'", (step.incarnation,))
         db.execute("update meta set value = '0' where name = 'acknowledged'")
+    for identity in step.forgotten:
+        db.execute("delete from tombstone where run = ? and shard = ? and epoch = ?", _key(identity))
+        _remove(db, identity)
     for identity in step.tombstones:
-        db.execute("insert or ignore into tombstone values (?, ?, ?, ?)", (identity.run, identity.shard, identity.epoch, wall))
+        db.execute("insert or ignore into tombstone values (?, ?, ?, ?)", (*_key(identity), wall))
+        _remove(db, identity)
     for run in step.runs:
         db.execute("insert or ignore into run values (?, ?)", (run.run, encode(run)))
     for spec in step.attempts:
-        values = (spec.attempt.run, spec.attempt.shard, spec.attempt.epoch, encode(spec), wall)
+        values = (*_key(spec.attempt), encode(spec), wall)
         db.execute("insert or ignore into attempt (run, shard, epoch, spec, at) values (?, ?, ?, ?, ?)", values)
     for task in step.tasks:
         result = None if task.result is None else encode(task.result)
-        key = (task.attempt.run, task.attempt.shard, task.attempt.epoch, task.task)
-        db.execute("insert or replace into task values (?, ?, ?, ?, ?, ?)", (*key, task.tries, result))
+        db.execute("insert or replace into task values (?, ?, ?, ?, ?, ?)", (*_key(task.attempt), task.task, task.tries, result))
     for event in step.events:
         db.execute("insert into event values (?, ?)", (event.seq, encode(event)))
         if isinstance(event, AttemptEnded):
-            identity = event.attempt
-            ended = (event.seq, wall, identity.run, identity.shard, identity.epoch)
+            ended = (event.seq, wall, *_key(event.attempt))
             db.execute("update attempt set end_seq = ?, at = ? where run = ? and shard = ? and epoch = ?", ended)
+
+
+def _key(identity: AttemptId) -> tuple[str, int, int]:
+    return (identity.run, identity.shard, identity.epoch)
+
+
+def _remove(db: sqlite3.Connection, identity: AttemptId) -> None:
+    """The attempt's rows, and its run's with the last of them."""
+    for table in ("task", "attempt"):
+        db.execute(f"delete from {table} where run = ? and shard = ? and epoch = ?", _key(identity))
+    db.execute("delete from run where run = ?1 and not exists (select 1 from attempt where run = ?1)", (identity.run,))
 
 
 def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[Event]:

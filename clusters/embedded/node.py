@@ -16,8 +16,9 @@ from typing import Self
 from loguru import logger
 from msgspec import Struct
 
+from clusters.embedded.disk import Disk
 from clusters.embedded.executors.delay import DelayExecutor
-from clusters.embedded.executors.interface import Executor, Folders
+from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.process import ProcessExecutor
 from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import Event, open_journal, read_events, write_steps
@@ -31,6 +32,7 @@ from waypost.durable import Database, StorageError
 
 BEAT_SECONDS = 1.0
 EVENTS_AT_ONCE = 500
+SWEEP_SECONDS = 3600.0
 COMMIT_SECONDS = 4.0
 """A journal that takes longer has not answered; what was decided stays decided, and is written when it can be."""
 
@@ -50,6 +52,7 @@ class Node:
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._root = Path(settings.state)
+        self._disk = Disk(self._root)
         self._stack = AsyncExitStack()
         self._steps: list[tuple[Step, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
@@ -58,6 +61,8 @@ class Node:
         self._leases: dict[AttemptId, HeldLease] = {}
         self._watchers: set[asyncio.Event] = set()
         self._asked: list[ClusterEvent] = []
+        self.swept = asyncio.Event()
+        """The files of the past are gone."""
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -65,7 +70,7 @@ class Node:
         self._root.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             self._database = await stack.enter_async_context(Database(self._root / "journal.db"))
-            loaded = await self._database.write(lambda db: open_journal(db, time.time()))
+            loaded = await self._database.write(open_journal)
             self._executors: dict[str, Executor] = {
                 "process": await stack.enter_async_context(ProcessExecutor(self._settings.region)),
                 "delay": await stack.enter_async_context(DelayExecutor()),
@@ -75,6 +80,7 @@ class Node:
                 loaded, region=settings.region, boot=uuid.uuid4().hex, cpu=settings.cpu, slots=settings.slots, executors=RUN_TYPES
             )
             self._committer = asyncio.create_task(self._commit_steps(), name="commit")
+            self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
             self._stack = stack.pop_all()
         return self
 
@@ -84,6 +90,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tries.values(), return_exceptions=True)
         self._committer.cancel()
+        self._sweeper.cancel()
         if self._timer is not None:
             self._timer.cancel()
         await self._stack.aclose()
@@ -130,7 +137,7 @@ class Node:
             self._watchers.discard(news)
 
     async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
-        path = self._folders(attempt, task).log
+        path = self._disk.folders(attempt, task).log
         async for chunk in read_log(path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)):
             yield chunk
 
@@ -211,6 +218,21 @@ class Node:
         except StorageError as error:
             raise ClusterError("Unavailable", "the journal does not answer") from error
 
+    async def _sweep(self) -> None:
+        """Forgets what is old, now and then, and removes files of shards that the journal does not know."""
+        while True:
+            await self._submit(self._scheduler.forget(self._now, time.time()))
+            try:
+                found = await self._loop.run_in_executor(None, self._disk.shards)
+                kept = self._scheduler.shards
+                self._leases = {attempt: lease for attempt, lease in self._leases.items() if (attempt.run, attempt.shard) in kept}
+                self._disk.discard(found - kept)
+                await self._loop.run_in_executor(None, self._disk.empty)
+            except OSError as error:
+                logger.error("files of forgotten shards stay for now: {}", error)
+            self.swept.set()
+            await asyncio.sleep(SWEEP_SECONDS)
+
     # Tries
 
     def _start(self, launch: Launch) -> None:
@@ -230,7 +252,7 @@ class Node:
             self._act(step)
 
     async def _execute(self, launch: Launch) -> Outcome:
-        folders = self._folders(launch.attempt, launch.task.name)
+        folders = self._disk.folders(launch.attempt, launch.task.name)
         try:
             for folder in (folders.workspace, folders.scratch, folders.log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -238,14 +260,6 @@ class Node:
             return Outcome(succeeded=False, reason=f"this cluster has no place for it: {error.strerror}")
         lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
         return await self._executors[launch.task.type].execute(launch, folders, lease)
-
-    def _folders(self, attempt: AttemptId, task: str) -> Folders:
-        shard = Path(attempt.run) / str(attempt.shard)
-        return Folders(
-            workspace=(self._root / "workspaces" / shard).absolute(),
-            scratch=(self._root / "scratch" / shard / str(attempt.epoch)).absolute(),
-            log=(self._root / "logs" / shard / str(attempt.epoch) / f"{task}.log").absolute(),
-        )
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

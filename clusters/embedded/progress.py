@@ -96,7 +96,7 @@ class Progress:
         elif not attempt.end_seq and (attempt.failed or not attempt.missing):
             end = AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
             self.seq += 1
-            attempt.end_seq = self.seq
+            attempt.end_seq, attempt.at = self.seq, step.wall
             self.held -= 1
             step.events.append(AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failed))
 

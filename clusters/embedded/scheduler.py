@@ -33,6 +33,10 @@ from clusters.spec import (
 LEASE_SECONDS = 15.0
 """A run-lease, counted from the asking."""
 ASK_SECONDS = 5.0
+DONE_SECONDS = 24 * 3600.0
+"""What succeeded, and is acknowledged, is kept for so long: its logs and its workspace, that is."""
+KEPT_SECONDS = 30 * 24 * 3600.0
+"""What did not: a retry may still build on what its tasks left in the workspace. Tombstones too."""
 
 
 class Scheduler:
@@ -41,7 +45,7 @@ class Scheduler:
     def __init__(self, loaded: Loaded, *, region: str, boot: str, cpu: float, slots: int, executors: Mapping[str, type[Struct]]) -> None:
         self.incarnation, self.acknowledged = loaded.incarnation, loaded.acknowledged
         self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
-        self._tombstones = set(loaded.tombstones)
+        self._tombstones = dict(loaded.tombstones)
         self._asks = itertools.count(1)
         for attempt in loaded.attempts:
             attempt.awake = attempt.end_seq > 0
@@ -69,7 +73,7 @@ class Scheduler:
 
     def _tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
         if identity not in self._tombstones:
-            self._tombstones.add(identity)
+            self._tombstones[identity] = step.wall
             self._admission.seen(identity)
             step.tombstones.append(identity)
         attempt = self._progress.attempts.get(identity)
@@ -112,6 +116,7 @@ class Scheduler:
             tasks={task.name: task for task in run.tasks},
             finished={result.task: result for result in spec.results},
             tries=dict(spec.tries),
+            at=step.wall,
         )
 
     def _renew(self, renewal: Renewal, step: Step) -> None:
@@ -179,6 +184,28 @@ class Scheduler:
             attempt.asked_at = attempt.asked[ask] = step.now
             step.asks.append(LeaseAsked(attempt=attempt.id, ask=ask))
             self._progress.wake_at(attempt, step.now + ASK_SECONDS)
+
+    def forget(self, now: float, wall: float) -> Step:
+        """Lets go of what is old enough; of whom nothing is held any more is not among `shards` from then on."""
+        step = Step(now=now, wall=wall)
+        for attempt in [attempt for attempt in self._progress.attempts.values() if self._old(attempt, wall)]:
+            self._progress.remove(attempt)
+            step.forgotten.append(attempt.id)
+        for identity in [identity for identity, at in self._tombstones.items() if at < wall - KEPT_SECONDS]:
+            if identity not in self._progress.attempts:
+                del self._tombstones[identity]
+                step.forgotten.append(identity)
+        self._admission.forget(self.shards)
+        return step
+
+    def _old(self, attempt: Attempt, wall: float) -> bool:
+        ended = 0 < attempt.end_seq <= self.acknowledged and not attempt.running
+        return ended and attempt.at < wall - (DONE_SECONDS if attempt.succeeded else KEPT_SECONDS)
+
+    @property
+    def shards(self) -> set[tuple[str, int]]:
+        """Those whose files are to be kept."""
+        return {*self._progress.by_shard, *((identity.run, identity.shard) for identity in self._tombstones)}
 
     @property
     def next_timer(self) -> float | None:

@@ -52,6 +52,8 @@ class Step:
     tasks: list[TaskState] = field(default_factory=list)
     events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
     tombstones: list[AttemptId] = field(default_factory=list)
+    forgotten: list[AttemptId] = field(default_factory=list)
+    """Attempts and tombstones that nobody can ask for any more."""
     acknowledged: int = 0
     incarnation: str = ""
 
@@ -64,7 +66,7 @@ class Step:
     @property
     def durable(self) -> bool:
         """Is there anything to write?"""
-        written = self.runs or self.attempts or self.tasks or self.events or self.tombstones
+        written = self.runs or self.attempts or self.tasks or self.events or self.tombstones or self.forgotten
         return bool(written or self.acknowledged or self.incarnation)
 
 
@@ -92,6 +94,8 @@ class Attempt:
     """Tombstoned or superseded: nothing more starts."""
     end_seq: int = 0
     """The event that told of its end; 0 while it goes on."""
+    at: float = 0.0
+    """Wall clock of its creation, then of its end."""
     lease_until: float = NEVER
     asked_at: float = NEVER
     asked: dict[int, float] = field(default_factory=dict)
@@ -111,6 +115,10 @@ class Attempt:
     @property
     def over(self) -> bool:
         return self.stopped or self.end_seq > 0
+
+    @property
+    def succeeded(self) -> bool:
+        return self.end_seq > 0 and not self.missing
 
     def prepare(self) -> None:
         """Counts what each unfinished task waits for."""

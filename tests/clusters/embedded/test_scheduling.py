@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import open_journal, write_steps
-from clusters.embedded.scheduler import ASK_SECONDS, LEASE_SECONDS, Scheduler
+from clusters.embedded.scheduler import ASK_SECONDS, DONE_SECONDS, KEPT_SECONDS, LEASE_SECONDS, Scheduler
 from clusters.embedded.state import Outcome, Step
 from clusters.spec import (
     Answers,
@@ -48,12 +48,12 @@ class Cluster:
 
     def crash(self) -> None:
         self.boots += 1
-        loaded = open_journal(self.db, 0.0)
+        loaded = open_journal(self.db)
         self.scheduler = Scheduler(loaded, region="r", boot=f"boot-{self.boots}", cpu=4.0, slots=3, executors=RUN_TYPES)
         self.running: list[tuple[AttemptId, str]] = []
 
     def act(self, step: Step) -> Step:
-        write_steps(self.db, [step], 0.0)
+        write_steps(self.db, [step], step.wall)
         self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.events += step.events
@@ -79,6 +79,17 @@ class Cluster:
     def tick(self, seconds: float) -> Step:
         self.now += seconds
         return self.act(self.scheduler.tick(self.now, 0.0))
+
+    def forget(self, wall: float) -> list[AttemptId]:
+        """What is let go of, the same from memory as after a crash."""
+        copy = Scheduler(open_journal(self.db), region="r", boot="b", cpu=1.0, slots=1, executors=RUN_TYPES)
+        step = self.act(self.scheduler.forget(self.now, wall))
+        assert sorted(copy.forget(0.0, wall).forgotten) == sorted(step.forgotten)
+        return step.forgotten
+
+    def rows(self) -> int:
+        tables = ("run", "attempt", "task", "tombstone")
+        return sum(int(self.db.execute(f"select count(*) from {table}").fetchone()[0]) for table in tables)
 
     @property
     def names(self) -> list[str]:
@@ -215,3 +226,45 @@ def test_whatever_order_things_end_in_needs_are_respected_and_nothing_finished_s
             assert set(needs[started]) <= finished
     assert finished == set(names)
     assert cluster.events[-1].end is AttemptEndKind.SUCCEEDED
+
+
+def test_what_succeeded_is_forgotten_a_day_after_it_is_acknowledged(cluster: Cluster) -> None:
+    """A cluster runs for years: neither its memory nor its journal may hold every shard that it ever ran."""
+    cluster.create(task("a"))
+    cluster.end("a")
+    assert cluster.forget(DONE_SECONDS + 1) == [], "the gateway may not have heard"
+    cluster.apply(acknowledged=cluster.scheduler.seq)
+    assert cluster.forget(DONE_SECONDS - 1) == []
+    assert cluster.scheduler.shards == {("run", 0)}
+
+    assert cluster.forget(DONE_SECONDS + 1) == [attempt(1)]
+
+    assert (cluster.scheduler.shards, cluster.rows()) == (set(), 0)
+
+
+def test_what_failed_is_kept_for_a_retry(cluster: Cluster) -> None:
+    """Its finished tasks may have left in the workspace what the next attempt builds on."""
+    cluster.create(task("a"))
+    cluster.end("a", BROKEN)
+    cluster.apply(acknowledged=cluster.scheduler.seq)
+
+    assert cluster.forget(DONE_SECONDS + 1) == []
+    assert cluster.forget(KEPT_SECONDS + 1) == [attempt(1)]
+
+
+def test_a_tombstone_is_kept_as_long_as_any_create_could_come(cluster: Cluster) -> None:
+    """And the attempt that it ended leaves the journal at once: it must not wake up when the tombstone goes."""
+    cluster.create(task("a"))
+    cluster.apply(tombstones=(attempt(1),))
+    cluster.end("a", Outcome(succeeded=False, killed=True))
+    assert cluster.rows() == 1
+
+    assert cluster.forget(KEPT_SECONDS - 1) == []
+    assert cluster.forget(KEPT_SECONDS + 1) == [attempt(1)]
+    assert (cluster.scheduler.shards, cluster.rows()) == (set(), 0)
+
+
+def test_what_runs_is_never_forgotten(cluster: Cluster) -> None:
+    """However long it takes."""
+    cluster.create(task("a"))
+    assert cluster.forget(100 * KEPT_SECONDS) == []
