@@ -13,7 +13,7 @@ from msgspec import Struct
 from clusters.embedded.admission import Admission
 from clusters.embedded.journal import Loaded
 from clusters.embedded.progress import MARGIN_SECONDS, Progress
-from clusters.embedded.state import Attempt, Outcome, Step
+from clusters.embedded.state import Attempt, Outcome, Step, size_of
 from clusters.spec import (
     Answers,
     AttemptId,
@@ -33,6 +33,7 @@ from clusters.spec import (
 LEASE_SECONDS = 15.0
 """A run-lease, counted from the asking."""
 ASK_SECONDS = 5.0
+RESULTS_BYTES = 16 * 1_048_576
 DONE_SECONDS = 24 * 3600.0
 """What succeeded, and is acknowledged, is kept for so long: its logs and its workspace, that is."""
 KEPT_SECONDS = 30 * 24 * 3600.0
@@ -138,7 +139,7 @@ class Scheduler:
         began = attempt.running.pop(task)
         self._progress.busy -= attempt.tasks[task].resources.cpu
         if not attempt.stopped and outcome.succeeded:
-            self._progress.finish(attempt, TaskResult(task=task, output=outcome.output), began, step)
+            self._keep(attempt, TaskResult(task=task, output=outcome.output), began, step)
             if not attempt.failed:
                 self._progress.queue_ready(attempt, step, attempt.dependents[task])
         elif not attempt.stopped and not attempt.failed:
@@ -146,6 +147,14 @@ class Scheduler:
         self._progress.settle(attempt, step)
         self._progress.fill(step)
         return step
+
+    def _keep(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
+        """All results of a shard travel with its next attempt, so there is an end to how much they may be."""
+        if attempt.output_bytes + size_of(result) > RESULTS_BYTES:
+            self._progress.fail(attempt, result.task, f"the outputs of this shard have more than {RESULTS_BYTES >> 20} MiB", began, step)
+            return
+        attempt.output_bytes += size_of(result)
+        self._progress.finish(attempt, result, began, step)
 
     def _try_again(self, attempt: Attempt, task: str, outcome: Outcome, began: float, step: Step) -> None:
         """After a pause while retries are left. What we have killed ourselves is no fault of the task."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from clusters.spec import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskResult, TaskSpec
@@ -36,6 +37,11 @@ class TaskState(Struct, frozen=True, kw_only=True):
     task: str
     tries: int
     result: TaskResult | None = None
+
+
+def size_of(result: TaskResult) -> int:
+    """Bytes of a result's output, as JSON."""
+    return 0 if result.output is None else len(msgspec.json.encode(result.output))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,6 +88,8 @@ class Attempt:
     missing: dict[str, int] = field(default_factory=dict)
     """How many of its needs each unfinished task still waits for."""
     dependents: dict[str, list[str]] = field(default_factory=dict)
+    output_bytes: int = 0
+    """What the results hold together, as JSON."""
     awake: bool = True
     running: dict[str, float] = field(default_factory=dict)
     """When each try began, by the cluster's wall clock."""
@@ -124,6 +132,7 @@ class Attempt:
         """Counts what each unfinished task waits for."""
         self.dependents = {name: [] for name in self.tasks}
         self.missing = {}
+        self.output_bytes = sum(map(size_of, self.finished.values()))
         for name, task in self.tasks.items():
             for need in task.needs:
                 self.dependents[need].append(name)

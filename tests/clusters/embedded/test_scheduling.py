@@ -268,3 +268,20 @@ def test_what_runs_is_never_forgotten(cluster: Cluster) -> None:
     """However long it takes."""
     cluster.create(task("a"))
     assert cluster.forget(100 * KEPT_SECONDS) == []
+
+
+def test_the_outputs_of_a_shard_have_a_bound(cluster: Cluster) -> None:
+    """They all go with the next attempt. The task that passes it fails for good: running it again would not help."""
+    names = [f"t{number:03}" for number in range(300)]
+    cluster.create(*(task(name, retry=Retry(limit=9)) for name in names))
+    whole = Outcome(succeeded=True, output="x" * (64 * 1024 - 2))
+    for _ in range(256):
+        cluster.end(cluster.names[0], whole)
+    assert not any(isinstance(event, AttemptEnded) for event in cluster.events)
+
+    cluster.end(cluster.names[0], whole)
+    while cluster.names:
+        cluster.end(cluster.names[0], Outcome(succeeded=False, killed=True))
+
+    assert cluster.events[-1].end is AttemptEndKind.FAILED
+    assert "more than 16 MiB" in cluster.events[-1].reason
