@@ -1,6 +1,8 @@
-"""What tries have written, read back in pieces."""
+"""What tries have written: read back in pieces, and kept from filling the disk."""
 
 import asyncio
+import codecs
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -9,29 +11,55 @@ from clusters.spec import LogChunk
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
+LOG_BYTES = 16 * 1_048_576
+"""A log that has grown over this is cut."""
+HEAD_BYTES = 1_048_576
+TAIL_BYTES = 7 * 1_048_576
+CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
 async def read_log(path: Path, *, offset: int, going_on: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """The file from byte `offset`; while `going_on`, also what is written meanwhile. Raises `ClusterError` where there is none."""
+    """The file from byte `offset`; while `going_on`, also what is written meanwhile. Raises `ClusterError` where there is none.
+
+    A character is never torn by the end of a piece; what is not UTF-8 is shown as U+FFFD.
+    """
     loop = asyncio.get_running_loop()
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
         last = not going_on()
         found = await loop.run_in_executor(None, _read, path, offset)
         if found is None and last:
             raise ClusterError("NotFound", "no log of that task is here", retryable=False)
-        if found:
-            offset += len(found)
-            yield LogChunk(text=found.decode(errors="replace"), offset=offset)
-        elif last:
+        begin, piece = found or (offset, b"")
+        offset = begin + len(piece)
+        text = decoder.decode(piece, final=last and not piece)
+        if text:
+            yield LogChunk(text=text, offset=offset - len(decoder.getstate()[0]))
+        if not piece and last:
             return
-        else:
+        if not piece:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _read(path: Path, offset: int) -> bytes | None:
+def _read(path: Path, offset: int) -> tuple[int, bytes] | None:
+    """What follows `offset`, or the end where the file has been cut meanwhile; and where that begins."""
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
+            begin = min(offset, os.fstat(file.fileno()).st_size)
+            file.seek(begin)
+            return begin, file.read(CHUNK_BYTES)
     except FileNotFoundError:
         return None
+
+
+def cut(path: Path) -> None:
+    """Takes the middle out of a log that is over `LOG_BYTES`. Its writers append, so they go on after what is left. Blocks."""
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= LOG_BYTES:
+            return
+        file.seek(size - TAIL_BYTES)
+        tail = file.read(TAIL_BYTES)
+        file.truncate(HEAD_BYTES)
+        file.seek(HEAD_BYTES)
+        file.write(CUT + tail)

@@ -15,11 +15,13 @@ import msgspec
 from clusters.embedded import watchdog
 from clusters.embedded.executors.interface import Folders, Lease
 from clusters.embedded.executors.runs import ProcessRun, text_of
+from clusters.embedded.logs import cut
 from clusters.embedded.state import Launch, Outcome
 
 OUTPUT_BYTES = 64 * 1024
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
+CUT_SECONDS = 1.0
 WATCHDOG = (sys.executable, "-I", "-S", watchdog.__file__)
 
 
@@ -28,12 +30,15 @@ class ProcessExecutor:
 
     def __init__(self, region: str) -> None:
         self._region = region
+        self._logs: set[Path] = set()
 
     async def __aenter__(self) -> Self:
         self._watchdog = subprocess.Popen([*WATCHDOG, "groups"], stdin=subprocess.PIPE, start_new_session=True, text=True, bufsize=1)
+        self._cutter = asyncio.create_task(self._cut_logs(), name="cut logs")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._cutter.cancel()
         if self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
         await asyncio.get_running_loop().run_in_executor(None, self._watchdog.wait)
@@ -82,6 +87,7 @@ class ProcessExecutor:
         with log.open("ab") as sink:
             stdin = subprocess.DEVNULL if lease is None else subprocess.PIPE
             child = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=sink, cwd=cwd, env=env, start_new_session=True)
+        self._logs.add(log)
         if lease is None:  # a guard ends its own command when its pipe closes, and must live to do so
             self._tell(f"+{child.pid}")
         try:
@@ -92,9 +98,18 @@ class ProcessExecutor:
             code = await self._wait(child, launch, lease)
         finally:
             watchdog.kill_group(child.pid)
+            self._logs.discard(log)
             if lease is None:
                 self._tell(f"-{child.pid}")
         return _outcome(code, output)
+
+    async def _cut_logs(self) -> None:
+        """One talkative task must not take the disk from all others."""
+        while True:
+            await asyncio.sleep(CUT_SECONDS)
+            for log in list(self._logs):
+                with contextlib.suppress(OSError):
+                    await asyncio.get_running_loop().run_in_executor(None, cut, log)
 
     def _tell(self, line: str) -> None:
         if self._watchdog.stdin is not None:

@@ -44,6 +44,14 @@ async def finished(node: Node) -> dict[str, TaskChanged]:
     return found
 
 
+async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
+    """Its log is cut while it runs: this one waits for that."""
+    talk = "import os, time; [os.write(1, b'x' * 1_000_000) for _ in range(20)]\nwhile os.fstat(1).st_size > 17_000_000: time.sleep(0.01)"
+    await start(node, process("talk", sys.executable, "-c", talk))
+
+    assert (await finished(node))["talk"].phase is TaskPhase.SUCCEEDED
+
+
 async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node) -> None:
     """By files, so that any language will do."""
     write = process("write", "sh", "-c", 'echo \'{"answer": 42}\' > "$WAYPOST_OUTPUT"')
