@@ -16,11 +16,12 @@ from gateway.core.errors import Unavailable
 from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.region import Condition, RegionView
+from gateway.core.region import Condition, Order, RegionView
+from gateway.core.run import AuditEntry
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Health, Placing
 from gateway.stages.dispatch import batch, to_send
-from gateway.stages.fail_over import abandon, cancel, expire, give_up_unconfirmed, suspect, welcome
+from gateway.stages.fail_over import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
 from gateway.stages.place import Placer
 from gateway.stages.reap import stop_cancelled
 from gateway.stages.receive import Receiver
@@ -128,8 +129,9 @@ class Controller:
                 suspect(self._ws, region, now)
             elif region.health.condition not in LOST and region.admitted:
                 welcome(self._ws, region, now, self._failover)
-        healths = excused([region.health for region in self._ws.regions.values()], self._health)
-        for region, health in zip(self._ws.regions.values(), healths, strict=True):
+        counted = [region for region in self._ws.regions.values() if Order.FORGET not in region.orders]
+        healths = excused([region.health for region in counted], self._health)
+        for region, health in zip(counted, healths, strict=True):
             region.health = health
         self._cut_off = cut_off(healths, now.monotonic, self._health)
         if not self._cut_off:
@@ -139,10 +141,11 @@ class Controller:
         stop_cancelled(self._ws, lost, now, self._failover)
 
     async def _scan(self, now: Instant) -> None:
-        """Runs whose cancellation is committed, and runs past their deadline. Twice a second: both come from the store."""
+        """What people have committed, and runs past their deadline. Twice a second: all of it comes from the store."""
         if now.monotonic - self._scanned_at < 0.5:
             return
         self._scanned_at = now.monotonic
+        await self._obey(now)
         for shard in await self._store.cancelled(limit=SCAN_LIMIT):
             tracked = await self._track(shard, now)
             if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
@@ -151,6 +154,17 @@ class Controller:
             tracked = await self._track(shard, now)
             if not tracked.shard.phase.terminal:
                 expire(tracked, now)
+
+    async def _obey(self, now: Instant) -> None:
+        """What operators have said of regions. One that answers again is forgotten no more."""
+        orders = await self._store.orders()
+        for region in self._ws.regions.values():
+            region.orders = orders.get(region.name, frozenset())
+            if Order.FORGET in region.orders and region.health.condition in LOST:
+                forget(self._ws, region, now, self._failover)
+            elif Order.FORGET in region.orders:
+                note = AuditEntry(run="", kind="RegionReturned", at=now.wall, detail={"region": region.name})
+                await self._store.withdraw_order(region.name, Order.FORGET, audit=note)
 
     async def _track(self, shard: Shard, now: Instant) -> Tracked:
         """The shard in the working set: as it is there, if that is not older than what was read."""

@@ -7,12 +7,12 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.api.problems import MEDIA_TYPE, Problem
-from gateway.api.views import DryRun, RegionList, RunDetail, RunPage, RunStory, RunSummary
+from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
 from gateway.api.wire import Call, Operation, Reply
 from gateway.core.document import schema
 
 VERSION = "3.1.0"
-SHOWN = (DryRun, Problem, RegionList, RunDetail, RunPage, RunStory, RunSummary)
+SHOWN = (DryRun, Ordered, Problem, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary)
 ANSWERS: Mapping[str, tuple[str, str]] = {
     "submit": ("202", "RunSummary"),
     "listing": ("200", "RunPage"),
@@ -21,6 +21,11 @@ ANSWERS: Mapping[str, tuple[str, str]] = {
     "cancel": ("202", "RunSummary"),
     "retry": ("202", "RunSummary"),
     "regions": ("200", "RegionList"),
+    "cordon": ("200", "Ordered"),
+    "drain": ("200", "Ordered"),
+    "uncordon": ("200", "Ordered"),
+    "forget": ("202", "Ordered"),
+    "replace": ("200", "Released"),
 }
 STREAMS: Mapping[str, str] = {"events": "text/event-stream", "logs": "text/plain"}
 

@@ -2,10 +2,11 @@
 
 from starlette.responses import Response
 
-from gateway.api.views import RegionList, Released, region_state
+from gateway.api.views import Ordered, RegionList, Released, region_state
 from gateway.api.wire import Call, Reply
 from gateway.core.errors import Conflict, NotFound
 from gateway.core.principal import Action, Question
+from gateway.core.region import Condition, Order, RegionView
 from gateway.core.run import AuditEntry
 from gateway.core.scores import score
 from gateway.stages.authorize import authorize
@@ -21,14 +22,47 @@ async def regions(call: Call) -> Response:
 
 async def replace(call: Call) -> Response:
     """Let a region's old journal go, for good: the next one that answers under its name is admitted."""
+    view, note = await _operate(call, "JournalReleased")
+    if not await call.front.store.release_incarnation(view.name, audit=note):
+        raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
+    return Reply(Released(region=view.name))
+
+
+async def cordon(call: Call) -> Response:
+    """Place no new work in a region; what runs there finishes. Saying it again changes nothing."""
+    view, note = await _operate(call, "Cordoned")
+    await call.front.store.give_order(view.name, Order.CORDON, audit=note)
+    return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
+
+
+async def drain(call: Call) -> Response:
+    """Cordon a region in order to empty it: it is drained when its `inflight` has come down to 0."""
+    return await cordon(call)
+
+
+async def uncordon(call: Call) -> Response:
+    """Place work in a region again. Saying it again changes nothing."""
+    view, note = await _operate(call, "Uncordoned")
+    await call.front.store.withdraw_order(view.name, Order.CORDON, audit=note)
+    return Reply(Ordered(region=view.name, cordoned=False, inflight=view.inflight))
+
+
+async def forget(call: Call) -> Response:
+    """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere. It ends when it answers."""
+    view, note = await _operate(call, "ForgetRequested")
+    if view.condition is not Condition.UNREACHABLE:
+        raise Conflict(f"the region is {view.condition}, and only an Unreachable one can be forgotten: cordon or drain it instead")
+    await call.front.store.give_order(view.name, Order.FORGET, audit=note)
+    return Reply(Ordered(region=view.name, cordoned=view.cordoned, inflight=view.inflight), status=202)
+
+
+async def _operate(call: Call, kind: str) -> tuple[RegionView, AuditEntry]:
+    """The region that is meant and the note of who wants what. Raises `Forbidden` before `NotFound`: policy has the first word."""
     front, name = call.front, call.path["region"]
     asked = Question(action=Action.REGIONS_OPERATE, principal=call.principal, at=call.at, context={"region": name})
     decision = await authorize(asked, policy=front.policy)
-    if all(view.name != name for view in front.regions()):
+    view = next((view for view in front.regions() if view.name == name), None)
+    if view is None:
         raise NotFound("there is no such region")
-    note = AuditEntry(
-        run="", kind="JournalReleased", at=call.at, actor=call.principal.subject, detail={"region": name, "decision_id": decision.id}
-    )
-    if not await front.store.release_incarnation(name, audit=note):
-        raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
-    return Reply(Released(region=name))
+    detail = {"region": name, "decision_id": decision.id}
+    return view, AuditEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)

@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 from gateway.api.events import events, explain
 from gateway.api.logs import logs
 from gateway.api.openapi import describing, workflow_schema
-from gateway.api.regions import regions, replace
+from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.runs import cancel, describe, listing, retry, submit
 from gateway.api.wire import Call, Front, Operation, Resource, encode, nowhere
 
@@ -34,6 +34,10 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel)},
     "/v1/runs/{id}/retry": {"POST": Operation(handler=retry)},
     "/v1/regions": {"GET": Operation(handler=regions)},
+    "/v1/regions/{region}/cordon": {"POST": Operation(handler=cordon)},
+    "/v1/regions/{region}/drain": {"POST": Operation(handler=drain)},
+    "/v1/regions/{region}/uncordon": {"POST": Operation(handler=uncordon)},
+    "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, open=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, open=True)},

@@ -124,6 +124,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
     free_slots: int
     inflight: int
     cordoned: bool
+    forgotten: bool
     executors: tuple[str, ...]
 
 
@@ -137,6 +138,14 @@ class Released(Struct, frozen=True, kw_only=True):
     """The region's name is free for the next journal that answers."""
 
     region: str
+
+
+class Ordered(Struct, frozen=True, kw_only=True):
+    """What now stands of a region. `inflight`: attempts that are, or may still be, there: a drain is done when there are none."""
+
+    region: str
+    cordoned: bool
+    inflight: int
 
 
 def summary(run: Run) -> RunSummary:
@@ -183,5 +192,6 @@ def region_state(view: RegionView, score: float) -> RegionState:
         free_slots=view.free_slots,
         inflight=view.inflight,
         cordoned=view.cordoned,
+        forgotten=view.forgotten,
         executors=tuple(sorted(view.executors)),
     )

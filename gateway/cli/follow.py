@@ -13,16 +13,20 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from gateway.cli.client import Exit, checked
-from gateway.cli.output import console, painted, seconds, table
+from gateway.cli.output import Format, console, painted, seconds, show, table
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 TOLD = ("RegionLost", "Abandoned", "Placed", "Completed", "Failed", "Quarantined", "Unplaceable", "Lost", "Exhausted", "Expired")
 REFRESH_SECONDS = 0.25
 
 
-def follow(client: httpx.Client, run_id: str) -> int:
-    """Shows the run until it ends. The exit code says how."""
+def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> int:
+    """Shows the run until it ends; for a program, the run itself at its end and nothing before. The exit code says how."""
     screen = console()
+    if output is not Format.TABLE:
+        *_, (run, _) = _changes(client, run_id)
+        show(run, output)
+        return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
     if screen.is_terminal:
         with Live(console=screen, refresh_per_second=8) as live:
             for run, history in _changes(client, run_id):

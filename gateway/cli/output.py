@@ -10,6 +10,7 @@ import msgspec
 import yaml
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.client import CliError, Exit
@@ -89,7 +90,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
             return function(*args, **kwargs) or Exit.DONE
         except CliError as error:
             screen = console(stderr=True)
-            screen.print(f"[red]error:[/] {error.message}", markup=True)
+            screen.print(f"[red]error:[/] {escape(error.message)}", markup=True)
             for line in error.lines:
                 screen.print(f"  {line}", markup=False)
             return error.code

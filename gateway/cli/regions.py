@@ -1,13 +1,19 @@
 """`waypost regions`: where work can go, and how things stand there."""
 
+import math
 import time
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gateway.cli.client import Token, Url, checked, connect
+from gateway.cli.client import Exit, Token, Url, checked, connect
 from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
+
+POLL_SECONDS = 1.0
+"""Between two looks at a region that is being drained."""
+Region = Annotated[str, Parameter(help="Its name.")]
 
 
 @command
@@ -21,7 +27,7 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
     rows = (
         [
             region["name"],
-            painted(region["condition"]),
+            ", ".join([painted(region["condition"]), *(mark for mark in ("cordoned", "forgotten") if region[mark])]),
             seconds(time.time() - region["since"]) if region["since"] else None,
             f"{region['peak_ewma_seconds'] * 1e3:.1f} ms",
             region["inflight"],
@@ -35,8 +41,57 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
 
 
 @command
-def replace(region: Annotated[str, Parameter(help="Its name.")], /, *, url: Url = None, token: Token = None) -> None:
+def replace(region: Region, /, *, url: Url = None, token: Token = None) -> None:
     """Admit another journal under a region's name: the cluster's old disk is gone for good, and what ran there counts as lost."""
+    _tell(region, "replace", url, token)
+    _say(region, "the next journal that answers is admitted")
+
+
+@command
+def cordon(region: Region, /, *, url: Url = None, token: Token = None) -> None:
+    """Place no new work in a region. What runs there finishes; `uncordon` undoes it."""
+    _say(region, f"cordoned; {_tell(region, 'cordon', url, token)['inflight']} shards are there")
+
+
+@command
+def uncordon(region: Region, /, *, url: Url = None, token: Token = None) -> None:
+    """Place work in a region again."""
+    _tell(region, "uncordon", url, token)
+    _say(region, "takes work again")
+
+
+@command
+def drain(
+    region: Region,
+    /,
+    *,
+    timeout: Annotated[float | None, Parameter(help="Wait so many seconds at most; the region stays cordoned.")] = None,
+    url: Url = None,
+    token: Token = None,
+) -> int:
+    """Cordon a region and wait until nothing runs there any more. Nothing is moved: what runs finishes."""
+    ends_at = math.inf if timeout is None else time.monotonic() + timeout
+    shown = None
+    while (left := _tell(region, "drain", url, token)["inflight"]) and time.monotonic() < ends_at:
+        if left != shown:
+            shown = left
+            _say(region, f"{left} shards are still there")
+        time.sleep(POLL_SECONDS)
+    _say(region, f"cordoned, but {left} shards are still there" if left else "drained: it can be stopped")
+    return Exit.FAILED if left else Exit.DONE
+
+
+@command
+def forget(region: Region, /, *, url: Url = None, token: Token = None) -> None:
+    """Give an unreachable region up: its shards are placed elsewhere, nothing there is waited for. It is taken back when it answers."""
+    left = _tell(region, "forget", url, token)["inflight"]
+    _say(region, f"given up; {left} shards that were there are placed anew")
+
+
+def _tell(region: str, what: str, url: str | None, token: str | None) -> Any:
     with connect(url, token) as client:
-        checked(client.post(f"/v1/regions/{region}/replace"))
-    console().print(f"{region}: the next journal that answers is admitted", markup=False)
+        return checked(client.post(f"/v1/regions/{quote(region, safe='')}/{what}"))
+
+
+def _say(region: str, what: str) -> None:
+    console().print(f"{region}: {what}", markup=False)

@@ -22,6 +22,15 @@ class Condition(StrEnum):
     """Not yet heard of since this gateway started."""
 
 
+class Order(StrEnum):
+    """What an operator may say of a region."""
+
+    CORDON = "cordon"
+    """No new work; what runs there finishes."""
+    FORGET = "forget"
+    """It is gone for good: until it answers again nothing there is waited for, and the blackout guard does not count it."""
+
+
 TAKES_WORK: Final = frozenset({Condition.HEALTHY, Condition.DEGRADED, Condition.WARMING})
 
 
@@ -36,6 +45,7 @@ class RegionView(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     queued: int = 0
     cordoned: bool = False
+    forgotten: bool = False
     executors: frozenset[str] = frozenset()
     since: float = 0.0
     """Wall-clock seconds since 1970 at which the condition began, for people."""

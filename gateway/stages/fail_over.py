@@ -37,6 +37,23 @@ def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, setti
         tracked.change(now, leaving(tracked.shard.failovers, settings), reason="RegionLost", failovers=failovers, suspect_since=None)
 
 
+def forget(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+    """An operator says that the region is gone for good: nothing there is waited for any more, whatever the blackout guard thinks.
+
+    Only leases are: people err, and an exclusive shard must never run twice at once. An attempt that lives after all is a stray.
+    """
+    for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
+        if not tracked.work.exclusive or _waited(tracked, now, settings):
+            failovers = tracked.shard.failovers + 1
+            event = leaving(tracked.shard.failovers, settings)
+            tracked.change(now, event, reason="RegionForgotten", failovers=failovers, suspect_since=None)
+    for tracked in ws.shards.values():
+        for orphan in tracked.shard.orphans:
+            if orphan.region == region.name and tracked.leases_over(now, settings.exclusive_wait_seconds):
+                tracked.drop(orphan)
+                tracked.note(now, "Forgotten", region=region.name, epoch=orphan.epoch)
+
+
 def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:
     deadline = tracked.work.run.deadline_at
     wait = wait_seconds(

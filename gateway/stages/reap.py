@@ -33,8 +33,7 @@ def take_answer(ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: In
     tracked = ws.orphan(region.name, answer.attempt)
     if tracked is not None:
         orphan = Orphan(region=region.name, epoch=answer.attempt.epoch)
-        tracked.tombstoned_at.pop(orphan, None)
-        tracked.shard = tracked.shard.without(orphan)
+        tracked.drop(orphan)
         tracked.note(now, "Reaped", region=region.name, epoch=orphan.epoch)
 
 

@@ -15,7 +15,7 @@ from gateway.core.health import RegionHealth
 from gateway.core.health import view as health_view
 from gateway.core.instant import Instant
 from gateway.core.phase import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
-from gateway.core.region import Condition, RegionView
+from gateway.core.region import Condition, Order, RegionView
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
@@ -118,6 +118,11 @@ class Tracked:
             return True
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
+    def drop(self, orphan: Orphan) -> None:
+        """Nothing of that attempt runs any more. To be noted."""
+        self.tombstoned_at.pop(orphan, None)
+        self.shard = self.shard.without(orphan)
+
     def write(self) -> ShardWrite:
         self.shard = self.shard.at(self.stored_rev + 1)
         return ShardWrite(shard=self.shard, tasks=tuple(self.rows), audit=tuple(self.audit))
@@ -167,6 +172,8 @@ class Region:
     strays: dict[AttemptId, float] = field(default_factory=dict)
     """Attempts found there that the store does not know as current, and when their tombstone was last sent."""
     inflight: int = 0
+    orders: frozenset[Order] = frozenset()
+    """What operators have said of it."""
 
     @property
     def admitted(self) -> bool:
@@ -187,11 +194,12 @@ class Region:
             free_slots=max(0, status.slots - max(self.inflight, status.held)) if status is not None else 0,
             queued=0,
             executors=frozenset(status.executors) if status is not None else frozenset(),
-            cordoned=False,
+            cordoned=Order.CORDON in self.orders,
             now=now,
             rules=rules,
             share=self.weight,
         )
+        view = structs.replace(view, forgotten=Order.FORGET in self.orders)
         if not self.stranger:
             return view
         return structs.replace(view, condition=Condition.UNREACHABLE, reason=f"another journal answers under this name: {self.stranger}")

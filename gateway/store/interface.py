@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
+from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run, TaskRow
 
 
@@ -129,6 +130,18 @@ class Store(Protocol):
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
         """The incarnation that `region` is bound to: the given one if none was, else the one already bound."""
+        ...
+
+    async def orders(self) -> Mapping[str, frozenset[Order]]:
+        """What stands, by region; regions of which nothing was said are absent."""
+        ...
+
+    async def give_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+        """Commits what an operator says of a region. False, and nothing written, where it stands already."""
+        ...
+
+    async def withdraw_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+        """The opposite. False where it does not stand."""
         ...
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:

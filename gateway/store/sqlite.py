@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from gateway.core.errors import Unavailable
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
+from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.store import rows, statements
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
@@ -132,6 +133,16 @@ class SqliteStore:
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
         return await self._write(lambda db: statements.release_incarnation(db, region, audit))
+
+    async def orders(self) -> Mapping[str, frozenset[Order]]:
+        found = await self._read(lambda db: db.execute("select region, name from region_order").fetchall())
+        return {region: frozenset(Order(name) for other, name in found if other == region) for region, _ in found}
+
+    async def give_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+        return await self._write(lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, order), audit))
+
+    async def withdraw_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+        return await self._write(lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, order), audit))
 
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:

@@ -21,6 +21,8 @@ INSERT_SHARD = "insert into shard (run, idx, phase, rev, priority, not_before, o
 INSERT_DECISION = "insert or replace into decision (id, at, state) values (?, ?, ?)"
 INSERT_AUDIT = "insert into audit (run, shard, kind, at, actor, detail) values (?, ?, ?, ?, ?, ?)"
 UPSERT_TASK = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
+GIVE_ORDER = "insert or ignore into region_order values (?, ?)"
+WITHDRAW_ORDER = "delete from region_order where region = ? and name = ?"
 SWAP_SHARD = "update shard set phase = ?, rev = ?, not_before = ?, orphans = ?, state = ? where run = ? and idx = ? and rev = ?"
 
 
@@ -144,6 +146,14 @@ def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> s
 def release_incarnation(db: sqlite3.Connection, region: str, audit: AuditEntry) -> bool:
     """The region's name is free for another journal."""
     if db.execute("delete from incarnation where region = ?", (region,)).rowcount == 0:
+        return False
+    append(db, [audit])
+    return True
+
+
+def set_order(db: sqlite3.Connection, statement: str, order: tuple[str, str], audit: AuditEntry) -> bool:
+    """`GIVE_ORDER` or `WITHDRAW_ORDER`; nothing where that changes nothing."""
+    if db.execute(statement, order).rowcount == 0:
         return False
     append(db, [audit])
     return True

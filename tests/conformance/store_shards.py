@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.phase import Orphan, Phase, Shard
+from gateway.core.region import Order
 from gateway.core.run import AuditEntry, RunPhase
 from gateway.store.interface import Cursor, ShardWrite, Store
 from tests.conformance.store import NOW, Open, admission, kinds, known, move, task
@@ -170,6 +171,25 @@ class ShardsConformance:
             assert await store.release_incarnation("beijing", audit=release) is False
             assert await store.admit_incarnation("beijing", "j3") == "j3"
             assert await kinds(store, "") == ["JournalReleased"]
+
+    async def test_what_operators_say_of_a_region_stands_until_it_is_withdrawn(self, open_store: Open) -> None:
+        """Also when the gateway dies; saying it twice is saying it once, in the history too."""
+
+        def note(kind: str) -> AuditEntry:
+            return AuditEntry(run="", kind=kind, at=NOW, actor="sre")
+
+        async with open_store() as store:
+            assert await store.orders() == {}
+            assert await store.give_order("beijing", Order.CORDON, audit=note("Cordoned")) is True
+            assert await store.give_order("beijing", Order.CORDON, audit=note("Cordoned")) is False
+            assert await store.give_order("beijing", Order.FORGET, audit=note("ForgetRequested")) is True
+            assert await store.give_order("shanghai", Order.FORGET, audit=note("ForgetRequested")) is True
+        async with open_store() as store:
+            assert await store.orders() == {"beijing": {Order.CORDON, Order.FORGET}, "shanghai": {Order.FORGET}}
+            assert await store.withdraw_order("shanghai", Order.CORDON, audit=note("Uncordoned")) is False
+            assert await store.withdraw_order("beijing", Order.CORDON, audit=note("Uncordoned")) is True
+            assert await store.orders() == {"beijing": {Order.FORGET}, "shanghai": {Order.FORGET}}
+            assert await kinds(store, "") == ["Cordoned", "ForgetRequested", "ForgetRequested", "Uncordoned"]
 
     @pytest.mark.parametrize("name", ["run-1", None])
     async def test_who_waits_for_a_run_hears_of_each_change(self, store: Store, name: str | None) -> None:

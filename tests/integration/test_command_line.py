@@ -100,3 +100,28 @@ async def test_cancel_stops_what_runs(waypost: Run, tmp_path: Path, client: http
             assert phase in ("Pending", "Running", "Cancelling")
     assert (await waypost("retry", run))[0] == 0
     assert (await waypost("cancel", run))[0] == 0
+
+
+async def test_an_operator_drains_a_region_and_gives_up_another(waypost: Run, stack: Stack, client: httpx.AsyncClient) -> None:
+    """Drained: nothing new goes there. Given up: only when it is unreachable, and then the table says so."""
+    await taking_work(client, REGIONS)
+    drained, lost, _ = REGIONS
+    code, out, _ = await waypost("drain", drained)
+    assert (code, "drained: it can be stopped" in out) == (0, True)
+    described = json.loads((await waypost("submit", str(ROOT / "examples" / "fan-out.yaml"), "--watch", "-o", "json"))[1])
+    assert described["phase"] == "Succeeded"
+    assert drained not in {shard["region"] for shard in described["shards"]}
+    assert (await waypost("uncordon", drained))[0] == 0
+
+    code, _, err = await waypost("forget", lost)
+    assert (code, "drain it instead" in err) == (1, True)
+    stack.processes[lost].kill()
+    async with asyncio.timeout(20):
+        while (await waypost("forget", lost))[0] != 0:
+            pass
+    rows = {row["name"]: row for row in json.loads((await waypost("regions", "-o", "json"))[1])}
+    async with asyncio.timeout(20):
+        while not rows[lost]["forgotten"]:
+            rows = {row["name"]: row for row in json.loads((await waypost("regions", "-o", "json"))[1])}
+    assert (rows[lost]["condition"], rows[drained]["cordoned"]) == ("Unreachable", False)
+    assert (await waypost("forget", "atlantis"))[0] == 4

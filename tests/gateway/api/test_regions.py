@@ -1,8 +1,11 @@
 """What an operator may say of a region."""
 
 import httpx
+import pytest
+from msgspec import structs
 
 from gateway.core.principal import Action, Reason
+from gateway.core.region import Condition, Order, RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
 
@@ -32,3 +35,38 @@ async def test_it_takes_a_right_and_a_region(client: httpx.AsyncClient, rules: R
 
     rules.refused[Action.REGIONS_OPERATE] = Reason(rule="scope.missing", message="needs regions:operate")
     assert (await client.post("/v1/regions/beijing/replace")).status_code == 403
+
+
+async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, store: Store) -> None:
+    """Saying it twice changes nothing, and is noted once."""
+    for path in ("cordon", "drain"):
+        answer = await client.post(f"/v1/regions/beijing/{path}")
+        assert (answer.status_code, answer.json()) == (200, {"region": "beijing", "cordoned": True, "inflight": 0})
+    assert await store.orders() == {"beijing": {Order.CORDON}}
+
+    assert (await client.post("/v1/regions/beijing/uncordon")).json()["cordoned"] is False
+    assert (await client.post("/v1/regions/beijing/uncordon")).status_code == 200
+    assert await store.orders() == {}
+    assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [("Cordoned", "ada"), ("Uncordoned", "ada")]
+
+
+async def test_only_an_unreachable_region_is_forgotten(client: httpx.AsyncClient, store: Store, views: list[RegionView]) -> None:
+    """To give up one that answers would leave its work running unseen: that is refused, with what to do instead."""
+    refused = await client.post("/v1/regions/beijing/forget")
+    assert refused.status_code == 409
+    assert "drain" in refused.json()["detail"]
+    assert await store.orders() == {}
+
+    views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE, inflight=3)
+    assert (await client.post("/v1/regions/beijing/forget")).status_code == 202
+    assert await store.orders() == {"beijing": {Order.FORGET}}
+
+
+@pytest.mark.parametrize("path", ["cordon", "drain", "uncordon", "forget", "replace"])
+async def test_whatever_is_said_of_a_region_takes_a_right(client: httpx.AsyncClient, store: Store, rules: Rules, path: str) -> None:
+    """Policy has the first word, and is told which region it is about."""
+    rules.refused[Action.REGIONS_OPERATE] = Reason(rule="scope.missing", message="needs regions:operate")
+
+    assert (await client.post(f"/v1/regions/beijing/{path}")).status_code == 403
+    assert rules.asked[-1].context == {"region": "beijing"}
+    assert await store.orders() == {}

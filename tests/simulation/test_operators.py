@@ -1,0 +1,155 @@
+"""What operators say of regions, on the real controller and store, in virtual time."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clusters.spec import SideEffects, TaskSpec
+from gateway.core.phase import Phase
+from gateway.core.region import Condition, Order
+from gateway.core.run import AuditEntry
+from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.store.sqlite import SqliteStore
+from tests.simulation.world import REGIONS, World
+from waypost.durable import Database
+
+NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+LOST = ("beijing", "shanghai")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Two of three regions can be cut off for good: nothing heals by itself, nothing else goes wrong."""
+    async with SqliteStore(Database(":memory:", inline=True)) as store:
+        world = World(store, 1, trouble=1e-9)
+        for road in world.roads.values():
+            road.delay_seconds = 0.02
+        await world.start_gateway()
+        await run(world, 20)
+        yield world
+
+
+async def give_up(world: World, *names: str) -> None:
+    for name in names:
+        world.given_up.add(name)
+        await world.store.give_order(name, Order.FORGET, audit=NOTE)
+
+
+async def run(world: World, seconds: float) -> None:
+    until = world.timeline.now + seconds
+    while world.timeline.now < until:
+        await world.tick()
+
+
+def workflow(seconds: float, *, shards: int, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Workflow:
+    task = TaskSpec(name="t", type="delay", run={"seconds": seconds, "failing": 0.0})
+    spec = Spec(tasks=(task,), shards=Shards(count=shards), side_effects=side_effects)
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
+
+
+def cut(world: World, *names: str) -> None:
+    for name in names:
+        world.roads[name].cut_there = world.roads[name].cut_back = True
+        world.healed_at[name] = 1e9
+
+
+def placed(world: World) -> dict[str, int]:
+    """Shards by the region where they are now."""
+    return {name: sum(shard.region == name for shard in world.shards.values()) for name in REGIONS}
+
+
+async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(world: World) -> None:
+    """So that it can be emptied, and stopped, without moving anything."""
+    await world.submit(workflow(5.0, shards=12))
+    await run(world, 2)
+    before = placed(world)["beijing"]
+    assert before > 0
+
+    await world.store.give_order("beijing", Order.CORDON, audit=NOTE)
+    await run(world, 1)
+    await world.submit(workflow(5.0, shards=12))
+    await run(world, 2)
+    assert placed(world)["beijing"] == before
+    await run(world, 15)
+    assert world.done()
+    assert {shard.failovers for shard in world.shards.values()} == {0}
+
+    await world.store.withdraw_order("beijing", Order.CORDON, audit=NOTE)
+    await run(world, 1)
+    await world.submit(workflow(5.0, shards=12))
+    await run(world, 2)
+    assert placed(world)["beijing"] > before
+
+
+@pytest.mark.parametrize("side_effects", [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE])
+async def test_regions_that_are_given_up_open_a_frozen_failover(world: World, side_effects: SideEffects) -> None:
+    """Two of three lost together: the gateway takes itself to be cut off, until somebody who knows says otherwise."""
+    await world.submit(workflow(5.0, shards=12, side_effects=side_effects))
+    await run(world, 2)
+    cut(world, *LOST)
+    await run(world, 60)
+    assert not world.done(), "frozen: nobody knows whether it is the regions or we"
+    assert {shard.phase for shard in world.shards.values() if shard.region in LOST} == {Phase.SUSPECT}
+
+    await give_up(world, *LOST)
+    await run(world, 30)
+
+    assert world.done()
+    assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
+
+
+async def test_what_is_submitted_after_a_region_was_given_up_runs(world: World) -> None:
+    """It is not counted any more, also by a gateway that is started anew."""
+    cut(world, *LOST)
+    await run(world, 10)
+    await give_up(world, *LOST)
+    await run(world, 20)
+    await world.submit(workflow(1.0, shards=6))
+    await run(world, 20)
+    assert world.done()
+
+    world.kill_gateway()
+    await world.start_gateway()
+    await world.submit(workflow(1.0, shards=6))
+    await run(world, 30)
+    assert world.done()
+
+
+async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) -> None:
+    """What it finished meanwhile does not count, it takes new work again, and the next loss is waited for as ever."""
+    await world.submit(workflow(5.0, shards=12))
+    await run(world, 2)
+    cut(world, *LOST)
+    await run(world, 30)
+    await give_up(world, *LOST)
+    await run(world, 30)
+    assert world.done()
+
+    for name in LOST:
+        world.healed_at[name] = 0.0
+    await run(world, 60)
+
+    assert await world.store.orders() == {}
+    assert world.controller is not None
+    assert {view.condition for view in world.controller.views(world.now)}.isdisjoint({Condition.UNREACHABLE, Condition.UNKNOWN})
+    await world.submit(workflow(1.0, shards=12))
+    await run(world, 2)
+    assert all(placed(world)[name] for name in LOST)
+    assert {entry.kind for entry in await world.store.audit("")} >= {"RegionReturned"}
+
+
+async def test_an_operator_does_not_shorten_a_lease(world: World) -> None:
+    """People err: a region that lives after all may run an exclusive task until its lease has ended."""
+    await world.submit(workflow(40.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
+    await run(world, 2)
+    there = {shard.key for shard in world.shards.values() if shard.region == "beijing"}
+    assert there
+    cut(world, "beijing")
+    while (await world.store.shards("run-000"))[min(there)[1]].phase is not Phase.SUSPECT:
+        await world.tick()
+    suspected = world.timeline.now
+    await give_up(world, "beijing")
+    while world.shards[min(there)].phase is Phase.SUSPECT:
+        await world.tick()
+
+    assert world.timeline.now - suspected >= 16.5
