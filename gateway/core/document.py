@@ -5,7 +5,7 @@ no NUL, no half characters, and bounded nesting, however it was written.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -79,35 +79,40 @@ def _unquestionable(workflow: Workflow, body: bytes, depth: int) -> bool:
 
     Written out again, a document in which a name is there twice is shorter than it was without its spaces.
     """
-    if not all(_plain(value, depth) for value in _free(workflow)) or b"\\u0000" in body:
+    if b"\\u0000" in body or not _plain(_free(workflow), depth):
         return False
     again = msgspec.json.encode(_plain_json(body))
     return again == body or again == msgspec.json.format(body, indent=-1)
 
 
-def _free(workflow: Workflow) -> Iterator[Any]:
+def _free(workflow: Workflow) -> list[Any]:
     """The values that may hold anything; what the types bound needs no look."""
-    yield workflow.spec.params
-    yield workflow.spec.shards.items
-    for task in workflow.spec.tasks:
-        yield task.run
-        if task.source is not None:
-            yield task.source
-        if task.target is not None:
-            yield task.target
+    spec = workflow.spec
+    found = [task.run for task in spec.tasks]
+    found += [data for task in spec.tasks for data in (task.source, task.target) if data is not None]
+    return [*found, spec.params, spec.shards.items]
 
 
-def _plain(value: Any, depth: int) -> bool:
-    """No large number and no deep nesting in it."""
-    kind = type(value)
-    if kind is dict:
-        value, kind = value.values(), list
-    if kind is list or kind is tuple:
-        for inner in value:
-            if type(inner) is not str and not _plain(inner, depth - 1):
+def _plain(values: list[Any], depth: int) -> bool:
+    """No large number in them, and containers within `depth` containers at most. Level by level, since each submission waits for this."""
+    while values:
+        inner: list[Any] = []
+        nested = False
+        for value in values:
+            kind = type(value)
+            if kind is dict:
+                nested = True
+                inner += value.values()
+            elif kind is list or kind is tuple:
+                nested = True
+                inner += value
+            elif kind is int and not -EXACT <= value <= EXACT:
                 return False
-        return depth > 0
-    return kind is not int or -EXACT <= value <= EXACT
+        depth -= nested
+        if depth < 0:
+            return False
+        values = inner
+    return True
 
 
 def _text(body: bytes) -> str:

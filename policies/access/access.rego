@@ -3,10 +3,6 @@ package waypost.access
 
 import rego.v1
 
-import data.waypost.answer
-import data.waypost.caller
-import data.waypost.document
-
 scopes := {
 	"runs:read": "workflows:read",
 	"runs:list": "workflows:read",
@@ -22,13 +18,13 @@ refusals contains {"rule": "action.unknown", "message": "action: there is no rul
 
 refusals contains {"rule": "scope.missing", "message": message} if {
 	scope = scopes[input.action]
-	not caller.granted(scope)
+	not data.waypost.caller.granted(scope)
 	message := sprintf("scope: %s is missing", [scope])
 }
 
 refusals contains refusal if {
-	not caller.operator
-	some refusal in caller.refusals
+	not data.waypost.caller.operator
+	some refusal in data.waypost.caller.refusals
 }
 
 refusals contains {"rule": "run.missing", "message": "run: it is not said which"} if {
@@ -38,36 +34,36 @@ refusals contains {"rule": "run.missing", "message": "run: it is not said which"
 
 refusals contains {"rule": "tenant.foreign", "message": "tenant: the run is another tenant's"} if {
 	tenant = input.context.run.tenant
-	caller.foreign(tenant)
+	data.waypost.caller.foreign(tenant)
 }
 
 # A retry is a new decision about the run's document.
 refusals contains refusal if {
 	input.action == "runs:retry"
-	some refusal in document.refusals
+	some refusal in data.waypost.document.refusals
 }
 
-obligations := document.obligations if input.action == "runs:retry"
+obligations := data.waypost.document.obligations if input.action == "runs:retry"
 
 # `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
 	input.action == "runs:list"
-	caller.operator
+	data.waypost.caller.operator
 }
 
 obligations := {"tenants": [input.principal.tenant]} if {
 	input.action == "runs:list"
-	not caller.operator
+	not data.waypost.caller.operator
 }
 
 obligations := {} if not input.action in {"runs:retry", "runs:list"}
 
-decision := answer.permit(["scope.granted", "tenant.permitted"], duties) if {
+decision := data.waypost.answer.permit(["scope.granted", "tenant.permitted"], duties) if {
 	count(refusals) == 0
 	duties = obligations
 }
 
-decision := answer.refuse(reasons) if {
+decision := data.waypost.answer.refuse(reasons) if {
 	count(refusals) > 0
 	reasons = refusals
 }

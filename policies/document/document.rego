@@ -5,17 +5,15 @@ package waypost.document
 
 import rego.v1
 
-import data.waypost.caller
-
 spec := input.workflow.spec
 
-limits := data.tenants[caller.owner]
+limits := data.tenants[data.waypost.caller.owner]
 
 refusals contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not is_object(spec)
 
 refusals contains {"rule": "tenant.foreign", "message": message} if {
 	tenant = input.workflow.metadata.tenant
-	caller.foreign(tenant)
+	data.waypost.caller.foreign(tenant)
 	own = input.principal.tenant
 	message := sprintf("tenant: %s may not submit for %s", [own, tenant])
 }

@@ -3,18 +3,14 @@ package waypost.placement
 
 import rego.v1
 
-import data.waypost.answer
-import data.waypost.caller
-import data.waypost.document
+refusals := data.waypost.caller.refusals | data.waypost.document.refusals
 
-refusals := caller.refusals | document.refusals
-
-decision := answer.permit(["document.permitted", "tenant.permitted"], duties) if {
+decision := data.waypost.answer.permit(["document.permitted", "tenant.permitted"], duties) if {
 	count(refusals) == 0
-	duties = document.obligations
+	duties = data.waypost.document.obligations
 }
 
-decision := answer.refuse(reasons) if {
+decision := data.waypost.answer.refuse(reasons) if {
 	count(refusals) > 0
 	reasons = refusals
 }

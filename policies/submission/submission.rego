@@ -1,22 +1,20 @@
 # May this caller submit this workflow?
+#
+# Rules of other packages are named in full: through an imported package the embedded engine would evaluate all of that package's rules.
 package waypost.submission
 
 import rego.v1
 
-import data.waypost.answer
-import data.waypost.caller
-import data.waypost.document
+unscoped contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not data.waypost.caller.granted("workflows:submit")
 
-unscoped contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not caller.granted("workflows:submit")
+refusals := (unscoped | data.waypost.caller.refusals) | data.waypost.document.refusals
 
-refusals := (unscoped | caller.refusals) | document.refusals
-
-decision := answer.permit(["document.permitted", "scope.granted", "tenant.permitted"], duties) if {
+decision := data.waypost.answer.permit(["document.permitted", "scope.granted", "tenant.permitted"], duties) if {
 	count(refusals) == 0
-	duties = document.obligations
+	duties = data.waypost.document.obligations
 }
 
-decision := answer.refuse(reasons) if {
+decision := data.waypost.answer.refuse(reasons) if {
 	count(refusals) > 0
 	reasons = refusals
 }
