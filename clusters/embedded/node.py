@@ -244,7 +244,13 @@ class Node:
     def _tried(self, launch: Launch, done: "asyncio.Task[Outcome]") -> None:
         """In a callback, since a try that is cancelled before it began never runs a line of its own."""
         del self._tries[(launch.attempt, launch.task.name)]
-        outcome = Outcome(succeeded=False, killed=True, reason="killed") if done.cancelled() else done.result()
+        if done.cancelled():
+            outcome = Outcome(succeeded=False, killed=True, reason="killed")
+        elif (error := done.exception()) is not None:  # an executor may be a third party's: its mistake must not hold the shard for ever
+            logger.opt(exception=error).error("the executor {} failed at task {}", launch.task.type, launch.task.name)
+            outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
+        else:
+            outcome = done.result()
         step = self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time())
         if step.durable:
             self._submit(step)
@@ -259,7 +265,11 @@ class Node:
         except OSError as error:
             return Outcome(succeeded=False, reason=f"this cluster has no place for it: {error.strerror}")
         lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
-        return await self._executors[launch.task.type].execute(launch, folders, lease)
+        try:
+            async with asyncio.timeout(launch.task.timeout_seconds):
+                return await self._executors[launch.task.type].execute(launch, folders, lease)
+        except TimeoutError:
+            return Outcome(succeeded=False, reason=f"timed out after {launch.task.timeout_seconds:g} s")
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

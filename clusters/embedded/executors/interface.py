@@ -28,7 +28,10 @@ class Lease(Protocol):
 
 
 class Executor(Protocol):
-    """Runs tries until it is left. Cancelling `execute` kills the try; it returns or raises only when none of its processes is left."""
+    """Runs tries until it is left. Cancelling `execute` kills the try; it returns or raises only when none of its processes is left.
+
+    Time-outs are not its own: it is cancelled.
+    """
 
     async def __aenter__(self) -> Self: ...
 

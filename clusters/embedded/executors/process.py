@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,13 +15,14 @@ import msgspec
 
 from clusters.embedded import watchdog
 from clusters.embedded.executors.interface import Folders, Lease
+from clusters.embedded.executors.output import discard, read_output
 from clusters.embedded.executors.runs import ProcessRun, text_of
 from clusters.embedded.logs import cut
 from clusters.embedded.state import Launch, Outcome
 
-OUTPUT_BYTES = 64 * 1024
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
+GONE_SECONDS = 1.0
 CUT_SECONDS = 1.0
 WATCHDOG = (sys.executable, "-I", "-S", watchdog.__file__)
 
@@ -55,11 +57,12 @@ class ProcessExecutor:
             given.write_bytes(msgspec.json.encode(launch.input))
             environment = self._environment(launch, run, folders, given, output)
             return await self._run(launch, [text_of(word) for word in run.command], environment, directory, folders.log, output, lease)
-        except OSError as error:
-            return Outcome(succeeded=False, reason=f"cannot run {run.command[0]}: {error.strerror}")
+        except (OSError, ValueError) as error:  # the latter for what no process can be given: a name of a variable with `=` in it
+            why = error.strerror if isinstance(error, OSError) else error
+            return Outcome(succeeded=False, reason=f"cannot run {run.command[0]}: {why}")
         finally:
-            given.unlink(missing_ok=True)
-            output.unlink(missing_ok=True)
+            discard(given)
+            discard(output)
 
     def _environment(self, launch: Launch, run: ProcessRun, folders: Folders, given: Path, output: Path) -> dict[str, str]:
         return {
@@ -95,9 +98,9 @@ class ProcessExecutor:
                 limit = launch.task.resources.memory_mib * 1024 * 1024
                 with contextlib.suppress(ProcessLookupError):
                     resource.prlimit(child.pid, resource.RLIMIT_DATA, (limit, limit))
-            code = await self._wait(child, launch, lease)
+            code = await self._wait(child, lease)
         finally:
-            watchdog.kill_group(child.pid)
+            await _clear(child.pid)
             self._logs.discard(log)
             if lease is None:
                 self._tell(f"-{child.pid}")
@@ -115,15 +118,11 @@ class ProcessExecutor:
         if self._watchdog.stdin is not None:
             self._watchdog.stdin.write(line + "\n")
 
-    async def _wait(self, child: "subprocess.Popen[Any]", launch: Launch, lease: Lease | None) -> int | str:
-        """The exit code, or why it was ended. Cancelled: ends the group before it goes on."""
+    async def _wait(self, child: "subprocess.Popen[Any]", lease: Lease | None) -> int:
+        """The exit code. Cancelled: ends the group before it goes on."""
         renewals = asyncio.create_task(_pass_on(lease, child)) if lease is not None else None
         try:
-            async with asyncio.timeout(launch.task.timeout_seconds):
-                return await _exit(child)
-        except TimeoutError:
-            await _end(child)
-            return f"timed out after {launch.task.timeout_seconds:g} s"
+            return await _exit(child)
         except asyncio.CancelledError:
             await _end(child)
             raise
@@ -170,6 +169,18 @@ async def _end(child: "subprocess.Popen[Any]") -> None:
     await _exit(child)
 
 
+async def _clear(group: int) -> None:
+    """Kills what is left of the group, and waits until it is gone: a killed process still ends in its own time.
+
+    Not for ever: where nobody collects orphans they stay as zombies, which run nothing.
+    """
+    until = time.monotonic() + GONE_SECONDS
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(group, signal.SIGKILL)
+            await asyncio.sleep(0.002)
+
+
 def _directory(workspace: Path, relative: str | None) -> Path:
     """Raises `ValueError` for a folder outside the workspace."""
     directory = (workspace / (relative or ".")).resolve()
@@ -179,17 +190,8 @@ def _directory(workspace: Path, relative: str | None) -> Path:
     return directory
 
 
-def _outcome(code: int | str, output: Path) -> Outcome:
-    if isinstance(code, str):
-        return Outcome(succeeded=False, reason=code)
+def _outcome(code: int, output: Path) -> Outcome:
     if code:
         why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return Outcome(succeeded=False, reason=why)
-    try:
-        if output.stat().st_size > OUTPUT_BYTES:
-            return Outcome(succeeded=False, reason=f"the output has more than {OUTPUT_BYTES // 1024} KiB")
-        return Outcome(succeeded=True, output=msgspec.json.decode(output.read_bytes()))
-    except FileNotFoundError:
-        return Outcome(succeeded=True)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Outcome(succeeded=False, reason=f"the output is not JSON: {error}")
+    return read_output(output)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.state import Outcome
 from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskPhase, TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)
@@ -84,6 +85,11 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(node: Node, mo
         (("no-such-program",), "cannot run no-such-program"),
         (("sh", "-c", 'echo "{" > "$WAYPOST_OUTPUT"'), "the output is not JSON"),
         (("sh", "-c", 'head -c 70000 /dev/zero > "$WAYPOST_OUTPUT"'), "the output has more than 64 KiB"),
+        (("sh", "-c", 'mkfifo "$WAYPOST_OUTPUT"'), "the output is no regular file"),
+        (("sh", "-c", 'mkdir "$WAYPOST_OUTPUT"; touch "$WAYPOST_OUTPUT/x"'), "the output is no regular file"),
+        (("sh", "-c", 'ln -s /etc/hostname "$WAYPOST_OUTPUT"'), "the output is a link"),
+        (("sh", "-c", "head -c 50000 /dev/zero | tr '\\0' '[' > \"$WAYPOST_OUTPUT\""), "nested more than 64 deep"),
+        ((sys.executable, "-c", "import os; open(os.environ['WAYPOST_OUTPUT'], 'w').write('['*65 + '0' + ']'*65)"), "nested more than 64"),
     ],
 )
 async def test_a_failure_says_what_failed(node: Node, command: tuple[str, ...], reason: str) -> None:
@@ -91,6 +97,25 @@ async def test_a_failure_says_what_failed(node: Node, command: tuple[str, ...], 
     await start(node, process("a", *command))
 
     assert reason in (await finished(node))["a"].reason
+
+
+async def test_a_variable_that_no_process_can_have_is_a_failure(node: Node) -> None:
+    """Not an exception that nobody hears: the shard would wait for ever."""
+    await start(node, process("a", "true", env={"A=B": "c"}))
+
+    assert "cannot run true: illegal environment variable name" in (await finished(node))["a"].reason
+
+
+async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a third party's."""
+
+    async def broken(*_: object) -> Outcome:
+        raise LookupError("a mistake")
+
+    monkeypatch.setattr(node._executors["process"], "execute", broken)
+    await start(node, process("a", "true"))
+
+    assert (await finished(node))["a"].reason == "the executor failed: LookupError"
 
 
 async def test_a_working_directory_cannot_leave_the_workspace(node: Node) -> None:
@@ -107,6 +132,13 @@ async def test_a_timeout_ends_grandchildren_too(node: Node, tmp_path: Path) -> N
 
     assert (await finished(node))["a"].reason == "timed out after 0.5 s"
     assert not running(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_timeout_is_for_every_executor(node: Node) -> None:
+    """Also for one that starts no process."""
+    await start(node, TaskSpec(name="a", type="delay", run={"seconds": 300}, timeout_seconds=0.05))
+
+    assert (await finished(node))["a"].reason == "timed out after 0.05 s"
 
 
 def running(pid: int) -> bool:

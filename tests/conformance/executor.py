@@ -1,0 +1,75 @@
+"""What every executor of the embedded cluster promises, whatever it runs."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clusters.embedded.executors.interface import Executor, Folders
+from clusters.embedded.state import Launch, Outcome
+from clusters.spec import AttemptId, TaskSpec
+
+SHARD = AttemptId(run="run", shard=0, epoch=1)
+
+
+def folders(root: Path, name: str = "a") -> Folders:
+    """As a node makes them."""
+    made = Folders(workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log")
+    for folder in (made.workspace, made.scratch, made.log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
+    return Launch(attempt=SHARD, task=TaskSpec(name=name, type=type_, run=run), tries=1, input={}, exclusive=False)
+
+
+class ExecutorConformance:
+    """Inherit it, name the `type`, a run that ends well at once and one that would go on for minutes, and give a fixture `executor`."""
+
+    type: str
+    quick: dict[str, Any]
+    endless: dict[str, Any]
+
+    def alive(self, root: Path) -> int:  # for those who start something
+        """How many processes of tries are left."""
+        return 0
+
+    async def try_(self, executor: Executor, root: Path, run: dict[str, Any], name: str = "a") -> Outcome:
+        return await executor.execute(launch(self.type, run, name), folders(root, name), None)
+
+    async def test_a_try_that_ends_well_says_so(self, executor: Executor, tmp_path: Path) -> None:
+        """And nothing else."""
+        assert await self.try_(executor, tmp_path, self.quick) == Outcome(succeeded=True)
+
+    @pytest.mark.parametrize("run", [{}, {"nonsense": True}, {"command": "not a list", "seconds": "not a number"}], ids=str)
+    async def test_whatever_is_wrong_with_a_run_is_an_outcome(self, executor: Executor, tmp_path: Path, run: dict[str, Any]) -> None:
+        """Placeholders of a shard are filled in late, so it may come here; an exception would take the cluster with it."""
+        outcome = await self.try_(executor, tmp_path, run)
+        assert outcome.succeeded is False
+        assert outcome.reason.startswith("run: ")
+
+    @pytest.mark.parametrize("turns", [0, 1, 50])
+    async def test_a_try_that_is_cancelled_is_over(self, executor: Executor, tmp_path: Path, turns: int) -> None:
+        """However early: it ends as cancelled, and only when nothing of it is left."""
+        trying = asyncio.create_task(self.try_(executor, tmp_path, self.endless))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        trying.cancel()
+        async with asyncio.timeout(10):
+            with pytest.raises(asyncio.CancelledError):
+                await trying
+        assert self.alive(tmp_path) == 0
+        assert (await self.try_(executor, tmp_path, self.quick)).succeeded
+
+    async def test_many_tries_go_on_at_once(self, executor: Executor, tmp_path: Path) -> None:
+        """One that takes long holds up nobody."""
+        slow = asyncio.create_task(self.try_(executor, tmp_path, self.endless, "slow"))
+        async with asyncio.timeout(20):
+            outcomes = await asyncio.gather(*(self.try_(executor, tmp_path, self.quick, f"t{n}") for n in range(20)))
+        assert all(outcome.succeeded for outcome in outcomes)
+        assert not slow.done()
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        assert self.alive(tmp_path) == 0
