@@ -33,6 +33,11 @@ cases := {
 		"data": object.union(object.remove(fixtures.world, ["tenants"]), {"tenants": {}}),
 		"want": fixtures.refused(["placement.nowhere", "tenant.unknown"]),
 	},
+	"a run that an operator of another issuer sent": {
+		"input": fixtures.placing({}),
+		"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": ["https://other.test"]}}}),
+		"want": {"allow": true},
+	},
 	"a submitter without a tenant": case(
 		fixtures.placing({"principal": {"tenant": null}, "workflow": {"metadata": {"tenant": null}}}),
 		fixtures.refused(["placement.nowhere", "tenant.missing", "tenant.unknown"]),

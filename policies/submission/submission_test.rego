@@ -54,6 +54,23 @@ cases := {
 		for_tenant(null, {"groups": ["/waypost/operators"]}),
 		allowed(everywhere),
 	),
+	"a tenant of this issuer": bound(fixtures.submission({}), ["https://issuer.test"], allowed(everywhere)),
+	"a tenant of another issuer": bound(fixtures.submission({}), ["https://other.test"], {
+		"allow": false,
+		"rules": ["tenant.issuer"],
+		"reasons": [{"rule": "tenant.issuer", "message": "tenant: https://issuer.test does not speak for payments"}],
+	}),
+	"a tenant of no issuer": bound(fixtures.submission({}), [], fixtures.refused(["tenant.issuer"])),
+	"an operator's group in another issuer's token": bound(
+		for_tenant("research", {"groups": ["/waypost/operators"], "issuer": "https://other.test"}),
+		["https://issuer.test"],
+		fixtures.refused(["tenant.foreign", "tenant.issuer"]),
+	),
+	"an operator's scope in another issuer's token": bound(
+		for_tenant("research", {"scopes": ["waypost:operate", "workflows:submit"], "issuer": "https://other.test"}),
+		["https://issuer.test"],
+		fixtures.refused(["tenant.foreign", "tenant.issuer"]),
+	),
 	"a tenant that is not known": case(
 		fixtures.submission({"principal": {"tenant": "ghost"}, "workflow": {"metadata": {"tenant": "ghost"}}}),
 		fixtures.refused(["placement.nowhere", "tenant.unknown"]),
@@ -79,6 +96,13 @@ cases := {
 }
 
 case(input_, want) := {"input": input_, "data": fixtures.world, "want": want}
+
+# With payments and the operators known to these issuers alone.
+bound(input_, issuers, want) := {
+	"input": input_,
+	"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": issuers}}, "operators": {"issuers": issuers}}),
+	"want": want,
+}
 
 scoped(scopes) := fixtures.submission({"principal": {"scopes": scopes}})
 
