@@ -12,6 +12,7 @@ for name, target, group, text in (
     ("submit", "gateway.cli.submit:submit", RUNS, "Submit a workflow."),
     ("runs", "gateway.cli.runs:runs", RUNS, "List the runs that you may see."),
     ("describe", "gateway.cli.runs:describe", RUNS, "Show one run: its shards and tasks."),
+    ("watch", "gateway.cli.follow:watch", RUNS, "Follow a run to its end."),
     ("explain", "gateway.cli.explain:explain", RUNS, "Tell why a run went the way it went."),
     ("logs", "gateway.cli.logs:logs", RUNS, "Print a task's output."),
     ("cancel", "gateway.cli.runs:cancel", RUNS, "Cancel a run."),

@@ -1,72 +1,144 @@
 """Follow a run to its end: a live view at a terminal, a line for each change elsewhere."""
 
+import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Annotated, Any
 
 import httpx
 import httpx_sse
 import stamina
+from cyclopts import Parameter
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from gateway.cli.client import Exit, checked
-from gateway.cli.output import Format, console, painted, seconds, show, table
+from gateway.cli.client import CliError, Exit, Token, Url, checked, connect
+from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 TOLD = ("RegionLost", "Abandoned", "Placed", "Completed", "Failed", "Quarantined", "Unplaceable", "Lost", "Exhausted", "Expired")
 REFRESH_SECONDS = 0.25
 
+Entry = dict[str, Any]
+
+
+@command
+def watch(
+    run: Annotated[str, Parameter(help="The run's id, as `submit` and `runs` print it.")],
+    /,
+    *,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> int:
+    """Follow a run to its end. The exit code says how it ended."""
+    with connect(url, token) as client:
+        return follow(client, run, output)
+
 
 def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> int:
     """Shows the run until it ends; for a program, the run itself at its end and nothing before. The exit code says how."""
     screen = console()
+    set_on_retry_hooks([_tell_of_retry])
+    try:
+        run = _shown(client, run_id, output, screen)
+    except KeyboardInterrupt:
+        words = f"{run_id} goes on: `waypost watch {run_id}` follows it again, `waypost cancel {run_id}` ends it"
+        console(stderr=True).print(words, markup=False)
+        raise
     if output is not Format.TABLE:
-        *_, (run, _) = _changes(client, run_id)
         show(run, output)
-        return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
-    if screen.is_terminal:
-        with Live(console=screen, refresh_per_second=8) as live:
-            for run, history in _changes(client, run_id):
-                live.update(_view(run, history))
     else:
-        run = _print_changes(client, run_id, screen)
-    screen.print(f"{run_id}  {painted(run['phase'])}", markup=True)
+        screen.print(f"{run_id}  {painted(run['phase'])}", markup=True)
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
 
 
-def _print_changes(client: httpx.Client, run_id: str, screen: Console) -> dict[str, Any]:
+def _shown(client: httpx.Client, run_id: str, output: Format, screen: Console) -> dict[str, Any]:
+    """The run at its end."""
     run: dict[str, Any] = {}
+    if output is Format.TABLE and screen.is_terminal:
+        with Live(console=screen, refresh_per_second=8) as live:
+            for run, history in _changes(client, run_id):
+                live.update(_view(run, history))
+        return run
+    told = 0
     for run, history in _changes(client, run_id):  # noqa: B007  # the last one is what is returned
-        for entry in history:
+        for entry in history[told:] if output is Format.TABLE else ():
             screen.print(_line(entry), markup=False)
-        history.clear()
+        told = len(history)
     return run
 
 
-def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The run as it is now, and what happened so far, whenever something has changed; at most some times a second."""
-    history: list[dict[str, Any]] = []
-    run = checked(client.get(f"/v1/runs/{run_id}"))
+def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
+    """The run as it is now, and what happened so far, soon after something has changed; at most some times a second."""
+    history: list[Entry] = []
+    run = _run(client, run_id)
     yield run, history
-    last, shown_at = 0, 0.0
     while run["phase"] not in TERMINAL:
-        for attempt in stamina.retry_context(on=httpx.TransportError, attempts=10, wait_initial=0.2, wait_max=2.0):
+        news: SimpleQueue[Entry | Exception | None] = SimpleQueue()
+        last = history[-1]["seq"] if history else 0
+        threading.Thread(target=_listen, args=(client, run_id, last, news), daemon=True).start()
+        for entries in _gathered(news):
+            history += entries
+            run = _run(client, run_id)
+            yield run, history
+
+
+def _run(client: httpx.Client, run_id: str) -> dict[str, Any]:
+    for attempt in _attempts():
+        with attempt:
+            run: dict[str, Any] = checked(client.get(f"/v1/runs/{run_id}"))
+    return run
+
+
+def _attempts() -> Iterator[stamina.Attempt]:
+    """A gateway that is started again is waited for."""
+    return iter(stamina.retry_context(on=httpx.TransportError, attempts=20, timeout=60.0, wait_initial=0.2, wait_max=2.0))
+
+
+def _tell_of_retry(details: RetryDetails) -> None:
+    if details.retry_num == 1:
+        console(stderr=True).print("the gateway does not answer; trying again", markup=False)
+
+
+def _listen(client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Entry | Exception | None]") -> None:
+    """Puts each entry of one event stream, then None; in its place what went wrong."""
+    try:
+        for attempt in _attempts():
             with attempt:
                 for entry in _events(client, run_id, last):
                     last = entry["seq"]
-                    history.append(entry)
-                    if time.monotonic() - shown_at >= REFRESH_SECONDS:
-                        shown_at = time.monotonic()
-                        run = checked(client.get(f"/v1/runs/{run_id}"))
-                        yield run, history
-                run = checked(client.get(f"/v1/runs/{run_id}"))
-    yield run, history
+                    news.put(entry)
+        news.put(None)
+    except (CliError, httpx.HTTPError) as error:
+        news.put(error)
 
 
-def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[dict[str, Any]]:
+def _gathered(news: "SimpleQueue[Entry | Exception | None]") -> Iterator[list[Entry]]:
+    """What comes, together with all that comes soon after it: a change is never left out of the view until the next one."""
+    going_on = True
+    while going_on:
+        entries: list[Entry] = []
+        entry = news.get()
+        until = time.monotonic() + REFRESH_SECONDS
+        while entry is not None:
+            if isinstance(entry, Exception):
+                raise entry
+            entries.append(entry)
+            try:
+                entry = news.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                break
+        going_on = entry is not None
+        yield entries
+
+
+def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
     headers = {"last-event-id": str(after)} if after else {}
     with httpx_sse.connect_sse(client, "GET", f"/v1/runs/{run_id}/events", headers=headers, timeout=60) as source:
         if source.response.status_code == httpx.codes.NO_CONTENT:
@@ -75,7 +147,8 @@ def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[dict[str,
             source.response.read()
             checked(source.response)
         for event in source.iter_sse():
-            yield event.json()
+            if event.data:  # a heartbeat has none
+                yield event.json()
 
 
 def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
@@ -91,7 +164,7 @@ def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
     ]
     return Group(
         Text(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks"),
-        ProgressBar(total=total, completed=done, width=60),
+        Padding(ProgressBar(total=total, completed=done, width=60), 0),  # a bar alone ends without a line of its own
         table(["SHARD", "PHASE", "REGION", "EPOCH", "RUNNING"], rows),
         *(Text(_line(entry), style="dim") for entry in [e for e in history if e["kind"] in TOLD][-5:]),
     )

@@ -18,7 +18,8 @@ from gateway.settings import Documents
 
 @command
 def submit(
-    file: Annotated[str, Parameter(help="The workflow, YAML or JSON; - reads standard input.")],
+    file: Annotated[str, Parameter(help="The workflow, YAML or JSON; - reads standard input.", allow_leading_hyphen=True)],
+    /,
     *,
     param: Annotated[tuple[str, ...], Parameter(name=["--param", "-p"], negative="", help="name=value: sets spec.params.name")] = (),
     key: Annotated[str | None, Parameter(help="Idempotency key: the same key and document give the same run. Default: a new one.")] = None,

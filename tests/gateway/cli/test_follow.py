@@ -1,0 +1,68 @@
+"""Following a run: what an event stream may hold beside events, and gateways that come back."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.cli.client import Exit
+from gateway.cli.follow import follow
+from gateway.cli.output import Format
+
+
+def entry(seq: int, kind: str) -> dict[str, Any]:
+    return {"seq": seq, "run": "r", "shard": None, "kind": kind, "at": 0.0, "actor": "", "detail": {}}
+
+
+def stream(*entries: dict[str, Any]) -> httpx.Response:
+    events = ": ping - 2026-01-01\n\n".join(f"id: {e['seq']}\nevent: {e['kind']}\ndata: {json.dumps(e)}\n\n" for e in entries)
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=f"{events}: ping\n\n")
+
+
+class Gateway:
+    """Its run is over once it has told all of `streams`."""
+
+    def __init__(self, *streams: httpx.Response | Exception, end: str = "Succeeded") -> None:
+        self.streams, self.end, self.asked = list(streams), end, [""]
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/events"):
+            return httpx.Response(200, json={"id": "r", "name": "n", "phase": self.end if not self.streams else "Running"})
+        self.asked.append(request.headers.get("last-event-id", ""))
+        following = self.streams.pop(0)
+        if isinstance(following, Exception):
+            raise following
+        return following
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(self.answer), base_url="http://gateway.test")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.follow.REFRESH_SECONDS", 0.0)
+
+
+def test_a_heartbeat_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes whenever nothing has happened for a while, and holds nothing."""
+    assert follow(Gateway(stream(entry(1, "Accepted"), entry(2, "Placed"))).client(), "r") == Exit.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:2]] == ["Accepted", "Placed"]
+    assert lines[2] == "r  Succeeded"
+
+
+def test_a_broken_stream_is_taken_up_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway that is started again is waited for, and nobody sees the machinery."""
+    gateway = Gateway(stream(entry(1, "Accepted")), httpx.ConnectError("gone"), stream(entry(2, "Placed")), end="Failed")
+    assert follow(gateway.client(), "r") == Exit.FAILED
+    told = capsys.readouterr()
+    assert gateway.asked[1:] == ["", "1", "1"]
+    assert told.err == "the gateway does not answer; trying again\n"
+    assert told.out.count("Accepted") == 1
+
+
+def test_for_a_program_only_the_end_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """One document, nothing before it."""
+    assert follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", Format.JSON) == Exit.DONE
+    assert json.loads(capsys.readouterr().out)["phase"] == "Succeeded"
