@@ -7,11 +7,14 @@ from typing import Final
 from clusters.embedded.adapter import EmbeddedCluster
 from clusters.interface import ClusterAdapter
 
-Factory = Callable[[str, str, ssl.SSLContext], ClusterAdapter]
+Store = Callable[[], str]
+Factory = Callable[[str, str, ssl.SSLContext, Store], ClusterAdapter]
 
 
-def connect(url: str, *, region: str, tls: ssl.SSLContext) -> ClusterAdapter:
+def connect(url: str, *, region: str, tls: ssl.SSLContext, store: Store) -> ClusterAdapter:
     """The adapter for `region`'s cluster at `url` (`embedded+https://10.1.0.5:7101`); nothing is sent before it is entered.
+
+    `store` gives IDENTITY.ERA of the gateway's store: a cluster works for one alone.
 
     Raises `ValueError` for a kind that there is not.
     """
@@ -19,11 +22,11 @@ def connect(url: str, *, region: str, tls: ssl.SSLContext) -> ClusterAdapter:
     factory = KINDS.get(scheme)
     if factory is None or not separator or not address:
         raise ValueError(f"{url!r} names no kind of cluster; there are: {', '.join(sorted(KINDS))}")
-    return factory(address, region, tls)
+    return factory(address, region, tls, store)
 
 
-def _embedded(address: str, region: str, tls: ssl.SSLContext) -> ClusterAdapter:
-    return EmbeddedCluster(f"https://{address}", region=region, tls=tls)
+def _embedded(address: str, region: str, tls: ssl.SSLContext, store: Store) -> ClusterAdapter:
+    return EmbeddedCluster(f"https://{address}", region=region, tls=tls, store=store)
 
 
 KINDS: Final[Mapping[str, Factory]] = {"embedded+https": _embedded}

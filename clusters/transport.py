@@ -5,7 +5,7 @@ connections and waiting calls for each call, so calls are few and carry many ite
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final, Self, TypeVar
@@ -17,6 +17,8 @@ from msgspec import Struct
 from clusters.errors import STATUS, ClusterError
 
 T = TypeVar("T")
+STORE_HEADER: Final = "waypost-store"
+"""On whose behalf a call comes: IDENTITY.ERA of the gateway's store."""
 ANSWER_BYTES: Final = 64 * 1_048_576
 """No answer and no line may be larger: a cluster gone mad must not take the gateway's memory."""
 IDLE_SECONDS: Final = 30.0
@@ -72,11 +74,15 @@ class Problem(Struct, frozen=True, kw_only=True):
 class Transport:
     """Calls to one cluster, for as long as the `async with` lasts. Every method raises `ClusterError` and nothing else.
 
-    `server_name` is the DNS name that the cluster's certificate must carry, whatever `address` (`https://10.1.0.5:7101`) is.
+    `server_name` is the DNS name that the cluster's certificate must carry, whatever `address` (`https://10.1.0.5:7101`) is. `store` tells
+    with each call for whom it is, as `STORE_HEADER` holds it.
     """
 
-    def __init__(self, address: str, *, server_name: str, tls: ssl.SSLContext, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, address: str, *, server_name: str, tls: ssl.SSLContext, store: Callable[[], str], timeouts: Timeouts | None = None
+    ) -> None:
         chosen = timeouts or Timeouts()
+        self._store = store
         self._extensions = {"sni_hostname": server_name}
         self._timeout = httpx.Timeout(chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds)
         self._clients = {purpose: self._client(address, tls, limit) for purpose, limit in CONNECTIONS.items()}
@@ -135,7 +141,8 @@ class Transport:
                 await response.aclose()
 
     def _request(self, purpose: Purpose, path: str, params: Mapping[str, str], content: bytes | None) -> httpx.Request:
-        method, headers = ("GET", None) if content is None else ("POST", {"content-type": "application/json"})
+        method, headers = ("GET", {}) if content is None else ("POST", {"content-type": "application/json"})
+        headers[STORE_HEADER] = self._store()
         return self._clients[purpose].build_request(
             method, path, params=params, content=content, headers=headers, extensions=dict(self._extensions)
         )

@@ -66,7 +66,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         store = await exits.enter_async_context(_store(settings.store))
         policy = await exits.enter_async_context(_policy(settings))
         authenticator = await exits.enter_async_context(_authenticator(settings))
-        clusters = {name: await exits.enter_async_context(cluster) for name, cluster in _clusters(settings).items()}
+        clusters = {name: await exits.enter_async_context(cluster) for name, cluster in _clusters(settings, store).items()}
         links = [
             await exits.enter_async_context(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
             for name, cluster in clusters.items()
@@ -168,7 +168,7 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
     return JwtAuthenticator(issuers)
 
 
-def _clusters(settings: GatewaySettings) -> Mapping[str, ClusterAdapter]:
+def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
     if not settings.regions:
         return {}
     if settings.pki is None:
@@ -177,8 +177,12 @@ def _clusters(settings: GatewaySettings) -> Mapping[str, ClusterAdapter]:
     if len(set(names)) < len(names):
         raise StartError("two regions have the same name")
     tls = client_context(gateway_credentials(Path(settings.pki)))
+
+    def owner() -> str:
+        return f"{store.identity}.{store.era}"
+
     try:
-        return {target.name: connect(target.url, region=target.name, tls=tls) for target in settings.regions}
+        return {target.name: connect(target.url, region=target.name, tls=tls, store=owner) for target in settings.regions}
     except ValueError as error:
         raise StartError(str(error)) from error
 

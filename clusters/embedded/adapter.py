@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 import msgspec
@@ -21,11 +21,14 @@ CHUNK = Decoder(LogChunk)
 class EmbeddedCluster:
     """The cluster of `region` at `address` (`https://10.1.0.5:7101`); whoever answers there without that region's certificate is refused.
 
-    `tls` is a context of `waypost.tls.client_context`. A stream on which nothing comes for `timeouts.read_seconds` ends as `Timeout`.
+    `tls` is a context of `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store, for each call. A stream on which
+    nothing comes for `timeouts.read_seconds` ends as `Timeout`.
     """
 
-    def __init__(self, address: str, *, region: str, tls: ssl.SSLContext, timeouts: Timeouts | None = None) -> None:
-        self._transport = Transport(address, server_name=cluster_name(region), tls=tls, timeouts=timeouts)
+    def __init__(
+        self, address: str, *, region: str, tls: ssl.SSLContext, store: Callable[[], str], timeouts: Timeouts | None = None
+    ) -> None:
+        self._transport = Transport(address, server_name=cluster_name(region), tls=tls, store=store, timeouts=timeouts)
         self._probes: set[asyncio.Task[Answers]] = set()
 
     async def __aenter__(self) -> Self:

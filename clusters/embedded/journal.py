@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from clusters.embedded.ownership import Owner
 from clusters.embedded.state import Attempt, Step
 from clusters.spec import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskResult
 
@@ -38,6 +39,7 @@ class Loaded:
     """What a journal holds at the start."""
 
     incarnation: str
+    owner: Owner = field(default_factory=Owner)
     seq: int = 0
     acknowledged: int = 0
     attempts: list[Attempt] = field(default_factory=list)
@@ -50,7 +52,8 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
     """Makes the tables where there are none, and reads what they hold. A new journal takes a new incarnation."""
     for statement in SCHEMA:
         db.execute(statement)
-    db.execute("insert or ignore into meta values ('incarnation', ?), ('seq', '0'), ('acknowledged', '0')", (uuid.uuid4().hex,))
+    meta_at_first = "('incarnation', ?), ('seq', '0'), ('acknowledged', '0'), ('store', ''), ('era', '0')"
+    db.execute(f"insert or ignore into meta values {meta_at_first}", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
     runs = {name: _run(spec) for name, spec in db.execute("select run, spec from run")}
     attempts = [
@@ -64,6 +67,7 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
         highest[shard] = max(highest.get(shard, 0), identity.epoch)
     return Loaded(
         incarnation=meta["incarnation"],
+        owner=Owner(store=meta["store"], era=int(meta["era"])),
         seq=int(meta["seq"]),
         acknowledged=int(meta["acknowledged"]),
         attempts=attempts,
@@ -101,6 +105,9 @@ def _write(db: sqlite3.Connection, step: Step, wall: float) -> None:
     if step.incarnation:
         db.execute("update meta set value = ? where name = 'incarnation'", (step.incarnation,))
         db.execute("update meta set value = '0' where name = 'acknowledged'")
+    if step.owner is not None:
+        changes = {"store": step.owner.store, "era": str(step.owner.era), "acknowledged": "0"}
+        db.executemany("update meta set value = ? where name = ?", [(value, name) for name, value in changes.items()])
     for identity in step.forgotten:
         db.execute("delete from tombstone where run = ? and shard = ? and epoch = ?", _key(identity))
         _remove(db, identity)

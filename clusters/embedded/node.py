@@ -24,6 +24,7 @@ from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import Event, open_journal, read_events, write_steps
 from clusters.embedded.leases import HeldLease
 from clusters.embedded.logs import read_log
+from clusters.embedded.ownership import Owner, taken
 from clusters.embedded.scheduler import Scheduler
 from clusters.embedded.state import Launch, Outcome, Step
 from clusters.errors import ClusterError
@@ -44,6 +45,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     state: str
     cpu: float = float(os.cpu_count() or 1)
     slots: int = 2_000
+    adopt: bool = False
+    """Take the first gateway that calls for the owner, whoever that was before."""
 
 
 class Node:
@@ -71,6 +74,8 @@ class Node:
         async with AsyncExitStack() as stack:
             self._database = await stack.enter_async_context(Database(self._root / "journal.db"))
             loaded = await self._database.write(open_journal)
+            if self._settings.adopt:
+                loaded.owner = Owner()
             self._executors: dict[str, Executor] = {
                 "process": await stack.enter_async_context(ProcessExecutor(self._settings.region)),
                 "delay": await stack.enter_async_context(DelayExecutor()),
@@ -99,6 +104,12 @@ class Node:
     def _now(self) -> float:
         return time.monotonic() - self._booted
 
+    async def claim(self, claim: Owner) -> None:
+        """To come before each call of a gateway. Raises `ClusterError` where this cluster works for another store."""
+        if (owner := taken(self._scheduler.owner, claim)) is not None:
+            logger.info("the cluster of {} works for the store {}, era {}", self._settings.region, owner.store, owner.era)
+            await self._durable(self._scheduler.owned(owner, self._now, time.time()))
+
     # ClusterAdapter
 
     async def apply(self, batch: Batch) -> Answers:
@@ -118,6 +129,9 @@ class Node:
             await self._durable(self._scheduler.restored(uuid.uuid4().hex, self._now, time.time()))
         if incarnation != self._scheduler.incarnation:
             cursor = 0
+        elif cursor < self._scheduler.acknowledged:
+            detail = f"events up to {self._scheduler.acknowledged} were acknowledged and are gone; the store knows those up to {cursor}"
+            raise ClusterError("Restored", detail, retryable=False)
         news = asyncio.Event()
         self._watchers.add(news)
         try:

@@ -33,6 +33,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
     """Attempts held at once."""
+    adopt: bool = False
+    """Work for the first gateway that calls, whoever it was before: where that one's store is lost for good."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -57,11 +59,11 @@ def run_cluster(settings: ClusterSettings) -> int:
 async def _serve(settings: ClusterSettings) -> None:
     """The server ends first, and with it the event stream and the taking of creates; then the node ends what runs."""
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
-    node_settings = NodeSettings(region=settings.region, state=settings.state, cpu=settings.cpu, slots=settings.slots)
+    node_settings = NodeSettings(region=settings.region, state=settings.state, cpu=settings.cpu, slots=settings.slots, adopt=settings.adopt)
     with stop_signals() as stop:
         async with (
             Node(node_settings) as node,
-            Server(application(node), host=settings.host, port=settings.port, tls=tls, limits=LIMITS) as server,
+            Server(application(node, claim=node.claim), host=settings.host, port=settings.port, tls=tls, limits=LIMITS) as server,
         ):
             gc.freeze()
             print(msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode(), flush=True)  # noqa: T201  # for who started us

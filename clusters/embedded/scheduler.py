@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from clusters.embedded.admission import Admission
 from clusters.embedded.journal import Loaded
+from clusters.embedded.ownership import Owner
 from clusters.embedded.progress import MARGIN_SECONDS, Progress
 from clusters.embedded.state import Attempt, Outcome, Step, size_of
 from clusters.spec import (
@@ -44,7 +45,7 @@ class Scheduler:
     """All attempts of one cluster."""
 
     def __init__(self, loaded: Loaded, *, region: str, boot: str, cpu: float, slots: int, executors: Mapping[str, type[Struct]]) -> None:
-        self.incarnation, self.acknowledged = loaded.incarnation, loaded.acknowledged
+        self.incarnation, self.acknowledged, self.owner = loaded.incarnation, loaded.acknowledged, loaded.owner
         self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
         self._tombstones = dict(loaded.tombstones)
         self._asks = itertools.count(1)
@@ -244,6 +245,11 @@ class Scheduler:
     def running(self, identity: AttemptId, task: str) -> bool:
         attempt = self._progress.attempts.get(identity)
         return attempt is not None and not attempt.over and task not in attempt.finished
+
+    def owned(self, owner: Owner, now: float, wall: float) -> Step:
+        """It works for `owner` from now on, who may know less of its events than who came before."""
+        self.owner, self.acknowledged = owner, 0
+        return Step(now=now, wall=wall, owner=owner)
 
     def restored(self, incarnation: str, now: float, wall: float) -> Step:
         """The journal is behind what the gateway has seen: it is a copy. Under a new name nothing of it runs until it is created again."""

@@ -10,7 +10,7 @@ A `ClusterError` becomes problem+json under its own reason. One that comes when 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -23,13 +23,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clusters.embedded.lines import Lines
+from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.spec import AttemptId, Batch, TaskName
+from clusters.transport import STORE_HEADER
 from waypost.serving import AdmitPeers, problem
 from waypost.tls import GATEWAY_URI
 
 T = TypeVar("T", bound=Struct)
+Endpoint = Callable[[Request], Awaitable[Response]]
+Claim = Callable[[Owner], Awaitable[None]]
+OWNER: Final = re.compile(r"([0-9a-f]{1,64})\.([0-9]{1,9})")
 BODY_BYTES: Final = 64 * 1_048_576
 QUIET_SECONDS: Final = 2.0
 """An empty line goes over a log stream on which nothing happened for so long. The event stream has its own beats."""
@@ -55,8 +60,11 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     follow: bool = False
 
 
-def application(adapter: ClusterAdapter, *, body_bytes: int = BODY_BYTES) -> Starlette:
-    """To be served by `waypost.serving.Server` with mutual TLS; a request whose client is not the gateway gets 403."""
+def application(adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES) -> Starlette:
+    """To be served by `waypost.serving.Server` with mutual TLS; a request whose client is not the gateway gets 403.
+
+    `claim` is asked before each call whether the cluster works for the gateway's store. None: for whoever comes.
+    """
     batches = msgspec.json.Decoder(Batch)
 
     async def apply(request: Request) -> Response:
@@ -76,17 +84,32 @@ def application(adapter: ClusterAdapter, *, body_bytes: int = BODY_BYTES) -> Sta
         chunks = adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
         return await Lines(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS).begun()
 
+    def claimed(endpoint: Endpoint) -> Endpoint:
+        async def heard(request: Request) -> Response:
+            if claim is not None:
+                await claim(_owner(request))
+            return await endpoint(request)
+
+        return heard
+
     return Starlette(
         routes=[
-            Route("/v1/apply", apply, methods=["POST"]),
-            Route("/v1/attempts", attempts),
-            Route("/v1/watch", watch),
-            Route("/v1/logs", logs),
+            Route("/v1/apply", claimed(apply), methods=["POST"]),
+            Route("/v1/attempts", claimed(attempts)),
+            Route("/v1/watch", claimed(watch)),
+            Route("/v1/logs", claimed(logs)),
             Route("/livez", _alive),
         ],
         middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
         exception_handlers={ClusterError: _cluster_error, _Malformed: _malformed, HTTPException: _http_error, Exception: _fault},
     )
+
+
+def _owner(request: Request) -> Owner:
+    found = OWNER.fullmatch(request.headers.get(STORE_HEADER, ""))
+    if found is None:
+        raise _Malformed(f"the header {STORE_HEADER} names the gateway's store and its era: IDENTITY.ERA")
+    return Owner(store=found[1], era=int(found[2]))
 
 
 class _Malformed(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from clusters.embedded.ownership import Owner
 from clusters.spec import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskResult, TaskSpec
 
 NEVER = float("-inf")
@@ -62,6 +63,8 @@ class Step:
     """Attempts and tombstones that nobody can ask for any more."""
     acknowledged: int = 0
     incarnation: str = ""
+    owner: Owner | None = None
+    """Another one from now on; what the one before has acknowledged counts no more."""
 
     launches: list[Launch] = field(default_factory=list)
     kills: list[tuple[AttemptId, str]] = field(default_factory=list)
@@ -73,7 +76,7 @@ class Step:
     def durable(self) -> bool:
         """Is there anything to write?"""
         written = self.runs or self.attempts or self.tasks or self.events or self.tombstones or self.forgotten
-        return bool(written or self.acknowledged or self.incarnation)
+        return bool(written or self.acknowledged or self.incarnation or self.owner)
 
 
 @dataclass(kw_only=True, slots=True)

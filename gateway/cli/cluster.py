@@ -20,6 +20,11 @@ def cluster(
     port: int = 7101,
     cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(os.cpu_count() or 1),
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
+    adopt: Annotated[
+        bool, Parameter(negative="", help="Work for the gateway that calls first, where the store of the one before is lost for good.")
+    ] = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
-    return run_cluster(ClusterSettings(region=region, state=str(state), pki=str(pki), host=host, port=port, cpu=cpu, slots=slots))
+    return run_cluster(
+        ClusterSettings(region=region, state=str(state), pki=str(pki), host=host, port=port, cpu=cpu, slots=slots, adopt=adopt)
+    )

@@ -65,8 +65,17 @@ class Store(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     @property
+    def identity(self) -> str:
+        """Of this store and its copies, in hexadecimal digits."""
+        ...
+
+    @property
     def era(self) -> int:
         """Rises when the store is restored from a copy. Epochs are `era << 32 | n`."""
+        ...
+
+    async def raise_era(self, *, audit: AuditEntry) -> None:
+        """The store was restored: a new era begins, and its epochs outrank all that were given since the copy was made."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:

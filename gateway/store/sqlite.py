@@ -41,13 +41,13 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._era = 0
+        self._identity, self._era = "", 0
         self._subscribers: dict[str | None, set[asyncio.Event]] = {}
 
     async def __aenter__(self) -> Self:
         await self._database.__aenter__()
         try:
-            self._era = await self._database.write(_prepare)
+            self._identity, self._era = await self._database.write(_prepare)
         except BaseException:
             await self._database.__aexit__()
             raise
@@ -57,8 +57,15 @@ class SqliteStore:
         await self._database.__aexit__()
 
     @property
+    def identity(self) -> str:
+        return self._identity
+
+    @property
     def era(self) -> int:
         return self._era
+
+    async def raise_era(self, *, audit: AuditEntry) -> None:
+        self._era = await self._write(lambda db: statements.raise_era(db, audit))
 
     async def admit(self, admission: Admission) -> Admitted:
         brief = len(admission.shards) <= BRIEF_SHARDS
@@ -181,12 +188,13 @@ class SqliteStore:
             raise Unavailable("the store does not answer now", retry_after_seconds=1.0) from error
 
 
-def _prepare(db: sqlite3.Connection) -> int:
+def _prepare(db: sqlite3.Connection) -> tuple[str, int]:
     """Schema, identity and era."""
     migrate(db)
     db.execute("insert or ignore into meta values ('identity', ?)", (uuid.uuid4().hex,))
     db.execute("insert or ignore into meta values ('era', '0')")
-    return int(db.execute("select value from meta where name = 'era'").fetchone()[0])
+    meta = dict(db.execute("select name, value from meta"))
+    return meta["identity"], int(meta["era"])
 
 
 def _conditions(query: RunQuery) -> tuple[list[str], list[Any]]:

@@ -151,6 +151,13 @@ def release_incarnation(db: sqlite3.Connection, region: str, audit: AuditEntry) 
     return True
 
 
+def raise_era(db: sqlite3.Connection, audit: AuditEntry) -> int:
+    """The era that begins."""
+    db.execute("update meta set value = cast(value as integer) + 1 where name = 'era'")
+    append(db, [audit])
+    return int(db.execute("select value from meta where name = 'era'").fetchone()[0])
+
+
 def set_order(db: sqlite3.Connection, statement: str, order: tuple[str, str], audit: AuditEntry) -> bool:
     """`GIVE_ORDER` or `WITHDRAW_ORDER`; nothing where that changes nothing."""
     if db.execute(statement, order).rowcount == 0:

@@ -210,11 +210,21 @@ class ClusterAdapterConformance:
             await create(cluster, attempt(), delay("a"))
             events = await until_end(stream, attempt())
         status = (await cluster.apply(Batch(acknowledged=events[-2].seq))).status
-        async with watching(cluster, 0, status.incarnation) as stream:
+        async with watching(cluster, events[-2].seq, status.incarnation) as stream:
             rest = await until_end(stream, attempt())
 
         assert rest == events[-1:]
         assert status.seq == events[-1].seq
+
+    async def test_a_cursor_before_what_was_acknowledged_means_another_store(self, cluster: ClusterAdapter) -> None:
+        """The gateway's store was restored from a copy: without those events it would take finished work for unfinished."""
+        async with watching(cluster) as stream:
+            await create(cluster, attempt(), delay("a"))
+            events = await until_end(stream, attempt())
+        status = (await cluster.apply(Batch(acknowledged=events[-1].seq))).status
+        async with watching(cluster, events[0].seq, status.incarnation) as stream:
+            with pytest.raises(ClusterError, match="Restored"):
+                await anext(stream)
 
     async def test_a_cursor_from_the_future_means_another_journal(self, cluster: ClusterAdapter) -> None:
         """The journal was restored from a copy: its old name would claim events that it no longer has."""

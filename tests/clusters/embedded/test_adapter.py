@@ -25,6 +25,11 @@ from waypost.serving import Server
 HOST = "127.0.0.1"
 
 
+def store() -> str:
+    """For whose gateway the calls are."""
+    return "5709e.0"
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki")
@@ -60,7 +65,7 @@ class TestEmbeddedCluster(ClusterAdapterConformance):
         async with (
             Node(NodeSettings(region="beijing", state=str(tmp_path))) as node,
             served(node, folder) as address,
-            EmbeddedCluster(address, region="beijing", tls=context) as cluster,
+            EmbeddedCluster(address, region="beijing", tls=context, store=store) as cluster,
         ):
             yield cluster
 
@@ -80,7 +85,7 @@ def other(tmp_path: Path) -> Path:
 
 
 async def refusal(address: str, context: ssl.SSLContext) -> ClusterError:
-    async with EmbeddedCluster(address, region="beijing", tls=context) as cluster:
+    async with EmbeddedCluster(address, region="beijing", tls=context, store=store) as cluster:
         with pytest.raises(ClusterError) as raised:
             await cluster.probe()
     return raised.value
@@ -156,7 +161,10 @@ class TestStreams:
         """The cluster stops: nothing has gone wrong."""
         scripted = ScriptedCluster()
         scripted.events, scripted.ends = [HELLO, Beat(status=STATUS)], True
-        async with served(scripted, folder) as address, EmbeddedCluster(address, region="beijing", tls=gateway) as cluster:
+        async with (
+            served(scripted, folder) as address,
+            EmbeddedCluster(address, region="beijing", tls=gateway, store=store) as cluster,
+        ):
             assert [event async for event in cluster.watch(3, "journal")] == [HELLO, Beat(status=STATUS)]
 
         assert scripted.asked == [(3, "journal")]
@@ -167,7 +175,7 @@ class TestStreams:
         scripted.events = [HELLO]
         async with (
             served(scripted, folder) as address,
-            EmbeddedCluster(address, region="beijing", tls=gateway, timeouts=Timeouts(read_seconds=0.1)) as cluster,
+            EmbeddedCluster(address, region="beijing", tls=gateway, store=store, timeouts=Timeouts(read_seconds=0.1)) as cluster,
         ):
             stream = cluster.watch(0, "")
             assert await anext(stream) == HELLO
@@ -184,7 +192,7 @@ class TestStreams:
             port = int(address.rpartition(":")[2])
             async with (
                 Proxy(target_host=HOST, target_port=port) as proxy,
-                EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway) as cluster,
+                EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store) as cluster,
             ):
                 stream = cluster.watch(0, "")
                 assert await anext(stream) == HELLO
@@ -200,7 +208,10 @@ class TestStreams:
         text = "".join(chr(point) for point in (0, 10, 13, 0x1C, 0x85, 0x2028, 0x2029, 0xFFFD, 0x1F600)) + '"\\'
         scripted = ScriptedCluster()
         scripted.chunks, scripted.ends = [LogChunk(text=text, offset=99)], True
-        async with served(scripted, folder) as address, EmbeddedCluster(address, region="beijing", tls=gateway) as cluster:
+        async with (
+            served(scripted, folder) as address,
+            EmbeddedCluster(address, region="beijing", tls=gateway, store=store) as cluster,
+        ):
             identity = AttemptId(run="run", shard=0, epoch=1 << 40)
             chunks = [chunk async for chunk in cluster.logs(identity, "a.b-c", offset=7, follow=True)]
 
@@ -215,7 +226,7 @@ async def test_a_probe_given_up_leaves_its_connection_warm(folder: Path, gateway
         port = int(address.rpartition(":")[2])
         async with (
             Proxy(target_host=HOST, target_port=port) as proxy,
-            EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway) as cluster,
+            EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store) as cluster,
         ):
             proxy.delay_seconds = 0.2
             with pytest.raises(TimeoutError):
@@ -229,7 +240,7 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
     scripted = ScriptedCluster()
     scripted.answering.clear()
     async with served(scripted, folder) as address:
-        async with asyncio.timeout(3), EmbeddedCluster(address, region="beijing", tls=gateway) as cluster:
+        async with asyncio.timeout(3), EmbeddedCluster(address, region="beijing", tls=gateway, store=store) as cluster:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(cluster.probe(), 0.1)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe"]
@@ -238,7 +249,7 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
 
 def test_a_scheme_picks_the_kind_of_cluster(gateway: ssl.SSLContext) -> None:
     """And an unknown one is named, with those that there are."""
-    assert isinstance(connect("embedded+https://10.1.0.5:7101", region="beijing", tls=gateway), EmbeddedCluster)
+    assert isinstance(connect("embedded+https://10.1.0.5:7101", region="beijing", tls=gateway, store=store), EmbeddedCluster)
     for url in ("argo+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
         with pytest.raises(ValueError, match=r"there are: embedded\+https"):
-            connect(url, region="beijing", tls=gateway)
+            connect(url, region="beijing", tls=gateway, store=store)

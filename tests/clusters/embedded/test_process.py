@@ -17,6 +17,13 @@ from waypost import pki, tls
 
 pytestmark = pytest.mark.integration
 HOST = "127.0.0.1"
+
+
+def store() -> str:
+    """For whose gateway the calls are."""
+    return "5709e.0"
+
+
 PROGRAM = (
     "import sys; from clusters.embedded.process import ClusterSettings, run_cluster;"
     "sys.exit(run_cluster(ClusterSettings(region='beijing', state=sys.argv[1], pki=sys.argv[2], port=0)))"
@@ -59,7 +66,7 @@ async def ready(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 def connected(folder: Path, port: int) -> EmbeddedCluster:
     context = tls.client_context(tls.gateway_credentials(folder / "pki"))
-    return EmbeddedCluster(f"https://{HOST}:{port}", region="beijing", tls=context)
+    return EmbeddedCluster(f"https://{HOST}:{port}", region="beijing", tls=context, store=store)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
