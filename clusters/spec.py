@@ -69,6 +69,9 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
     shard: int
     epoch: int
 
+    def __str__(self) -> str:
+        return f"{self.run}/{self.shard}, epoch {self.epoch}"
+
 
 class TaskResult(Struct, frozen=True, kw_only=True):
     """What a finished task left behind; `output` is the JSON that it wrote (64 KiB at most) or null."""
@@ -119,9 +122,12 @@ class Renewal(Struct, frozen=True, kw_only=True, gc=False):
 class Batch(Struct, frozen=True, kw_only=True):
     """Everything a gateway has to say to one cluster in one call. Each item has its own answer; repeating is harmless.
 
-    Tombstones are journalled before creates are looked at. `acknowledged` is the last event seq whose effects are committed.
-    An empty batch is the probe: it takes the same road, journal commit included.
+    Tombstones are journalled before creates are looked at. `acknowledged` is the last event seq whose effects are committed, in the
+    journal `incarnation`: another one takes nothing of the batch. An empty batch is the probe: it is for whichever journal is there,
+    and takes the same road, commit included.
     """
+
+    incarnation: str = ""
 
     runs: tuple[RunSpec, ...] = ()
     creates: tuple[ShardSpec, ...] = ()
@@ -187,6 +193,8 @@ class TaskPhase(StrEnum):
     SKIPPED = "Skipped"
     FAILED = "Failed"
     """For good: its own retries are used up."""
+    STOPPED = "Stopped"
+    """Its attempt is over, and it was not: said by the store, never by a cluster."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):

@@ -16,10 +16,11 @@ from gateway.core.errors import Unavailable
 from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.region import Condition, Order, RegionView
+from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.run import AuditEntry
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Health, Placing
+from gateway.stages.absent import absent
 from gateway.stages.dispatch import batch, to_send
 from gateway.stages.fail_over import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
 from gateway.stages.place import Placer
@@ -27,7 +28,7 @@ from gateway.stages.reap import stop_cancelled
 from gateway.stages.receive import Receiver
 from gateway.stages.report import let_go, report
 from gateway.stages.take_up import load_work, read_again, take_up
-from gateway.stages.working_set import NEVER, Link, Region, Tracked, WorkingSet
+from gateway.stages.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
@@ -35,6 +36,8 @@ LOST = frozenset({Condition.UNREACHABLE, Condition.UNKNOWN})
 PAUSE_SECONDS = 0.005
 """Lets what comes in together be decided together."""
 TICK_SECONDS = 0.1
+STORE_SECONDS = 0.5
+"""Between two looks whether a store that failed is back."""
 SCAN_LIMIT = 1000
 """Shards read at once for cancellation or deadline; the rest comes with the next pass."""
 
@@ -65,30 +68,62 @@ class Controller:
         self._receiver = Receiver(
             ws=self._ws, store=store, health=health, failover=failover, metrics=metrics, dice=rng.random, look=self._placer.look
         )
-        self._evaluated_at = self._scanned_at = NEVER
+        self._evaluated_at = self._scanned_at = self._tried_at = NEVER
         self._stuck = self._cut_off = False
+        self._told: dict[str, Condition] = dict.fromkeys(regions, Condition.UNKNOWN)
 
     async def start(self, now: Instant) -> None:
-        """Takes up what the store says is under way. To be called once, before the first pass."""
+        """Takes up what the store says is under way: before the first pass, and after each outage of the store."""
         cursors = await self._store.cursors()
+        working = await self._store.working()
+        self._ws.shards.clear()
+        self._add_absent(working, now)
         for region in self._ws.regions.values():
-            region.cursor = cursors.get(region.name, Cursor())
+            region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor()), False
             region.link.reopen(region.cursor)
-        for shard in await self._store.working():
-            await self._track(shard, now)
+        works: dict[str, Work] = {}
+        for shard in working:
+            await self._track(shard, now, works)
+
+    def _add_absent(self, working: Sequence[Shard], now: Instant) -> None:
+        """Regions that were taken out of the settings with work in them: it has to be moved, and ended where it was."""
+        named = {shard.region for shard in working if shard.region is not None}
+        named |= {orphan.region for shard in working for orphan in shard.orphans}
+        for name in sorted(named - self._ws.regions.keys()):
+            logger.warning("region {}: not among the settings any more, but shards name it: they are moved", name)
+            self._ws.regions[name] = absent(name, now)
 
     async def reconcile_once(self, now: Instant) -> None:
-        """One pass. What cannot be committed (`Unavailable`) stays decided, and is written by the next pass before anything new is read."""
-        if self._stuck and not await self._commit(now):
-            return
-        await self._receiver.take_reports(now)
-        self._judge_regions(now)
-        await self._scan(now)
-        if await self._commit(now) and not self._cut_off:
-            await self._placer.place_pending(now, self.views(now))
+        """One pass. A store that fails in the middle of it is an outage: nothing of the pass happened that is not committed."""
+        try:
+            if self._stuck and not await self._recovered(now):
+                return
+            await self._receiver.take_reports(now)
+            self._judge_regions(now)
+            await self._scan(now)
             await self._commit(now)
-        await self._speak(now)
+            if not self._cut_off:
+                await self._placer.place_pending(now, self.views(now))
+                await self._commit(now)
+            await self._speak(now)
+        except Unavailable as error:
+            if not self._stuck:
+                logger.error("the store does not answer or take writes: {}", error.__cause__ or error)
+            self._stuck = True
         self._count(now)
+
+    async def _recovered(self, now: Instant) -> bool:
+        """Does the store take writes again? Then all of it is taken up anew, as at a start. Until then leases and probes go on."""
+        await self._receiver.keep_leases(now)
+        await self._speak(now)
+        if now.monotonic - self._tried_at < STORE_SECONDS:
+            return False
+        self._tried_at = now.monotonic
+        await self._store.check()
+        await self.start(now)
+        self._stuck = False
+        logger.info("the store takes writes again")
+        return True
 
     async def run(self, wake: asyncio.Event) -> None:
         """The loop: a pass when something came in, at least every `TICK_SECONDS`, with a pause between two for everybody else."""
@@ -129,16 +164,33 @@ class Controller:
                 suspect(self._ws, region, now)
             elif region.health.condition not in LOST and region.admitted:
                 welcome(self._ws, region, now, self._failover)
-        counted = [region for region in self._ws.regions.values() if Order.FORGET not in region.orders]
+        counted = [region for region in self._ws.regions.values() if Order.FORGET not in region.orders and not region.absent]
         healths = excused([region.health for region in counted], self._health)
         for region, health in zip(counted, healths, strict=True):
             region.health = health
-        self._cut_off = cut_off(healths, now.monotonic, self._health)
+        self._tell_of_cut(cut_off(healths, now.monotonic, self._health))
         if not self._cut_off:
             abandon(self._ws, healths, now, self._failover)
         give_up_unconfirmed(self._ws, now, self._failover)
+        self._tell_of_regions()
         lost = frozenset(region.name for region in self._ws.regions.values() if region.health.condition in LOST)
         stop_cancelled(self._ws, lost, now, self._failover)
+
+    def _tell_of_cut(self, cut: bool) -> None:
+        if cut and not self._cut_off:
+            logger.error("most regions are lost at once: this gateway takes itself to be cut off, moves nothing and queues what comes")
+        elif self._cut_off and not cut:
+            logger.info("this gateway is no longer cut off")
+        self._cut_off = cut
+
+    def _tell_of_regions(self) -> None:
+        """One line for each change: what whoever is woken looks for first."""
+        for name, region in self._ws.regions.items():
+            condition = region.health.condition
+            if self._told.get(name) is not condition:
+                self._told[name] = condition
+                level = "INFO" if condition in TAKES_WORK and condition is not Condition.DEGRADED else "WARNING"
+                logger.log(level, "region {} is {}{}", name, condition, f": {region.health.reason}" if region.health.reason else "")
 
     async def _scan(self, now: Instant) -> None:
         """What people have committed, and runs past their deadline. Twice a second: all of it comes from the store."""
@@ -146,12 +198,13 @@ class Controller:
             return
         self._scanned_at = now.monotonic
         await self._obey(now)
+        works: dict[str, Work] = {}
         for shard in await self._store.cancelled(limit=SCAN_LIMIT):
-            tracked = await self._track(shard, now)
+            tracked = await self._track(shard, now, works)
             if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
                 cancel(tracked, now)
         for shard in await self._store.overdue(now=now.wall, limit=SCAN_LIMIT):
-            tracked = await self._track(shard, now)
+            tracked = await self._track(shard, now, works)
             if not tracked.shard.phase.terminal:
                 expire(tracked, now)
 
@@ -166,26 +219,20 @@ class Controller:
                 note = AuditEntry(run="", kind="RegionReturned", at=now.wall, detail={"region": region.name})
                 await self._store.withdraw_order(region.name, Order.FORGET, audit=note)
 
-    async def _track(self, shard: Shard, now: Instant) -> Tracked:
-        """The shard in the working set: as it is there, if that is not older than what was read."""
+    async def _track(self, shard: Shard, now: Instant, works: dict[str, Work]) -> Tracked:
+        """The shard in the working set: as it is there, if that is not older than what was read. `works`: runs read just now."""
         tracked = self._ws.shards.get(shard.key)
         if tracked is None or (tracked.stored_rev < shard.rev and not tracked.dirty):
-            work = await load_work(self._store, shard.run)
-            tracked = await take_up(self._store, shard, work, now, self._failover)
+            if shard.run not in works:
+                works[shard.run] = await load_work(self._store, shard.run)
+            tracked = await take_up(self._store, shard, works[shard.run], now, self._failover)
             self._ws.add(tracked)
         return tracked
 
     # What is to be kept, and said
 
-    async def _commit(self, now: Instant) -> bool:
-        try:
-            committed, conflicts = await report(self._ws, self._store)
-        except Unavailable as error:
-            if not self._stuck:
-                logger.error("the store does not take writes: {}", error)
-            self._stuck = True
-            return False
-        self._stuck = False
+    async def _commit(self, now: Instant) -> None:
+        committed, conflicts = await report(self._ws, self._store)
         for tracked, audit in committed:
             self._metrics.observe_shard(audit, since_lost=None if tracked.lost_at is None else now.monotonic - tracked.lost_at)
             if tracked.shard.phase is Phase.RUNNING:
@@ -193,18 +240,20 @@ class Controller:
         let_go(self._ws, committed)
         if conflicts:
             await self._read_conflicts(conflicts, now)
-        return True
 
     async def _read_conflicts(self, conflicts: Sequence[tuple[str, int]], now: Instant) -> None:
         """Somebody else moved these: take them as they are now, and hear again what was not committed."""
+        works: dict[str, Work] = {}
         for run, index in conflicts:
             for shard in await self._store.shards(run):
                 if shard.index == index and (shard.phase.placed or shard.orphans or shard.phase is Phase.CANCELLING):
-                    await self._track(shard, now)
+                    await self._track(shard, now, works)
         cursors = await self._store.cursors()
         for region in self._ws.regions.values():
             if region.cursor_dirty:
-                region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor(incarnation=region.incarnation)), False
+                stored = cursors.get(region.name, Cursor())
+                known = stored.incarnation == region.incarnation  # what is stored may still be of the journal before
+                region.cursor, region.cursor_dirty = stored if known else Cursor(incarnation=region.incarnation), False
                 region.link.reopen(region.cursor)
 
     async def _speak(self, now: Instant) -> None:

@@ -66,7 +66,9 @@ class RegionLink:
         self._start("compare", self._compare())
 
     def reopen(self, cursor: Cursor) -> None:
+        """What waits is of the stream before: behind it the events from `cursor` on would look like known ones."""
         self._cursor = cursor
+        self._inbox = deque(report for report in self._inbox if not isinstance(report, Heard))
         if (task := self._tasks.pop("watch", None)) is not None:
             task.cancel()
         self._start("watch", self._watch())
@@ -95,19 +97,22 @@ class RegionLink:
 
     async def _probe(self) -> None:
         began = time.monotonic()
-        status, failure = await _tried(self._cluster.probe(), self._settings.probe_timeout_seconds)
-        self._put(Probed(began=began, ended=time.monotonic(), status=status, failure=failure))
+        status, error = await _tried(self._cluster.probe(), self._settings.probe_timeout_seconds)
+        failure, detail = (None, "") if error is None else (error.reason, error.detail)
+        self._put(Probed(began=began, ended=time.monotonic(), status=status, failure=failure, detail=detail))
 
     async def _send(self, batch: Batch) -> None:
         began = time.monotonic()
-        answers, failure = await _tried(self._cluster.apply(batch), APPLY_TIMEOUT_SECONDS)
+        answers, error = await _tried(self._cluster.apply(batch), APPLY_TIMEOUT_SECONDS)
         del self._tasks["send"]  # idle again before the controller wakes
-        self._put(Applied(began=began, ended=time.monotonic(), batch=batch, answers=answers, failure=failure))
+        self._put(
+            Applied(began=began, ended=time.monotonic(), batch=batch, answers=answers, failure=None if error is None else error.reason)
+        )
 
     async def _compare(self) -> None:
         began = time.monotonic()
-        hello, failure = await _tried(self._cluster.attempts(), APPLY_TIMEOUT_SECONDS)
-        if hello is not None and failure is None:
+        hello, _ = await _tried(self._cluster.attempts(), APPLY_TIMEOUT_SECONDS)
+        if hello is not None:
             self._put(Compared(began=began, at=time.monotonic(), hello=hello))
 
     async def _watch(self) -> None:
@@ -148,11 +153,11 @@ class RegionLink:
                 pass
 
 
-async def _tried(call: Awaitable[T], seconds: float) -> tuple[T | None, str | None]:
+async def _tried(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
     try:
         async with asyncio.timeout(seconds):
             return await call, None
     except TimeoutError:
-        return None, "Timeout"
+        return None, ClusterError("Timeout", f"no answer within {seconds:g} s")
     except ClusterError as error:
-        return None, error.reason
+        return None, error

@@ -1,6 +1,10 @@
-"""Options of the whole suite."""
+"""Options of the whole suite. Property tests draw the same examples each time; `--hypothesis-profile default` draws others."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True)
+settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

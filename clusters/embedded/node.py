@@ -113,6 +113,8 @@ class Node:
     # ClusterAdapter
 
     async def apply(self, batch: Batch) -> Answers:
+        if batch.incarnation not in ("", self._scheduler.incarnation):
+            raise ClusterError("OtherJournal", f"this is {self._scheduler.incarnation:.8}", retryable=False)
         answers, step = self._scheduler.apply(batch, self._now, time.time())
         await self._durable(step, probe=True)
         return answers

@@ -64,13 +64,13 @@ def unknown(name: str) -> RegionHealth:
 
 
 def probed(
-    health: RegionHealth, *, began: float, ended: float, failure: str | None, rules: Health, dice: Callable[[], float]
+    health: RegionHealth, *, began: float, ended: float, failure: str | None, rules: Health, dice: Callable[[], float], detail: str = ""
 ) -> RegionHealth:
-    """After a probe; `failure` is why there was no good answer. `dice` gives 0..1."""
+    """After a probe; `failure` is why there was no good answer, `detail` the same for people. `dice` gives 0..1."""
     if failure is None:
         health = _answered(health, began=began, ended=ended, rules=rules, dice=dice)
     else:
-        health = _unanswered(health, began=began, ended=ended, failure=failure, rules=rules)
+        health = _unanswered(health, began=began, ended=ended, failure=failure, detail=detail, rules=rules)
     return structs.replace(health, next_probe_at=ended + _pause(health, began, rules, dice))
 
 
@@ -97,7 +97,7 @@ def _answered(health: RegionHealth, *, began: float, ended: float, rules: Health
         failures=0,
         successes=successes,
         ewma=sampled(ewma, at=ended, seconds=seconds, tau_seconds=rules.ewma_tau_seconds),
-        pace=timed(health.pace, at=ended, seconds=seconds, rules=rules),
+        pace=timed(Pace() if first else health.pace, at=ended, seconds=seconds, rules=rules),  # what it cost to be heard at all is over
         lost_at=None if first else health.lost_at,
         losses=0 if first else health.losses,
         returned_at=ended if first else health.returned_at,
@@ -116,7 +116,7 @@ def _returned(health: RegionHealth, now: float, *, rules: Health, dice: Callable
     return _moved(health, now, lost_at=None, losses=0, returned_at=now, warming_since=now, ejections=ejections)
 
 
-def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: str, rules: Health) -> RegionHealth:
+def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: Health) -> RegionHealth:
     failures = health.failures + 1
     changes: dict[str, Any] = {"failures": failures, "successes": 0, "ewma": _fault_sampled(health.ewma, ended, rules)}
     if failure == "Timeout" and health.lost_at is None:  # it took at least so long
@@ -127,7 +127,8 @@ def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: st
             changes |= {"lost_at": ended, "excused": False, "restarted": False}
             if health.ejections.since > health.returned_at:  # put out by calls, not for having been lost before
                 changes["ejections"] = absorbed(health.ejections, lost_at=ended, rules=rules)
-    return _moved(health, ended, because=f"{failures} probes failed: {failure}", **changes)
+    why = f"{failure} ({detail})" if detail else failure
+    return _moved(health, ended, because=f"{failures} probes failed: {why}", **changes)
 
 
 def probe_now(health: RegionHealth, now: float) -> RegionHealth:

@@ -56,6 +56,7 @@ class Event(StrEnum):
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
     EXPIRED = "Expired"
+    UNREADABLE = "Unreadable"
     RETRIED = "Retried"
 
 
@@ -74,12 +75,13 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     **{(phase, Event.CANCELLED): Phase.CANCELLING for phase in (Phase.PENDING, *PLACED)},  # T10
     (Phase.CANCELLING, Event.STOPPED): Phase.CANCELLED,  # T10
     **{(phase, Event.EXPIRED): Phase.FAILED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)},  # T12
+    **{(phase, Event.UNREADABLE): Phase.QUARANTINED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)},  # its document is not taken
     **{(phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)},  # T13
     (Phase.DISPATCHING, Event.UNCONFIRMED): Phase.PENDING,  # T14
 }
 
 LEAVES_ORPHAN: Final = frozenset(
-    {Event.ABANDONED, Event.LOST, Event.EXHAUSTED, Event.UNCONFIRMED, Event.CANCELLED, Event.EXPIRED, Event.REFUSED}
+    {Event.ABANDONED, Event.LOST, Event.EXHAUSTED, Event.UNCONFIRMED, Event.CANCELLED, Event.EXPIRED, Event.REFUSED, Event.UNREADABLE}
 )
 """After these the attempt may still run somewhere, or a late create may start it: it is listed until a tombstone is confirmed (T11)."""
 

@@ -23,11 +23,12 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
 
 
 class Probed(Struct, frozen=True, kw_only=True):
-    """`failure`: a `ClusterError` reason, or None with the cluster's status."""
+    """`failure`: a `ClusterError` reason, or None with the cluster's status; `detail` says more of it to people."""
 
     began: float
     ended: float
     failure: str | None = None
+    detail: str = ""
     status: ClusterStatus | None = None
 
 

@@ -47,6 +47,7 @@ def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> B
     renewals, region.renewals = tuple(region.renewals.values()), {}
     region.acknowledged, region.acknowledged_at = committed, now.monotonic
     return Batch(
+        incarnation=region.incarnation,
         runs=tuple(runs.values()),
         creates=tuple(_create(tracked) for tracked in creates),
         renewals=renewals,

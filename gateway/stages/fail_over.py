@@ -37,6 +37,12 @@ def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, setti
         tracked.change(now, leaving(tracked.shard.failovers, settings), reason="RegionLost", failovers=failovers, suspect_since=None)
 
 
+def disown(ws: WorkingSet, now: Instant) -> None:
+    """The store was restored: no attempt that it takes for a shard's own is so any more. It is nobody's fault, and is not counted."""
+    for tracked in [t for t in ws.shards.values() if t.shard.phase.placed]:
+        tracked.change(now, Event.LOST, reason="StoreRestored")
+
+
 def forget(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
     """An operator says that the region is gone for good: nothing there is waited for any more, whatever the blackout guard thinks.
 

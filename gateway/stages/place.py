@@ -78,8 +78,11 @@ class Placer:
                 work = await load_work(self._store, shard.run)
             tracked = await take_up(self._store, shard, work, now, self._failover)
             self._ws.add(tracked)
-        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_over(now, self._failover.exclusive_wait_seconds):
+        wait = self._failover.exclusive_wait_seconds
+        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_over(now, wait):
             return None
+        if tracked.work.exclusive and now.monotonic - self._ws.restored_at < wait:
+            return None  # an attempt may hold a lease of which a restored store knows nothing
         return tracked
 
     async def _permitted(self, run_id: str, now: Instant) -> Work | None:

@@ -16,7 +16,9 @@ def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[],
             if report.status is not None:
                 _status(region, report.status, report.ended)
             failure = report.failure or ("NotAdmitted" if region.stranger else None)
-            region.health = probed(region.health, began=report.began, ended=report.ended, failure=failure, rules=rules, dice=dice)
+            region.health = probed(
+                region.health, began=report.began, ended=report.ended, failure=failure, detail=report.detail, rules=rules, dice=dice
+            )
         case Applied():
             if report.answers is not None:
                 _status(region, report.answers.status, report.ended)
@@ -32,6 +34,7 @@ def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[],
         case StreamEnded():
             region.health = probe_now(region.health, report.at)
         case Heard(event=Hello() | Beat() as event):
+            region.greeted = True
             _status(region, event.status, report.at)
         case Compared():
             _status(region, report.hello.status, report.at)

@@ -7,15 +7,19 @@ from loguru import logger
 from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase
-from gateway.core.reports import Applied, Compared, Heard, Report
+from gateway.core.reports import Applied, Compared, Heard, Report, StreamEnded
+from gateway.core.run import AuditEntry
 from gateway.settings import Failover, Health
 from gateway.stages.dispatch import answered, grantable
+from gateway.stages.fail_over import disown
 from gateway.stages.probe import observe
 from gateway.stages.watch import Reception, attempt_ended, compare, confirm, forgotten, task_changed
 from gateway.stages.working_set import NEVER, Region, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
+RESTORING_SECONDS = 10.0
+"""So long after a new era began, what is said of the old one is old news."""
 BIND_SECONDS = 1.0
 """Between two looks whether an operator has let a region's old journal go."""
 
@@ -39,15 +43,42 @@ class Receiver:
         self._dice, self._look = dice, look
 
     async def take_reports(self, now: Instant) -> None:
-        """Drains every inbox: first what the reports tell of the roads, then what they tell of attempts."""
+        """Drains every inbox: first what the reports tell of the roads, then what they tell of attempts. Raises `Unavailable`."""
         for region in self._ws.regions.values():
-            reports = region.link.drain()
-            for item in reports:
-                observe(region, item, rules=self._health, dice=self._dice)
+            reports = self._observed(region)
             await self._admit(region, now)
+            if any(isinstance(item, StreamEnded) and item.reason == "Restored" for item in reports):
+                await self._restore(region, now)
             if region.admitted:
                 for item in reports:
                     await self._take(region, item, now)
+
+    async def keep_leases(self, now: Instant) -> None:
+        """While the store takes no writes: roads are watched, and work that must not run twice goes on. What else comes is heard again."""
+        for region in self._ws.regions.values():
+            for item in self._observed(region):
+                if isinstance(item, Heard) and isinstance(item.event, LeaseAsked) and region.admitted:
+                    await self._grant(region, item.event, now)
+
+    def _observed(self, region: Region) -> list[Report]:
+        reports = region.link.drain()
+        for item in reports:
+            observe(region, item, rules=self._health, dice=self._dice)
+        return reports
+
+    async def _restore(self, region: Region, now: Instant) -> None:
+        """A cluster was told that more is committed than the store has: it is an older copy of itself, and begins a new era.
+
+        Whatever is under way by its rows may long be over, or have been followed by attempts that nobody here knows.
+        """
+        if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
+            return  # the other regions say so too
+        logger.error(
+            "region {}: the store is behind what it has acknowledged: it was restored from a copy, and begins a new era", region.name
+        )
+        await self._store.raise_era(audit=AuditEntry(run="", kind="StoreRestored", at=now.wall, detail={"region": region.name}))
+        self._ws.restored_at = now.monotonic
+        disown(self._ws, now)
 
     async def _admit(self, region: Region, now: Instant) -> None:
         """Binds the region's name to the first journal that answers under it; another one waits until an operator lets the old one go."""
@@ -117,12 +148,13 @@ class Receiver:
         unaccounted = compare(self._ws, region, hello, began=began, now=now, settings=self._failover)
         forgotten([attempt for attempt, _ in hello.attempts], region)
         for attempt in unaccounted:
-            if attempt not in region.strays and not await self._is_current(region, attempt):
+            if attempt not in region.strays and not await self._is_accounted(region, attempt):
                 region.strays[attempt] = NEVER
-                logger.warning("region {}: attempt {} is nobody's and is ended", region.name, attempt)
+                logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
 
-    async def _is_current(self, region: Region, attempt: AttemptId) -> bool:
+    async def _is_accounted(self, region: Region, attempt: AttemptId) -> bool:
+        """It is its shard's own, or was its last one, whose end is taken in and only not yet acknowledged."""
         for shard in await self._store.shards(attempt.run):
-            if shard.index == attempt.shard and shard.attempt == attempt and shard.region == region.name and shard.phase.placed:
-                return True
+            if shard.index == attempt.shard and shard.attempt == attempt:
+                return shard.phase.terminal or (shard.region == region.name and shard.phase.placed)
         return False

@@ -40,5 +40,6 @@ def let_go(ws: WorkingSet, committed: Sequence[tuple[Tracked, tuple[AuditEntry, 
     """Drops the shards that need no watching: those that are done with, and those that only wait for a place."""
     for tracked, _ in committed:
         shard = tracked.shard
-        if (shard.phase.terminal or shard.phase is Phase.PENDING) and not shard.orphans and tracked.lost_at is None:
+        waits = shard.phase is Phase.PENDING and tracked.lost_at is None
+        if (shard.phase.terminal or waits) and not shard.orphans:
             ws.shards.pop(shard.key, None)

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 
 import msgspec
+from loguru import logger
 
+from clusters.spec import RunSpec, SideEffects
+from clusters.template import TemplateError
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase, Shard
+from gateway.core.phase import Event, Phase, Shard
 from gateway.core.render import run_spec
 from gateway.core.resume import resume
 from gateway.core.run import Run, TaskRow
-from gateway.core.workflow import Workflow
+from gateway.core.workflow import Metadata, Spec, Workflow
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Tracked, Work
 from gateway.store.interface import Store
@@ -18,10 +21,21 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def work_of(run: Run) -> Work:
-    """The stored document, rendered once for all shards of the run."""
-    workflow = _decode(run.workflow)
-    spec = run_spec(run.id, workflow)
+    """The stored document, rendered once for all shards of the run. One that this version does not take is work without tasks."""
+    try:
+        workflow = _decode(run.workflow)
+        spec = run_spec(run.id, workflow)
+    except (msgspec.MsgspecError, TemplateError, RecursionError) as error:
+        logger.error("run {} cannot be read: {}", run.id, error)
+        return _unreadable(run)
     return Work(run=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
+
+
+def _unreadable(run: Run) -> Work:
+    """Exclusive, since it may be: an attempt of it is waited for as long as one that is."""
+    spec = Spec(tasks=(), side_effects=SideEffects.EXCLUSIVE)
+    workflow = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=run.name), spec=spec)
+    return Work(run=run, workflow=workflow, spec=RunSpec(run=run.id, tasks=(), side_effects=SideEffects.EXCLUSIVE), tasks={})
 
 
 async def load_work(store: Store, run_id: str) -> Work:
@@ -33,7 +47,10 @@ async def load_work(store: Store, run_id: str) -> Work:
 
 
 async def take_up(store: Store, shard: Shard, work: Work, now: Instant, settings: Failover) -> Tracked:
-    """The shard with what its earlier attempts left. One that was never placed has left nothing, and is not read for."""
+    """The shard with what its earlier attempts left. One that was never placed has left nothing, and is not read for.
+
+    One whose document cannot be read is quarantined: it holds up nobody else.
+    """
     tracked = Tracked(
         shard=shard,
         work=work,
@@ -45,6 +62,8 @@ async def take_up(store: Store, shard: Shard, work: Work, now: Instant, settings
     )
     rows = await store.tasks(shard.run, shard.index) if shard.epoch else ()
     restart(tracked, rows, now)
+    if not work.readable and not shard.phase.terminal:
+        tracked.change(now, Event.UNREADABLE, reason="Unreadable")
     return tracked
 
 

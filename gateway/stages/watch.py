@@ -75,6 +75,7 @@ def confirm(tracked: Tracked, now: Instant) -> None:
     if tracked.shard.phase is Phase.DISPATCHING:
         tracked.change(now, Event.CONFIRMED)
         tracked.confirmed_at = now.monotonic
+        tracked.resumption = None  # it may hold megabytes; what another send needs is read again
 
 
 def lose(tracked: Tracked, now: Instant, reason: str, settings: Failover) -> None:

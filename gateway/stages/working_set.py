@@ -61,6 +61,11 @@ class Work:
     tasks: Mapping[str, TaskSpec]
 
     @property
+    def readable(self) -> bool:
+        """A document has a task at least."""
+        return bool(self.tasks)
+
+    @property
     def exclusive(self) -> bool:
         return self.spec.side_effects is SideEffects.EXCLUSIVE
 
@@ -155,6 +160,8 @@ class Region:
     weight: float = 1.0
     status: ClusterStatus | None = None
     heard_at: float = NEVER
+    greeted: bool = False
+    """Its event stream was opened since this gateway started."""
     incarnation: str = ""
     """The journal that this region's name is bound to; empty until one was admitted."""
     stranger: str = ""
@@ -172,12 +179,17 @@ class Region:
     strays: dict[AttemptId, float] = field(default_factory=dict)
     """Attempts found there that the store does not know as current, and when their tombstone was last sent."""
     inflight: int = 0
+    absent: bool = False
+    """It is in the rows of shards and not in the settings."""
     orders: frozenset[Order] = frozenset()
     """What operators have said of it."""
 
     @property
     def admitted(self) -> bool:
-        return self.status is not None and bool(self.incarnation) and self.status.incarnation == self.incarnation
+        """Its name's own journal answers, and has opened the stream: it would not for a store that is behind what it acknowledged."""
+        if self.status is None or self.stranger or not self.greeted:
+            return False
+        return bool(self.incarnation) and self.status.incarnation == self.incarnation
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
         """`seconds` from now on the cluster's own clock, early rather than late; None while it has not been heard."""
@@ -211,6 +223,8 @@ class WorkingSet:
 
     regions: dict[str, Region]
     shards: dict[tuple[str, int], Tracked] = field(default_factory=dict)
+    restored_at: float = NEVER
+    """When the store was found to be an older copy: attempts may run of which it knows nothing."""
 
     def add(self, tracked: Tracked) -> None:
         self.shards[tracked.shard.key] = tracked

@@ -161,6 +161,10 @@ class Store(Protocol):
         """An event that is set after every commit that changes the run (None: any run). The subscriber clears it, then reads."""
         ...
 
+    async def check(self) -> None:
+        """Writes something, to see whether that can be done. Raises `Unavailable`."""
+        ...
+
     async def counts(self) -> Mapping[Phase, int]:
         """Shards by phase, for the gauge. Costs no scan of the finished ones."""
         ...

@@ -163,6 +163,9 @@ class SqliteStore:
             if not waiting:
                 self._subscribers.pop(run_id, None)
 
+    async def check(self) -> None:
+        await self._write(lambda db: db.execute("insert or replace into meta values ('checked', ?)", (uuid.uuid4().hex,)) and None)
+
     async def counts(self) -> Mapping[Phase, int]:
         found = await self._read(lambda db: db.execute(f"select phase, count(*) from shard where {OPEN} group by phase").fetchall())
         return {Phase(phase): count for phase, count in found}

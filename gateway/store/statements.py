@@ -23,6 +23,10 @@ INSERT_AUDIT = "insert into audit (run, shard, kind, at, actor, detail) values (
 UPSERT_TASK = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
 GIVE_ORDER = "insert or ignore into region_order values (?, ?)"
 WITHDRAW_ORDER = "delete from region_order where region = ? and name = ?"
+STOP_TASKS = (
+    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
+    " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
+)
 SWAP_SHARD = "update shard set phase = ?, rev = ?, not_before = ?, orphans = ?, state = ? where run = ? and idx = ? and rev = ?"
 
 
@@ -80,6 +84,8 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
         return False
     for task in write.tasks:
         db.execute(UPSERT_TASK, (task.run, task.shard, task.task, rows.encode(task).decode()))
+    if shard.epoch and not shard.phase.placed and write.audit:
+        db.execute(STOP_TASKS, (write.audit[-1].at, shard.run, shard.index))
     append(db, write.audit)
     return True
 

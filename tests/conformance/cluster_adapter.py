@@ -216,6 +216,16 @@ class ClusterAdapterConformance:
         assert rest == events[-1:]
         assert status.seq == events[-1].seq
 
+    async def test_a_batch_for_another_journal_is_not_taken(self, cluster: ClusterAdapter) -> None:
+        """It was decided before anybody knew that the old one is gone: nothing of it means this one."""
+        async with watching(cluster) as stream:
+            await create(cluster, attempt(), delay("a"))
+            events = await until_end(stream, attempt())
+        with pytest.raises(ClusterError, match="OtherJournal"):
+            await cluster.apply(Batch(incarnation="another", acknowledged=events[-1].seq, tombstones=(attempt(),)))
+        async with watching(cluster) as stream:
+            assert await until_end(stream, attempt()) == events
+
     async def test_a_cursor_before_what_was_acknowledged_means_another_store(self, cluster: ClusterAdapter) -> None:
         """The gateway's store was restored from a copy: without those events it would take finished work for unfinished."""
         async with watching(cluster) as stream:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec import structs
 
+from clusters.spec import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry, RunPhase
@@ -47,6 +48,17 @@ class ShardsConformance:
 
         assert sum(one for (one,) in took) == 1
         assert len(await kinds(store, "run-1")) == 3, "accepted, moved, and the run's own phase"
+
+    @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLING, Phase.PENDING])
+    async def test_no_task_runs_where_no_attempt_does(self, store: Store, phase: Phase) -> None:
+        """A shard that failed, is cancelled or has lost its region: who looks a day later must not see a task that is still running."""
+        await store.admit(admission("run-1"))
+        rows = (task("run-1", "a", TaskPhase.RUNNING, ended_at=None), task("run-1", "b"))
+        await move(store, "run-1", Phase.RUNNING, region="beijing", epoch=1, tasks=rows)
+        await move(store, "run-1", phase, region=None)
+        found = {row.task: row for row in await store.tasks("run-1")}
+        assert (found["a"].phase, found["a"].ended_at) == (TaskPhase.STOPPED, NOW + 5)
+        assert found["b"] == rows[1]
 
     async def test_each_write_is_on_its_own(self, store: Store) -> None:
         """One conflict does not undo its neighbours."""
@@ -216,3 +228,15 @@ class ShardsConformance:
         await move(store, "run-1", Phase.SUCCEEDED, index=1)
 
         assert await store.counts() == {Phase.PENDING: 2, Phase.RUNNING: 1}
+
+    async def test_a_store_knows_itself_and_its_copies_again(self, open_store: Open) -> None:
+        """By its identity; what came of it since the copy was made is told apart by the era, which only rises."""
+        async with open_store() as store:
+            identity = store.identity
+            assert (store.era, identity != "") == (0, True)
+            await store.raise_era(audit=AuditEntry(run="", kind="StoreRestored", at=NOW))
+            assert store.era == 1
+        async with open_store() as store:
+            assert (store.identity, store.era) == (identity, 1)
+            assert await kinds(store, "") == ["StoreRestored"]
+            await store.check()

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from clusters.errors import ClusterError
 from clusters.spec import (
     ERA_BITS,
     Answers,
@@ -63,6 +64,8 @@ class Journal:
 
     incarnation: str
     seq: int = 0
+    acknowledged: int = 0
+    era: int = 0
     events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
     tombstones: set[AttemptId] = field(default_factory=set)
@@ -108,6 +111,11 @@ class ModelCluster:
 
     # What it answers
 
+    def claim(self, era: int) -> None:
+        """A newer era of the store: what the older one has acknowledged counts no more."""
+        if era > self.journal.era:
+            self.journal.era, self.journal.acknowledged = era, 0
+
     def status(self, now: float) -> ClusterStatus:
         held = sum(not attempt.ended for attempt in self.journal.attempts.values())
         return ClusterStatus(
@@ -131,7 +139,10 @@ class ModelCluster:
 
     def apply(self, batch: Batch, now: float) -> Answers:
         journal = self.journal
+        if batch.incarnation not in ("", journal.incarnation):
+            raise ClusterError("OtherJournal")
         journal.events = [event for event in journal.events if event.seq > batch.acknowledged]
+        journal.acknowledged = max(journal.acknowledged, batch.acknowledged)
         tombstones = tuple(self._tombstone(attempt, now) for attempt in batch.tombstones)
         runs = {run.run: run for run in batch.runs}
         creates = tuple(self._create(spec, runs[spec.attempt.run], now) for spec in batch.creates)

@@ -4,8 +4,10 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from clusters.errors import ClusterError
 from clusters.spec import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.store.interface import Cursor
@@ -53,6 +55,7 @@ class SimulatedLink:
     road: Road
     timeline: Timeline
     rng: random.Random
+    era: Callable[[], int]
     inbox: list[Report] = field(default_factory=list)
     alive: bool = True
     sending: bool = False
@@ -94,9 +97,12 @@ class SimulatedLink:
             if not self.cluster.up:
                 self.timeline.after(self._delay(), lambda: settle(None, "Unreachable"))
                 return
-            answer = ask()
+            try:
+                answer, failure = ask(), None
+            except ClusterError as error:
+                answer, failure = None, error.reason
             if not self.road.cut_back:
-                self.timeline.after(self._delay(), lambda: settle(answer, None))
+                self.timeline.after(self._delay(), lambda: settle(answer, failure))
 
         self.timeline.after(TIMEOUT_SECONDS, lambda: settle(None, "Timeout"))
         if not self.road.cut_there:
@@ -124,12 +130,13 @@ class SimulatedLink:
 
         self._call(lambda: self.cluster.apply(batch, self.timeline.now), answered)
         if self.rng.random() < self.road.duplicates:
-            late = Batch(runs=batch.runs, creates=batch.creates, tombstones=batch.tombstones)
+            late = Batch(incarnation=batch.incarnation, runs=batch.runs, creates=batch.creates, tombstones=batch.tombstones)
             self.timeline.after(self.rng.uniform(0, 30), lambda: self._late(late))
 
     def _late(self, batch: Batch) -> None:
         if self.cluster.up and not self.road.cut_there:
-            self.cluster.apply(batch, self.timeline.now)
+            with suppress(ClusterError):
+                self.cluster.apply(batch, self.timeline.now)
 
     def compare(self) -> None:
         began = self.timeline.now
@@ -142,6 +149,7 @@ class SimulatedLink:
 
     def reopen(self, cursor: Cursor) -> None:
         self.cursor = cursor
+        self.inbox = [report for report in self.inbox if not isinstance(report, Heard)]
         self._reopen()
 
     def _reopen(self) -> None:
@@ -153,6 +161,11 @@ class SimulatedLink:
 
     def _open(self, stream: int, began: float) -> None:
         if stream != self.stream or not self.alive or self.road.cut_there or not self.cluster.up:
+            return
+        self.cluster.claim(self.era())
+        journal = self.cluster.journal
+        if self.cursor.incarnation == journal.incarnation and self.cursor.seq < journal.acknowledged:
+            self._put(StreamEnded(at=self.timeline.now, reason="Restored"))
             return
         hello = self.cluster.hello(self.timeline.now)
         if hello.status.incarnation != self.cursor.incarnation:

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.store.sqlite import SqliteStore
-from tests.simulation.world import World, random_workflow
+from tests.simulation.workflows import random_workflow
+from tests.simulation.world import World
 from waypost.durable import Database
 
 

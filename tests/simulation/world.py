@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from msgspec import json as msgjson
 from msgspec import structs
 
-from clusters.spec import AttemptId, Retry, SideEffects, TaskPhase, TaskSpec
+from clusters.spec import AttemptId, TaskPhase
 from gateway.controller import Controller
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Action, Decision, Obligations, Question
 from gateway.core.run import AuditEntry, Run, RunPhase
-from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.core.workflow import Workflow
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Cursor, ShardWrite, Store
 from observability.metrics import Metrics
@@ -86,6 +86,8 @@ class World:
         self.links: dict[str, SimulatedLink] = {}
         self.healed_at = dict.fromkeys(REGIONS, 0.0)
         self.given_up: set[str] = set()
+        self.settings: tuple[str, ...] = REGIONS
+        """The regions that the gateway is told of."""
         self.runs: dict[str, Workflow] = {}
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
@@ -99,8 +101,15 @@ class World:
 
     async def start_gateway(self) -> None:
         self.links = {
-            name: SimulatedLink(name=name, cluster=self.clusters[name], road=self.roads[name], timeline=self.timeline, rng=self.rng)
-            for name in REGIONS
+            name: SimulatedLink(
+                name=name,
+                cluster=self.clusters[name],
+                road=self.roads[name],
+                timeline=self.timeline,
+                rng=self.rng,
+                era=lambda: self.store.era,
+            )
+            for name in self.settings
         }
         self.controller = Controller(
             store=KillableStore(self.store, self),  # type: ignore[arg-type]  # the rest is passed through
@@ -274,26 +283,3 @@ class World:
 
     def done(self) -> bool:
         return all(shard.phase.terminal and not shard.orphans for shard in self.shards.values())
-
-
-def random_workflow(rng: random.Random) -> Workflow:
-    """A small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
-    count = rng.randint(1, 5)
-    tasks = tuple(
-        TaskSpec(
-            name=f"t{i}",
-            type="delay",
-            run={"seconds": rng.choice([0.2, 1.0, 4.0, 12.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
-            needs=tuple(f"t{j}" for j in range(i) if rng.random() < 0.5),
-            retry=Retry(limit=rng.choice([2, 8]), backoff_seconds=0.0),
-            result_scope=rng.choice(["global", "global", "region"]),
-        )
-        for i in range(count)
-    )
-    spec = Spec(
-        tasks=tasks,
-        side_effects=rng.choice([SideEffects.IDEMPOTENT, SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]),
-        shards=Shards(count=rng.randint(1, 3)),
-        deadline_seconds=rng.choice([None, None, None, 60.0]),
-    )
-    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.blackout import excused
@@ -52,6 +52,7 @@ def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, sec
             return excused([health], RULES)[0]
 
 
+@example(script=[(0.0, "probe", "Timeout", 1.0)] * 2 + [(0.0, "evaluate", None, 0.0)] * 3 + [(0.0, "probe", None, 0.0)])
 @given(script=steps)
 def test_whatever_happens_a_region_moves_along_legal_edges(script: list[tuple[float, str, str | None, float]]) -> None:
     """Its share stays within bounds, its next probe stays near, and only who may take work has no reason to be out."""

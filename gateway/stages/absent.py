@@ -1,0 +1,47 @@
+"""A region that shards still name and the settings do not any more: nobody is there to ask, so what was there is lost.
+
+It is one like the others, only that it never answers: its shards move, its orphans stay listed until an operator forgets it.
+"""
+
+from msgspec import structs
+
+from clusters.spec import Batch
+from gateway.core.health import unknown
+from gateway.core.instant import Instant
+from gateway.core.region import Condition
+from gateway.core.reports import Report
+from gateway.stages.working_set import Region
+from gateway.store.interface import Cursor
+
+
+class NoLink:
+    """Satisfies `Link`: nothing goes out and nothing comes in."""
+
+    idle = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def drain(self) -> list[Report]:
+        return []
+
+    def probe(self) -> None: ...
+
+    def send(self, batch: Batch) -> None: ...
+
+    def compare(self) -> None: ...
+
+    def reopen(self, cursor: Cursor) -> None: ...
+
+
+def absent(name: str, now: Instant) -> Region:
+    """The region `name`, lost since now."""
+    health = structs.replace(
+        unknown(name),
+        condition=Condition.UNREACHABLE,
+        reason="not among the settings any more",
+        since=now.monotonic,
+        lost_at=now.monotonic,
+        next_probe_at=float("inf"),
+    )
+    return Region(name=name, link=NoLink(name), health=health, absent=True)

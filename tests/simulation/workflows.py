@@ -1,0 +1,29 @@
+"""Small workflows drawn by chance."""
+
+import random
+
+from clusters.spec import Retry, SideEffects, TaskSpec
+from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+
+
+def random_workflow(rng: random.Random) -> Workflow:
+    """A small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
+    count = rng.randint(1, 5)
+    tasks = tuple(
+        TaskSpec(
+            name=f"t{i}",
+            type="delay",
+            run={"seconds": rng.choice([0.2, 1.0, 4.0, 12.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
+            needs=tuple(f"t{j}" for j in range(i) if rng.random() < 0.5),
+            retry=Retry(limit=rng.choice([2, 8]), backoff_seconds=0.0),
+            result_scope=rng.choice(["global", "global", "region"]),
+        )
+        for i in range(count)
+    )
+    spec = Spec(
+        tasks=tasks,
+        side_effects=rng.choice([SideEffects.IDEMPOTENT, SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]),
+        shards=Shards(count=rng.randint(1, 3)),
+        deadline_seconds=rng.choice([None, None, None, 60.0]),
+    )
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
