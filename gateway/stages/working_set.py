@@ -15,7 +15,7 @@ from gateway.core.health import RegionHealth
 from gateway.core.health import view as health_view
 from gateway.core.instant import Instant
 from gateway.core.phase import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
-from gateway.core.region import Condition, Order, RegionView
+from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
@@ -212,6 +212,8 @@ class Region:
             share=self.weight,
         )
         view = structs.replace(view, forgotten=Order.FORGET in self.orders)
+        if not self.stranger and not self.admitted and view.condition in TAKES_WORK:
+            return structs.replace(view, condition=Condition.UNKNOWN, reason="its event stream has not opened yet")
         if not self.stranger:
             return view
         return structs.replace(view, condition=Condition.UNREACHABLE, reason=f"another journal answers under this name: {self.stranger}")

@@ -1,0 +1,171 @@
+"""Journals that are not what they were, streams that are opened again, regions that are gone. In virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, SideEffects, TaskChanged, TaskPhase
+from gateway.core.phase import Phase
+from gateway.core.region import Order
+from gateway.core.run import AuditEntry
+from gateway.link import RegionLink
+from gateway.settings import Health
+from gateway.store.interface import Cursor
+from gateway.store.sqlite import SqliteStore
+from tests.simulation.cluster import Journal
+from tests.simulation.test_operators import cut, run, workflow
+from tests.simulation.world import World
+from waypost.durable import Database
+
+NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqliteStore]:
+    async with SqliteStore(Database(":memory:", inline=True)) as store:
+        yield store
+
+
+@pytest.fixture
+async def world(store: SqliteStore) -> World:
+    world = World(store, 1, trouble=1e-9)
+    for road in world.roads.values():
+        road.delay_seconds = 0.02
+    await world.start_gateway()
+    await run(world, 5)
+    return world
+
+
+async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, store: SqliteStore) -> None:
+    """Its events do not move the cursor of the journal that is bound, nor are they acknowledged to it; its word ends no orphan."""
+    await world.submit(workflow(200.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
+    await run(world, 8)
+    await store.cancel("run-000", at=world.now.wall, audit=NOTE)
+    mine = {shard.key for shard in world.shards.values() if shard.region == "beijing"}
+    before = (await store.cursors())["beijing"]
+    stranger = Journal(incarnation="stranger", seq=500)
+    other = AttemptId(run="somebody-elses", shard=0, epoch=1)
+    stranger.events = [TaskChanged(seq=n, attempt=other, task="t", phase=TaskPhase.RUNNING, tries=1, started_at=0.0) for n in range(1, 501)]
+    cluster = world.clusters["beijing"]
+    cluster.crash(world.timeline.now)
+    cluster.journal = stranger
+    cluster.restart(world.timeline.now)
+    await run(world, 3)
+    assert (await store.cursors())["beijing"] == before
+    assert len(stranger.events) == 500
+    assert all(world.shards[key].orphans for key in mine)
+
+
+async def test_after_a_replaced_journal_a_conflict_goes_back_to_its_own_beginning(
+    world: World, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to where the old journal was: its first events would be taken for known ones."""
+    for _ in range(12):
+        await world.submit(workflow(0.2, shards=6))
+    await run(world, 10)
+    cluster = world.clusters["beijing"]
+    cluster.crash(world.timeline.now)
+    await run(world, 1)
+    cluster.lose_journal()
+    cluster.restart(world.timeline.now)
+    await store.release_incarnation("beijing", audit=NOTE)
+    await run(world, 90)
+    conflicts: list[int] = []
+    record = store.record
+
+    async def conflicting(writes: Any, cursors: Any) -> Any:
+        if "beijing" in cursors and not conflicts:
+            conflicts.append(1)
+            return [False] * len(writes)
+        return await record(writes, cursors)
+
+    monkeypatch.setattr(store, "record", conflicting, raising=False)
+    for _ in range(4):
+        await world.submit(workflow(2.0, shards=6))
+    await run(world, 40)
+    assert conflicts
+    assert world.done()
+    assert {shard.attempts_lost for shard in world.shards.values()} == {0}
+
+
+async def test_what_ended_while_its_region_was_lost_is_let_go(world: World) -> None:
+    """Else every outage leaves something in memory for ever."""
+    for _ in range(5):
+        await world.submit(workflow(100.0, shards=4))
+    await run(world, 2)
+    for cluster in world.clusters.values():
+        for identity, attempt in cluster.journal.attempts.items():
+            attempt.ended = True
+            cluster._stop(attempt, world.timeline.now)
+            cluster._emit_end(identity, AttemptEndKind.LOST)
+    await run(world, 0.5)
+    for name in world.runs:
+        await world.store.cancel(name, at=world.now.wall, audit=NOTE)
+    await run(world, 30)
+    assert world.done()
+    assert world.controller is not None
+    assert world.controller._ws.shards == {}
+
+
+async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World) -> None:
+    """It burned down, and somebody has cleaned up: nobody watches it any more, yet its shards name it."""
+    await world.submit(workflow(5.0, shards=6))
+    await run(world, 2)
+    cut(world, "beijing")
+    world.kill_gateway()
+    world.settings = ("shanghai", "shenzhen")
+    await world.start_gateway()
+    assert world.controller is not None
+    assert [view.condition for view in world.controller.views(world.now) if view.name == "beijing"] == ["Unreachable"]
+    await run(world, 60)
+    assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
+    assert not world.done()  # what may still run there stays listed ...
+
+    world.given_up.add("beijing")
+    await world.store.give_order("beijing", Order.FORGET, audit=NOTE)
+    await run(world, 5)
+    assert world.done()  # ... until somebody says that nothing does
+
+
+async def test_what_was_acknowledged_late_is_nobodys_stray(world: World) -> None:
+    """A Hello lists attempts whose end is taken in and not yet acknowledged: no tombstone for them, and no alarm."""
+    for _ in range(20):
+        await world.submit(workflow(0.3, shards=3))
+        for link in world.links.values():
+            link.compare()
+        await run(world, 0.2)
+    await run(world, 10)
+    assert world.done()
+    assert all(not cluster.journal.tombstones for cluster in world.clusters.values())
+
+
+class Repeating:
+    """A cluster with nine events."""
+
+    async def watch(self, cursor: int, _: str) -> AsyncIterator[Hello | AttemptEnded]:
+        status = ClusterStatus(region="a", incarnation="j", boot="b", uptime=1.0, slots=1, held=0, seq=9)
+        yield Hello(status=status, attempts=())
+        for seq in range(cursor + 1, 10):
+            yield AttemptEnded(seq=seq, attempt=AttemptId(run="r", shard=seq, epoch=1), end=AttemptEndKind.SUCCEEDED)
+        await asyncio.Event().wait()
+
+
+async def test_a_stream_that_is_opened_again_has_no_gap() -> None:
+    """What waits in the inbox is of the stream before: taken first, it would make the events from the cursor on look like known ones."""
+    changed = asyncio.Event()
+    async with RegionLink("a", Repeating(), settings=Health(), wake=changed.set) as link:  # type: ignore[arg-type]
+
+        async def heard() -> None:
+            while len(link._inbox) < 5:
+                changed.clear()
+                await changed.wait()
+
+        link.reopen(Cursor(incarnation="j", seq=5))
+        await heard()
+        link._inbox.extend(link.drain()[-2:])  # a pass has taken the first of them when two more came
+        link.reopen(Cursor(incarnation="j", seq=5))
+        await heard()
+        events = [report.event for report in link.drain()]  # type: ignore[union-attr]
+    assert [event.seq for event in events if isinstance(event, AttemptEnded)] == [6, 7, 8, 9]
