@@ -251,9 +251,7 @@ class Controller:
         cursors = await self._store.cursors()
         for region in self._ws.regions.values():
             if region.cursor_dirty:
-                stored = cursors.get(region.name, Cursor())
-                known = stored.incarnation == region.incarnation  # what is stored may still be of the journal before
-                region.cursor, region.cursor_dirty = stored if known else Cursor(incarnation=region.incarnation), False
+                region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor(incarnation=region.incarnation)), False
                 region.link.reopen(region.cursor)
 
     async def _speak(self, now: Instant) -> None:

@@ -138,7 +138,7 @@ class Store(Protocol):
     async def cursors(self) -> Mapping[str, Cursor]: ...
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
-        """The incarnation that `region` is bound to: the given one if none was, else the one already bound."""
+        """The incarnation that `region` is bound to: the given one if none was, else the one already bound. A new one begins at 0."""
         ...
 
     async def orders(self) -> Mapping[str, frozenset[Order]]:

@@ -23,6 +23,10 @@ INSERT_AUDIT = "insert into audit (run, shard, kind, at, actor, detail) values (
 UPSERT_TASK = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
 GIVE_ORDER = "insert or ignore into region_order values (?, ?)"
 WITHDRAW_ORDER = "delete from region_order where region = ? and name = ?"
+BEGIN_CURSOR = (
+    "insert into cursor values (?, ?, 0) on conflict (region) do update set incarnation = excluded.incarnation, seq = 0"
+    " where incarnation <> excluded.incarnation"
+)
 STOP_TASKS = (
     "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
     " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
@@ -145,7 +149,8 @@ def redecide(db: sqlite3.Connection, run_id: str, decision: Decision) -> None:
 
 def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> str:
     """The journal that the region's name is bound to, from the first that came."""
-    db.execute("insert or ignore into incarnation values (?, ?)", (region, incarnation))
+    if db.execute("insert or ignore into incarnation values (?, ?)", (region, incarnation)).rowcount:
+        db.execute(BEGIN_CURSOR, (region, incarnation))
     return str(db.execute("select incarnation from incarnation where region = ?", (region,)).fetchone()[0])
 
 

@@ -176,13 +176,20 @@ class ShardsConformance:
             assert await store.admit_incarnation("beijing", "j1") == "j1"
             assert await store.admit_incarnation("beijing", "j2") == "j1"
             assert await store.admit_incarnation("shanghai", "j2") == "j2"
+            await store.record([], {"beijing": Cursor(incarnation="j1", seq=7)})
         release = AuditEntry(run="", kind="JournalReleased", at=NOW, actor="sre")
         async with open_store() as store:
             assert await store.admit_incarnation("beijing", "j2") == "j1"
             assert await store.release_incarnation("beijing", audit=release) is True
             assert await store.release_incarnation("beijing", audit=release) is False
             assert await store.admit_incarnation("beijing", "j3") == "j3"
-            assert await kinds(store, "") == ["JournalReleased"]
+            begins = {"beijing": Cursor(incarnation="j3"), "shanghai": Cursor(incarnation="j2")}
+            assert await store.cursors() == begins, "a copy must know whose its cursor is"
+            await store.record([], {"beijing": Cursor(incarnation="j3", seq=9)})
+            await store.release_incarnation("beijing", audit=release)
+            await store.admit_incarnation("beijing", "j3")
+            assert (await store.cursors())["beijing"].seq == 9, "the same journal goes on where it was"
+            assert await kinds(store, "") == ["JournalReleased"] * 2
 
     async def test_what_operators_say_of_a_region_stands_until_it_is_withdrawn(self, open_store: Open) -> None:
         """Also when the gateway dies; saying it twice is saying it once, in the history too."""
