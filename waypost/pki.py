@@ -12,7 +12,7 @@ import fcntl
 import ipaddress
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,15 +89,17 @@ def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_
 
 
 def verify(directory: Path, *, now: datetime | None = None) -> list[str]:
-    """What is wrong with the folder's certificates, in words; nothing where all is well.
+    """All that is wrong with the folder's certificates, in words; nothing where all is well.
 
-    What is absent is not wrong, but for the root's certificate: a machine holds only what it needs.
+    What is absent is not wrong, but for the root's certificate: a machine holds only what it needs. Without that one nothing can be told.
     """
     now = now or datetime.now(UTC)
     found = _root_problems(directory, now)
-    if not found and (directory / "ca.key").exists():
-        found = _signing_problems(directory)
-    for credentials, role in _issued(directory) if not found else ():
+    if _unreadable(_certificate, directory / "ca.pem"):
+        return found
+    if (directory / "ca.key").exists():
+        found += _signing_problems(directory)
+    for credentials, role in _issued(directory):
         if credentials.certificate.exists() or credentials.key.exists():
             found += _problems(directory, credentials, role, now)
     return found
@@ -113,10 +115,8 @@ def _issue(directory: Path, credentials: Credentials, role: _Role, days: int) ->
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _signed(_certificate(directory / "ca.pem"), _key(directory / "ca.key"), key, role, days)
         credentials.certificate.parent.mkdir(exist_ok=True)
-        for path, content, mode in (
-            (credentials.key, _key_pem(key), 0o600),
-            (credentials.certificate, certificate.public_bytes(Encoding.PEM), 0o644),
-        ):
+        pem = certificate.public_bytes(Encoding.PEM)
+        for path, content, mode in ((credentials.key, _key_pem(key), 0o600), (credentials.certificate, pem, 0o644)):
             with _written(path, content, mode) as temporary:
                 temporary.replace(path)
         return credentials
@@ -140,43 +140,45 @@ def _root_problems(directory: Path, now: datetime) -> list[str]:
     path = directory / "ca.pem"
     if not path.exists():
         return [f"{path} is missing: create a root first"]
-    try:
-        root = _certificate(path)
-    except PkiError as error:
-        return [str(error)]
-    return _out_of_date(path, root, now)
+    return _unreadable(_certificate, path) or _out_of_date(path, _certificate(path), now)
 
 
 def _signing_problems(directory: Path) -> list[str]:
     path = directory / "ca.key"
     if not path.exists():
         return [f"{path} is missing: certificates are issued where the root's key is"]
-    try:
-        fits = _key(path).public_key() == _certificate(directory / "ca.pem").public_key()
-    except PkiError as error:
-        return [str(error)]
+    if unreadable := _unreadable(_key, path):
+        return unreadable
+    fits = _key(path).public_key() == _certificate(directory / "ca.pem").public_key()
     return _exposed(path) + ([] if fits else [f"{path} is not the key of {directory / 'ca.pem'}"])
 
 
 def _problems(directory: Path, credentials: Credentials, role: _Role, now: datetime) -> list[str]:
     path = credentials.certificate
+    if unreadable := _unreadable(_certificate, path) + _unreadable(_key, credentials.key):
+        return unreadable
+    certificate, key = _certificate(path), _key(credentials.key)
     try:
-        certificate, key = _certificate(path), _key(credentials.key)
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         certificate.verify_directly_issued_by(_certificate(directory / "ca.pem"))
-    except PkiError as error:
-        return [str(error)]
     except x509.ExtensionNotFound:
         return [f"{path} does not say what it is for"]
     except (InvalidSignature, ValueError):
         return [f"{path} was not issued by {directory / 'ca.pem'}"]
-    found = _exposed(credentials.key)
-    if certificate.public_key() != key.public_key():
-        found.append(f"{credentials.key} is not the key of {path}")
+    fits = certificate.public_key() == key.public_key()
+    found = _exposed(credentials.key) + ([] if fits else [f"{credentials.key} is not the key of {path}"])
     if list(usage) != [role.usage] or (role.names and set(names) != set(role.names)):
         found.append(f"{path} is not a certificate of {role.name}")
     return found + _out_of_date(path, certificate, now)
+
+
+def _unreadable(read: Callable[[Path], object], path: Path) -> list[str]:
+    try:
+        read(path)
+    except PkiError as error:
+        return [str(error)]
+    return []
 
 
 def _out_of_date(path: Path, certificate: x509.Certificate, now: datetime) -> list[str]:

@@ -242,3 +242,19 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     """Before any connection is tried."""
     with pytest.raises(tls.PkiError, match=r"gateway\.pem is missing"):
         tls.client_context(tls.gateway_credentials(folder))
+
+
+def test_every_fault_is_told_at_once(folder: Path) -> None:
+    """One after the other would take an evening: also behind a fault of the root, if it can be read at all."""
+    pki.issue_gateway(folder)
+    beijing = pki.issue_cluster(folder, "beijing")
+    (folder / "ca.key").chmod(0o644)
+    (folder / "gateway.key").unlink()
+    beijing.certificate.write_text("none")
+    beijing.key.write_text("none")
+    assert pki.verify(folder) == [
+        f"{folder}/ca.key can be read by others: chmod 600",
+        f"{folder}/gateway.key cannot be read: No such file or directory",
+        f"{beijing.certificate} is not a PEM certificate",
+        f"{beijing.key} is not a PEM key",
+    ]
