@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from gateway.cli.client import Token, Url, checked, connect
+from gateway.cli.client import Token, Url, checked, connect, path
 from gateway.cli.output import Format, Output, command, console, painted, show
 from gateway.cli.runs import RunId
 
@@ -14,7 +14,7 @@ from gateway.cli.runs import RunId
 def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """Tell why a run went the way it went."""
     with connect(url, token) as client:
-        story = checked(client.get(f"/v1/runs/{run}/explain"))
+        story = checked(client.get(path("runs", run, "explain")), "history")
     if output is not Format.TABLE:
         show(story, output)
         return
@@ -41,13 +41,16 @@ def _decision(decision: dict[str, Any]) -> str:
 
 
 def _entry(entry: dict[str, Any]) -> str:
-    detail, kind = entry["detail"], entry["kind"]
+    kind = entry["kind"]
     shard = "      run" if entry["shard"] is None else f"shard {entry['shard']:>3}"
-    return f"{_clock(entry['at'])}  {shard}  {kind:<13} {_words(kind, detail)}"
+    return f"{_clock(entry['at'])}  {shard}  {kind:<13} {_words(entry)}".rstrip()
 
 
-def _words(kind: str, detail: dict[str, Any]) -> str:
+def _words(entry: dict[str, Any]) -> str:
     """What happened, in the words of whoever has to understand it at night."""
+    kind, detail = entry["kind"], entry["detail"]
+    if kind in ("Accepted", "Reopened"):  # what the decision says stands above
+        return f"by {entry['actor']}, decision {detail['decision_id']}"
     if kind == "Placed":
         scores = ", ".join(f"{name} {score:.4f}" for name, score in sorted(detail["scores"].items(), key=lambda item: item[1]))
         others = "".join(f"; {name}: {why}" for name, why in detail["rejected"].items())
@@ -61,7 +64,11 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
     if "from" in detail and "to" in detail:
         where = f" in {detail['region']}, epoch {detail['epoch']}" if detail.get("region") else ""
         return f"{detail['from']} -> {detail['to']}{where}{_why(detail)}"
-    return ", ".join(f"{name} {value}" for name, value in detail.items())
+    return ", ".join(f"{name} {_plain(value)}" for name, value in detail.items())
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _why(detail: dict[str, Any]) -> str:

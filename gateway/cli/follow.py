@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from gateway.cli.client import CliError, Exit, Token, Url, checked, connect
+from gateway.cli.client import Exit, Token, Url, checked, connect, decoded, path
 from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
@@ -62,7 +62,7 @@ def _shown(client: httpx.Client, run_id: str, output: Format, screen: Console) -
     """The run at its end."""
     run: dict[str, Any] = {}
     if output is Format.TABLE and screen.is_terminal:
-        with Live(console=screen, refresh_per_second=8) as live:
+        with Live(console=console(width=None), refresh_per_second=8) as live:
             for run, history in _changes(client, run_id):
                 live.update(_view(run, history))
         return run
@@ -92,7 +92,7 @@ def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any]
 def _run(client: httpx.Client, run_id: str) -> dict[str, Any]:
     for attempt in _attempts():
         with attempt:
-            run: dict[str, Any] = checked(client.get(f"/v1/runs/{run_id}"))
+            run: dict[str, Any] = checked(client.get(path("runs", run_id)), "phase")
     return run
 
 
@@ -115,7 +115,7 @@ def _listen(client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Ent
                     last = entry["seq"]
                     news.put(entry)
         news.put(None)
-    except (CliError, httpx.HTTPError) as error:
+    except Exception as error:  # whatever it is, somebody waits for it
         news.put(error)
 
 
@@ -140,7 +140,7 @@ def _gathered(news: "SimpleQueue[Entry | Exception | None]") -> Iterator[list[En
 
 def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
     headers = {"last-event-id": str(after)} if after else {}
-    with httpx_sse.connect_sse(client, "GET", f"/v1/runs/{run_id}/events", headers=headers, timeout=60) as source:
+    with httpx_sse.connect_sse(client, "GET", path("runs", run_id, "events"), headers=headers, timeout=60) as source:
         if source.response.status_code == httpx.codes.NO_CONTENT:
             return
         if not source.response.is_success:
@@ -148,7 +148,7 @@ def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
             checked(source.response)
         for event in source.iter_sse():
             if event.data:  # a heartbeat has none
-                yield event.json()
+                yield decoded(event.data, "seq", "kind")
 
 
 def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
@@ -171,8 +171,9 @@ def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    shard = "" if entry["shard"] is None else f" shard {entry['shard']}"
-    detail = entry["detail"]
-    words = [str(detail[name]) for name in ("task", "phase", "to", "region", "reason") if detail.get(name)]
-    took = f" in {seconds(detail['seconds'])}" if detail.get("seconds") is not None else ""
-    return f"{time.strftime('%H:%M:%S', time.localtime(entry['at']))}{shard} {entry['kind']} {' '.join(words)}{took}"
+    detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
+    words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
+    told = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
+    words += [entry["kind"], *(str(word) for word in told if word and word != entry["kind"])]
+    words += [f"in {seconds(detail['seconds'])}"] if detail.get("seconds") is not None else []
+    return " ".join(words)

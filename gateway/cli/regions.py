@@ -3,13 +3,12 @@
 import math
 import time
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gateway.cli.client import Exit, Token, Url, checked, connect
-from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
+from gateway.cli.client import Exit, Token, Url, checked, connect, path
+from gateway.cli.output import Format, Output, command, console, counted, painted, seconds, show, table
 
 POLL_SECONDS = 1.0
 """Between two looks at a region that is being drained."""
@@ -20,7 +19,7 @@ Region = Annotated[str, Parameter(help="Its name.")]
 def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """List the regions with their condition, latency, load and score."""
     with connect(url, token) as client:
-        found = checked(client.get("/v1/regions"))["items"]
+        found = checked(client.get(path("regions")), "items")["items"]
     if output is not Format.TABLE:
         show(found, output)
         return
@@ -50,7 +49,7 @@ def replace(region: Region, /, *, url: Url = None, token: Token = None) -> None:
 @command
 def cordon(region: Region, /, *, url: Url = None, token: Token = None) -> None:
     """Place no new work in a region. What runs there finishes; `uncordon` undoes it."""
-    _say(region, f"cordoned; {_tell(region, 'cordon', url, token)['inflight']} shards are there")
+    _say(region, f"cordoned; there now: {counted(_tell(region, 'cordon', url, token)['inflight'], 'shard')}")
 
 
 @command
@@ -75,9 +74,9 @@ def drain(
     while (left := _tell(region, "drain", url, token)["inflight"]) and time.monotonic() < ends_at:
         if left != shown:
             shown = left
-            _say(region, f"{left} shards are still there")
+            _say(region, f"still there: {counted(left, 'shard')}")
         time.sleep(POLL_SECONDS)
-    _say(region, f"cordoned, but {left} shards are still there" if left else "drained: it can be stopped")
+    _say(region, f"cordoned, but not empty; still there: {counted(left, 'shard')}" if left else "drained: it can be stopped")
     return Exit.FAILED if left else Exit.DONE
 
 
@@ -85,12 +84,12 @@ def drain(
 def forget(region: Region, /, *, url: Url = None, token: Token = None) -> None:
     """Give an unreachable region up: its shards are placed elsewhere, nothing there is waited for. It is taken back when it answers."""
     left = _tell(region, "forget", url, token)["inflight"]
-    _say(region, f"given up; {left} shards that were there are placed anew")
+    _say(region, f"given up; placed anew: {counted(left, 'shard')}")
 
 
 def _tell(region: str, what: str, url: str | None, token: str | None) -> Any:
     with connect(url, token) as client:
-        return checked(client.post(f"/v1/regions/{quote(region, safe='')}/{what}"))
+        return checked(client.post(path("regions", region, what)), "region")
 
 
 def _say(region: str, what: str) -> None:

@@ -1,13 +1,14 @@
 """`waypost runs`, `describe`, `cancel`, `retry`."""
 
 import time
-from typing import Annotated
+from graphlib import TopologicalSorter
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gateway.cli.client import Token, Url, checked, connect
-from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
+from gateway.cli.client import Token, Url, checked, connect, path
+from gateway.cli.output import Format, Output, command, console, counted, painted, seconds, show, table
 
 RunId = Annotated[str, Parameter(help="The run's id, as `submit` and `runs` print it.")]
 
@@ -15,18 +16,21 @@ RunId = Annotated[str, Parameter(help="The run's id, as `submit` and `runs` prin
 @command
 def runs(
     *,
-    tenant: str | None = None,
-    phase: str | None = None,
-    label: Annotated[str | None, Parameter(help="name=value")] = None,
-    limit: int = 50,
+    tenant: Annotated[str | None, Parameter(help="Only those of this tenant.")] = None,
+    phase: Annotated[str | None, Parameter(help="Only those in this phase: Pending, Running, Succeeded, ...")] = None,
+    label: Annotated[tuple[str, ...], Parameter(negative="", help="name=value: only those with this label. May be repeated.")] = (),
+    limit: Annotated[int, Parameter(help="So many at most.")] = 50,
+    continued: Annotated[str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")] = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List the runs that you may see, newest first."""
-    asked = {"tenant": tenant, "phase": phase, "label": label, "limit": limit}
+    """List the runs that you may see, newest first. Where there are more, standard error tells how to go on."""
+    asked = {"tenant": tenant, "phase": phase, "label": label, "limit": limit, "continue": continued}
     with connect(url, token) as client:
-        page = checked(client.get("/v1/runs", params={name: value for name, value in asked.items() if value is not None}))
+        page = checked(client.get(path("runs"), params={name: value for name, value in asked.items() if value is not None}), "items")
+    if more := page.get("continue"):
+        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
     if output is not Format.TABLE:
         show(page["items"], output)
         return
@@ -41,7 +45,7 @@ def runs(
 def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """Show one run: its shards and tasks."""
     with connect(url, token) as client:
-        found = checked(client.get(f"/v1/runs/{run}"))
+        found = checked(client.get(path("runs", run)), "tasks")
     if output is not Format.TABLE:
         show(found, output)
         return
@@ -73,18 +77,25 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
             seconds((t["ended_at"] or time.time()) - t["started_at"]),
             escape(t["reason"]),
         ]
-        for t in sorted(found["tasks"], key=lambda t: (t["shard"], t["started_at"]))
+        for t in _in_order(found)
     )
     screen.print(table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "TOOK", "REASON"], tasks))
     if found["tasks_left_out"]:
-        screen.print(f"... and {found['tasks_left_out']} more tasks")
+        screen.print(f"... and {counted(found['tasks_left_out'], 'more task')}")
+
+
+def _in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its tasks, shard by shard, each after those that it needs."""
+    needs = {task["name"]: task.get("needs", ()) for task in run["workflow"]["spec"]["tasks"]}
+    places = {name: place for place, name in enumerate(TopologicalSorter(needs).static_order())}
+    return sorted(run["tasks"], key=lambda task: (task["shard"], places[task["task"]]))
 
 
 @command
 def cancel(run: RunId, /, *, url: Url = None, token: Token = None) -> None:
     """Cancel a run: nothing more of it starts, and what runs is stopped."""
     with connect(url, token) as client:
-        found = checked(client.post(f"/v1/runs/{run}/cancel"))
+        found = checked(client.post(path("runs", run, "cancel")), "id", "phase")
     console().print(f"{found['id']}  {painted(found['phase'])}")
 
 
@@ -92,5 +103,5 @@ def cancel(run: RunId, /, *, url: Url = None, token: Token = None) -> None:
 def retry(run: RunId, /, *, url: Url = None, token: Token = None) -> None:
     """Open a failed or cancelled run again: finished tasks are not run again."""
     with connect(url, token) as client:
-        found = checked(client.post(f"/v1/runs/{run}/retry"))
+        found = checked(client.post(path("runs", run, "retry")), "id", "phase")
     console().print(f"{found['id']}  {painted(found['phase'])}")

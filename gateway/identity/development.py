@@ -16,6 +16,10 @@ from gateway.settings import Issuer
 
 URL: Final = "https://development.waypost.invalid"
 KEY_ID: Final = "development"
+SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
+"""All that a token can be good for."""
+LIFETIME_MAXIMUM: Final = 86_400
+"""Seconds; the gateway refuses what lives longer."""
 
 
 def development_issuer(folder: Path) -> Issuer:
@@ -28,7 +32,7 @@ def development_issuer(folder: Path) -> Issuer:
         entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private.public_key())) | {"kid": KEY_ID, "use": "sig", "alg": "ES256"}
         _write(folder / "jwks.json", json.dumps({"keys": [entry]}).encode())
         _write(key, pem)
-    return Issuer(url=URL, keys=str(folder / "jwks.json"), algorithms=("ES256",))
+    return Issuer(url=URL, keys=str(folder / "jwks.json"), algorithms=("ES256",), maximum_lifetime_seconds=LIFETIME_MAXIMUM)
 
 
 def mint(

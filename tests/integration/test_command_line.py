@@ -75,6 +75,10 @@ async def test_exit_codes_tell_what_went_wrong(waypost: Run, tmp_path: Path, cli
     code, _, err = await waypost("submit", str(tmp_path / "absent.yaml"))
     assert (code, "cannot read" in err) == (2, True)
     assert (await waypost("runs", environment={"WAYPOST_TOKEN": "nonsense"}))[0] == 3
+    assert (await waypost("runs", "--limit", "0"))[0] == 2
+    code, _, err = await waypost("cancel", f"../regions/{REGIONS[0]}/cordon#")
+    assert (code, "no such" in err) == (4, True)
+    assert not any(region["cordoned"] for region in json.loads((await waypost("regions", "-o", "json"))[1]))
     code, _, err = await waypost("describe", "nothing")
     assert (code, "no such run" in err) == (4, True)
     code, _, err = await waypost("runs", "--url", "http://127.0.0.1:9")
@@ -82,7 +86,7 @@ async def test_exit_codes_tell_what_went_wrong(waypost: Run, tmp_path: Path, cli
     broken = tmp_path / "broken.yaml"
     broken.write_text(failing.read_text().replace("name: a,", "name: a, needs: [b],").replace("type: process", "type: proces"))
     code, _, err = await waypost("submit", str(broken))
-    assert (code, "/spec/tasks/0/needs/0" in err, "/spec/tasks/0/type" in err) == (1, True, True)
+    assert (code, "/spec/tasks/0/needs/0" in err, "/spec/tasks/0/type" in err) == (2, True, True)
 
 
 async def test_cancel_stops_what_runs(waypost: Run, tmp_path: Path, client: httpx.AsyncClient) -> None:

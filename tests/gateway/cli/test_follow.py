@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.client import Exit
+from gateway.cli.client import CliError, Exit
 from gateway.cli.follow import follow
 from gateway.cli.output import Format
 
@@ -66,3 +66,26 @@ def test_for_a_program_only_the_end_is_printed(capsys: pytest.CaptureFixture[str
     """One document, nothing before it."""
     assert follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", Format.JSON) == Exit.DONE
     assert json.loads(capsys.readouterr().out)["phase"] == "Succeeded"
+
+
+def test_a_change_is_told_without_saying_anything_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """`Failed Failed beijing` says no more than `Failed beijing`; and no line ends with a blank."""
+    failed = entry(2, "Failed") | {"shard": 0, "detail": {"to": "Failed", "region": "beijing"}}
+    assert follow(Gateway(stream(entry(1, "Accepted"), failed), end="Failed").client(), "r") == Exit.FAILED
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[9:] for line in lines[:2]] == ["Accepted", "shard 0 Failed beijing"]
+
+
+@pytest.mark.parametrize("data", ["no json", "[]", '{"seq": 1}'])
+def test_a_stream_of_something_else_ends_the_following(data: str) -> None:
+    """Whatever goes wrong while listening, nobody waits for ever."""
+    other = httpx.Response(200, headers={"content-type": "text/event-stream"}, text=f"data: {data}\n\n")
+    with pytest.raises(CliError, match="is the URL right"):
+        follow(Gateway(other).client(), "r")
+
+
+def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised where it can be seen."""
+    monkeypatch.setattr("gateway.cli.follow._events", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        follow(Gateway(stream()).client(), "r")
