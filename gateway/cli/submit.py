@@ -1,19 +1,21 @@
 """`waypost submit`: hand a workflow in, and follow it if asked to."""
 
-import sys
+import difflib
+import re
 import uuid
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
 
-from gateway.cli.client import CliError, Exit, Token, Url, checked, connect
+from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
+from gateway.cli.files import JSON, content, media_type, value
 from gateway.cli.follow import follow
-from gateway.cli.output import Format, Output, command, console, painted, show, table
-from gateway.core.errors import GatewayError
-from gateway.core.yaml import read_yaml
-from gateway.settings import Documents
+from gateway.cli.output import Format, Output, command, console, counted, painted, show, table
+
+KEY_MAXIMUM: Final = 255
+TEXT: Final = "text"
+ANYTHING: Final = "anything"
 
 
 @command
@@ -30,11 +32,11 @@ def submit(
     token: Token = None,
 ) -> int | None:
     """Submit a workflow."""
-    body, media_type = read_document(file, param)
-    headers = {"content-type": media_type, "idempotency-key": key or uuid.uuid4().hex}
+    body, kind = read_document(file, param)
+    headers = {"content-type": kind, "idempotency-key": uuid.uuid4().hex if key is None else _visible(key)}
     with connect(url, token) as client:
         query = {"dryRun": "true"} if dry_run else {}
-        answer = checked(client.post("/v1/runs", content=body, headers=headers, params=query))
+        answer = checked(client.post(path("runs"), content=body, headers=headers, params=query), "shard_count")
         if dry_run:
             _show_plan(answer, output)
             return None
@@ -49,52 +51,62 @@ def submit(
 
 def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     """The file as it is, and its media type; with `--param`, read and written again as JSON. Raises `CliError`."""
-    try:
-        body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
+    body = content(file)
+    kind = media_type(body)
     if not params:
-        return body, "application/json" if body.lstrip()[:1] == b"{" else "application/yaml"
-    document = _read(file, body)
+        return body, kind
+    document = value(file, body, kind)
     try:
-        values = document["spec"].setdefault("params", {})
-        for param in params:
-            name, value = _param(param, values)
-            values[name] = value
+        spec = document["spec"]
+        known = spec.get("params", {})
+        spec["params"] = known | dict(_param(param, known, body.decode()) for param in params)
     except (TypeError, KeyError, AttributeError) as error:
         raise CliError(f"{file} has no spec that could have params", code=Exit.USAGE) from error
-    return msgspec.json.encode(document), "application/json"
+    return msgspec.json.encode(document), JSON
 
 
-def _read(file: str, body: bytes) -> Any:
-    """As the gateway reads it, since it would not see any more what is wrong with it."""
-    limits = Documents()
-    try:
-        text = body.decode()
-        value, faults = read_yaml(text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes)
-    except UnicodeDecodeError as error:
-        raise CliError(f"{file} is not UTF-8: {error.reason} at byte {error.start}", code=Exit.USAGE) from error
-    except GatewayError as error:
-        raise CliError(f"{file}: {error.detail}", code=Exit.USAGE) from error
-    if faults:
-        lines = tuple(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults[:20])
-        raise CliError(f"{file} cannot be read", lines=lines, code=Exit.USAGE)
-    return value
-
-
-def _param(param: str, values: dict[str, Any]) -> tuple[str, Any]:
-    """The value is text where the document's own one is text or absent; else JSON, like the one that it replaces."""
-    name, equals, text = param.partition("=")
+def _param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
+    """The value is text where the document's own one is text or absent; else JSON, of the kind that it replaces; for null, of any."""
+    name, equals, given = param.partition("=")
     if not equals:
         raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
-    if isinstance(values.get(name, ""), str):
-        return name, text
+    if known and name not in known and not re.search(rf"params\.{re.escape(name)}(?![\w-])", text):
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise CliError(f"--param {param}: there is no params.{name}; {meant}", code=Exit.USAGE)
+    own = known.get(name, "")
+    kind = _kind(own)
+    if kind == TEXT:
+        return name, given
     try:
-        return name, msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise CliError(
-            f"--param {param}: the document has {values[name]!r} there, and this is not JSON: {error}", code=Exit.USAGE
-        ) from error
+        found = msgspec.json.decode(given)
+    except msgspec.DecodeError:
+        found = given
+    if kind not in (ANYTHING, _kind(found)):
+        shown = msgspec.json.encode(own).decode()
+        raise CliError(f"--param {param}: must be {kind}, like the {shown:.40} in the document", code=Exit.USAGE)
+    return name, found
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return ANYTHING
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list in JSON"
+        case dict():
+            return "an object in JSON"
+    return TEXT
+
+
+def _visible(key: str) -> str:
+    if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
+        raise CliError(f"--key: 1 to {KEY_MAXIMUM} visible ASCII characters", code=Exit.USAGE)
+    return key
 
 
 def _show_plan(answer: dict[str, Any], output: Format) -> None:
@@ -103,6 +115,6 @@ def _show_plan(answer: dict[str, Any], output: Format) -> None:
         return
     screen = console()
     place = f"the first shard would go to {answer['region']}" if answer["region"] else answer["unplaceable"]
-    screen.print(f"allowed, {answer['shard_count']} shards: {place}", markup=False)
+    screen.print(f"allowed, {counted(answer['shard_count'], 'shard')}: {place}", markup=False)
     rows = ([r["name"], r["score"] and f"{r['score']:.4f}", r["rejected"]] for r in answer["regions"])
     screen.print(table(["REGION", "SCORE", "NOT TAKEN BECAUSE"], rows))

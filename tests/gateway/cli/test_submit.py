@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.cli.client import CliError, Exit
-from gateway.cli.submit import read_document
+from gateway.cli.submit import read_document, submit
 
 WORKFLOW = """
 apiVersion: waypost/v1
@@ -40,22 +40,55 @@ def test_without_params_the_file_goes_as_it_is(file: Path) -> None:
     assert read_document(str(file), ()) == (b"  {not json", "application/json")
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"spec": {"params": {"a": 1e-1, "b": "\\ud83d\\ude00"}}}', "json"),
+        ("{spec: {params: {a: 0.1, b: 😀}}}", "yaml"),
+        ("spec:\n  params: {a: 0.1, b: 😀}\n", "yaml"),
+    ],
+)
+def test_a_document_is_read_alike_with_params_and_without(file: Path, text: str, kind: str) -> None:
+    """JSON as JSON, and YAML in its flow style, which begins like JSON, as YAML."""
+    file.write_text(text)
+    assert read_document(str(file), ())[1] == f"application/{kind}"
+    assert params(file, "a=2") == {"a": 2, "b": "😀"}
+
+
 def test_a_param_has_the_type_that_the_document_gives_it(file: Path) -> None:
     """Text stays text, also where it looks like a number; what is a number or a list there is one afterwards."""
-    assert params(file, "who=42", "new=7", "times=5", 'parts=["b", "c"]') == {"who": "42", "new": "7", "times": 5, "parts": ["b", "c"]}
+    assert params(file, "who=42", "times=5", 'parts=["b", "c"]') == {"who": "42", "times": 5, "parts": ["b", "c"]}
     assert params(file, "who=a=b") == {"who": "a=b", "times": 3, "parts": ["a"]}
+    file.write_text("spec: {params: {any: null, flag: true}}")
+    assert params(file, "any=2026-01-31", "flag=false") == {"any": "2026-01-31", "flag": False}
+
+
+def test_a_param_may_be_new_where_the_document_asks_for_it(file: Path) -> None:
+    """By a placeholder; or where it lists none at all, since a task may read it from its input."""
+    file.write_text(WORKFLOW.replace("seconds: 0", "seconds: '${params.pause}'"))
+    assert params(file, "pause=7")["pause"] == "7"
+    file.write_text("spec: {tasks: []}")
+    assert params(file, "new=7") == {"new": "7"}
 
 
 @pytest.mark.parametrize(
     ("text", "given", "said"),
     [
         (WORKFLOW, "who", "write name=value"),
-        (WORKFLOW, "times=many", "is not JSON"),
+        (WORKFLOW, "times=many", "must be a number, like the 3 in the document"),
+        (WORKFLOW, 'times="4"', "must be a number"),
+        (WORKFLOW, "times=true", "must be a number"),
+        (WORKFLOW, "parts=b", r'must be a list in JSON, like the \["a"\]'),
+        (WORKFLOW, "time=4", "there is no params.time; did you mean times?"),
+        (WORKFLOW, "zzz=4", "there is no params.zzz; there are who, times, parts"),
         (WORKFLOW + "spec: {}\n", "who=me", "cannot be read"),
         ("spec: [1]", "who=me", "no spec"),
+        ("spec: {params: null}", "who=me", "no spec"),
         ("just text", "who=me", "no spec"),
-        ("a: [", "who=me", "w.yaml"),
+        ("a: [", "who=me", "not YAML"),
         ("a: &x [*x]", "who=me", "w.yaml"),
+        ("{not json", "who=me", "not JSON"),
+        ("\ufeffspec: {}", "who=me", "byte order mark"),
     ],
 )
 def test_what_cannot_be_filled_in_is_said(file: Path, text: str, given: str, said: str) -> None:
@@ -71,3 +104,10 @@ def test_a_file_that_is_not_text_is_said(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(CliError, match="not UTF-8"):
         read_document(str(file), ("a=b",))
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "a\n", "k" * 256])
+def test_a_key_must_be_one_that_can_be_sent(key: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty one, from a variable that is not set, would make a second run where the first was meant."""
+    assert submit(str(file), key=key, url="http://127.0.0.1:9", token="t") == Exit.USAGE
+    assert "--key" in capsys.readouterr().err
