@@ -1,39 +1,43 @@
 """`waypost convert`: other people's documents into ours."""
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
-import yaml
 from cyclopts import Parameter
 
-from gateway.cli.client import CliError, Exit
-from gateway.cli.output import Format, Output, command, console, show
+from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
+from gateway.cli.files import JSON, YAML, content, faulty, value
+from gateway.cli.output import Format, command, console, written
+from gateway.core.checks import Executors, check
+from gateway.core.document import parse
 from gateway.core.errors import GatewayError
 from gateway.core.wfformat import from_wfformat
+from gateway.settings import Documents
+
+EXECUTORS: Final = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
 
 
 @command
 def convert(
-    file: Annotated[Path, Parameter(help="A WfFormat 1.5 instance.")],
+    file: Annotated[str, Parameter(help="A WfFormat 1.5 instance; - reads standard input.", allow_leading_hyphen=True)],
     *,
     scale: Annotated[float, Parameter(help="What a recorded second of run time becomes.")] = 1.0,
-    output: Output = Format.YAML,
+    output: Annotated[Literal["yaml", "json"], Parameter(name=["--output", "-o"], help="How to write the document.")] = "yaml",
 ) -> None:
     """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted. What it cannot carry is listed on standard error."""
+    recording = value(file, content(file), JSON)
     try:
-        converted = from_wfformat(msgspec.json.decode(file.read_bytes()), scale=scale)
-    except OSError as error:
-        raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
-    except msgspec.DecodeError as error:
-        raise CliError(f"{file} is not JSON: {error}", code=Exit.USAGE) from error
+        converted = from_wfformat(recording, scale=scale)
+        workflow = converted.workflow
+        if faults := check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS):
+            raise faulty(f"{file} makes no document that a gateway would take", faults)
+        text = written(msgspec.to_builtins(workflow), Format(output))
+        parse(text.encode(), JSON if output == "json" else YAML, Documents())
     except GatewayError as error:
-        raise CliError(error.detail, lines=tuple(f"{e.pointer or '/'}: {e.detail}" for e in error.errors), code=Exit.USAGE) from error
-    document = msgspec.to_builtins(converted.workflow)
-    if output is Format.JSON:
-        show(document, output)
-    else:
-        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=140))
+        raise faulty(error.detail, error.errors) from error
+    sys.stdout.write(text)
     for lost in converted.left_out:
         console(stderr=True).print(f"left out: {lost.pointer}: {lost.detail}", markup=False)
+    for changed in converted.spelled:
+        console(stderr=True).print(f"changed: {changed.pointer}: {changed.detail}", markup=False)

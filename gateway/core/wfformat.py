@@ -66,22 +66,28 @@ class Instance(Struct, rename="camel"):
 
 
 class Converted(Struct, frozen=True, kw_only=True):
-    """The document, and each field of the recording that it does not carry."""
+    """The document; each field of the recording that it does not carry; and each that it carries spelled otherwise."""
 
     workflow: Workflow
     left_out: tuple[FieldError, ...]
+    spelled: tuple[FieldError, ...]
 
 
 def from_wfformat(value: Any, *, scale: float) -> Converted:
-    """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers."""
+    """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers.
+
+    What a document may hold is for `checks`: cycles, too many tasks, seconds without end.
+    """
     if not (math.isfinite(scale) and scale >= 0):
         raise Invalid(f"a scale of {scale} makes no run times: it is 0 or more")
+    if errors := list(_version(value)):
+        raise invalid(errors)
     try:
         instance = msgspec.convert(value, Instance)
     except msgspec.ValidationError as error:
         raise invalid(problems(value, Instance) or [FieldError("", str(error))]) from error
     specified, executed = instance.workflow.specification.tasks, instance.workflow.execution.tasks
-    if errors := [*_version(instance), *_joins(specified, executed), *_edges(specified)]:
+    if errors := [*_joins(specified, executed), *_edges(specified)]:
         raise invalid(errors)
     names = _names([task.id for task in specified])
     needs = _needs(specified)
@@ -97,12 +103,14 @@ def from_wfformat(value: Any, *, scale: float) -> Converted:
     )
     name = re.sub(r"[^a-z0-9]+", "-", instance.name.lower()).strip("-")[:63].rstrip("-") or "workflow"
     workflow = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=name), spec=Spec(tasks=tasks))
-    return Converted(workflow=workflow, left_out=tuple(_left_out(value, instance, name, names)))
+    return Converted(workflow=workflow, left_out=tuple(_left_out(value, instance)), spelled=tuple(_spelled(instance, name, names)))
 
 
-def _version(instance: Instance) -> Iterator[FieldError]:
-    if instance.schema_version != VERSION:
-        yield FieldError("/schemaVersion", f"is {instance.schema_version[:40]}; {VERSION} can be read")
+def _version(value: Any) -> Iterator[FieldError]:
+    """Comes first: what else is wrong with a recording of another version says nothing."""
+    version = value.get("schemaVersion") if isinstance(value, dict) else None
+    if isinstance(version, str) and version != VERSION:
+        yield FieldError("/schemaVersion", f"is {version[:40]}; {VERSION} can be read")
 
 
 def _joins(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
@@ -154,19 +162,26 @@ def _names(ids: list[str]) -> dict[str, str]:
     return names
 
 
-def _left_out(value: Any, instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
     """Every field that was in the recording and is not in the document; `*` stands for all tasks that have it."""
     recorded = value["workflow"]
     yield from (FieldError(below("", field), "not carried") for field in value if field not in ("workflow", "schemaVersion", "name"))
-    if instance.name != name:
-        yield FieldError("/name", f"is spelt {name}")
     yield from (FieldError(below("/workflow", field), "not carried") for field in recorded if field not in ("specification", "execution"))
     for part, carried in (("specification", {"id", "name", "parents", "children"}), ("execution", {"id", "runtimeInSeconds"})):
         at = f"/workflow/{part}"
         yield from (FieldError(below(at, field), "not carried") for field in recorded[part] if field != "tasks")
         fields = Counter(field for task in recorded[part]["tasks"] for field in task if field not in carried)
-        yield from (FieldError(below(f"{at}/tasks/*", field), f"not carried, in {times} tasks") for field, times in fields.items())
-    if renamed := sum(identity != given for identity, given in names.items()):
-        yield FieldError(f"{SPECIFIED}/*/id", f"{renamed} are spelt otherwise")
+        yield from (FieldError(below(f"{at}/tasks/*", field), f"not carried, in {_tasks(times)}") for field, times in fields.items())
     if otherwise := sum(task.name not in ("", task.id) for task in instance.workflow.specification.tasks):
-        yield FieldError(f"{SPECIFIED}/*/name", f"not carried, in {otherwise} tasks: the id names the task")
+        yield FieldError(f"{SPECIFIED}/*/name", f"not carried, in {_tasks(otherwise)}: the id names the task")
+
+
+def _spelled(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+    if instance.name != name:
+        yield FieldError("/name", f"is spelled {name}")
+    if renamed := sum(identity != given for identity, given in names.items()):
+        yield FieldError(f"{SPECIFIED}/*/id", f"is spelled otherwise in {_tasks(renamed)}")
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
