@@ -36,13 +36,15 @@ class Stack:
         round_trips: Mapping[str, float] = ROUND_TRIPS,
         cpu: float = 8.0,
         port: int = 0,
+        metrics_port: int = 0,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.ready: dict[str, dict[str, Any]] = {}
-        self._round_trips, self._cpu, self._port, self._settings = round_trips, cpu, port, dict(settings or {})
+        self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
+        self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
 
     @property
@@ -59,7 +61,10 @@ class Stack:
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
             self._certify()
-            await asyncio.gather(*(self.start_region(region) for region in self.regions))
+            started = await asyncio.gather(*(self.start_region(region) for region in self.regions), return_exceptions=True)
+            for failure in started:  # each is waited for, so that none is left behind
+                if failure is not None:
+                    raise failure
             for region in self.regions:
                 proxy = Proxy(target_host="127.0.0.1", target_port=self.ready[region]["port"])
                 proxy.delay_seconds = self._round_trips.get(region, 0.0) / 2
@@ -76,11 +81,14 @@ class Stack:
 
     def _certify(self) -> None:
         folder = self.state / "pki"
-        if not (folder / "ca.pem").exists():
-            pki.create_root(folder)
-        pki.issue_gateway(folder)
-        for region in self.regions:
-            pki.issue_cluster(folder, region)
+        try:
+            if not (folder / "ca.pem").exists():
+                pki.create_root(folder)
+            pki.issue_gateway(folder)
+            for region in self.regions:
+                pki.issue_cluster(folder, region)
+        except pki.PkiError as error:
+            raise CliError(str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE) from error
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
         state = self.state / "regions" / region
@@ -100,9 +108,9 @@ class Stack:
 
     async def start_gateway(self) -> None:
         """Its ports stay what they were, so that whoever talks to it finds it again."""
-        ready = self.ready.get("gateway")
+        ports = self.ready.get("gateway", self._ports)
         config = self.state / "gateway.toml"
-        config.write_text(self._configuration(ready["port"] if ready else self._port, ready["metrics_port"] if ready else 0))
+        config.write_text(self._configuration(ports["port"], ports["metrics_port"]))
         await self._start("gateway", ["gateway", "--config", str(config), "--dev", str(self.state / "development")])
 
     def _configuration(self, port: int, metrics_port: int) -> str:
@@ -166,7 +174,10 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def forget(state: Path, log: IO[str]) -> None:
-    """Removes the state of an earlier stack."""
-    if state.exists():
-        print(f"removing {state}", file=log)
-        shutil.rmtree(state)
+    """Removes the state of an earlier stack; the folder itself stays."""
+    print(f"emptying {state}", file=log)
+    for path in state.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

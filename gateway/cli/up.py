@@ -1,15 +1,26 @@
 """`waypost up`: the whole embedded stack on this machine, until Ctrl-C."""
 
 import asyncio
+import errno
+import fcntl
+import os
 import signal
+import socket
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from gateway.cli.client import CliError, Exit
 from gateway.cli.output import command, console, table
 from gateway.cli.stack import ROUND_TRIPS, Stack, forget
+from waypost import tls
+
+PORT: Final = Number(gte=0, lte=65_535)
 
 
 @command
@@ -17,14 +28,55 @@ def up(
     *,
     state: Annotated[Path, Parameter(help="Folder for everything: stores, certificates, logs.")] = Path(".waypost"),
     region: Annotated[tuple[str, ...], Parameter(negative="", help="Names of the regions.")] = tuple(ROUND_TRIPS),
-    port: Annotated[int, Parameter(help="Of the API.")] = 8080,
-    cpu: Annotated[float, Parameter(help="Processors that each region's tasks may ask for at once.")] = 8.0,
+    port: Annotated[int, Parameter(validator=PORT, help="Of the API; 0: any free one.")] = 8080,
+    metrics_port: Annotated[int, Parameter(validator=PORT, help="Of health and metrics; 0: any free one.")] = 9090,
+    cpu: Annotated[
+        float, Parameter(validator=Number(gt=0, lte=100_000), help="Processors that each region's tasks may ask for at once.")
+    ] = 8.0,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
     """Start a gateway and its regions for development. Regions are not restarted when they die."""
-    if fresh:
-        forget(state, sys.stderr)
-    return asyncio.run(_up(Stack(state, region, port=port, cpu=cpu)))
+    _check_names(region)
+    with _alone(state):
+        if fresh:
+            forget(state, sys.stderr)
+        _check_free(port, "--port")
+        _check_free(metrics_port, "--metrics-port", port)
+        return asyncio.run(_up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu)))
+
+
+def _check_names(regions: Sequence[str]) -> None:
+    for name in regions:
+        if not tls.REGION.fullmatch(name) or name == "gateway":
+            raise CliError(f"--region {name}: a name has lower-case letters, digits and dashes, and is not gateway", code=Exit.USAGE)
+        if regions.count(name) > 1:
+            raise CliError(f"--region {name} is there {regions.count(name)} times", code=Exit.USAGE)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Holds the folder for this process: two stacks in one would write over each other."""
+    state.mkdir(parents=True, exist_ok=True)
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise CliError(f"a stack already runs in {state}", code=Exit.UNAVAILABLE) from error
+    finally:
+        os.close(folder)
+
+
+def _check_free(port: int, option: str, *others: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+            raise CliError(f"port {port} {why}: choose another with {option}", code=Exit.UNAVAILABLE) from error
+    if port and port in others:
+        raise CliError(f"port {port} is asked for twice: choose another with {option}", code=Exit.USAGE)
 
 
 async def _up(stack: Stack) -> int:
@@ -38,6 +90,8 @@ async def _up(stack: Stack) -> int:
         rows: list[list[object]] = [["gateway", stack.url, stack.processes["gateway"].pid], ["metrics", stack.metrics_url, None]]
         rows += [[name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid] for name in stack.regions]
         screen.print(table(["", "ADDRESS", "PROCESS"], rows))
+        if delays := [ROUND_TRIPS[name] * 1e3 for name in stack.regions if name in ROUND_TRIPS]:
+            screen.print(f"round trips of {min(delays):.0f} to {max(delays):.0f} ms are simulated", markup=False)
         screen.print("ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it", markup=False)
         watching = [asyncio.create_task(_tell_of_end(stack, name, stop)) for name in stack.processes]
         await stop.wait()
