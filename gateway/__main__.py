@@ -4,7 +4,24 @@ import sys
 
 from cyclopts import App
 
-app = App(name="waypost", help="A policy-governed gateway in front of many clusters.", version_flags=["--version"])
+CODES = """Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, \
+3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 130 interrupted."""
+
+
+def installed() -> str:
+    """The version of the distribution."""
+    from importlib.metadata import version  # noqa: PLC0415  # loading it would slow every start
+
+    return version("waypost")
+
+
+app = App(
+    name="waypost",
+    help="A policy-governed gateway in front of many clusters.",
+    help_epilogue=CODES,
+    version=installed,
+    version_flags=["--version"],
+)
 
 RUNS, OPERATE, BUILD = "Submit and follow", "Run the gateway and its clusters", "Prepare"
 
@@ -27,18 +44,11 @@ for name, target, group, text in (
     ("gateway", "gateway.cli.serve:gateway", OPERATE, "Run a gateway."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
+    ("policy", "gateway.cli.policy:app", BUILD, "Rego: try the rules before they rule."),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 ):
-    if target.endswith(":app"):
-        app.command(target, name=name, group=group)
-    else:
-        app.command(target, name=name, group=group, help=text)
-
-policy = App(name="policy", help="Rego: try the rules before they rule.", group=BUILD)
-policy.command("gateway.cli.policy:test", name="test")
-policy.command("gateway.cli.policy:check", name="check")
-app.command(policy)
+    app.command(target, name=name, group=group, help=text)
 
 
 def main() -> None:

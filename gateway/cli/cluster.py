@@ -13,11 +13,11 @@ from gateway.cli.output import command
 @command
 def cluster(
     *,
-    region: str,
+    region: Annotated[str, Parameter(help="Its name; the certificate is that of this region.")],
     state: Annotated[Path, Parameter(help="Journal, workspaces and logs.")],
     pki: Annotated[Path, Parameter(help="Folder of the certificates that `waypost pki init` makes.")],
-    host: str = "127.0.0.1",
-    port: int = 7101,
+    host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="The port to listen on; 0: any free one.")] = 7101,
     cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(os.cpu_count() or 1),
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
     adopt: Annotated[

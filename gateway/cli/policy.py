@@ -1,15 +1,21 @@
 """`waypost policy`: the rules' own tests, and whether the embedded engine would take the rules."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import App, Parameter
 
 from gateway.policy.bundle import BundleError, examine, read
 from gateway.policy.gate import Problem
 from gateway.policy.trials import run
 
+app = App(name="policy", help="Rego: try the rules before they rule.")
+Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
-def test(directory: Path) -> int:
+
+@app.command
+def test(directory: Rules) -> int:
     """Run every test in DIRECTORY, in both evaluators."""
     try:
         report = run(read(directory, None))
@@ -21,7 +27,8 @@ def test(directory: Path) -> int:
     return 1 if report.failures else 0
 
 
-def check(directory: Path) -> int:
+@app.command
+def check(directory: Rules) -> int:
     """Say whether the embedded engine takes the rules in DIRECTORY, and what revision they are."""
     try:
         bundle = read(directory, None)

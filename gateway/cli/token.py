@@ -4,14 +4,17 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from gateway.cli.client import CliError, Exit, find_context
 from gateway.cli.output import command
+from gateway.core.workflow import Tenant
+from gateway.identity.development import LIFETIME_MAXIMUM, SCOPES
 from gateway.identity.development import mint as mint_token
 
 app = App(name="token", help="Tokens for development.")
-SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
 
 
 @app.command
@@ -19,16 +22,22 @@ SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:rea
 def mint(
     *,
     dev: Annotated[bool, Parameter(negative="", help="Required: such a token is good for a gateway started with --dev alone.")] = False,
-    tenant: str = "demo",
-    subject: str = "developer",
-    scope: Annotated[tuple[str, ...], Parameter(negative="")] = SCOPES,
-    group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    lifetime_seconds: int = 3600,
+    tenant: Annotated[str, Parameter(help="Whose work it submits and sees.")] = "demo",
+    subject: Annotated[str, Parameter(help="Who it is.")] = "developer",
+    scope: Annotated[tuple[str, ...], Parameter(negative="", help="What it is good for. May be repeated.")] = SCOPES,
+    group: Annotated[tuple[str, ...], Parameter(negative="", help="What it is a member of. May be repeated.")] = (),
+    lifetime_seconds: Annotated[
+        int, Parameter(validator=Number(gte=1, lte=LIFETIME_MAXIMUM), help="From now; a gateway takes no longer ones than a day.")
+    ] = 3600,
     folder: Annotated[Path | None, Parameter(help="The development issuer's folder. Default: that of `waypost up`.")] = None,
 ) -> None:
     """Print a token of the development issuer."""
     if not dev:
         raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
+    try:
+        msgspec.convert(tenant, Tenant)
+    except msgspec.ValidationError as error:
+        raise CliError(f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them", code=Exit.USAGE) from error
     context = find_context(Path.cwd())
     where = folder or (Path(context.development) if context and context.development else None)
     if where is None:

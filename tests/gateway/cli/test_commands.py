@@ -1,0 +1,102 @@
+"""The commands as a whole: help, exit codes, and a start that loads little."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.__main__ import app
+from gateway.identity.development import development_issuer
+
+LOADED = "import json, sys; import gateway.__main__; print(json.dumps(sorted(sys.modules)))"
+ANSWERS = {"--help", "-h", "--version"}
+
+
+def commands(of: Any = app, *before: str) -> list[tuple[str, ...]]:
+    found = []
+    for name in of:
+        if name not in ANSWERS:
+            inner = commands(of[name], *before, name)
+            found += inner or [(*before, name)]
+    return found
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        app([*arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_and_option_is_explained(words: tuple[str, ...]) -> None:
+    """A name alone does not tell what it is good for."""
+    command = app
+    for word in words:
+        command = command[word]
+        assert command.help
+    assert [argument.name for argument in command.assemble_argument_collection() if not argument.parameter.help] == []
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reports a fault copies it."""
+    app(["--version"], result_action="return_value")
+    assert capsys.readouterr().out.strip() == version("waypost")
+
+
+def test_the_help_ends_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script writer looks there first."""
+    app(["--help"], result_action="return_value")
+    assert "Exit codes: 0 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("up", "--cpu", "-1"),
+        ("up", "--cpu", "nan"),
+        ("up", "--port", "65536"),
+        ("token", "mint", "--dev", "--lifetime-seconds", "-1"),
+        ("token", "mint", "--dev", "--lifetime-seconds", "86401"),
+        ("token", "mint", "--dev", "--tenant", "a b"),
+        ("runs", "--nope"),
+        ("convert", "x.json", "-o", "table"),
+    ],
+    ids=" ".join,
+)
+def test_arguments_that_make_no_sense_are_refused(words: tuple[str, ...]) -> None:
+    """With the code of all usage errors."""
+    assert ended(*words) == 2
+
+
+def test_the_start_loads_little() -> None:
+    """`waypost --help` is there at once: what a command needs is loaded with the command."""
+    out = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, check=True).stdout
+    assert (
+        set(json.loads(out)) & {"httpx", "rich.table", "msgspec", "yaml", "cryptography", "starlette", "jwt", "importlib.metadata"} == set()
+    )
+
+
+def test_a_development_token_can_do_what_the_command_line_can(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or `waypost drain` would work without a token and not with one."""
+    development_issuer(tmp_path)
+    assert ended("token", "mint", "--dev", "--folder", str(tmp_path)) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+    assert set(claims["scope"].split()) == {"workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate"}
+
+
+def test_certificates_are_made_or_kept_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second region comes later; and a folder without fault is said to be."""
+    folder = str(tmp_path / "pki")
+    assert ended("pki", "init", folder, "beijing") == 0
+    assert capsys.readouterr().out == f"{folder}: made root, gateway, beijing\n"
+    assert ended("pki", "init", folder, "beijing", "shanghai") == 0
+    assert capsys.readouterr().out == f"{folder}: made shanghai\n{folder}: kept root, gateway, beijing\n"
+    assert ended("pki", "verify", folder) == 0
+    assert capsys.readouterr().out == f"ok: {folder}\n"
+    assert ended("pki", "init", str(tmp_path / "other"), "a b") == 2
+    assert not (tmp_path / "other").exists()
