@@ -27,7 +27,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
         "POST": Operation(handler=submit, query=frozenset({"dryRun"})),
         "GET": Operation(handler=listing, query=LISTING),
     },
-    "/v1/runs/{id}": {"GET": Operation(handler=describe, query=frozenset({"shard"}))},
+    "/v1/runs/{id}": {"GET": Operation(handler=describe, query=frozenset({"shard", "outputs"}))},
     "/v1/runs/{id}/events": {"GET": Operation(handler=events)},
     "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query=LOGS)},
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, structs
 from starlette.responses import Response
 
-from gateway.api.views import DryRun, RegionPlan, RunPage, detail, summary
+from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, DryRun, RegionPlan, RunPage, detail, summary
 from gateway.api.wire import Call, Front, Reply
 from gateway.core.checks import check
 from gateway.core.document import invalid, parse
@@ -90,11 +90,14 @@ async def listing(call: Call) -> Response:
 
 
 async def describe(call: Call) -> Response:
-    """Show one run with its shards and tasks; `shard` narrows the tasks to one."""
+    """Show one run with its shards and tasks; `shard` narrows the tasks to one, `outputs=true` shows what they returned."""
+    store = call.front.store
     run = await visible(call)
-    shards = await call.front.store.shards(run.id)
     shard = None if call.asked("shard") is None else call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
-    return Reply(detail(run, shards, await call.front.store.tasks(run.id, shard)))
+    outputs = call.flag("outputs")
+    shards, counts = await store.shards(run.id), await store.task_counts(run.id, shard)
+    tasks = await store.tasks(run.id, shard, limit=SHOWN_TASKS, maximum_bytes=SHOWN_BYTES if outputs else None, outputs=outputs)
+    return Reply(detail(run, shards, tasks, counts))
 
 
 async def cancel(call: Call) -> Response:

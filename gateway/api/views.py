@@ -2,7 +2,7 @@
 seconds since 1970, durations are seconds."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw, Struct, convert, structs
@@ -14,6 +14,8 @@ from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
 
 SHOWN_TASKS = 10_000
+SHOWN_BYTES = 20 * 1024 * 1024
+"""Of tasks with their outputs: a shard's outputs are 16 MiB at most, so that one shard is shown whole."""
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
@@ -60,11 +62,13 @@ class TaskView(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float | None
     output: Any
+    """Only where it was asked for, with `outputs=true`."""
     reason: str
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
-    """A run with all that is in it. `tasks` are the first 10,000; `tasks_left_out` counts the rest: ask shard by shard."""
+    """A run with all that is in it. `tasks` are the first 10,000, or with `outputs=true` the first 20 MiB of them; `tasks_left_out` counts
+    the rest: ask shard by shard. `task_phases` counts all of them."""
 
     permitted: tuple[str, ...]
     workflow: Raw
@@ -166,17 +170,16 @@ def summary(run: Run) -> RunSummary:
     )
 
 
-def detail(run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow]) -> RunDetail:
-    shown = tasks[:SHOWN_TASKS]
+def detail(run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]) -> RunDetail:
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,
         workflow=Raw(run.workflow),
         shard_phases=Counter(shard.phase for shard in shards),
-        task_phases=Counter(task.phase for task in tasks),
+        task_phases=dict(counts.items()),
         shards=tuple(convert(shard, ShardView, from_attributes=True) for shard in shards),
-        tasks=tuple(convert(task, TaskView, from_attributes=True) for task in shown),
-        tasks_left_out=len(tasks) - len(shown),
+        tasks=tuple(convert(task, TaskView, from_attributes=True) for task in tasks),
+        tasks_left_out=max(0, sum(counts.values()) - len(tasks)),  # one may have started in between
     )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
+from clusters.spec import TaskPhase
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
 from gateway.core.region import Order
@@ -88,7 +89,20 @@ class Store(Protocol):
 
     async def shards(self, run_id: str) -> Sequence[Shard]: ...
 
-    async def tasks(self, run_id: str, shard: int | None = None) -> Sequence[TaskRow]: ...
+    async def tasks(
+        self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
+    ) -> Sequence[TaskRow]:
+        """The tasks of a run or of one of its shards, by shard and name: at most `limit`, and no more than fit in so many bytes.
+
+        Without `outputs` their outputs are None. No more is read than is returned.
+        """
+        ...
+
+    async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None: ...
+
+    async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
+        """Tasks by phase, of all that `tasks` would give without a limit."""
+        ...
 
     async def decision(self, decision_id: str) -> Decision | None: ...
 

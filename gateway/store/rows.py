@@ -62,8 +62,15 @@ def read_shards(rows: sqlite3.Cursor) -> list[Shard]:
     return [_decode_shard(state) for (state,) in rows]
 
 
-def read_tasks(rows: sqlite3.Cursor) -> list[TaskRow]:
-    return [_decode_task(state) for (state,) in rows]
+def read_tasks(rows: sqlite3.Cursor, maximum_bytes: int | None = None) -> list[TaskRow]:
+    """The first of them whose states are no longer than that together."""
+    tasks, size = [], 0
+    for (state,) in rows:
+        size += len(state)
+        if maximum_bytes is not None and size > maximum_bytes:
+            break
+        tasks.append(_decode_task(state))
+    return tasks
 
 
 def decision_row(decision: Decision) -> tuple[Any, ...]:

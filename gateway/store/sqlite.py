@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
+from clusters.spec import TaskPhase
 from gateway.core.errors import Unavailable
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
@@ -86,10 +87,23 @@ class SqliteStore:
     async def shards(self, run_id: str) -> Sequence[Shard]:
         return await self._shards("where run = ? order by idx", run_id)
 
-    async def tasks(self, run_id: str, shard: int | None = None) -> Sequence[TaskRow]:
-        where = "run = ?" if shard is None else "run = ? and shard = ?"
-        parameters = (run_id,) if shard is None else (run_id, shard)
-        return await self._read(lambda db: rows.read_tasks(db.execute(f"select state from task_result where {where}", parameters)))
+    async def tasks(
+        self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
+    ) -> Sequence[TaskRow]:
+        where, parameters = _of_shard(run_id, shard)
+        state = "state" if outputs else "json_remove(state, '$.output')"
+        sql = f"select {state} from task_result where {where} order by run, shard, task limit ?"
+        return await self._read(lambda db: rows.read_tasks(db.execute(sql, (*parameters, -1 if limit is None else limit)), maximum_bytes))
+
+    async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
+        sql = "select state from task_result where run = ? and shard = ? and task = ?"
+        return await self._read(lambda db: next(iter(rows.read_tasks(db.execute(sql, (run_id, shard, name)))), None))
+
+    async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
+        where, parameters = _of_shard(run_id, shard)
+        sql = f"select state ->> 'phase', count(*) from task_result where {where} group by 1"
+        found = await self._read(lambda db: db.execute(sql, parameters).fetchall())
+        return {TaskPhase(phase): count for phase, count in found}
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(
@@ -189,6 +203,11 @@ class SqliteStore:
             return await self._database.read(work)
         except StorageError as error:
             raise Unavailable("the store does not answer now", retry_after_seconds=1.0) from error
+
+
+def _of_shard(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
+    """A condition on tasks, and its parameters."""
+    return ("run = ?", (run_id,)) if shard is None else ("run = ? and shard = ?", (run_id, shard))
 
 
 def _prepare(db: sqlite3.Connection) -> tuple[str, int]:

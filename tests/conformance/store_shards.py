@@ -97,6 +97,21 @@ class ShardsConformance:
         assert newest in await store.tasks("run-1", 0)
         assert list(await store.tasks("run-1", 1)) == [task("run-1", "a", shard=1)]
 
+    async def test_tasks_are_cut_where_they_are_read(self, store: Store) -> None:
+        """A run of many large outputs must not be read whole to show its beginning; what is left out is counted all the same."""
+        await store.admit(admission("run-1", shards=2))
+        given = [task("run-1", name, output={"text": "x" * 1000}) for name in ("c", "a", "b")]
+        await move(store, "run-1", Phase.RUNNING, epoch=1, tasks=(*given, task("run-1", "d", TaskPhase.RUNNING)))
+        await move(store, "run-1", Phase.RUNNING, index=1, epoch=1, tasks=(task("run-1", "a", TaskPhase.FAILED, shard=1),))
+
+        assert [(row.shard, row.task) for row in await store.tasks("run-1", limit=3)] == [(0, "a"), (0, "b"), (0, "c")]
+        assert [row.task for row in await store.tasks("run-1", maximum_bytes=2800)] == ["a", "b"]
+        assert [row.output for row in await store.tasks("run-1", 0, outputs=False)] == [None] * 4
+        assert await store.task("run-1", 0, "b") == given[2]
+        assert await store.task("run-1", 1, "b") is None
+        counts = {TaskPhase.SUCCEEDED: 3, TaskPhase.RUNNING: 1, TaskPhase.FAILED: 1}
+        assert (await store.task_counts("run-1"), await store.task_counts("run-1", 1)) == (counts, {TaskPhase.FAILED: 1})
+
     async def test_a_runs_phase_follows_its_shards(self, store: Store) -> None:
         """In the same commit, with the time of its end, and a line of history."""
         await store.admit(admission("run-1", shards=2))

@@ -130,6 +130,33 @@ async def test_a_run_shows_its_shards_and_tasks(client: httpx.AsyncClient, store
     assert (await client.get(f"/v1/runs/{run}?shard=2")).status_code == 400
 
 
+async def test_outputs_are_shown_where_they_are_asked_for(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+    """Three hundred tasks that return 60 KB each made every look at a run 18 MB."""
+    run = await submitted(client, document)
+    shard = (await store.shards(run))[0]
+    placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
+    row = TaskRow(run=run, shard=0, task="a", phase=TaskPhase.SUCCEEDED, epoch=1, region="b", incarnation="i", tries=1, started_at=1.0)
+    await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(structs.replace(row, output={"rows": 7}),))], {})
+
+    assert [task["output"] for task in (await client.get(f"/v1/runs/{run}")).json()["tasks"]] == [None]
+    assert [task["output"] for task in (await client.get(f"/v1/runs/{run}?outputs=true")).json()["tasks"]] == [{"rows": 7}]
+
+
+async def test_tasks_that_are_left_out_are_counted(
+    client: httpx.AsyncClient, store: Store, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is bounded; what it does not show, it names."""
+    monkeypatch.setattr("gateway.api.runs.SHOWN_TASKS", 2)
+    run = await submitted(client, document)
+    shard = (await store.shards(run))[0]
+    placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
+    row = TaskRow(run=run, shard=0, task="", phase=TaskPhase.SUCCEEDED, epoch=1, region="b", incarnation="i", tries=1, started_at=1.0)
+    await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=tuple(structs.replace(row, task=name) for name in "cabd"))], {})
+
+    shown = (await client.get(f"/v1/runs/{run}")).json()
+    assert ([task["task"] for task in shown["tasks"]], shown["tasks_left_out"], shown["task_phases"]) == (["a", "b"], 2, {"Succeeded": 4})
+
+
 async def test_cancel_is_a_wish_that_is_kept(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
     """202 after it is durable; asking again changes nothing."""
     run = await submitted(client, document)
