@@ -187,6 +187,12 @@ class Requests(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Runs on one page of a list."""
     heartbeat_seconds: Annotated[float, Meta(gt=0)] = 15.0
     """A comment goes over an event stream on which nothing happened for so long."""
+    follow_pause_seconds: Annotated[float, Meta(ge=0)] = 0.1
+    """Followers of a run hear of its changes at most this often; each change costs one read, however many follow."""
+    streams_per_tenant: Annotated[int, Meta(ge=1)] = 100
+    """Event streams and followed logs that one tenant may have open; more is a 429."""
+    streams_maximum: Annotated[int, Meta(ge=1)] = 1_000
+    """Those of all tenants together; more is a 503."""
     retry_after_seconds: float = 1.0
     """After a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0

@@ -1,17 +1,20 @@
 """What happened to a run: as a stream that can be taken up again, and as the story of why it went that way."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack, suppress
 from typing import Final
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
+from gateway.api.following import Held
 from gateway.api.runs import visible
 from gateway.api.views import RunStory, summary
-from gateway.api.wire import Call, Reply, encode
-from gateway.core.errors import Malformed
+from gateway.api.wire import Call, Reply
+from gateway.core.errors import Malformed, Unavailable
 from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run
+from gateway.core.run import AuditEntry
 
 PAGE: Final = 500
 STORY_MAXIMUM: Final = 20_000
@@ -25,7 +28,9 @@ async def events(call: Call) -> Response:
     if after and run.phase.terminal and not await call.front.store.audit(run.id, after=after, limit=1):
         return Response(status_code=204)  # tells an EventSource to stay away: there is no more to come
     heartbeat = call.front.settings.requests.heartbeat_seconds
-    return EventSourceResponse(_stream(call, run, after), ping=heartbeat)
+    with ExitStack() as place:
+        place.enter_context(call.front.following.stream(call.principal.tenant, call.front.settings.requests))
+        return Held(EventSourceResponse(_stream(call, run.id, after), ping=heartbeat), place.pop_all().close)
 
 
 async def explain(call: Call) -> Response:
@@ -43,18 +48,21 @@ async def explain(call: Call) -> Response:
     return Reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
 
 
-async def _stream(call: Call, run: Run, after: int) -> AsyncGenerator[ServerSentEvent, None]:
+async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """Ends with the run, or with the caller's token: the next call must bring one that is still good."""
-    store = call.front.store
-    with store.subscribe(run.id) as changed:
+    front = call.front
+    pause = front.settings.requests.follow_pause_seconds
+    following = front.following.feed(front.store, run_id, pause_seconds=pause)
+    with suppress(Unavailable), front.store.subscribe(run_id) as changed, following as feed:
         while True:
             changed.clear()
-            now = await store.run(run.id) or run  # before its history, so that the last entry of a run that is over is not missed
-            while page := await store.audit(run.id, after=after, limit=PAGE):
-                for entry in page:
-                    after = entry.seq
-                    yield ServerSentEvent(data=encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n")
-            if now.phase.terminal or not await call.woken(changed):
+            page = await feed.page(after)
+            if page.text:
+                after = page.last
+                yield page.text
+            if page.full:
+                await asyncio.sleep(0)  # a page that another follower has read is there at once: others have their turn
+            elif page.over or not await call.woken(changed):
                 return
 
 

@@ -1,6 +1,8 @@
 """What a task wrote, from whichever region it ran in. A follower goes along when its shard moves."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack
 from typing import Final
 
 from msgspec import Struct, structs
@@ -8,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.spec import AttemptId, LogChunk, TaskPhase
+from gateway.api.following import Held
 from gateway.api.runs import visible
 from gateway.api.wire import Call, encode
 from gateway.core.errors import Malformed, NotFound, Unavailable
@@ -54,19 +57,25 @@ async def logs(call: Call) -> Response:
     source = await _source(call, run, shard, task)
     if source is None:
         raise NotFound(f"task {task} of shard {shard} has not started")
-    chunks = _read(call, source, task, offset=offset, follow=follow)
-    first = await _first(chunks, source)
-    reading = Reading(source=source, task=task, offset=offset if first is None else first.offset)
-    lines = _lines(call, run, reading, first, chunks) if follow else _once(source, first, chunks)
-    if NDJSON in (call.header(b"accept") or ""):
+    with ExitStack() as place:
+        if follow:
+            place.enter_context(call.front.following.stream(call.principal.tenant, call.front.settings.requests))
+        chunks = _read(call, source, task, offset=offset, follow=follow)
+        first = await _first(chunks, source)
+        reading = Reading(source=source, task=task, offset=offset if first is None else first.offset)
+        lines = _lines(call, run, reading, first, chunks) if follow else _once(source, first, chunks)
+        return Held(_streaming(lines, ndjson=NDJSON in (call.header(b"accept") or "")), place.pop_all().close)
+
+
+def _streaming(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Response:
+    if ndjson:
         return StreamingResponse((encode(line) + b"\n" async for line in lines), media_type=NDJSON)
     return StreamingResponse((line.text async for line in lines), media_type="text/plain; charset=utf-8")
 
 
 async def _source(call: Call, run: Run, shard: int, task: str) -> Source | None:
     """Where the task ran last, or where its shard is now."""
-    store = call.front.store
-    row = next((row for row in await store.tasks(run.id, shard) if row.task == task), None)
+    row = await call.front.store.task(run.id, shard, task)
     if row is None:
         return None
     attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
@@ -121,6 +130,7 @@ async def _lines(
                 yield _line(source, chunk)
             if source.over or not await call.woken(changed):
                 return
+            await asyncio.sleep(call.front.settings.requests.follow_pause_seconds)
 
 
 async def _unbroken(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from clusters.interface import ClusterAdapter
+from gateway.api.following import Following
 from gateway.api.problems import problem, unexpected
 from gateway.core.checks import Executors
 from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
@@ -46,6 +47,7 @@ class Front(Struct, frozen=True, kw_only=True):
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
     clock: Callable[[], float] = time.time
+    following: Following = msgspec.field(default_factory=Following)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,0 +1,172 @@
+"""Many who follow one run, and how many may."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+from starlette.responses import Response
+
+from gateway.api.following import PAGE, Feed, Following, Held
+from gateway.api.routes import api
+from gateway.api.wire import Front
+from gateway.core.errors import TooManyRequests, Unavailable
+from gateway.core.run import AuditEntry
+from gateway.settings import Requests
+from gateway.store.interface import ShardWrite, Store
+from tests.gateway.api.test_logs import started
+
+Document = dict[str, Any]
+
+
+class Counting:
+    """A store that counts how often a history is read, and can be out of order."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.reads, self.broken = store, 0, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def audit(self, run_id: str, **where: Any) -> Any:
+        self.reads += 1
+        if self.broken:
+            raise Unavailable("the store does not answer now")
+        return await self.store.audit(run_id, **where)
+
+
+@pytest.fixture
+async def run(client: httpx.AsyncClient, document: Document) -> str:
+    return str((await client.post("/v1/runs", json=document)).json()["id"])
+
+
+@pytest.fixture
+def counting(store: Store) -> Any:
+    return Counting(store)
+
+
+async def happen(store: Store, run: str, count: int = 1) -> None:
+    shard = (await store.shards(run))[0]
+    notes = tuple(AuditEntry(run=run, shard=0, kind="Noted", at=1.0) for _ in range(count))
+    await store.record([ShardWrite(shard=shard.at(shard.rev + 1), audit=notes)], {})
+
+
+async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
+    """Each change would else cost a read and an encoding for each of three hundred followers, and nobody else was served."""
+    feed = Feed(counting, run, pause_seconds=0.0)
+    first = await asyncio.gather(*(feed.page(0) for _ in range(50)))
+    await happen(counting.store, run)
+    second = await asyncio.gather(*(feed.page(first[0].last) for _ in range(50)))
+
+    assert counting.reads == 2
+    assert len({page.text for page in second}) == 1
+    assert second[0].text.count(b"event: Noted") == 1
+
+
+async def test_nothing_that_was_committed_before_the_question_is_missing(counting: Any, run: str) -> None:
+    """A page that was read before a change must not be given to one who was woken by it."""
+    feed = Feed(counting, run, pause_seconds=0.0)
+    last = (await feed.page(0)).last
+    for _ in range(5):
+        await happen(counting.store, run)
+        assert (await feed.page(last)).text.count(b"event: Noted") == 1
+        last = (await feed.page(last)).last
+
+
+async def test_a_full_page_outlives_a_change(counting: Any, run: str) -> None:
+    """What has happened does not change: who comes later to a long history reads what others have read."""
+    await happen(counting.store, run, PAGE)
+    feed = Feed(counting, run, pause_seconds=0.0)
+    first = await feed.page(0)
+    await happen(counting.store, run)
+    again = await feed.page(0)
+
+    assert (first.full, again is first, counting.reads) == (True, True, 1)
+
+
+async def test_changes_in_quick_succession_are_told_together(counting: Any, run: str) -> None:
+    """A run of a thousand shards changes two hundred times a second: its followers hear of it ten times a second."""
+    feed = Feed(counting, run, pause_seconds=60.0)
+    last = (await feed.page(0)).last
+    await happen(counting.store, run)
+    await feed.page(last)
+    await happen(counting.store, run)
+    waiting = asyncio.create_task(feed.page(last))
+    await asyncio.wait([waiting], timeout=0.05)
+
+    assert (waiting.done(), counting.reads) == (False, 2)
+    waiting.cancel()
+
+
+async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> None:
+    """And not remembered for all who come later."""
+    feed = Feed(counting, run, pause_seconds=0.0)
+    counting.broken = True
+    with pytest.raises(Unavailable):
+        await feed.page(0)
+    counting.broken = False
+
+    assert (await feed.page(0)).text
+
+
+def limited(front: Front, **limits: int) -> httpx.AsyncClient:
+    narrow = structs.replace(front, settings=structs.replace(front.settings, requests=Requests(**limits)), following=Following())
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(api(narrow)), base_url="http://gateway", headers={"authorization": "Bearer payments.ada"}
+    )
+
+
+@pytest.mark.parametrize("path", ["events", "logs?task=a&follow=true"])
+@pytest.mark.parametrize(("limits", "status"), [({"streams_per_tenant": 0}, 429), ({"streams_maximum": 0}, 503)])
+async def test_streams_have_a_bound(front: Front, store: Store, run: str, path: str, limits: dict[str, int], status: int) -> None:
+    """Each costs memory and a share of every change: one tenant's must not take those of all."""
+    await started(store, run, "beijing", 1)
+    async with limited(front, **limits) as client:
+        answer = await client.get(f"/v1/runs/{run}/{path}")
+
+    assert (answer.status_code, answer.json()["retryable"]) == (status, True)
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_tenants_streams_are_its_own() -> None:
+    """Another tenant still has its places, until all of them are taken."""
+    following, limits = Following(), Requests(streams_per_tenant=2, streams_maximum=3)
+    with ExitStack() as places:
+        for _ in range(2):
+            places.enter_context(following.stream("payments", limits))
+        with pytest.raises(TooManyRequests):
+            places.enter_context(following.stream("payments", limits))
+        places.enter_context(following.stream("science", limits))
+        with pytest.raises(Unavailable):
+            places.enter_context(following.stream("research", limits))
+    with following.stream("payments", limits):
+        pass
+
+
+class Broken(Response):
+    """Its reader is gone."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise ConnectionError
+
+
+async def test_a_place_is_given_back_however_a_stream_ends() -> None:
+    """A reader that is gone before the first byte holds nothing either."""
+    following, limits, places = Following(), Requests(streams_per_tenant=1), ExitStack()
+    places.enter_context(following.stream("payments", limits))
+    with pytest.raises(ConnectionError):
+        await Held(Broken(), places.close)({}, None, None)  # type: ignore[arg-type]  # nothing is sent
+
+    with following.stream("payments", limits):
+        pass
+
+
+async def test_a_feed_ends_with_its_last_follower(store: Store, run: str) -> None:
+    """What nobody follows any more must not be kept."""
+    following = Following()
+    with following.feed(store, run, pause_seconds=0.0) as one, following.feed(store, run, pause_seconds=0.0) as other:
+        assert one is other
+    with following.feed(store, run, pause_seconds=0.0) as later:
+        assert later is not one
