@@ -70,6 +70,7 @@ async def test_nothing_that_was_committed_before_the_question_is_missing(countin
     feed = Feed(counting, run, pause_seconds=0.0)
     last = (await feed.page(0)).last
     for _ in range(5):
+        assert not (await feed.page(last)).text
         await happen(counting.store, run)
         assert (await feed.page(last)).text.count(b"event: Noted") == 1
         last = (await feed.page(last)).last
