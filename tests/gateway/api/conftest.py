@@ -20,6 +20,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
 from observability.metrics import Metrics
+from tests.gateway.api.description import described
 from waypost.durable import Database
 
 REGIONS = ("beijing", "shanghai")
@@ -135,10 +136,11 @@ def front(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -
 
 @pytest.fixture
 async def client(front: Front) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller of tenant `payments`."""
+    """A caller of tenant `payments`. Every answer is held against the description of the API."""
     headers = {"authorization": "Bearer payments.ada"}
     transport = httpx.ASGITransport(api(front), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+    hooks = {"response": [described]}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers, event_hooks=hooks) as client:
         yield client
 
 
