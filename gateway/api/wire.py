@@ -1,7 +1,6 @@
 """Between HTTP and plain values: one call at a time, authenticated unless it says otherwise, and every failure as a problem document."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from gateway.settings import GatewaySettings
 from gateway.stages.authenticate import authenticate
 from gateway.store.interface import Store
 from observability.metrics import Metrics
+from waypost.trace import trace_of, traceparent
 
 NOBODY: Final = Principal(subject="", issuer="", tenant="")
 """Who calls what needs no token."""
@@ -112,7 +112,7 @@ class Call:
 
     async def body(self, limit: int) -> bytes:
         """The body, never more than `limit` bytes of it. Raises `TooLarge` or `UnsupportedMediaType`."""
-        if self.header(b"content-encoding") not in (None, "identity"):
+        if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
         if len(length := self.header(b"content-length") or "") > len(str(limit)) or (length.isdigit() and int(length) > limit):
             raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
@@ -169,6 +169,7 @@ class Resource:
             logger.opt(exception=True).error("unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id)
             response = unexpected(trace_id)
         self.front.metrics.count_request(self.names.get(method, "none"), outcome)
+        response.raw_headers.append(traceparent(trace_id))
         await response(scope, receive, send)
 
     async def _answer(self, method: str, scope: Scope, receive: Receive, trace_id: str) -> tuple[Response, str]:
@@ -191,14 +192,18 @@ class Resource:
         bearer = any(name == b"authorization" for name, _ in scope["headers"])
         response = problem(error, trace_id, bearer=bearer, retry_after_seconds=self.front.settings.requests.retry_after_seconds)
         if isinstance(error, MethodNotAllowed):
-            response.headers["allow"] = ", ".join(sorted(self.operations))
+            response.headers["allow"] = ", ".join(sorted({*self.operations, *(["HEAD"] if "GET" in self.operations else [])}))
         return response
 
 
 async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     """The application for every path that is not there."""
-    error = NotFound("there is no such path")
-    await problem(error, trace_of(scope["headers"]), bearer=False, retry_after_seconds=0)(scope, receive, send)
+    trace_id = trace_of(scope["headers"])
+    response = problem(
+        NotFound("there is no such path: /openapi.json describes those that are"), trace_id, bearer=False, retry_after_seconds=0
+    )
+    response.raw_headers.append(traceparent(trace_id))
+    await response(scope, receive, send)
 
 
 class Reply(Response):
@@ -225,17 +230,3 @@ def parse_query(query: bytes, known: frozenset[str]) -> dict[str, list[str]]:
             )
         found.setdefault(name, []).append(value)
     return found
-
-
-def trace_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    """The trace id of a W3C `traceparent` (version 00 or later), or a new one where there is none that is valid."""
-    for name, value in headers:
-        if name == b"traceparent":
-            trace_id = value[3:35].decode("latin-1")
-            if value[2:3] == value[35:36] == b"-" and _is_hex(trace_id) and trace_id != "0" * 32:
-                return trace_id
-    return f"{random.getrandbits(128) or 1:032x}"
-
-
-def _is_hex(text: str) -> bool:
-    return len(text) == 32 and not text.strip("0123456789abcdef")

@@ -164,13 +164,14 @@ async def test_only_the_identities_named_are_admitted(folder: Path) -> None:
         refused, alive = await ask(mutual, server, "/"), await ask(mutual, server, "/livez")
 
     assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
-    assert refused.json() == {
-        "type": "about:blank",
+    assert {**refused.json(), "trace_id": ""} == {
+        "type": "urn:waypost:problem:Forbidden",
         "title": "Forbidden",
         "status": 403,
         "reason": "Forbidden",
         "retryable": False,
         "detail": "not admitted here: spiffe://waypost/gateway",
+        "trace_id": "",
     }
     assert alive.status_code == 200
 
@@ -266,6 +267,7 @@ async def test_connections_above_the_limit_are_told_to_come_back() -> None:
         await stream.aclose()
 
     assert (answer.status_code, answer.json()["retryable"]) == (503, True)
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_code_after_a_signal_does_run() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.api.health import inside
 from gateway.api.routes import OPERATIONS
-from gateway.api.wire import Front, trace_of
+from gateway.api.wire import Front
 from gateway.core.errors import Unavailable
 
 FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"}
@@ -36,8 +36,8 @@ async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, met
 
 
 async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
-    """RFC 9110: a 405 lists what would do."""
-    assert (await client.delete("/v1/runs")).headers["allow"] == "GET, POST"
+    """RFC 9110: a 405 lists what would do; HEAD is served wherever GET is."""
+    assert (await client.delete("/v1/runs")).headers["allow"] == "GET, HEAD, POST"
 
 
 async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncClient) -> None:
@@ -48,29 +48,29 @@ async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncC
     assert {path for path, status in answers.items() if status != 401} == {"/openapi.json", "/v1/schema/workflow.json"}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        "00",
-        f"00-{'g' * 32}-{'1' * 16}-01",
-        f"00-{'0' * 32}-{'1' * 16}-01",
-        f"00-{'A' * 32}-{'1' * 16}-01",
-        f"00x{'a' * 32}x",
-        "\xff" * 55,
-    ],
-)
-def test_a_broken_traceparent_starts_a_new_trace(value: str) -> None:
-    """W3C: what does not parse is as if it were not there."""
-    trace_id = trace_of([(b"traceparent", value.encode("latin-1"))])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/runs/x"), ("GET", "/nowhere")])
+async def test_every_answer_names_its_trace(client: httpx.AsyncClient, document: dict[str, Any], method: str, path: str) -> None:
+    """Good or bad: the caller's own trace where there is one, under a span of ours."""
+    sent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    answer = await client.request(method, path, headers={"traceparent": sent}, json=document if method == "POST" else None)
+    fresh = await client.request(method, path)
 
-    assert len(trace_id) == 32
-    assert trace_id not in value
+    version, trace_id, span_id, flags = answer.headers["traceparent"].split("-")
+    assert (version, trace_id, len(span_id), flags) == ("00", "ab" * 16, 16, "00")
+    assert span_id != "cd" * 8
+    assert fresh.headers["traceparent"].split("-")[1] != trace_id
+    assert answer.is_success or answer.json()["trace_id"] == trace_id
 
 
-def test_a_good_traceparent_is_kept() -> None:
-    """The caller finds our log by its own trace."""
-    assert trace_of([(b"traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01".encode())]) == "ab" * 16
+async def test_an_encoding_that_is_none_may_be_written_in_any_case(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    """RFC 9110: content codings are case-insensitive."""
+    assert (await client.post("/v1/runs", json=document, headers={"content-encoding": "Identity"})).status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
+async def test_who_is_lost_is_told_where_the_description_is(client: httpx.AsyncClient, path: str) -> None:
+    """It is the first thing that somebody new tries."""
+    assert "/openapi.json" in (await client.get(path)).json()["detail"]
 
 
 async def test_the_workflow_schema_is_served(client: httpx.AsyncClient) -> None:
