@@ -7,7 +7,10 @@ last guard.
 import logging
 import re
 import sys
+import time
 import traceback
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
@@ -21,8 +24,13 @@ Style = Literal["auto", "json", "human"]
 
 TOKEN: Final = re.compile(r"(?i:bearer)\s+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)+")
 """A bearer credential, or anything that looks like a JWT."""
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What somebody else's words could make a line of their own with, or paint a terminal."""
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio", "sse_starlette")
 """Loggers of the standard library that are heard too, from warnings on."""
+
+KINDS: Final = 1_000
+"""Of seldom lines that are remembered."""
 
 
 def configure(*, level: str = "INFO", style: Style = "auto", stream: TextIO | None = None) -> None:
@@ -48,11 +56,38 @@ def redacted(text: str) -> str:
     return TOKEN.sub("***", text)
 
 
+class Seldom:
+    """For lines that a stranger can cause: one of each kind in so many seconds, so that nobody fills the disk with them."""
+
+    def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._next: dict[str, float] = {}
+        self._kept_back: Counter[str] = Counter()
+
+    def due(self, kind: str) -> str | None:
+        """None: not now. Else what is to be added to the line: how many of its kind were kept back before it."""
+        now = self._clock()
+        if now < self._next.get(kind, now):
+            self._kept_back[kind] += 1
+            return None
+        if len(self._next) >= KINDS:
+            self._next.clear()
+        self._next[kind] = now + self._seconds
+        kept_back = self._kept_back.pop(kind, 0)
+        return f" (and {kept_back} more like it before)" if kept_back else ""
+
+
 class _Forward(logging.Handler):
-    """Hands a line of the standard library's logging on."""
+    """Hands a line of the standard library's logging on. Warnings are seldom: some libraries have one for each odd request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom()
 
     def emit(self, record: logging.LogRecord) -> None:
-        logger.opt(exception=record.exc_info).log(record.levelname, "{}", record.getMessage())
+        more = self._seldom.due(str(record.msg)) if record.levelno <= logging.WARNING else ""
+        if more is not None:
+            logger.opt(exception=record.exc_info).log(record.levelname, "{}{}", record.getMessage(), more)
 
 
 def _json(record: "Record") -> str:
@@ -71,7 +106,8 @@ def _json(record: "Record") -> str:
 def _human(record: "Record") -> str:
     extra = "".join(f" {name}={value}" for name, value in record["extra"].items())
     trace = _trace(record)
-    return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {record['message']}{extra}" + (f"\n{trace}" if trace else "")
+    message = CONTROL.sub(" ", record["message"])
+    return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {message}{extra}" + (f"\n{trace}" if trace else "")
 
 
 def _trace(record: "Record") -> str | None:

@@ -6,10 +6,12 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from loguru import logger
 from starlette.responses import Response
 
-from gateway.core.errors import Denied, FieldError, GatewayError
+from gateway.core.errors import Denied, FieldError, GatewayError, Unauthenticated, Unavailable
 from gateway.core.principal import Reason
+from observability.logs import Seldom
 
 MEDIA_TYPE: Final = "application/problem+json"
 REALM: Final = 'Bearer realm="waypost"'
@@ -65,6 +67,21 @@ def unexpected(trace_id: str) -> Response:
         trace_id=trace_id,
     )
     return Response(msgspec.json.encode(document), 500, media_type=MEDIA_TYPE)
+
+
+def tell(error: GatewayError, call: str, trace_id: str, seldom: Seldom) -> None:
+    """What the log says of a refusal: why a token was rejected, which its sender does not hear, and decisions, which are stored nowhere."""
+    match error:
+        case Unauthenticated():
+            reason = str(error.__cause__ or "none was sent")
+            if (more := seldom.due(reason)) is not None:
+                logger.warning("token refused: {}; {}, trace {}{}", reason, call, trace_id, more)
+        case Denied():
+            reasons = "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
+            logger.info("{} refused by policy: {}; decision {}, trace {}", call, reasons, error.decision_id, trace_id)
+        case Unavailable() if error.decision_id is not None:
+            fault = error.__cause__ or error.detail
+            logger.warning("policy could not answer {}: {}; decision {}, trace {}", call, fault, error.decision_id, trace_id)
 
 
 def _challenge(error: GatewayError, bearer: bool) -> str | None:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from clusters.interface import ClusterAdapter
 from gateway.api.following import Following
-from gateway.api.problems import problem, unexpected
+from gateway.api.problems import problem, tell, unexpected
 from gateway.core.checks import Executors
 from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
 from gateway.core.placement import RegionView
@@ -26,6 +26,7 @@ from gateway.policy.interface import PolicyEngine
 from gateway.settings import GatewaySettings
 from gateway.stages.authenticate import authenticate
 from gateway.store.interface import Store
+from observability.logs import Seldom
 from observability.metrics import Metrics
 from waypost.trace import trace_of, traceparent
 
@@ -48,6 +49,7 @@ class Front(Struct, frozen=True, kw_only=True):
     clusters: Mapping[str, ClusterAdapter]
     clock: Callable[[], float] = time.time
     following: Following = msgspec.field(default_factory=Following)
+    seldom: Seldom = msgspec.field(default_factory=Seldom)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -162,6 +164,7 @@ class Resource:
             response, outcome = await self._answer(method, scope, receive, trace_id)
         except GatewayError as error:
             outcome = error.reason
+            tell(error, self.names.get(method, "none"), trace_id, self.front.seldom)
             response = self._refusal(error, scope, trace_id)
         except ClientDisconnect:
             return

@@ -6,11 +6,15 @@ from gateway.core.run import Run
 from gateway.policy.interface import PolicyEngine
 
 
+class PolicyFault(Exception):
+    """What kept policy from answering: for the log, not for the caller."""
+
+
 async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
     """The decision that allows it. Raises `Denied` (403, with every reason) or `Unavailable` (503: nothing was decided)."""
     decision = await policy.decide(question)
     if decision.fault:
-        raise Unavailable("policy could not answer", decision_id=decision.id)
+        raise Unavailable("policy could not answer", decision_id=decision.id) from PolicyFault(decision.fault)
     if decision.allow is not True:
         detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
         raise Denied(detail, reasons=decision.reasons, decision_id=decision.id)

@@ -63,6 +63,30 @@ def test_libraries_are_heard_from_warnings_on(stream: io.StringIO) -> None:
     assert [msgspec.json.decode(line)["message"] for line in stream.getvalue().splitlines()] == ["odd"]
 
 
+def test_what_a_stranger_can_cause_is_seldom_told() -> None:
+    """One line of each kind a second; the next one says how many there were."""
+    now = 0.0
+    seldom = logs.Seldom(clock=lambda: now)
+
+    assert [seldom.due("kid.unknown") for _ in range(4)] == ["", None, None, None]
+    assert seldom.due("claims.exp") == ""
+    now = 1.0
+    assert seldom.due("kid.unknown") == " (and 3 more like it before)"
+    now = 2.0
+    assert seldom.due("kid.unknown") == ""
+
+
+def test_a_library_cannot_fill_the_disk(stream: io.StringIO) -> None:
+    """The server has a warning for each request that is none: no token is needed to cause one. Errors are told each time."""
+    for _ in range(50):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    for _ in range(3):
+        logging.getLogger("uvicorn.error").error("it failed")
+
+    levels = [msgspec.json.decode(line)["level"] for line in stream.getvalue().splitlines()]
+    assert (levels.count("WARNING") < 10, levels.count("ERROR")) == (True, 3)
+
+
 def test_people_get_plain_lines() -> None:
     """At a terminal, a line is for reading."""
     stream = io.StringIO()
@@ -71,3 +95,14 @@ def test_people_get_plain_lines() -> None:
     logger.remove()
 
     assert stream.getvalue().endswith("INFO    ready\n")
+
+
+def test_nobodys_words_make_a_line_of_their_own() -> None:
+    """A refusal quotes what was sent: it must not look like another line, nor paint the terminal."""
+    stream = io.StringIO()
+    logs.configure(style="human", stream=stream)
+    logger.info("refused: {}", "image\n12:00:00.000 INFO all is well \x1b[2J")
+    logger.remove()
+
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()

@@ -1,6 +1,7 @@
 """What is refused at the door, and how the refusal looks."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,11 +9,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loguru import logger
 from msgspec import structs
 
 from gateway.api.routes import api
 from gateway.api.wire import Front
-from gateway.core.errors import HeadersTooLarge, Unavailable
+from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
+from gateway.core.principal import Action, Reason
+from gateway.identity.strict import Rejected
 from gateway.settings import Documents
 
 Document = dict[str, Any]
@@ -122,6 +126,41 @@ async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient, door
 
     assert (answer.status_code, answer.json()["trace_id"]) == (500, "ab" * 16)
     assert "swordfish" not in answer.text
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(f"{message.record['level'].name} {message.record['message']}"), level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+async def test_the_log_says_why_a_token_was_refused(client: httpx.AsyncClient, door: Any, told: list[str]) -> None:
+    """The caller must not hear which check failed; whoever runs the gateway has to. A flood of bad tokens is one line a second."""
+    door.broken = Unauthenticated("no acceptable token")
+    door.broken.__cause__ = Rejected("kid.unknown")
+    answers = [await client.get("/v1/runs", headers={"authorization": "Bearer swordfish"}) for _ in range(50)]
+
+    assert told[0] == f"WARNING token refused: kid.unknown; listing, trace {answers[0].json()['trace_id']}"
+    assert len(told) < 50
+    assert not any("swordfish" in line for line in told)
+    assert "kid" not in answers[0].text
+
+
+async def test_the_log_has_every_decision_that_a_refusal_names(
+    client: httpx.AsyncClient, rules: Any, document: Document, told: list[str]
+) -> None:
+    """It is stored nowhere: without the line nobody could say what the id in the answer stands for."""
+    rules.refused[Action.RUNS_SUBMIT] = Reason(rule="image.banned", message="alpine is banned")
+    trace_id = (await client.post("/v1/runs", json=document)).json()["trace_id"]
+    rules.refused, rules.fault = {}, "Timeout"
+    other = (await client.post("/v1/runs", json=document)).json()["trace_id"]
+
+    assert told == [
+        f"INFO submit refused by policy: image.banned: alpine is banned; decision d1, trace {trace_id}",
+        f"WARNING policy could not answer submit: Timeout; decision d2, trace {other}",
+    ]
 
 
 values = st.recursive(
