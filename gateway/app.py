@@ -91,8 +91,13 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             executors=Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
+            cut_off=lambda: controller.cut_off,
         )
-        probes = {"store": lambda: _ask_store(store), "policy": lambda: _ask_policy(policy), "keys": lambda: _ask_keys(authenticator)}
+        probes = {
+            "store": lambda: _ask_store(store, controller),
+            "policy": lambda: _ask_policy(policy),
+            "keys": lambda: _ask_keys(authenticator),
+        }
         yield Gateway(api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics)
 
 
@@ -187,7 +192,11 @@ def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAd
         raise StartError(str(error)) from error
 
 
-async def _ask_store(store: Store) -> str:
+async def _ask_store(store: Store, controller: Controller) -> str:
+    """A store that can be read but not written keeps no promise: so something is written."""
+    if controller.stuck:
+        raise Unavailable("it does not take what the controller writes")
+    await store.check()
     counts = await store.counts()
     return f"{sum(counts.values())} shards under way"
 

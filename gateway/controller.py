@@ -72,6 +72,16 @@ class Controller:
         self._stuck = self._cut_off = False
         self._told: dict[str, Condition] = dict.fromkeys(regions, Condition.UNKNOWN)
 
+    @property
+    def cut_off(self) -> bool:
+        """The gateway takes itself to be cut off: nothing is placed or moved."""
+        return self._cut_off
+
+    @property
+    def stuck(self) -> bool:
+        """The store does not take writes: nothing is decided."""
+        return self._stuck
+
     async def start(self, now: Instant) -> None:
         """Takes up what the store says is under way: before the first pass, and after each outage of the store."""
         cursors = await self._store.cursors()
@@ -276,6 +286,7 @@ class Controller:
     def _count(self, now: Instant) -> None:
         for view in self.views(now):
             self._metrics.observe_region(view.name, view)
+        self._metrics.cut_off.set(self._cut_off)
 
 
 def _instant() -> Instant:

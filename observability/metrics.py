@@ -16,6 +16,8 @@ QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 """Bounds in seconds for what a request waits for."""
 RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
 """Bounds in seconds for what people wait for, with the promised ones among them."""
+ENDS: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled"})
+"""Phases that a shard leaves only by a retry."""
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -59,7 +61,13 @@ class Metrics:
             "waypost_region_score", "What placement compares, lower is better: expected seconds until served.", ["region"], registry=own
         )
         self.region_latency = Gauge("waypost_region_peak_ewma_seconds", "Peak EWMA of a region's round trips.", ["region"], registry=own)
-        self.shards = Gauge("waypost_shards", "Shards by phase.", ["phase"], registry=own)
+        self.cut_off = Gauge(
+            "waypost_cut_off",
+            "1 while the gateway takes itself, not its regions, to be cut off: it places and moves nothing.",
+            registry=own,
+        )
+        self.shards = Gauge("waypost_shards", "Shards under way, by phase.", ["phase"], registry=own)
+        self.shards_ended = Counter("waypost_shards_ended", "Shards that came to an end, by how.", ["phase"], registry=own)
         self.failovers = Counter("waypost_failovers", "Shards that left a region which was lost to them.", ["region"], registry=own)
         self.recovery_seconds = Histogram(
             "waypost_recovery_seconds", "From the loss of a shard's region until it runs again.", buckets=RECOVERY, registry=own
@@ -81,6 +89,8 @@ class Metrics:
     def observe_shard(self, history: Iterable[Happening], *, since_lost: float | None) -> None:
         """What just got committed of a shard. `since_lost`: seconds since its region was lost to it, None where it was not."""
         for happening in history:
+            if (phase := happening.detail.get("to")) in ENDS:
+                self.shards_ended.labels(phase).inc()
             if happening.kind in ("Abandoned", "Exhausted", "Unconfirmed"):
                 self.failovers.labels(happening.detail.get("region") or "").inc()
             elif happening.kind == "Reaped":

@@ -65,7 +65,7 @@ def _regions(front: Front) -> Check:
     """Told, but no reason not to be ready: what is accepted waits for a region."""
     views = front.regions()
     told = ", ".join(f"{view.name} {view.condition}" for view in views) or "none configured"
-    return Check(name="regions", ok=True, detail=told)
+    return Check(name="regions", ok=True, detail=told + ("; this gateway takes itself to be cut off" if front.cut_off() else ""))
 
 
 async def _refresh(front: Front) -> None:

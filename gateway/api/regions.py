@@ -17,7 +17,8 @@ async def regions(call: Call) -> Response:
     front = call.front
     await authorize(Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at), policy=front.policy)
     floor = front.settings.placing.latency_floor_seconds
-    return Reply(RegionList(items=tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())))
+    items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())
+    return Reply(RegionList(items=items, cut_off=front.cut_off()))
 
 
 async def replace(call: Call) -> Response:

@@ -133,9 +133,10 @@ class RegionState(Struct, frozen=True, kw_only=True):
 
 
 class RegionList(Struct, frozen=True, kw_only=True):
-    """Every region of this gateway."""
+    """Every region of this gateway. `cut_off`: it takes itself, not them, to be cut off, and places and moves nothing."""
 
     items: tuple[RegionState, ...]
+    cut_off: bool
 
 
 class Released(Struct, frozen=True, kw_only=True):

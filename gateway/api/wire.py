@@ -37,7 +37,8 @@ encode = msgspec.json.Encoder().encode
 
 
 class Front(Struct, frozen=True, kw_only=True):
-    """All that the calls stand on. `regions` is the controller's newest view, `clusters` are for logs."""
+    """All that the calls stand on. `regions` is the controller's newest view, `cut_off` whether it looks at itself instead (see
+    `gateway/core/blackout.py`), `clusters` are for logs."""
 
     settings: GatewaySettings
     authenticator: Authenticator
@@ -47,6 +48,7 @@ class Front(Struct, frozen=True, kw_only=True):
     executors: Executors
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
+    cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     following: Following = msgspec.field(default_factory=Following)
     seldom: Seldom = msgspec.field(default_factory=Seldom)

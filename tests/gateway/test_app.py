@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -113,6 +114,25 @@ def test_the_inside_port_tells_how_it_is(start: Any) -> None:
     assert [line.split(":")[0] for line in told.text.splitlines()[:-1]] == ["[+] store", "[+] policy", "[+] keys", "[+] regions"]
     assert "waypost_decision_seconds_count" in httpx.get(f"{inside}/metrics").text
     assert httpx.get(f"http://127.0.0.1:{gateway.ready['port']}/metrics").status_code == 404
+
+
+def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
+    """Reading goes on, but a 202 cannot be given: callers are to be sent elsewhere, and back when there is room again."""
+    gateway = start()
+    ready = f"http://127.0.0.1:{gateway.ready['metrics_port']}/readyz?verbose"
+    before = httpx.get(ready)
+    full = (gateway.folder / "gateway.db-wal").stat().st_size
+    before_limits = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    with gateway.client() as client:
+        refused = client.post("/v1/runs", json=DOCUMENT)
+        during = httpx.get(ready)
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, before_limits)
+        accepted = client.post("/v1/runs", json=DOCUMENT)
+    after = httpx.get(ready)
+
+    assert (refused.status_code, accepted.status_code) == (503, 202)
+    assert (before.status_code, during.status_code, after.status_code) == (200, 503, 200)
+    assert during.text.startswith("[-] store: the store does not take writes now\n")
 
 
 def test_two_gateways_on_one_file_are_refused(start: Any) -> None:

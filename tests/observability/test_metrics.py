@@ -42,6 +42,19 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
     assert value(metrics, "waypost_recovery_seconds_count") == 1
 
 
+def test_the_end_of_a_shard_is_counted_once() -> None:
+    """The gauge counts what is under way only: how much was done, and how much of it failed, is a rate."""
+    metrics = Metrics()
+    metrics.observe_shard([Entry(kind="Confirmed", detail={"from": "Dispatching", "to": "Running"})], since_lost=None)
+    metrics.observe_shard([Entry(kind="Completed", detail={"from": "Running", "to": "Succeeded"})], since_lost=None)
+    metrics.observe_shard([Entry(kind="Reaped", detail={"region": "beijing"})], since_lost=None)
+    metrics.observe_shard([Entry(kind="Expired", detail={"from": "Pending", "to": "Failed"})], since_lost=None)
+
+    assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
+    assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1
+    assert value(metrics, "waypost_shards_ended_total", phase="Running") is None
+
+
 def test_a_region_is_in_one_condition() -> None:
     """The one it has left falls to 0, so that an alert on it ends."""
     metrics = Metrics()

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from gateway.api.health import inside
-from gateway.api.routes import OPERATIONS
+from gateway.api.routes import OPERATIONS, api
 from gateway.api.wire import Front
 from gateway.core.errors import Unavailable
 
@@ -100,6 +101,18 @@ async def test_readiness_names_what_is_missing(insider: Any) -> None:
     assert well.text == "[+] policy: revision 1\n[+] regions: beijing Healthy, shanghai Healthy\nready\n"
     assert "[-] keys: no key set" in ill.text
     assert (await insider["ill"].get("/livez")).status_code == 200
+
+
+async def test_a_gateway_that_is_cut_off_says_so(front: Front, client: httpx.AsyncClient) -> None:
+    """Where its operator looks first: all regions Unreachable means something else then. It goes on accepting."""
+    alone = structs.replace(front, cut_off=lambda: True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(inside(alone, {})), base_url="http://inside") as insider:
+        ready = await insider.get("/readyz?verbose")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api(alone)), base_url="http://gateway", headers=client.headers) as other:
+        listed = await other.get("/v1/regions")
+
+    assert (ready.status_code, "this gateway takes itself to be cut off" in ready.text) == (200, True)
+    assert (listed.json()["cut_off"], (await client.get("/v1/regions")).json()["cut_off"]) == (True, False)
 
 
 async def test_metrics_count_what_came_of_calls(client: httpx.AsyncClient, insider: Any, document: dict[str, Any]) -> None:

@@ -1,0 +1,39 @@
+"""What a gateway says of itself while it cannot do its work. In virtual time."""
+
+from tests.simulation.test_operators import cut, run
+from tests.simulation.test_outages import Outage, store, world
+from tests.simulation.world import REGIONS, World
+
+__all__ = ["store", "world"]  # fixtures
+
+
+def gauge(world: World) -> float | None:
+    assert world.controller is not None
+    return world.controller._metrics.registry.get_sample_value("waypost_cut_off")
+
+
+async def test_a_gateway_that_is_cut_off_says_so(world: World) -> None:
+    """All regions Unreachable at once, and nothing moves: without this word an operator looks in the wrong place."""
+    assert world.controller is not None
+    assert (world.controller.cut_off, gauge(world)) == (False, 0)
+
+    cut(world, *REGIONS)
+    await run(world, 20)
+    assert (world.controller.cut_off, gauge(world)) == (True, 1)
+
+    for name in REGIONS:
+        world.healed_at[name] = 0.0
+    await run(world, 60)
+    assert (world.controller.cut_off, gauge(world)) == (False, 0)
+
+
+async def test_a_gateway_whose_store_takes_no_writes_says_so(world: World, store: Outage) -> None:
+    """It decides nothing then: it is not ready, until the store is back."""
+    assert world.controller is not None
+    store.names = {"orders", "check"}
+    await run(world, 5)
+    assert world.controller.stuck
+
+    store.names = set()
+    await run(world, 10)
+    assert not world.controller.stuck
