@@ -11,6 +11,7 @@ from gateway.configuration import load
 from gateway.core.checks import Executors, check
 from gateway.core.document import parse
 from gateway.settings import Documents, GatewaySettings
+from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,3 +49,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     """A reader follows them."""
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_metrics_in_the_documentation_are_there_and_all_of_them() -> None:
+    """An alert on a name that does not exist never fires."""
+    families = list(Metrics().registry.collect())
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert {name for page in PAGES for name in re.findall(r"\bwaypost_[a-z_]+", page.read_text())} == names
