@@ -138,6 +138,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._begun, self._head_seen = True, True, 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Fields behind a chunked body are read by nobody here, and uvicorn would keep them without bound."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         self._stop_timer()

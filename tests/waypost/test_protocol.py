@@ -6,6 +6,8 @@ import logging
 import httpx
 import msgspec
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from tests.waypost.test_serving import HOST, application, raw
 from waypost.serving import Limits, Server
@@ -26,6 +28,24 @@ async def test_a_body_that_does_not_come_closes_the_connection() -> None:
         answers = await asyncio.gather(*(raw(server, HEAD, b"x") for _ in range(5)))
 
     assert {(status, told["reason"], told["retryable"]) for status, told in map(problem, answers)} == {(408, "BodyTimeout", True)}
+
+
+async def test_fields_behind_a_body_are_not_kept() -> None:
+    """Without end, they would be memory without end, and nobody had to show a token for it."""
+    kept: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        kept.extend(scope["headers"])
+        await Response("ok", headers={"connection": "close"})(scope, receive, send)
+
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with Server(app, host=HOST, port=0) as server, asyncio.timeout(3):
+        answer = await raw(server, head, b"1\r\nx\r\n0\r\n" + b"late: 1\r\n" * 1000 + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [name for name, _ in kept] == [b"host", b"transfer-encoding"]
 
 
 async def test_the_clock_ends_with_the_body() -> None:
