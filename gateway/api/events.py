@@ -11,6 +11,7 @@ from starlette.responses import Response
 from gateway.api.following import Held
 from gateway.api.runs import visible
 from gateway.api.views import RunStory, summary
+from gateway.api.waiting import waiting
 from gateway.api.wire import Call, Reply
 from gateway.core.errors import Malformed, Unavailable
 from gateway.core.principal import Decision
@@ -45,7 +46,14 @@ async def explain(call: Call) -> Response:
     ids = dict.fromkeys([*(str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail), run.decision_id])
     found = [await store.decision(decision_id) for decision_id in ids]
     decisions: tuple[Decision, ...] = tuple(decision for decision in found if decision is not None)
-    return Reply(RunStory(run=summary(run), decisions=decisions, history=tuple(history), complete=len(history) < STORY_MAXIMUM))
+    story = RunStory(
+        run=summary(run),
+        decisions=decisions,
+        history=tuple(history),
+        complete=len(history) < STORY_MAXIMUM,
+        waiting=waiting(run, await store.shards(run.id), call.front, call.at),
+    )
+    return Reply(story)
 
 
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:

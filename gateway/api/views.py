@@ -94,6 +94,8 @@ class RunStory(Struct, frozen=True, kw_only=True):
     history: tuple[AuditEntry, ...]
     complete: bool
     """False where the history is longer than what is shown."""
+    waiting: str | None
+    """What shards without a place wait for, as things are now. None: there are none."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         screen.print(_entry(entry), markup=False)
     if not story["complete"]:
         screen.print("... the history is longer than this")
+    if story["waiting"]:
+        screen.print(f"\nnow: {story['waiting']}", markup=False)
 
 
 def _decision(decision: dict[str, Any]) -> str:

@@ -1,0 +1,36 @@
+"""Why shards have no place now: worked out when somebody asks, since while nothing takes work nothing is written down."""
+
+from collections.abc import Sequence
+from random import choice
+
+import msgspec
+
+from gateway.api.wire import Front
+from gateway.core.phase import Phase, Shard
+from gateway.core.placement import Unplaceable
+from gateway.core.run import Run
+from gateway.core.workflow import Workflow
+from gateway.stages.plan import plan
+
+_decode = msgspec.json.Decoder(Workflow).decode
+
+
+def waiting(run: Run, shards: Sequence[Shard], front: Front, at: float) -> str | None:
+    """A sentence about the shards of `run` that are Pending; None where there are none, or the run is not one that can be read."""
+    pending = [shard for shard in shards if shard.phase is Phase.PENDING]
+    if not pending:
+        return None
+    count = "1 shard waits" if len(pending) == 1 else f"{len(pending)} shards wait"
+    if front.cut_off():
+        return f"{count}: this gateway takes itself to be cut off from its regions, and places nothing"
+    try:
+        workflow = _decode(run.workflow)
+    except msgspec.MsgspecError:
+        return None
+    found = plan(workflow, run.permitted, front.regions(), choose=choice, settings=front.settings.placing)
+    if isinstance(found, Unplaceable):
+        return f"{count}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"
+    soonest = min(shard.not_before for shard in pending) - at
+    if soonest > 0:
+        return f"{count} for a pause to end, for {soonest:.0f} s more"
+    return f"{count} for a turn: {found.region} fits"

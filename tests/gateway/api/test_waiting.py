@@ -1,0 +1,65 @@
+"""What is said of shards that have no place."""
+
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+
+from gateway.api.waiting import waiting
+from gateway.api.wire import Front
+from gateway.core.phase import Event, advance
+from gateway.core.placement import Condition, RegionView
+from gateway.core.run import AuditEntry
+from gateway.store.interface import ShardWrite, Store
+
+
+async def told(client: httpx.AsyncClient, document: dict[str, Any]) -> str | None:
+    run = (await client.post("/v1/runs", json=document)).json()["id"]
+    said: str | None = (await client.get(f"/v1/runs/{run}/explain")).json()["waiting"]
+    return said
+
+
+async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
+    client: httpx.AsyncClient, views: list[RegionView], document: dict[str, Any]
+) -> None:
+    """While no region takes work the controller looks at no shard: who asks is told all the same."""
+    views[0] = structs.replace(views[0], cordoned=True)
+    views[1] = structs.replace(views[1], condition=Condition.UNREACHABLE)
+    assert await told(client, document) == (
+        "2 shards wait: 0/2 regions fit: 1 cordoned, 1 unreachable (beijing: cordoned; shanghai: unreachable)"
+    )
+
+
+@pytest.mark.parametrize(("pause", "said"), [(0.0, "for a turn: beijing fits"), (600.0, "for a pause to end, for 600 s more")])
+async def test_who_only_waits_for_a_turn_is_told_so(
+    client: httpx.AsyncClient, store: Store, front: Front, views: list[RegionView], document: dict[str, Any], pause: float, said: str
+) -> None:
+    """Or for how long the pause after a lost attempt still is."""
+    del views[1]
+    name = (await client.post("/v1/runs", json=document)).json()["id"]
+    run = await store.run(name)
+    assert run is not None
+    shards = [structs.replace(shard, not_before=run.created_at + pause) for shard in await store.shards(name)]
+    assert waiting(run, shards, front, run.created_at) == f"2 shards wait {said}"
+
+
+async def test_a_gateway_that_is_cut_off_says_that_it_is_its_own_fault(
+    front: Front, store: Store, client: httpx.AsyncClient, document: Any
+) -> None:
+    """The regions may all be well."""
+    name = (await client.post("/v1/runs", json=document)).json()["id"]
+    run = await store.run(name)
+    assert run is not None
+    said = waiting(run, await store.shards(name), structs.replace(front, cut_off=lambda: True), 0.0)
+    assert said is not None
+    assert "cut off" in said
+
+
+async def test_of_shards_that_are_over_nothing_is_said(client: httpx.AsyncClient, store: Store, document: dict[str, Any]) -> None:
+    """Nor of those that have a place."""
+    name = (await client.post("/v1/runs", json=document)).json()["id"]
+    for shard in await store.shards(name):
+        over = advance(shard, Event.EXPIRED).at(shard.rev + 1)
+        await store.record([ShardWrite(shard=over, audit=(AuditEntry(run=name, kind="Expired", at=1.0),))], {})
+    assert (await client.get(f"/v1/runs/{name}/explain")).json()["waiting"] is None
