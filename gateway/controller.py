@@ -255,9 +255,9 @@ class Controller:
         """Somebody else moved these: take them as they are now, and hear again what was not committed."""
         works: dict[str, Work] = {}
         for run, index in conflicts:
-            for shard in await self._store.shards(run):
-                if shard.index == index and (shard.phase.placed or shard.orphans or shard.phase is Phase.CANCELLING):
-                    await self._track(shard, now, works)
+            shard = await self._store.shard(run, index)
+            if shard is not None and (shard.phase.placed or shard.orphans or shard.phase is Phase.CANCELLING):
+                await self._track(shard, now, works)
         cursors = await self._store.cursors()
         for region in self._ws.regions.values():
             if region.cursor_dirty:

@@ -48,8 +48,7 @@ async def admit(submission: Submission, decision: Decision, run_id: str, *, stor
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
     """All that the acceptance writes."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
-    obligations, spec = decision.obligations, workflow.spec
-    deadlines = [seconds for seconds in (spec.deadline_seconds, obligations.max_deadline_seconds) if seconds is not None]
+    spec = workflow.spec
     run = Run(
         id=run_id,
         tenant=workflow.metadata.tenant or principal.tenant,
@@ -61,10 +60,10 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         shard_count=workflow.shard_count,
         workflow=submission.document,
         created_at=at,
-        deadline_at=at + min(deadlines) if deadlines else None,
+        deadline_at=_deadline(submission, decision),
         decision_id=decision.id,
         decided_at=decision.at,
-        permitted=obligations.regions,
+        permitted=decision.obligations.regions,
         idempotency_key=submission.key,
         fingerprint=submission.fingerprint,
     )
@@ -76,14 +75,14 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[Run, AuditEntry]:
-    """A run that is over, opened again under a fresh decision (T13). Its deadline counts from now."""
+    """A run that is over, opened again under a fresh decision (T13), as that obliges it now. Its deadline counts from now."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     again = structs.replace(
         run,
         labels=workflow.metadata.labels,
         priority=workflow.spec.priority,
         workflow=submission.document,
-        deadline_at=None if run.deadline_at is None else at + (run.deadline_at - run.created_at),
+        deadline_at=_deadline(submission, decision),
         cancel_requested_at=None,
         finished_at=None,
         decision_id=decision.id,
@@ -94,6 +93,13 @@ def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[R
         run=run.id, kind="Reopened", at=at, actor=principal.subject, detail=_credit(principal, decision, submission.trace_id)
     )
     return again, entry
+
+
+def _deadline(submission: Submission, decision: Decision) -> float | None:
+    """From now: the document's or policy's, whichever is nearer."""
+    given = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
+    deadlines = [seconds for seconds in given if seconds is not None]
+    return submission.at + min(deadlines) if deadlines else None
 
 
 def oblige(workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]) -> tuple[Workflow, bytes]:

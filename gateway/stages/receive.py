@@ -135,7 +135,7 @@ class Receiver:
         tracked = self._ws.current(region.name, asked.attempt)
         if tracked is None or not grantable(tracked, asked.attempt):
             return
-        stored = next((s for s in await self._store.shards(asked.attempt.run) if s.index == asked.attempt.shard), None)
+        stored = await self._store.shard(asked.attempt.run, asked.attempt.shard)
         if stored is None or stored.region != region.name or stored.attempt != asked.attempt or stored.phase is Phase.SUSPECT:
             return
         confirm(tracked, now)
@@ -154,7 +154,7 @@ class Receiver:
 
     async def _is_accounted(self, region: Region, attempt: AttemptId) -> bool:
         """It is its shard's own, or was its last one, whose end is taken in and only not yet acknowledged."""
-        for shard in await self._store.shards(attempt.run):
-            if shard.index == attempt.shard and shard.attempt == attempt:
-                return shard.phase.terminal or (shard.region == region.name and shard.phase.placed)
-        return False
+        shard = await self._store.shard(attempt.run, attempt.shard)
+        if shard is None or shard.attempt != attempt:
+            return False
+        return shard.phase.terminal or (shard.region == region.name and shard.phase.placed)

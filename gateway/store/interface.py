@@ -89,6 +89,8 @@ class Store(Protocol):
 
     async def shards(self, run_id: str) -> Sequence[Shard]: ...
 
+    async def shard(self, run_id: str, index: int) -> Shard | None: ...
+
     async def tasks(
         self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
     ) -> Sequence[TaskRow]:
@@ -133,7 +135,8 @@ class Store(Protocol):
     async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
         """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero.
 
-        `Failed` task rows go; decision, permitted regions and deadline are those of `run`. False where the run is not terminal any more.
+        `Failed` task rows go; document, labels, priority, deadline and decision are those of `run`, for all of its shards. False where the
+        run is not terminal any more.
         """
         ...
 

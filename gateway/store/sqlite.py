@@ -87,6 +87,10 @@ class SqliteStore:
     async def shards(self, run_id: str) -> Sequence[Shard]:
         return await self._shards("where run = ? order by idx", run_id)
 
+    async def shard(self, run_id: str, index: int) -> Shard | None:
+        found = await self._shards("where run = ? and idx = ?", run_id, index)
+        return found[0] if found else None
+
     async def tasks(
         self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
     ) -> Sequence[TaskRow]:

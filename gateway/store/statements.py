@@ -17,6 +17,7 @@ INSERT_RUN = (
     "insert into run (id, tenant, idempotency_key, phase, created_at, deadline_at, decision_id, decided_at, permitted, state, workflow)"
     " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+REOPEN_RUN = "update run set cancel_requested_at = null, finished_at = null, deadline_at = ?, state = ?, workflow = ? where id = ?"
 INSERT_SHARD = "insert into shard (run, idx, phase, rev, priority, not_before, orphans, state) values (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_DECISION = "insert or replace into decision (id, at, state) values (?, ?, ?)"
 INSERT_AUDIT = "insert into audit (run, shard, kind, at, actor, detail) values (?, ?, ?, ?, ?, ?)"
@@ -129,10 +130,8 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
             _swap(db, ShardWrite(shard=opened))
             failed = "delete from task_result where run = ? and shard = ? and state ->> 'phase' = 'Failed'"
             db.execute(failed, (run.id, shard.index))
-    db.execute(
-        "update run set cancel_requested_at = null, finished_at = null, deadline_at = ? where id = ?",
-        (run.deadline_at, run.id),
-    )
+    db.execute("update shard set priority = ? where run = ?", (run.priority, run.id))
+    db.execute(REOPEN_RUN, (run.deadline_at, rows.run_state(run), run.workflow, run.id))
     redecide(db, run.id, decision)
     append(db, [audit])
     derive(db, run.id, audit.at)

@@ -87,6 +87,7 @@ class AcceptanceConformance:
 
         assert await store.run("run-1") == given.run
         assert tuple(await store.shards("run-1")) == given.shards
+        assert tuple([await store.shard("run-1", index) for index in range(3)]) == given.shards
         assert await store.decision("d1") == given.decision
         (entry,) = await store.audit("run-1")
         assert entry.seq > 0
@@ -146,6 +147,7 @@ class AcceptanceConformance:
     async def test_what_is_not_there_is_none_or_empty(self, store: Store) -> None:
         """Asking is no error."""
         assert await store.run("run-9") is None
+        assert await store.shard("run-9", 0) is None
         assert await store.decision("d9") is None
         assert [list(await store.shards("run-9")), list(await store.tasks("run-9")), list(await store.audit("run-9"))] == [[], [], []]
 
@@ -238,6 +240,22 @@ class AcceptanceConformance:
         assert (shards[0].epoch, shards[0].orphans, shards[0].attempts_lost, shards[0].failovers) == (3, (orphan,), 0, 0)
         assert [row.task for row in await store.tasks("run-1")] == ["a"]
         assert len(await store.pending(now=NOW + 9, limit=9)) == 3
+
+    async def test_a_retry_runs_what_policy_obliges_now(self, store: Store) -> None:
+        """A document whose priority was capped, or whose side effects became exclusive, must not run again as it was before."""
+        await store.admit(admission("run-1", shards=2, priority=9))
+        await store.admit(admission("run-2", priority=5))
+        await move(store, "run-1", Phase.FAILED)
+        await move(store, "run-1", Phase.CANCELLED, index=1)
+        obliged = structs.replace(await known(store, "run-1"), workflow=b'{"a":2}', priority=1, labels={"team": "b"})
+        note = AuditEntry(run="run-1", kind="RetryRequested", at=NOW + 9)
+
+        assert await store.retry("run-1", run=obliged, decision=decision("d2"), audit=note) is True
+
+        opened = await known(store, "run-1")
+        assert (opened.workflow, opened.priority, opened.labels) == (b'{"a":2}', 1, {"team": "b"})
+        assert [run.id for run in await store.runs(RunQuery(tenants=None, labels={"team": "b"}))] == ["run-1"]
+        assert [shard.run for shard in await store.pending(now=NOW + 9, limit=9)] == ["run-2", "run-1", "run-1"]
 
     @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING, Phase.SUCCEEDED])
     async def test_only_what_ended_badly_is_retried(self, store: Store, phase: Phase) -> None:

@@ -102,11 +102,23 @@ def test_a_run_opened_again_has_its_whole_time_anew() -> None:
         cancel_requested_at=20.0,
         finished_at=30.0,
     )
-    fresh = structs.replace(decision(regions=("shanghai",)), id="d2", at=100.0)
+    fresh = structs.replace(decision(regions=("shanghai",), max_deadline_seconds=60.0), id="d2", at=100.0)
     again, entry = readmission(before, structs.replace(submission(), at=100.0), fresh)
 
     assert (again.deadline_at, again.cancel_requested_at, again.finished_at) == (160.0, None, None)
     assert (again.decision_id, again.permitted, entry.kind, entry.detail["decision_id"]) == ("d2", ("shanghai",), "Reopened", "d2")
+
+
+def test_each_retry_has_the_same_time() -> None:
+    """Counted from the document and what policy obliges, not from a deadline that an earlier retry has moved."""
+    workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, deadline_seconds=60.0))
+    run = admission(submission(workflow), decision(), "run-1").run
+
+    first, _ = readmission(run, structs.replace(submission(workflow), at=1000.0), decision())
+    second, _ = readmission(first, structs.replace(submission(workflow), at=5000.0), decision())
+    capped, _ = readmission(second, structs.replace(submission(workflow), at=9000.0), decision(max_deadline_seconds=30.0))
+
+    assert (first.deadline_at, second.deadline_at, capped.deadline_at) == (1060.0, 5060.0, 9030.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.binary(min_size=8, max_size=8)), min_size=2))
