@@ -21,13 +21,13 @@ from gateway.core.run import AuditEntry
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import Failover, Health, Placing
 from gateway.stages.absent import absent
-from gateway.stages.dispatch import batch, to_send
+from gateway.stages.dispatch import batch, prepare
 from gateway.stages.fail_over import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
 from gateway.stages.place import Placer
 from gateway.stages.reap import stop_cancelled
 from gateway.stages.receive import Receiver
 from gateway.stages.report import let_go, report
-from gateway.stages.take_up import load_work, read_again, take_up
+from gateway.stages.take_up import load_work, take_up
 from gateway.stages.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
@@ -274,9 +274,7 @@ class Controller:
                 region.compared_at = now.monotonic
                 region.link.compare()
             if region.link.idle:
-                for tracked in to_send(self._ws, region, now, self._failover):
-                    if tracked.resumption is None:
-                        await read_again(self._store, tracked, region.incarnation)
+                await prepare(self._ws, self._store, region, now, self._failover)
                 message = batch(self._ws, region, now, self._failover)
                 if message is not None:
                     region.link.send(message)

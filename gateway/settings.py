@@ -110,7 +110,7 @@ class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Between two looks for waiting shards when nothing is known to have changed."""
 
     defer_seconds: float = 5.0
-    """A shard that fits nowhere lets others pass for so long, +-20 %."""
+    """A run that fits nowhere lets others pass for so long, +-20 %, or until there is a free slot where it waits for one."""
 
 
 class Documents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,9 @@ from typing import Final, TypeAlias
 
 from gateway.core.region import TAKES_WORK, Condition, Demand, RegionView
 
+FULL: Final = "no free slot"
+"""The refusal that passes by itself, when something there ends."""
+
 Filter: TypeAlias = Callable[[Demand, RegionView], str | None]
 
 
@@ -27,7 +30,7 @@ def uncordoned(_: Demand, region: RegionView) -> str | None:
 
 
 def roomy(_: Demand, region: RegionView) -> str | None:
-    return None if region.free_slots > 0 else "no free slot"
+    return None if region.free_slots > 0 else FULL
 
 
 def equipped(demand: Demand, region: RegionView) -> str | None:

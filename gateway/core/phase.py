@@ -91,6 +91,8 @@ class Orphan(Struct, frozen=True, kw_only=True, gc=False):
 
     region: str
     epoch: int
+    incarnation: str = ""
+    """The journal that the attempt was handed to."""
 
 
 class Shard(Struct, frozen=True, kw_only=True):
@@ -128,6 +130,9 @@ class Shard(Struct, frozen=True, kw_only=True):
     def at(self, rev: int) -> "Shard":
         return structs.replace(self, rev=rev)
 
+    def orphan(self, region: str, epoch: int) -> Orphan | None:
+        return next((orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None)
+
     def without(self, orphan: Orphan) -> "Shard":
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
@@ -146,7 +151,7 @@ def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> 
     if phase is None:
         raise Refused(f"{event} while {shard.phase}")
     if event in LEAVES_ORPHAN and shard.region is not None:
-        changes["orphans"] = (*shard.orphans, Orphan(region=shard.region, epoch=shard.epoch))
+        changes["orphans"] = (*shard.orphans, Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation))
     if phase not in PLACED and phase is not Phase.SUCCEEDED:
         changes = {"region": None, "incarnation": "", "fence": None, "suspect_since": None} | changes
     return structs.replace(shard, phase=phase, reason=reason, **changes)

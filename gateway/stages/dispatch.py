@@ -3,6 +3,9 @@
 Derived anew at each pass from what is committed, so a lost call, a lost answer and a restart are one case: it is sent again.
 """
 
+from dataclasses import dataclass, field
+from itertools import takewhile
+
 import msgspec
 
 from clusters.spec import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
@@ -11,13 +14,16 @@ from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase
 from gateway.settings import Failover
 from gateway.stages.reap import take_answer, to_reap
+from gateway.stages.take_up import read_again
 from gateway.stages.watch import confirm
 from gateway.stages.working_set import Region, Tracked, WorkingSet
+from gateway.store.interface import Store
 
 BATCH_CREATES = 200
-"""Keeps one call small enough for its timeout, whatever the documents weigh."""
-
+BATCH_TASKS = 200_000
 BATCH_BYTES = 16 * 1024 * 1024
+"""Creates, their tasks and their documents in one call: it has to be done well within its timeout and the creates' fences."""
+
 ACKNOWLEDGE_SECONDS = 1.0
 """A cluster keeps its events until it hears that they are committed; with nothing else to say it is told so often."""
 
@@ -25,16 +31,60 @@ FATAL = ("Invalid", "Unsupported")
 """Refusals that no other region would answer differently."""
 
 
+@dataclass(kw_only=True, slots=True)
+class Load:
+    """What one call to a region is to carry."""
+
+    creates: int = 0
+    tasks: int = 0
+    size: int = 0
+    runs: set[str] = field(default_factory=set)
+
+    def takes(self, tracked: Tracked) -> bool:
+        """Adds a create if there is room; there is for one, whatever it weighs, or it would wait for ever."""
+        tasks, size = self.tasks + len(tracked.work.spec.tasks), self.size
+        if tracked.resumption is not None and tracked.resumption.results:
+            size += len(msgspec.json.encode(tracked.resumption.results))
+        if tracked.shard.run not in self.runs:
+            size += len(tracked.work.run.workflow)
+        if self.creates and (self.creates == BATCH_CREATES or tasks > BATCH_TASKS or size > BATCH_BYTES):
+            return False
+        self.creates, self.tasks, self.size = self.creates + 1, tasks, size
+        self.runs.add(tracked.shard.run)
+        return True
+
+
+def next_calls(ws: WorkingSet, now: Instant, settings: Failover) -> dict[str, Load]:
+    """By region to which a call can go out now, what it will carry. An intent for any other could not be sent before its fence."""
+    calls: dict[str, Load] = {}
+    for region in ws.regions.values():
+        if region.link.idle:
+            load = Load()
+            if all(load.takes(tracked) for tracked in to_send(ws, region, now, settings)):
+                calls[region.name] = load
+    return calls
+
+
 def to_send(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> list[Tracked]:
     """Intents of `region` that are committed and were not sent, or not answered for too long."""
     due = now.monotonic - settings.resend_seconds
-    waiting = [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
-    return waiting[:BATCH_CREATES]
+    return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
+
+
+async def prepare(ws: WorkingSet, store: Store, region: Region, now: Instant, settings: Failover) -> None:
+    """Reads what goes with the creates of the next call to `region`, and no more than it can carry."""
+    load = Load()
+    for tracked in to_send(ws, region, now, settings):
+        if tracked.resumption is None:
+            await read_again(store, tracked, region.incarnation)
+        if not load.takes(tracked):
+            return
 
 
 def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
     """What to say to `region` now; None where there is nothing. Marks it as said."""
-    creates = _fitting([t for t in to_send(ws, region, now, settings) if t.resumption is not None])
+    load = Load()
+    creates = list(takewhile(lambda t: t.resumption is not None and load.takes(t), to_send(ws, region, now, settings)))
     tombstones = to_reap(ws, region, now, settings)
     committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
     overdue = committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
@@ -56,21 +106,6 @@ def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> B
     )
 
 
-def _fitting(waiting: list[Tracked]) -> list[Tracked]:
-    """The first of them that one call can carry; at least one, or it would wait for ever."""
-    runs: set[str] = set()
-    room = BATCH_BYTES
-    for count, tracked in enumerate(waiting):
-        if tracked.resumption is not None and tracked.resumption.results:
-            room -= len(msgspec.json.encode(tracked.resumption.results))
-        if tracked.shard.run not in runs:
-            runs.add(tracked.shard.run)
-            room -= len(tracked.work.run.workflow)
-        if room < 0 and count:
-            return waiting[:count]
-    return waiting
-
-
 def _create(tracked: Tracked) -> ShardSpec:
     shard, resumption = tracked.shard, tracked.resumption
     if shard.fence is None or resumption is None:
@@ -85,7 +120,7 @@ def answered(ws: WorkingSet, region: Region, answers: Answers, now: Instant, set
         if tracked is not None and tracked.shard.fence is not None and tracked.shard.fence.boot == answers.status.boot:
             _created(tracked, create, now, settings)
     for tombstone in answers.tombstones:
-        take_answer(ws, region, tombstone, now)
+        take_answer(ws, region, tombstone, now, settings)
 
 
 def _created(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Failover) -> None:

@@ -8,7 +8,7 @@ from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase
 from gateway.settings import Failover
 from gateway.stages.watch import reconfirm
-from gateway.stages.working_set import Region, Tracked, WorkingSet
+from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 
 
 def suspect(ws: WorkingSet, region: Region, now: Instant) -> None:
@@ -80,6 +80,9 @@ def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: Failover) -> None:
     """T14: past its fence no cluster takes the create any more; whether one took it before is for the tombstone to find out."""
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING and t.fenced_until <= now.monotonic]:
+        if tracked.sent_at == NEVER:  # nobody was asked, as far as we know: that speaks against no region, and is no failover
+            tracked.change(now, Event.UNCONFIRMED, reason="Unsent")
+            continue
         failovers = tracked.shard.failovers + 1
         event = leaving(tracked.shard.failovers, settings)
         event = Event.UNCONFIRMED if event is Event.ABANDONED else event

@@ -3,10 +3,11 @@
 import msgspec
 
 from gateway.core.instant import Instant
+from gateway.core.phase import Event, Phase
 from gateway.core.principal import Action, Principal, Question
 from gateway.policy.interface import PolicyEngine
 from gateway.stages.take_up import work_of
-from gateway.stages.working_set import Work
+from gateway.stages.working_set import Work, WorkingSet
 from gateway.store.interface import Store
 
 
@@ -32,3 +33,11 @@ async def permit(work: Work, *, store: Store, policy: PolicyEngine, now: Instant
     await store.redecide(run.id, decision=decision)
     permitted = decision.obligations.regions if decision.allow else ()
     return work_of(msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted))
+
+
+def take_back(ws: WorkingSet, work: Work, now: Instant) -> None:
+    """T3: what is still on its way to a region that policy no longer permits waits for another place. What runs there may finish."""
+    for tracked in ws.shards.values():
+        shard = tracked.shard
+        if shard.run == work.run.id and shard.phase is Phase.DISPATCHING and shard.region not in work.run.permitted:
+            tracked.change(now, Event.REFUSED, reason="NotPermitted")

@@ -1,38 +1,53 @@
 """End attempts that are no longer their shard's own (T11): tombstone first, so that a late create is refused; then until they are gone."""
 
+from typing import Any
+
 from clusters.spec import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Orphan, Phase
+from gateway.core.phase import Event, Phase
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 
+BATCH_TOMBSTONES = 1000
+"""In one call: a region that comes back after a long time has many orphans."""
+
 
 def to_reap(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> tuple[AttemptId, ...]:
-    """Committed orphans and strays in `region` whose tombstone is due, again and again until they are gone. Marks them as sent."""
+    """Committed orphans and strays in `region` whose tombstone is due, again and again until they are gone. Marks them as sent.
+
+    Those that have waited longest come first, so that none waits for ever where one call cannot carry them all.
+    """
     due = now.monotonic - settings.resend_seconds
-    found: list[AttemptId] = []
+    found: list[tuple[float, AttemptId, dict[Any, float], Any]] = [
+        (at, a, region.strays, a) for a, at in region.strays.items() if at <= due
+    ]
     for tracked in ws.shards.values():
-        if tracked.dirty:
-            continue
-        for orphan in tracked.shard.orphans:
-            if orphan.region == region.name and tracked.tombstoned_at.get(orphan, NEVER) <= due:
-                tracked.tombstoned_at[orphan] = now.monotonic
-                found.append(AttemptId(run=tracked.shard.run, shard=tracked.shard.index, epoch=orphan.epoch))
-    for attempt, at in region.strays.items():
-        if at <= due:
-            region.strays[attempt] = now.monotonic
-            found.append(attempt)
-    return tuple(found)
+        for orphan in () if tracked.dirty else tracked.shard.orphans:
+            at = tracked.tombstoned_at.get(orphan, NEVER)
+            if orphan.region == region.name and at <= due:
+                attempt = AttemptId(run=tracked.shard.run, shard=tracked.shard.index, epoch=orphan.epoch)
+                found.append((at, attempt, tracked.tombstoned_at, orphan))
+    found.sort(key=lambda one: one[0])
+    for _, _, sent_at, key in found[:BATCH_TOMBSTONES]:
+        sent_at[key] = now.monotonic
+    return tuple(attempt for _, attempt, _, _ in found[:BATCH_TOMBSTONES])
 
 
-def take_answer(ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant) -> None:
-    """A confirmed tombstone takes the orphan off its shard's list."""
+def take_answer(ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: Failover) -> None:
+    """A confirmed tombstone takes the orphan off its shard's list.
+
+    Another journal than the one that had the attempt knows nothing of it: its word does not end a lease. A shard that is placed
+    again has waited that out.
+    """
     if not answer.gone:
         return
     region.strays.pop(answer.attempt, None)
     tracked = ws.orphan(region.name, answer.attempt)
-    if tracked is not None:
-        orphan = Orphan(region=region.name, epoch=answer.attempt.epoch)
+    orphan = None if tracked is None else tracked.shard.orphan(region.name, answer.attempt.epoch)
+    if tracked is None or orphan is None:
+        return
+    known = orphan.incarnation == region.incarnation
+    if known or tracked.shard.phase.placed or tracked.leases_over(now, settings.exclusive_wait_seconds):
         tracked.drop(orphan)
         tracked.note(now, "Reaped", region=region.name, epoch=orphan.epoch)
 

@@ -5,7 +5,7 @@ from gateway.core.instant import Instant
 from gateway.core.phase import Event
 from gateway.core.placement import Placement
 from gateway.settings import Failover
-from gateway.stages.working_set import Region, Tracked
+from gateway.stages.working_set import NEVER, Region, Tracked
 
 
 def next_epoch(epoch: int, era: int) -> int:
@@ -35,4 +35,5 @@ def route(tracked: Tracked, region: Region, placement: Placement, *, era: int, n
         fence=region.fence(now, settings.fence_seconds),
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds
+    tracked.sent_at = NEVER
     region.inflight += 1

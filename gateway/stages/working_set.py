@@ -241,9 +241,7 @@ class WorkingSet:
     def orphan(self, region: str, attempt: AttemptId) -> Tracked | None:
         """The shard that lists this attempt as an orphan there."""
         tracked = self.shards.get((attempt.run, attempt.shard))
-        if tracked is None or Orphan(region=region, epoch=attempt.epoch) not in tracked.shard.orphans:
-            return None
-        return tracked
+        return None if tracked is None or tracked.shard.orphan(region, attempt.epoch) is None else tracked
 
     def placed_in(self, region: str, *phases: Phase) -> Iterator[Tracked]:
         return (t for t in self.shards.values() if t.shard.region == region and t.shard.phase in phases)

@@ -112,8 +112,10 @@ class Store(Protocol):
         """In order of `seq`, those after `after`."""
         ...
 
-    async def pending(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Pending shards whose `not_before` has come, highest run priority first, then oldest run, then index."""
+    async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
+        """Pending shards whose `not_before` has come, highest run priority first, then oldest run, then index; those of runs `without`
+        left out.
+        """
         ...
 
     async def working(self) -> Sequence[Shard]:

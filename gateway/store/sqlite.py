@@ -27,7 +27,8 @@ OPEN = "phase in ('Pending', 'Dispatching', 'Running', 'Suspect', 'Cancelling')"
 WORKING = "where phase in ('Dispatching', 'Running', 'Suspect', 'Cancelling') union select shard.state from shard where orphans > 0"
 PENDING = (
     "join run on run.id = shard.run where shard.phase = 'Pending' and shard.not_before <= ? and run.cancel_requested_at is null"
-    " and (run.deadline_at is null or run.deadline_at > ?) order by shard.priority desc, shard.run, shard.idx limit ?"
+    " and (run.deadline_at is null or run.deadline_at > ?) and shard.run not in (select value from json_each(?))"
+    " order by shard.priority desc, shard.run, shard.idx limit ?"
 )
 OVERDUE = f"join run on run.id = shard.run where run.deadline_at <= ? and run.finished_at is null and +shard.{OPEN} limit ?"
 """The plus keeps SQLite from walking all open shards: the few runs that it is about come first, by their own index."""
@@ -118,8 +119,8 @@ class SqliteStore:
         sql = "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ? order by seq limit ?"
         return await self._read(lambda db: [rows.read_audit(row) for row in db.execute(sql, (run_id, after, limit))])
 
-    async def pending(self, *, now: float, limit: int) -> Sequence[Shard]:
-        return await self._shards(PENDING, now, now, limit)
+    async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
+        return await self._shards(PENDING, now, now, rows.encode(without).decode(), limit)
 
     async def working(self) -> Sequence[Shard]:
         return await self._shards(WORKING)

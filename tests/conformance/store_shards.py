@@ -133,6 +133,7 @@ class ShardsConformance:
 
         assert keys(await store.pending(now=NOW, limit=9)) == [("run-2", 0), ("run-1", 0), ("run-1", 1), ("run-3", 0)]
         assert keys(await store.pending(now=NOW, limit=2)) == [("run-2", 0), ("run-1", 0)]
+        assert keys(await store.pending(now=NOW, limit=2, without=["run-2", "run-9"])) == [("run-1", 0), ("run-1", 1)]
 
     async def test_what_is_not_to_be_placed_is_not_pending(self, store: Store) -> None:
         """Back-off not over, cancelled, out of time, placed already, ended."""

@@ -78,6 +78,7 @@ class ModelCluster:
     def __init__(self, region: str, rng: random.Random, *, begun: Callable[[Start], None], now: float) -> None:
         self.region, self._rng, self._begun = region, rng, begun
         self.journals = 0
+        self.slots = 100
         self.boots = 0
         self.up = False
         self.asks: list[LeaseAsked] = []
@@ -123,7 +124,7 @@ class ModelCluster:
             incarnation=self.journal.incarnation,
             boot=self.boot,
             uptime=now - self.booted_at,
-            slots=100,
+            slots=self.slots,
             held=held,
             seq=self.journal.seq,
             executors=("delay",),

@@ -115,7 +115,7 @@ async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) 
 
 
 HOT = {
-    "pending": (f"select shard.state from shard {sqlite.PENDING}", (0, 0, 9)),
+    "pending": (f"select shard.state from shard {sqlite.PENDING}", (0, 0, "[]", 9)),
     "overdue": (f"select shard.state from shard {sqlite.OVERDUE}", (0, 9)),
     "cancelled": (f"select shard.state from shard {sqlite.CANCELLED}", (9,)),
     "working": (f"select shard.state from shard {sqlite.WORKING}", ()),

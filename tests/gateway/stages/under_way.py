@@ -1,0 +1,79 @@
+"""A working set made by hand: one region that is well, and shards under way in it."""
+
+from typing import Any
+
+from msgspec import json as msgjson
+
+from clusters.spec import ClusterStatus, Fence, TaskSpec
+from gateway.core.health import unknown
+from gateway.core.instant import Instant
+from gateway.core.phase import Phase, Shard
+from gateway.core.reports import Report
+from gateway.core.resume import Resumption
+from gateway.core.run import Run
+from gateway.core.workflow import Metadata, Spec, Workflow
+from gateway.stages.take_up import work_of
+from gateway.stages.working_set import Region, Tracked, Work, WorkingSet
+from gateway.store.interface import Cursor
+
+NOW = Instant(1000.0, 1_800_000_000.0)
+NOTHING = Resumption(results=(), tries={}, remade=())
+
+
+class StillLink:
+    """Nothing comes in; whether a call is under way is for the test to say."""
+
+    def __init__(self, name: str, *, idle: bool = True) -> None:
+        self.name, self.idle = name, idle
+
+    def drain(self) -> list[Report]:
+        return []
+
+    def probe(self) -> None: ...
+
+    def send(self, batch: object) -> None: ...
+
+    def compare(self) -> None: ...
+
+    def reopen(self, cursor: Cursor) -> None: ...
+
+
+def region(name: str = "beijing", *, idle: bool = True) -> Region:
+    status = ClusterStatus(region=name, incarnation="journal", boot="boot", uptime=9.0, slots=100, held=0, seq=0)
+    return Region(
+        name=name, link=StillLink(name, idle=idle), health=unknown(name), status=status, heard_at=NOW.monotonic, incarnation="journal"
+    )
+
+
+def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0) -> Work:
+    given = tuple(TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}) for n in range(tasks))
+    document = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=Spec(tasks=given))
+    run = Run(
+        id=run_id,
+        tenant="t",
+        name="w",
+        subject="s",
+        issuer="i",
+        priority=5,
+        shard_count=1,
+        workflow=msgjson.encode(document).ljust(size),
+        created_at=NOW.wall,
+        decision_id="d",
+        decided_at=NOW.wall,
+        permitted=("beijing",),
+    )
+    return work_of(run)
+
+
+def tracked(of: Work, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any) -> Tracked:
+    """Dispatching in `beijing`, committed and not yet sent, unless `changes` say otherwise."""
+    fields: dict[str, Any] = {"phase": Phase.DISPATCHING, "epoch": 1, "region": "beijing", "incarnation": "journal"} | changes
+    shard = Shard(run=of.run.id, index=index, fence=Fence(boot="boot", not_after=14.0), **fields)
+    return Tracked(shard=shard, work=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption)
+
+
+def working_set(*shards: Tracked, regions: tuple[Region, ...] | None = None) -> WorkingSet:
+    return WorkingSet(
+        regions={one.name: one for one in (region(),) if regions is None} | {one.name: one for one in regions or ()},
+        shards={one.shard.key: one for one in shards},
+    )

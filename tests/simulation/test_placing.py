@@ -1,0 +1,234 @@
+"""Who is placed, where and when, on the real controller and store, in virtual time."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import pytest
+from msgspec import json as msgjson
+from msgspec import structs
+
+from clusters.spec import SideEffects, TaskSpec
+from gateway.core.phase import Orphan, Phase, Shard
+from gateway.core.principal import Decision, Obligations, Question
+from gateway.core.region import Order
+from gateway.core.run import AuditEntry, Run
+from gateway.core.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
+from gateway.settings import Failover
+from gateway.stages import dispatch
+from gateway.store.interface import Admission, Cursor, ShardWrite
+from gateway.store.sqlite import SqliteStore
+from tests.simulation import world as worlds
+from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
+from tests.simulation.world import REGIONS, PermissivePolicy, World
+from waypost.durable import Database
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Three regions that are well."""
+    async with SqliteStore(Database(":memory:", inline=True)) as store:
+        world = World(store, 1, trouble=1e-9)
+        for road in world.roads.values():
+            road.delay_seconds = 0.02
+        await world.start_gateway()
+        await run(world, 5)
+        yield world
+
+
+async def slots(world: World, count: int) -> None:
+    """So many attempts may be in each region."""
+    for cluster in world.clusters.values():
+        cluster.slots = count
+    await run(world, 3)
+
+
+def document(seconds: float, *, shards: int, priority: int = 5, regions: tuple[str, ...] = ()) -> Workflow:
+    task = TaskSpec(name="t", type="delay", run={"seconds": seconds, "failing": 0.0})
+    spec = Spec(tasks=(task,), shards=Shards(count=shards), priority=priority, placement=PlacementWishes(regions=regions))
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
+
+
+async def starts(world: World, seconds: float) -> list[str]:
+    """The runs whose shards are placed meanwhile, in order."""
+    order: list[str] = []
+    until = world.timeline.now + seconds
+    while world.timeline.now < until:
+        before = {key for key, shard in world.shards.items() if shard.epoch}
+        await world.tick()
+        order += [key[0] for key, shard in world.shards.items() if shard.epoch and key not in before]
+    return order
+
+
+def count_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Shard writes of each commit, from now on."""
+    counts: list[int] = []
+    record = world.store.record
+
+    async def counting(writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
+        counts.append(len(writes))
+        return await record(writes, cursors)
+
+    monkeypatch.setattr(world.store, "record", counting)
+    return counts
+
+
+async def until(world: World, true: Callable[[], bool], *, seconds: float) -> float:
+    """How long it takes, at most `seconds`."""
+    since = world.timeline.now
+    while not true() and world.timeline.now < since + seconds:
+        await world.tick()
+    return world.timeline.now - since
+
+
+async def test_a_free_slot_goes_to_the_most_urgent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has waited in vain before stays in line, and waiting writes nothing: 1,200 shards must not keep the store busy."""
+    await slots(world, 4)
+    await world.submit(document(2.0, shards=12))
+    await run(world, 1)
+    await world.submit(document(2.0, shards=600, priority=9))
+    await world.submit(document(2.0, shards=600, priority=0))
+    writes = count_writes(world, monkeypatch)
+
+    order = await starts(world, 30)
+
+    assert set(order) == {"run-001"}
+    assert len(order) > 100
+    assert sum(writes) < 6 * len(order), "intent, confirmation, start, end, and nothing for those that wait"
+
+
+async def test_who_waits_for_a_slot_lets_those_pass_who_can_go_elsewhere(world: World) -> None:
+    """More shards than one pass reads want the region that is full: the others must not wait behind them."""
+    await slots(world, 4)
+    await world.submit(document(30.0, shards=600, priority=9, regions=("beijing",)))
+    await run(world, 2)
+    await world.submit(document(1.0, shards=6, priority=0))
+
+    assert set(await starts(world, 2)) == {"run-001"}
+    noted = [entry.detail["reason"] for entry in await world.store.audit("run-000") if entry.kind == "Unplaceable"]
+    assert noted == ["0/3 regions fit: 2 not among the wished regions, 1 no free slot"], "said once, for all of the run"
+
+
+async def test_the_most_urgent_has_the_slot_that_it_waits_for(world: World) -> None:
+    """Stepping aside must not put it behind those whom it let pass."""
+    await slots(world, 4)
+    await world.submit(document(5.0, shards=4, regions=("beijing",)))
+    await run(world, 1)
+    await world.submit(document(30.0, shards=4, priority=9, regions=("beijing",)))
+    await run(world, 1)
+    await world.submit(document(30.0, shards=40, priority=0))
+
+    assert (await starts(world, 10)).count("run-001") == 4
+
+
+async def test_shards_that_wait_for_a_lease_let_others_pass(world: World) -> None:
+    """An exclusive shard waits its orphan's lease out; more of them than one pass reads must not hold up everybody."""
+    cut(world, "beijing")
+    await run(world, 10)
+    exclusive = workflow(1.0, shards=600, side_effects=SideEffects.EXCLUSIVE)
+    orphans = (Orphan(region="beijing", epoch=1),)
+    await admit(world, "run-900", exclusive, tuple(Shard(run="run-900", index=n, epoch=1, orphans=orphans) for n in range(600)))
+    await world.submit(document(1.0, shards=3, priority=0))
+    others = [("run-001", n) for n in range(3)]
+
+    assert await until(world, lambda: all(world.shards[key].epoch for key in others), seconds=60) < 3
+    assert world.shards["run-900", 0].phase is Phase.PENDING
+
+
+async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Shard, ...]) -> None:
+    """A run whose shards have a past."""
+    given = Run(
+        id=run_id,
+        tenant="t",
+        name="w",
+        subject="s",
+        issuer="i",
+        priority=9,
+        shard_count=len(shards),
+        workflow=msgjson.encode(document),
+        created_at=world.now.wall,
+        decision_id="d",
+        decided_at=world.now.wall,
+        permitted=REGIONS,
+    )
+    note = AuditEntry(run=run_id, kind="Accepted", at=world.now.wall)
+    await world.store.admit(Admission(run=given, shards=shards, decision=world._decision("d"), audit=(note,)))
+    world.runs[run_id] = document
+    world.shards |= {shard.key: shard for shard in shards}
+
+
+@pytest.mark.parametrize("creates", [8, 200])
+async def test_a_burst_on_regions_that_are_well_is_no_failover(world: World, monkeypatch: pytest.MonkeyPatch, creates: int) -> None:
+    """An intent's fence runs from its placing: what could not be sent before it must not be placed yet (heavy documents: few a call)."""
+    monkeypatch.setattr(dispatch, "BATCH_CREATES", creates)
+    for road in world.roads.values():
+        road.delay_seconds = 0.2
+    await slots(world, 5000)
+    for _ in range(2):
+        await world.submit(document(10_000.0, shards=300))
+
+    took = await until(world, lambda: all(shard.phase is Phase.RUNNING for shard in world.shards.values()), seconds=60)
+
+    assert took < 60
+    assert {(shard.failovers, shard.epoch) for shard in world.shards.values()} == {(0, 1)}
+
+
+async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fence may pass while the gateway has no turn to speak: twenty such turns must not quarantine a shard."""
+    monkeypatch.setattr(dispatch, "to_send", lambda *_: [])
+    await world.submit(document(1.0, shards=3))
+    await run(world, 7)
+
+    assert all(shard.epoch > 1 for shard in world.shards.values())
+    assert {shard.failovers for shard in world.shards.values()} == {0}
+
+
+async def test_a_region_that_is_seen_empty_gets_nothing_more(world: World) -> None:
+    """A cordon counts from its commit: who reads that nothing is there may stop the region."""
+    await run(world, 0.3)
+    await world.store.give_order("beijing", Order.CORDON, audit=NOTE)
+    await world.submit(workflow(20.0, shards=12))
+    await run(world, 2)
+
+    assert placed(world)["beijing"] == 0
+
+
+async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
+    """The new journal knows nothing of the attempt: the old cluster may live, unseen, and run it until its lease ends."""
+    await world.submit(workflow(200.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
+    await run(world, 3)
+    there = [key for key, shard in world.shards.items() if shard.region == "beijing"]
+    assert there
+    cluster = world.clusters["beijing"]
+    cluster.crash(world.timeline.now)
+    cluster.lose_journal()
+    cluster.restart(world.timeline.now)
+    await world.store.release_incarnation("beijing", audit=NOTE)
+    await until(world, lambda: any(world.shards[key].orphans for key in there), seconds=10)
+    world.kill_gateway()
+    await world.start_gateway()
+
+    assert await until(world, lambda: any(world.shards[key].epoch > 1 for key in there), seconds=60) >= 16.5
+    await run(world, 5)
+    assert all(world.shards[key].epoch > 1 and not world.shards[key].orphans for key in there)
+
+
+async def test_what_is_under_way_to_a_region_is_taken_back_when_policy_refuses(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T3: asked again for the run's next shards, policy permits the region no more: what was not confirmed there goes elsewhere."""
+
+    async def decide(_: PermissivePolicy, question: Question) -> Decision:
+        return structs.replace(world._decision(f"d{question.at}"), obligations=Obligations(regions=("shanghai", "shenzhen")))
+
+    monkeypatch.setattr(PermissivePolicy, "decide", decide)
+    monkeypatch.setattr(worlds, "Failover", lambda: Failover(decision_fresh_seconds=1.0))
+    world.kill_gateway()
+    await world.start_gateway()
+    await slots(world, 2)
+    world.roads["beijing"].cut_there, world.healed_at["beijing"] = True, world.timeline.now + 30
+    await world.submit(document(0.3, shards=60))
+    await run(world, 30)
+
+    kinds = Counter((entry.kind, entry.detail.get("reason")) for entry in await world.store.audit("run-000"))
+    assert kinds["Refused", "NotPermitted"] == 2
+    assert {shard.failovers for shard in world.shards.values()} == {0}
+    await run(world, 30)
+    assert world.done()
