@@ -1,15 +1,20 @@
 """Regions, as placement sees them now, and what an operator says of them."""
 
+import asyncio
+
 from starlette.responses import Response
 
 from gateway.api.views import Ordered, RegionList, Released, region_state
-from gateway.api.wire import Call, Reply
-from gateway.core.errors import Conflict, NotFound
+from gateway.api.wire import Call, Front, Reply
+from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
 from gateway.core.region import Condition, Order, RegionView
 from gateway.core.run import AuditEntry
 from gateway.core.scores import score
 from gateway.stages.authorize import authorize
+
+LOOKS, LOOK_SECONDS = 40, 0.05
+"""The controller reads what operators say twice a second."""
 
 
 async def regions(call: Call) -> Response:
@@ -37,8 +42,23 @@ async def cordon(call: Call) -> Response:
 
 
 async def drain(call: Call) -> Response:
-    """Cordon a region in order to empty it: it is drained when its `inflight` has come down to 0."""
-    return await cordon(call)
+    """Cordon a region in order to empty it: it is drained when its `inflight` has come down to 0. Nothing more comes after the answer."""
+    view, note = await _operate(call, "Cordoned")
+    await call.front.store.give_order(view.name, Order.CORDON, audit=note)
+    view = await _kept_to(call.front, view.name)
+    return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
+
+
+async def _kept_to(front: Front, name: str) -> RegionView:
+    """The region once the controller has taken the cordon up: until then an intent may be on its way that nobody counts yet."""
+    for _ in range(LOOKS):
+        view = next((view for view in front.regions() if view.name == name), None)
+        if view is None or view.cordoned:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    if view is None or not view.cordoned:
+        raise Unavailable("the region is cordoned, but work may still be on its way there: ask again", retry_after_seconds=1.0)
+    return view
 
 
 async def uncordon(call: Call) -> Response:

@@ -1,9 +1,12 @@
 """What an operator may say of a region."""
 
+import asyncio
+
 import httpx
 import pytest
 from msgspec import structs
 
+from gateway.api import regions
 from gateway.core.principal import Action, Reason
 from gateway.core.region import Condition, Order, RegionView
 from gateway.store.interface import Store
@@ -39,8 +42,8 @@ async def test_it_takes_a_right_and_a_region(client: httpx.AsyncClient, rules: R
 
 async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, store: Store) -> None:
     """Saying it twice changes nothing, and is noted once."""
-    for path in ("cordon", "drain"):
-        answer = await client.post(f"/v1/regions/beijing/{path}")
+    for _ in range(2):
+        answer = await client.post("/v1/regions/beijing/cordon")
         assert (answer.status_code, answer.json()) == (200, {"region": "beijing", "cordoned": True, "inflight": 0})
     assert await store.orders() == {"beijing": {Order.CORDON}}
 
@@ -48,6 +51,24 @@ async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, st
     assert (await client.post("/v1/regions/beijing/uncordon")).status_code == 200
     assert await store.orders() == {}
     assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [("Cordoned", "ada"), ("Uncordoned", "ada")]
+
+
+async def test_a_drain_is_answered_once_nothing_more_can_come(client: httpx.AsyncClient, store: Store, views: list[RegionView]) -> None:
+    """What the controller decided before it read the order is counted: else the region is stopped with work on its way there."""
+    asked = asyncio.create_task(client.post("/v1/regions/beijing/drain"))
+    while not await store.orders():
+        await asyncio.sleep(0)
+    assert not asked.done()
+    views[0] = structs.replace(views[0], cordoned=True, inflight=3)
+
+    assert (await asked).json() == {"region": "beijing", "cordoned": True, "inflight": 3}
+
+
+async def test_a_drain_that_nobody_keeps_to_is_not_done(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty region is no drained one while the controller does not know."""
+    monkeypatch.setattr(regions, "LOOK_SECONDS", 0.0)
+
+    assert (await client.post("/v1/regions/beijing/drain")).status_code == 503
 
 
 async def test_only_an_unreachable_region_is_forgotten(client: httpx.AsyncClient, store: Store, views: list[RegionView]) -> None:
