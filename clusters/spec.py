@@ -164,7 +164,9 @@ class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """A cluster's word about itself. `slots` counts attempts that it will hold at once, `held` those it holds now."""
+    """A cluster's word about itself. `slots` counts attempts that it will hold at once, `held` those it holds now, `queued` tasks that
+    are ready and wait for a processor.
+    """
 
     region: str
     incarnation: str
@@ -174,6 +176,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     held: int
     seq: int
     """The newest event it has journalled."""
+    queued: int = 0
     executors: tuple[str, ...] = ()
 
 

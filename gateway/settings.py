@@ -100,8 +100,8 @@ class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     near: float = 1.10
     """Scores within 10 % count as equal: the same winner every time would make a herd."""
 
-    latency_floor_seconds: float = 0.001
-    """Round trips below this count as equal: between neighbours the load decides, not noise."""
+    latency_floor_seconds: float = 0.01
+    """Round trips below this count as equal: between neighbours the load decides, not noise. A shard runs for much longer."""
 
     batch: int = 500
     """Waiting shards placed in one pass."""

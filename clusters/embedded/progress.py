@@ -24,7 +24,7 @@ class Progress:
         self.cpu, self.seq, self.busy = cpu, seq, 0.0
         self.attempts: dict[AttemptId, Attempt] = {}
         self.by_shard: dict[tuple[str, int], dict[AttemptId, Attempt]] = {}
-        self.held = 0
+        self.held = self.queued = 0
         self._ready: list[tuple[int, int, AttemptId, str]] = []
         self._timers: list[tuple[float, AttemptId]] = []
         self._order = itertools.count()
@@ -47,7 +47,7 @@ class Progress:
         """Nothing more of it starts, and what runs is killed."""
         self.held -= not attempt.over
         attempt.stopped = True
-        attempt.due.clear()
+        self._unqueue(attempt)
         step.kills += [(attempt.id, task) for task in attempt.running]
 
     def wake_at(self, attempt: Attempt, at: float) -> None:
@@ -80,9 +80,15 @@ class Progress:
 
     def fail(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
         attempt.failed = f"task {task}: {reason}"
-        attempt.due.clear()
+        self._unqueue(attempt)
         self.emit(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
         step.kills += [(attempt.id, other) for other in attempt.running]
+
+    def _unqueue(self, attempt: Attempt) -> None:
+        """Nothing of it waits for its turn any more."""
+        attempt.due.clear()
+        self.queued -= len(attempt.queued)
+        attempt.queued.clear()
 
     def settle(self, attempt: Attempt, step: Step) -> None:
         """Ends an attempt that has nothing left to do and no process left; wakes the one that waited for it."""
@@ -131,6 +137,7 @@ class Progress:
             verdict = self._condition(attempt, attempt.tasks[task])
             if verdict is True:
                 attempt.queued.add(task)
+                self.queued += 1
                 heapq.heappush(self._ready, (-attempt.tasks[task].priority, next(self._order), attempt.id, task))
             elif verdict is False:
                 self.finish(attempt, TaskResult(task=task, skipped=True), step.wall, step)
@@ -165,8 +172,9 @@ class Progress:
                 if self.busy + attempt.tasks[task].resources.cpu > self.cpu:
                     return
                 self._launch(attempt, attempt.tasks[task], step)
-            if attempt is not None:
-                attempt.queued.discard(task)
+            if attempt is not None and task in attempt.queued:
+                attempt.queued.remove(task)
+                self.queued -= 1
             heapq.heappop(self._ready)
 
     def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:

@@ -232,6 +232,7 @@ class Scheduler:
             uptime=now,
             slots=self._slots,
             held=self._progress.held,
+            queued=self._progress.queued,
             seq=self.seq,
             executors=self._executors,
         )

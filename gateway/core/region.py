@@ -44,6 +44,7 @@ class RegionView(Struct, frozen=True, kw_only=True):
     inflight: int
     weight: float = 1.0
     queued: int = 0
+    """Tasks there that are ready and wait for a processor."""
     cordoned: bool = False
     forgotten: bool = False
     executors: frozenset[str] = frozenset()

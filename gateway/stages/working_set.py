@@ -204,7 +204,7 @@ class Region:
             self.health,
             inflight=self.inflight,
             free_slots=max(0, status.slots - max(self.inflight, status.held)) if status is not None else 0,
-            queued=0,
+            queued=status.queued if status is not None else 0,
             executors=frozenset(status.executors) if status is not None else frozenset(),
             cordoned=Order.CORDON in self.orders,
             now=now,

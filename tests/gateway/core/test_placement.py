@@ -102,6 +102,14 @@ def test_the_quickest_region_for_its_share_is_taken() -> None:
     assert chosen(demand, region("beijing", inflight=3), region("shanghai", inflight=5, weight=2.0)) == "shanghai"
 
 
+def test_where_tasks_wait_for_a_processor_more_work_lies_ahead() -> None:
+    """As many attempts are no longer the same: here they run, there they queue while processors elsewhere are idle."""
+    busy = region("beijing", inflight=20, queued=18)
+
+    assert chosen(Demand(permitted=EVERYWHERE), busy, region("shanghai", inflight=25)) == "shanghai"
+    assert chosen(Demand(permitted=EVERYWHERE), busy, region("shanghai", inflight=60)) == "beijing"
+
+
 def test_round_trips_below_the_floor_leave_the_choice_to_load() -> None:
     """A neighbour 0.1 ms nearer must not take three times the work; and an estimate of nothing must not take it all."""
     nearest = region("beijing", peak_ewma_seconds=0.0, inflight=2)
