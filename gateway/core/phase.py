@@ -63,7 +63,7 @@ class Event(StrEnum):
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (Phase.PENDING, Event.INTENDED): Phase.DISPATCHING,  # T2
     (Phase.DISPATCHING, Event.CONFIRMED): Phase.RUNNING,  # T4
-    (Phase.DISPATCHING, Event.REFUSED): Phase.PENDING,  # T3: the cluster will never take this epoch
+    (Phase.DISPATCHING, Event.REFUSED): Phase.PENDING,  # T3: the cluster will never take this epoch, or policy no longer permits it there
     (Phase.DISPATCHING, Event.REGION_LOST): Phase.SUSPECT,  # T5
     (Phase.RUNNING, Event.REGION_LOST): Phase.SUSPECT,  # T5
     (Phase.SUSPECT, Event.REGION_BACK): Phase.DISPATCHING,  # T6
