@@ -8,7 +8,7 @@ from gateway.api.views import Ordered, RegionList, Released, region_state
 from gateway.api.wire import Call, Front, Reply
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
-from gateway.core.region import Condition, Order, RegionView
+from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.run import AuditEntry
 from gateway.core.scores import score
 from gateway.stages.authorize import authorize
@@ -29,6 +29,8 @@ async def regions(call: Call) -> Response:
 async def replace(call: Call) -> Response:
     """Let a region's old journal go, for good: the next one that answers under its name is admitted."""
     view, note = await _operate(call, "JournalReleased")
+    if view.condition in TAKES_WORK:
+        raise Conflict(f"the region is {view.condition}: its own journal answers, and would be let go for whichever comes next")
     if not await call.front.store.release_incarnation(view.name, audit=note):
         raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
     return Reply(Released(region=view.name))

@@ -28,7 +28,7 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         screen.print(_entry(entry), markup=False)
     if not story["complete"]:
         screen.print("... the history is longer than this")
-    if story["waiting"]:
+    if story.get("waiting"):
         screen.print(f"\nnow: {story['waiting']}", markup=False)
 
 

@@ -19,7 +19,8 @@ Region = Annotated[str, Parameter(help="Its name.")]
 def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """List the regions with their condition, latency, load and score."""
     with connect(url, token) as client:
-        found = checked(client.get(path("regions")), "items")["items"]
+        answer = checked(client.get(path("regions")), "items")
+    found = answer["items"]
     if output is not Format.TABLE:
         show(found, output)
         return
@@ -37,6 +38,8 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
         for region in found
     )
     console().print(table(["REGION", "CONDITION", "SINCE", "LATENCY", "INFLIGHT", "FREE", "SCORE", "REASON"], rows))
+    if answer.get("cut_off"):
+        console().print("this gateway takes itself to be cut off: it moves nothing and queues what comes; look at its own network")
 
 
 @command

@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from msgspec import structs
 
 from gateway.api.problems import Problem
+from gateway.core.placement import Condition, RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.test_events import end
 
@@ -49,8 +51,13 @@ async def run(client: httpx.AsyncClient) -> str:
 
 
 @pytest.mark.parametrize("words", [words for words in CALLS if words and words[0] == "curl"], ids=lambda words: words[-1])
-async def test_every_call_in_the_documentation_works(client: httpx.AsyncClient, store: Store, run: str, words: list[str]) -> None:
+async def test_every_call_in_the_documentation_works(
+    client: httpx.AsyncClient, store: Store, run: str, views: list[RegionView], words: list[str]
+) -> None:
     """A reader pastes what is shown. What has not started has no log, and what runs cannot be retried: both are good answers."""
+    views[0] = structs.replace(views[0], cordoned=True)  # as the controller makes it, once it has heard
+    if words[-1].endswith(("/replace", "/forget")):
+        views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE)
     if words[-1].endswith("/events"):
         await end(store, run)  # else it would be followed for as long as it takes
     sent = request(client, words, run)

@@ -13,6 +13,21 @@ from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
 
 
+@pytest.fixture
+def lost(views: list[RegionView]) -> None:
+    """Beijing is out of reach."""
+    views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE)
+
+
+async def test_the_journal_of_a_region_that_answers_is_not_let_go(client: httpx.AsyncClient, store: Store) -> None:
+    """It would stay so until some other disk comes along, and nobody would remember."""
+    await store.admit_incarnation("beijing", "old")
+    refused = await client.post("/v1/regions/beijing/replace")
+    assert (refused.status_code, "its own journal answers" in refused.json()["detail"]) == (409, True)
+    assert await store.admit_incarnation("beijing", "new") == "old"
+
+
+@pytest.mark.usefixtures("lost")
 async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: Store) -> None:
     """The next journal that answers takes the name; there is nothing to let go a second time."""
     await store.admit_incarnation("beijing", "old")
@@ -23,6 +38,7 @@ async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: S
     assert (await client.post("/v1/regions/beijing/replace")).status_code == 409
 
 
+@pytest.mark.usefixtures("lost")
 async def test_it_is_kept_who_let_it_go(client: httpx.AsyncClient, store: Store) -> None:
     """Placing work anew because somebody said so is somebody's decision."""
     await store.admit_incarnation("beijing", "old")

@@ -1,6 +1,7 @@
 """What goes into one call to a region, and what waits for the next."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -68,9 +69,9 @@ class CountingStore(SqliteStore):
 
     reads = 0
 
-    async def tasks(self, run_id: str, shard: int | None = None) -> Sequence[TaskRow]:
+    async def tasks(self, run_id: str, shard: int | None = None, **bounds: Any) -> Sequence[TaskRow]:
         self.reads += 1
-        return await super().tasks(run_id, shard)
+        return await super().tasks(run_id, shard, **bounds)
 
 
 async def test_no_more_is_read_than_one_call_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
