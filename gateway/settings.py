@@ -121,6 +121,8 @@ class Documents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     maximum_edges: int = 100_000
     maximum_shards: int = 1_000
     maximum_nesting: int = 64
+    maximum_condition_characters: int = 65_536
+    """Of all `when` together: each is compiled at submission, and again wherever the run goes."""
 
 
 class Secret(str):

@@ -5,16 +5,20 @@ The scheduler's inner half, and as pure.
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from clusters.conditions import ConditionError, holds
+from clusters.conditions import MAXIMUM_STEPS, ConditionError, ask
 from clusters.embedded.state import Attempt, Launch, Step, TaskState
 from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult, TaskSpec
 from clusters.template import TemplateError, render
 
 MARGIN_SECONDS = 1.0
 """Tasks of an exclusive attempt are killed so long before its lease ends."""
+
+CONDITION_STEPS_AT_ONCE = 500_000
+"""About 10 ms. The probes and lease renewals of everybody else wait meanwhile."""
 
 
 class Progress:
@@ -125,16 +129,22 @@ class Progress:
         step.events.append(event)
 
     def queue_ready(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Lines up tasks that wait for nothing any more, and skips those whose condition is false."""
+        """Lines up tasks that wait for nothing any more, and skips those whose condition is false.
+
+        Conditions beyond `CONDITION_STEPS_AT_ONCE` are due at once: the next tick goes on with them.
+        """
         if not self._may_run(attempt, step.now):
             return
-        waiting = list(attempt.missing) if among is None else list(among)
+        waiting = deque(attempt.missing if among is None else among)
         while waiting:
-            task = waiting.pop(0)
+            task = waiting.popleft()
             free = attempt.missing.get(task) == 0 and task not in attempt.running and task not in attempt.queued
             if not free or task in attempt.due or attempt.failed:
                 continue
-            verdict = self._condition(attempt, attempt.tasks[task])
+            if attempt.tasks[task].when is not None and step.condition_steps >= CONDITION_STEPS_AT_ONCE:
+                attempt.due[task] = step.now
+                continue
+            verdict = self._condition(attempt, attempt.tasks[task], step)
             if verdict is True:
                 attempt.queued.add(task)
                 self.queued += 1
@@ -144,6 +154,8 @@ class Progress:
                 waiting += attempt.dependents[task]
             else:
                 self.fail(attempt, task, verdict, step.wall, step)
+        if step.now in attempt.due.values():
+            self.wake_at(attempt, step.now)
         self.settle(attempt, step)
 
     def _may_run(self, attempt: Attempt, now: float) -> bool:
@@ -153,14 +165,17 @@ class Progress:
             return False
         return not attempt.exclusive or attempt.lease_until - MARGIN_SECONDS > now
 
-    def _condition(self, attempt: Attempt, task: TaskSpec) -> bool | str:
+    def _condition(self, attempt: Attempt, task: TaskSpec, step: Step) -> bool | str:
         """True, False, or what is wrong with it."""
         if task.when is None:
             return True
         outputs = {need: attempt.finished[need].output for need in task.needs}
         try:
-            return holds(task.when, outputs=outputs, params=attempt.run.params, shard=_shard(attempt))
+            question = ask(task.when, outputs=outputs, params=attempt.run.params, shard=_shard(attempt))
+            step.condition_steps += question.steps
+            return question.answer()
         except ConditionError as error:
+            step.condition_steps += MAXIMUM_STEPS
             return f"when: {error}"
 
     def fill(self, step: Step) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from clusters.embedded.admission import Admission
 from clusters.embedded.journal import Loaded
 from clusters.embedded.ownership import Owner
-from clusters.embedded.progress import MARGIN_SECONDS, Progress
+from clusters.embedded.progress import CONDITION_STEPS_AT_ONCE, MARGIN_SECONDS, Progress
 from clusters.embedded.state import Attempt, Outcome, Step, size_of
 from clusters.spec import (
     Answers,
@@ -179,6 +179,9 @@ class Scheduler:
                 continue
             if attempt.exclusive:
                 self._hold_lease(attempt, step)
+            if step.condition_steps >= CONDITION_STEPS_AT_ONCE:
+                self._progress.wake_at(attempt, now)
+                continue
             due = [task for task, at in attempt.due.items() if at <= now]
             for task in due:
                 del attempt.due[task]

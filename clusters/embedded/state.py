@@ -65,6 +65,8 @@ class Step:
     incarnation: str = ""
     owner: Owner | None = None
     """Another one from now on; what the one before has acknowledged counts no more."""
+    condition_steps: int = 0
+    """What the conditions evaluated in it took, in the steps of `clusters.conditions`."""
 
     launches: list[Launch] = field(default_factory=list)
     kills: list[tuple[AttemptId, str]] = field(default_factory=list)

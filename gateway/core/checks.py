@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from clusters.conditions import ConditionError, compile_condition, tasks_read
+from clusters.conditions import ConditionError, compile_condition
 from clusters.graph import find_cycle
 from clusters.spec import SideEffects, TaskSpec
 from clusters.template import render
@@ -51,6 +51,9 @@ def _sizes(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
     edges = sum(len(task.needs) for task in tasks)
     if edges > limits.maximum_edges:
         yield FieldError("/spec/tasks", f"there are {edges} needs; {limits.maximum_edges} are allowed")
+    conditions = sum(len(task.when) for task in tasks if task.when is not None)
+    if conditions > limits.maximum_condition_characters:
+        yield FieldError("/spec/tasks", f"the conditions have {conditions} characters; {limits.maximum_condition_characters} are allowed")
     if workflow.shard_count > limits.maximum_shards:
         yield FieldError("/spec/shards", f"there are {workflow.shard_count} shards; {limits.maximum_shards} are allowed")
 
@@ -163,7 +166,7 @@ def _conditions(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
         if (fault := known[task.when]) is not None:
             yield FieldError(at, fault)
             continue
-        for name in tasks_read(task.when):
+        for name in compile_condition(task.when).tasks_read:
             if name not in task.needs:
                 yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds, tasks_read
+from clusters.condition_text import take_apart
+from clusters.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds
 
 OUTPUTS = {"scan": {"files": 3, "kinds": ["sql", "csv"]}, "a-b": None}
 PARAMS: dict[str, Any] = {"full": True, "limit": 2.0, "many": list(range(5_000))}
@@ -47,6 +48,11 @@ def test_a_condition_sees_outputs_params_and_shard(text: str, expected: bool) ->
         ('"\\ud800" == "x"', "not a CEL expression"),
         ("99999999999999999999 > 1", "invalid int literal"),
         (" " * (MAXIMUM_CHARACTERS + 1), "has 2049 characters"),
+        ("shard.nope == 1", "there is no shard.nope: a shard has count, index, item"),
+        ('"${params.go}" == "yes"', "placeholders are not filled in here: write params.name"),
+        ('"a".matches("(a{1000}){1000}")', "would take too long: matches"),
+        ('"a".matches("\\\\pL{1000}")', "would take too long: matches"),
+        ('"a".matches(params.pattern)', "would take too long: matches"),
     ],
 )
 def test_a_condition_that_cannot_hold_is_refused_at_once(text: str, reason: str) -> None:
@@ -78,8 +84,11 @@ def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "params.many.all(x, x >= 0)",
         "params.many.filter(x, x > 0).size() > 0",
+        "params.many.all(x, x in params.many)",
+        "params.many.all(x, params.many.all(y, y != x))",
+        "params.many.all//\n(x, params.many.all(y, y != x))",
+        " + ".join(["params.many"] * 80) + " == []",
         "[1,2,3,4,5,6,7,8,9].map(a, [1,2,3,4,5,6,7,8,9].map(b, [1,2,3,4,5,6,7,8,9].map(c, a + b + c))) == []",
         '["aaaaaaaa"]' + ".map(a, a + a)" * 60 + " == []",
     ],
@@ -134,4 +143,45 @@ def test_the_tasks_that_are_read_are_known() -> None:
     """A condition may read only what its task needs: anything else might not have run yet."""
     text = """tasks["a"].output.x && tasks.b.output && tasks[ 'c-d' ].output && params.tasks["e"] && tasks[params.f] && tasks["a"]"""
 
-    assert tasks_read(text) == ["a", "b", "c-d"]
+    assert compile_condition(text).tasks_read == ("a", "b", "c-d")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"see tasks.b" == params.x',
+        "'a\\'tasks.b' == params.x",
+        'r"\\" == "tasks.b" || params.x',
+        '''"""a "tasks.b" """ == params.x''',
+        "params.x // or tasks.b",
+    ],
+)
+def test_what_stands_in_a_literal_or_a_comment_is_not_read(text: str) -> None:
+    """A sentence about a task is no use of it, and must not ask for a need."""
+    assert compile_condition(text).tasks_read == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.hosts.all(h, h.up)",
+        "params.hosts.exists(h, h.name == 'h7') && params.hosts.all(h, h.load >= 0) && !params.hosts.exists(h, h.load < 0)",
+        "params.names.filter(n, n != '').size() > 0",
+        '"2024-01-02".matches("^[0-9]{4}-[0-9]{2}-[0-9]{2}$")',
+        "params.all > 1 && params.map == params.filter",
+    ],
+)
+def test_a_loop_over_a_thousand_hosts_is_no_trouble(text: str) -> None:
+    """It takes some milliseconds. Loops beside one another do not multiply, and a field called `all` is no loop."""
+    hosts = [{"name": f"h{i}", "up": True, "load": i} for i in range(1_000)]
+    params = {"hosts": hosts, "names": list(range(1_000)), "all": 2, "map": 1, "filter": 1}
+    if "params.names" in text:
+        params = {"names": [f"h{i}" for i in range(1_000)]}
+
+    assert holds(text, outputs={}, params=params, shard=SHARD)
+
+
+def test_loops_are_counted_by_how_they_are_nested() -> None:
+    """Only loops within one another multiply what there is to do."""
+    assert take_apart("params.a.all(x, x.b.all(y, y > 0)) && params.c.exists(z, z > 0)").depth == 2
+    assert take_apart('"params.a.all(x, x)" == "" && params.all(1 > 0)').depth == 1

@@ -11,6 +11,8 @@ from gateway.core.checks import check
 from gateway.settings import Documents
 from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, document, faults, read, task
 
+CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
+
 
 def test_a_good_document_has_no_faults() -> None:
     """With everything in it that a document may use today."""
@@ -93,6 +95,7 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(order: list[int], 
     [
         (Documents(maximum_tasks=1), {"tasks": [task("a"), task("b")]}, "/spec/tasks", "there are 2 tasks; 1 are allowed"),
         (Documents(maximum_edges=0), {"tasks": [task("a"), task("b", needs=["a"])]}, "/spec/tasks", "there are 1 needs; 0 are allowed"),
+        (LIMITS, {"tasks": [task(f"t{i}", when="1 < 2 // " + "x" * 1_991) for i in range(33)]}, "/spec/tasks", CONDITIONS),
         (LIMITS, {"shards": {"count": 1001}}, "/spec/shards", "there are 1001 shards; 1000 are allowed"),
         (LIMITS, {"shards": {"items": [0] * 1001}}, "/spec/shards", "there are 1001 shards; 1000 are allowed"),
         (LIMITS, {"shards": {"items": []}}, "/spec/shards/items", "is empty: there would be no shard"),
