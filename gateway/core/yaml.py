@@ -3,6 +3,7 @@
 What YAML 1.1 reads as something else than YAML 1.2 does (yes, 012, 12:30, 1_000, dates, merge keys) is refused, not guessed.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+NUMBERS: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+")
+"""What YAML 1.2 takes for a number."""
+
 KINDS: Final = {"bool": "a boolean", "int": "a number", "float": "a number", "str": "a number", "timestamp": "a date"}
 
 
@@ -40,11 +44,17 @@ def read_yaml(text: str, *, maximum_nesting: int, maximum_expansion: int) -> tup
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise Malformed(f"not YAML: {error.problem or error.context}{place}") from error
+        problem = "a tab: indent with spaces" if mark and _is_tab(text, mark) else error.problem or error.context
+        raise Malformed(f"not YAML: {problem}{place}") from error
     except yaml.YAMLError as error:
         raise Malformed(f"not YAML: {str(error).partition(chr(10))[0][:200]}") from error
     finally:
         loader.dispose()
+
+
+def _is_tab(text: str, mark: yaml.Mark) -> bool:
+    lines = text.splitlines()
+    return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -98,6 +108,8 @@ class _Reader:
                 case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
                     ended = self._open.pop()
                     self._put(ended.built, ended.anchor)
+        if not documents:
+            raise Malformed("the document is empty")
         return self._root, self._faults
 
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
@@ -161,12 +173,14 @@ class _Reader:
             return WORDS[text]
         read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
         number = NUMBER.fullmatch(text) is not None
+        value = faithful(text)
+        if number and value is None:
+            return self._fault(f"{text:.40} {UNFAITHFUL}")
         if number and read_as != TAGS + "str":
-            value = faithful(text)
-            return self._fault(f"{text:.40} {UNFAITHFUL}") if value is None else value
+            return value
         if text == "<<":
             return self._fault("merge keys (<<) are not YAML 1.2: write the fields out")
-        if number or read_as != TAGS + "str":
+        if read_as != TAGS + "str" or NUMBERS.fullmatch(text):
             kind = KINDS.get(read_as.removeprefix(TAGS), "something else")
             hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
             return self._fault(f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or {hint}")

@@ -24,8 +24,7 @@ def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:
         ("a: v1.2.3\nb: x y\nc: 1m\nd: n", {"a": "v1.2.3", "b": "x y", "c": "1m", "d": "n"}),
         ("a: &x {b: [1]}\nc: *x\nd: [*x, &y 2, *y]", {"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}, 2, 2]}),
         ("&k a: 1\nb: *k", {"a": 1, "b": "a"}),
-        ("", None),
-        ("# nothing", None),
+        ("---", None),
         ("[]", []),
         ("{}", {}),
     ],
@@ -36,7 +35,7 @@ def test_yaml_is_read_as_json_would_be(text: str, expected: Any) -> None:
 
 
 BOOLEANS = ("yes", "No", "on", "OFF")
-NUMBERS = ("012", "0x1F", "0b1", "1_000", "12:30:45", "+1", ".5", "1.", ".inf", ".nan", "1e5", "1.5e3")
+NUMBERS = ("012", "0x1F", "0b1", "1_000", "12:30:45", "+1", ".5", "1.", ".inf", ".nan", "1e5", "1.5e3", "0o12", "+1e5", "-.5")
 
 
 @pytest.mark.parametrize("text", BOOLEANS + NUMBERS)
