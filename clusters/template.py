@@ -25,12 +25,13 @@ class TemplateError(Exception):
 
 
 def references(text: str) -> Iterator[tuple[str, ...]]:
-    """Every placeholder in `text`, as the names between its dots. Raises `TemplateError` for a broken one."""
-    for match in PLACEHOLDER.finditer(text):
-        if match[1]:
-            yield tuple(match[1].split("."))
-        elif match[0] == "${":
-            raise _mistake(match)
+    """Every placeholder in `text`, as the names between its dots. A broken one is among `mistakes`."""
+    return (tuple(match[1].split(".")) for match in PLACEHOLDER.finditer(text) if match[1])
+
+
+def mistakes(text: str) -> Iterator[str]:
+    """What is wrong with each `${` in `text` that begins no placeholder."""
+    return (str(_mistake(match)) for match in PLACEHOLDER.finditer(text) if match[0] == "${")
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:

@@ -22,6 +22,7 @@ from gateway.core.identifiers import run_id
 from gateway.core.placement import Placement
 from gateway.core.principal import Action, Decision, Question
 from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.salvage import check_rest
 from gateway.core.workflow import Workflow
 from gateway.stages.admit import Submission, admit, fingerprint, oblige, readmission
 from gateway.stages.authorize import authorize, question_about, see
@@ -158,10 +159,11 @@ def _idempotency_key(call: Call) -> str | None:
 
 def _understood(body: bytes, media_type: str, tenant: str, front: Front) -> tuple[Workflow, bytes]:
     """The document and its canonical form. Raises what `parse` raises, and `Invalid` with every error."""
-    limits = front.settings.documents
-    workflow = _of_tenant(parse(body, media_type, limits), tenant)
+    limits, regions = front.settings.documents, frozenset(front.clusters)
+    rest = partial(check_rest, limits=limits, executors=front.executors, regions=regions)
+    workflow = _of_tenant(parse(body, media_type, limits, rest), tenant)
     canonical = msgspec.json.encode(workflow)
-    if errors := check(workflow, canonical, limits, front.executors):
+    if errors := check(workflow, canonical, limits, front.executors, regions):
         raise invalid(errors)
     return workflow, canonical
 

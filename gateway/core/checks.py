@@ -1,5 +1,6 @@
 """What types cannot say of a document: every error at once, each with a pointer."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -7,17 +8,25 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from clusters.conditions import ConditionError, compile_condition
 from clusters.graph import find_cycle
 from clusters.spec import SideEffects, TaskSpec
 from clusters.template import render
+from gateway.core.condition_checks import ConditionChecks
 from gateway.core.errors import FieldError
-from gateway.core.placeholders import Placeholders, first_shard
-from gateway.core.shape import problems
-from gateway.core.workflow import Engine, Workflow
+from gateway.core.placeholders import Placeholders, distinct_shards
+from gateway.core.pointer import below
+from gateway.core.shape import near, placed, problems
+from gateway.core.workflow import NOT_BUILT, Workflow
 from gateway.settings import Documents
 
 CYCLES_SHOWN: Final = 10
+
+FILLED_IN: Final = 2_000
+"""Tasks that are filled in for shards beyond the first, whose items have another form: some 10 ms for all of them."""
+
+LABELS: Final = 64
+LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+"""Lists of runs show them."""
 
 
 class Executors(Struct, frozen=True, kw_only=True):
@@ -27,20 +36,24 @@ class Executors(Struct, frozen=True, kw_only=True):
     exclusive: frozenset[str]
 
 
-def check(workflow: Workflow, canonical: bytes, limits: Documents, executors: Executors) -> list[FieldError]:
+def check(
+    workflow: Workflow, canonical: bytes, limits: Documents, executors: Executors, regions: frozenset[str] = frozenset()
+) -> list[FieldError]:
     """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task.
 
-    Too large a workflow is only told so: what else is wrong with it would take long to find.
+    `regions` are those that there are; where none are known, wishes may name any. Too large a workflow is only told so: what else is
+    wrong with it would take long to find.
     """
     if too_large := list(_sizes(workflow, limits)):
         return too_large
-    found = [*_shards(workflow), *_not_built(workflow)]
+    found = [*_labels(workflow), *_shards(workflow), *_wishes(workflow, regions), *_not_built(workflow)]
     found += _names(workflow.spec.tasks)
     found += _cycles(workflow.spec.tasks)
     found += _types(workflow, executors)
     if workflow.shard_count:
         found += _runs(workflow, limits, executors, templated=b"${" in canonical)
-    found += _conditions(workflow.spec.tasks)
+        if b'"when":' in canonical:
+            found += _conditions(workflow)
     return found
 
 
@@ -66,11 +79,32 @@ def _shards(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError("/spec/shards/items", "is empty: there would be no shard")
 
 
+def _labels(workflow: Workflow) -> Iterator[FieldError]:
+    labels = workflow.metadata.labels
+    if len(labels) > LABELS:
+        yield FieldError("/metadata/labels", f"there are {len(labels)} labels; {LABELS} are allowed")
+        return
+    for name in labels:
+        if not LABEL.fullmatch(name):
+            rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
+            yield FieldError(below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", rule)
+
+
+def _wishes(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
+    """A misspelt wish would leave the run without a place, and a misspelt `avoid` would avoid nothing."""
+    wishes = workflow.spec.placement
+    for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
+        for index, name in enumerate(names):
+            if regions and name not in regions:
+                hint = f"did you mean {alike}?" if (alike := near(name, sorted(regions))) else f"there are {', '.join(sorted(regions))}"
+                yield FieldError(f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hint}")
+
+
 def _not_built(workflow: Workflow) -> Iterator[FieldError]:
     """Fields whose part is not there yet are refused, never ignored."""
     if workflow.spec.schedule is not None:
         yield FieldError("/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run")
-    if workflow.spec.engine not in (Engine.ANY, Engine.EMBEDDED):
+    if workflow.spec.engine in NOT_BUILT:
         yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
 
 
@@ -91,11 +125,15 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def _cycles(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told already."""
-    places = {task.name: index for index, task in enumerate(tasks)}
-    if len(places) < len(tasks):
-        return
-    left = tuple(_without_itself(task) if task.name in task.needs else task for task in tasks)
+    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told already.
+
+    Of tasks with one name the first counts: which of them is meant is not known.
+    """
+    places: dict[str, int] = {}
+    for index, task in enumerate(tasks):
+        places.setdefault(task.name, index)
+    firsts = tasks if len(places) == len(tasks) else tuple(tasks[index] for index in places.values())
+    left = tuple(_without_itself(task) if task.name in task.needs else task for task in firsts)
     for _ in range(CYCLES_SHOWN):
         cycle = find_cycle(left)
         if cycle is None:
@@ -126,54 +164,49 @@ def _types(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
 
 
 def _runs(workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool) -> Iterator[FieldError]:
-    """What each executor says of its `run`, as the first shard would fill it in."""
-    broken: set[int] = set()
-    values: Mapping[str, Any] | None = None
-    if templated:
-        placeholders = Placeholders(workflow)
+    """What each executor says of its `run`, as the shards would fill it in."""
+    if not templated:
         for index, task in enumerate(workflow.spec.tasks):
-            for fault in placeholders.faults(task, f"/spec/tasks/{index}"):
-                broken.add(index)
-                yield fault
-        if placeholders.added > limits.maximum_bytes:
-            grown = f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed"
-            yield FieldError("/spec/tasks", grown)
-            return
-        values = first_shard(workflow)
+            if (run_type := executors.runs.get(task.type)) is not None:
+                yield from _run(task.run, run_type, f"/spec/tasks/{index}/run")
+        return
+    placeholders = Placeholders(workflow)
+    faults = [list(placeholders.faults(task, f"/spec/tasks/{index}")) for index, task in enumerate(workflow.spec.tasks)]
+    for found in faults:
+        yield from found
+    if placeholders.added > limits.maximum_bytes:
+        yield FieldError("/spec/tasks", f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed")
+        return
+    yield from _filled_in(workflow, executors, broken={index for index, found in enumerate(faults) if found})
+
+
+def _filled_in(workflow: Workflow, executors: Executors, *, broken: set[int]) -> Iterator[FieldError]:
+    """The first shard of each form, as far as `FILLED_IN`; a task that does not use the item is the same in all of them."""
+    shards, left = distinct_shards(workflow), FILLED_IN
     for index, task in enumerate(workflow.spec.tasks):
         run_type = executors.runs.get(task.type)
-        if run_type is not None and index not in broken:
-            run = task.run if values is None else render(task.run, values, last=True)
-            yield from _run(run, run_type, f"/spec/tasks/{index}/run")
+        if run_type is None or index in broken:
+            continue
+        varied = len(shards) > 1 and b"${shard.item" in msgspec.json.encode(task.run)
+        told: set[str] = set()
+        for shard in shards[: max(left, 1)] if varied else shards[:1]:
+            run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
+            for fault in _run(run, run_type, f"/spec/tasks/{index}/run"):
+                if fault.pointer not in told:
+                    told.add(fault.pointer)
+                    yield FieldError(fault.pointer, f"{fault.detail}, in shard {shard['index']}") if varied else fault
+        left -= len(shards) * varied
 
 
 def _run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
     try:
         msgspec.convert(run, run_type)
     except msgspec.ValidationError as error:
-        return problems(run, run_type, at) or [FieldError(at, str(error))]
+        return problems(run, run_type, at) or [placed(error, at)]
     return ()
 
 
-def _conditions(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    known: dict[str, str | None] = {}
-    for index, task in enumerate(tasks):
-        if task.when is None:
-            continue
-        if task.when not in known:
-            known[task.when] = _condition(task.when)
-        at = f"/spec/tasks/{index}/when"
-        if (fault := known[task.when]) is not None:
-            yield FieldError(at, fault)
-            continue
-        for name in compile_condition(task.when).tasks_read:
-            if name not in task.needs:
-                yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
-
-
-def _condition(text: str) -> str | None:
-    try:
-        compile_condition(text)
-    except ConditionError as error:
-        return str(error)
-    return None
+def _conditions(workflow: Workflow) -> Iterator[FieldError]:
+    checks = ConditionChecks(workflow)
+    for index, task in enumerate(workflow.spec.tasks):
+        yield from checks.faults(task, f"/spec/tasks/{index}")

@@ -5,15 +5,15 @@ no NUL, no half characters, and bounded nesting, however it was written.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.json import read_json
 from gateway.core.numbers import EXACT
-from gateway.core.shape import ENOUGH, problems
+from gateway.core.shape import ENOUGH, placed, problems
 from gateway.core.workflow import Workflow
 from gateway.core.yaml import read_yaml
 from gateway.settings import Documents
@@ -24,26 +24,31 @@ CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 FREE_AT: Final = 4
 """How deep the free values of a document are at least: `/spec/tasks/0/run`. A shallower one is looked at more closely than it need be."""
 
+Rest: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
+"""Given a document and what its types refuse in it: what else is wrong."""
+
 _decode = msgspec.json.Decoder(Workflow).decode
 _plain_json = msgspec.json.Decoder().decode
 
 
-def parse(body: bytes, media_type: str, limits: Documents) -> Workflow:
-    """The document in `body`. Semantic errors are for `checks`.
+def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = None) -> Workflow:
+    """The document in `body`. Semantic errors are for `checks`; where its types refuse it, `rest` looks for those too.
 
     Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: not JSON or YAML, and where) or `Invalid` (422: every error).
     """
     if len(body) > limits.maximum_bytes:
         raise TooLarge(f"the document has {len(body)} bytes; {limits.maximum_bytes} are allowed")
+    if not body or body.isspace():
+        raise Malformed("the document is empty")
     if media_type != "application/json" and _is_yaml(media_type, body):
-        return _typed(*read_yaml(_text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes))
+        return _typed(*read_yaml(_text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes), rest)
     try:
         workflow = _decode(body)
         if _unquestionable(workflow, body, limits.maximum_nesting - FREE_AT):
             return workflow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the strict reader says what is wrong, and where
-    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting))
+    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting), rest)
 
 
 def schema() -> dict[str, Any]:
@@ -125,10 +130,13 @@ def _text(body: bytes) -> str:
     return text
 
 
-def _typed(value: Any, faults: list[FieldError]) -> Workflow:
+def _typed(value: Any, faults: list[FieldError], rest: Rest | None) -> Workflow:
     if faults:
         raise invalid(faults)
     try:
         return msgspec.convert(value, Workflow)
     except msgspec.ValidationError as error:
-        raise invalid(problems(value, Workflow) or [FieldError("", str(error))]) from error
+        found = problems(value, Workflow) or [placed(error)]
+        if rest is not None and len(found) < ENOUGH:
+            found += rest(value, found)
+        raise invalid(found) from error

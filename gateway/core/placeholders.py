@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from clusters.spec import TaskSpec
-from clusters.template import TemplateError, lookup, references
+from clusters.template import TemplateError, lookup, mistakes, references
 from gateway.core.errors import FieldError
 from gateway.core.pointer import below
 from gateway.core.workflow import Workflow
@@ -43,11 +43,12 @@ class Placeholders:
                 yield from self._value(inner, below(at, index))
 
     def _text(self, text: str, at: str) -> Iterator[FieldError]:
-        try:
-            for names in references(text):
+        for names in references(text):
+            try:
                 self.added += self._size(names)
-        except TemplateError as error:
-            yield FieldError(at, str(error))
+            except TemplateError as error:
+                yield FieldError(at, str(error))
+        yield from (FieldError(at, mistake) for mistake in mistakes(text))
 
     def _size(self, names: tuple[str, ...]) -> int:
         """The most characters that `names` stands for in any shard. Raises `TemplateError` where it names nothing in one of them."""
@@ -75,6 +76,19 @@ def _shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
         yield {"index": index, "count": count, "item": item}
 
 
-def first_shard(workflow: Workflow) -> dict[str, Any]:
-    """All that placeholders may name, as the first shard sees it."""
-    return {"params": workflow.spec.params, "shard": {"index": 0, "count": workflow.shard_count, "item": workflow.items[0]}}
+def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
+    """One shard for each form that the items have, the first of it: what fits there fits all others of that form."""
+    found: dict[Any, dict[str, Any]] = {}
+    count = workflow.shard_count
+    for index, item in enumerate(workflow.spec.shards.items or (None,)):
+        found.setdefault(_form(item), {"index": index, "count": count, "item": item})
+    return list(found.values())
+
+
+def _form(value: Any) -> Any:
+    """Equal for values that have the same fields and types at every depth; lists count by the forms that are in them."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _form(inner)) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return (list, frozenset(map(_form, value)))
+    return type(value)

@@ -11,3 +11,8 @@ def below(pointer: str, *parts: str | int) -> str:
 def pointer_to(parts: Iterable[str | int]) -> str:
     """The pointer to what `parts` lead to, from the whole document."""
     return below("", *parts)
+
+
+def parts_of(pointer: str) -> list[str]:
+    """The names and numbers that lead to what `pointer` leads to."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]

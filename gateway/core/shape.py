@@ -1,7 +1,8 @@
 """Why a value does not have the shape of a type: every reason, each with a pointer and a sentence that says what to do."""
 
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -9,10 +10,14 @@ from typing import Any, Final
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
 from msgspec import Struct
 
 from gateway.core.errors import FieldError
-from gateway.core.pointer import below
+from gateway.core.numbers import EXACT
+from gateway.core.pointer import below, pointer_to
+from gateway.core.workflow import NOT_BUILT
 
 ENOUGH: Final = 1_000
 """Nobody mends more at a time, and looking for all of them in a large document takes long."""
@@ -44,6 +49,15 @@ LENGTHS: Final = {
     "maxProperties": ("at most", "field"),
 }
 
+PLACE: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
+STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+_WholeNumbers: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call] # untyped in its stubs
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+"""To JSON Schema 5.0 is an integer; to msgspec, which reads the documents, it is none."""
+
 
 def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
     """What keeps `value` from being a `type_`, below the pointer `at`: all of it up to `ENOUGH`. msgspec would stop at the first."""
@@ -56,9 +70,22 @@ def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
     return list(found)[:ENOUGH]
 
 
+def placed(error: msgspec.ValidationError, at: str = "") -> FieldError:
+    """What msgspec says, where the schema found nothing; `at` leads to what was read."""
+    message = str(error)
+    place = PLACE.search(message)
+    steps = STEP.findall(place[1].partition("[...]")[0]) if place else []
+    return FieldError(at + pointer_to(name or int(index) for name, index in steps), PLACE.sub("", message))
+
+
+def near(name: str, known: Sequence[str]) -> str | None:
+    """Which of `known` was probably meant."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None) if len(name) <= SHOWN else None
+
+
 @cache
-def _validator(type_: type[Struct]) -> Draft202012Validator:
-    return Draft202012Validator(msgspec.json.schema(type_))
+def _validator(type_: type[Struct]) -> Validator:
+    return _WholeNumbers(msgspec.json.schema(type_))
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
@@ -66,28 +93,51 @@ def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
     got: Any = error.instance
     wanted: Any = error.validator_value
     schema: Any = error.schema
-    keyword = str(error.validator)
     if error.context:
+        if kinds := _kinds(error):
+            yield FieldError(pointer, _type(got, kinds))
+            return
         for branch in _likeliest(error):
             yield from _explain(branch, at)
-    elif keyword == "additionalProperties":
+    elif error.validator == "additionalProperties":
         known = list(schema.get("properties", {}))
         yield from (_unknown(pointer, name, known) for name in got if name not in known)
-    elif keyword == "required":
+    elif error.validator == "required":
         yield from (FieldError(below(pointer, name), "is required") for name in wanted if name not in got)
-    elif keyword == "type":
-        yield FieldError(pointer, f"must be {_a(wanted)}, not {_a(KINDS.get(type(got), 'something else'))}")
-    elif keyword in ("enum", "const"):
-        yield FieldError(pointer, _choice(got, wanted if isinstance(wanted, list) else [wanted]))
-    elif keyword == "pattern":
-        yield FieldError(pointer, f"{_shown(got)} is not {schema.get('description') or f'of the form {wanted}'}")
-    elif keyword in WORDS:
-        yield FieldError(pointer, f"{WORDS[keyword]} {wanted}")
-    elif keyword in LENGTHS:
-        bound, unit = LENGTHS[keyword]
-        yield FieldError(pointer, f"must have {bound} {wanted} {unit}{'' if wanted == 1 else 's'}; it has {len(got)}")
     else:
-        yield FieldError(pointer, error.message[:200])
+        of_a_name = "propertyNames" in error.relative_schema_path and len(got) <= SHOWN
+        yield FieldError(below(pointer, got) if of_a_name else pointer, _sentence(error, got, wanted, schema))
+
+
+def _sentence(error: ValidationError, got: Any, wanted: Any, schema: Any) -> str:
+    keyword = str(error.validator)
+    if keyword == "type":
+        return _type(got, wanted)
+    if keyword in ("enum", "const"):
+        return _choice(got, wanted if isinstance(wanted, list) else [wanted])
+    if keyword == "pattern":
+        return f"{_shown(got)} is not {schema.get('description') or f'of the form {wanted}'}"
+    if keyword in WORDS:
+        return f"{WORDS[keyword]} {wanted}"
+    if keyword in LENGTHS:
+        bound, unit = LENGTHS[keyword]
+        return f"must have {bound} {wanted} {unit}{'' if wanted == 1 else 's'}; it has {len(got)}"
+    return error.message[:200]
+
+
+def _type(got: Any, wanted: Any) -> str:
+    if wanted in ("integer", ["integer"]) and isinstance(got, float) and got.is_integer() and abs(got) < EXACT:
+        return f"must be an integer: write {got:.0f} for {got}"
+    return f"must be {_a(wanted)}, not {_a(KINDS.get(type(got), 'something else'))}"
+
+
+def _kinds(error: ValidationError) -> list[str]:
+    """The kinds of an `anyOf` where none of them fits and null is not all that is wanted; empty where something else is wrong."""
+    branches = list(error.context or ())
+    if any(branch.validator != "type" or branch.relative_path for branch in branches):
+        return []
+    kinds = [str(branch.validator_value) for branch in branches if branch.validator_value != "null"]
+    return [kind for kind in kinds if kind != "integer" or "number" not in kinds]
 
 
 def _likeliest(error: ValidationError) -> list[ValidationError]:
@@ -100,15 +150,16 @@ def _likeliest(error: ValidationError) -> list[ValidationError]:
 def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
     if len(name) > SHOWN:
         return FieldError(pointer, f"{_shown(name)} is not a field here; there are {', '.join(known)}")
-    near = difflib.get_close_matches(name, known, n=1) or [field for field in known if field.lower() == name.lower().replace("_", "")]
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    alike = near(name, known) or next((field for field in known if field.lower() == name.lower().replace("_", "")), None)
+    hint = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
     return FieldError(below(pointer, name), f"is not a field here; {hint}")
 
 
 def _choice(got: Any, values: list[Any]) -> str:
+    values = [value for value in values if value not in NOT_BUILT]
     listed = ", ".join(map(str, values))
-    near = difflib.get_close_matches(got, values, n=1) if isinstance(got, str) and len(got) <= SHOWN else []
-    hint = f"; did you mean {near[0]}?" if near and len(values) > 1 else ""
+    alike = near(got, values) if isinstance(got, str) else None
+    hint = f"; did you mean {alike}?" if alike and len(values) > 1 else ""
     return f"must be {'one of ' if len(values) > 1 else ''}{listed}{hint}"
 
 

@@ -4,7 +4,7 @@ The JSON Schema that is served is generated from these types.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -28,7 +28,7 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
     name: DnsLabel
     tenant: Annotated[Tenant | None, Meta(description="Whose it is. By default the token's.")] = None
-    labels: Annotated[dict[str, LabelValue], Meta(description="To find runs by.")] = {}
+    labels: Annotated[dict[str, LabelValue], Meta(description="To find runs by: 64 at most.")] = {}
 
 
 class Engine(StrEnum):
@@ -39,6 +39,10 @@ class Engine(StrEnum):
     ARGO = "argo"
     TEMPORAL = "temporal"
     AIRFLOW = "airflow"
+
+
+NOT_BUILT: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
+"""Refused, never ignored."""
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

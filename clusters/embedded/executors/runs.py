@@ -9,12 +9,14 @@ from msgspec import Meta, Struct
 Argument: TypeAlias = str | int | float | bool
 """A word of a command: `${shard.index}` alone is a number, and may stand there like one inside a longer text."""
 
+Variable: TypeAlias = Annotated[str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")]
+
 
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A command, without a shell. Its environment is `env` and what Waypost sets, nothing of the cluster's own."""
 
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
-    env: dict[str, Argument] = {}
+    env: dict[Variable, Argument] = {}
     working_directory: str | None = None
     """Relative to the shard's workspace."""
 

@@ -187,25 +187,6 @@ def test_a_false_condition_skips_and_what_follows_still_runs(cluster: Cluster) -
     assert [event.phase for event in cluster.events if getattr(event, "task", "") == "b"] == [TaskPhase.SKIPPED]
 
 
-def test_conditions_are_evaluated_a_few_at_a_time(cluster: Cluster) -> None:
-    """One run with many long conditions must not keep everybody else's probes and leases waiting: the next tick goes on."""
-    long = " || ".join(["shard.index > 5"] * 100) + " || true"
-    tasks = [task(f"t{i}", when=f"{i} < 0 || {long}") for i in range(10)]
-    cluster.create(*tasks, task("plain"))
-
-    assert cluster.names == ["t0", "t1", "t2", "plain"]
-    assert cluster.scheduler.next_timer == cluster.now
-    cluster.end("t0")
-    cluster.end("plain")
-    cluster.tick(0.0)
-    assert cluster.names == ["t1", "t2", "t3", "t4"]
-    while len(cluster.launched) < 11:
-        cluster.end(cluster.names[0])
-        cluster.tick(0.0)
-    assert len(set(cluster.launched)) == 11
-    assert cluster.scheduler.next_timer is None
-
-
 def test_an_exclusive_attempt_runs_only_under_its_lease(cluster: Cluster) -> None:
     """The lease counts from the asking; before it ends without renewal, what runs is killed."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)

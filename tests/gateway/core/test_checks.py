@@ -54,7 +54,7 @@ def test_every_semantic_error_is_told_at_once() -> None:
         "/spec/tasks/3/type": "dockr is not a known executor; there are delay, process",
         "/spec/tasks/4/run/command": "is required",
         "/spec/tasks/4/run/comand": "is not a field here; did you mean command?",
-        "/spec/tasks/4/run/env/A": "must be a string, not an array",
+        "/spec/tasks/4/run/env/A": "must be a string or a number or a boolean, not an array",
         "/spec/tasks/5/run/command/0": "${params.nope} names nothing: there is no params.nope",
         "/spec/tasks/5/when": "reads what a left: put it among the needs",
     }
@@ -190,3 +190,70 @@ def test_the_largest_document_is_checked_in_reasonable_time() -> None:
 def test_a_number_may_be_a_word_of_a_command() -> None:
     """`${shard.index}` alone keeps its type, and nearly every fan-out passes it on so."""
     assert faults(document(task(run={"command": ["split", "${shard.index}", "${shard.count}"], "env": {"N": "${shard.index}"}}))) == {}
+
+
+def test_an_item_of_another_form_is_filled_in_too() -> None:
+    """The first shard would run, and the second fail when its turn comes."""
+    tasks = [task(run={"command": ["echo", "${shard.item}"]}), task("b", run={"command": ["echo", "of ${shard.item}", "${shard.index}"]})]
+
+    assert faults(document(*tasks, shards={"items": ["a", "b", {"x": 1}, {"x": 2}]})) == {
+        "/spec/tasks/0/run/command/1": "must be a string or a number or a boolean, not an object, in shard 2"
+    }
+
+
+def test_the_forms_of_a_thousand_items_are_checked_in_bounded_time() -> None:
+    """Each of another form: only so many are tried, and the rest shows when it runs."""
+    items = [{f"x{i}": i} for i in range(1_000)]
+    tasks = [task(f"t{i}", run={"command": ["echo", "${shard.item}"]}) for i in range(500)]
+
+    assert len(faults(document(*tasks, shards={"items": items}))) == 500
+
+
+def test_a_doubled_name_hides_no_cycle() -> None:
+    """It is one mistake among others."""
+    assert faults(document(task("a", needs=["b"]), task("b", needs=["a"]), task("a"), task("a", needs=["b"]))) == {
+        "/spec/tasks/0/name": "a is the name of 3 tasks",
+        "/spec/tasks/2/name": "a is the name of 3 tasks",
+        "/spec/tasks/3/name": "a is the name of 3 tasks",
+        "/spec/tasks/0/needs": "cycle: a -> b -> a",
+    }
+
+
+def test_all_bad_placeholders_of_a_text_are_told() -> None:
+    """Each is a mistake of its own."""
+    assert faults(document(task(run={"command": ["${params.a} ${params.b} ${ x }"]}))) == {
+        "/spec/tasks/0/run/command/0": "${params.a} names nothing: there is no params.a; ${params.b} names nothing: there is no params.b; "
+        "'${ x }' is not a placeholder: write $${ for a literal ${"
+    }
+
+
+@pytest.mark.parametrize("name", ["", "A=B"])
+def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
+    """It would fail in every shard, at every try."""
+    found = faults(document(task(run={"command": ["x"], "env": {name: "1"}})))
+
+    assert found == {f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"}
+
+
+def test_labels_are_few_and_short() -> None:
+    """Every list of runs shows them."""
+    rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
+    value = document()
+    value["metadata"]["labels"] = {f"team/{i}": "x" for i in range(64)}
+    assert faults(value) == {}
+    value["metadata"]["labels"]["one-more"] = "x"
+    assert faults(value) == {"/metadata/labels": "there are 65 labels; 64 are allowed"}
+    value["metadata"]["labels"] = {"": "x", "a b": "x", "n" * 64: "x"}
+    assert faults(value) == {"/metadata/labels/": rule, "/metadata/labels/a b": rule, f"/metadata/labels/{'n' * 64}": rule}
+
+
+def test_a_wish_for_a_region_that_there_is_not_is_refused() -> None:
+    """A misspelt `avoid` would avoid nothing, silently. Where no region is known any may be wished for."""
+    wishful = read(document(placement={"regions": ["beijing", "bejing"], "avoid": ["mars"]}))
+    canonical = msgspec.json.encode(wishful)
+
+    assert by_pointer(check(wishful, canonical, LIMITS, EXECUTORS, frozenset({"beijing", "shanghai"}))) == {
+        "/spec/placement/regions/1": "there is no region bejing; did you mean beijing?",
+        "/spec/placement/avoid/0": "there is no region mars; there are beijing, shanghai",
+    }
+    assert check(wishful, canonical, LIMITS, EXECUTORS) == []

@@ -1,0 +1,48 @@
+"""Conditions are tried on what is known at submission."""
+
+import pytest
+
+from tests.gateway.core.documents import document, faults, task
+
+
+@pytest.mark.parametrize(
+    ("when", "detail"),
+    [
+        ("1 + 1", "gives int, not true or false"),
+        ("shard.index + 1", "gives int, not true or false in shard 0"),
+        ("params.nope > 1", "cannot be evaluated: there is no 'nope'"),
+        ('tasks["a"].output.x == params.nope', "there is no params.nope"),
+        ("params.go", "gives str, not true or false"),
+        ("shard.item.table == 'x'", "cannot be evaluated: there is no 'table' in shard 2"),
+        ("params.many.all(x, x in params.many)", "would take too long: a loop over up to"),
+        ('tasks["a"].output.x == 1 && params.many.all(x, x in params.many)', "would take too long: a loop over up to"),
+        ("'${params.go}' == 'yes'", "placeholders are not filled in here: write params.name for ${params.name}"),
+    ],
+)
+def test_a_condition_that_is_known_to_fail_is_refused(when: str, detail: str) -> None:
+    """Params and items are known at submission: nobody should hear of it hours later."""
+    items = [{"table": "x"}, {"table": "y"}, {"view": "z"}]
+    found = faults(
+        document(task("a"), task("b", needs=["a"], when=when), params={"go": "yes", "many": [1] * 15_000}, shards={"items": items})
+    )
+
+    assert list(found) == ["/spec/tasks/1/when"]
+    assert found["/spec/tasks/1/when"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "has(params.nope) && params.nope > 1",
+        '"nope" in params && tasks["a"].output == params.nope',
+        'has(params.nope) && tasks["a"].output == params.nope',
+        '"see tasks.b" == params.go',
+        'has(shard.item.table) && shard.item.table == "x"',
+        'tasks["a"].output',
+    ],
+)
+def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
+    """Who asks whether something is there may go on without it."""
+    items = [{"table": "x"}, {"view": "z"}]
+
+    assert faults(document(task("a"), task("b", needs=["a"], when=when), params={"go": "yes"}, shards={"items": items})) == {}
