@@ -154,20 +154,16 @@ permitted contains region if {
 
 refusals contains {"rule": "placement.nowhere", "message": "placement: no region is permitted"} if count(permitted) == 0
 
-regions := permitted if not wishful
-
-regions := permitted & {wish | some wish in spec.placement.regions} if wishful
-
-wishful if count(spec.placement.regions) > 0
-
+# Among those that are permitted the placement goes by what the document wishes; where they have none in common, it has no place.
 refusals contains {"rule": "placement.wishes", "message": message} if {
 	count(permitted) > 0
-	count(regions) == 0
+	count(spec.placement.regions) > 0
+	count(permitted & {wish | some wish in spec.placement.regions}) == 0
 	names = concat(", ", permitted)
 	message := sprintf("placement: none of the wished regions is permitted, only %s", [names])
 }
 
 # What a permitted run is bound to.
-obligations := object.union(object.filter(limits, caps), {"regions": regions})
+obligations := object.union(object.filter(limits, caps), {"regions": permitted})
 
 caps := ["max_priority", "max_shards", "max_deadline_seconds"]

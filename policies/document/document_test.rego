@@ -113,8 +113,8 @@ cases := {
 		object.union(fixtures.submission({}), {"principal": {"tenant": "idle"}, "workflow": {"metadata": {"tenant": "idle"}}}),
 		fixtures.refused(["placement.nowhere"]),
 	),
-	"a wish": case(wishing(["shanghai", "atlantis"], null), permitted(["shanghai"])),
-	"a wish within a data class": case(wishing(["shanghai", "shenzhen"], "pii"), permitted(["shanghai"])),
+	"a wish, which is for the placement": case(wishing(["shanghai", "atlantis"], null), permitted(everywhere)),
+	"a wish within a data class": case(wishing(["shanghai", "shenzhen"], "pii"), permitted(["beijing", "shanghai"])),
 	"a wish that is not permitted": case(wishing(["shenzhen"], "pii"), {
 		"allow": false,
 		"rules": ["placement.wishes"],
