@@ -149,11 +149,15 @@ class CreateOutcome(StrEnum):
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """`reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid`, `Unsupported`."""
+    """`reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid`, `Unsupported`.
+
+    `detail` says it in a sentence, where the word is not enough.
+    """
 
     attempt: AttemptId
     outcome: CreateOutcome
     reason: str = ""
+    detail: str = ""
 
 
 class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
@@ -178,6 +182,8 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """The newest event it has journalled."""
     queued: int = 0
     executors: tuple[str, ...] = ()
+    cpu: float | None = None
+    """Its processors: a task that asks for more never starts there. None: it does not say."""
 
 
 class Answers(Struct, frozen=True, kw_only=True):

@@ -49,11 +49,21 @@ class Admission:
         """`Invalid` for what no cluster could run, `Unsupported` for what this one cannot."""
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _well_formed(run):
             return "Invalid"
+        if self.unfit(run):
+            return "Unsupported"
+        return "" if all(_fits(task, self._executors[task.type]) for task in run.tasks) else "Invalid"
+
+    def unfit(self, run: RunSpec) -> str:
+        """What this cluster lacks for `run`, in a sentence; empty where it has all."""
         exclusive = run.side_effects is SideEffects.EXCLUSIVE
         for task in run.tasks:
-            if task.type not in self._executors or task.resources.cpu > self._cpu or (exclusive and task.type not in EXCLUSIVE):
-                return "Unsupported"
-        return "" if all(_fits(task, self._executors[task.type]) for task in run.tasks) else "Invalid"
+            if task.type not in self._executors:
+                return f"task {task.name} wants the executor {task.type}, which this cluster has not"
+            if task.resources.cpu > self._cpu:
+                return f"task {task.name} asks for {task.resources.cpu:g} processors; this cluster has {self._cpu:g}"
+            if exclusive and task.type not in EXCLUSIVE:
+                return f"task {task.name} is exclusive, which the executor {task.type} cannot promise"
+        return ""
 
 
 def _well_formed(run: RunSpec) -> bool:

@@ -92,7 +92,8 @@ class Scheduler:
         full = known is None and self._progress.held >= self._slots
         reason = "Tombstoned" if identity in self._tombstones else self._admission.refusal(spec, run, step.now, full=full)
         if reason or run is None:
-            return CreateAnswer(attempt=identity, outcome=CreateOutcome.REFUSED, reason=reason)
+            detail = self._admission.unfit(run) if reason == "Unsupported" and run is not None else ""
+            return CreateAnswer(attempt=identity, outcome=CreateOutcome.REFUSED, reason=reason, detail=detail)
         if known is None:
             self._progress.add(self._taken(spec, run, step))
         elif not known.awake:
@@ -238,6 +239,7 @@ class Scheduler:
             queued=self._progress.queued,
             seq=self.seq,
             executors=self._executors,
+            cpu=self._progress.cpu,
         )
 
     def hello(self, now: float) -> Hello:

@@ -38,7 +38,13 @@ def equipped(demand: Demand, region: RegionView) -> str | None:
     return f"has no executor {', '.join(sorted(missing))}" if missing else None
 
 
-FILTERS: Final[Sequence[Filter]] = (permitted, wished, reachable, uncordoned, roomy, equipped)
+def strong(demand: Demand, region: RegionView) -> str | None:
+    if region.cpu is None or region.cpu >= demand.cpu:
+        return None
+    return f"has {region.cpu:g} processors, {demand.cpu:g} are asked for"
+
+
+FILTERS: Final[Sequence[Filter]] = (permitted, wished, reachable, uncordoned, roomy, equipped, strong)
 """In this order: the law, the wish, the state of the region, its equipment. The first refusal is the reason that is shown."""
 
 

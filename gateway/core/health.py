@@ -229,6 +229,7 @@ def view(
     now: Instant,
     rules: Health,
     share: float = 1.0,
+    cpu: float | None = None,
 ) -> RegionView:
     """The region as placement sees it. `share` is the operator's weight for it."""
     return RegionView(
@@ -241,6 +242,7 @@ def view(
         queued=queued,
         cordoned=cordoned,
         executors=executors,
+        cpu=cpu,
         since=now.wall - (now.monotonic - health.since) if health.since > NEVER else 0.0,
         reason=health.reason,
     )

@@ -48,6 +48,8 @@ class RegionView(Struct, frozen=True, kw_only=True):
     cordoned: bool = False
     forgotten: bool = False
     executors: frozenset[str] = frozenset()
+    cpu: float | None = None
+    """Its processors; None where its cluster does not say."""
     since: float = 0.0
     """Wall-clock seconds since 1970 at which the condition began, for people."""
     reason: str = ""
@@ -61,4 +63,6 @@ class Demand(Struct, frozen=True, kw_only=True):
     wished: frozenset[str] = frozenset()
     avoid: frozenset[str] = frozenset()
     executors: frozenset[str] = frozenset()
+    cpu: float = 0.0
+    """What its largest task takes."""
     spread: Mapping[str, int] | None = None

@@ -134,7 +134,7 @@ def _refused(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Fai
     """Never under this epoch. The attempt is listed all the same: an earlier copy of the create may still land before its fence."""
     shard = tracked.shard
     if answer.reason in FATAL:
-        tracked.change(now, Event.FAILED, reason=answer.reason)
+        tracked.change(now, Event.FAILED, reason=answer.detail or answer.reason)
     elif answer.reason == "Full":
         tracked.change(now, Event.REFUSED, reason=answer.reason, not_before=now.wall + settings.resend_seconds)
     elif leaving(shard.failovers, settings) is Event.EXHAUSTED:

@@ -15,6 +15,7 @@ def demand(workflow: Workflow, permitted: Sequence[str], *, spread: dict[str, in
         wished=frozenset(wishes.regions),
         avoid=frozenset(wishes.avoid),
         executors=frozenset(task.type for task in workflow.spec.tasks),
+        cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
         spread=spread if wishes.spread else None,
     )
 

@@ -206,6 +206,7 @@ class Region:
             free_slots=max(0, status.slots - max(self.inflight, status.held)) if status is not None else 0,
             queued=status.queued if status is not None else 0,
             executors=frozenset(status.executors) if status is not None else frozenset(),
+            cpu=status.cpu if status is not None else None,
             cordoned=Order.CORDON in self.orders,
             now=now,
             rules=rules,

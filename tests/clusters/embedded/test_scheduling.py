@@ -20,6 +20,7 @@ from clusters.spec import (
     CreateOutcome,
     Fence,
     Renewal,
+    Resources,
     Retry,
     RunSpec,
     ShardSpec,
@@ -69,6 +70,7 @@ class Cluster:
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)
         (answer,) = self.apply(runs=(whole,), creates=(create,)).creates
+        self.refusal = answer.detail
         return answer.reason or answer.outcome
 
     def end(self, name: str, outcome: Outcome = DONE) -> Step:
@@ -115,6 +117,9 @@ def test_a_create_that_must_not_run_is_refused(cluster: Cluster) -> None:
     assert cluster.create(task("a", "b")) == "OldEpoch"
     assert cluster.create(task("a", "b"), epoch=4) == "Invalid"
     assert cluster.create(TaskSpec(name="a", type="rocket", run={}), epoch=4) == "Unsupported"
+    assert cluster.refusal == "task a wants the executor rocket, which this cluster has not"
+    assert cluster.create(task("a", resources=Resources(cpu=64)), epoch=4) == "Unsupported"
+    assert cluster.refusal == "task a asks for 64 processors; this cluster has 4"
     assert cluster.create(task("a"), epoch=4, run="../up") == "Invalid"
     for number in range(3):
         assert cluster.create(task("a"), run=f"run-{number}") == CreateOutcome.CREATED

@@ -83,6 +83,15 @@ def test_the_first_refusal_is_the_reason(demand: Demand, view: RegionView, reaso
     assert refusal(demand, view) == reason
 
 
+def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
+    """The task would never start there. A cluster that does not say how many it has is taken at its word when it refuses."""
+    demand = Demand(permitted=EVERYWHERE, cpu=64)
+
+    assert refusal(demand, structs.replace(WELL, cpu=8.0)) == "has 8 processors, 64 are asked for"
+    assert refusal(demand, structs.replace(WELL, cpu=64.0)) is None
+    assert refusal(demand, WELL) is None
+
+
 def test_what_fits_nowhere_says_why_region_by_region() -> None:
     found = place(
         Demand(permitted=frozenset({"shenzhen"})), [region("beijing"), region("shanghai"), region("shenzhen", free_slots=0)],
