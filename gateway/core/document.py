@@ -10,9 +10,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from clusters.faithful import EXACT
 from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.json import read_json
-from gateway.core.numbers import EXACT
 from gateway.core.shape import ENOUGH, placed, problems
 from gateway.core.workflow import Workflow
 from gateway.core.yaml import read_yaml

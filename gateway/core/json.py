@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
+from clusters.faithful import UNFAITHFUL, faithful, text_fault
 from gateway.core.errors import FieldError, Malformed, TooLarge
-from gateway.core.numbers import UNFAITHFUL, faithful
 from gateway.core.pointer import below
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
@@ -55,15 +55,6 @@ def check_nesting(text: str, maximum: int) -> None:
                     raise TooLarge(f"the document is nested more than {maximum} deep")
             case "]" | "}":
                 depth -= 1
-
-
-def text_fault(text: str) -> str | None:
-    """Why a text cannot be carried everywhere: it holds a NUL, or half a character."""
-    if "\0" in text:
-        return "holds a NUL character, which neither processes nor databases take"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        return "holds half of a surrogate pair, which is no character"
-    return None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

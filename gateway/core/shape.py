@@ -14,8 +14,8 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from msgspec import Struct
 
+from clusters.faithful import EXACT
 from gateway.core.errors import FieldError
-from gateway.core.numbers import EXACT
 from gateway.core.pointer import below, pointer_to
 from gateway.core.workflow import NOT_BUILT
 

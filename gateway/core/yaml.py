@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import yaml
 
+from clusters.faithful import NUMBER, UNFAITHFUL, faithful, text_fault
 from gateway.core.errors import FieldError, Malformed, TooLarge
-from gateway.core.json import text_fault
-from gateway.core.numbers import NUMBER, UNFAITHFUL, faithful
 from gateway.core.pointer import pointer_to
 
 TAGS: Final = "tag:yaml.org,2002:"

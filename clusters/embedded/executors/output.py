@@ -1,6 +1,7 @@
 """What a try has written as its result. The task made the file, so it may be anything: a pipe that nobody writes to, a link, a flood."""
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from clusters.embedded.state import Outcome
+from clusters.faithful import EXACT, UNFAITHFUL, text_fault
 
 OUTPUT_BYTES: Final = 64 * 1024
 NESTING: Final = 64
@@ -34,11 +36,14 @@ def read_output(path: Path) -> Outcome:
         return _refused(f"has more than {OUTPUT_BYTES // 1024} KiB")
     try:
         output = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fault = _fault(output)
+        if fault is None and b"{" in text:
+            json.loads(text, object_pairs_hook=_names_differ)
+    except (ValueError, msgspec.DecodeError) as error:
         return _refused(f"is not JSON: {error}")
     except RecursionError:
         return _refused(f"is nested more than {NESTING} deep")
-    return Outcome(succeeded=True, output=output) if _depth(output) <= NESTING else _refused(f"is nested more than {NESTING} deep")
+    return Outcome(succeeded=True, output=output) if fault is None else _refused(fault)
 
 
 def discard(path: Path) -> None:
@@ -53,15 +58,28 @@ def _refused(what: str) -> Outcome:
     return Outcome(succeeded=False, reason=f"the output {what}")
 
 
-def _depth(value: Any) -> int:
-    """How many containers that hold something are in one another, counted level by level."""
-    depth, level = 0, [value]
-    while level := [inner for outer in level for inner in _inside(outer)]:
-        depth += 1
-    return depth
+def _fault(output: Any) -> str | None:
+    """What a document may not hold either: some reader further on would take it otherwise. Level by level, which costs no stack."""
+    level = [output]
+    for _ in range(NESTING + 1):
+        for value in level:
+            if isinstance(value, int) and not -EXACT <= value <= EXACT:
+                return f"holds {str(value)[:40]}, which {UNFAITHFUL}"
+            if isinstance(value, str) and (fault := text_fault(value)) is not None:
+                return fault
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return None
+    return f"is nested more than {NESTING} deep"
 
 
 def _inside(value: Any) -> list[Any]:
+    """Of an object its names too: they are texts."""
     if isinstance(value, dict):
-        return list(value.values())
+        return [*value, *value.values()]
     return value if isinstance(value, list) else []
+
+
+def _names_differ(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name is there twice in one object")

@@ -1,4 +1,4 @@
-"""Numbers that everybody who reads a document reads the same."""
+"""Numbers and texts that everybody who reads a document, or what a task has left, reads the same."""
 
 import math
 import re
@@ -22,3 +22,12 @@ def faithful(text: str) -> int | float | None:
         value = float(text)
         return value if math.isfinite(value) else None
     return int(text) if len(text) <= 17 and abs(int(text)) <= EXACT else None
+
+
+def text_fault(text: str) -> str | None:
+    """Why a text cannot be carried everywhere: it holds a NUL, or half a character."""
+    if "\0" in text:
+        return "holds a NUL character, which neither processes nor databases take"
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return "holds half of a surrogate pair, which is no character"
+    return None
