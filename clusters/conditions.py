@@ -31,6 +31,7 @@ MAXIMUM_CHARACTERS: Final = 2_048
 MAXIMUM_STEPS: Final = 1_500_000
 """About 30 ms: a step is the copy of one number, 20 ns. The figures below are measured in it."""
 
+PER_QUESTION: Final = 1_000
 PER_VALUE: Final = 10
 PER_NAME: Final = 8
 """A field of an object takes so many times what an item of a list does."""
@@ -143,7 +144,7 @@ def _steps(text: Text, given: Mapping[str, Any]) -> int:
     """
     size, width = _size(given.values())
     size, width = (size + text.commas + 1) * (text.sums + 1), max(width, text.commas + 1) * (text.sums + 1)
-    steps = text.compiling + size * (PER_VALUE + text.mentions)
+    steps = PER_QUESTION + text.compiling + size * (PER_VALUE + text.mentions)
     if text.depth:
         turns = width ** (text.depth * (text.maps + 1))
         steps += turns * (PER_TURN + size ** (text.maps + 1) * text.copying)

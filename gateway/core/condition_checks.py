@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from clusters.conditions import Condition, ConditionError, ask, compile_condition
+from clusters.conditions import MAXIMUM_STEPS, Condition, ConditionError, Question, ask, compile_condition
 from clusters.spec import TaskSpec
 from gateway.core.errors import FieldError
 from gateway.core.placeholders import distinct_shards
@@ -57,14 +57,19 @@ class ConditionChecks:
         if absent and not condition.wary:
             raise ConditionError(f"there is no params.{absent[0][:80]}")
         if self._left > 0:
-            self._left -= ask(text, outputs={}, params=self._params, shard={}).steps
+            self._ask(text, {})
 
     def _try(self, text: str, shard: Mapping[str, Any]) -> str | None:
         """It sees only what is known already, so that what goes wrong now would go wrong later."""
         try:
-            question = ask(text, outputs={}, params=self._params, shard=shard)
-            self._left -= question.steps
-            question.answer()
+            self._ask(text, shard).answer()
         except ConditionError as error:
             return str(error)
         return None
+
+    def _ask(self, text: str, shard: Mapping[str, Any]) -> Question:
+        """Raises `ConditionError` where it would take too long: to find that out takes a while too."""
+        before, self._left = self._left, self._left - MAXIMUM_STEPS
+        question = ask(text, outputs={}, params=self._params, shard=shard)
+        self._left = before - question.steps
+        return question

@@ -1,6 +1,7 @@
 """Submission: what is promised, and what policy makes of it."""
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from gateway.api.wire import Front
+from gateway.core.checks import check
+from gateway.core.errors import FieldError
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.store.interface import Store
 
@@ -34,6 +37,24 @@ async def test_yaml_is_as_good_as_json(client: httpx.AsyncClient, document: Docu
     )
 
     assert (as_yaml.status_code, as_yaml.json()["id"]) == (200, as_json.json()["id"])
+
+
+async def test_a_document_with_many_conditions_is_read_on_a_thread(
+    client: httpx.AsyncClient, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take milliseconds each to compile, and everybody else's requests wait on the loop meanwhile."""
+    threads: list[int] = []
+
+    def check_on(*arguments: Any) -> list[FieldError]:
+        threads.append(threading.get_ident())
+        return check(*arguments)
+
+    monkeypatch.setattr("gateway.api.runs.check", check_on)
+    assert (await client.post("/v1/runs", json=document)).status_code == 202
+    document["spec"]["tasks"] = [document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i}{' + 1' * 500} > 0"} for i in range(5)]
+    assert (await client.post("/v1/runs", json=document)).status_code == 202
+
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]
 
 
 async def test_policy_sees_what_will_run(client: httpx.AsyncClient, rules: Any, document: Document) -> None:

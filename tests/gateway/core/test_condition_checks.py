@@ -46,3 +46,10 @@ def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
     items = [{"table": "x"}, {"view": "z"}]
 
     assert faults(document(task("a"), task("b", needs=["a"], when=when), params={"go": "yes"}, shards={"items": items})) == {}
+
+
+def test_conditions_are_tried_only_so_long() -> None:
+    """To find out that one takes too long takes a while: thousands of them would keep a thread busy for seconds."""
+    tasks = [task(f"t{i}", when=f"size(params.many) > {i}") for i in range(100)]
+
+    assert len(faults(document(*tasks, params={"many": [1] * 200_000}))) == 1
