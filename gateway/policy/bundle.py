@@ -12,8 +12,9 @@ from jsonschema import Draft202012Validator
 from msgspec import Struct
 
 from gateway.policy.evaluator import EvaluationError, Machine, Rules, plain
-from gateway.policy.gate import Node, Problem, gate
+from gateway.policy.gate import gate
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.syntax import Node, Problem
 
 TESTS: Final = "_test.rego"
 REVISION_DIGITS: Final = 16

@@ -19,13 +19,16 @@ from msgspec import Struct
 from gateway.core.principal import Action
 from gateway.policy.answer import AnswerError
 from gateway.policy.answer import read as read_answer
-from gateway.policy.bundle import Bundle, examine, syntax_trees
+from gateway.policy.bundle import Bundle, BundleError, examine, syntax_trees
 from gateway.policy.evaluator import EvaluationError, Interpreter, Machine, Rules, plain
-from gateway.policy.gate import Node, Problem, package_of
+from gateway.policy.gate import cycles
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.syntax import Node, Problem, package_of
 
 BUDGET_SECONDS: Final = 1.0
 """A case that takes longer, in both evaluators together, would not be decided in time either."""
+SHOWN: Final = 3
+"""Failures of one file that are told in full: one mistake can fail them all."""
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,35 +40,48 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What was run, and what failed, with file and line of the test."""
+    """What was run, how much of it failed, and the first failures of each file, with the line of the test, then how many more there are."""
 
     tests: int
     cases: int
+    failed: int
     failures: tuple[Problem, ...]
 
     def __str__(self) -> str:
-        if self.failures:
-            return f"{self.tests} tests, {self.cases} cases, {len(self.failures)} failed"
+        if self.failed:
+            return f"{self.tests} tests, {self.cases} cases, {self.failed} failed"
         return f"{self.tests} tests, {self.cases} cases, both evaluators agree"
 
 
 def run(bundle: Bundle) -> Report:
     """Every test of the bundle. Raises `BundleError` where the rules or their tests cannot be used at all."""
     evaluators = _Evaluators(bundle.rules)
-    trees = syntax_trees(bundle.tests)
-    engine = _engine(bundle)
-    tests, cases, failures = 0, 0, []
+    trees, engine = _load(bundle)
+    tests, cases, failed = 0, 0, 0
+    shown: list[Problem] = []
     for tree in trees:
+        failures = []
         for name, line in _tests(tree):
             tests += 1
-            failures += _problems(tree, line, name, _test(engine, f"{package_of(tree['ast'])}.{name}"))
+            failures.append(_problems(tree, line, name, _test(engine, f"{package_of(tree['ast'])}.{name}")))
         found, lines = _cases(engine, tree)
         for name, case in found.items():
             cases += 1
-            failures += _problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators))
+            failures.append(_problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators)))
+        failures = sorted(filter(None, failures))
+        failed += len(failures)
+        shown += [problem for problems in failures[:SHOWN] for problem in problems]
+        if (more := len(failures) - SHOWN) > 0:
+            shown.append(Problem(file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases"))
     if not tests + cases:
-        failures.append(Problem(file="rules", line=0, detail="have no tests: no test_ rule and no cases in a _test.rego file"))
-    return Report(tests=tests, cases=cases, failures=tuple(sorted(failures)))
+        failed, shown = 1, [Problem(file="rules", line=0, detail="have no tests: no test_ rule and no cases in a _test.rego file")]
+    return Report(tests=tests, cases=cases, failed=failed, failures=tuple(shown))
+
+
+def examples(bundle: Bundle) -> list[Case]:
+    """The cases of the bundle, for whoever wants to ask another engine. Raises `BundleError`, and msgspec's errors for what is no case."""
+    trees, engine = _load(bundle)
+    return [msgspec.convert(case, Case) for tree in trees for case in _cases(engine, tree)[0].values()]
 
 
 class _Evaluators:
@@ -164,12 +180,16 @@ def _named(tree: Node) -> Iterator[tuple[str, Node]]:
             yield name, rule["Spec"]
 
 
-def _engine(bundle: Bundle) -> regorus.Engine:
+def _load(bundle: Bundle) -> tuple[list[Node], regorus.Engine]:
+    """The tests' syntax trees, and an engine that knows rules and tests. A test that needs itself would end the process."""
+    trees = syntax_trees(bundle.tests)
+    if problems := cycles([*syntax_trees(bundle.rules.modules), *trees]):
+        raise BundleError(problems)
     engine = regorus.Engine()
     for file, text in bundle.rules.modules + bundle.tests:
         engine.add_policy(file, text)
     engine.add_data_json(bundle.rules.data)
-    return engine
+    return trees, engine
 
 
 def _problems(tree: Node, line: int, name: str, details: Iterator[str]) -> list[Problem]:

@@ -14,7 +14,9 @@ scopes := {
 
 on_a_run := {"runs:read", "runs:cancel", "runs:retry"}
 
-refusals contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not scopes[input.action]
+refusals contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not known_action
+
+known_action if scopes[input.action]
 
 refusals contains {"rule": "scope.missing", "message": message} if {
 	scope = scopes[input.action]
@@ -29,8 +31,10 @@ refusals contains refusal if {
 
 refusals contains {"rule": "run.missing", "message": "run: it is not said which"} if {
 	input.action in on_a_run
-	not is_string(input.context.run.tenant)
+	not named
 }
+
+named if is_string(input.context.run.tenant)
 
 refusals contains {"rule": "tenant.foreign", "message": "tenant: the run is another tenant's"} if {
 	tenant = input.context.run.tenant
@@ -56,7 +60,9 @@ obligations := {"tenants": [input.principal.tenant]} if {
 	not data.waypost.caller.operator
 }
 
-obligations := {} if not input.action in {"runs:retry", "runs:list"}
+obligations := {} if not bound
+
+bound if input.action in {"runs:retry", "runs:list"}
 
 decision := data.waypost.answer.permit(["scope.granted", "tenant.permitted"], duties) if {
 	count(refusals) == 0

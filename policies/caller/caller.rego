@@ -20,7 +20,9 @@ operator if {
 }
 
 # An issuer says who is of which tenant and group, so with several of them each must only be believed about its own.
-vouched(entry) if not is_array(entry.issuers)
+vouched(entry) if not selective(entry)
+
+selective(entry) if is_array(entry.issuers)
 
 vouched(entry) if input.principal.issuer in entry.issuers
 
@@ -50,7 +52,9 @@ refusals contains {"rule": "tenant.unknown", "message": message} if {
 	message := sprintf("tenant: %s is not known here", [tenant])
 }
 
-refusals contains {"rule": "tenant.missing", "message": "tenant: the caller has none"} if not is_string(input.principal.tenant)
+refusals contains {"rule": "tenant.missing", "message": "tenant: the caller has none"} if not tenanted
+
+tenanted if is_string(input.principal.tenant)
 
 # A run that is placed again was let in when it came; an operator of another issuer may have sent it.
 refusals contains {"rule": "tenant.issuer", "message": message} if {

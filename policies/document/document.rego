@@ -9,7 +9,9 @@ spec := input.workflow.spec
 
 limits := data.tenants[data.waypost.caller.owner]
 
-refusals contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not is_object(spec)
+refusals contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not described
+
+described if is_object(spec)
 
 refusals contains {"rule": "tenant.foreign", "message": message} if {
 	tenant = input.workflow.metadata.tenant
@@ -46,9 +48,10 @@ images contains image if {
 
 banned_images contains image if {
 	some image in images
-	is_string(image)
-	some banned in data.banned_images
-	matches(image, banned)
+	legible(image)
+	name = full_name(image)
+	some banned in bans
+	startswith(name, banned)
 }
 
 unreadable_images contains image if {
@@ -56,35 +59,49 @@ unreadable_images contains image if {
 	not legible(image)
 }
 
+# As registries write names. Anything else is read in one way here and perhaps in another there: a scheme, dots as a folder, a placeholder.
 legible(image) if {
 	is_string(image)
-	not contains(image, "${")
+	regex.match(`^[A-Za-z0-9][A-Za-z0-9_.:@+-]*(/[A-Za-z0-9][A-Za-z0-9_.:@+-]*)*$`, image)
 }
 
-matches(image, banned) if startswith(lower(image), lower(banned))
+bans contains ban if {
+	some banned in data.banned_images
+	ban = full_name(banned)
+}
 
-matches(image, banned) if startswith(full_name(image), lower(banned))
+# A registry alone, without a slash.
+bans contains ban if {
+	some banned in data.banned_images
+	contains(banned, ".")
+	not contains(banned, "/")
+	named = concat("", [banned, "/"])
+	ban = full_name(named)
+}
 
-# As a container runtime reads it: the letter case of a registry does not count, and without a registry it is Docker's own.
+# As a container runtime reads it: the letter case of a registry and its usual port do not count, and without a registry it is Docker's own.
 full_name(image) := name if {
-	name = undockered(image)
-	has_registry(name)
+	lowered = lower(image)
+	plain = regex.replace(lowered, `^([^/:]+\.[^/:]*[^/:.])\.*(:0*(80|443))?/`, "$1/")
+	undockered = regex.replace(plain, `^(((index|registry-1)\.)?docker\.io|registry\.hub\.docker\.com)/`, "")
+	name = located(undockered)
 }
 
-full_name(image) := sprintf("docker.io/%s", [name]) if {
-	name = undockered(image)
+located(name) := name if has_registry(name)
+
+located(name) := concat("", ["docker.io/", name]) if {
 	not has_registry(name)
-	contains(name, "/")
+	qualified(name)
 }
 
-full_name(image) := sprintf("docker.io/library/%s", [name]) if {
-	name = undockered(image)
-	not contains(name, "/")
-}
-
-undockered(image) := regex.replace(lower(image), `^((index|registry-1)\.)?docker\.io(:443)?/`, "")
+located(name) := concat("", ["docker.io/library/", name]) if not qualified(name)
 
 has_registry(name) if regex.match(`^([^/]*[.:][^/]*|localhost)/`, name)
+
+# Not an official image, which has one word; nothing at all is what is left of Docker's registry itself.
+qualified(name) if name == ""
+
+qualified(name) if contains(name, "/")
 
 # Executors
 
@@ -96,9 +113,10 @@ refusals contains {"rule": "executor.banned", "message": message} if {
 }
 
 refusals contains {"rule": "executor.tenant", "message": message} if {
-	is_array(limits.executors)
+	own = limits.executors
+	is_array(own)
 	some type in types
-	not type in limits.executors
+	not type in own
 	message := sprintf("executor: %s is not among those of the tenant", [type])
 }
 
@@ -123,9 +141,11 @@ refusals contains {"rule": "shards.maximum", "message": message} if {
 	message := sprintf("shards: %v, and the tenant may have %v", [asked, cap])
 }
 
-shards := count(spec.shards.items) if is_array(spec.shards.items)
+itemized if is_array(spec.shards.items)
 
-shards := spec.shards.count if not is_array(spec.shards.items)
+shards := count(spec.shards.items) if itemized
+
+shards := spec.shards.count if not itemized
 
 refusals contains {"rule": "deadline.maximum", "message": message} if {
 	asked = spec.deadlineSeconds
@@ -139,11 +159,15 @@ refusals contains {"rule": "deadline.maximum", "message": message} if {
 refusals contains {"rule": "residency.unknown", "message": message} if {
 	class = spec.dataClass
 	class != null
-	not is_array(data.residency[class])
+	not known(class)
 	message := sprintf("residency: data class %v is not known here", [class])
 }
 
-resident(_) if not is_string(spec.dataClass)
+known(class) if is_array(data.residency[class])
+
+resident(_) if not classified
+
+classified if is_string(spec.dataClass)
 
 resident(region) if region in data.residency[spec.dataClass]
 

@@ -29,7 +29,37 @@ cases := {
 	"an image behind a placeholder": case(fixtures.picturing("${params.image}"), fixtures.refused(["image.unreadable"])),
 	"an image that is no string": case(fixtures.picturing({"name": "x"}), fixtures.refused(["image.unreadable"])),
 	"an image that is null": case(fixtures.picturing(null), permitted(everywhere)),
-	"a quote in an image": case(fixtures.picturing(`docker.io/untrusted/"}]}`), fixtures.refused(["image.banned"])),
+	"an image behind a scheme": case(fixtures.picturing("docker://untrusted/x"), fixtures.refused(["image.unreadable"])),
+	"an image that goes up a folder": case(fixtures.picturing("docker.io/library/../untrusted/x"), fixtures.refused(["image.unreadable"])),
+	"an image with two slashes": case(fixtures.picturing("docker.io//untrusted/x"), fixtures.refused(["image.unreadable"])),
+	"an image in letters that only look alike": case(fixtures.picturing("untruſted/x"), fixtures.refused(["image.unreadable"])),
+	"a banned image by Docker's fourth name": case(fixtures.picturing("registry.hub.docker.com/untrusted/x"), fixtures.refused(["image.banned"])),
+	"a banned image with another port": case(fixtures.picturing("registry-1.docker.io:0080/untrusted/x"), fixtures.refused(["image.banned"])),
+	"a banned image of a host with a dot at its end": case(fixtures.picturing("docker.io./untrusted/x"), fixtures.refused(["image.banned"])),
+	"a banned image of another registry, with dot and port": case(fixtures.picturing("ghcr.io.:443/unknown/x"), fixtures.refused(["image.banned"])),
+	"a banned image by its digest": case(fixtures.picturing("untrusted/x@sha256:0a"), fixtures.refused(["image.banned"])),
+	"an official image with a dot in its name": case(fixtures.picturing("node.js"), permitted(everywhere)),
+	"a ban on a registry, without a slash": {
+		"input": fixtures.picturing("index.docker.io/python"),
+		"data": object.union(fixtures.world, {"banned_images": ["docker.io"]}),
+		"want": fixtures.refused(["image.banned"]),
+	},
+	"a ban by Docker's other name": {
+		"input": fixtures.picturing("untrusted/x"),
+		"data": object.union(fixtures.world, {"banned_images": ["index.docker.io/untrusted/"]}),
+		"want": fixtures.refused(["image.banned"]),
+	},
+	"a ban on an official image by its name alone": {
+		"input": fixtures.picturing("docker.io/library/miner:2"),
+		"data": object.union(fixtures.world, {"banned_images": ["miner"]}),
+		"want": fixtures.refused(["image.banned"]),
+	},
+	"a ban that names no registry, and the image does": {
+		"input": fixtures.picturing("docker.io/untrusted/x"),
+		"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
+		"want": fixtures.refused(["image.banned"]),
+	},
+	"a quote in an image": case(fixtures.picturing(`docker.io/untrusted/"}]}`), fixtures.refused(["image.unreadable"])),
 	"two banned images": case(
 		fixtures.submitting({"tasks": [docker("a", "untrusted/x"), docker("b", "untrusted/y"), docker("c", "python")]}),
 		{"allow": false, "rules": ["image.banned"], "reasons": [

@@ -1,19 +1,27 @@
-"""The rules that ship, asked about documents that nobody thought of: both evaluators, one answer."""
+"""The rules that ship, asked about documents that nobody thought of: both evaluators, one answer. And OPA's own, where it is at hand."""
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.principal import Action, Principal, Question
 from gateway.policy.answer import read as read_answer
 from gateway.policy.bundle import examine, read
-from gateway.policy.evaluator import Interpreter
+from gateway.policy.evaluator import Interpreter, Machine
 from gateway.policy.question import ENTRY_POINTS, encode
 from gateway.policy.regorus import SHIPPED
+from gateway.policy.trials import examples
 
-RULES = read(SHIPPED, None).rules
+BUNDLE = read(SHIPPED, None)
+RULES = BUNDLE.rules
+OPA = shutil.which("opa", path=str(Path(__file__).parents[3] / ".tools")) or shutil.which("opa")
 MACHINE, INTERPRETER = examine(RULES), Interpreter(RULES)
 DATA: dict[str, Any] = msgspec.json.decode(RULES.data)
 
@@ -87,3 +95,35 @@ def test_what_is_permitted_is_within_the_data(question: Question) -> None:
         assert set(answer.obligations.regions) <= set(DATA["residency"][spec["dataClass"]])
     if spec["placement"]["regions"]:
         assert set(answer.obligations.regions) <= set(spec["placement"]["regions"])
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(OPA is None, reason="needs `opa`, on the PATH or in .tools")
+def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
+    """The rules are written for both: what the embedded engine refuses, OPA must not permit. All cases are one query."""
+    cases = [case if case.data is not None else msgspec.structs.replace(case, data=DATA) for case in examples(BUNDLE)]
+    (tmp_path / "cases.json").write_bytes(msgspec.json.encode({"cases": cases}))
+    asked = [(ENTRY_POINTS[Action(case.input["action"])], case.data or {}) for case in cases]
+    query = ", ".join(
+        f"[decision | case := data.cases[{index}]; asked := case.input; "
+        + "".join(f"{name}_ := case.data.{name}; " for name in data)
+        + f"decision := {rule} with input as asked"
+        + "".join(f" with data.{name} as {name}_" for name in data)
+        + "]"
+        for index, (rule, data) in enumerate(asked)
+    )
+    loaded = [argument for file, _ in RULES.modules for argument in ("-d", str(SHIPPED / file))]
+    found = subprocess.run([str(OPA), "eval", *loaded, "-d", str(tmp_path / "cases.json"), f"[{query}]"], capture_output=True, check=True)
+    answers = json.loads(found.stdout)["result"][0]["expressions"][0]["value"]
+    assert len(answers) == len(cases) > 100
+    for (rule, data), case, answer in zip(asked, cases, answers, strict=True):
+        machine = Machine(msgspec.structs.replace(RULES, data=msgspec.json.encode(data).decode()))
+        own = msgspec.json.decode(machine.evaluate(rule, msgspec.json.encode(case.input)))
+        assert [unordered(one) for one in answer] == [unordered(own)], case.input
+
+
+def unordered(decision: Any) -> Any:
+    """Sets come as lists, each engine in an order of its own."""
+    if isinstance(decision, dict):
+        return {name: unordered(value) for name, value in decision.items()}
+    return sorted(map(json.dumps, map(unordered, decision))) if isinstance(decision, list) else decision

@@ -19,8 +19,6 @@ CASES = SHARED / "data" / "rego-compliance" / "rego-compliance-v1.tar.xz"
 QUERY = re.compile(r"(data(?:\.\w+)+) = (\w+)")
 
 KNOWN = {
-    "completedoc/vars conflict": "one of two values of a rule is taken, where there should be an error",
-    "functionerrors/function output conflict single": "the same for a function",
     "data/nested integer": "a number as the key of an object is not found",
     "virtualdocs/undefined: in array literal": "it asks without any input, which the gateway never does",
     "virtualdocs/undefined: in set literal": "the same",
@@ -56,7 +54,7 @@ def answer(case: dict[str, Any], rule: str) -> Any:
 
 @pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/rego-compliance (or WAYPOST_SHARED)")
 def test_what_passes_the_gate_is_answered_as_opa_would() -> None:
-    """Four cases in ten are let through; of these every answer is right but for those that are known and named."""
+    """One case in four is let through; of these every answer is right but for those that are known and named."""
     taken, wrong = 0, set()
     for case in cases():
         asked = QUERY.fullmatch(case["query"])
@@ -66,5 +64,5 @@ def test_what_passes_the_gate_is_answered_as_opa_would() -> None:
         wanted = case["want_result"][0][asked[2]] if case.get("want_result") else "<undefined>"
         if msgspec.json.encode(found) != msgspec.json.encode(wanted):
             wrong.add(case["note"])
-    assert taken > 700
+    assert taken > 400
     assert wrong <= KNOWN.keys()

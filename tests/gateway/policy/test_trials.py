@@ -114,6 +114,24 @@ def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureF
     assert f"{path}:3: http.send is not among" in capsys.readouterr().out
 
 
+def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command would end without a word, with the process."""
+    (shipped / "odd_test.rego").write_text("package odd_test\nimport rego.v1\ntest_a if not test_a\n")
+    assert policy.test(shipped) == 1
+    assert "odd_test.rego:3: a rule cannot need itself: data.odd_test.test_a -> data.odd_test.test_a" in capsys.readouterr().out
+
+
+def test_one_mistake_that_fails_everything_is_told_in_few_lines(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each file the first failures in full, and how many more there are: the mistake must not scroll away."""
+    path = shipped / "caller" / "caller.rego"
+    path.write_text(path.read_text() + '\nrefusals contains {"rule": "odd", "message": "odd"} if true\n')
+    assert policy.test(shipped) == 1
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "more of its tests and cases" in line] != []
+    assert len(lines) < 40
+    assert int(last.split()[-2]) > 90
+
+
 def write_rules(folder: Path, submission: str) -> None:
     for package in ("placement", "access"):
         (folder / f"{package}.rego").write_text(f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n")

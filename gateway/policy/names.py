@@ -1,0 +1,193 @@
+"""What the names in a module and in a rule stand for."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.policy.builtins import TOTAL
+from gateway.policy.syntax import (
+    COMPREHENSIONS,
+    LITERALS,
+    REFERENCES,
+    Node,
+    expressions,
+    indices,
+    names,
+    only,
+    package_of,
+    parts,
+    path_of,
+    word,
+)
+
+NEGATION: Final = frozenset({"NotExpr"})
+SCOPES: Final = COMPREHENSIONS | {"Every"}
+
+
+class Declared(Struct, frozen=True, kw_only=True):
+    """One declaration of a rule. `kind`: Compr, Set, Func or Default; `arity`: of a function."""
+
+    name: str
+    kind: str
+    arity: int
+    file: str
+    line: int
+
+    @property
+    def steady(self) -> bool:
+        """Has it a value whatever holds? A set has, if an empty one, and so has what has a default."""
+        return self.kind in ("Set", "Default") and not self.arity
+
+
+Packages = Mapping[str, Mapping[str, Sequence[Declared]]]
+
+
+def declarations(modules: Sequence[Node]) -> Packages:
+    """Every rule of every package, by the package's name and its own."""
+    packages: defaultdict[str, defaultdict[str, list[Declared]]] = defaultdict(lambda: defaultdict(list))
+    for source in modules:
+        known = packages[package_of(source["ast"])]
+        for rule in source["ast"]["rules"]:
+            kind, value = only(rule)
+            shape, head = (kind, value) if kind == "Default" else only(value["head"])
+            name = path_of(head["refr"])[0][0]
+            place = {"file": source["source"]["file"], "line": value["span"]["line"]}
+            known[name].append(Declared(name=name, kind=shape, arity=len(head.get("args") or ()), **place))
+    return {package: dict(rules) for package, rules in packages.items()}
+
+
+class Module:
+    """What the names in one module stand for."""
+
+    def __init__(self, source: Node, packages: Packages) -> None:
+        tree = source["ast"]
+        self.file: str = source["source"]["file"]
+        self.text: str = source["source"]["contents"]
+        self.rules: Sequence[Node] = tree["rules"]
+        self.package = package_of(tree)
+        self.packages = packages
+        self.imports = [node for node in tree["imports"] if path_of(node["refr"])[0][0] != "rego"]
+        self.aliases = dict(map(self._import, self.imports))
+
+    def full(self, path: Sequence[str]) -> list[str]:
+        """`path` with what was imported written out."""
+        return [*self.aliases.get(path[0], (path[0],)), *path[1:]]
+
+    def rule(self, path: Sequence[str]) -> tuple[str, str] | None:
+        """The package and name of the rule that `path` begins with, as written in this module; None: it names none."""
+        if path[0] in self.packages[self.package]:
+            return self.package, path[0]
+        full = self.full(path)
+        for end in range(len(full) - 1, 0, -1):
+            package = ".".join(full[:end])
+            if full[end] in self.packages.get(package, {}):
+                return package, full[end]
+        return None
+
+    def declared(self, path: Sequence[str]) -> Sequence[Declared]:
+        """The declarations of the rule that `path` begins with."""
+        named = self.rule(path)
+        return () if named is None else self.packages[named[0]][named[1]]
+
+    def local(self, name: str) -> bool:
+        """Is it a name that only its rule can give a meaning to?"""
+        return name not in ("input", "data", *self.aliases) and name not in self.packages[self.package]
+
+    def defined(self, node: Node) -> bool:
+        """Does this expression have a value whatever input and data hold? Where in doubt, no."""
+        kind, value = only(node)
+        if kind in LITERALS or kind in COMPREHENSIONS:
+            return True
+        if kind in ("Array", "Set"):
+            return all(map(self.defined, value["items"]))
+        if kind == "Object":
+            return all(self.defined(key) and self.defined(item) for _, key, item in value["fields"])
+        if kind == "Call":
+            return ".".join(path_of(value["fcn"])[0]) in TOTAL | {"sprintf"} and all(map(self.defined, value["params"]))
+        if kind == "Var" or kind in REFERENCES:
+            path, complete = path_of(node)
+            if self.rule(path) is not None:
+                return complete and any(declared.steady for declared in self.declared(path))
+            return kind == "Var" and self.local(path[0])
+        return False
+
+    def references(self, tree: Any) -> Iterator[tuple[str, str]]:
+        """The rules, by package and name, that are named below `tree`."""
+        for kind, value in expressions(tree):
+            node = value["fcn"] if kind == "Call" else {kind: value}
+            if (kind in ("Call", "Var") or kind in REFERENCES) and (named := self.rule(path_of(node)[0])) is not None:
+                yield named
+
+    def _import(self, node: Node) -> tuple[str, tuple[str, ...]]:
+        path, _ = path_of(node["refr"])
+        return word(self.text, node["as"]) if node.get("as") else path[-1], tuple(path)
+
+
+class Locals:
+    """The names of one rule's own."""
+
+    def __init__(self, module: Module, rule: Node) -> None:
+        self._module = module
+        tree = parts(rule)
+        self.arguments = {name for pattern in tree[0] or () for name in names(pattern)} if len(tree) > 1 else set()
+        announced = {word(module.text, span) for kind, value in expressions(tree) if kind == "SomeVars" for span in value["vars"]}
+        said = self.arguments | set(_said(module, tree))
+        self.said = said | announced
+        """Those that the rule itself declares: arguments, by := and by `some`."""
+        self.bound = said | set(_found(tree)) | {"_"}
+        """Those that something gives a value to. A `some` without an `in` and what stands below a `not` give none."""
+        self._given = (self.arguments | set(_given(tree))) - {"_"}
+
+    def loops(self, tree: Any) -> bool:
+        """May `tree`, its comprehensions left out, hold in several ways?"""
+        for kind, value in expressions(tree, closed=SCOPES):
+            if kind in ("SomeIn", "SomeVars"):
+                return True
+            if kind in REFERENCES and any(self._module.local(name) and name not in self._given for name in _indexing(kind, value)):
+                return True
+        return False
+
+    def varies(self, tree: Any) -> bool:
+        """May `tree` have another value each time that the rule's body holds?"""
+        own = {value["value"] for kind, value in expressions(tree) if kind == "Var" and self._module.local(value["value"])}
+        return self.loops(tree) or not own <= self.arguments
+
+
+def _said(module: Module, tree: Any) -> Iterator[str]:
+    for kind, value in expressions(tree):
+        if kind == "AssignExpr" and value["op"] == "ColEq":
+            yield from names(value["lhs"])
+        elif kind == "SomeIn":
+            yield from (*names(value["key"]), *names(value["value"]))
+        elif kind == "Every":
+            yield from (word(module.text, value[part]) for part in ("key", "value") if value.get(part))
+
+
+def _found(tree: Any) -> Iterator[str]:
+    """By an equation or as an index, outside of every `not`."""
+    for kind, value in expressions(tree, closed=NEGATION):
+        if kind == "AssignExpr":
+            yield from (*names(value["lhs"]), *names(value["rhs"]))
+        elif kind in REFERENCES:
+            yield from _indexing(kind, value)
+
+
+def _indexing(kind: str, value: Node) -> Iterator[str]:
+    for index in indices({kind: value}):
+        yield from names(index)
+
+
+def _given(tree: Any) -> Iterator[str]:
+    """By `some .. in`, by :=, by an equation with something that is no name itself: these have one value at a time."""
+    for kind, value in expressions(tree):
+        if kind == "SomeIn":
+            yield from (*names(value["key"]), *names(value["value"]))
+        if kind == "AssignExpr":
+            sides = (
+                [(value["lhs"], value["rhs"])] if value["op"] == "ColEq" else [(value["lhs"], value["rhs"]), (value["rhs"], value["lhs"])]
+            )
+            for pattern, other in sides:
+                if value["op"] == "ColEq" or not list(names(other)):
+                    yield from set(names(pattern)) - {part["value"] for what, part in expressions(other) if what == "Var"}

@@ -1,0 +1,124 @@
+"""The parser's syntax trees: where things are in them, and a way through all of their expressions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+Node: TypeAlias = Mapping[str, Any]
+
+REFERENCES: Final = frozenset({"RefDot", "RefBrack"})
+STRINGS: Final = frozenset({"String", "RawString"})
+LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
+COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
+
+
+class Problem(Struct, frozen=True, kw_only=True, gc=False, order=True):
+    """One thing that keeps rules from being used. `file` is relative to the folder of the rules; `line` counts from 1, 0: all of it."""
+
+    file: str
+    line: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.detail}" if self.line else f"{self.file}: {self.detail}"
+
+
+def package_of(tree: Node) -> str:
+    """The package of a module: `data.waypost.submission`."""
+    return ".".join(("data", *path_of(tree["package"]["refr"])[0]))
+
+
+def only(node: Node) -> tuple[str, Any]:
+    """Kind and content of a node."""
+    return next(iter(node.items()))
+
+
+def path_of(node: Node) -> tuple[list[str], bool]:
+    """The names that a reference is written with, up to the first that is computed; and whether that is all of it."""
+    steps = steps_of(node)
+    path = steps[: steps.index(None)] if None in steps else steps
+    return [step for step in path if step is not None] or ["?"], None not in steps
+
+
+def steps_of(node: Node) -> list[str | None]:
+    """The same to its end, with None for each part that is computed."""
+    kind, value = only(node)
+    if kind == "Var":
+        return [value["value"]]
+    if kind not in REFERENCES:
+        return [None]
+    if kind == "RefDot":
+        return [*steps_of(value["refr"]), value["field"][1]]
+    index, text = only(value["index"])
+    return [*steps_of(value["refr"]), text["value"] if index in STRINGS else None]
+
+
+def indices(node: Node) -> Iterator[Node]:
+    """The expressions inside a reference: what it starts from where that is not a name, and its indices."""
+    kind, value = only(node)
+    if kind == "RefBrack":
+        yield value["index"]
+    if kind in REFERENCES:
+        yield from indices(value["refr"])
+    elif kind != "Var":
+        yield node
+
+
+def parts(rule: Node) -> list[Any]:
+    """What a rule consists of beside its name: arguments, values, bodies."""
+    kind, value = only(rule)
+    if kind == "Default":
+        return [value["value"]]
+    _, head = only(value["head"])
+    return [head.get("args"), head.get("key"), head.get("assign"), value["bodies"]]
+
+
+def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, Node]]:
+    """Kind and content of every expression and literal below `tree`, not looking into those of a kind that is `closed`.
+
+    A reference is one expression, and what it is indexed by are others. The name of what is called is none.
+    """
+    if isinstance(tree, list):
+        for item in tree:
+            yield from expressions(item, closed=closed)
+    elif isinstance(tree, Mapping):
+        if "literal" in tree:
+            yield "Statement", tree
+        for kind, value in tree.items():
+            if kind in ("span", "fcn"):
+                continue
+            if kind[0].isupper() and isinstance(value, Mapping):
+                yield kind, value
+            if kind not in closed:
+                yield from expressions(list(indices(tree)) if kind in REFERENCES else value, closed=closed)
+
+
+def names(pattern: Any) -> Iterator[str]:
+    """The names in what a value is taken apart by: `[a, {"b": c}]`."""
+    if not isinstance(pattern, Mapping):
+        return
+    kind, value = only(pattern)
+    if kind == "Var":
+        yield value["value"]
+    for item in value.get("items", ()) if kind == "Array" else ():
+        yield from names(item)
+    for _, _, item in value.get("fields", ()) if kind == "Object" else ():
+        yield from names(item)
+
+
+def word(text: str, span: Node) -> str:
+    """What is written at `span`, whose ends count bytes."""
+    return text.encode()[span["start"] : span["end"]].decode()
+
+
+def literal(node: Node) -> str | None:
+    """The string that is written here, None where it is not a plain one."""
+    kind, value = only(node)
+    return str(value["value"]) if kind in STRINGS else None
+
+
+def items(node: Node) -> Sequence[Node] | None:
+    """The items of an array that is written out."""
+    kind, value = only(node)
+    return list(value["items"]) if kind == "Array" else None

@@ -1,0 +1,166 @@
+"""Which Rego the embedded engine takes: what OPA would refuse, or answer otherwise."""
+
+import pytest
+
+from gateway.policy.bundle import syntax_trees
+from gateway.policy.gate import gate
+from tests.gateway.policy.test_gate import HEAD, NEIGHBOUR, found
+
+
+@pytest.mark.parametrize(
+    "negated",
+    [
+        'startswith(input.image, "x")',
+        'input.absent in ["root"]',
+        "input.x in data.absent",
+        "is_string(input.absent)",
+        "count(input.absent) > 0",
+        "input.absent > 3",
+        "input.absent != 1",
+        "1 < input.absent",
+        "regex.match(`a`, input.absent)",
+        "scores[input.absent]",
+        "input.xs[_] == 2",
+        '{"a": 1}["b"]',
+        "when(1).a",
+        "input.a.b[input.c]",
+        "[input.absent] == [1]",
+        "input.absent + 1 > 3",
+        "1 / input.b > 3",
+        'lower(x) == "root"',
+        "x + 1 > 3",
+        "count(x) > 0",
+    ],
+)
+def test_below_a_not_only_what_has_a_value_is_called_or_compared(negated: str) -> None:
+    """`not startswith(input.image, ...)` holds here where there is no image, and fails elsewhere: a rule that denies would let it in."""
+    rules = f"scores contains 1\nwhen(x) := {{}} if x\nr if {{\n  x = input.x\n  not {negated}\n}}\n"
+    assert [problem for problem in found(rules) if problem.startswith("x.rego:9: below a `not` only")] != []
+
+
+@pytest.mark.parametrize(
+    "negated",
+    [
+        "input.absent",
+        "input.absent.deep[x]",
+        'input.absent == "a"',
+        "input.absent == data.absent",
+        "input.roles[x]",
+        "x in [1, 2]",
+        "x > 3",
+        "startswith(x, `a`)",
+        "is_string(x)",
+        "when(x)",
+        "scores[x]",
+        "maybe",
+    ],
+)
+def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
+    """One reference, == between two, and anything about what was bound before: there the engines agree."""
+    assert found(f"scores contains 1\nwhen(x) if x > 1\nmaybe if input.a\nr if {{\n  x = input.x\n  not {negated}\n}}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        ("r := x if some x in [1, 2]", "x.rego:5: this rule may have several values"),
+        ("r := x if x = input.xs[_]", "x.rego:5: this rule may have several values"),
+        ("r := x if input.xs[i][j] = x", "x.rego:5: this rule may have several values"),
+        ("r := i if { input.xs[j]; i = j }", "x.rego:5: this rule may have several values"),
+        ("f(a) := x if some x in a", "x.rego:5: this rule may have several values"),
+        ("r := 1 if input.a\nelse := x if some x in [1]", "x.rego:5: this rule may have several values"),
+        ("r := {k: v | some v in input.xs; k = v.a}", "x.rego:5: a key may come twice here"),
+        ("r := {k: v | some a in input.xs; some k, v in a}", "x.rego:5: a key may come twice here"),
+        ("f(input) if input.x", "x.rego:5: input cannot be a name of the rule's own"),
+        ("f([_, data]) if data.x", "x.rego:5: data cannot be a name of the rule's own"),
+        ("r if { some y in [1]; y == 1 }", "x.rego:5: y cannot be a name of the rule's own"),
+        ("a := 1\nr if { some a in [1]; a == 1 }", "x.rego:6: a cannot be a name of the rule's own"),
+        ("f(x) if x\nr if f(1, 2)", "x.rego:6: f wants 1 arguments, not 2"),
+        ('r if startswith("a")', "x.rego:5: startswith wants 2 arguments, not 1"),
+        ("default a := 1\ndefault a := 2", "x.rego:6: a has a second default"),
+        ("a(x) := x\na := 5", "x.rego:6: a is declared in two ways"),
+        ("a contains 1\na := 5", "x.rego:6: a is declared in two ways"),
+        ("a(x) if x\na(x, y) if x == y", "x.rego:6: a is declared in two ways"),
+        ("f(x) if x\nr if not f", "x.rego:6: f is a function"),
+        ("a := 1\nr if a(1)", "x.rego:6: a is not a function"),
+        ("r := undefined_thing", "x.rego:5: undefined_thing is not known here"),
+        ("r if not thing == 1", "x.rego:5: thing is not known here"),
+        ("r if { some x; not input.xs[x] }", "x.rego:5: x is not known here"),
+        ("r if input.x == 9007199254740992", "x.rego:5: a number of more than 53 bits"),
+        ("r if regex.match(input.p, `a`)", "x.rego:5: the pattern of regex.match must be written out"),
+        ('r if { x = sprintf("%d of %d", [1]); x }', "x.rego:5: sprintf: as many values"),
+        ('r if { x = sprintf("%05d", [1]); x }', "x.rego:5: sprintf: as many values"),
+        ("r if { x = sprintf(input.f, [1]); x }", "x.rego:5: sprintf wants its format"),
+    ],
+)
+def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str) -> None:
+    """One set of rules must mean one thing, whichever engine decides by it."""
+    assert [problem for problem in found(rule) if problem.startswith(detail)] != []
+
+
+def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
+    """Which of the two a reference means would depend on the engine."""
+    below = ("z.rego", "package waypost.x.z\nimport rego.v1\nq := 2\n")
+    assert [str(problem) for problem in gate(syntax_trees([("x.rego", HEAD + 'z := {"q": 1}'), ("y.rego", NEIGHBOUR), below]))] == [
+        "x.rego:5: data.waypost.x.z is a package too: give the rule another name"
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\w",
+        r"\d+",
+        r"[\s]",
+        r"\bx",
+        "(?x) a b",
+        "(?P<n>a)",
+        "(?=a)",
+        "[a-z&&[^b]]",
+        "[a~~b]",
+        "[a--b]",
+        "[a[b]]",
+        r"\Qa.b\E",
+        r"\pL",
+        "a{2000}",
+        "(",
+    ],
+)
+def test_a_pattern_that_two_libraries_read_differently_is_refused(pattern: str) -> None:
+    r"""`\d` is ASCII in one and Unicode in the other: a Cyrillic letter in a tenant's name is \w in one of them."""
+    assert "this pattern may be read differently" in found(f"r if regex.match(`{pattern}`, input.x)")[0]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^a.b$",
+        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "(?:a|b)+?",
+        "(?i)^abc",
+        "[^/]*[.:][^/]*",
+        r"docker\.io(:0*(80|443))?/",
+    ],
+)
+def test_a_plain_pattern_is_taken(pattern: str) -> None:
+    """Classes, groups, repetition: what rules are written with."""
+    assert found(f"r if regex.match(`{pattern}`, input.x)") == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "r := x if { xs = input.xs; x = xs[0] }",
+        "r := x if { i = input.i; x = input.xs[i] }",
+        "r := count(xs) if { xs = [x | some x in input.xs] }",
+        "r if { some x in input.xs; x > 1 }",
+        "f(x) := x if some z in input.xs",
+        "r := {k: v | some k, v in input.o; v > 1}",
+        "s contains i if input.xs[i] == 2",
+        "r if { input.xs[i] == 2; not input.ys[i] }",
+        "r if { input.xs[i][j] == 2; not input.ys[j] }",
+    ],
+)
+def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
+    """Sets may grow, and what does not depend on the way is the same on every way."""
+    assert found(rule) == []
