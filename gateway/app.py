@@ -27,6 +27,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development import URL as DEVELOPMENT_URL
 from gateway.identity.development import development_issuer
+from gateway.identity.jwks import trustworthy
 from gateway.identity.jwt import JwtAuthenticator
 from gateway.link import RegionLink
 from gateway.policy.bundle import BundleError
@@ -170,6 +171,11 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
         issuers = (*issuers, development_issuer(Path(settings.development)))
     if not issuers:
         logger.warning("no issuer is set: nobody can call")
+    if len({issuer.url for issuer in issuers}) < len(issuers):
+        raise StartError("two issuers have the same url")
+    for issuer in issuers:
+        if not trustworthy(issuer.keys):
+            raise StartError(f"issuer {issuer.url}: its keys must come by https, without a name or password in the address, or from a file")
     return JwtAuthenticator(issuers)
 
 

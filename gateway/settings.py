@@ -219,7 +219,7 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     other_audiences: bool = False
     """May `aud` name others beside us?"""
     keys: str
-    """Its key set: an https URL of a JWKS, or the path of a file that holds one."""
+    """Its key set: an https URL of a JWKS, without a password in it (http only on this machine), or the path of a file that holds one."""
     algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256", "RS256", "PS256", "EdDSA")
     profile: Literal["rfc9068", "plain"] = "rfc9068"
     """`rfc9068`: access tokens say that they are (`typ: at+jwt`, client_id, jti). `plain`: for issuers that write `typ: JWT`."""
@@ -227,7 +227,7 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Between `iat` and `exp`."""
     tenant_claim: str = "tenant"
     keys_fresh_seconds: float = 300.0
-    """A key set is read again after so long: a revoked key is out by then."""
+    """A key set is read again after so long, beside what is going on; a revoked key is out after twice as long at most."""
     keys_stale_seconds: float = 3_600.0
     """With the key set out of reach, its last state counts for so long."""
     keys_pause_seconds: float = 10.0

@@ -1,6 +1,7 @@
 """The keys of one issuer, kept at hand: read again in time, by one reader at a time, and never because a token asks for it too often."""
 
 import asyncio
+import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -15,8 +16,29 @@ from gateway.settings import Issuer
 
 BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
+"""For the whole of a reading: a server that sends a byte now and then would otherwise hold it for ever."""
+OVERDUE: Final = 2
+"""Where nobody tried to read a key set for so many times its fresh time, it is read before it counts: a gateway may idle."""
 
 Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
+
+
+def trustworthy(source: str) -> bool:
+    """May keys come from there? A file, https, or http on this machine; a password in an address ends up in somebody's log."""
+    if "://" not in source:
+        return True
+    try:
+        url = httpx.URL(source)
+    except httpx.InvalidURL:
+        return False
+    return bool(url.host) and not url.userinfo and (url.scheme == "https" or (url.scheme == "http" and _is_here(url.host)))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class KeySet:
@@ -26,12 +48,13 @@ class KeySet:
         self._issuer, self._clock, self._changed = issuer, clock, changed
         self._keys: Keys = {}
         self._texts: bytes = b""
-        self._read_at = self._tried_at = float("-inf")
+        self._read_at = self._tried_at = self._ended_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        headers = {"accept-encoding": "identity"}
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False, trust_env=False)
         await self._refresh()
         return self
 
@@ -44,16 +67,18 @@ class KeySet:
 
     @property
     def due(self) -> bool:
-        return self._clock() - self._read_at >= self._issuer.keys_fresh_seconds
+        return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
         """The key, or None where the issuer has no such key. Raises `Unavailable` where its keys are out of reach for too long.
 
-        A key set past its time is read again beside; an id that is not known has it read again first, at most once a pause.
+        A key set past its time is read again beside; one that was not looked at for long, or is without this id, is read again first, at
+        most once a pause.
         """
         if self.due or kid not in self._keys:
             reading = self._start()
-            if reading is not None and (kid not in self._keys or self.stale):
+            overdue = self._clock() - self._ended_at >= OVERDUE * self._issuer.keys_fresh_seconds
+            if reading is not None and (kid not in self._keys or overdue or self.stale):
                 await asyncio.shield(reading)
         if self.stale:
             raise Unavailable("the issuer's keys cannot be read", retry_after_seconds=self._issuer.keys_pause_seconds)
@@ -62,7 +87,11 @@ class KeySet:
     @property
     def stale(self) -> bool:
         """Its last state counts no more: tokens of this issuer cannot be checked."""
-        return self._clock() - self._read_at >= self._issuer.keys_stale_seconds
+        return self._age >= self._issuer.keys_stale_seconds
+
+    @property
+    def _age(self) -> float:
+        return self._clock() - self._read_at
 
     def _start(self) -> "asyncio.Task[None] | None":
         """The reading under way, or a new one; None while the pause since the last ATTEMPT lasts."""
@@ -75,11 +104,16 @@ class KeySet:
     async def _refresh(self) -> None:
         self._tried_at = self._clock()
         try:
-            text = await self._fetch()
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                text = await self._fetch()
             keys = read_keys(text, self._issuer.algorithms)
         except (httpx.HTTPError, OSError, UnfitKeys) as error:
-            logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, error)
+            # Texts of httpx and of the system name the address, which may hold a secret.
+            told = str(error) if isinstance(error, UnfitKeys) else type(error).__name__
+            logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, told)
             return
+        finally:
+            self._ended_at = self._clock()
         self._read_at = self._clock()
         if text != self._texts:
             self._keys, self._texts = keys, text
@@ -93,11 +127,12 @@ class KeySet:
             raise OSError("not open")
         body = b""
         async with self._client.stream("GET", source) as response:
-            response.raise_for_status()
-            async for piece in response.aiter_bytes():
+            if response.status_code != httpx.codes.OK:
+                raise UnfitKeys(f"the answer is {response.status_code}")
+            if "content-encoding" in response.headers:
+                raise UnfitKeys("the answer is compressed, which nobody asked for")
+            async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > BODY_BYTES:
                     raise UnfitKeys("the answer is too large")
-        if response.status_code != httpx.codes.OK:
-            raise UnfitKeys(f"the answer is {response.status_code}")
         return body
