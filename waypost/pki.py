@@ -150,7 +150,7 @@ def _signing_problems(directory: Path) -> list[str]:
     if unreadable := _unreadable(_key, path):
         return unreadable
     fits = _key(path).public_key() == _certificate(directory / "ca.pem").public_key()
-    return _exposed(path) + ([] if fits else [f"{path} is not the key of {directory / 'ca.pem'}"])
+    return tls.exposed(path) + ([] if fits else [f"{path} is not the key of {directory / 'ca.pem'}"])
 
 
 def _problems(directory: Path, credentials: Credentials, role: _Role, now: datetime) -> list[str]:
@@ -167,7 +167,7 @@ def _problems(directory: Path, credentials: Credentials, role: _Role, now: datet
     except (InvalidSignature, ValueError):
         return [f"{path} was not issued by {directory / 'ca.pem'}"]
     fits = certificate.public_key() == key.public_key()
-    found = _exposed(credentials.key) + ([] if fits else [f"{credentials.key} is not the key of {path}"])
+    found = tls.exposed(credentials.key) + ([] if fits else [f"{credentials.key} is not the key of {path}"])
     if list(usage) != [role.usage] or (role.names and set(names) != set(role.names)):
         found.append(f"{path} is not a certificate of {role.name}")
     return found + _out_of_date(path, certificate, now)
@@ -240,6 +240,8 @@ def _host(host: str) -> x509.GeneralName:
         pass
     if not DNS_NAME.fullmatch(host):
         raise PkiError(f"{host!r} is neither a DNS name nor an IP address")
+    if host.lower().endswith(tls.CLUSTERS):
+        raise PkiError(f"{host!r} is a cluster's name: the API could pass for that cluster")
     return x509.DNSName(host)
 
 
@@ -267,10 +269,6 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise PkiError(f"{path} is not a key of an elliptic curve")
     return key
-
-
-def _exposed(path: Path) -> list[str]:
-    return [f"{path} can be read by others: chmod 600"] if path.stat().st_mode & 0o077 else []
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -6,12 +6,16 @@ The certificates come from `waypost.pki`; a process that only uses them needs no
 import re
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from loguru import logger
 from msgspec import Struct
 
-GATEWAY_URI: Final = "spiffe://waypost/gateway"
+OURS: Final = "spiffe://waypost/"
+GATEWAY_URI: Final = f"{OURS}gateway"
+CLUSTERS: Final = ".clusters.waypost.internal"
 REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -29,12 +33,12 @@ class Credentials(Struct, frozen=True, kw_only=True):
 
 def cluster_name(region: str) -> str:
     """The DNS name in the certificate of `region`'s cluster, whatever address it is reached at. Raises `PkiError` for a wrong name."""
-    return f"{_checked(region)}.clusters.waypost.internal"
+    return _checked(region) + CLUSTERS
 
 
 def cluster_uri(region: str) -> str:
     """The SPIFFE id in the same certificate."""
-    return f"spiffe://waypost/cluster/{_checked(region)}"
+    return f"{OURS}cluster/{_checked(region)}"
 
 
 def gateway_credentials(directory: Path) -> Credentials:
@@ -63,8 +67,13 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
-    """For a client that shows its certificate, and checks the server's against our root and the name it asks for. Raises `PkiError`."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
+    """For a client that shows its certificate, and checks the server's against our root and the name it asks for. Raises `PkiError`.
+
+    A server that is asked for by a cluster's name and carries SPIFFE ids of ours must carry that cluster's.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
+    context.sslobject_class = _Recognizing
+    return context
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -72,6 +81,18 @@ def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
+
+
+class _Recognizing(ssl.SSLObject):
+    """The client's half of a handshake with a cluster."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        name = self.server_hostname or ""
+        shown: Any = self.getpeercert() or {}
+        ours = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI" and value.startswith(OURS)]
+        if name.endswith(CLUSTERS) and ours and cluster_uri(name.removesuffix(CLUSTERS)) not in ours:
+            raise ssl.SSLCertVerificationError(1, f"the certificate for {name} is that of {', '.join(ours)}")
 
 
 class _Refusing(ssl.SSLObject):
@@ -92,6 +113,18 @@ class _Refusing(ssl.SSLObject):
             self._failure = error
             logger.warning("a client was refused: {}", getattr(error, "verify_message", "") or error.reason)
             raise ssl.SSLWantReadError from error
+        if not _for_clients(self.getpeercert(binary_form=True) or b""):
+            logger.warning("a client was refused: its certificate does not say that it is a client's")
+            raise ssl.SSLError(1, "the certificate is not a client's")
+
+
+def _for_clients(certificate: bytes) -> bool:
+    """Does it say so? OpenSSL takes one that says nothing for every purpose."""
+    try:
+        usage = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
 
 
 def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
@@ -106,10 +139,17 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
     return context
 
 
+def exposed(key: Path) -> list[str]:
+    """In words, where others than its owner can read `key`."""
+    return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
+
+
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     for path in (certificate, key):
         if not path.exists():
             raise PkiError(f"{path} is missing")
+    for problem in exposed(key):
+        logger.warning("{}", problem)
     try:
         context.load_cert_chain(certificate, key, password="")  # never asks at the terminal
     except OSError as error:
