@@ -14,8 +14,11 @@ from msgspec import Struct
 from gateway.policy.evaluator import EvaluationError, Machine, Rules, plain
 from gateway.policy.gate import gate
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.spelling import misspelt
 from gateway.policy.syntax import Node, Problem
 
+SHIPPED: Final = Path(__file__).parents[2] / "policies"
+"""The rules that come with the gateway."""
 TESTS: Final = "_test.rego"
 REVISION_DIGITS: Final = 16
 
@@ -39,15 +42,18 @@ class Bundle(Struct, frozen=True, kw_only=True):
 def read(policies: Path, data: Path | None) -> Bundle:
     """The `.rego` files below `policies` and `data` (None: its `data/waypost.json`), not examined yet.
 
-    Data is held against `schemas/data.json` of the folder where there is one: a limit with a mistyped name would limit nothing.
-    Raises `BundleError`.
+    Data is held against `schemas/data.json`, and what the rules name of data and input against it and `schemas/input.json`: a limit with
+    a mistyped name would limit nothing. A folder without these is held against those that ship. Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
         raise BundleError([Problem(file=str(policies), line=0, detail="there are no rules here: no .rego file")])
     sources = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
-    text = _data(policies, data)
+    schemas = {name: _schema(policies, name) for name in ("input", "data")}
+    text = _data(data or policies / "data" / "waypost.json", schemas["data"])
     modules = tuple(source for source in sources if not source[0].endswith(TESTS))
+    if problems := misspelt(syntax_trees(modules), schemas):
+        raise BundleError(problems)
     rules = Rules(modules=modules, data=text, entry_points=tuple(sorted(set(ENTRY_POINTS.values()))))
     return Bundle(rules=rules, tests=tuple(source for source in sources if source[0].endswith(TESTS)), revision=_revision(rules))
 
@@ -84,8 +90,16 @@ def _problem(text: str) -> Problem:
     return Problem(file="rules", line=0, detail=text)
 
 
-def _data(policies: Path, data: Path | None) -> str:
-    path = data or policies / "data" / "waypost.json"
+def _schema(policies: Path, name: str) -> Any:
+    own = policies / "schemas" / f"{name}.json"
+    path = own if own.exists() else SHIPPED / "schemas" / own.name
+    try:
+        return msgspec.json.decode(_text(path))
+    except msgspec.DecodeError as error:
+        raise BundleError([Problem(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]) from error
+
+
+def _data(path: Path, schema: Any) -> str:
     text = _text(path)
     try:
         value: Any = json.loads(text, object_pairs_hook=_once)
@@ -93,11 +107,9 @@ def _data(policies: Path, data: Path | None) -> str:
         raise BundleError([Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]) from error
     if not isinstance(value, dict):
         raise BundleError([Problem(file=path.name, line=0, detail="the data must be a JSON object")])
-    schema = policies / "schemas" / "data.json"
-    if schema.exists():
-        errors = Draft202012Validator(msgspec.json.decode(_text(schema))).iter_errors(value)
-        if problems := [Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}") for error in errors]:
-            raise BundleError(sorted(problems))
+    errors = Draft202012Validator(schema).iter_errors(value)
+    if problems := [Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}") for error in errors]:
+        raise BundleError(sorted(problems))
     return text
 
 

@@ -8,10 +8,11 @@ already, since a submission waits for it.
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from clusters.faithful import EXACT, UNFAITHFUL
 from gateway.core.principal import Action, Principal, Question
 
 ENTRY_POINTS: Final[Mapping[Action, str]] = {
@@ -29,14 +30,17 @@ class QuestionError(Exception):
 
 
 def encode(question: Question) -> bytes:
-    """The input document, UTF-8 JSON. Raises `QuestionError`.
+    """The input document, UTF-8 JSON. Raises `QuestionError`, also for an integer that engines would round, each in its own way.
 
     The document comes first and who asks comes last: in JSON the last of two equal names counts, so not even bytes that are no single
     JSON value could put other words into the caller's mouth.
     """
     try:
         workflow = b"" if question.workflow is None else b'"workflow":' + question.workflow + b","
-        context = msgspec.json.encode(question.context) if question.context else b"{}"
+        context = b"{}"
+        if question.context:
+            context = msgspec.json.encode(question.context)
+            _faithful(question.context)
         return b'{%b"context":%b,"at":%b,"action":"%b","principal":%b}' % (
             workflow,
             context,
@@ -46,6 +50,18 @@ def encode(question: Question) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(f"the question is not JSON: {error}") from error
+
+
+def _faithful(value: Any) -> None:
+    """Documents were looked through when they came."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        if isinstance(value, int) and abs(value) > EXACT:
+            raise ValueError(f"{value} {UNFAITHFUL}")
+        return
+    for item in value:
+        _faithful(item)
 
 
 @lru_cache(maxsize=4096)

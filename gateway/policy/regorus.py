@@ -14,15 +14,15 @@ from typing import Final, Self
 
 from gateway.core.principal import Decision, Question
 from gateway.policy.answer import Answer, AnswerError, read
-from gateway.policy.bundle import examine
+from gateway.policy.bundle import SHIPPED, examine
 from gateway.policy.bundle import read as read_bundle
 from gateway.policy.evaluator import EvaluationError, Exhausted, Machine
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
 from gateway.policy.worker import Worker
 
+__all__ = ["SHIPPED", "RegorusEngine"]
+
 ENGINE: Final = "regorus"
-SHIPPED: Final = Path(__file__).parents[2] / "policies"
-"""The rules that come with the gateway."""
 
 
 class RegorusEngine:

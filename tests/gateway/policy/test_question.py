@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.core.principal import Action, Principal, Question
-from gateway.policy.question import ENTRY_POINTS, encode
+from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
 from gateway.policy.regorus import SHIPPED
 
 SCHEMA: dict[str, Any] = msgspec.json.decode((SHIPPED / "schemas" / "input.json").read_bytes())
@@ -58,3 +59,12 @@ def test_every_action_has_a_rule_that_answers_it() -> None:
     assert ENTRY_POINTS[Action.RUNS_SUBMIT] == "data.waypost.submission.decision"
     assert ENTRY_POINTS[Action.RUNS_PLACE] == "data.waypost.placement.decision"
     assert ENTRY_POINTS[Action.RUNS_RETRY] == "data.waypost.access.decision"
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), 2**64])
+def test_an_integer_that_engines_would_round_is_no_question(value: int) -> None:
+    """Two ids that differ in their last digit would be one to the rules."""
+    asker = Principal(subject="ada", issuer="https://issuer.test", tenant="demo")
+    with pytest.raises(QuestionError, match="is not the same number to every reader"):
+        encode(Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"labels": [{"id": value}]}}))
+    encode(Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"id": 2**53 - 1}}))

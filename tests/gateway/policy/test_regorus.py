@@ -44,6 +44,9 @@ def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
     (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{rules}\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
+    (folder / "schemas").mkdir(exist_ok=True)
+    for name in ("input", "data"):
+        (folder / "schemas" / f"{name}.json").write_text("{}")
     return folder
 
 

@@ -114,6 +114,14 @@ def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureF
     assert f"{path}:3: http.send is not among" in capsys.readouterr().out
 
 
+def test_rules_that_give_no_decision_fail(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reason that is no reason makes every answer a fault: nobody would be let in, or told why."""
+    path = shipped / "document" / "document.rego"
+    path.write_text(path.read_text() + '\nrefusals contains "just a string" if true\n')
+    assert policy.test(shipped) == 1
+    assert "no decision: the rules' answer is not a decision: Expected `object`, got `str`" in capsys.readouterr().out
+
+
 def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command would end without a word, with the process."""
     (shipped / "odd_test.rego").write_text("package odd_test\nimport rego.v1\ntest_a if not test_a\n")
@@ -138,3 +146,6 @@ def write_rules(folder: Path, submission: str) -> None:
     (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{submission}")
     (folder / "data").mkdir()
     (folder / "data" / "waypost.json").write_text("{}")
+    (folder / "schemas").mkdir(exist_ok=True)
+    for name in ("input", "data"):
+        (folder / "schemas" / f"{name}.json").write_text("{}")
