@@ -2,7 +2,7 @@
 
 Small documents are decided on the event loop's own thread: the evaluator holds the interpreter's lock, so another thread would add
 nothing but hand-overs. Large ones, and small ones that need more instructions than the quick evaluator grants, go to a process that can
-be killed. Whatever goes wrong is a decision that refuses, with `fault` set.
+be killed: one for what callers ask, another for what is to be placed. Whatever goes wrong is a decision that refuses, with `fault` set.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from gateway.core.principal import Decision, Question
+from gateway.core.principal import Action, Decision, Question
 from gateway.policy.answer import Answer, AnswerError, read
 from gateway.policy.bundle import SHIPPED, examine
 from gateway.policy.bundle import read as read_bundle
@@ -42,6 +42,7 @@ class RegorusEngine:
         self._revision = ""
         self._machine: Machine | None = None
         self._worker: Worker | None = None
+        self._placing: Worker | None = None
         self._salt = os.urandom(4).hex()
         self._count = itertools.count()
 
@@ -49,12 +50,13 @@ class RegorusEngine:
         bundle = read_bundle(self._policies, self._data)
         self._machine = examine(bundle.rules)
         self._worker = Worker(bundle.rules, budget_seconds=self._budget_seconds)
+        self._placing = Worker(bundle.rules, budget_seconds=self._budget_seconds)  # what was accepted waits behind no submission
         self._revision = bundle.revision
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        worker, self._worker, self._machine = self._worker, None, None
-        if worker is not None:
+        workers, self._worker, self._placing, self._machine = (self._worker, self._placing), None, None, None
+        for worker in filter(None, workers):
             await worker.close()
 
     @property
@@ -70,18 +72,20 @@ class RegorusEngine:
         started = time.perf_counter()
         answer, fault = None, ""
         try:
-            answer = read(await self._evaluate(ENTRY_POINTS[question.action], encode(question)))
+            answer = read(await self._evaluate(question, encode(question)))
         except (QuestionError, EvaluationError, AnswerError) as error:
             fault = str(error)
         return self._decision(question, answer, fault, time.perf_counter() - started)
 
-    async def _evaluate(self, entry_point: str, document: bytes) -> str:
-        if self._machine is None or self._worker is None:
+    async def _evaluate(self, question: Question, document: bytes) -> str:
+        worker = self._placing if question.action is Action.RUNS_PLACE else self._worker
+        if self._machine is None or worker is None:
             raise EvaluationError("the engine is not running")
+        entry_point = ENTRY_POINTS[question.action]
         if len(document) <= self._inline_bytes:
             with suppress(Exhausted):
                 return self._machine.evaluate(entry_point, document)
-        return await self._worker.evaluate(entry_point, document)
+        return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
 
     def _decision(self, question: Question, answer: Answer | None, fault: str, duration_seconds: float) -> Decision:
         """Its id sorts by the time of the question, and by the order of decisions within a millisecond."""

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from gateway.policy.worker_process import HEADER_BYTES, Reply, Request, frame
 START_SECONDS: Final = 10.0
 WAITING_MAXIMUM: Final = 32
 """Documents that may wait for the process. One more is refused at once: a queue that only grows answers nobody."""
+TENANT_MAXIMUM: Final = 8
+"""How many of them may be one tenant's: it must not keep the others out."""
 
 
 class Worker:
@@ -29,7 +32,7 @@ class Worker:
         self._rules = rules
         self._budget_seconds = budget_seconds
         self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
         self._process: Process | None = None
 
     @property
@@ -37,16 +40,18 @@ class Worker:
         """Of the process, where one is running."""
         return None if self._process is None else self._process.pid
 
-    async def evaluate(self, entry_point: str, document: bytes) -> str:
-        """The value of the rule `entry_point` as JSON. Raises `EvaluationError`, also where the budget is used up."""
-        if self._waiting >= WAITING_MAXIMUM:
-            raise EvaluationError(f"{self._waiting} large documents are waiting for a decision already")
-        self._waiting += 1
+    async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
+        """The value of the rule `entry_point` as JSON, asked for `tenant`. Raises `EvaluationError`, also where the budget is used up."""
+        if self._waiting.total() >= WAITING_MAXIMUM:
+            raise EvaluationError(f"{self._waiting.total()} large documents are waiting for a decision already")
+        if self._waiting[tenant] >= TENANT_MAXIMUM:
+            raise EvaluationError(f"{self._waiting[tenant]} large documents of {tenant} are waiting for a decision already")
+        self._waiting[tenant] += 1
         try:
             async with self._turn:
                 return await self._ask(entry_point, document)
         finally:
-            self._waiting -= 1
+            self._waiting -= Counter([tenant])  # forgets a tenant that has none left
 
     async def close(self) -> None:
         """Ends the process, whatever it is at."""

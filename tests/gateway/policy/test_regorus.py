@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.principal import Decision
+from gateway.core.principal import Action, Decision, Question
 from gateway.policy.bundle import BundleError
 from gateway.policy.regorus import RegorusEngine
 from tests.conformance.policy_engine import ALLOW, NAME_BACK, EngineWith, PolicyEngineConformance, document, submission
@@ -184,9 +184,33 @@ async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) ->
 async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
     """Beyond the bound a question is refused at once instead of waiting without end; all others are answered, each its own."""
     async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
-        decisions = await asyncio.gather(*(engine.decide(submission(document(f"n{index}"))) for index in range(40)))
+        decisions = await asyncio.gather(*(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40)))
     assert [decision.rules for decision in decisions[:32]] == [(f"n{index}",) for index in range(32)]
     assert {decision.fault for decision in decisions[32:]} == {"32 large documents are waiting for a decision already"}
+
+
+@pytest.mark.integration
+async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
+    """Beyond its share it is refused, and the others are not."""
+    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
+        *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
+        assert [decision.fault for decision in loud] == [""] * 8 + ["8 large documents of loud are waiting for a decision already"] * 4
+        assert quiet.rules == ("q",)
+        assert (await engine.decide(of("loud", document("later")))).rules == ("later",)
+
+
+@pytest.mark.integration
+async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -> None:
+    """It was accepted long ago; a submission that takes all of its budget must not hold its region back."""
+    rules = write(tmp_path, NEVER_ENDS)
+    (rules / "placement.rego").write_text(f"package waypost.placement\nimport rego.v1\n{ALLOW}\n")
+    async with RegorusEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
+        submitting = asyncio.create_task(engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000))))))
+        placed = await engine.decide(msgspec.structs.replace(submission(), action=Action.RUNS_PLACE))
+        assert (placed.allow, submitting.done()) == (True, False)
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
 
 
 GATEWAY = """
@@ -234,6 +258,11 @@ async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
     engine = RegorusEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
     with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is not among"):
         await engine.__aenter__()
+
+
+def of(tenant: str, workflow: bytes) -> Question:
+    question = submission(workflow)
+    return msgspec.structs.replace(question, principal=msgspec.structs.replace(question.principal, tenant=tenant))
 
 
 def environment(pid: int | None) -> bytes:
