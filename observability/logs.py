@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 Style = Literal["auto", "json", "human"]
 
-TOKEN: Final = re.compile(r"(?i:bearer)\s+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)+")
-"""A bearer credential, or anything that looks like a JWT."""
+TOKEN: Final = re.compile(
+    r"(?i:bearer)(?:\s|%20|[=:])+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*|(?<=Basic )[\w+/]{6,}=*|(?<=://)[^\s/@\"']+(?=@)"
+)
+"""A bearer credential, anything that looks like a JWT or the beginning of one, a password for HTTP or in an address."""
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What somebody else's words could make a line of their own with, or paint a terminal."""
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio", "sse_starlette")

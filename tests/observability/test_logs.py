@@ -38,6 +38,23 @@ def test_a_token_never_reaches_the_log(stream: io.StringIO, text: str) -> None:
     assert not any(part in stream.getvalue() for part in (*TOKEN.split("."), "abc.def"))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("access_token=eyJhbGciOiJFUzI1NiJ9", "access_token=***"),
+        ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0 is not one", "*** is not one"),
+        ("?bearer=abc.def&page=2", "?***&page=2"),
+        ("bearer%20abc.def", "***"),
+        ("Authorization: Basic YWRhOnN3b3JkZmlzaA==", "Authorization: Basic ***"),
+        ("postgresql://ada:swordfish@db.test/x", "postgresql://***@db.test/x"),
+        ("GET https://issuer.test/jwks from ada@issuer.test", "GET https://issuer.test/jwks from ada@issuer.test"),
+    ],
+)
+def test_what_is_half_a_token_or_a_password_is_kept_back_too(text: str, shown: str) -> None:
+    """Secrets come in parts, in queries and in addresses; what is none stays readable."""
+    assert logs.redacted(text) == shown
+
+
 def test_a_traceback_shows_no_values(stream: io.StringIO) -> None:
     """Variables hold secrets: the trace tells where, not with what."""
 
