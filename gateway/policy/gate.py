@@ -94,6 +94,8 @@ def _rule(module: Module, rule: Node, own: Locals) -> Iterator[tuple[Node, str]]
     values = [assign and assign["value"] for assign in (head.get("assign"), *(body["assign"] for body in bodies[1:]))]
     if any(one and not module.defined(one) for one in values[:-1]):
         yield value["span"], "a value before an else may be undefined, and the else would not be tried: write two rules"
+    if any(own.loops(body.get("query")) for body in bodies[:-1]):
+        yield value["span"], "an else after a body with a `some` or an index without a value is not tried: write two rules"
     for one, body in zip(values, bodies, strict=True):
         if one and own.loops([one, body.get("query")]) and own.varies(one):
             yield value["span"], "this rule may have several values, and the last would be taken: make it a set, or leave its value out"

@@ -69,6 +69,8 @@ def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
         ("r := i if { input.xs[j]; i = j }", "x.rego:5: this rule may have several values"),
         ("f(a) := x if some x in a", "x.rego:5: this rule may have several values"),
         ("r := 1 if input.a\nelse := x if some x in [1]", "x.rego:5: this rule may have several values"),
+        ("r := 1 if { some x in input.xs; x > 1 }\nelse := 2", "x.rego:5: an else after a body with a `some`"),
+        ("f(_) := 1 if input.xs[_] > 1\nelse := 2 if input.x\nelse := 3", "x.rego:5: an else after a body with a `some`"),
         ("r := {k: v | some v in input.xs; k = v.a}", "x.rego:5: a key may come twice here"),
         ("r := {k: v | some a in input.xs; some k, v in a}", "x.rego:5: a key may come twice here"),
         ("f(input) if input.x", "x.rego:5: input cannot be a name of the rule's own"),
