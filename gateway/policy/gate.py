@@ -4,6 +4,9 @@ The evaluator that decides (regorus' `Rvm`) is quick, and wrong where others wou
 an undefined `x`, so a rule that should fail holds; a builtin that is missing shows only when it is reached, and `not http.send(...)` is
 simply true; a rule that needs itself ends the process. So the syntax tree of each module is read before anything is decided, and what lies
 outside the subset is refused with file and line.
+
+What differs from OPA and cannot be seen in a tree is let through: sums of fractions are a double's, `xs[1.0]` finds, an object comes before
+a set where they are compared, and `count` of a string counts some letters twice. Types that can never fit are OPA's own to refuse.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 from clusters.faithful import EXACT
 from gateway.policy.builtins import BUILTINS, WHY, sound
-from gateway.policy.names import Declared, Locals, Module, Packages, declarations
+from gateway.policy.names import SCOPES, Declared, Locals, Module, Packages, declarations
 from gateway.policy.syntax import COMPREHENSIONS, LITERALS, REFERENCES, Node, Problem, expressions, indices, names, only, parts, path_of
 
 __all__ = ["Problem", "cycles", "gate"]
@@ -73,6 +76,8 @@ def _module(module: Module) -> Iterator[Problem]:
         found += _rule(module, rule, own)
         for kind, value in expressions(parts(rule)):
             found += _expression(module, own, kind, value)
+            if kind in SCOPES:
+                found += _scope(module, value)
         for span, detail in found:
             yield Problem(file=module.file, line=span["line"], detail=detail)
 
@@ -147,6 +152,16 @@ def _comprehension(module: Module, own: Locals, kind: str, value: Node) -> Itera
         keys = [name for way in ways for name in names(way["literal"].get("SomeIn", {}).get("key"))]
         if len(ways) > 1 or (ways and keys != list(names(value["key"]))):
             yield value["span"], "a key may come twice here, and the last would be taken: {k: v | some k, v in ..} has each once"
+
+
+def _scope(module: Module, scope: Node) -> Iterator[tuple[Node, str]]:
+    """The evaluator loads `input` and `data` once in a body, where they are first named; if that is in a loop that is not entered, every
+    later mention in the body reads nothing, and `not input.banned` holds. What a loop goes through is read before it is entered.
+    """
+    first = scope["query"]["stmts"][0]["literal"]
+    entered = module.roots([scope.get("domain"), first.get("SomeIn", {}).get("collection")], closed=SCOPES)
+    if late := module.roots([scope.get(part) for part in ("term", "key", "value", "query")]) - entered:
+        yield scope["span"], f"{min(late)} is named within, and may be missing afterwards: bind what is needed of it before, with ="
 
 
 def _negatable(module: Module, node: Node) -> bool:

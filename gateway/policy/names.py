@@ -120,6 +120,12 @@ class Module:
             if (kind in ("Call", "Var") or kind in REFERENCES) and (named := self.rule(path_of(node)[0])) is not None:
                 yield named
 
+    def roots(self, tree: Any, *, closed: frozenset[str] = frozenset()) -> set[str]:
+        """Which of `input` and `data` are read below `tree`, rules left out: those are called."""
+        named = (value["fcn"] if kind == "Call" else {kind: value} for kind, value in expressions(tree, closed=closed))
+        paths = (path_of(node)[0] for node in named if only(node)[0] == "Var" or only(node)[0] in REFERENCES)
+        return {self.full(path)[0] for path in paths if self.rule(path) is None} & {"input", "data"}
+
     def _import(self, node: Node) -> tuple[str, tuple[str, ...]]:
         path, _ = path_of(node["refr"])
         return word(self.text, node["as"]) if node.get("as") else path[-1], tuple(path)

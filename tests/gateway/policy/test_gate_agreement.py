@@ -166,3 +166,34 @@ def test_a_plain_pattern_is_taken(pattern: str) -> None:
 def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
     """Sets may grow, and what does not depend on the way is the same on every way."""
     assert found(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("x = [q | some q in data.empty; q == input.x]\n not input.banned\n x == x", "input"),
+        ("every q in data.empty { q == input.x }\n not input.banned", "input"),
+        ("x = {1 | data.absent == 1}\n not data.full\n x == x", "data"),
+        ("x = {q: 1 | some q, _ in input.o; q == data.m}\n x == x", "data"),
+        ("x = [z | some q in input.xs; z = [b | some b in data.ys]]\n x == x", "data"),
+        ("x = [q | some q in [b | some b in data.ys; b > 1]; q == input.y]\n x == x", "data"),
+    ],
+)
+def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) -> None:
+    """Where the loop is not entered they are not loaded, and the rest of the body reads nothing: `not input.banned` holds."""
+    assert [problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem] != []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = [q | some q in input.xs; q == input.y]\n not input.banned\n x == x",
+        "every q in data.xs { q.a == data.b }",
+        "b = input.b\n x = [q | some q in data.xs; q == b]\n x == x",
+        "x = [q | some q in input.xs; data.waypost.y.when(q)]\n x == x",
+        "x = [z | some q in input.xs; z = [b | some b in q]]\n x == x",
+    ],
+)
+def test_what_a_loop_goes_through_is_read_before_it(body: str) -> None:
+    """And what was bound before is there within it; rules are called wherever they are named."""
+    assert found(f"r if {{\n {body}\n}}") == []
