@@ -113,7 +113,7 @@ class Database:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(f"file:{self._path}", uri=True, isolation_level=None, cached_statements=256)
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
             connection.execute("pragma query_only=1")
             connection.execute("pragma wal_autocheckpoint=0")
             self._local.connection = connection

@@ -111,3 +111,12 @@ async def test_readers_see_what_is_committed_and_cannot_write(database: Database
     assert await database.read(lambda db: db.execute("select count(*) from word").fetchone()) == (1,)
     with pytest.raises(StorageError):
         await database.read(partial(put, text="b"))
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20b", "a b"])
+async def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    """Read as an URI it would lead to another file, or to none."""
+    (tmp_path / name).mkdir()
+    async with Database(tmp_path / name / "a.db") as database:
+        await database.write(lambda db: db.execute("create table word (text text)"))
+        assert await database.read(lambda db: db.execute("select count(*) from word").fetchone()) == (0,)
