@@ -15,6 +15,8 @@ ERA_BITS: Final = 32
 TaskName: TypeAlias = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)", description="a name of 1 to 128 letters, digits, dots, dashes and underscores")
 ]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""What a journal can hold."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")]
 
@@ -66,8 +68,8 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
     """One hand-over of a shard."""
 
     run: str
-    shard: int
-    epoch: int
+    shard: Count
+    epoch: Count
 
     def __str__(self) -> str:
         return f"{self.run}/{self.shard}, epoch {self.epoch}"
@@ -87,7 +89,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     run: str
     tasks: tuple[TaskSpec, ...]
     params: dict[str, Any] = {}
-    shard_count: int = 1
+    shard_count: Count = 1
     side_effects: SideEffects = SideEffects.IDEMPOTENT
 
 
@@ -109,14 +111,14 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
     item: Any = None
     fence: Fence
     results: tuple[TaskResult, ...] = ()
-    tries: dict[str, int] = {}
+    tries: dict[str, Count] = {}
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
     """The gateway's grant of the run-lease that the cluster asked for as `ask`; it counts from the asking."""
 
     attempt: AttemptId
-    ask: int
+    ask: Count
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -133,7 +135,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     creates: tuple[ShardSpec, ...] = ()
     renewals: tuple[Renewal, ...] = ()
     tombstones: tuple[AttemptId, ...] = ()
-    acknowledged: int = 0
+    acknowledged: Count = 0
 
 
 class CreateOutcome(StrEnum):

@@ -26,7 +26,7 @@ from clusters.embedded.lines import Lines
 from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.spec import AttemptId, Batch, TaskName
+from clusters.spec import AttemptId, Batch, Count, TaskName
 from clusters.transport import STORE_HEADER
 from waypost.serving import AdmitPeers, problem
 from waypost.tls import GATEWAY_URI
@@ -45,7 +45,7 @@ PLACE: Final = re.compile(r" - at `\$(.*)`$")
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`/v1/watch`: where the gateway's copy of the events ends."""
 
-    cursor: Annotated[int, Meta(ge=0)] = 0
+    cursor: Count = 0
     incarnation: str = ""
 
 
@@ -53,10 +53,10 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`/v1/logs`: which task of which attempt. The run's name leads to a folder, so it cannot lead out of one."""
 
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$(?!\n)")]
-    shard: Annotated[int, Meta(ge=0)]
-    epoch: Annotated[int, Meta(ge=0)]
+    shard: Count
+    epoch: Count
     task: TaskName
-    offset: Annotated[int, Meta(ge=0)] = 0
+    offset: Count = 0
     follow: bool = False
 
 
