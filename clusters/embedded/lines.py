@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 WAITING_LINES = 1_000
+WAITING_BYTES = 1_048_576
 """So many may wait for a slow client; then no more are asked for."""
 BEGIN_SECONDS = 1.0
 """How long to wait for the first value, to answer with a status if there is an error instead."""
@@ -25,6 +26,7 @@ class Lines(Response):
         del self.headers["content-length"]
         self._values, self._closing, self._quiet_seconds = values, closing, quiet_seconds
         self._waiting: list[bytes] = []
+        self._bytes = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -66,8 +68,9 @@ class Lines(Response):
         try:
             async for value in self._values:
                 self._waiting.append(encoder.encode(value) + b"\n")
+                self._bytes += len(self._waiting[-1])
                 self._changed.set()
-                if len(self._waiting) >= WAITING_LINES:
+                if len(self._waiting) >= WAITING_LINES or self._bytes >= WAITING_BYTES:
                     self._room.clear()
                     await self._room.wait()
         finally:
@@ -77,6 +80,7 @@ class Lines(Response):
     def _taken(self) -> bytes:
         body = b"".join(self._waiting)
         self._waiting.clear()
+        self._bytes = 0
         self._room.set()
         return body
 
