@@ -32,8 +32,8 @@ class Admission:
         """Shards of which nothing is held any more: a create of theirs that is still on its way is past its fence since long."""
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in held}
 
-    def refusal(self, spec: ShardSpec, run: RunSpec | None, now: float, *, full: bool) -> str:
-        """The reason of a refusal, as in `clusters.spec.CreateAnswer`; empty where the create may be taken at uptime `now`."""
+    def refusal(self, spec: ShardSpec, now: float) -> str:
+        """The reason of a refusal, as in `clusters.spec.CreateAnswer`; empty where it comes in time and in order at uptime `now`."""
         identity = spec.attempt
         if spec.fence.boot != self._boot:
             return "OtherBoot"
@@ -43,17 +43,17 @@ class Admission:
             return "OldEra"
         if identity.epoch < self._highest.get((identity.run, identity.shard), 0):
             return "OldEpoch"
-        return "Full" if full else self._unfit(run)
+        return ""
 
-    def _unfit(self, run: RunSpec | None) -> str:
-        """`Invalid` for what no cluster could run, `Unsupported` for what this one cannot."""
+    def misfit(self, run: RunSpec | None) -> tuple[str, str]:
+        """`Invalid` for what no cluster could run, `Unsupported` for what this one cannot, with a sentence."""
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _well_formed(run):
-            return "Invalid"
-        if self.unfit(run):
-            return "Unsupported"
-        return "" if all(_fits(task, self._executors[task.type]) for task in run.tasks) else "Invalid"
+            return "Invalid", ""
+        if lack := self._lack(run):
+            return "Unsupported", lack
+        return ("" if all(_fits(task, self._executors[task.type]) for task in run.tasks) else "Invalid"), ""
 
-    def unfit(self, run: RunSpec) -> str:
+    def _lack(self, run: RunSpec) -> str:
         """What this cluster lacks for `run`, in a sentence; empty where it has all."""
         exclusive = run.side_effects is SideEffects.EXCLUSIVE
         for task in run.tasks:

@@ -15,7 +15,8 @@ class Disk:
     """The state folder of one cluster: a folder for each kind, in it one for each run, in it one for each shard."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        self._root = root.resolve()
+        self.workspaces = self._root / "workspaces"
         self._trash = self._root / "trash"
 
     def folders(self, attempt: AttemptId, task: str) -> Folders:

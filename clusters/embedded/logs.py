@@ -2,7 +2,9 @@
 
 import asyncio
 import codecs
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -44,17 +46,29 @@ async def read_log(path: Path, *, offset: int, going_on: Callable[[], bool]) -> 
 def _read(path: Path, offset: int) -> tuple[int, bytes] | None:
     """What follows `offset`, or the end where the file has been cut meanwhile; and where that begins."""
     try:
-        with path.open("rb") as file:
+        with open(open_regular(path, os.O_RDONLY), "rb") as file:
             begin = min(offset, os.fstat(file.fileno()).st_size)
             file.seek(begin)
             return begin, file.read(CHUNK_BYTES)
-    except FileNotFoundError:
+    except OSError:
         return None
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """A descriptor of the file. Raises `OSError`, also for what is no regular file.
+
+    Tasks can reach it, and may have put there a link to something that is none of theirs, or a pipe that nobody writes to.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "its log is no regular file")
+    return descriptor
 
 
 def cut(path: Path) -> None:
     """Takes the middle out of a log that is over `LOG_BYTES`. Its writers append, so they go on after what is left. Blocks."""
-    with path.open("r+b") as file:
+    with open(open_regular(path, os.O_RDWR), "r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= LOG_BYTES:
             return

@@ -4,10 +4,11 @@ Satisfies `clusters.interface.ClusterAdapter`, so that a conformance suite and t
 """
 
 import asyncio
+import math
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,13 @@ from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.process import ProcessExecutor
 from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import Event, open_journal, read_events, write_steps
-from clusters.embedded.leases import HeldLease
 from clusters.embedded.logs import read_log
 from clusters.embedded.ownership import Owner, taken
 from clusters.embedded.scheduler import Scheduler
 from clusters.embedded.state import Launch, Outcome, Step
+from clusters.embedded.tries import Tries
 from clusters.errors import ClusterError
-from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
 from waypost.durable import Database, StorageError
 
 BEAT_SECONDS = 1.0
@@ -39,7 +40,7 @@ COMMIT_SECONDS = 4.0
 
 
 class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One cluster. `cpu` bounds the processors that tasks ask for at once, `slots` the attempts held."""
+    """One cluster. `cpu` bounds the processors that tasks ask for at once, `slots` the attempts held. Raises `ValueError`."""
 
     region: str
     state: str
@@ -47,6 +48,26 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     slots: int = 2_000
     adopt: bool = False
     """Take the first gateway that calls for the owner, whoever that was before."""
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.cpu < math.inf or self.slots < 1:
+            raise ValueError(f"a cluster needs processors and slots: it has {self.cpu:g} and {self.slots}")
+
+
+class Watcher:
+    """One event stream, and the leases that it is still to ask for: the newest of each attempt."""
+
+    def __init__(self, asks: Iterable[LeaseAsked]) -> None:
+        self.news = asyncio.Event()
+        self._asks = {ask.attempt: ask for ask in asks}
+
+    def tell(self, asks: Iterable[LeaseAsked]) -> None:
+        self._asks.update((ask.attempt, ask) for ask in asks)
+        self.news.set()
+
+    def take(self) -> list[LeaseAsked]:
+        asks, self._asks = list(self._asks.values()), {}
+        return asks
 
 
 class Node:
@@ -60,10 +81,10 @@ class Node:
         self._steps: list[tuple[Step, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._tries: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
-        self._leases: dict[AttemptId, HeldLease] = {}
-        self._watchers: set[asyncio.Event] = set()
-        self._asked: list[ClusterEvent] = []
+        self._closing = False
+        self._watchers: set[Watcher] = set()
+        self.committer: asyncio.Task[None]
+        """Never ends by itself: where it does, the journal cannot be written any more, and the process must end."""
         self.swept = asyncio.Event()
         """The files of the past are gone."""
 
@@ -76,25 +97,27 @@ class Node:
             loaded = await self._database.write(open_journal)
             if self._settings.adopt:
                 loaded.owner = Owner()
-            self._executors: dict[str, Executor] = {
-                "process": await stack.enter_async_context(ProcessExecutor(self._settings.region)),
+            processes = ProcessExecutor(self._settings.region, self._disk.workspaces)
+            executors: dict[str, Executor] = {
+                "process": await stack.enter_async_context(processes),
                 "delay": await stack.enter_async_context(DelayExecutor()),
             }
+            self._tries = Tries(self._disk, executors, self._ended)
             settings = self._settings
             self._scheduler = Scheduler(
                 loaded, region=settings.region, boot=uuid.uuid4().hex, cpu=settings.cpu, slots=settings.slots, executors=RUN_TYPES
             )
-            self._committer = asyncio.create_task(self._commit_steps(), name="commit")
+            self.committer = asyncio.create_task(self._commit_steps(), name="commit")
             self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Kills what runs: without its gateway's word nothing goes on, and the journal knows what was finished."""
-        for task in list(self._tries.values()):
-            task.cancel()
-        await asyncio.gather(*self._tries.values(), return_exceptions=True)
-        self._committer.cancel()
+        self._scheduler.close()
+        self._closing = True
+        await self._tries.kill_all()
+        self.committer.cancel()
         self._sweeper.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -117,7 +140,7 @@ class Node:
             raise ClusterError("OtherJournal", f"this is {self._scheduler.incarnation:.8}", retryable=False)
         answers, step = self._scheduler.apply(batch, self._now, time.time())
         await self._durable(step, probe=True)
-        return answers
+        return self._scheduler.held(answers)
 
     async def attempts(self) -> Hello:
         return self._scheduler.hello(self._now)
@@ -134,23 +157,22 @@ class Node:
         elif cursor < self._scheduler.acknowledged:
             detail = f"events up to {self._scheduler.acknowledged} were acknowledged and are gone; the store knows those up to {cursor}"
             raise ClusterError("Restored", detail, retryable=False)
-        news = asyncio.Event()
-        self._watchers.add(news)
+        watcher = Watcher(self._scheduler.asked())
+        self._watchers.add(watcher)
         try:
             yield self._scheduler.hello(self._now)
             while True:
-                news.clear()
-                asked, self._asked = self._asked, []
-                for ask in asked:
+                watcher.news.clear()
+                for ask in watcher.take():
                     yield ask
                 after = cursor
                 for event in await self._events(after):
                     cursor = event.seq
                     yield event
-                if cursor == after and not await _set_within(news, BEAT_SECONDS):
+                if cursor == after and not await _set_within(watcher.news, BEAT_SECONDS):
                     yield Beat(status=self._scheduler.status(self._now))
         finally:
-            self._watchers.discard(news)
+            self._watchers.discard(watcher)
 
     async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
         path = self._disk.folders(attempt, task).log
@@ -187,6 +209,7 @@ class Node:
                 continue
             steps = [step for step, _ in group]
             while True:
+                self._scheduler.expire([*steps, *(step for step, _ in self._steps)], self._now)
                 try:
                     await self._database.write(partial(write_steps, steps=steps, wall=time.time()))
                     break
@@ -199,19 +222,15 @@ class Node:
                     done.set_result(None)
 
     def _act(self, step: Step) -> None:
-        for launch in step.launches:
-            self._start(launch)
+        for launch in () if self._closing else step.launches:
+            self._tries.start(launch)
         for identity, task in step.kills:
-            running = self._tries.get((identity, task))
-            if running is not None:
-                running.cancel()
+            self._tries.kill(identity, task)
         for identity, until in step.leases:
-            self._leases.setdefault(identity, HeldLease()).renew(self._booted + until)
-        if step.asks:
-            self._asked = [*self._asked[-1000:], *step.asks]
+            self._tries.renew(identity, self._booted + until)
         if step.asks or step.events:
-            for news in self._watchers:
-                news.set()
+            for watcher in self._watchers:
+                watcher.tell(step.asks)
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -222,7 +241,12 @@ class Node:
 
     def _tick(self) -> None:
         self._timer = None
-        step = self._scheduler.tick(self._now, time.time())
+        self._take(self._scheduler.tick(self._now, time.time()))
+
+    def _ended(self, launch: Launch, outcome: Outcome) -> None:
+        self._take(self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time()))
+
+    def _take(self, step: Step) -> None:
         if step.durable:
             self._submit(step)
         else:
@@ -241,51 +265,13 @@ class Node:
             try:
                 found = await self._loop.run_in_executor(None, self._disk.shards)
                 kept = self._scheduler.shards
-                self._leases = {attempt: lease for attempt, lease in self._leases.items() if (attempt.run, attempt.shard) in kept}
+                self._tries.forget_leases(kept)
                 self._disk.discard(found - kept)
                 await self._loop.run_in_executor(None, self._disk.empty)
             except OSError as error:
                 logger.error("files of forgotten shards stay for now: {}", error)
             self.swept.set()
             await asyncio.sleep(SWEEP_SECONDS)
-
-    # Tries
-
-    def _start(self, launch: Launch) -> None:
-        key = (launch.attempt, launch.task.name)
-        task = asyncio.create_task(self._execute(launch), name=f"{launch.attempt.run}/{launch.task.name}")
-        self._tries[key] = task
-        task.add_done_callback(lambda done: self._tried(launch, done))
-
-    def _tried(self, launch: Launch, done: "asyncio.Task[Outcome]") -> None:
-        """In a callback, since a try that is cancelled before it began never runs a line of its own."""
-        del self._tries[(launch.attempt, launch.task.name)]
-        if done.cancelled():
-            outcome = Outcome(succeeded=False, killed=True, reason="killed")
-        elif (error := done.exception()) is not None:  # an executor may be a third party's: its mistake must not hold the shard for ever
-            logger.opt(exception=error).error("the executor {} failed at task {}", launch.task.type, launch.task.name)
-            outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
-        else:
-            outcome = done.result()
-        step = self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time())
-        if step.durable:
-            self._submit(step)
-        else:
-            self._act(step)
-
-    async def _execute(self, launch: Launch) -> Outcome:
-        folders = self._disk.folders(launch.attempt, launch.task.name)
-        try:
-            for folder in (folders.workspace, folders.scratch, folders.log.parent):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            return Outcome(succeeded=False, reason=f"this cluster has no place for it: {error.strerror}")
-        lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
-        try:
-            async with asyncio.timeout(launch.task.timeout_seconds):
-                return await self._executors[launch.task.type].execute(launch, folders, lease)
-        except TimeoutError:
-            return Outcome(succeeded=False, reason=f"timed out after {launch.task.timeout_seconds:g} s")
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

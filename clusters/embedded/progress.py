@@ -11,7 +11,7 @@ from typing import Any
 
 from clusters.conditions import MAXIMUM_STEPS, ConditionError, ask
 from clusters.embedded.state import Attempt, Launch, Step, TaskState
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult, TaskSpec
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Retry, TaskChanged, TaskPhase, TaskResult, TaskSpec
 from clusters.template import TemplateError, render
 
 MARGIN_SECONDS = 1.0
@@ -25,15 +25,24 @@ class Progress:
     """The attempts that this cluster holds, the processors they share, and the events they make."""
 
     def __init__(self, attempts: Iterable[Attempt], *, cpu: float, seq: int) -> None:
-        self.cpu, self.seq, self.busy = cpu, seq, 0.0
+        self.cpu, self.seq = cpu, seq
+        self.capacity, self.busy = thousandths(cpu), 0
+        """Of processors, in thousandths: sums of fractions would drift away from zero."""
         self.attempts: dict[AttemptId, Attempt] = {}
         self.by_shard: dict[tuple[str, int], dict[AttemptId, Attempt]] = {}
         self.held = self.queued = 0
-        self._ready: list[tuple[int, int, AttemptId, str]] = []
+        self.ended: deque[Attempt] = deque()
+        """In the order of their end."""
+        self._ready: list[tuple[int, int, int, AttemptId, str]] = []
+        self._turn = 0
+        """Of the task that was started last."""
+        self._turns: dict[str, int] = {}
+        """Each run's next turn: runs that have tasks waiting take turns."""
         self._timers: list[tuple[float, AttemptId]] = []
         self._order = itertools.count()
         for attempt in attempts:
             self.add(attempt)
+        self.ended.extend(sorted((attempt for attempt in self.attempts.values() if attempt.end_seq), key=lambda attempt: attempt.end_seq))
 
     def add(self, attempt: Attempt) -> None:
         attempt.prepare()
@@ -47,11 +56,18 @@ class Progress:
         if not self.by_shard[attempt.shard]:
             del self.by_shard[attempt.shard]
 
+    def drop(self, attempt: Attempt) -> None:
+        """Of which nothing was ever started."""
+        self.unqueue(attempt)
+        self.held -= not attempt.over
+        self.busy -= sum(thousandths(attempt.tasks[task].resources.cpu) for task in attempt.running)
+        self.remove(attempt)
+
     def stop(self, attempt: Attempt, step: Step) -> None:
         """Nothing more of it starts, and what runs is killed."""
         self.held -= not attempt.over
         attempt.stopped = True
-        self._unqueue(attempt)
+        self.unqueue(attempt)
         step.kills += [(attempt.id, task) for task in attempt.running]
 
     def wake_at(self, attempt: Attempt, at: float) -> None:
@@ -84,11 +100,18 @@ class Progress:
 
     def fail(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
         attempt.failed = f"task {task}: {reason}"
-        self._unqueue(attempt)
+        self.unqueue(attempt)
+        step.failures.append((attempt.id, attempt.failed))
         self.emit(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
         step.kills += [(attempt.id, other) for other in attempt.running]
 
-    def _unqueue(self, attempt: Attempt) -> None:
+    def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
+        """This cluster cannot carry on with it; another may."""
+        attempt.failed, attempt.lost = reason, True
+        self.unqueue(attempt)
+        step.kills += [(attempt.id, task) for task in attempt.running]
+
+    def unqueue(self, attempt: Attempt) -> None:
         """Nothing of it waits for its turn any more."""
         attempt.due.clear()
         self.queued -= len(attempt.queued)
@@ -104,10 +127,11 @@ class Progress:
             for other in list(self.by_shard.get(attempt.shard, {}).values()):
                 self.queue_ready(other, step)
         elif not attempt.end_seq and (attempt.failed or not attempt.missing):
-            end = AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
+            end = AttemptEndKind.LOST if attempt.lost else AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
             self.seq += 1
             attempt.end_seq, attempt.at = self.seq, step.wall
             self.held -= 1
+            self.ended.append(attempt)
             step.events.append(AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failed))
 
     def emit(
@@ -146,9 +170,7 @@ class Progress:
                 continue
             verdict = self._condition(attempt, attempt.tasks[task], step)
             if verdict is True:
-                attempt.queued.add(task)
-                self.queued += 1
-                heapq.heappush(self._ready, (-attempt.tasks[task].priority, next(self._order), attempt.id, task))
+                self._line_up(attempt, task)
             elif verdict is False:
                 self.finish(attempt, TaskResult(task=task, skipped=True), step.wall, step)
                 waiting += attempt.dependents[task]
@@ -157,6 +179,17 @@ class Progress:
         if step.now in attempt.due.values():
             self.wake_at(attempt, step.now)
         self.settle(attempt, step)
+
+    def _line_up(self, attempt: Attempt, task: str) -> None:
+        attempt.queued.add(task)
+        self.queued += 1
+        turn = max(self._turn, self._turns.get(attempt.id.run, 0))
+        self._turns[attempt.id.run] = turn + 1
+        heapq.heappush(self._ready, (-attempt.tasks[task].priority, turn, next(self._order), attempt.id, task))
+
+    def forget_turns(self) -> None:
+        """Of runs that would come next anyway."""
+        self._turns = {run: turn for run, turn in self._turns.items() if turn > self._turn}
 
     def _may_run(self, attempt: Attempt, now: float) -> bool:
         if not attempt.awake or attempt.over:
@@ -179,13 +212,14 @@ class Progress:
             return f"when: {error}"
 
     def fill(self, step: Step) -> None:
-        """Starts what is lined up, as far as the processors go: by priority, then in turn."""
+        """Starts what is lined up, as far as the processors go: by priority, then a task of each run in turn."""
         while self._ready:
-            _, _, identity, task = self._ready[0]
+            _, turn, _, identity, task = self._ready[0]
             attempt = self.attempts.get(identity)
             if attempt is not None and task in attempt.queued and self._may_run(attempt, step.now) and not attempt.failed:
-                if self.busy + attempt.tasks[task].resources.cpu > self.cpu:
+                if self.busy + thousandths(attempt.tasks[task].resources.cpu) > self.capacity:
                     return
+                self._turn = max(self._turn, turn)
                 self._launch(attempt, attempt.tasks[task], step)
             if attempt is not None and task in attempt.queued:
                 attempt.queued.remove(task)
@@ -196,13 +230,19 @@ class Progress:
         launch = _launch(attempt, task)
         if isinstance(launch, str):
             self.fail(attempt, task.name, launch, step.wall, step)
+            self.settle(attempt, step)
             return
         attempt.tries[task.name] = launch.tries
         attempt.running[task.name] = step.wall
-        self.busy += task.resources.cpu
+        self.busy += thousandths(task.resources.cpu)
         step.tasks.append(TaskState(attempt=attempt.id, task=task.name, tries=launch.tries))
         self.emit(attempt, task.name, TaskPhase.RUNNING, step.wall, step)
         step.launches.append(launch)
+
+
+def thousandths(cpu: float) -> int:
+    """Of a processor; the least that a task can take is one."""
+    return max(1, round(cpu * 1000))
 
 
 def _shard(attempt: Attempt) -> dict[str, Any]:
@@ -222,3 +262,8 @@ def _launch(attempt: Attempt, task: TaskSpec) -> Launch | str:
         name=task.name, type=task.type, run=run, timeout_seconds=task.timeout_seconds, resources=task.resources, retry=task.retry
     )
     return Launch(attempt=attempt.id, task=rendered, tries=attempt.tries.get(task.name, 0) + 1, input=given, exclusive=attempt.exclusive)
+
+
+def pause_after(retry: Retry, tries: int) -> float:
+    """Seconds between a task's try number `tries` and the next."""
+    return min(retry.backoff_seconds * retry.factor ** (tries - 1), retry.max_seconds)

@@ -5,40 +5,32 @@ do once that is durable. A crash between the two is a restart from the journal: 
 until the gateway creates it again.
 """
 
-import itertools
 from collections.abc import Mapping
+from functools import cache
 
 from msgspec import Struct
 
 from clusters.embedded.admission import Admission
+from clusters.embedded.creates import Creates
 from clusters.embedded.journal import Loaded
+from clusters.embedded.leasing import Leasing
+from clusters.embedded.memory import Memory
 from clusters.embedded.ownership import Owner
-from clusters.embedded.progress import CONDITION_STEPS_AT_ONCE, MARGIN_SECONDS, Progress
-from clusters.embedded.state import Attempt, Outcome, Step, size_of
+from clusters.embedded.progress import CONDITION_STEPS_AT_ONCE, MARGIN_SECONDS, Progress, pause_after, thousandths
+from clusters.embedded.state import NEVER, Attempt, Outcome, Step, TaskState, size_of
 from clusters.spec import (
     Answers,
     AttemptId,
     Batch,
     ClusterStatus,
-    CreateAnswer,
-    CreateOutcome,
     Hello,
     LeaseAsked,
     Renewal,
-    RunSpec,
-    ShardSpec,
     TaskResult,
     TombstoneAnswer,
 )
 
-LEASE_SECONDS = 15.0
-"""A run-lease, counted from the asking."""
-ASK_SECONDS = 5.0
 RESULTS_BYTES = 16 * 1_048_576
-DONE_SECONDS = 24 * 3600.0
-"""What succeeded, and is acknowledged, is kept for so long: its logs and its workspace, that is."""
-KEPT_SECONDS = 30 * 24 * 3600.0
-"""What did not: a retry may still build on what its tasks left in the workspace. Tombstones too."""
 
 
 class Scheduler:
@@ -47,12 +39,14 @@ class Scheduler:
     def __init__(self, loaded: Loaded, *, region: str, boot: str, cpu: float, slots: int, executors: Mapping[str, type[Struct]]) -> None:
         self.incarnation, self.acknowledged, self.owner = loaded.incarnation, loaded.acknowledged, loaded.owner
         self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
-        self._tombstones = dict(loaded.tombstones)
-        self._asks = itertools.count(1)
+        self._memory = Memory(loaded.tombstones, loaded.past)
+        self._leasing = Leasing(boot)
         for attempt in loaded.attempts:
             attempt.awake = attempt.end_seq > 0
         self._progress = Progress(loaded.attempts, cpu=cpu, seq=loaded.seq)
         self._admission = Admission(boot=boot, cpu=cpu, executors=executors, highest=loaded.highest)
+        self._creates = Creates(self._progress, self._admission, self._memory, slots=slots)
+        self.expire, self.held = self._creates.expire, self._creates.held
 
     @property
     def seq(self) -> int:
@@ -65,17 +59,18 @@ class Scheduler:
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
+            self._let_go()
         tombstones = tuple(self._tombstone(attempt, step) for attempt in batch.tombstones)
         runs = {run.run: run for run in batch.runs}
-        creates = tuple(self._create(spec, runs.get(spec.attempt.run), step) for spec in batch.creates)
+        misfit = cache(lambda name: self._admission.misfit(runs.get(name)))
+        creates = tuple(self._creates.take(spec, runs.get(spec.attempt.run), misfit, step) for spec in batch.creates)
         for renewal in batch.renewals:
             self._renew(renewal, step)
         self._progress.fill(step)
         return Answers(status=self.status(now), creates=creates, tombstones=tombstones), step
 
     def _tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
-        if identity not in self._tombstones:
-            self._tombstones[identity] = step.wall
+        if self._memory.bury(identity, step.wall):
             self._admission.seen(identity)
             step.tombstones.append(identity)
         attempt = self._progress.attempts.get(identity)
@@ -86,49 +81,10 @@ class Scheduler:
             self._progress.remove(attempt)
         return TombstoneAnswer(attempt=identity, gone=not attempt.running)
 
-    def _create(self, spec: ShardSpec, run: RunSpec | None, step: Step) -> CreateAnswer:
-        identity = spec.attempt
-        known = self._progress.attempts.get(identity)
-        full = known is None and self._progress.held >= self._slots
-        reason = "Tombstoned" if identity in self._tombstones else self._admission.refusal(spec, run, step.now, full=full)
-        if reason or run is None:
-            detail = self._admission.unfit(run) if reason == "Unsupported" and run is not None else ""
-            return CreateAnswer(attempt=identity, outcome=CreateOutcome.REFUSED, reason=reason, detail=detail)
-        if known is None:
-            self._progress.add(self._taken(spec, run, step))
-        elif not known.awake:
-            known.awake = True
-        attempt = self._progress.attempts[identity]
-        if attempt.exclusive and not attempt.over:
-            self._progress.wake_at(attempt, step.now)
-        self._progress.queue_ready(attempt, step)
-        return CreateAnswer(attempt=identity, outcome=CreateOutcome.CREATED if known is None else CreateOutcome.EXISTS)
-
-    def _taken(self, spec: ShardSpec, run: RunSpec, step: Step) -> Attempt:
-        """A new attempt. Older ones of its shard end first: it starts nothing while a process of theirs is left."""
-        identity = spec.attempt
-        for older in self._progress.by_shard.get((identity.run, identity.shard), {}).values():
-            if not older.over:
-                self._progress.stop(older, step)
-        self._admission.seen(identity)
-        step.runs.append(run)
-        step.attempts.append(spec)
-        return Attempt(
-            spec=spec,
-            run=run,
-            tasks={task.name: task for task in run.tasks},
-            finished={result.task: result for result in spec.results},
-            tries=dict(spec.tries),
-            at=step.wall,
-        )
-
     def _renew(self, renewal: Renewal, step: Step) -> None:
         attempt = self._progress.attempts.get(renewal.attempt)
-        asked_at = None if attempt is None else attempt.asked.pop(renewal.ask, None)
-        if attempt is None or asked_at is None or attempt.over:
+        if attempt is None or not self._leasing.granted(attempt, renewal.ask, step):
             return
-        attempt.lease_until = max(attempt.lease_until, asked_at + LEASE_SECONDS)
-        step.leases.append((attempt.id, attempt.lease_until))
         self._progress.wake_at(attempt, attempt.lease_until - MARGIN_SECONDS)
         self._progress.queue_ready(attempt, step)
 
@@ -139,7 +95,7 @@ class Scheduler:
         step = Step(now=now, wall=wall)
         attempt = self._progress.attempts[identity]
         began = attempt.running.pop(task)
-        self._progress.busy -= attempt.tasks[task].resources.cpu
+        self._progress.busy -= thousandths(attempt.tasks[task].resources.cpu)
         if not attempt.stopped and outcome.succeeded:
             self._keep(attempt, TaskResult(task=task, output=outcome.output), began, step)
             if not attempt.failed:
@@ -161,14 +117,18 @@ class Scheduler:
     def _try_again(self, attempt: Attempt, task: str, outcome: Outcome, began: float, step: Step) -> None:
         """After a pause while retries are left. What we have killed ourselves is no fault of the task."""
         retry, tries = attempt.tasks[task].retry, attempt.tries[task]
-        if outcome.killed:
-            attempt.due[task] = step.now
-        elif tries <= retry.limit:
-            attempt.due[task] = step.now + min(retry.backoff_seconds * retry.factor ** (tries - 1), retry.max_seconds)
-        else:
+        if outcome.lost:
+            self._progress.lose(attempt, f"task {task}: {outcome.reason}", step)
+            return
+        if not outcome.killed and tries > retry.limit:
             self._progress.fail(attempt, task, outcome.reason, began, step)
             return
-        self._progress.wake_at(attempt, attempt.due[task])
+        pause = 0.0 if outcome.killed else pause_after(retry, tries)
+        if pause:
+            step.tasks.append(TaskState(attempt=attempt.id, task=task, tries=tries, due=step.wall + pause))
+        if attempt.awake:
+            attempt.due[task] = step.now + pause
+            self._progress.wake_at(attempt, attempt.due[task])
 
     # What time does
 
@@ -179,7 +139,7 @@ class Scheduler:
             if attempt.over or not attempt.awake:
                 continue
             if attempt.exclusive:
-                self._hold_lease(attempt, step)
+                self._look_after_lease(attempt, step)
             if step.condition_steps >= CONDITION_STEPS_AT_ONCE:
                 self._progress.wake_at(attempt, now)
                 continue
@@ -190,36 +150,39 @@ class Scheduler:
         self._progress.fill(step)
         return step
 
-    def _hold_lease(self, attempt: Attempt, step: Step) -> None:
-        if attempt.lease_until - MARGIN_SECONDS <= step.now:
-            step.kills += [(attempt.id, task) for task in attempt.running]
-        if step.now - attempt.asked_at >= ASK_SECONDS:
-            ask = next(self._asks)
-            attempt.asked_at = attempt.asked[ask] = step.now
-            step.asks.append(LeaseAsked(attempt=attempt.id, ask=ask))
-            self._progress.wake_at(attempt, step.now + ASK_SECONDS)
+    def _look_after_lease(self, attempt: Attempt, step: Step) -> None:
+        if (again := self._leasing.look_after(attempt, step)) is not None:
+            self._progress.wake_at(attempt, again)
+
+    def asked(self) -> list[LeaseAsked]:
+        """Leases that were asked for and not yet granted, for a gateway that has just come."""
+        return self._leasing.waiting(self._progress.attempts.values())
+
+    def close(self) -> None:
+        """Nothing more starts."""
+        self._progress.capacity = 0
+
+    def _let_go(self) -> None:
+        """Of what has ended and is acknowledged only a line is kept in memory."""
+        ended = self._progress.ended
+        while ended and ended[0].end_seq <= self.acknowledged:
+            attempt = ended.popleft()
+            if attempt.id in self._progress.attempts and not attempt.stopped:
+                self._progress.remove(attempt)
+                self._memory.keep(attempt)
 
     def forget(self, now: float, wall: float) -> Step:
         """Lets go of what is old enough; of whom nothing is held any more is not among `shards` from then on."""
         step = Step(now=now, wall=wall)
-        for attempt in [attempt for attempt in self._progress.attempts.values() if self._old(attempt, wall)]:
-            self._progress.remove(attempt)
-            step.forgotten.append(attempt.id)
-        for identity in [identity for identity, at in self._tombstones.items() if at < wall - KEPT_SECONDS]:
-            if identity not in self._progress.attempts:
-                del self._tombstones[identity]
-                step.forgotten.append(identity)
+        step.forgotten += self._memory.forget(wall, self._progress.attempts)
         self._admission.forget(self.shards)
+        self._progress.forget_turns()
         return step
-
-    def _old(self, attempt: Attempt, wall: float) -> bool:
-        ended = 0 < attempt.end_seq <= self.acknowledged and not attempt.running
-        return ended and attempt.at < wall - (DONE_SECONDS if attempt.succeeded else KEPT_SECONDS)
 
     @property
     def shards(self) -> set[tuple[str, int]]:
         """Those whose files are to be kept."""
-        return {*self._progress.by_shard, *((identity.run, identity.shard) for identity in self._tombstones)}
+        return self._memory.shards.union(self._progress.by_shard)
 
     @property
     def next_timer(self) -> float | None:
@@ -246,7 +209,8 @@ class Scheduler:
         """Attempts that go on, and those whose end is not yet acknowledged."""
         attempts = self._progress.attempts.values()
         known = ((a.id, a.awake) for a in attempts if not a.over or (a.end_seq > self.acknowledged and not a.stopped))
-        return Hello(status=self.status(now), attempts=tuple(known))
+        ended = ((identity, True) for identity, past in self._memory.past.items() if past.end_seq > self.acknowledged)
+        return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def running(self, identity: AttemptId, task: str) -> bool:
         attempt = self._progress.attempts.get(identity)
@@ -263,5 +227,8 @@ class Scheduler:
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._progress.attempts.values():
             attempt.awake = attempt.end_seq > 0
+            self._progress.unqueue(attempt)
+            attempt.lease_until = attempt.ask_at = NEVER
+            attempt.asked.clear()
             step.kills += [(attempt.id, task) for task in attempt.running]
         return step

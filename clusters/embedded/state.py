@@ -23,21 +23,46 @@ class Launch(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How a try ended. `killed`: by us, which is no fault of the task."""
+    """How a try ended. `killed`: by us, which is no fault of the task. `lost`: this cluster cannot run it, another may."""
 
     succeeded: bool
     output: Any = None
     reason: str = ""
     killed: bool = False
+    lost: bool = False
 
 
 class TaskState(Struct, frozen=True, kw_only=True):
-    """A task's row in the journal: how often it was started, and its result once it has one."""
+    """A task's row in the journal: how often it was started, when it is due again, and its result once it has one."""
 
     attempt: AttemptId
     task: str
     tries: int
+    due: float = 0.0
+    """Wall clock of the end of the pause before the next try: no other clock goes on when the cluster does not."""
     result: TaskResult | None = None
+
+
+class Past(Struct, frozen=True, kw_only=True, gc=False):
+    """What is still known of an attempt when the gateway has acknowledged its end."""
+
+    end_seq: int
+    at: float
+    """Wall clock of its end."""
+    succeeded: bool
+
+
+class Plan:
+    """A run's tasks, shared by all of its shards."""
+
+    def __init__(self, run: RunSpec) -> None:
+        self.run = run
+        self.tasks: dict[str, TaskSpec] = {task.name: task for task in run.tasks}
+        self.needs = {task.name: len(task.needs) for task in run.tasks}
+        self.dependents: dict[str, list[str]] = {name: [] for name in self.tasks}
+        for task in run.tasks:
+            for need in task.needs:
+                self.dependents[need].append(task.name)
 
 
 def size_of(result: TaskResult) -> int:
@@ -58,6 +83,8 @@ class Step:
     attempts: list[ShardSpec] = field(default_factory=list)
     tasks: list[TaskState] = field(default_factory=list)
     events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
+    failures: list[tuple[AttemptId, str]] = field(default_factory=list)
+    """Attempts of which a task has failed for good, and why."""
     tombstones: list[AttemptId] = field(default_factory=list)
     forgotten: list[AttemptId] = field(default_factory=list)
     """Attempts and tombstones that nobody can ask for any more."""
@@ -77,7 +104,7 @@ class Step:
     @property
     def durable(self) -> bool:
         """Is there anything to write?"""
-        written = self.runs or self.attempts or self.tasks or self.events or self.tombstones or self.forgotten
+        written = self.runs or self.attempts or self.tasks or self.events or self.failures or self.tombstones or self.forgotten
         return bool(written or self.acknowledged or self.incarnation or self.owner)
 
 
@@ -86,13 +113,11 @@ class Attempt:
     """One attempt. `awake`, `running`, `due` and the lease are of this boot; the rest is journalled."""
 
     spec: ShardSpec
-    run: RunSpec
-    tasks: dict[str, TaskSpec]
+    plan: Plan
     finished: dict[str, TaskResult]
     tries: dict[str, int]
     missing: dict[str, int] = field(default_factory=dict)
     """How many of its needs each unfinished task still waits for."""
-    dependents: dict[str, list[str]] = field(default_factory=dict)
     output_bytes: int = 0
     """What the results hold together, as JSON."""
     awake: bool = True
@@ -101,8 +126,12 @@ class Attempt:
     queued: set[str] = field(default_factory=set)
     due: dict[str, float] = field(default_factory=dict)
     """Retries that wait for their back-off, by uptime."""
+    paused: dict[str, float] = field(default_factory=dict)
+    """Those that did so when the cluster ended, by the wall clock."""
     failed: str = ""
-    """A task failed for good: why. The rest is being stopped."""
+    """A task failed for good, or the attempt is lost: why. The rest is being stopped."""
+    lost: bool = False
+    """This cluster could not carry on: no fault of a task."""
     stopped: bool = False
     """Tombstoned or superseded: nothing more starts."""
     end_seq: int = 0
@@ -110,8 +139,22 @@ class Attempt:
     at: float = 0.0
     """Wall clock of its creation, then of its end."""
     lease_until: float = NEVER
-    asked_at: float = NEVER
+    ask_at: float = NEVER
+    """When its lease is to be asked for again."""
     asked: dict[int, float] = field(default_factory=dict)
+    """The asks that may still be answered, and when each was made."""
+
+    @property
+    def run(self) -> RunSpec:
+        return self.plan.run
+
+    @property
+    def tasks(self) -> dict[str, TaskSpec]:
+        return self.plan.tasks
+
+    @property
+    def dependents(self) -> dict[str, list[str]]:
+        return self.plan.dependents
 
     @property
     def id(self) -> AttemptId:
@@ -135,11 +178,11 @@ class Attempt:
 
     def prepare(self) -> None:
         """Counts what each unfinished task waits for."""
-        self.dependents = {name: [] for name in self.tasks}
-        self.missing = {}
         self.output_bytes = sum(map(size_of, self.finished.values()))
-        for name, task in self.tasks.items():
-            for need in task.needs:
-                self.dependents[need].append(name)
-            if name not in self.finished:
-                self.missing[name] = sum(need not in self.finished for need in task.needs)
+        self.missing = dict(self.plan.needs)
+        for name in self.finished:
+            self.missing.pop(name, None)
+        for name in self.finished:
+            for dependent in self.dependents.get(name, ()):
+                if dependent in self.missing:
+                    self.missing[dependent] -= 1

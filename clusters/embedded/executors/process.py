@@ -2,64 +2,90 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
-import signal
 import subprocess
-import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
+from msgspec import Struct
 
-from clusters.embedded import watchdog
+from clusters.embedded.executors.ending import clear, exit_of, exits_within, left, name_of, terminate, uninterrupted
+from clusters.embedded.executors.groups import STARTED, WatchedGroups
+from clusters.embedded.executors.guard import Guard
 from clusters.embedded.executors.interface import Folders, Lease
 from clusters.embedded.executors.output import discard, read_output
 from clusters.embedded.executors.runs import ProcessRun, text_of
-from clusters.embedded.logs import cut
+from clusters.embedded.logs import LOG_BYTES, cut, open_regular
 from clusters.embedded.state import Launch, Outcome
+from clusters.embedded.watchdog import kill_group
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
-GONE_SECONDS = 1.0
 CUT_SECONDS = 1.0
-WATCHDOG = (sys.executable, "-I", "-S", watchdog.__file__)
+MARKS: Final = ("WAYPOST_WORKSPACE", "WAYPOST_RUN", "WAYPOST_SHARD", "WAYPOST_EPOCH", "WAYPOST_TASK", "WAYPOST_TRY")
+"""What tells a try's processes from all others."""
+FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+"""Errors that are this machine's, and no word about the task."""
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """What a process is started with."""
+
+    command: Sequence[str]
+    directory: Path
+    environment: dict[str, str]
+    log: Path
+    memory_bytes: int = 0
+    """0: any."""
+
+    @property
+    def marks(self) -> frozenset[bytes]:
+        return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in MARKS)
 
 
 class ProcessExecutor:
-    """Satisfies `Executor`. A watchdog process kills every group that is still there when this process is killed."""
+    """Satisfies `Executor`. A watchdog process kills what is still there when this process is killed.
 
-    def __init__(self, region: str) -> None:
+    `workspaces`: the folder that all tries have theirs below.
+    """
+
+    def __init__(self, region: str, workspaces: Path) -> None:
         self._region = region
+        self._watched = WatchedGroups(workspaces)
         self._logs: set[Path] = set()
 
     async def __aenter__(self) -> Self:
-        self._watchdog = subprocess.Popen([*WATCHDOG, "groups"], stdin=subprocess.PIPE, start_new_session=True, text=True, bufsize=1)
+        await self._watched.__aenter__()
         self._cutter = asyncio.create_task(self._cut_logs(), name="cut logs")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._cutter.cancel()
-        if self._watchdog.stdin is not None:
-            self._watchdog.stdin.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._watchdog.wait)
+        await self._watched.__aexit__()
 
     async def execute(self, launch: Launch, folders: Folders, lease: Lease | None) -> Outcome:
-        try:
-            run = msgspec.convert(launch.task.run, ProcessRun)
-            directory = _directory(folders.workspace, run.working_directory)
-        except (msgspec.ValidationError, ValueError) as error:
-            return Outcome(succeeded=False, reason=f"run: {error}")
         stem = folders.scratch / f"{launch.task.name}.{launch.tries}"
         given, output = stem.with_name(stem.name + ".in.json"), stem.with_name(stem.name + ".out.json")
+        what = "run"
         try:
-            given.write_bytes(msgspec.json.encode(launch.input))
-            environment = self._environment(launch, run, folders, given, output)
-            return await self._run(launch, [text_of(word) for word in run.command], environment, directory, folders.log, output, lease)
-        except (OSError, ValueError) as error:  # the latter for what no process can be given: a name of a variable with `=` in it
+            run = msgspec.convert(launch.task.run, ProcessRun)
+            start = Start(
+                command=[text_of(word) for word in run.command],
+                directory=_directory(folders.workspace, run.working_directory),
+                environment=self._environment(launch, run, folders, given, output),
+                log=folders.log,
+                memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
+            )
+            what = f"cannot run {start.command[0]}"
+            _write_new(given, msgspec.json.encode(launch.input))
+            return await self._run(start, output, lease)
+        except (ValueError, OSError) as error:  # the former also for what no process can be given: a name of a variable with `=` in it
             why = error.strerror if isinstance(error, OSError) else error
-            return Outcome(succeeded=False, reason=f"cannot run {run.command[0]}: {why}")
+            return Outcome(succeeded=False, lost=isinstance(error, OSError) and error.errno in FAULTS, reason=f"{what}: {why}")
         finally:
             discard(given)
             discard(output)
@@ -82,116 +108,119 @@ class ProcessExecutor:
             "WAYPOST_TRY": str(launch.tries),
         }
 
-    async def _run(
-        self, launch: Launch, command: list[str], env: dict[str, str], cwd: Path, log: Path, output: Path, lease: Lease | None
-    ) -> Outcome:
-        if lease is not None:
-            command = [*WATCHDOG, "lease", repr(lease.until), *command]
-        with log.open("ab") as sink:
-            stdin = subprocess.DEVNULL if lease is None else subprocess.PIPE
-            child = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=sink, cwd=cwd, env=env, start_new_session=True)
-        self._logs.add(log)
-        if lease is None:  # a guard ends its own command when its pipe closes, and must live to do so
-            self._tell(f"+{child.pid}")
-        try:
-            if launch.task.resources.memory_mib is not None and lease is None:
-                limit = launch.task.resources.memory_mib * 1024 * 1024
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(child.pid, resource.RLIMIT_DATA, (limit, limit))
-            code = await self._wait(child, lease)
-        finally:
-            await _clear(child.pid)
-            self._logs.discard(log)
-            if lease is None:
-                self._tell(f"-{child.pid}")
-        return _outcome(code, output)
+    async def _run(self, start: Start, output: Path, lease: Lease | None) -> Outcome:
+        with contextlib.ExitStack() as stack:
+            guard = None if lease is None else stack.enter_context(Guard(lease, self._watched.add))
+            child = _started(start, guard)
+            self._logs.add(start.log)
+            try:
+                if guard is None:  # a guard ends its own command when its socket closes, and must live to do so
+                    self._watched.add(child.pid)
+                    _limit(child.pid, start.memory_bytes)
+                code = await exit_of(child)
+            finally:
+                if child.returncode is None or guard is not None or left([child.pid], start.marks):
+                    await uninterrupted(self._end(child, guard, start))
+                if guard is None:
+                    self._watched.discard(child.pid)
+                self._logs.discard(start.log)
+                if _too_long(start.log):
+                    await uninterrupted(asyncio.to_thread(_cut, start.log))
+            if guard is not None and guard.over:
+                return Outcome(succeeded=False, killed=True, reason="its lease has ended")
+            return _outcome(code if guard is None or guard.code is None else guard.code, output)
+
+    async def _end(self, child: "subprocess.Popen[Any]", guard: Guard | None, start: Start) -> None:
+        """SIGTERM to a command that goes on, then SIGKILL. A guard comes after what it guards."""
+        if child.returncode is None:
+            terminate([child.pid] if guard is None else [] if guard.group is None else [guard.group])
+            if guard is not None and guard.group is None:
+                guard.let_go()
+            if not await exits_within(child, GRACE_SECONDS) and guard is not None:
+                guard.let_go()
+                await exits_within(child, GRACE_SECONDS)
+        if child.returncode is None:
+            kill_group(child.pid)
+            await exit_of(child)
+        groups = [child.pid]
+        if guard is not None:
+            guard.hear()
+            groups += [guard.group] if guard.group is not None else []
+        await clear(groups, start.marks)
+        if guard is not None and guard.group is not None:
+            self._watched.discard(guard.group)
 
     async def _cut_logs(self) -> None:
         """One talkative task must not take the disk from all others."""
         while True:
             await asyncio.sleep(CUT_SECONDS)
             for log in list(self._logs):
-                with contextlib.suppress(OSError):
-                    await asyncio.get_running_loop().run_in_executor(None, cut, log)
-
-    def _tell(self, line: str) -> None:
-        if self._watchdog.stdin is not None:
-            self._watchdog.stdin.write(line + "\n")
-
-    async def _wait(self, child: "subprocess.Popen[Any]", lease: Lease | None) -> int:
-        """The exit code. Cancelled: ends the group before it goes on."""
-        renewals = asyncio.create_task(_pass_on(lease, child)) if lease is not None else None
-        try:
-            return await _exit(child)
-        except asyncio.CancelledError:
-            await _end(child)
-            raise
-        finally:
-            if renewals is not None:
-                renewals.cancel()
-            if child.stdin is not None:
-                child.stdin.close()
+                await asyncio.to_thread(_cut, log)
 
 
-async def _pass_on(lease: Lease, child: "subprocess.Popen[bytes]") -> None:
-    """Tells the guard of each renewal."""
-    while child.stdin is not None:
-        await lease.renewed()
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            child.stdin.write(f"{lease.until!r}\n".encode())
-            child.stdin.flush()
-
-
-async def _exit(child: "subprocess.Popen[Any]") -> int:
-    """The exit code, without a thread that waits for it."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    descriptor = os.pidfd_open(child.pid)
-    loop.add_reader(descriptor, ended.set)
+def _started(start: Start, guard: Guard | None) -> "subprocess.Popen[Any]":
+    """Raises `OSError` and `ValueError`."""
+    sink = open_regular(start.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        await ended.wait()
+        child = subprocess.Popen(
+            start.command if guard is None else guard.command(start.memory_bytes, start.command),
+            stdin=subprocess.DEVNULL if guard is None else guard.far.fileno(),
+            stdout=sink,
+            stderr=sink,
+            cwd=start.directory,
+            env=start.environment,
+            start_new_session=True,
+        )
     finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    return child.wait()
+        os.close(sink)
+        if guard is not None:
+            guard.far.close()
+    STARTED.add(child.pid)
+    return child
 
 
-async def _end(child: "subprocess.Popen[Any]") -> None:
-    """SIGTERM to the group, then SIGKILL. A guard closes its command's group when its pipe ends."""
-    if child.stdin is not None:
-        child.stdin.close()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GRACE_SECONDS):
-            await _exit(child)
-            return
-    watchdog.kill_group(child.pid)
-    await _exit(child)
+def _limit(pid: int, memory_bytes: int) -> None:
+    """Each process has as much for itself: its children inherit the limit, not what is left of it."""
+    if memory_bytes:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
-async def _clear(group: int) -> None:
-    """Kills what is left of the group, and waits until it is gone: a killed process still ends in its own time.
+def _write_new(path: Path, content: bytes) -> None:
+    """An earlier task may have put something there: a pipe, a link."""
+    discard(path)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+        file.write(content)
 
-    Not for ever: where nobody collects orphans they stay as zombies, which run nothing.
-    """
-    until = time.monotonic() + GONE_SECONDS
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        while time.monotonic() < until:
-            os.killpg(group, signal.SIGKILL)
-            await asyncio.sleep(0.002)
+
+def _too_long(log: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return log.lstat().st_size > LOG_BYTES
+    return False
+
+
+def _cut(log: Path) -> None:
+    with contextlib.suppress(OSError):
+        cut(log)
 
 
 def _directory(workspace: Path, relative: str | None) -> Path:
-    """Raises `ValueError` for a folder outside the workspace."""
-    directory = (workspace / (relative or ".")).resolve()
-    if not directory.is_relative_to(workspace.resolve()):
-        raise ValueError("workingDirectory leads out of the workspace")
-    directory.mkdir(parents=True, exist_ok=True)
+    """Raises `ValueError` where it cannot be one in the workspace, and `OSError` for this machine's own faults."""
+    try:
+        directory = (workspace / (relative or ".")).resolve()
+        if not directory.is_relative_to(workspace.resolve()):
+            raise ValueError("workingDirectory leads out of the workspace")
+        directory.mkdir(parents=True, exist_ok=True)
+    except RuntimeError:
+        raise ValueError("workingDirectory is a link that leads to itself") from None
+    except OSError as error:
+        if error.errno in FAULTS:
+            raise
+        raise ValueError(f"workingDirectory: {'it is no folder' if error.errno == errno.EEXIST else error.strerror}") from None
     return directory
 
 
 def _outcome(code: int, output: Path) -> Outcome:
     if code:
-        why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return Outcome(succeeded=False, reason=why)
+        return Outcome(succeeded=False, reason=f"killed by {name_of(-code)}" if code < 0 else f"exit code {code}")
     return read_output(output)

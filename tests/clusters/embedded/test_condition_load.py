@@ -1,6 +1,6 @@
 """Conditions of one run, and everybody else who waits meanwhile."""
 
-from tests.clusters.embedded.test_scheduling import Cluster, task
+from tests.clusters.embedded.stepped_cluster import Cluster, task
 
 
 def test_conditions_are_evaluated_a_few_at_a_time() -> None:

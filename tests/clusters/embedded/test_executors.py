@@ -29,8 +29,8 @@ class TestProcess(ExecutorConformance):
     endless = {"command": ["sh", "-c", "sleep 300 & sleep 300"]}  # noqa: RUF012
 
     @pytest.fixture
-    async def executor(self) -> AsyncIterator[Executor]:
-        async with ProcessExecutor("beijing") as executor:
+    async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:
+        async with ProcessExecutor("beijing", tmp_path) as executor:
             yield executor
 
     def alive(self, root: Path) -> int:

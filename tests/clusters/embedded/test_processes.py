@@ -7,42 +7,21 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from clusters.embedded.logs import LOG_BYTES
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.state import Outcome
-from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskPhase, TaskSpec
-
-SHARD = AttemptId(run="run", shard=0, epoch=1)
+from clusters.errors import ClusterError
+from clusters.spec import AttemptEndKind, SideEffects, TaskPhase, TaskSpec
+from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
 
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
         yield node
-
-
-async def start(node: Node, *tasks: TaskSpec, **run: Any) -> None:
-    fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
-    spec = RunSpec(run="run", tasks=tasks, **run)
-    await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=SHARD, fence=fence),)))
-
-
-def process(name: str, *command: str, needs: tuple[str, ...] = (), env: dict[str, str] | None = None, **more: Any) -> TaskSpec:
-    return TaskSpec(name=name, type="process", run={"command": list(command), "env": env or {}}, needs=needs, **more)
-
-
-async def finished(node: Node) -> dict[str, TaskChanged]:
-    """The last word on each task, when the attempt is over."""
-    found: dict[str, TaskChanged] = {}
-    async for event in node.watch(0, ""):
-        if isinstance(event, TaskChanged):
-            found[event.task] = event
-        elif isinstance(event, AttemptEnded):
-            break
-    return found
 
 
 async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
@@ -82,6 +61,7 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(node: Node, mo
     [
         (("sh", "-c", "exit 3"), "exit code 3"),
         (("sh", "-c", "kill -9 $$"), "killed by SIGKILL"),
+        (("sh", "-c", "kill -40 $$"), "killed by SIGRTMIN+6"),
         (("no-such-program",), "cannot run no-such-program"),
         (("sh", "-c", 'echo "{" > "$WAYPOST_OUTPUT"'), "the output is not JSON"),
         (("sh", "-c", """echo '{"a": {"b": 1, "b": 2}}' > "$WAYPOST_OUTPUT\""""), "the output is not JSON: a name is there twice"),
@@ -116,7 +96,7 @@ async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, mo
     async def broken(*_: object) -> Outcome:
         raise LookupError("a mistake")
 
-    monkeypatch.setattr(node._executors["process"], "execute", broken)
+    monkeypatch.setattr(node._tries._executors["process"], "execute", broken)
     await start(node, process("a", "true"))
 
     assert (await finished(node))["a"].reason == "the executor failed: LookupError"
@@ -127,6 +107,49 @@ async def test_a_working_directory_cannot_leave_the_workspace(node: Node) -> Non
     await start(node, task)
 
     assert "leads out of the workspace" in (await finished(node))["a"].reason
+
+
+@pytest.mark.parametrize(
+    ("directory", "before", "reason"),
+    [
+        ("f", "touch f", "run: workingDirectory: it is no folder"),
+        ("x" * 300, "true", "run: workingDirectory: File name too long"),
+        ("l", "ln -s l l", "run: workingDirectory is a link that leads to itself"),
+    ],
+)
+async def test_a_working_directory_that_cannot_be_is_told_so(node: Node, directory: str, before: str, reason: str) -> None:
+    """Whatever an earlier task has put there: it is the document's mistake, not the executor's."""
+    task = TaskSpec(name="b", type="process", run={"command": ["true"], "workingDirectory": directory}, needs=("a",))
+    await start(node, process("a", "sh", "-c", before), task)
+
+    assert (await finished(node))["b"].reason == reason
+
+
+@pytest.mark.parametrize("there", ["mkfifo {log}", "ln -s /etc/hostname {log}", "mkdir {log}"])
+async def test_a_log_is_a_file_and_nothing_else(node: Node, there: str) -> None:
+    """An earlier task can put there a link to what it may not read, or a pipe at which everybody would wait."""
+    log = node._disk.folders(SHARD, "b").log
+    await start(node, process("a", "sh", "-c", there.format(log=log)), process("b", "true", needs=("a",)))
+
+    assert "cannot run true" in (await finished(node))["b"].reason
+    with pytest.raises(ClusterError, match="no log"):
+        await anext(node.logs(SHARD, "b", offset=0, follow=False))
+
+
+async def test_a_log_is_cut_when_its_task_ends(node: Node) -> None:
+    """What it wrote since the last time may be as much as the disk holds."""
+    await start(node, process("a", "sh", "-c", "head -c 40000000 /dev/zero"))
+    await finished(node)
+
+    assert node._disk.folders(SHARD, "a").log.stat().st_size < LOG_BYTES
+
+
+async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: Node) -> None:
+    """Not failed: another cluster may have one."""
+    (tmp_path / "scratch").touch()
+    await start(node, process("a", "true"))
+
+    assert (await ended(node)).end is AttemptEndKind.LOST
 
 
 async def test_a_timeout_ends_grandchildren_too(node: Node, tmp_path: Path) -> None:
@@ -145,21 +168,15 @@ async def test_a_timeout_is_for_every_executor(node: Node) -> None:
     assert (await finished(node))["a"].reason == "timed out after 0.05 s"
 
 
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 async def test_an_exclusive_task_starts_under_its_lease_alone(node: Node) -> None:
     """Without a gateway that grants it nothing may run."""
     await start(node, process("a", "true"), side_effects=SideEffects.EXCLUSIVE)
-    assert not node._tries
+    assert not len(node._tries)
 
 
 NODE = """
 import asyncio, sys
+from clusters.embedded.logs import LOG_BYTES
 from clusters.embedded.node import Node, NodeSettings
 from clusters.spec import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
 

@@ -3,7 +3,7 @@
 import pytest
 
 from clusters.spec import AttemptId
-from tests.clusters.embedded.test_scheduling import BROKEN, Cluster, task
+from tests.clusters.embedded.stepped_cluster import BROKEN, Cluster, task
 
 
 @pytest.fixture

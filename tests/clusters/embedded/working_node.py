@@ -1,0 +1,45 @@
+"""What tests ask of a node that runs processes."""
+
+from pathlib import Path
+from typing import Any
+
+from clusters.embedded.node import Node
+from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged, TaskSpec
+
+SHARD = AttemptId(run="run", shard=0, epoch=1)
+
+
+async def start(node: Node, *tasks: TaskSpec, **run: Any) -> None:
+    fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
+    spec = RunSpec(run="run", tasks=tasks, **run)
+    await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=SHARD, fence=fence),)))
+
+
+def process(name: str, *command: str, needs: tuple[str, ...] = (), env: dict[str, str] | None = None, **more: Any) -> TaskSpec:
+    return TaskSpec(name=name, type="process", run={"command": list(command), "env": env or {}}, needs=needs, **more)
+
+
+async def finished(node: Node) -> dict[str, TaskChanged]:
+    """The last word on each task, when the attempt is over."""
+    found: dict[str, TaskChanged] = {}
+    async for event in node.watch(0, ""):
+        if isinstance(event, TaskChanged):
+            found[event.task] = event
+        elif isinstance(event, AttemptEnded):
+            break
+    return found
+
+
+async def ended(node: Node) -> AttemptEnded:
+    async for event in node.watch(0, ""):
+        if isinstance(event, AttemptEnded):
+            return event
+    raise AssertionError("the stream ended before the attempt")
+
+
+def running(pid: int) -> bool:
+    """Also not as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
