@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
 from clusters.spec import (
@@ -25,61 +24,32 @@ from clusters.spec import (
     TaskPhase,
     TombstoneAnswer,
 )
+from tests.simulation.journal import Attempt, Journal, Start
 
 LEASE_SECONDS = 15.0
 ASK_SECONDS = 5.0
 
 
-@dataclass
-class Start:
-    """One execution of a task, as the world saw it: `ended` None while it runs."""
-
-    region: str
-    attempt: AttemptId
-    task: str
-    exclusive: bool
-    began: float
-    ended: float | None = None
-
-
-@dataclass
-class Attempt:
-    """Journalled, but for `awake`, `running` and the lease, which a restart takes away."""
-
-    spec: ShardSpec
-    run: RunSpec
-    finished: dict[str, TaskPhase]
-    tries: dict[str, int]
-    ended: bool = False
-    awake: bool = True
-    running: dict[str, tuple[float, Start]] = field(default_factory=dict)
-    lease_until: float = float("-inf")
-    asked: dict[int, float] = field(default_factory=dict)
-    asked_at: float = float("-inf")
-
-
-@dataclass
-class Journal:
-    """What survives a SIGKILL."""
-
-    incarnation: str
-    seq: int = 0
-    acknowledged: int = 0
-    era: int = 0
-    events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
-    attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
-    tombstones: set[AttemptId] = field(default_factory=set)
-    highest: dict[tuple[str, int], int] = field(default_factory=dict)
-
-
 class ModelCluster:
-    """One region. `seconds(task)` says how long a try takes and whether it fails; `begun` is told of every start."""
+    """One region. `begun` is told of every start, `told` of every batch that arrives; `after` numbers its journals and boots on."""
 
-    def __init__(self, region: str, rng: random.Random, *, begun: Callable[[Start], None], now: float) -> None:
-        self.region, self._rng, self._begun = region, rng, begun
-        self.journals = 0
-        self.slots = 100
-        self.boots = 0
+    slots = 100
+    linger_seconds = 0.0
+    """A process that is told to end takes up to so long, and may still finish its task meanwhile."""
+
+    def __init__(
+        self,
+        region: str,
+        rng: random.Random,
+        *,
+        begun: Callable[[Start], None],
+        told: Callable[[str, Batch], None] = lambda region, batch: None,
+        now: float,
+        after: int = 0,
+    ) -> None:
+        self.region, self._rng, self._begun, self._told = region, rng, begun, told
+        self.journals = self.boots = after
+        self.lingering: dict[AttemptId, tuple[float, Attempt]] = {}
         self.up = False
         self.asks: list[LeaseAsked] = []
         self._ask = 0
@@ -99,6 +69,9 @@ class ModelCluster:
         for attempt in self.journal.attempts.values():
             self._stop(attempt, now)
             attempt.awake, attempt.lease_until = False, float("-inf")
+        for _, attempt in self.lingering.values():
+            self._stop(attempt, now)
+        self.lingering.clear()
 
     def restart(self, now: float) -> None:
         self.up = True
@@ -109,6 +82,19 @@ class ModelCluster:
         for _, start in attempt.running.values():
             start.ended = now
         attempt.running.clear()
+
+    def _end(self, identity: AttemptId, now: float) -> None:
+        """Tombstoned or superseded: gone at once, or when the last of its processes is."""
+        attempt = self.journal.attempts.pop(identity)
+        if attempt.running and self._rng.random() < 0.5:
+            self.lingering[identity] = (now + self._rng.uniform(0.0, self.linger_seconds), attempt)
+        else:
+            self._stop(attempt, now)
+
+    def alive(self) -> list[AttemptId]:
+        """Whatever may have a process now or later."""
+        held = self.journal.attempts.items()
+        return [*self.lingering, *(identity for identity, attempt in held if attempt.awake and not attempt.ended)]
 
     # What it answers
 
@@ -142,6 +128,7 @@ class ModelCluster:
         journal = self.journal
         if batch.incarnation not in ("", journal.incarnation):
             raise ClusterError("OtherJournal")
+        self._told(self.region, batch)
         journal.events = [event for event in journal.events if event.seq > batch.acknowledged]
         journal.acknowledged = max(journal.acknowledged, batch.acknowledged)
         tombstones = tuple(self._tombstone(attempt, now) for attempt in batch.tombstones)
@@ -155,9 +142,10 @@ class ModelCluster:
 
     def _tombstone(self, identity: AttemptId, now: float) -> TombstoneAnswer:
         self.journal.tombstones.add(identity)
-        attempt = self.journal.attempts.pop(identity, None)
-        if attempt is not None:
-            self._stop(attempt, now)
+        if identity in self.lingering:
+            return TombstoneAnswer(attempt=identity, gone=False)
+        if identity in self.journal.attempts:
+            self._end(identity, now)
             self.journal.events = [event for event in self.journal.events if event.attempt != identity]
             return TombstoneAnswer(attempt=identity, gone=False)
         return TombstoneAnswer(attempt=identity, gone=True)
@@ -183,8 +171,10 @@ class ModelCluster:
         if identity in journal.attempts:
             journal.attempts[identity].awake = True
             return CreateAnswer(attempt=identity, outcome=CreateOutcome.EXISTS)
+        if self.status(now).held >= self.slots:
+            return refuse("Full")
         for other in [a for a in journal.attempts if (a.run, a.shard) == shard]:
-            self._stop(journal.attempts.pop(other), now)
+            self._end(other, now)
         journal.highest[shard] = identity.epoch
         finished = {r.task: TaskPhase.SKIPPED if r.skipped else TaskPhase.SUCCEEDED for r in spec.results}
         journal.attempts[identity] = Attempt(spec=spec, run=run, finished=finished, tries=dict(spec.tries))
@@ -195,6 +185,12 @@ class ModelCluster:
     def advance(self, now: float) -> None:
         if not self.up:
             return
+        for identity, (until, attempt) in list(self.lingering.items()):
+            if until <= now or (attempt.run.side_effects is SideEffects.EXCLUSIVE and attempt.lease_until <= now):
+                self._stop(attempt, now)
+                del self.lingering[identity]
+            else:
+                self._settle(identity, attempt, now)
         for identity, attempt in list(self.journal.attempts.items()):
             if attempt.awake and not attempt.ended:
                 self._advance(identity, attempt, now)
@@ -203,15 +199,11 @@ class ModelCluster:
         exclusive = attempt.run.side_effects is SideEffects.EXCLUSIVE
         if exclusive:
             self._hold_lease(identity, attempt, now)
-        for task, (ends, start) in list(attempt.running.items()):
-            if ends <= now:
-                start.ended = now
-                del attempt.running[task]
-                self._finish(identity, attempt, task, now)
-                if attempt.ended:
-                    return
-        if exclusive and attempt.lease_until <= now:
+        self._settle(identity, attempt, now)
+        if attempt.ended or (exclusive and attempt.lease_until <= now):
             return
+        if any((other.run, other.shard) == (identity.run, identity.shard) for other in self.lingering):
+            return  # it starts nothing while a process of an older one is left
         for spec in attempt.run.tasks:
             ready = spec.name not in attempt.finished and spec.name not in attempt.running
             if ready and all(need in attempt.finished for need in spec.needs):
@@ -219,6 +211,13 @@ class ModelCluster:
         if len(attempt.finished) == len(attempt.run.tasks):
             attempt.ended = True
             self._emit_end(identity, AttemptEndKind.SUCCEEDED)
+
+    def _settle(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
+        for task, (ends, start) in list(attempt.running.items()):
+            if ends <= now and not attempt.ended:
+                start.ended = now
+                del attempt.running[task]
+                self._finish(identity, attempt, task, now)
 
     def _hold_lease(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
         if attempt.lease_until <= now:

@@ -42,6 +42,8 @@ class Road:
     cut_there: bool = False
     cut_back: bool = False
     delay_seconds: float = 0.02
+    loss: float = 0.0
+    """Probability that one request, or its answer, does not arrive though the road is open."""
     duplicates: float = 0.0
     """Probability that a batch arrives a second time, up to half a minute later."""
 
@@ -83,6 +85,9 @@ class SimulatedLink:
     def _delay(self) -> float:
         return self.road.delay_seconds * self.rng.uniform(0.5, 2.0)
 
+    def _lost(self) -> bool:
+        return self.rng.random() < self.road.loss
+
     def _call(self, ask: Callable[[], object], answered: Callable[[object, str | None], None]) -> None:
         """One request and its answer, each of which may get lost; the caller hears of exactly one outcome."""
         settled = False
@@ -101,11 +106,11 @@ class SimulatedLink:
                 answer, failure = ask(), None
             except ClusterError as error:
                 answer, failure = None, error.reason
-            if not self.road.cut_back:
+            if not self.road.cut_back and not self._lost():
                 self.timeline.after(self._delay(), lambda: settle(answer, failure))
 
         self.timeline.after(TIMEOUT_SECONDS, lambda: settle(None, "Timeout"))
-        if not self.road.cut_there:
+        if not self.road.cut_there and not self._lost():
             self.timeline.after(self._delay(), arrive)
 
     def probe(self) -> None:

@@ -14,7 +14,7 @@ from gateway.link import RegionLink
 from gateway.settings import Health
 from gateway.store.interface import Cursor
 from gateway.store.sqlite import SqliteStore
-from tests.simulation.cluster import Journal
+from tests.simulation.journal import Journal
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import World
 from waypost.durable import Database

@@ -113,6 +113,7 @@ async def restore(world: World, store: Outage, copy: sqlite3.Connection, rows: d
     """A gateway starts on the copy; until it knows that it is one, it cannot account for what runs."""
     world.kill_gateway()
     copy.backup(store.store._database._db)
+    world.cursors = {(name, cursor.incarnation): cursor.seq for name, cursor in (await store.cursors()).items()}
     world.shards, world.results, world.given_up = rows, {}, set(REGIONS)
     await world.start_gateway()
 

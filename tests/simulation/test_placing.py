@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import pytest
 from msgspec import json as msgjson
-from msgspec import structs
 
 from clusters.spec import SideEffects, TaskSpec
 from gateway.core.phase import Orphan, Phase, Shard
-from gateway.core.principal import Decision, Obligations, Question
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run
 from gateway.core.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
@@ -17,9 +15,8 @@ from gateway.settings import Failover
 from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from gateway.store.sqlite import SqliteStore
-from tests.simulation import world as worlds
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
-from tests.simulation.world import REGIONS, PermissivePolicy, World
+from tests.simulation.world import REGIONS, World
 from waypost.durable import Database
 
 
@@ -212,19 +209,15 @@ async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
     assert all(world.shards[key].epoch > 1 and not world.shards[key].orphans for key in there)
 
 
-async def test_what_is_under_way_to_a_region_is_taken_back_when_policy_refuses(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_under_way_to_a_region_is_taken_back_when_policy_refuses(world: World) -> None:
     """T3: asked again for the run's next shards, policy permits the region no more: what was not confirmed there goes elsewhere."""
-
-    async def decide(_: PermissivePolicy, question: Question) -> Decision:
-        return structs.replace(world._decision(f"d{question.at}"), obligations=Obligations(regions=("shanghai", "shenzhen")))
-
-    monkeypatch.setattr(PermissivePolicy, "decide", decide)
-    monkeypatch.setattr(worlds, "Failover", lambda: Failover(decision_fresh_seconds=1.0))
+    world.failover = Failover(decision_fresh_seconds=1.0)
     world.kill_gateway()
     await world.start_gateway()
     await slots(world, 2)
     world.roads["beijing"].cut_there, world.healed_at["beijing"] = True, world.timeline.now + 30
     await world.submit(document(0.3, shards=60))
+    world.permitted.append((world.timeline.now, ("shanghai", "shenzhen")))
     await run(world, 30)
 
     kinds = Counter((entry.kind, entry.detail.get("reason")) for entry in await world.store.audit("run-000"))

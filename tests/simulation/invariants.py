@@ -1,0 +1,181 @@
+"""What must hold after every pass: the contract's invariants, held against what is committed and against what really runs."""
+
+from collections.abc import Mapping, Sequence
+
+from clusters.spec import AttemptId, Batch, Fence, TaskPhase
+from gateway.core.instant import Instant
+from gateway.core.phase import Phase, Shard
+from gateway.core.run import TaskRow
+from gateway.core.workflow import Workflow
+from gateway.settings import Failover
+from gateway.store.interface import Cursor, ShardWrite
+from tests.simulation.cluster import ModelCluster
+from tests.simulation.journal import Start
+
+SLACK_SECONDS = 2.0
+"""What time may do a little late: passes come every tick, scans of the store twice a second."""
+OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
+
+
+class Invariants:
+    """The world's own books. They are kept from what was committed, never from what the gateway has in memory."""
+
+    def __init__(self, failover: Failover, regions: Sequence[str]) -> None:
+        self.failover = failover
+        self.clusters: dict[str, ModelCluster] = {}
+        self.ghosts: list[ModelCluster] = []
+        self.starts: list[Start] = []
+        self.runs: dict[str, Workflow] = {}
+        self.deadlines: dict[str, float] = {}
+        self.shards: dict[tuple[str, int], Shard] = {}
+        self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
+        self.superseded: set[tuple[str, int, str, int]] = set()
+        self.intended: set[tuple[str, AttemptId]] = set()
+        self.fenced_at: dict[tuple[str, int], float] = {}
+        self.cursors: dict[tuple[str, str], int] = {}
+        self.permitted: list[tuple[float, tuple[str, ...]]] = [(float("-inf"), tuple(regions))]
+        """What policy has permitted, and since when."""
+        self.given_up: set[str] = set()
+        self.conflicts: set[tuple[str, int]] = set()
+        self.steady_since = 0.0
+        """Since when a gateway is up and its store answers: what time does is only owed from then on."""
+
+    @property
+    def now(self) -> Instant:
+        raise NotImplementedError
+
+    # What runs
+
+    def begun(self, start: Start) -> None:
+        self.starts.append(start)
+        key = (start.attempt.run, start.attempt.shard)
+        if start.exclusive:
+            others = [s for s in self.starts if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key]
+            assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
+        shard, held = self.shards[key], self.results.get((*key, start.task))
+        current = shard.region == start.region and shard.attempt == start.attempt
+        again = any((*key, start.task, epoch) in self.superseded for epoch in range(held[0] + 1, shard.epoch + 1)) if held else False
+        if held is not None and current and held[0] < shard.epoch and not again:
+            task = next(t for t in self.runs[start.attempt.run].spec.tasks if t.name == start.task)
+            made_here = held[1] == self.clusters[start.region].journal.incarnation
+            assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
+
+    def told(self, region: str, batch: Batch) -> None:
+        """A batch has arrived: all that it says must have been committed before."""
+        for spec in batch.creates:
+            assert (region, spec.attempt) in self.intended, f"T2: {spec.attempt} was sent to {region} before it was committed"
+        for identity in batch.tombstones:
+            shard = self.shards.get((identity.run, identity.shard))
+            own = shard is not None and shard.phase.placed and shard.region == region and shard.attempt == identity
+            assert not own, f"T11: {identity} is ended, but is its shard's own"
+        committed = self.cursors.get((region, batch.incarnation), 0)
+        assert batch.acknowledged <= committed, f"{region}: {batch.acknowledged} acknowledged, {committed} committed"
+
+    # What is committed
+
+    def check_writes(self, writes: Sequence[ShardWrite]) -> None:
+        """What was just committed, against what was committed before."""
+        for write in writes:
+            before, after = self.shards[write.shard.key], write.shard
+            assert after.rev == before.rev + 1
+            assert after.epoch >= before.epoch, "I5"
+            assert before.phase is not Phase.SUCCEEDED or after.phase is Phase.SUCCEEDED, "I2"
+            assert sum(entry.kind == "Completed" for entry in write.audit) <= (before.phase is not Phase.SUCCEEDED), "I1"
+            self._check_left(write, before)
+            self._check_placed(before, after)
+            self.shards[after.key] = after
+            for row in write.tasks:
+                self._check_row(row, before)
+            self._check_lineage(after)
+
+    def _check_left(self, write: ShardWrite, before: Shard) -> None:
+        """T9, T14: a lost attempt is counted and paused for; one that was never confirmed is counted too."""
+        after = write.shard
+        if after.attempts_lost > before.attempts_lost and after.phase is Phase.PENDING:
+            assert after.not_before > self.now.wall, "T9: no back-off"
+        if any(entry.kind == "Unconfirmed" and entry.detail["reason"] != "Unsent" for entry in write.audit):
+            assert after.failovers > before.failovers, "T14: not counted"
+
+    def _check_placed(self, before: Shard, after: Shard) -> None:
+        if after.region is None or after.phase is not Phase.DISPATCHING:
+            return
+        if after.epoch > before.epoch:
+            self.intended.add((after.region, after.attempt))
+            since = self.now.monotonic - self.failover.decision_fresh_seconds
+            pairs = zip(self.permitted, [*self.permitted[1:], (float("inf"), ())], strict=True)
+            allowed = {name for (_, regions), (until, _) in pairs if until >= since for name in regions}
+            assert after.region in allowed, f"T2: {after.region} is not permitted any more"
+        if after.fence is not None and after.fence != before.fence:
+            self._check_fence(after, after.fence)
+
+    def _check_fence(self, shard: Shard, fence: Fence) -> None:
+        self.fenced_at[shard.key] = self.now.monotonic
+        cluster = self.clusters[shard.region or ""]
+        if fence.boot == cluster.boot:
+            left = fence.not_after - (self.now.monotonic - cluster.booted_at)
+            assert left <= self.failover.fence_seconds + 1e-6, f"T2: {shard.attempt} may land {left} s from now"
+
+    def _check_row(self, row: TaskRow, before: Shard) -> None:
+        """Only the shard's own attempt is believed, and nothing of it twice."""
+        named = (row.region, row.epoch, row.incarnation)
+        assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), f"{row} while {before}"
+        key = (row.run, row.shard, row.task)
+        if row.phase is TaskPhase.SUCCEEDED:
+            assert self.results.get(key, (0, ""))[0] < row.epoch, f"{row} is recorded a second time"
+            self.results[key] = (row.epoch, row.incarnation)
+            self._check_made_here(row)
+        elif row.phase is TaskPhase.RUNNING:  # being made again: what an older journal still has does not count any more
+            self.superseded.add((*key, row.epoch))
+
+    def _check_made_here(self, row: TaskRow) -> None:
+        """What a region made lives there: whoever needed it has to have had it there."""
+        tasks = {task.name: task for task in self.runs[row.run].spec.tasks}
+        for need in tasks[row.task].needs:
+            _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
+            assert tasks[need].result_scope == "global" or incarnation == row.incarnation, f"I8: {row} without {need} of its own region"
+
+    def _check_lineage(self, shard: Shard) -> None:
+        for task in self.runs[shard.run].spec.tasks:
+            if (*shard.key, task.name) in self.results:
+                assert all((*shard.key, need) in self.results for need in task.needs), "I8"
+            else:
+                assert shard.phase is not Phase.SUCCEEDED, f"T8: {shard.key} has no result of {task.name}"
+
+    def check_cursors(self, cursors: Mapping[str, Cursor]) -> None:
+        for region, cursor in cursors.items():
+            assert cursor.seq >= self.cursors.get((region, cursor.incarnation), 0), f"{region}: its cursor went back"
+            self.cursors[(region, cursor.incarnation)] = cursor.seq
+
+    def conflicted(self, key: tuple[str, int]) -> None:
+        """Somebody else has written: whoever takes the shard up now waits anew."""
+        self.conflicts.add(key)
+        self.fenced_at[key] = self.now.monotonic
+
+    # After each pass
+
+    def check_reality(self) -> None:
+        """I3 and I9: whatever runs anywhere is its shard's own attempt or a listed orphan; of what is given up nobody keeps account."""
+        for name in set(self.clusters) - self.given_up:
+            for identity in self.clusters[name].alive():
+                assert self._accounted(name, identity), f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
+
+    def check_time(self, lost: frozenset[str]) -> None:
+        """T5, T12, T14: what time does. `lost`: the regions that the gateway takes for Unreachable."""
+        now = self.now
+        for key, shard in self.shards.items():
+            if shard.region in lost and key not in self.conflicts:
+                assert shard.phase not in OPEN, f"T5: {shard} in a region that is lost"
+            steady = now.monotonic - self.steady_since
+            if (
+                shard.phase is Phase.DISPATCHING
+                and min(steady, now.monotonic - self.fenced_at.get(key, now.monotonic)) > self.failover.fence_seconds + 1.0
+            ):
+                raise AssertionError(f"T14: {shard} was never confirmed")
+            overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
+            assert shard.phase.terminal or min(steady, overdue) <= SLACK_SECONDS, f"T12: {shard} is open {overdue} s past its deadline"
+        self.conflicts.clear()
+
+    def _accounted(self, region: str, identity: AttemptId) -> bool:
+        shard = self.shards[(identity.run, identity.shard)]
+        own = shard.phase.placed and shard.region == region and shard.epoch == identity.epoch
+        return own or any(orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans)

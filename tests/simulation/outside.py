@@ -1,0 +1,100 @@
+"""What a gateway stands on, and may fail it: a store that is out or is written by somebody else, a policy that changes its mind."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway.core.errors import Unavailable
+from gateway.core.principal import Decision, Obligations, Question
+from gateway.store.interface import Cursor, ShardWrite, Store
+
+SELDOM = 0.004
+"""A second writer comes first, and the gateway dies, at about so many commits."""
+
+
+class GatewayKilled(Exception):
+    """The process is gone at this very point."""
+
+
+class Watcher(Protocol):
+    """The world, as far as its store tells it something."""
+
+    trouble: float
+    rng: random.Random
+    store_is_out: bool
+
+    def check_writes(self, writes: Sequence[ShardWrite]) -> None: ...
+
+    def check_cursors(self, cursors: Mapping[str, Cursor]) -> None: ...
+
+    def conflicted(self, key: tuple[str, int]) -> None: ...
+
+
+class UnsafeStore:
+    """The real store. `record` may kill the gateway just before or just after its commit, or find a row that somebody else has moved."""
+
+    def __init__(self, store: Store, world: Watcher) -> None:
+        self._store, self._world = store, world
+
+    def __getattr__(self, name: str) -> Any:
+        if self._world.store_is_out and name not in ("era", "identity", "subscribe"):
+            return self._fail
+        return getattr(self._store, name)
+
+    async def _fail(self, *_: object, **__: object) -> None:
+        raise Unavailable("the disk is full")
+
+    def _maybe_kill(self) -> None:
+        if self._world.rng.random() < SELDOM * self._world.trouble:
+            raise GatewayKilled
+
+    async def record(self, writes: list[ShardWrite], cursors: Mapping[str, Cursor]) -> object:
+        if self._world.store_is_out:
+            raise Unavailable("the disk is full")
+        self._maybe_kill()
+        if writes and self._world.rng.random() < SELDOM * self._world.trouble:
+            await self._interfere(self._world.rng.choice(writes))
+        took = await self._store.record(writes, cursors)
+        self._world.check_writes([write for write, done in zip(writes, took, strict=True) if done])
+        if all(took):
+            self._world.check_cursors(cursors)
+        for write, done in zip(writes, took, strict=True):
+            if not done:
+                self._world.conflicted(write.shard.key)
+        self._maybe_kill()
+        return took
+
+    async def _interfere(self, write: ShardWrite) -> None:
+        """Another writer changes nothing but the row's revision: enough for a conflict."""
+        for shard in await self._store.shards(write.shard.run):
+            if shard.index == write.shard.index and shard.rev == write.shard.rev - 1:
+                other = ShardWrite(shard=shard.at(write.shard.rev))
+                await self._store.record([other], {})
+                self._world.check_writes([other])
+
+
+class FicklePolicy:
+    """Permits what `regions` gives just then."""
+
+    revision = "simulated"
+
+    def __init__(self, regions: Callable[[], tuple[str, ...]]) -> None:
+        self._regions = regions
+        self.asked: list[Question] = []
+
+    async def __aenter__(self) -> "FicklePolicy":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def decide(self, question: Question) -> Decision:
+        self.asked.append(question)
+        return Decision(
+            id=f"d{question.at}-{len(self.asked)}",
+            at=question.at,
+            action=question.action,
+            allow=True,
+            revision="simulated",
+            engine="none",
+            obligations=Obligations(regions=self._regions()),
+        )

@@ -1,0 +1,124 @@
+"""What clusters report, and what is said to them: lists that cross, old boots, streams that repeat themselves, stores that are out."""
+
+import pytest
+from msgspec import structs
+
+from clusters.spec import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, SideEffects, TaskPhase
+from gateway.core.phase import Phase
+from gateway.core.reports import Applied, Heard
+from gateway.core.run import AuditEntry
+from gateway.store.sqlite import SqliteStore
+from tests.simulation.test_guards import there
+from tests.simulation.test_operators import run, workflow
+from tests.simulation.world import World
+
+NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+
+
+async def test_a_list_that_was_made_before_a_create_landed_says_nothing_of_it(world: World) -> None:
+    """It was asked for earlier and arrives later: what it does not name may well run."""
+    for road in world.roads.values():
+        road.delay_seconds = 0.25
+    for _ in range(60):
+        await world.submit(workflow(2.0, shards=3))
+        for link in world.links.values():
+            link.compare()
+        await run(world, 0.3)
+    await run(world, 20)
+
+    assert {(shard.phase, shard.attempts_lost) for shard in world.shards.values()} == {(Phase.SUCCEEDED, 0)}
+
+
+async def test_an_attempt_that_its_cluster_does_not_know_is_lost(world: World) -> None:
+    """Found when lists are compared, every 30 s: else it would be waited for without end."""
+    await world.submit(workflow(60.0, shards=6))
+    await run(world, 3)
+    shard = there(world, "beijing")[0]
+    cluster = world.clusters["beijing"]
+    cluster._stop(cluster.journal.attempts.pop(shard.attempt), world.timeline.now)
+    await run(world, 35)
+
+    assert world.shards[shard.key].attempts_lost == 1
+    assert world.shards[shard.key].phase is Phase.RUNNING
+
+
+async def test_a_cluster_that_restarts_between_two_probes_is_sent_its_attempts_again(world: World) -> None:
+    """It was never lost to us, yet sleeps: the opened stream tells by its boot and by its list (T6)."""
+    await world.submit(workflow(10.0, shards=6))
+    await run(world, 3)
+    world.clusters["beijing"].crash(world.timeline.now)
+    world.clusters["beijing"].restart(world.timeline.now)
+    mine = {shard.key for shard in there(world, "beijing")}
+    await run(world, 20)
+
+    assert {(world.shards[key].phase, world.shards[key].epoch) for key in mine} == {(Phase.SUCCEEDED, 1)}
+
+
+async def test_what_an_earlier_boot_has_said_confirms_nothing(world: World) -> None:
+    """The answer was under way when the cluster died: this boot has the attempt asleep, and runs nothing of it."""
+    await world.submit(workflow(60.0, shards=6))
+    await run(world, 3)
+    cluster, link = world.clusters["beijing"], world.links["beijing"]
+    shard, before = there(world, "beijing")[0], cluster.status(world.timeline.now)
+    cluster.crash(world.timeline.now)
+    cluster.restart(world.timeline.now)
+    link.sending = True  # what the gateway has to say waits
+    await run(world, 1)
+    assert world.shards[shard.key].phase is Phase.DISPATCHING
+    create = CreateAnswer(attempt=shard.attempt, outcome=CreateOutcome.EXISTS)
+    answers, now = Answers(status=before, creates=(create,)), world.timeline.now
+    link._put(Applied(began=now - 1, ended=now, batch=Batch(), answers=answers, failure=None))
+    await world.tick()
+    assert world.shards[shard.key].phase is Phase.DISPATCHING
+
+    link.sending = False
+    await run(world, 2)
+    assert world.shards[shard.key].phase is Phase.RUNNING
+
+
+async def test_events_that_come_again_change_nothing(world: World, store: SqliteStore) -> None:
+    """A stream that repeats itself must not take the cursor back: the cluster would be told that less is committed than is."""
+    await world.submit(workflow(60.0, shards=6))
+    await run(world, 3)
+    journal, before = world.clusters["beijing"].journal, (await store.cursors())["beijing"]
+    link = world.links["beijing"]
+    event = journal.attempts[there(world, "beijing")[0].attempt]
+    world.clusters["beijing"]._emit_task(event.spec.attempt, event, "t", TaskPhase.RUNNING, world.timeline.now)
+    old = structs.replace(journal.events[-1], seq=1)
+    await run(world, 1)
+    link._put(Heard(began=0.0, at=world.timeline.now, event=old))
+    await run(world, 1)
+
+    assert (await store.cursors())["beijing"].seq == before.seq + 1  # the world itself has looked that it never went back
+
+
+async def test_an_end_without_all_results_is_no_success(world: World) -> None:
+    """A cluster that says so has lost something, or never had it: the attempt is lost, and what is missing runs again (T8)."""
+    await world.submit(workflow(5.0, shards=6))
+    await run(world, 2)
+    shard, cluster = there(world, "beijing")[0], world.clusters["beijing"]
+    attempt = cluster.journal.attempts[shard.attempt]
+    cluster._stop(attempt, world.timeline.now)
+    attempt.ended = True
+    cluster._emit_end(shard.attempt, AttemptEndKind.SUCCEEDED)
+    await run(world, 0.5)
+    assert (world.shards[shard.key].phase, world.shards[shard.key].reason) == (Phase.PENDING, "IncompleteResults")
+    assert world.shards[shard.key].not_before > world.now.wall  # a pause first, or a broken cluster is asked without end
+    await run(world, 20)
+    assert world.done()
+    assert world.shards[shard.key].phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("side_effects", SideEffects)
+async def test_what_is_not_committed_is_not_said(world: World, store: SqliteStore, side_effects: SideEffects) -> None:
+    """The store goes out between a decision and its commit. The world looks at each batch that arrives: creates, tombstones, cursors."""
+    await world.submit(workflow(20.0, shards=6, side_effects=side_effects))
+    for _ in range(12):
+        await world.submit(workflow(1.0, shards=3, side_effects=side_effects))
+        await run(world, world.rng.uniform(0.1, 1.0))
+        if world.rng.random() < 0.5:
+            await store.cancel(world.rng.choice(sorted(world.runs)), at=world.now.wall, audit=NOTE)
+        world.store_is_out, world.store_back_at = True, world.timeline.now + 3.0
+        await run(world, 4)
+    await run(world, 60)
+    assert world.done()
