@@ -1,20 +1,50 @@
 """What is believed of attempts, and when one counts as over: the stages that decide it, without a store or a region."""
 
-import pytest
+from typing import Any
 
-from clusters.spec import ERA_BITS, AttemptEnded, AttemptEndKind, Fence, SideEffects, TaskPhase
+import pytest
+from msgspec import structs
+
+from clusters.spec import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, SideEffects, TaskChanged, TaskPhase
 from gateway.core.phase import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.settings import Failover
 from gateway.stages.dispatch import grantable
 from gateway.stages.reap import to_reap
 from gateway.stages.route import next_epoch
 from gateway.stages.watch import Reception, attempt_ended, compare, task_changed
-from gateway.stages.working_set import NEVER
-from tests.gateway.stages.tracking import BOOT, NOW, attempt, finished, hello, tracked, working_set
+from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
+from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
 
 SETTINGS = Failover()
 ENDS = {Event.COMPLETED, Event.FAILED}
 """The cluster itself has said that nothing of the attempt is left."""
+
+
+def shard_in(phase: Phase, *, side_effects: SideEffects = SideEffects.IDEMPOTENT, **changes: Any) -> Tracked:
+    """At epoch 3, with two tasks; confirmed a while ago."""
+    shard = tracked(work(tasks=2, side_effects=side_effects), 0, phase=phase, epoch=3, **changes)
+    shard.confirmed_at = NOW.monotonic - 90.0
+    return shard
+
+
+def regions(shard: Tracked) -> tuple[WorkingSet, Region, Region]:
+    """The working set, the shard's own region and another."""
+    here, elsewhere = region(), region("shanghai")
+    return working_set(shard, regions=(here, elsewhere)), here, elsewhere
+
+
+def attempt(epoch: int = 3) -> AttemptId:
+    return AttemptId(run="run-1", shard=0, epoch=epoch)
+
+
+def finished(task: str, *, epoch: int = 3) -> TaskChanged:
+    event = TaskChanged(seq=7, attempt=attempt(epoch), task=task, phase=TaskPhase.SUCCEEDED, tries=1, started_at=NOW.wall - 1.0)
+    return structs.replace(event, ended_at=NOW.wall)
+
+
+def listed(here: Region, *, awake: bool) -> Hello:
+    assert here.status is not None
+    return Hello(status=here.status, attempts=((attempt(), awake),))
 
 
 def test_whatever_leaves_a_region_without_its_word_is_listed() -> None:
@@ -26,49 +56,46 @@ def test_whatever_leaves_a_region_without_its_word_is_listed() -> None:
 
 def test_only_the_own_attempt_is_believed() -> None:
     """An older epoch, another region: each may finish its work, and none of it may count (I1)."""
-    ws = working_set(tracked(Phase.RUNNING))
-    here, elsewhere = ws.regions["beijing"], ws.regions["shanghai"]
+    ws, here, elsewhere = regions(shard_in(Phase.RUNNING))
 
-    assert task_changed(ws, here, finished("first", epoch=2), NOW) is Reception.STALE
-    assert task_changed(ws, elsewhere, finished("first"), NOW) is Reception.STALE
-    assert task_changed(ws, here, finished("first"), NOW) is Reception.ACCEPTED
+    assert task_changed(ws, here, finished("t0", epoch=2), NOW) is Reception.STALE
+    assert task_changed(ws, elsewhere, finished("t0"), NOW) is Reception.STALE
+    assert task_changed(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
 
 
 @pytest.mark.parametrize("end", AttemptEndKind)
 def test_the_end_of_another_attempt_ends_nothing(end: AttemptEndKind) -> None:
     """The attempt that was left behind ends some day too."""
-    shard = tracked(Phase.RUNNING)
-    ws = working_set(shard)
+    shard = shard_in(Phase.RUNNING)
+    ws, here, elsewhere = regions(shard)
 
-    for region, epoch in (("beijing", 2), ("shanghai", 3)):
+    for there, epoch in ((here, 2), (elsewhere, 3)):
         ended = AttemptEnded(seq=7, attempt=attempt(epoch), end=end)
-        assert attempt_ended(ws, ws.regions[region], ended, NOW, SETTINGS) is Reception.STALE
+        assert attempt_ended(ws, there, ended, NOW, SETTINGS) is Reception.STALE
     assert (shard.shard.phase, shard.dirty) == (Phase.RUNNING, False)
 
 
 def test_a_result_comes_with_or_after_those_it_needs() -> None:
     """What is recorded is one lineage, closed under needs: else the next attempt would start from a hole (I8)."""
-    shard = tracked(Phase.RUNNING)
-    ws = working_set(shard)
-    here = ws.regions["beijing"]
+    shard = shard_in(Phase.RUNNING)
+    ws, here, _ = regions(shard)
 
-    assert task_changed(ws, here, finished("second"), NOW) is Reception.STALE
+    assert task_changed(ws, here, finished("t1"), NOW) is Reception.STALE
     assert shard.rows == []
-    assert task_changed(ws, here, finished("first"), NOW) is Reception.ACCEPTED
-    assert task_changed(ws, here, finished("second"), NOW) is Reception.ACCEPTED
-    assert [row.task for row in shard.rows] == ["first", "second"]
+    assert task_changed(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
+    assert task_changed(ws, here, finished("t1"), NOW) is Reception.ACCEPTED
+    assert [row.task for row in shard.rows] == ["t0", "t1"]
 
 
 def test_a_result_is_taken_once() -> None:
     """After a conflict the events come again: what is recorded stays as it is, and its history says so once."""
-    shard = tracked(Phase.RUNNING)
-    ws = working_set(shard)
-    here = ws.regions["beijing"]
-    task_changed(ws, here, finished("first"), NOW)
+    shard = shard_in(Phase.RUNNING)
+    ws, here, _ = regions(shard)
+    task_changed(ws, here, finished("t0"), NOW)
 
-    assert task_changed(ws, here, finished("first"), NOW) is Reception.KNOWN
+    assert task_changed(ws, here, finished("t0"), NOW) is Reception.KNOWN
     assert len(shard.rows) == len(shard.audit) == 1
-    assert shard.tasks == {"first": TaskPhase.SUCCEEDED}
+    assert shard.tasks == {"t0": TaskPhase.SUCCEEDED}
 
 
 @pytest.mark.parametrize(
@@ -76,16 +103,15 @@ def test_a_result_is_taken_once() -> None:
 )
 def test_a_suspect_shard_gets_no_lease(phase: Phase, may: bool) -> None:
     """Its wait is counted from the suspicion: a lease from later on would outlive it (I4)."""
-    assert grantable(tracked(phase, side_effects=SideEffects.EXCLUSIVE), attempt()) is may
-    assert not grantable(tracked(phase), attempt())
-    assert not grantable(tracked(phase, side_effects=SideEffects.EXCLUSIVE), attempt(2))
+    assert grantable(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt()) is may
+    assert not grantable(shard_in(phase), attempt())
+    assert not grantable(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt(2))
 
 
 def test_an_orphan_is_ended_when_it_is_committed() -> None:
     """Until then the store has the attempt for the shard's own: a gateway that dies now must find it alive."""
-    shard = tracked(Phase.PENDING, orphans=(Orphan(region="beijing", epoch=3),))
-    ws = working_set(shard)
-    here = ws.regions["beijing"]
+    shard = shard_in(Phase.PENDING, orphans=(Orphan(region="beijing", epoch=3),))
+    ws, here, _ = regions(shard)
 
     shard.dirty = True
     assert to_reap(ws, here, NOW, SETTINGS) == ()
@@ -95,26 +121,26 @@ def test_an_orphan_is_ended_when_it_is_committed() -> None:
 
 def test_an_attempt_that_sleeps_is_sent_again() -> None:
     """This boot has it, and runs nothing of it: also where the shard has heard of the boot already, by its new fence (T6)."""
-    shard = tracked(Phase.DISPATCHING)
-    ws = working_set(shard)
+    shard = shard_in(Phase.DISPATCHING)
+    ws, here, _ = regions(shard)
 
-    compare(ws, ws.regions["beijing"], hello((attempt(), False)), began=NOW.monotonic, now=NOW, settings=SETTINGS)
+    compare(ws, here, listed(here, awake=False), began=NOW.monotonic, now=NOW, settings=SETTINGS)
 
     assert (shard.shard.phase, shard.sent_at) == (Phase.DISPATCHING, NEVER)
     assert shard.fenced_until == NOW.monotonic + SETTINGS.fence_seconds
 
 
-@pytest.mark.parametrize(("boot", "phase"), [("boot-1", Phase.DISPATCHING), (BOOT, Phase.RUNNING)])
+@pytest.mark.parametrize(("boot", "phase"), [("boot-1", Phase.DISPATCHING), ("boot", Phase.RUNNING)])
 def test_an_attempt_of_an_earlier_boot_is_sent_again(boot: str, phase: Phase) -> None:
     """Whatever the list says of it: what was confirmed was confirmed by a process that is gone (T6)."""
-    shard = tracked(Phase.RUNNING, fence=Fence(boot=boot, not_after=60.0))
-    ws = working_set(shard)
+    shard = shard_in(Phase.RUNNING, fence=Fence(boot=boot, not_after=60.0))
+    ws, here, _ = regions(shard)
 
-    compare(ws, ws.regions["beijing"], hello((attempt(), True)), began=NOW.monotonic, now=NOW, settings=SETTINGS)
+    compare(ws, here, listed(here, awake=True), began=NOW.monotonic, now=NOW, settings=SETTINGS)
 
     assert shard.shard.phase is phase
     assert shard.shard.fence is not None
-    assert shard.shard.fence.boot == BOOT
+    assert shard.shard.fence.boot == "boot"
 
 
 def test_epochs_of_a_newer_era_outrank_all_older_ones() -> None:

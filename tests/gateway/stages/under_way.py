@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import json as msgjson
 
-from clusters.spec import ClusterStatus, Fence, TaskSpec
+from clusters.spec import ClusterStatus, Fence, SideEffects, TaskSpec
 from gateway.core.health import unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
@@ -45,9 +45,11 @@ def region(name: str = "beijing", *, idle: bool = True) -> Region:
     )
 
 
-def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0) -> Work:
-    given = tuple(TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}) for n in range(tasks))
-    document = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=Spec(tasks=given))
+def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Work:
+    """Each task needs the one before."""
+    given = tuple(TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}, needs=(f"t{n - 1}",) if n else ()) for n in range(tasks))
+    spec = Spec(tasks=given, side_effects=side_effects)
+    document = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
     run = Run(
         id=run_id,
         tenant="t",
@@ -67,8 +69,9 @@ def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0) -> Work:
 
 def tracked(of: Work, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any) -> Tracked:
     """Dispatching in `beijing`, committed and not yet sent, unless `changes` say otherwise."""
-    fields: dict[str, Any] = {"phase": Phase.DISPATCHING, "epoch": 1, "region": "beijing", "incarnation": "journal"} | changes
-    shard = Shard(run=of.run.id, index=index, fence=Fence(boot="boot", not_after=14.0), **fields)
+    placed: dict[str, Any] = {"region": "beijing", "incarnation": "journal", "fence": Fence(boot="boot", not_after=14.0)}
+    fields: dict[str, Any] = {"phase": Phase.DISPATCHING, "epoch": 1} | placed | changes
+    shard = Shard(run=of.run.id, index=index, **fields)
     return Tracked(shard=shard, work=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption)
 
 
