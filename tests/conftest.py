@@ -9,7 +9,7 @@ settings.load_profile("steady")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=2, help="how often each fault is tried on real processes")
-    parser.addoption("--seeds", type=int, default=80, help="how many troubled worlds are simulated")
+    parser.addoption("--seeds", type=int, default=60, help="how many troubled worlds are simulated")
 
 
 @pytest.fixture
