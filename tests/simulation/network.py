@@ -65,6 +65,7 @@ class SimulatedLink:
     stream: int = 0
     cursor: Cursor = field(default_factory=Cursor)
     heard_at: float = 0.0
+    arrives: float = 0.0
     opened: bool = False
     boot: str = ""
     began: float = 0.0
@@ -193,7 +194,8 @@ class SimulatedLink:
                     self.cursor = Cursor(incarnation=self.cursor.incarnation, seq=event.seq)
                 self._put(Heard(began=self.began, at=self.timeline.now, event=event))
 
-        self.timeline.after(self.road.delay_seconds, arrive)
+        self.arrives = max(self.arrives, self.timeline.now + self.road.delay_seconds)  # a road that gets quicker reorders no stream
+        self.timeline.after(self.arrives - self.timeline.now, arrive)
 
     def pump(self) -> None:
         """Once a tick: new events and lease requests go out; a stream that is dead or silent is opened again."""

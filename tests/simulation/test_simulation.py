@@ -5,6 +5,7 @@ By hand, after a change of what a shard's life depends on: `python -m pytest tes
 
 import pytest
 
+from gateway.settings import Failover
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
@@ -13,7 +14,7 @@ from waypost.durable import Database
 
 async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:
     async with SqliteStore(Database(":memory:", inline=True)) as store:
-        world = World(store, seed, trouble=trouble)
+        world = World(store, seed, trouble=trouble, failover=Failover(decision_fresh_seconds=15.0))
         await world.start_gateway()
         while world.timeline.now < seconds:
             if len(world.runs) < runs and world.rng.random() < 0.1:
