@@ -122,6 +122,7 @@ def test_an_orphan_is_ended_when_it_is_committed() -> None:
 def test_an_attempt_that_sleeps_is_sent_again() -> None:
     """This boot has it, and runs nothing of it: also where the shard has heard of the boot already, by its new fence (T6)."""
     shard = shard_in(Phase.DISPATCHING)
+    shard.sent_at, shard.fenced_until = NOW.monotonic - 0.5, NOW.monotonic + 4.5
     ws, here, _ = regions(shard)
 
     compare(ws, here, listed(here, awake=False), began=NOW.monotonic, now=NOW, settings=SETTINGS)
