@@ -5,12 +5,9 @@ from msgspec import structs
 
 from clusters.spec import Batch, SideEffects
 from gateway.core.phase import Phase, Shard
-from gateway.core.run import AuditEntry
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
-
-NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
 
 
 def heal(world: World, *names: str) -> None:

@@ -8,14 +8,12 @@ from msgspec import structs
 
 from clusters.spec import SideEffects
 from gateway.core.phase import Phase
-from gateway.core.run import AuditEntry
 from gateway.store.interface import ShardWrite
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.test_guards import heal, there, until
-from tests.simulation.test_operators import LOST, cut, give_up, run, workflow
+from tests.simulation.test_operators import LOST, NOTE, cut, give_up, run, workflow
 from tests.simulation.world import REGIONS, World
 
-NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
 LONG = 300.0
 
 
