@@ -7,7 +7,7 @@ from gateway.core.health import RegionHealth, answered_since
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase
 from gateway.settings import Failover
-from gateway.stages.watch import reconfirm
+from gateway.stages.watch import lose, reconfirm
 from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 
 
@@ -20,9 +20,12 @@ def suspect(ws: WorkingSet, region: Region, now: Instant) -> None:
 
 
 def welcome(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
-    """T6: it answers again: confirm each attempt anew, under the same epoch."""
+    """T6: it answers again: confirm each attempt anew, under the same epoch, if it is the journal that had it. Another one has lost it."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
-        reconfirm(tracked, region, now, settings)
+        if tracked.shard.incarnation == region.incarnation:
+            reconfirm(tracked, region, now, settings)
+        else:
+            lose(tracked, now, "JournalReplaced", settings)
 
 
 def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: Failover) -> None:

@@ -30,7 +30,7 @@ class Invariants:
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
-        self.intended: set[tuple[str, AttemptId]] = set()
+        self.intended: set[tuple[str, str, AttemptId]] = set()
         self.fenced_at: dict[tuple[str, int], float] = {}
         self.cursors: dict[tuple[str, str], int] = {}
         self.permitted: list[tuple[float, tuple[str, ...]]] = [(float("-inf"), tuple(regions))]
@@ -63,7 +63,9 @@ class Invariants:
     def told(self, region: str, batch: Batch) -> None:
         """A batch has arrived: all that it says must have been committed before."""
         for spec in batch.creates:
-            assert (region, spec.attempt) in self.intended, f"T2: {spec.attempt} was sent to {region} before it was committed"
+            known = (region, batch.incarnation, spec.attempt) in self.intended
+            other = spec.fence.boot != self.clusters[region].boot  # it will be refused
+            assert known or other, f"T2: {spec.attempt} was sent to {region}, {batch.incarnation}, and is not committed for it"
         for identity in batch.tombstones:
             shard = self.shards.get((identity.run, identity.shard))
             own = shard is not None and shard.phase.placed and shard.region == region and shard.attempt == identity
@@ -100,7 +102,7 @@ class Invariants:
         if after.region is None or after.phase is not Phase.DISPATCHING:
             return
         if after.epoch > before.epoch:
-            self.intended.add((after.region, after.attempt))
+            self.intended.add((after.region, after.incarnation, after.attempt))
             since = self.now.monotonic - self.failover.decision_fresh_seconds
             pairs = zip(self.permitted, [*self.permitted[1:], (float("inf"), ())], strict=True)
             allowed = {name for (_, regions), (until, _) in pairs if until >= since for name in regions}

@@ -10,6 +10,7 @@ from clusters.spec import SideEffects
 from gateway.core.phase import Phase
 from gateway.store.interface import ShardWrite
 from gateway.store.sqlite import SqliteStore
+from tests.simulation.network import SimulatedLink
 from tests.simulation.test_guards import heal, there, until
 from tests.simulation.test_operators import LOST, NOTE, cut, give_up, run, workflow
 from tests.simulation.world import REGIONS, World
@@ -135,3 +136,23 @@ async def test_an_exclusive_shard_that_is_lost_again_and_again_never_runs_twice(
         await run(world, 20)
     await run(world, 40)
     assert {shard.phase for shard in world.shards.values()} == {Phase.RUNNING}
+
+
+async def test_a_journal_that_replaces_another_is_not_sent_its_attempts(
+    world: World, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stream opens late, or a write conflicts: under the same epoch it would run beside what the old one may still run (T6, I4)."""
+    await world.submit(workflow(LONG, shards=6, side_effects=SideEffects.EXCLUSIVE))
+    await run(world, 10)
+    mine = {shard.key for shard in there(world, "beijing")}
+    world.replace_cluster("beijing")
+    await until(world, 10, Phase.SUSPECT, "beijing")
+    opened = SimulatedLink._open
+    monkeypatch.setattr(SimulatedLink, "_open", lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began))
+    await store.release_incarnation("beijing", audit=NOTE)
+    await run(world, 10)
+
+    assert not world.clusters["beijing"].journal.attempts
+    monkeypatch.setattr(SimulatedLink, "_open", opened)
+    await run(world, 60)
+    assert {(world.shards[key].phase, world.shards[key].attempts_lost) for key in mine} == {(Phase.RUNNING, 1)}
