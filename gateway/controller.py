@@ -262,6 +262,7 @@ class Controller:
         for region in self._ws.regions.values():
             if region.cursor_dirty:
                 region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor(incarnation=region.incarnation)), False
+                region.compared_at = NEVER  # what a list had decided may be lost with the write
                 region.link.reopen(region.cursor)
 
     async def _speak(self, now: Instant) -> None:

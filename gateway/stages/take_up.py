@@ -58,7 +58,6 @@ async def take_up(store: Store, shard: Shard, work: Work, now: Instant, settings
         fenced_until=now.monotonic + settings.fence_seconds if shard.epoch else NEVER,
         suspected_at=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
         heard_until=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
-        left_at=now.monotonic if shard.orphans else NEVER,
     )
     rows = await store.tasks(shard.run, shard.index) if shard.epoch else ()
     restart(tracked, rows, now)
