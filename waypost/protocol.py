@@ -8,7 +8,7 @@ import asyncio
 import base64
 import hashlib
 import ssl
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -18,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from waypost.problems import on_the_wire, problem, refusing
+
+TRAILERS: Final = 100
+"""Fields behind a chunked body; uvicorn would keep any number."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +102,9 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._in_body and len(self.headers) > TRAILERS:
+            self.transport.abort()
+            return
         if self._in_head and not self._begun:  # then all of `data` belongs to the head
             self._head_seen += len(data)
         if self._in_head and self._head_seen > self._limits.head_bytes:
@@ -138,11 +144,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._begun, self._head_seen = True, True, 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Fields behind a chunked body are read by nobody here, and uvicorn would keep them without bound."""
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         self._stop_timer()
@@ -150,6 +151,7 @@ class Protocol(HttpToolsProtocol):
         if not (self._begun and self._chunk <= limit) and self._head_bytes() > limit:
             self.app = refusing(431, "HeadersTooLarge", f"over {limit} bytes")
         super().on_headers_complete()
+        self.headers = []  # the request has its own: what comes behind a chunked body is read by nobody
 
     def on_message_complete(self) -> None:
         self._in_body = False

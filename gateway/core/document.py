@@ -27,7 +27,6 @@ FREE_AT: Final = 4
 Rest: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
 """Given a document and what its types refuse in it: what else is wrong."""
 
-_decode = msgspec.json.Decoder(Workflow).decode
 _plain_json = msgspec.json.Decoder().decode
 
 
@@ -43,8 +42,9 @@ def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = N
     if media_type != "application/json" and _is_yaml(media_type, body):
         return _typed(*read_yaml(_text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes), rest)
     try:
-        workflow = _decode(body)
-        if _unquestionable(workflow, body, limits.maximum_nesting - FREE_AT):
+        value = _plain_json(body)
+        workflow = msgspec.convert(value, Workflow)
+        if _unquestionable(workflow, value, body, limits.maximum_nesting - FREE_AT):
             return workflow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the strict reader says what is wrong, and where
@@ -79,14 +79,14 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
     return False
 
 
-def _unquestionable(workflow: Workflow, body: bytes, depth: int) -> bool:
+def _unquestionable(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
     """A quick look that is sure when it says yes, as it does for nearly every document; the strict reader decides the rest.
 
     Written out again, a document in which a name is there twice is shorter than it was without its spaces.
     """
     if b"\\u0000" in body or not _plain(_free(workflow), depth):
         return False
-    again = msgspec.json.encode(_plain_json(body))
+    again = msgspec.json.encode(value)
     return again == body or again == msgspec.json.format(body, indent=-1)
 
 
