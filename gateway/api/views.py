@@ -95,7 +95,7 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """What shards without a place wait for, as things are now. None: there are none."""
+    """What shards that are Pending, or that nobody will move, wait for as things are now. None: there are none."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 from gateway.api.wire import Front
 from gateway.core.phase import Phase, Shard
 from gateway.core.placement import Unplaceable
+from gateway.core.region import TAKES_WORK, Condition
 from gateway.core.run import Run
 from gateway.core.workflow import Workflow
 from gateway.stages.plan import plan
@@ -17,10 +18,13 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 def waiting(run: Run, shards: Sequence[Shard], front: Front, at: float) -> str | None:
     """A sentence about the shards of `run` that are Pending; None where there are none, or the run is not one that can be read."""
+    suspect = sum(shard.phase is Phase.SUSPECT for shard in shards)
+    if suspect and (held := _held_up(front)):
+        return f"{_counted(suspect)}: {held}"
     pending = [shard for shard in shards if shard.phase is Phase.PENDING]
     if not pending:
         return None
-    count = "1 shard waits" if len(pending) == 1 else f"{len(pending)} shards wait"
+    count = _counted(len(pending))
     if front.cut_off():
         return f"{count}: this gateway takes itself to be cut off from its regions, and places nothing"
     try:
@@ -34,3 +38,18 @@ def waiting(run: Run, shards: Sequence[Shard], front: Front, at: float) -> str |
     if soonest > 0:
         return f"{count} for a pause to end, for {soonest:.0f} s more"
     return f"{count} for a turn: {found.region} fits"
+
+
+def _counted(shards: int) -> str:
+    return "1 shard waits" if shards == 1 else f"{shards} shards wait"
+
+
+def _held_up(front: Front) -> str:
+    """Why suspect shards are not moved, whatever time passes (T7); empty where they are."""
+    counted = [region for region in front.regions() if not region.forgotten]
+    answering = sum(region.condition in TAKES_WORK for region in counted)
+    if front.cut_off() or 2 * answering >= len(counted):
+        return ""
+    lost = ", ".join(region.name for region in counted if region.condition is Condition.UNREACHABLE)
+    few = f"only {answering} of {len(counted)} regions answer; with fewer than half nothing is moved, since it may be us who are cut off"
+    return f"{few}. `waypost forget` gives up a region that is lost for good ({lost})"

@@ -63,6 +63,8 @@ def _words(entry: dict[str, Any]) -> str:
         return f"{detail['task']} {detail['phase']} in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}{took}" + _why(
             detail
         )
+    if kind == "Unplaceable":
+        return str(detail["reason"])
     if "from" in detail and "to" in detail:
         where = f" in {detail['region']}, epoch {detail['epoch']}" if detail.get("region") else ""
         return f"{detail['from']} -> {detail['to']}{where}{_why(detail)}"

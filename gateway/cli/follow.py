@@ -8,17 +8,16 @@ from typing import Annotated, Any
 
 import httpx
 import httpx_sse
-import stamina
 from cyclopts import Parameter
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from gateway.cli.client import Exit, Token, Url, checked, connect, decoded, path
 from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
+from gateway.cli.patience import attempts
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 TOLD = ("RegionLost", "Abandoned", "Placed", "Completed", "Failed", "Quarantined", "Unplaceable", "Lost", "Exhausted", "Expired")
@@ -44,7 +43,6 @@ def watch(
 def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> int:
     """Shows the run until it ends; for a program, the run itself at its end and nothing before. The exit code says how."""
     screen = console()
-    set_on_retry_hooks([_tell_of_retry])
     try:
         run = _shown(client, run_id, output, screen)
     except KeyboardInterrupt:
@@ -90,26 +88,16 @@ def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any]
 
 
 def _run(client: httpx.Client, run_id: str) -> dict[str, Any]:
-    for attempt in _attempts():
+    for attempt in attempts():
         with attempt:
             run: dict[str, Any] = checked(client.get(path("runs", run_id)), "phase")
     return run
 
 
-def _attempts() -> Iterator[stamina.Attempt]:
-    """A gateway that is started again is waited for."""
-    return iter(stamina.retry_context(on=httpx.TransportError, attempts=20, timeout=60.0, wait_initial=0.2, wait_max=2.0))
-
-
-def _tell_of_retry(details: RetryDetails) -> None:
-    if details.retry_num == 1:
-        console(stderr=True).print("the gateway does not answer; trying again", markup=False)
-
-
 def _listen(client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Entry | Exception | None]") -> None:
     """Puts each entry of one event stream, then None; in its place what went wrong."""
     try:
-        for attempt in _attempts():
+        for attempt in attempts():
             with attempt:
                 for entry in _events(client, run_id, last):
                     last = entry["seq"]

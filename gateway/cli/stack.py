@@ -91,20 +91,13 @@ class Stack:
             raise CliError(str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE) from error
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
-        state = self.state / "regions" / region
-        options = [
-            "--region",
-            region,
-            "--state",
-            str(state),
-            "--pki",
-            str(self.state / "pki"),
-            "--port",
-            str(port),
-            "--cpu",
-            str(self._cpu),
-        ]
-        await self._start(region, ["cluster", *options])
+        await self._start(region, self.region_command(region, port))
+
+    def region_command(self, region: str, port: int) -> list[str]:
+        """What comes behind `waypost` to start the region by hand; behind its road, the port is the one that it had."""
+        state, certificates = self.state / "regions" / region, self.state / "pki"
+        options = {"--region": region, "--state": state, "--pki": certificates, "--port": port, "--cpu": self._cpu}
+        return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_gateway(self) -> None:
         """Its ports stay what they were, so that whoever talks to it finds it again."""

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -107,3 +108,6 @@ async def _tell_of_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
     console().print(f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False)
     if name == "gateway":
         stop.set()
+    else:
+        again = shlex.join(["waypost", *stack.region_command(name, stack.ready[name]["port"])])
+        console().print(f"start it again with: {again}", markup=False)

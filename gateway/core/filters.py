@@ -41,7 +41,7 @@ def equipped(demand: Demand, region: RegionView) -> str | None:
 def strong(demand: Demand, region: RegionView) -> str | None:
     if region.cpu is None or region.cpu >= demand.cpu:
         return None
-    return f"has {region.cpu:g} processors, {demand.cpu:g} are asked for"
+    return f"with too few processors ({region.cpu:g}, where {demand.cpu:g} are asked for)"
 
 
 FILTERS: Final[Sequence[Filter]] = (permitted, wished, reachable, uncordoned, roomy, equipped, strong)

@@ -12,12 +12,17 @@ Argument: TypeAlias = str | int | float | bool
 Variable: TypeAlias = Annotated[str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")]
 
 
+Inside: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))", description="a folder in the workspace: relative, and without ..")
+]
+
+
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A command, without a shell. Its environment is `env` and what Waypost sets, nothing of the cluster's own."""
 
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
     env: dict[Variable, Argument] = {}
-    working_directory: str | None = None
+    working_directory: Inside | None = None
     """Relative to the shard's workspace."""
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.api.waiting import waiting
 from gateway.api.wire import Front
-from gateway.core.phase import Event, advance
+from gateway.core.phase import Event, Phase, advance
 from gateway.core.placement import Condition, RegionView
 from gateway.core.run import AuditEntry
 from gateway.store.interface import ShardWrite, Store
@@ -54,6 +54,25 @@ async def test_a_gateway_that_is_cut_off_says_that_it_is_its_own_fault(
     said = waiting(run, await store.shards(name), structs.replace(front, cut_off=lambda: True), 0.0)
     assert said is not None
     assert "cut off" in said
+
+
+async def test_suspect_shards_that_nobody_will_move_are_told_why(
+    client: httpx.AsyncClient, store: Store, front: Front, views: list[RegionView], document: dict[str, Any]
+) -> None:
+    """With fewer than half of the regions answering the gateway cannot tell who is lost: an operator has to."""
+    name = (await client.post("/v1/runs", json=document)).json()["id"]
+    run = await store.run(name)
+    assert run is not None
+    shards = [structs.replace(shard, phase=Phase.SUSPECT) for shard in await store.shards(name)]
+    views.append(structs.replace(views[0], name="shenzhen", condition=Condition.UNREACHABLE))
+    assert waiting(run, shards, front, 0.0) is None
+    views[1] = structs.replace(views[1], condition=Condition.UNREACHABLE)
+    said = waiting(run, shards, front, 0.0)
+    assert said is not None
+    assert said.startswith("2 shards wait: only 1 of 3 regions answer")
+    assert "(shanghai, shenzhen)" in said
+    views[1:] = [structs.replace(view, forgotten=True) for view in views[1:]]
+    assert waiting(run, shards, front, 0.0) is None
 
 
 async def test_of_shards_that_are_over_nothing_is_said(client: httpx.AsyncClient, store: Store, document: dict[str, Any]) -> None:

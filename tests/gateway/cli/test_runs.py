@@ -54,7 +54,7 @@ def test_a_task_that_was_skipped_has_no_log_and_that_is_said(httpserver: HTTPSer
     """And it is not the one that a log is wanted of where none was named."""
     found = {"tasks": [task("a"), task("b", "Skipped", at=2.0)]}
     httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
-    httpserver.expect_request("/v1/runs/r1/logs", query_string="task=a&shard=0&follow=false").respond_with_data("words\n")
+    httpserver.expect_request("/v1/runs/r1/logs", query_string="task=a&shard=0").respond_with_data("words\n")
     assert logs("r1", "b", url=httpserver.url_for(""), token="t") == Exit.NOT_FOUND
     assert "b was skipped" in capsys.readouterr().err
     assert logs("r1", url=httpserver.url_for(""), token="t") == Exit.DONE

@@ -87,7 +87,7 @@ def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
     """The task would never start there. A cluster that does not say how many it has is taken at its word when it refuses."""
     demand = Demand(permitted=EVERYWHERE, cpu=64)
 
-    assert refusal(demand, structs.replace(WELL, cpu=8.0)) == "has 8 processors, 64 are asked for"
+    assert refusal(demand, structs.replace(WELL, cpu=8.0)) == "with too few processors (8, where 64 are asked for)"
     assert refusal(demand, structs.replace(WELL, cpu=64.0)) is None
     assert refusal(demand, WELL) is None
 

@@ -1,0 +1,83 @@
+"""Following a task's log through whatever becomes of its gateway and its region."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.cli.client import CliError
+from gateway.cli.logs import _follow
+
+
+def line(epoch: int, text: str, offset: int) -> bytes:
+    return json.dumps({"region": "beijing", "epoch": epoch, "text": text, "offset": offset}, ensure_ascii=False).encode() + b"\n"
+
+
+class Broken(httpx.SyncByteStream):
+    """An answer that ends in the middle: its gateway was killed."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+
+class Gateway:
+    """Says for each reading what the task is at, and what of its log is there."""
+
+    def __init__(self, *readings: tuple[str, int, bytes | httpx.SyncByteStream]) -> None:
+        self.readings = list(readings)
+        self.offsets: list[str] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        phase, epoch, log = self.readings[0]
+        if not request.url.path.endswith("/logs"):
+            task: dict[str, Any] = {"task": "a", "shard": 0, "phase": phase, "epoch": epoch, "reason": ""}
+            return httpx.Response(200, json={"tasks": [task]})
+        self.offsets.append(request.url.params["offset"])
+        self.readings.pop(0)
+        return httpx.Response(200, content=log) if isinstance(log, bytes) else httpx.Response(200, stream=log)
+
+    def follow(self) -> None:
+        with httpx.Client(transport=httpx.MockTransport(self.answer), base_url="http://gateway.test") as client:
+            _follow(client, "r", 0, "a")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.logs.AGAIN_SECONDS", 0.0)
+
+
+def test_a_broken_log_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """At the very byte; and a stream that ended with its gateway, not with the task, is taken up too."""
+    gateway = Gateway(
+        ("Running", 1, Broken(line(1, "one\n", 4))),
+        ("Running", 1, line(1, "two\u2028\n", 11)),
+        ("Succeeded", 1, line(1, "three\n", 17)),
+    )
+    gateway.follow()
+    told = capsys.readouterr()
+    assert (told.out, gateway.offsets) == ("one\ntwo\u2028\nthree\n", ["0", "4", "11"])
+    assert "trying again" in told.err
+
+
+def test_another_attempts_log_begins_at_its_beginning(capsys: pytest.CaptureFixture[str]) -> None:
+    """The region was lost: the task runs again elsewhere, and writes another file."""
+    gateway = Gateway(("Running", 1, line(1, "one\n", 4)), ("Succeeded", 2, line(2, "again\n", 6)))
+    gateway.follow()
+    assert (capsys.readouterr().out, gateway.offsets) == ("one\nagain\n", ["0", "0"])
+
+
+def test_a_refusal_is_no_end() -> None:
+    """Nor is it tried again: it would be refused again."""
+    with (
+        httpx.Client(
+            transport=httpx.MockTransport(lambda _: httpx.Response(403, json={"detail": "no"})), base_url="http://g.test"
+        ) as client,
+        pytest.raises(CliError, match="no"),
+    ):
+        _follow(client, "r", 0, "a")
