@@ -77,7 +77,13 @@ class Question(Struct, frozen=True, kw_only=True):
 
     def answer(self) -> bool:
         """Raises `ConditionError`."""
-        answer = _guarded("cannot be evaluated", lambda: self.condition.program.execute(self.given))
+        try:
+            answer = _guarded("cannot be evaluated", lambda: self.condition.program.execute(self.given))
+        except ConditionError as error:  # the library's words do not tell what most often is behind them
+            empty = [name for name, task in self.given.get("tasks", {}).items() if task["output"] is None]
+            if not empty:
+                raise
+            raise ConditionError(f"the output of {', '.join(empty)} is null: {error}") from error
         if not isinstance(answer, bool):
             raise ConditionError(f"gives {type(answer).__name__}, not true or false")
         return answer
@@ -129,7 +135,7 @@ def _guarded(trouble: str, work: Callable[[], T]) -> T:
     except Exception as error:
         place = PLACE.search(str(error))
         detail = f"{place[3]} at line {place[1]}, column {place[2]}" if place else str(error).partition("\n")[0]
-        raise ConditionError(f"{trouble}: {detail[:200]}") from error
+        raise ConditionError(f"{trouble}: {detail.partition('. ')[0][:200]}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise

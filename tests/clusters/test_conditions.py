@@ -20,6 +20,12 @@ def ask(text: str) -> bool:
     return holds(text, outputs=OUTPUTS, params=PARAMS, shard=SHARD)
 
 
+def test_a_task_that_left_nothing_is_named() -> None:
+    """Most often that is it, and the library's words do not tell."""
+    with pytest.raises(ConditionError, match=r"^the output of a is null: cannot be evaluated: No such overload"):
+        holds("tasks.a.output.rows > 1", outputs={"a": None}, params={}, shard={})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -102,17 +102,11 @@ async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, mo
     assert (await finished(node))["a"].reason == "the executor failed: LookupError"
 
 
-async def test_a_working_directory_cannot_leave_the_workspace(node: Node) -> None:
-    task = TaskSpec(name="a", type="process", run={"command": ["true"], "workingDirectory": "../../.."})
-    await start(node, task)
-
-    assert "leads out of the workspace" in (await finished(node))["a"].reason
-
-
 @pytest.mark.parametrize(
     ("directory", "before", "reason"),
     [
         ("f", "touch f", "run: workingDirectory: it is no folder"),
+        ("out", "ln -s / out", "run: workingDirectory leads out of the workspace"),
         ("x" * 300, "true", "run: workingDirectory: File name too long"),
         ("l", "ln -s l l", "run: workingDirectory is a link that leads to itself"),
     ],
