@@ -5,6 +5,7 @@ In the environment a setting is `WAYPOST_` and its path in capitals, groups join
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from msgspec import inspect
 from gateway.settings import GatewaySettings, Secret
 
 PREFIX: Final = "WAYPOST_"
+PLACE: Final = re.compile(r" - at `\$\.([a-z_.]+)")
 NOT_SETTINGS: Final = frozenset({"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"})
 """What the command line (address, token, root certificate), a task (its input and output files) and the tests (their data) read."""
 
@@ -35,7 +37,10 @@ def load(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
     try:
         return msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        raise SettingsError(str(error).replace("$.", "").replace("Object", "it")) from error
+        where = PLACE.search(str(error))
+        variable = PREFIX + where[1].replace(".", "__").upper() if where else ""
+        source = variable if variable in environment else str(file or "the settings")
+        raise SettingsError(f"{source}: {str(error).replace('$.', '').replace('Object', 'it')}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings are read once, and nothing in them is guessed or ignored."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,16 @@ def test_a_file_is_held_to_the_same(tmp_path: Path, text: str, words: str) -> No
         load(file, {})
 
     assert words in str(error.value)
+
+
+def test_a_bad_value_is_told_by_where_it_comes_from(tmp_path: Path) -> None:
+    """The file or the variable that has to be mended."""
+    file = tmp_path / "gateway.toml"
+    file.write_text("[health]\nfailures_down = true\n")
+    with pytest.raises(SettingsError, match=re.escape(f"{file}: Expected `int`")):
+        load(file, {})
+    with pytest.raises(SettingsError, match=r"^WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS: Expected `float`"):
+        load(None, {"WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS": "x"})
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

@@ -235,6 +235,13 @@ def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
     assert found == {f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"}
 
 
+@pytest.mark.parametrize(("folder", "good"), [("a/b", True), ("a..b/..c", True), ("..", False), ("a/../../b", False), ("/etc", False)])
+def test_a_working_directory_is_in_the_workspace(folder: str, good: bool) -> None:
+    """One that leads out of it is refused before anything runs."""
+    found = faults(document(task(run={"command": ["true"], "workingDirectory": folder})))
+    assert list(found) == ([] if good else ["/spec/tasks/0/run/workingDirectory"])
+
+
 def test_labels_are_few_and_short() -> None:
     """Every list of runs shows them."""
     rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
