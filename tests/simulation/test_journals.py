@@ -17,25 +17,8 @@ from gateway.store.sqlite import SqliteStore
 from tests.simulation.journal import Journal
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import World
-from waypost.durable import Database
 
 NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[SqliteStore]:
-    async with SqliteStore(Database(":memory:", inline=True)) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(store: SqliteStore) -> World:
-    world = World(store, 1, trouble=1e-9)
-    for road in world.roads.values():
-        road.delay_seconds = 0.02
-    await world.start_gateway()
-    await run(world, 5)
-    return world
 
 
 async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, store: SqliteStore) -> None:

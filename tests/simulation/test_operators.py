@@ -1,7 +1,5 @@
 """What operators say of regions, on the real controller and store, in virtual time."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from clusters.spec import SideEffects, TaskSpec
@@ -9,24 +7,10 @@ from gateway.core.phase import Phase
 from gateway.core.region import Condition, Order
 from gateway.core.run import AuditEntry
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
-from gateway.store.sqlite import SqliteStore
 from tests.simulation.world import REGIONS, World
-from waypost.durable import Database
 
 NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
 LOST = ("beijing", "shanghai")
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """Two of three regions can be cut off for good: nothing heals by itself, nothing else goes wrong."""
-    async with SqliteStore(Database(":memory:", inline=True)) as store:
-        world = World(store, 1, trouble=1e-9)
-        for road in world.roads.values():
-            road.delay_seconds = 0.02
-        await world.start_gateway()
-        await run(world, 20)
-        yield world
 
 
 async def give_up(world: World, *names: str) -> None:

@@ -44,16 +44,6 @@ async def store() -> AsyncIterator[Outage]:
         yield Outage(store)
 
 
-@pytest.fixture
-async def world(store: Outage) -> World:
-    world = World(store, 1, trouble=1e-9)
-    for road in world.roads.values():
-        road.delay_seconds = 0.02
-    await world.start_gateway()
-    await run(world, 5)
-    return world
-
-
 READS = ["orders", "cancelled", "overdue", "pending", "run", "tasks", "shards", "cursors"]
 WRITES = ["record", "admit_incarnation", "withdraw_order", "check"]
 

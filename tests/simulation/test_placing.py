@@ -1,7 +1,7 @@
 """Who is placed, where and when, on the real controller and store, in virtual time."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from msgspec import json as msgjson
@@ -14,22 +14,8 @@ from gateway.core.workflow import Metadata, PlacementWishes, Shards, Spec, Workf
 from gateway.settings import Failover
 from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite
-from gateway.store.sqlite import SqliteStore
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
-from waypost.durable import Database
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """Three regions that are well."""
-    async with SqliteStore(Database(":memory:", inline=True)) as store:
-        world = World(store, 1, trouble=1e-9)
-        for road in world.roads.values():
-            road.delay_seconds = 0.02
-        await world.start_gateway()
-        await run(world, 5)
-        yield world
 
 
 async def slots(world: World, count: int) -> None:

@@ -1,10 +1,10 @@
 """What a gateway says of itself while it cannot do its work. In virtual time."""
 
 from tests.simulation.test_operators import cut, run
-from tests.simulation.test_outages import Outage, store, world
+from tests.simulation.test_outages import Outage, store
 from tests.simulation.world import REGIONS, World
 
-__all__ = ["store", "world"]  # fixtures
+__all__ = ["store"]  # fixtures
 
 
 def gauge(world: World) -> float | None:
