@@ -1,29 +1,94 @@
-"""The builtins that rules may call, each with the number of its arguments, and what is asked of patterns and formats that are written out.
+"""The builtins and operators that rules may use, what they need and give, and what is asked of patterns and formats that are written out.
 
 One is here where the evaluator passes its conformance cases, and its answer depends on its arguments alone. Left out for answers that
 differ from OPA's at some edge: `upper` (of ß), `to_number` (of " 1"), `indexof` and `indexof_n` (of ""), `glob.match`, `json.marshal`,
-`object.subset` (which panics), `regex.split`, `regex.is_valid`, `semver.is_valid`, `strings.replace_n`, `base64.decode`. `lower` stays,
+`object.subset` (which panics), `regex.split`, `regex.is_valid`, `semver.is_valid`, `strings.replace_n`, `base64.decode`;
+and for failing on some strings, `hex.decode` and `semver.compare`. `lower` stays,
 although it differs for İ and for Σ at the end of a word: names are compared by it, and the rules that ship refuse what is not ASCII before.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.policy.syntax import Node, items, literal
+from msgspec import Struct
 
+from gateway.policy.shapes import ANY, Shape
+from gateway.policy.syntax import Node, items, literal, number
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """What a builtin needs and gives. Arguments that surely have these shapes never make it fail."""
+
+    arguments: tuple[Shape, ...]
+    result: Shape
+
+
+_SHAPES: Final[Mapping[str, Shape]] = {
+    "any": ANY,
+    "array": {"title": "an array", "type": "array"},
+    "boolean": {"title": "a boolean", "type": "boolean"},
+    "integer": {"title": "a whole number", "type": "integer", "description": "use what the schemas call an integer, count or round"},
+    "keys": {"title": "an array, an object or a set", "type": ["array", "object", "set"]},
+    "list": {"title": "an array or a set", "type": ["array", "set"]},
+    "many": {"title": "an array, an object, a set or a string", "type": ["array", "object", "set", "string"]},
+    "number": {"title": "a number", "type": "number"},
+    "numbers": {"title": "an array or a set of numbers", "type": ["array", "set"], "items": {"type": "number"}},
+    "object": {"title": "an object", "type": "object"},
+    "objects": {"title": "an array of objects", "type": "array", "items": {"type": "object"}},
+    "set": {"title": "a set", "type": "set", "description": "collect it, with {x | some x in ...}"},
+    "sets": {"title": "a set of sets", "type": "set", "items": {"type": "set"}},
+    "string": {"title": "a string", "type": "string"},
+    "strings": {"title": "an array or a set of strings", "type": ["array", "set"], "items": {"type": "string"}},
+    "texts": {"title": "a string, or an array or a set of strings", "type": ["array", "set", "string"], "items": {"type": "string"}},
+    "words": {"type": "array", "items": {"type": "string"}},
+}
+_SIGNATURES: Final[Mapping[str, str]] = {
+    "any -> boolean": "is_array is_boolean is_null is_number is_object is_set is_string",
+    "any -> string": "type_name",
+    "string -> string": "lower strings.reverse trim_space base64.encode hex.encode",
+    "string string -> string": "trim trim_left trim_prefix trim_right trim_suffix",
+    "string string -> boolean": "contains endswith startswith regex.match",
+    "string string -> words": "split",
+    "string string string -> string": "replace regex.replace",
+    "texts texts -> boolean": "strings.any_prefix_match strings.any_suffix_match",
+    "string strings -> string": "concat",
+    "string array -> string": "sprintf",
+    "string integer integer -> string": "substring",
+    "number integer -> string": "format_int",
+    "number -> number": "abs",
+    "number -> integer": "ceil floor round",
+    "many -> integer": "count",
+    "numbers -> number": "sum product",
+    "list -> any": "max min",
+    "list -> array": "sort",
+    "array -> array": "array.reverse",
+    "array array -> array": "array.concat",
+    "array integer integer -> array": "array.slice",
+    "object -> set": "object.keys",
+    "objects -> object": "object.union_n",
+    "object object -> object": "object.union",
+    "object keys -> object": "object.filter object.remove",
+    "object any any -> any": "object.get",
+    "sets -> set": "intersection union",
+    "number number -> number": "+ - * /",
+    "set set -> set": "| & \\",
+    "integer integer -> integer": "%",
+    "keys -> any": "in",
+}
+
+
+def _signature(text: str) -> Signature:
+    arguments, _, result = text.partition(" -> ")
+    return Signature(arguments=tuple(_SHAPES[word] for word in arguments.split()), result=_SHAPES[result])
+
+
+SIGNATURES: Final[Mapping[str, Signature]] = {name: _signature(text) for text, names in _SIGNATURES.items() for name in names.split()}
+"""Of builtins and operators, and of what is gone through, by the name that they are written with; `\\`: the minus between two sets."""
+OPERATORS: Final = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "Union": "|", "Intersection": "&"}
+"""What the syntax tree calls them."""
 BUILTINS: Final[Mapping[str, int]] = {
-    name: arity
-    for arity, names in (
-        (1, "count sum product max min sort array.reverse object.keys object.union_n intersection union lower strings.reverse"),
-        (1, "trim_space is_array is_boolean is_null is_number is_object is_set is_string type_name abs ceil floor round"),
-        (1, "base64.encode hex.decode hex.encode"),
-        (2, "array.concat object.filter object.remove object.union concat contains endswith format_int split sprintf startswith"),
-        (2, "strings.any_prefix_match strings.any_suffix_match trim trim_left trim_prefix trim_right trim_suffix"),
-        (2, "regex.match semver.compare"),
-        (3, "array.slice object.get replace substring regex.replace"),
-    )
-    for name in names.split()
+    name: len(signature.arguments) for name, signature in SIGNATURES.items() if name[0].isalpha() and name != "in"
 }
 TOTAL: Final = frozenset(name for name in BUILTINS if name.startswith("is_")) | {"type_name"}
 """These have a value for every argument that has one."""
@@ -31,9 +96,12 @@ TOTAL: Final = frozenset(name for name in BUILTINS if name.startswith("is_")) | 
 WHY: Final = {
     "http.send": "it answers nothing here, so its negation would be true",
     "opa.runtime": "a decision must depend on its input alone",
+    "hex.decode": "it fails on what is not hexadecimal",
+    "semver.compare": "it fails on what is not a version",
     "time.now_ns": "a decision must depend on its input alone: the time is input.at",
 }
 
+BASES: Final = frozenset({2, 8, 10, 16})
 PATTERN: Final = {"regex.match": 0, "regex.replace": 1}
 """Which argument is a regular expression."""
 VERBS: Final = re.compile(r"%[svd%]")
@@ -59,6 +127,16 @@ def sound(name: str, arguments: list[Node]) -> Iterator[str]:
             yield "sprintf wants its format and its list of values written out"
         elif "%" in VERBS.sub("", form) or len(VERBS.findall(form.replace("%%", ""))) != len(values):
             yield "sprintf: as many values as there are verbs, and no verbs but %s, %v and %d"
+
+
+def written(name: str, arguments: Sequence[Node]) -> Iterator[str]:
+    """What must be written out for the builtin or operator `name` not to fail on a value of the right type."""
+    if name in ("/", "%") and not number(arguments[1]):
+        yield f"what {name} divides by must be a number that is written out, and not 0: it would fail on 0"
+    if name == "substring" and ((start := number(arguments[1])) is None or start < 0):
+        yield "where substring begins must be written out, and not below 0: it would fail there"
+    if name == "format_int" and number(arguments[1]) not in BASES:
+        yield "the base of format_int must be written out: 2, 8, 10 or 16"
 
 
 def _compiles(pattern: str) -> bool:

@@ -12,8 +12,10 @@ from jsonschema import Draft202012Validator
 from msgspec import Struct
 
 from gateway.policy.evaluator import EvaluationError, Machine, Rules, plain
+from gateway.policy.fitting import unfit
 from gateway.policy.gate import gate
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.shapes import tied
 from gateway.policy.spelling import misspelt
 from gateway.policy.syntax import Node, Problem
 
@@ -43,7 +45,8 @@ def read(policies: Path, data: Path | None) -> Bundle:
     """The `.rego` files below `policies` and `data` (None: its `data/waypost.json`), not examined yet.
 
     Data is held against `schemas/data.json`, and what the rules name of data and input against it and `schemas/input.json`: a limit with
-    a mistyped name would limit nothing. A folder without these is held against those that ship. Raises `BundleError`.
+    a mistyped name would limit nothing. By them it is also known what calls get. A folder without these is held against those that ship.
+    Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
@@ -52,7 +55,8 @@ def read(policies: Path, data: Path | None) -> Bundle:
     schemas = {name: _schema(policies, name) for name in ("input", "data")}
     text = _data(data or policies / "data" / "waypost.json", schemas["data"])
     modules = tuple(source for source in sources if not source[0].endswith(TESTS))
-    if problems := misspelt(syntax_trees(modules), schemas):
+    trees, shapes = syntax_trees(modules), {name: tied(schema) for name, schema in schemas.items()}
+    if problems := misspelt(trees, shapes) or unfit(trees, shapes):
         raise BundleError(problems)
     rules = Rules(modules=modules, data=text, entry_points=tuple(sorted(set(ENTRY_POINTS.values()))))
     return Bundle(rules=rules, tests=tuple(source for source in sources if source[0].endswith(TESTS)), revision=_revision(rules))

@@ -9,7 +9,7 @@ from gateway.policy.syntax import REFERENCES, Node, Problem, expressions, only, 
 
 
 def misspelt(modules: Sequence[Node], schemas: Mapping[str, Any]) -> list[Problem]:
-    """The references into `input` and `data` that their JSON schemas (by these names) do not know. What a schema leaves open may be."""
+    """The references into `input` and `data` that their schemas (by these names, tied) do not know. What a schema leaves open may be."""
     packages = declarations(modules)
     found = set()
     for module in (Module(source, packages) for source in modules):
@@ -43,11 +43,8 @@ def _no_rule(module: Module, name: str) -> str:
     return f"there is no rule {name}" + _guess(name, [f"{package}.{rule}" for package, rules in module.packages.items() for rule in rules])
 
 
-def _no_field(name: str, steps: Sequence[str | None], root: Any) -> str:
-    schema = root
+def _no_field(name: str, steps: Sequence[str | None], schema: Any) -> str:
     for step in steps:
-        while isinstance(schema, dict) and "$ref" in schema:
-            schema = _within(root, schema["$ref"])
         if not isinstance(schema, dict):
             return ""
         known, more = schema.get("properties", {}), schema.get("additionalProperties")
@@ -63,12 +60,6 @@ def _no_field(name: str, steps: Sequence[str | None], root: Any) -> str:
             return ""
         name = f"{name}.{step}" if step is not None else f"{name}[..]"
     return ""
-
-
-def _within(root: Any, reference: str) -> Any:
-    for name in reference.removeprefix("#/").split("/"):
-        root = root.get(name, {}) if isinstance(root, dict) else {}
-    return root
 
 
 def _guess(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:

@@ -118,6 +118,12 @@ def literal(node: Node) -> str | None:
     return str(value["value"]) if kind in STRINGS else None
 
 
+def number(node: Node) -> float | None:
+    """The number that is written here, None where it is not a plain one."""
+    kind, value = only(node)
+    return value["value"] if kind == "Number" else None
+
+
 def items(node: Node) -> Sequence[Node] | None:
     """The items of an array that is written out."""
     kind, value = only(node)

@@ -14,10 +14,7 @@ permit(rules, obligations) := {
 # Refused: each reason is {"rule": a stable id, "message": a sentence}.
 refuse(reasons) := {
 	"allow": false,
-	"rules": {rule |
-		some reason in reasons
-		rule = reason.rule
-	},
+	"rules": {rule | rule = reasons[_].rule},
 	"reasons": reasons,
 	"obligations": {},
 }

@@ -1,6 +1,7 @@
 # What a workflow asks for against what its tenant may: the same when it is submitted, placed and tried again.
 #
-# Values that may be absent are bound with `=`, which fails where there is none: see the embedded engine's subset.
+# Values that may be absent are bound with `=`, which fails where there is none, and what a function is given is tested before it is worked
+# with: see the embedded engine's subset.
 package waypost.document
 
 import rego.v1
@@ -81,6 +82,7 @@ bans contains ban if {
 
 # As a container runtime reads it: the letter case of a registry and its usual port do not count, and without a registry it is Docker's own.
 full_name(image) := name if {
+	is_string(image)
 	lowered = lower(image)
 	plain = regex.replace(lowered, `^([^/:]+\.[^/:]*[^/:.])\.*(:0*(80|443))?/`, "$1/")
 	undockered = regex.replace(plain, `^(((index|registry-1)\.)?docker\.io|registry\.hub\.docker\.com)/`, "")
@@ -90,18 +92,28 @@ full_name(image) := name if {
 located(name) := name if has_registry(name)
 
 located(name) := concat("", ["docker.io/", name]) if {
+	is_string(name)
 	not has_registry(name)
 	qualified(name)
 }
 
-located(name) := concat("", ["docker.io/library/", name]) if not qualified(name)
+located(name) := concat("", ["docker.io/library/", name]) if {
+	is_string(name)
+	not qualified(name)
+}
 
-has_registry(name) if regex.match(`^([^/]*[.:][^/]*|localhost)/`, name)
+has_registry(name) if {
+	is_string(name)
+	regex.match(`^([^/]*[.:][^/]*|localhost)/`, name)
+}
 
 # Not an official image, which has one word; nothing at all is what is left of Docker's registry itself.
 qualified(name) if name == ""
 
-qualified(name) if contains(name, "/")
+qualified(name) if {
+	is_string(name)
+	contains(name, "/")
+}
 
 # Executors
 

@@ -27,7 +27,7 @@ slow if {
     some a in digits
     some b in digits
     some c in digits
-    a + b + c == 0
+    [a, b, c] == [0, 0, 0]
 }
 decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}} if {
     input.workflow.spec.slow
@@ -45,8 +45,10 @@ def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
     (folder / "schemas").mkdir(exist_ok=True)
-    for name in ("input", "data"):
-        (folder / "schemas" / f"{name}.json").write_text("{}")
+    lists = {"tasks": {"type": "array"}, "digits": {"type": "array"}}
+    spec = {"properties": {"workflow": {"properties": {"spec": {"properties": lists}}}}}
+    for name, schema in (("input", spec), ("data", {})):
+        (folder / "schemas" / f"{name}.json").write_bytes(msgspec.json.encode(schema))
     return folder
 
 

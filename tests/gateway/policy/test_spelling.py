@@ -27,6 +27,11 @@ def refusal(policies: Path, rule: str, head: str = "") -> str:
     ("rule", "detail"),
     [
         ("r if input.workfow.spec", "odd.rego:4: input has no field workfow: did you mean workflow?"),
+        ("r if input.workflow.spec.priorty > 7", "odd.rego:4: input.workflow.spec has no field priorty: did you mean priority?"),
+        (
+            "r if some t in input.workflow.spec.tasks[_].timeout",
+            "odd.rego:4: input.workflow.spec.tasks[..] has no field timeout: did you mean timeoutSeconds?",
+        ),
         ("r if not input.principal.scope", "odd.rego:4: input.principal has no field scope: did you mean scopes?"),
         ('r if input["principle"].tenant', "odd.rego:4: input has no field principle: did you mean principal?"),
         ("r if input.context.run.tenants", "odd.rego:4: input.context.run has no field tenants: did you mean tenant?"),
@@ -53,7 +58,8 @@ def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        "r if input.workflow.spec.anything[_].goes",
+        "r if input.workflow.spec.params.anything[_].goes",
+        "r if input.workflow.spec.tasks[_].run.anything.goes",
         "r if input.context.run.labels.team",
         "r if input.principal.groups[0]",
         "r if data.tenants[input.principal.tenant].regions[0]",

@@ -1,0 +1,86 @@
+"""Does every call and every operator surely get what it can work with?
+
+Where one fails on its arguments, the quick evaluator takes it for undefined: a rule that denies would silently let in what it could not
+read. So what an argument is must be known beforehand; where in doubt, the rule is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from gateway.policy.builtins import SIGNATURES, written
+from gateway.policy.knowledge import Facts, Flow, Rules, bodies, bound, operator
+from gateway.policy.names import Module, declarations
+from gateway.policy.shapes import UNKNOWN, Shape, fits, key, kinds, step
+from gateway.policy.syntax import COMPREHENSIONS, Node, Problem, expressions, items, literal, only, path_of, word
+
+Found: TypeAlias = Iterator[tuple[Node, str]]
+
+
+def unfit(modules: Sequence[Node], schemas: Mapping[str, Shape]) -> list[Problem]:
+    """The calls and operators in `modules`, the parser's syntax trees, that may fail. `schemas`: of `input` and `data`, tied."""
+    packages = declarations(modules)
+    rules = Rules([Module(source, packages) for source in modules], schemas)
+    found = ((flow.module.file, problem) for flow, rule in rules.every() for problem in _rule(flow, rule))
+    return sorted({Problem(file=file, line=span["line"], detail=detail) for file, (span, detail) in found})
+
+
+def _rule(flow: Flow, rule: Node) -> Found:
+    kind, value = only(rule)
+    for query, said in bodies(value) if kind != "Default" else ():
+        yield from _query(flow, query, {}, [said])
+
+
+def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[Node | None]) -> Found:
+    for statement in query["stmts"] if query else ():
+        kind, value = only(statement["literal"])
+        if kind == "Every":
+            held = flow.shape(value["domain"], facts)
+            inner = facts
+            for part, shape in (("key", key(held)), ("value", step(held, None))):
+                if value.get(part):
+                    inner = bound(inner, {"Var": {"value": word(flow.module.text, value[part])}}, shape)
+            yield from _query(flow, value["query"], inner, ())
+        if (through := value.get("domain", value.get("collection"))) is not None:
+            yield from ((value["span"], detail) for detail in _call(flow, "in", [through], facts))
+        yield from _expression(flow, value.get("expr", through), facts)
+        facts = flow.learned(statement["literal"], facts)
+    for node in last:
+        yield from _expression(flow, node, facts)
+
+
+def _expression(flow: Flow, node: Any, facts: Facts) -> Found:
+    for kind, value in expressions(node, closed=COMPREHENSIONS):
+        if kind in COMPREHENSIONS:
+            yield from _query(flow, value["query"], facts, [value.get(part) for part in ("term", "key", "value")])
+        elif kind == "Call" and flow.module.rule(path_of(value["fcn"])[0]) is None:
+            name = ".".join(path_of(value["fcn"])[0])
+            yield from ((value["span"], detail) for detail in _call(flow, name, value["params"], facts))
+        elif kind in ("ArithExpr", "BinExpr"):
+            sides = [value["lhs"], value["rhs"]]
+            name = operator(value, [flow.shape(side, facts) for side in sides])
+            yield from ((value["span"], detail) for detail in _call(flow, name, sides, facts))
+
+
+def _call(flow: Flow, name: str, arguments: Sequence[Node], facts: Facts) -> Iterator[str]:
+    signature = SIGNATURES.get(name)
+    if signature is None or len(signature.arguments) != len(arguments):
+        return  # the gate says so
+    for argument, wanted in zip(arguments, signature.arguments, strict=True):
+        if not fits(shape := flow.shape(argument, facts), wanted):
+            yield _wrong("some .. in" if name == "in" else name.replace("\\", "-"), wanted, shape)
+    yield from written(name, arguments)
+    if name == "sprintf":
+        verbs = (literal(arguments[0]) or "").replace("%%", "").split("%")[1:]
+        for verb, item in zip(verbs, items(arguments[1]) or (), strict=False):
+            if verb.startswith("d") and not fits(flow.shape(item, facts), {"type": "integer"}):
+                yield "%d of sprintf needs a whole number, and this may be something else: write %v"
+
+
+def _wrong(name: str, wanted: Shape, shape: Shape) -> str:
+    known = kinds(shape)
+    if UNKNOWN not in known and not any(fits({"type": kind}, {"type": wanted["type"]}) for kind in known):
+        return f"{name} needs {wanted['title']}, and this is something else"
+    first = wanted["type"] if isinstance(wanted["type"], str) else wanted["type"][0]
+    each = wanted["items"]["type"] if "items" in wanted else ""
+    collect = f"collect those that are, with [x | some x in ...; is_{each}(x)]" if each else f"test it first, with is_{first}(...)"
+    return f"{name} needs {wanted['title']}, and this may be something else: {wanted.get('description', collect)}"

@@ -1,0 +1,215 @@
+"""What is known of values at each place of the rules, read in the order of the text.
+
+A fact comes from what is written out, from the schemas, from a test like `is_string(x)` earlier in the same body, or from a result that is
+known. It holds in what stands below: for the comprehensions and negations after it, never the other way round.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from gateway.policy.builtins import OPERATORS, SIGNATURES
+from gateway.policy.names import Module
+from gateway.policy.shapes import ANY, NUMBERS, UNKNOWN, Shape, either, key, kinds, narrowed, step
+from gateway.policy.syntax import COMPREHENSIONS, REFERENCES, Node, literal, names, only, path_of, steps_of, word
+
+Facts: TypeAlias = Mapping[tuple[str, ...], Shape]
+"""What is known of locals, and of fields of `input`, `data`, rules and locals, by the path that they are written with."""
+
+TESTS: Final = {f"is_{kind}": frozenset({kind}) for kind in ("array", "boolean", "null", "object", "set", "string")} | {
+    "is_number": NUMBERS
+}
+PLAIN: Final = {"String": "string", "RawString": "string", "Bool": "boolean", "Null": "null"}
+BOOLEAN: Final = {"type": "boolean"}
+
+
+class Rules:
+    """What can be known of each rule, worked out once."""
+
+    def __init__(self, modules: Sequence[Module], schemas: Mapping[str, Shape]) -> None:
+        self.schemas = schemas
+        self._written: dict[tuple[str, str], list[tuple[Flow, Node]]] = {}
+        self._values: dict[tuple[str, str], Shape] = {}
+        self._proofs: dict[tuple[str, str], tuple[Sequence[Node], Facts]] = {}
+        for flow in [Flow(module, self) for module in modules]:
+            for rule in flow.module.rules:
+                kind, value = only(rule)
+                head = value if kind == "Default" else only(value["head"])[1]
+                self._written.setdefault((flow.module.package, path_of(head["refr"])[0][0]), []).append((flow, rule))
+
+    def every(self) -> Iterator[tuple["Flow", Node]]:
+        for written in self._written.values():
+            yield from written
+
+    def value(self, named: tuple[str, str]) -> Shape:
+        """That of a rule, or of what a function gives. A rule that needs itself is refused elsewhere, and ends here."""
+        if named not in self._values:
+            self._values[named] = ANY
+            self._values[named] = either(shape for flow, rule in self._written[named] for shape in flow.values(rule))
+        return self._values[named]
+
+    def proof(self, named: tuple[str, str]) -> tuple[Sequence[Node], Facts]:
+        """A rule's arguments, and what is sure where it holds: told of what has one body alone, and of no set, which is always there."""
+        if named not in self._proofs:
+            self._proofs[named] = (), {}
+            (flow, rule), *others = self._written[named]
+            kind, value = only(rule)
+            shape, head = (kind, value) if kind == "Default" else only(value["head"])
+            if not others and shape in ("Compr", "Func") and len(value["bodies"]) == 1:
+                self._proofs[named] = head.get("args") or (), flow.after(value["bodies"][0].get("query"), {})
+        return self._proofs[named]
+
+
+class Flow:
+    """What is known at each place of one module's rules."""
+
+    def __init__(self, module: Module, rules: Rules) -> None:
+        self.module = module
+        self._rules = rules
+
+    def values(self, rule: Node) -> Iterator[Shape]:
+        """What a rule's value may be, for each of its bodies."""
+        kind, value = only(rule)
+        if kind == "Default":
+            yield self.shape(value["value"], {})
+            return
+        shape = only(value["head"])[0]
+        for query, said in bodies(value):
+            found = BOOLEAN if said is None else self.shape(said, self.after(query, {}))
+            yield {"type": "set", "items": found} if shape == "Set" else found
+
+    def after(self, query: Any, facts: Facts) -> Facts:
+        """What is known once all statements of `query` have held."""
+        for statement in query["stmts"] if query else ():
+            facts = self.learned(statement["literal"], facts)
+        return facts
+
+    def shape(self, node: Node, facts: Facts) -> Shape:
+        """What is known of the value of an expression."""
+        kind, value = only(node)
+        if kind in PLAIN:
+            return {"type": PLAIN[kind]}
+        if kind == "Number":
+            return {"type": "integer" if isinstance(value["value"], int) else "number"}
+        if kind in ("Array", "Set"):
+            return {"type": kind.lower(), "items": either(self.shape(item, facts) for item in value["items"])}
+        if kind == "Object":
+            return self._object(value, facts)
+        if kind in COMPREHENSIONS:
+            facts = self.after(value["query"], facts)
+            if kind == "ObjectCompr":
+                parts = {"propertyNames": value["key"], "additionalProperties": value["value"]}
+                return {"type": "object"} | {name: self.shape(part, facts) for name, part in parts.items()}
+            return {"type": kind.removesuffix("Compr").lower(), "items": self.shape(value["term"], facts)}
+        if kind == "Call":
+            path = path_of(value["fcn"])[0]
+            named, builtin = self.module.rule(path), SIGNATURES.get(".".join(path))
+            return self._rules.value(named) if named else builtin.result if builtin else ANY
+        if kind in ("ArithExpr", "BinExpr"):
+            return self._result(value, facts)
+        if kind in ("BoolExpr", "Membership"):
+            return BOOLEAN
+        return self._found(node, facts) if kind == "Var" or kind in REFERENCES else ANY
+
+    def _object(self, value: Node, facts: Facts) -> Shape:
+        if any(literal(name) is None for _, name, _ in value["fields"]):
+            return {"type": "object"}
+        fields = {literal(name): self.shape(item, facts) for _, name, item in value["fields"]}
+        return {"type": "object", "properties": fields, "additionalProperties": False, "propertyNames": {"type": "string"}}
+
+    def _result(self, value: Node, facts: Facts) -> Shape:
+        sides = [self.shape(value["lhs"], facts), self.shape(value["rhs"], facts)]
+        result = SIGNATURES[operator(value, sides)].result
+        if result["type"] == "set":
+            return {"type": "set", "items": either(step(side, None) for side in sides)}
+        whole = value["op"] != "Div" and all(kinds(side) == {"integer"} for side in sides)
+        return {"type": "integer"} if whole else {"type": result["type"]}
+
+    def _found(self, node: Node, facts: Facts) -> Shape:
+        steps, shape = self._written(node), ANY
+        known = [end for end in range(1, len(steps) + 1) if None not in steps[:end] and tuple(steps[:end]) in facts]
+        if known:
+            shape = facts[tuple(str(name) for name in steps[: known[-1]])]
+        elif named := self.module.rule(path_of(node)[0]):
+            shape = self._rules.value(named)
+        elif steps[0] is not None:
+            shape = self._rules.schemas.get(steps[0], ANY)
+        for name in steps[known[-1] if known else 1 :]:
+            shape = step(shape, name)
+        return shape
+
+    def _written(self, node: Node) -> list[str | None]:
+        """A reference's steps with what was imported written out; a rule, with its package, is one step."""
+        steps = steps_of(node)
+        if steps[0] is None:
+            return steps
+        if (named := self.module.rule(path_of(node)[0])) is None:
+            return [*self.module.full([steps[0]]), *steps[1:]]
+        package, name = named
+        if steps[0] not in self.module.packages[self.module.package]:
+            steps = [*self.module.full([steps[0]]), *steps[1:]][package.count(".") + 1 :]
+        return [f"{package}.{name}", *steps[1:]]
+
+    def _path(self, node: Node) -> tuple[str, ...] | None:
+        """That by which facts about an expression are kept; None: there can be none."""
+        kind = only(node)[0]
+        steps = self._written(node) if kind == "Var" or kind in REFERENCES else [None]
+        return None if None in steps or steps[0] == "_" else tuple(map(str, steps))
+
+    def learned(self, statement: Node, facts: Facts) -> Facts:
+        kind, value = only(statement)
+        if kind == "SomeIn":
+            held = self.shape(value["collection"], facts)
+            return bound(bound(facts, value["key"], key(held)), value["value"], step(held, None))
+        if kind == "SomeVars":
+            new = {word(self.module.text, span) for span in value["vars"]}
+            return {path: shape for path, shape in facts.items() if path[0] not in new}
+        return self._told(*only(value["expr"]), facts) if kind == "Expr" else facts
+
+    def _told(self, kind: str, value: Node, facts: Facts) -> Facts:
+        """What is known once this expression has held."""
+        if kind == "AssignExpr" and value["op"] == "ColEq":
+            return bound(facts, value["lhs"], self.shape(value["rhs"], facts))
+        if kind in ("AssignExpr", "BoolExpr") and value["op"] == "Eq":
+            sides = (value["lhs"], value["rhs"])
+            shapes = [self.shape(side, facts) for side in sides]
+            new = {self._path(side): other for side, one, other in zip(sides, shapes, shapes[::-1], strict=True) if UNKNOWN in kinds(one)}
+            return {**facts, **{path: shape for path, shape in new.items() if path is not None}}
+        if kind == "BoolExpr" and value["op"] == "Ne" and "Null" in value["rhs"]:
+            return self._narrowed(value["lhs"], kinds(self.shape(value["lhs"], facts)) - {"null"}, facts)
+        node = value["fcn"] if kind == "Call" else {kind: value}
+        if kind != "Call" and kind != "Var" and kind not in REFERENCES:
+            return facts
+        path, complete = path_of(node)
+        if (named := self.module.rule(path)) is None:
+            test = TESTS.get(".".join(path)) if kind == "Call" and complete else None
+            return self._narrowed(value["params"][0], test, facts) if test and value["params"] else facts
+        arguments, proven = self._rules.proof(named)
+        for parameter, given in zip(arguments, value.get("params", ()), strict=False):
+            if found := proven.get(tuple(names(parameter))):
+                facts = self._narrowed(given, kinds(found), facts)
+        return {**{path: shape for path, shape in proven.items() if path[0] in ("input", "data") or "." in path[0]}, **facts}
+
+    def _narrowed(self, node: Node, allowed: frozenset[str], facts: Facts) -> Facts:
+        path = self._path(node)
+        return facts if path is None else {**facts, path: narrowed(self.shape(node, facts), allowed)}
+
+
+def bodies(rule: Node) -> Iterator[tuple[Any, Node | None]]:
+    """Each body's statements with the value, or what a set is given, where they hold."""
+    head = only(rule["head"])[1]
+    for index, body in enumerate(rule["bodies"] or [{}]):
+        assign = body["assign"] if index else head.get("assign")
+        yield body.get("query"), head["key"] if "key" in head else assign and assign["value"]
+
+
+def bound(facts: Facts, pattern: Any, shape: Shape) -> Facts:
+    """Once the names in `pattern` have got new values: nothing that was known of them counts."""
+    new = set(names(pattern))
+    facts = {path: known for path, known in facts.items() if path[0] not in new}
+    return {**facts, (only(pattern)[1]["value"],): shape} if new - {"_"} and "Var" in pattern else facts
+
+
+def operator(value: Node, sides: Sequence[Shape]) -> str:
+    """The minus between sets is another than that between numbers."""
+    sets = value["op"] == "Sub" and any(kinds(side) == {"set"} for side in sides)
+    return "\\" if sets else OPERATORS[value["op"]]
