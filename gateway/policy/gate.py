@@ -60,8 +60,22 @@ def _conflicts(packages: Packages) -> Iterator[Problem]:
                 yield _at(defaults[1], f"{name} has a second default")
             if len({("Compr" if one.kind == "Default" and not one.arity else one.kind, one.arity) for one in found}) > 1:
                 yield _at(found[-1], f"{name} is declared in two ways: as a value, a set or a function, or with other arguments")
+            yield from _rivals(name, [one for one in found if one.kind == "Compr"])
             if any(f"{other}.".startswith(f"{package}.{name}.") for other in packages):
                 yield _at(found[0], f"{package}.{name} is a package too: give the rule another name")
+
+
+def _rivals(name: str, found: Sequence[Declared]) -> Iterator[Problem]:
+    """Two values at once are a fault that the evaluator takes for none. Conditions that exclude each other are seen by whoever has them in
+    one file before their eyes; nothing excludes a value that is always there.
+    """
+    for one in found[1:] if any(one.valued for one in found) else ():
+        if one.file != found[0].file:
+            yield _at(
+                one, f"{name} has a value in {found[0].file} too, and may get two at once: keep them in one file, or use another name"
+            )
+        elif one.always or found[0].always:
+            yield _at(one, f"{name} has a value in line {found[0].line} too, and may get two at once: write a default, or an else")
 
 
 def _at(declared: Declared, detail: str) -> Problem:

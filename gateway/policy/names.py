@@ -27,11 +27,15 @@ SCOPES: Final = COMPREHENSIONS | {"Every"}
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """One declaration of a rule. `kind`: Compr, Set, Func or Default; `arity`: of a function."""
+    """One declaration of a rule. `kind`: Compr, Set, Func or Default; `arity`: of a function; `valued`: it gives another value than true;
+    `always`: it has no condition.
+    """
 
     name: str
     kind: str
     arity: int
+    valued: bool
+    always: bool
     file: str
     line: int
 
@@ -54,7 +58,9 @@ def declarations(modules: Sequence[Node]) -> Packages:
             shape, head = (kind, value) if kind == "Default" else only(value["head"])
             name = path_of(head["refr"])[0][0]
             place = {"file": source["source"]["file"], "line": value["span"]["line"]}
-            known[name].append(Declared(name=name, kind=shape, arity=len(head.get("args") or ()), **place))
+            said = (head.get("assign") or {"value": {"Bool": {"value": True}}})["value"] if shape == "Compr" else {}
+            valued, always = said.get("Bool", {}).get("value") is not True, not value.get("bodies")
+            known[name].append(Declared(name=name, kind=shape, arity=len(head.get("args") or ()), valued=valued, always=always, **place))
     return {package: dict(rules) for package, rules in packages.items()}
 
 

@@ -100,6 +100,31 @@ def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str
     assert [problem for problem in found(rule) if problem.startswith(detail)] != []
 
 
+@pytest.mark.parametrize(
+    "rules",
+    ["a := 1 if input.x\na := 2", "a := 1\na := 2 if input.x", "a := {} if input.x\na := input.y", "a := false\na if input.x"],
+)
+def test_a_rule_that_may_get_two_values_is_refused(rules: str) -> None:
+    """The quick evaluator takes the conflict for no value at all: what is refused then is told a wrong reason, and nobody sees a fault."""
+    assert found(rules) == [
+        "x.rego:6: a has a value in line 5 too, and may get two at once: write a default, or an else",
+    ]
+
+
+def test_a_rule_gets_its_values_in_one_file() -> None:
+    """Whoever adds a file to a package that ships does not see what the conditions of its rules leave over."""
+    other = ("z.rego", "package waypost.x\nimport rego.v1\na := 2 if input.y\n")
+    assert [str(problem) for problem in gate(syntax_trees([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other]))] == [
+        "z.rego:3: a has a value in x.rego too, and may get two at once: keep them in one file, or use another name"
+    ]
+
+
+@pytest.mark.parametrize("rules", ["a if input.x\na if input.y", "a := 1 if input.x\na := 2 if not input.x", "default a := 1\na := 2"])
+def test_a_rule_with_several_bodies_is_taken(rules: str) -> None:
+    """True twice is true, and what excludes what is the author's to say."""
+    assert found(rules) == []
+
+
 def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
     """Which of the two a reference means would depend on the engine."""
     below = ("z.rego", "package waypost.x.z\nimport rego.v1\nq := 2\n")
