@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from gateway.cli.output import command
 from gateway.policy.bundle import BundleError, examine, read
 from gateway.policy.gate import Problem
 from gateway.policy.trials import run
@@ -15,6 +16,7 @@ Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 
 @app.command
+@command
 def test(directory: Rules) -> int:
     """Run every test in DIRECTORY, in both evaluators."""
     try:
@@ -28,6 +30,7 @@ def test(directory: Rules) -> int:
 
 
 @app.command
+@command
 def check(directory: Rules) -> int:
     """Say whether the embedded engine takes the rules in DIRECTORY, and what revision they are."""
     try:

@@ -1,6 +1,9 @@
 """The rules' own tests: do they run, and would they notice?"""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,7 +120,7 @@ def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureF
 def test_rules_that_give_no_decision_fail(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A reason that is no reason makes every answer a fault: nobody would be let in, or told why."""
     path = shipped / "document" / "document.rego"
-    path.write_text(path.read_text() + '\nrefusals contains "just a string" if true\n')
+    path.write_text(path.read_text() + '\nsaid(x) := x\n\nrefusals contains x if x = said("just a string")\n')
     assert policy.test(shipped) == 1
     assert "no decision: the rules' answer is not a decision: Expected `object`, got `str`" in capsys.readouterr().out
 
@@ -149,3 +152,15 @@ def write_rules(folder: Path, submission: str) -> None:
     (folder / "schemas").mkdir(exist_ok=True)
     for name in ("input", "data"):
         (folder / "schemas" / f"{name}.json").write_text("{}")
+
+
+@pytest.mark.integration
+def test_a_reader_that_goes_away_is_no_accident() -> None:
+    """`waypost policy check policies | head`: an exit code of its own, and no stack."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "policy", "check", str(SHIPPED)], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, b"")
