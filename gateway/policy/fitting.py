@@ -28,6 +28,20 @@ def _rule(flow: Flow, rule: Node) -> Found:
     kind, value = only(rule)
     for query, said in bodies(value) if kind != "Default" else ():
         yield from _query(flow, query, {}, [said])
+        if said is not None and _refuses(value) and not _reason(flow.shape(said, flow.after(query, {}))):
+            yield value["span"], 'a refusal is {"rule": a stable id, "message": a sentence}: the gateway cannot read another'
+
+
+def _refuses(rule: Node) -> bool:
+    shape, head = only(rule["head"])
+    return shape == "Set" and path_of(head["refr"])[0] == ["refusals"]
+
+
+def _reason(shape: Shape) -> bool:
+    """May such a value be one? Where nothing is known, yes."""
+    known = kinds(shape)
+    fields = (kinds(step(shape, name)) for name in ("rule", "message"))
+    return UNKNOWN in known or ("object" in known and all(field & {"string", UNKNOWN} for field in fields))
 
 
 def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[Node | None]) -> Found:

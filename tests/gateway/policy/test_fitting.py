@@ -148,3 +148,13 @@ def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: 
 def test_what_a_rule_that_needs_itself_is_worth_is_not_asked_for_ever(shipped: Path) -> None:
     """The gate refuses it; what is read before must come to an end too."""
     assert "count needs" in found(shipped, "a := b\n\nb := a\n\nf(x) if f(x)\n\nc if { f(1); count(a) > 1 }\n")
+
+
+@pytest.mark.parametrize(
+    "head", ['"no"', '{"rule": "own"}', '{"rule": "own", "message": 1}', '["own", "no"]', '{"rule": "own", "mesage": "no"}']
+)
+def test_a_refusal_that_cannot_be_read_is_refused(shipped: Path, head: str) -> None:
+    """It would show as a fault, once something is refused: at the worst time."""
+    assert found(shipped, f"refusals contains {head} if input.at > 1").startswith(
+        'odd.rego:3: a refusal is {"rule": a stable id, "message"'
+    )
