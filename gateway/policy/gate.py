@@ -6,7 +6,7 @@ simply true; a rule that needs itself ends the process. So the syntax tree of ea
 outside the subset is refused with file and line.
 
 What differs from OPA and cannot be seen in a tree is let through: sums of fractions are a double's, `xs[1.0]` finds, an object comes before
-a set where they are compared, and `count` of a string counts some letters twice. Types that can never fit are OPA's own to refuse.
+a set where they are compared, and `count` of a string counts some letters twice. What calls are given is looked at in `fitting`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,8 +66,8 @@ def _conflicts(packages: Packages) -> Iterator[Problem]:
 
 
 def _rivals(name: str, found: Sequence[Declared]) -> Iterator[Problem]:
-    """Two values at once are a fault that the evaluator takes for none. Conditions that exclude each other are seen by whoever has them in
-    one file before their eyes; nothing excludes a value that is always there.
+    """Two values at once are a fault that the evaluator takes for none. Whether conditions exclude each other is not worked out here:
+    who writes them in one file has them in view. Nothing excludes a value that is always there.
     """
     for one in found[1:] if any(one.valued for one in found) else ():
         if one.file != found[0].file:
