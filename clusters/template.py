@@ -84,7 +84,8 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
 
 
 def _mistake(match: re.Match[str]) -> TemplateError:
-    return TemplateError(f"'{match.string[match.start() : match.start() + 20]}' is not a placeholder: write $${{ for a literal ${{")
+    hint = "write $${ for a literal ${" if "}" in match.string[match.start() :] else "its } is missing"
+    return TemplateError(f"'{match.string[match.start() : match.start() + 20]}' is not a placeholder: {hint}")
 
 
 def _kept(value: Any) -> Any:

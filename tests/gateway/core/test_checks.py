@@ -130,7 +130,7 @@ def test_what_cannot_be_guarded_is_refused_for_exclusive() -> None:
         ("${shard.number}", "${shard.number} names nothing: there are params.NAME, shard.index, shard.count and shard.item"),
         ("${secrets.x}", "${secrets.x} names nothing: there are params.NAME, shard.index, shard.count and shard.item"),
         ("${shard.item.b}", "${shard.item.b} names nothing: there is no shard.item.b in shard 1"),
-        ("a ${params.deep", "'${params.deep' is not a placeholder: write $${ for a literal ${"),
+        ("a ${params.deep", "'${params.deep' is not a placeholder: its } is missing"),
         ("${params}", "'${params}' is not a placeholder: write $${ for a literal ${"),
     ],
 )
