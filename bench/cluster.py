@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clusters.embedded.node import Node, NodeSettings
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec
+from waypost.workflow.task import TaskSpec
 
 ROOT = Path(__file__).parents[1]
 

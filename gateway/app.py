@@ -15,7 +15,6 @@ import msgspec
 from loguru import logger
 from starlette.types import ASGIApp
 
-from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
 from clusters.interface import ClusterAdapter
 from clusters.registry import connect
 from gateway.api.health import inside
@@ -41,6 +40,7 @@ from observability.metrics import Metrics
 from waypost.durable import Database, StorageError
 from waypost.serving import Limits, Server, run, stop_signals
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
+from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 LAG_SECONDS: Final = 0.5
 

@@ -6,9 +6,10 @@ from collections.abc import Container, Mapping
 import msgspec
 from msgspec import Struct
 
-from clusters.embedded.executors.runs import EXCLUSIVE
-from clusters.graph import find_cycle
-from clusters.spec import ERA_BITS, AttemptId, RunSpec, ShardSpec, SideEffects, TaskSpec
+from clusters.spec import ERA_BITS, AttemptId, RunSpec, ShardSpec
+from waypost.workflow.graph import find_cycle
+from waypost.workflow.run_types import EXCLUSIVE
+from waypost.workflow.task import SideEffects, TaskSpec
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 """Runs name folders."""

@@ -21,7 +21,6 @@ from clusters.embedded.disk import Disk
 from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.process import ProcessExecutor
-from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import Event, open_journal, read_events, write_steps
 from clusters.embedded.logs import read_log
 from clusters.embedded.ownership import Owner, taken
@@ -31,6 +30,7 @@ from clusters.embedded.tries import Tries
 from clusters.errors import ClusterError
 from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
 from waypost.durable import Database, StorageError
+from waypost.workflow.run_types import RUN_TYPES
 
 BEAT_SECONDS = 1.0
 EVENTS_AT_ONCE = 500

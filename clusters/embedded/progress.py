@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from clusters.conditions import MAXIMUM_STEPS, ConditionError, ask
 from clusters.embedded.state import Attempt, Launch, Step, TaskState
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Retry, TaskChanged, TaskPhase, TaskResult, TaskSpec
-from clusters.template import TemplateError, render
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult
+from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, ask
+from waypost.workflow.placeholders import TemplateError, render
+from waypost.workflow.task import Retry, TaskSpec
 
 MARGIN_SECONDS = 1.0
 """Tasks of an exclusive attempt are killed so long before its lease ends."""

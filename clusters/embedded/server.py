@@ -26,10 +26,11 @@ from clusters.embedded.lines import Lines
 from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.spec import AttemptId, Batch, Count, TaskName
+from clusters.spec import AttemptId, Batch
 from clusters.transport import STORE_HEADER
 from waypost.serving import AdmitPeers, problem
 from waypost.tls import GATEWAY_URI
+from waypost.workflow.task import Count, TaskName
 
 T = TypeVar("T", bound=Struct)
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from clusters.embedded.ownership import Owner
-from clusters.spec import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, SideEffects, TaskChanged, TaskResult, TaskSpec
+from clusters.spec import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, TaskChanged, TaskResult
+from waypost.workflow.task import SideEffects, TaskSpec
 
 NEVER = float("-inf")
 
@@ -93,7 +94,7 @@ class Step:
     owner: Owner | None = None
     """Another one from now on; what the one before has acknowledged counts no more."""
     condition_steps: int = 0
-    """What the conditions evaluated in it took, in the steps of `clusters.conditions`."""
+    """What the conditions evaluated in it took, in the steps of `waypost.workflow.conditions`."""
 
     launches: list[Launch] = field(default_factory=list)
     kills: list[tuple[AttemptId, str]] = field(default_factory=list)

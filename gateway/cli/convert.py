@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
-from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
 from gateway.cli.files import JSON, YAML, content, faulty, value
 from gateway.cli.output import Format, command, console, written
 from gateway.core.checks import Executors, check
@@ -14,6 +13,7 @@ from gateway.core.document import parse
 from gateway.core.errors import GatewayError
 from gateway.core.wfformat import from_wfformat
 from gateway.settings import Documents
+from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 EXECUTORS: Final = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
 

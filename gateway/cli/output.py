@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from clusters.faithful import NUMBER
 from gateway.cli.client import CliError, Exit
+from waypost.workflow.ijson import NUMBER
 
 P = ParamSpec("P")
 

@@ -8,9 +8,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from clusters.graph import find_cycle
-from clusters.spec import SideEffects, TaskSpec
-from clusters.template import render
 from gateway.core.condition_checks import ConditionChecks
 from gateway.core.errors import FieldError
 from gateway.core.placeholders import Placeholders, distinct_shards
@@ -18,6 +15,9 @@ from gateway.core.pointer import below
 from gateway.core.shape import near, placed, problems
 from gateway.core.workflow import NOT_BUILT, Workflow
 from gateway.settings import Documents
+from waypost.workflow.graph import find_cycle
+from waypost.workflow.placeholders import render
+from waypost.workflow.task import SideEffects, TaskSpec
 
 CYCLES_SHOWN: Final = 10
 

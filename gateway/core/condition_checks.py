@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from clusters.conditions import MAXIMUM_STEPS, Condition, ConditionError, Question, ask, compile_condition
-from clusters.spec import TaskSpec
 from gateway.core.errors import FieldError
 from gateway.core.placeholders import distinct_shards
 from gateway.core.workflow import Workflow
+from waypost.workflow.conditions import MAXIMUM_STEPS, Condition, ConditionError, Question, ask, compile_condition
+from waypost.workflow.task import TaskSpec
 
 TRIED_STEPS: Final = 500_000
 """About 10 ms for one document: what would take longer shows when it runs."""

@@ -10,13 +10,13 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from clusters.faithful import EXACT
 from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.json import read_json
 from gateway.core.shape import ENOUGH, placed, problems
 from gateway.core.workflow import Workflow
 from gateway.core.yaml import read_yaml
 from gateway.settings import Documents
+from waypost.workflow.ijson import EXACT
 
 SHOWN_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from clusters.spec import SideEffects
 from gateway.core.phase import Event
 from gateway.settings import Failover
+from waypost.workflow.task import SideEffects
 
 
 def wait_seconds(

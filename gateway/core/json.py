@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from clusters.faithful import UNFAITHFUL, faithful, text_fault
 from gateway.core.errors import FieldError, Malformed, TooLarge
 from gateway.core.pointer import below
+from waypost.workflow.ijson import UNFAITHFUL, faithful, text_fault
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 """A string, or what opens or closes an object or array. A string that never ends is one token, so that no text is looked at twice."""

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from clusters.spec import TaskSpec
-from clusters.template import TemplateError, lookup, mistakes, references
 from gateway.core.errors import FieldError
 from gateway.core.pointer import below
 from gateway.core.workflow import Workflow
+from waypost.workflow.placeholders import TemplateError, lookup, mistakes, references
+from waypost.workflow.task import TaskSpec
 
 SHARD_FIELDS: Final = ("count", "index", "item")
 

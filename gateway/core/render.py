@@ -3,8 +3,8 @@
 from msgspec import structs
 
 from clusters.spec import RunSpec
-from clusters.template import render
 from gateway.core.workflow import Workflow
+from waypost.workflow.placeholders import render
 
 
 def run_spec(run_id: str, workflow: Workflow) -> RunSpec:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from clusters.graph import order
-from clusters.spec import TaskPhase, TaskResult, TaskSpec
+from clusters.spec import TaskPhase, TaskResult
 from gateway.core.run import TaskRow
+from waypost.workflow.graph import order
+from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):

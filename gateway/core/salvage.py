@@ -6,12 +6,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from clusters.spec import TaskSpec
 from gateway.core.checks import Executors, check
 from gateway.core.errors import FieldError
 from gateway.core.pointer import parts_of
 from gateway.core.workflow import Metadata, Spec, Workflow
 from gateway.settings import Documents
+from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
 RENDERED: Final = frozenset({"run", "source", "target", "when"})

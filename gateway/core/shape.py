@@ -14,10 +14,10 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from msgspec import Struct
 
-from clusters.faithful import EXACT
 from gateway.core.errors import FieldError
 from gateway.core.pointer import below, pointer_to
 from gateway.core.workflow import NOT_BUILT
+from waypost.workflow.ijson import EXACT
 
 ENOUGH: Final = 1_000
 """Nobody mends more at a time, and looking for all of them in a large document takes long."""

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from clusters.spec import TaskSpec
 from gateway.core.document import invalid
 from gateway.core.errors import FieldError, Invalid
 from gateway.core.pointer import below
 from gateway.core.shape import problems
 from gateway.core.workflow import Metadata, Spec, Workflow
+from waypost.workflow.task import TaskSpec
 
 VERSION: Final = "1.5"
 SPECIFIED: Final = "/workflow/specification/tasks"

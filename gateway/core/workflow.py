@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from clusters.spec import Seconds, SideEffects, TaskSpec
+from waypost.workflow.task import Seconds, SideEffects, TaskSpec
 
 DnsLabel: TypeAlias = Annotated[
     str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)", description="a DNS label: lower-case letters, digits and dashes")

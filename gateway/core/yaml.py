@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import yaml
 
-from clusters.faithful import NUMBER, UNFAITHFUL, faithful, text_fault
 from gateway.core.errors import FieldError, Malformed, TooLarge
 from gateway.core.pointer import pointer_to
+from waypost.workflow.ijson import NUMBER, UNFAITHFUL, faithful, text_fault
 
 TAGS: Final = "tag:yaml.org,2002:"
 WORDS: Final[dict[str, bool | None]] = {

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from clusters.faithful import EXACT
 from gateway.policy.builtins import BUILTINS, WHY, sound
 from gateway.policy.names import SCOPES, Declared, Locals, Module, Packages, declarations
 from gateway.policy.syntax import COMPREHENSIONS, LITERALS, REFERENCES, Node, Problem, expressions, indices, names, only, parts, path_of
+from waypost.workflow.ijson import EXACT
 
 __all__ = ["Problem", "cycles", "gate"]
 

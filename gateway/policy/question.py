@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from clusters.faithful import EXACT, UNFAITHFUL
 from gateway.core.principal import Action, Principal, Question
+from waypost.workflow.ijson import EXACT, UNFAITHFUL
 
 ENTRY_POINTS: Final[Mapping[Action, str]] = {
     action: {

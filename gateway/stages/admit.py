@@ -5,7 +5,6 @@ import hashlib
 import msgspec
 from msgspec import Struct, structs
 
-from clusters.spec import SideEffects
 from gateway.core.errors import Denied, Invalid
 from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations, Principal, Reason
@@ -14,6 +13,7 @@ from gateway.core.workflow import Spec, Workflow
 from gateway.policy.interface import PolicyEngine
 from gateway.stages.authorize import authorize, question_about
 from gateway.store.interface import Admission, Admitted, Store
+from waypost.workflow.task import SideEffects
 
 
 class Submission(Struct, frozen=True, kw_only=True):

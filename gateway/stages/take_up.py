@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from loguru import logger
 
-from clusters.spec import RunSpec, SideEffects
-from clusters.template import TemplateError
+from clusters.spec import RunSpec
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase, Shard
 from gateway.core.render import run_spec
@@ -16,6 +15,8 @@ from gateway.core.workflow import Metadata, Spec, Workflow
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Tracked, Work
 from gateway.store.interface import Store
+from waypost.workflow.placeholders import TemplateError
+from waypost.workflow.task import SideEffects
 
 _decode = msgspec.json.Decoder(Workflow).decode
 

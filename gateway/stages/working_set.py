@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
-from clusters.spec import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, SideEffects, TaskPhase, TaskSpec
+from clusters.spec import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
 from gateway.core.health import RegionHealth
 from gateway.core.health import view as health_view
 from gateway.core.instant import Instant
@@ -22,6 +22,7 @@ from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.workflow import Workflow
 from gateway.settings import Health
 from gateway.store.interface import Cursor, ShardWrite
+from waypost.workflow.task import SideEffects, TaskSpec
 
 NEVER = float("-inf")
 START = Cursor()

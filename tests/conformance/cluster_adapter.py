@@ -24,8 +24,8 @@ from clusters.spec import (
     TaskChanged,
     TaskPhase,
     TaskResult,
-    TaskSpec,
 )
+from waypost.workflow.task import TaskSpec
 
 PATIENCE_SECONDS = 10.0
 Journalled = TaskChanged | AttemptEnded

@@ -8,7 +8,8 @@ import pytest
 
 from clusters.embedded.executors.interface import Executor, Folders
 from clusters.embedded.state import Launch, Outcome
-from clusters.spec import AttemptId, TaskSpec
+from clusters.spec import AttemptId
+from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)
 

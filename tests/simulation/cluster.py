@@ -19,12 +19,12 @@ from clusters.spec import (
     LeaseAsked,
     RunSpec,
     ShardSpec,
-    SideEffects,
     TaskChanged,
     TaskPhase,
     TombstoneAnswer,
 )
 from tests.simulation.journal import Attempt, Journal, Start
+from waypost.workflow.task import SideEffects
 
 LEASE_SECONDS = 15.0
 ASK_SECONDS = 5.0

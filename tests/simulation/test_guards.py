@@ -3,11 +3,12 @@
 import pytest
 from msgspec import structs
 
-from clusters.spec import Batch, SideEffects
+from clusters.spec import Batch
 from gateway.core.phase import Phase, Shard
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects
 
 
 def heal(world: World, *names: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, SideEffects, TaskChanged, TaskPhase
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
 from gateway.core.phase import Phase
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry
@@ -17,6 +17,7 @@ from gateway.store.sqlite import SqliteStore
 from tests.simulation.journal import Journal
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import World
+from waypost.workflow.task import SideEffects
 
 NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
 

@@ -6,7 +6,6 @@ The world itself sees to it that no two exclusive attempts of a shard run at onc
 import pytest
 from msgspec import structs
 
-from clusters.spec import SideEffects
 from gateway.core.phase import Phase
 from gateway.store.interface import ShardWrite
 from gateway.store.sqlite import SqliteStore
@@ -14,6 +13,7 @@ from tests.simulation.network import SimulatedLink
 from tests.simulation.test_guards import heal, there, until
 from tests.simulation.test_operators import LOST, NOTE, cut, give_up, run, workflow
 from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects
 
 LONG = 300.0
 

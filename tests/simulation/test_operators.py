@@ -2,12 +2,12 @@
 
 import pytest
 
-from clusters.spec import SideEffects, TaskSpec
 from gateway.core.phase import Phase
 from gateway.core.region import Condition, Order
 from gateway.core.run import AuditEntry
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
 from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects, TaskSpec
 
 NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
 LOST = ("beijing", "shanghai")

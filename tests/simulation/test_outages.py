@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from clusters.spec import SideEffects
 from gateway.core.errors import Unavailable
 from gateway.core.phase import Phase, Shard
 from gateway.core.region import Order
@@ -16,6 +15,7 @@ from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.durable import Database
+from waypost.workflow.task import SideEffects
 
 opened = SimulatedLink._open
 NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")

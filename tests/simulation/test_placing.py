@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from msgspec import json as msgjson
 
-from clusters.spec import SideEffects, TaskSpec
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run
@@ -16,6 +15,7 @@ from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects, TaskSpec
 
 
 async def slots(world: World, count: int) -> None:

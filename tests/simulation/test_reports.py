@@ -3,13 +3,14 @@
 import pytest
 from msgspec import structs
 
-from clusters.spec import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, SideEffects, TaskPhase
+from clusters.spec import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.phase import Phase
 from gateway.core.reports import Applied, Heard
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.test_guards import there
 from tests.simulation.test_operators import NOTE, run, workflow
 from tests.simulation.world import World
+from waypost.workflow.task import SideEffects
 
 
 async def test_a_list_that_was_made_before_a_create_landed_says_nothing_of_it(world: World) -> None:

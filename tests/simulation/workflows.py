@@ -2,8 +2,8 @@
 
 import random
 
-from clusters.spec import Retry, SideEffects, TaskSpec
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from waypost.workflow.task import Retry, SideEffects, TaskSpec
 
 
 def random_workflow(rng: random.Random) -> Workflow:

@@ -6,8 +6,8 @@ from typing import Self
 import msgspec
 
 from clusters.embedded.executors.interface import Folders, Lease
-from clusters.embedded.executors.runs import DelayRun
 from clusters.embedded.state import Launch, Outcome
+from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:

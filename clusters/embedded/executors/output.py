@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from clusters.embedded.state import Outcome
-from clusters.faithful import EXACT, UNFAITHFUL, text_fault
+from waypost.workflow.ijson import EXACT, UNFAITHFUL, text_fault
 
 OUTPUT_BYTES: Final = 64 * 1024
 NESTING: Final = 64

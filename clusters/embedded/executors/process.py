@@ -18,10 +18,10 @@ from clusters.embedded.executors.groups import STARTED, WatchedGroups
 from clusters.embedded.executors.guard import Guard
 from clusters.embedded.executors.interface import Folders, Lease
 from clusters.embedded.executors.output import discard, read_output
-from clusters.embedded.executors.runs import ProcessRun, text_of
 from clusters.embedded.logs import LOG_BYTES, cut, open_regular
 from clusters.embedded.state import Launch, Outcome
 from clusters.embedded.watchdog import kill_group
+from waypost.workflow.run_types import ProcessRun, text_of
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""

@@ -3,11 +3,12 @@
 import sqlite3
 from typing import Any
 
-from clusters.embedded.executors.runs import RUN_TYPES
 from clusters.embedded.journal import open_journal, write_steps
 from clusters.embedded.scheduler import Scheduler
 from clusters.embedded.state import Outcome, Step
-from clusters.spec import Answers, AttemptId, Batch, CreateOutcome, Fence, RunSpec, ShardSpec, SideEffects, TaskSpec
+from clusters.spec import Answers, AttemptId, Batch, CreateOutcome, Fence, RunSpec, ShardSpec
+from waypost.workflow.run_types import RUN_TYPES
+from waypost.workflow.task import SideEffects, TaskSpec
 
 DONE = Outcome(succeeded=True)
 BROKEN = Outcome(succeeded=False, reason="exit code 1")

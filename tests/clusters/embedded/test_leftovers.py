@@ -17,8 +17,9 @@ from clusters.embedded.executors.groups import PROGRAM
 from clusters.embedded.leases import HeldLease
 from clusters.embedded.leasing import LEASE_SECONDS
 from clusters.embedded.node import Node, NodeSettings
-from clusters.spec import Batch, LeaseAsked, Renewal, Resources, SideEffects, TaskPhase
+from clusters.spec import Batch, LeaseAsked, Renewal, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
+from waypost.workflow.task import Resources, SideEffects
 
 ESCAPE = "setsid sh -c 'echo $$ > {folder}/pid; exec sleep 300' & while ! test -s {folder}/pid; do sleep 0.01; done; {then}"
 ENDS = [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]

@@ -13,18 +13,9 @@ from clusters.embedded.journal import open_journal, read_events, write_steps
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.process import _either, _raise_descriptors
 from clusters.embedded.state import Outcome, Step
-from clusters.spec import (
-    AttemptEnded,
-    AttemptEndKind,
-    Batch,
-    ClusterEvent,
-    LeaseAsked,
-    SideEffects,
-    TaskChanged,
-    TaskPhase,
-    TaskSpec,
-)
+from clusters.spec import AttemptEnded, AttemptEndKind, Batch, ClusterEvent, LeaseAsked, TaskChanged, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, process, start
+from waypost.workflow.task import SideEffects, TaskSpec
 
 
 @pytest.fixture

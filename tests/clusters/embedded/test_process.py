@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from clusters.embedded.adapter import EmbeddedCluster
-from clusters.spec import Hello, TaskSpec
+from clusters.spec import Hello
 from tests.conformance.cluster_adapter import attempt, create, watching
 from waypost import pki, tls
+from waypost.workflow.task import TaskSpec
 
 pytestmark = pytest.mark.integration
 HOST = "127.0.0.1"

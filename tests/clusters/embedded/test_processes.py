@@ -14,8 +14,9 @@ from clusters.embedded.logs import LOG_BYTES
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.state import Outcome
 from clusters.errors import ClusterError
-from clusters.spec import AttemptEndKind, SideEffects, TaskPhase, TaskSpec
+from clusters.spec import AttemptEndKind, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
+from waypost.workflow.task import SideEffects, TaskSpec
 
 
 @pytest.fixture

@@ -7,21 +7,9 @@ from hypothesis import strategies as st
 from clusters.embedded.leasing import ASK_SECONDS, LEASE_SECONDS
 from clusters.embedded.memory import DONE_SECONDS, KEPT_SECONDS
 from clusters.embedded.state import Outcome
-from clusters.spec import (
-    AttemptEnded,
-    AttemptEndKind,
-    AttemptId,
-    CreateOutcome,
-    Fence,
-    Renewal,
-    Resources,
-    Retry,
-    SideEffects,
-    TaskPhase,
-    TaskResult,
-    TaskSpec,
-)
+from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, CreateOutcome, Fence, Renewal, TaskPhase, TaskResult
 from tests.clusters.embedded.stepped_cluster import BROKEN, DONE, Cluster, attempt, task
+from waypost.workflow.task import Resources, Retry, SideEffects, TaskSpec
 
 
 @pytest.fixture

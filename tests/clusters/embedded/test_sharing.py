@@ -6,20 +6,9 @@ import pytest
 
 from clusters.embedded.leasing import ASK_SECONDS, LEASE_SECONDS
 from clusters.embedded.state import Outcome
-from clusters.spec import (
-    AttemptEndKind,
-    AttemptId,
-    Batch,
-    CreateOutcome,
-    Fence,
-    Renewal,
-    Resources,
-    Retry,
-    RunSpec,
-    ShardSpec,
-    SideEffects,
-)
+from clusters.spec import AttemptEndKind, AttemptId, Batch, CreateOutcome, Fence, Renewal, RunSpec, ShardSpec
 from tests.clusters.embedded.stepped_cluster import BROKEN, Cluster, attempt, task
+from waypost.workflow.task import Resources, Retry, SideEffects
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from clusters.embedded.node import Node
-from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged, TaskSpec
+from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged
+from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)
 

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from msgspec import structs
 
-from clusters.embedded.executors.runs import EXCLUSIVE, RUN_TYPES
 from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.core.checks import Executors
@@ -22,6 +21,7 @@ from gateway.store.sqlite import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from waypost.durable import Database
+from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 REGIONS = ("beijing", "shanghai")
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from clusters.embedded.executors.runs import RUN_TYPES
 from gateway.core.checks import Executors, check
 from gateway.core.document import parse
 from gateway.core.errors import FieldError
 from gateway.core.workflow import Workflow
 from gateway.settings import Documents
+from waypost.workflow.run_types import RUN_TYPES
 
 LIMITS = Documents()
 EXECUTORS = Executors(runs=RUN_TYPES, exclusive=frozenset({"process"}))

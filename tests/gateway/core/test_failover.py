@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.spec import SideEffects
 from gateway.core.failover import backoff_seconds, ending, leaving, may_leave, wait_seconds
 from gateway.core.phase import Event
 from gateway.settings import Failover
+from waypost.workflow.task import SideEffects
 
 SETTINGS = Failover()
 times = st.floats(0, 1e6, allow_nan=False)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.spec import SideEffects
-from clusters.template import render
 from gateway.core.render import run_spec
 from tests.gateway.core.documents import document, read, task
+from waypost.workflow.placeholders import render
+from waypost.workflow.task import SideEffects
 
 
 def test_params_are_filled_in_and_the_shard_is_left() -> None:

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.spec import TaskPhase, TaskSpec
+from clusters.spec import TaskPhase
 from gateway.core.resume import resume
 from gateway.core.run import TaskRow
+from waypost.workflow.task import TaskSpec
 
 
 def task(name: str, *needs: str, scope: str = "global") -> TaskSpec:

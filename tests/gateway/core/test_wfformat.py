@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from clusters.graph import longest_path
 from gateway.core.checks import check
 from gateway.core.errors import Invalid
 from gateway.core.wfformat import Converted, from_wfformat
 from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, read
+from waypost.workflow.graph import longest_path
 
 SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[4] / "shared"))
 RECORDINGS = sorted((SHARED / "data/wfinstances").glob("*.json"))

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from clusters.spec import SideEffects, TaskSpec
 from gateway.core.errors import Denied
 from gateway.core.identifiers import run_id
 from gateway.core.principal import Action, Decision, Obligations, Principal
 from gateway.core.run import RunPhase
 from gateway.core.workflow import Metadata, Shards, Spec, Workflow
 from gateway.stages.admit import Submission, admission, fingerprint, oblige, readmission
+from waypost.workflow.task import SideEffects, TaskSpec
 
 ADA = Principal(subject="ada", issuer="https://issuer.test", tenant="payments")
 WORKFLOW = Workflow(

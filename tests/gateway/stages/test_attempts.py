@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from clusters.spec import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, SideEffects, TaskChanged, TaskPhase
+from clusters.spec import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
 from gateway.core.phase import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.settings import Failover
 from gateway.stages.dispatch import grantable
@@ -14,6 +14,7 @@ from gateway.stages.route import next_epoch
 from gateway.stages.watch import Reception, attempt_ended, compare, task_changed
 from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
+from waypost.workflow.task import SideEffects
 
 SETTINGS = Failover()
 ENDS = {Event.COMPLETED, Event.FAILED}

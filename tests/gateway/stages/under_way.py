@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import json as msgjson
 
-from clusters.spec import ClusterStatus, Fence, SideEffects, TaskSpec
+from clusters.spec import ClusterStatus, Fence
 from gateway.core.health import unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
@@ -15,6 +15,7 @@ from gateway.core.workflow import Metadata, Spec, Workflow
 from gateway.stages.take_up import work_of
 from gateway.stages.working_set import Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor
+from waypost.workflow.task import SideEffects, TaskSpec
 
 NOW = Instant(1000.0, 1_800_000_000.0)
 NOTHING = Resumption(results=(), tries={}, remade=())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.graph import find_cycle, longest_path, order
+from waypost.workflow.graph import find_cycle, longest_path, order
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.condition_text import take_apart
-from clusters.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds
+from waypost.workflow.condition_cost import take_apart
+from waypost.workflow.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds
 
 OUTPUTS = {"scan": {"files": 3, "kinds": ["sql", "csv"]}, "a-b": None}
 PARAMS: dict[str, Any] = {"full": True, "limit": 2.0, "many": list(range(5_000))}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.template import TemplateError, mistakes, references, render
+from waypost.workflow.placeholders import TemplateError, mistakes, references, render
 
 PARAMS = {"date": "2026-11-24", "n": 3, "deep": {"name": "x", "list": [1, None]}, "nothing": None}
 SHARD = {"index": 2, "count": 8, "item": {"table": "orders"}}

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import cel
 from msgspec import Struct
 
-from clusters.condition_text import Text, take_apart
+from waypost.workflow.condition_cost import Text, take_apart
 
 NAMES: Final = frozenset({"tasks", "params", "shard"})
 SHARD_FIELDS: Final = ("count", "index", "item")
