@@ -37,8 +37,8 @@ from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
 from observability import logs
 from observability.metrics import Metrics
-from waypost.durable import Database, StorageError
 from waypost.serving import Limits, Server, run, stop_signals
+from waypost.sqlite_database import Database, StorageError
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
 from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from waypost.trace import new_trace, trace_of, traceparent
+from waypost.trace_context import new_trace, trace_of, traceparent
 
 PROBLEM: Final = "application/problem+json"
 

@@ -16,11 +16,11 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waypost.http_protocol import Config, Protocol
+from waypost.http_protocol import Limits as Limits
+from waypost.http_protocol import Peer as Peer
 from waypost.problems import problem as problem
-from waypost.protocol import Config, Protocol
-from waypost.protocol import Limits as Limits
-from waypost.protocol import Peer as Peer
-from waypost.trace import trace_of
+from waypost.trace_context import trace_of
 
 T = TypeVar("T")
 FAREWELL_SECONDS: Final = 1.0

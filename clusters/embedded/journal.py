@@ -1,6 +1,7 @@
 """What survives a SIGKILL: runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged.
 
-Every step of the scheduler is one item of a group commit (`waypost.durable`). Reading back gives `Loaded`, from which a scheduler starts.
+Every step of the scheduler is one item of a group commit (`waypost.sqlite_database`).
+Reading back gives `Loaded`, from which a scheduler starts.
 """
 
 import sqlite3

@@ -29,7 +29,7 @@ from clusters.embedded.state import Launch, Outcome, Step
 from clusters.embedded.tries import Tries
 from clusters.errors import ClusterError
 from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
-from waypost.durable import Database, StorageError
+from waypost.sqlite_database import Database, StorageError
 from waypost.workflow.run_types import RUN_TYPES
 
 BEAT_SECONDS = 1.0

@@ -13,8 +13,8 @@ from msgspec import Struct
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.server import application
 from observability.logs import configure
-from waypost.durable import StorageError
 from waypost.serving import Limits, Server, run, stop_signals
+from waypost.sqlite_database import StorageError
 from waypost.tls import PkiError, cluster_credentials, server_context
 
 LIMITS = Limits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)

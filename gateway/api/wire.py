@@ -28,7 +28,7 @@ from gateway.stages.authenticate import authenticate
 from gateway.store.interface import Store
 from observability.logs import Seldom
 from observability.metrics import Metrics
-from waypost.trace import trace_of, traceparent
+from waypost.trace_context import trace_of, traceparent
 
 NOBODY: Final = Principal(subject="", issuer="", tenant="")
 """Who calls what needs no token."""

@@ -15,8 +15,8 @@ from typing import IO, Any, Self
 from msgspec import json as msgspec_json
 
 from gateway.cli.client import CONTEXT, CliError, Context, Exit
+from gateway.cli.dev.faulty_proxy import Proxy
 from waypost import pki
-from waypost.proxy import Proxy
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 from importlib.resources import files
 
-from waypost.durable import StorageError
+from waypost.sqlite_database import StorageError
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The store on SQLite: for one gateway process. Statements are in `statements.py`, durability in `waypost.durable`."""
+"""The store on SQLite: for one gateway process. Statements are in `statements.py`, durability in `waypost.sqlite_database`."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.store import rows, statements
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
 from gateway.store.migrate import migrate
-from waypost.durable import Database, StorageError
+from waypost.sqlite_database import Database, StorageError
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.cli.dev.faulty_proxy import Mode
 from gateway.cli.stack import Stack
 from tests.integration.conftest import REGIONS, history, noting
 from tests.integration.waiting import described, ended, submitted, taking_work, until
-from waypost.proxy import Mode
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

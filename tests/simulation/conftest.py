@@ -7,7 +7,7 @@ import pytest
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.test_operators import run
 from tests.simulation.world import World
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gateway.store.sqlite import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import REGIONS, World
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 from waypost.workflow.task import SideEffects
 
 opened = SimulatedLink._open

@@ -9,7 +9,7 @@ from gateway.settings import Failover
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 
 
 async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:

@@ -16,10 +16,10 @@ from clusters.interface import ClusterAdapter
 from clusters.registry import connect
 from clusters.spec import AttemptId, Beat, LogChunk
 from clusters.transport import Timeouts
+from gateway.cli.dev.faulty_proxy import Mode, Proxy
 from tests.clusters.embedded.scripted_cluster import HELLO, STATUS, ScriptedCluster
 from tests.conformance.cluster_adapter import ClusterAdapterConformance
 from waypost import pki, tls
-from waypost.proxy import Mode, Proxy
 from waypost.serving import Server
 
 HOST = "127.0.0.1"

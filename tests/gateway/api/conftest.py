@@ -20,7 +20,7 @@ from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 REGIONS = ("beijing", "shanghai")

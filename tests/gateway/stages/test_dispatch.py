@@ -17,7 +17,7 @@ from gateway.stages.route import route
 from gateway.stages.working_set import Tracked
 from gateway.store.sqlite import SqliteStore
 from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 
 SETTINGS = Failover()
 MEBIBYTE = 1024 * 1024

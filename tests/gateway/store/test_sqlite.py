@@ -15,7 +15,7 @@ from gateway.store.interface import RunQuery, Store
 from gateway.store.sqlite import SqliteStore
 from tests.conformance.store import AcceptanceConformance, Open, admission
 from tests.conformance.store_shards import ShardsConformance
-from waypost.durable import Database, StorageError
+from waypost.sqlite_database import Database, StorageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,7 +23,7 @@ ACCEPTING = """
 import asyncio, itertools, sys
 from gateway.store.sqlite import SqliteStore
 from tests.conformance.store import admission
-from waypost.durable import Database
+from waypost.sqlite_database import Database
 
 async def accept(store, numbers):
     for number in numbers:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.trace import trace_of, traceparent
+from waypost.trace_context import trace_of, traceparent
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.cli.dev.faulty_proxy import Mode, Proxy
 from waypost import serving
-from waypost.proxy import Mode, Proxy
 
 HOST = "127.0.0.1"
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
