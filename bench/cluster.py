@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clusters.embedded.node import Node, NodeSettings
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec
+from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import TaskSpec
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, Self
 
-from clusters.spec import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
 
 
 class ClusterAdapter(Protocol):

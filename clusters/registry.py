@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from clusters.embedded.adapter import EmbeddedCluster
+from clusters.embedded.http.client import EmbeddedCluster
 from clusters.interface import ClusterAdapter
 
 Store = Callable[[], str]

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.spec import AttemptEnded, Batch, ClusterEvent, Hello, TaskChanged
+from clusters.protocol import AttemptEnded, Batch, ClusterEvent, Hello, TaskChanged
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.settings import Health
 from gateway.store.interface import Cursor

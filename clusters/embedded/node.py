@@ -17,18 +17,18 @@ from typing import Self
 from loguru import logger
 from msgspec import Struct
 
-from clusters.embedded.disk import Disk
 from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor
-from clusters.embedded.executors.process import ProcessExecutor
-from clusters.embedded.journal import Event, open_journal, read_events, write_steps
-from clusters.embedded.logs import read_log
-from clusters.embedded.ownership import Owner, taken
-from clusters.embedded.scheduler import Scheduler
-from clusters.embedded.state import Launch, Outcome, Step
-from clusters.embedded.tries import Tries
+from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.scheduling.ownership import Owner, taken
+from clusters.embedded.scheduling.scheduler import Scheduler
+from clusters.embedded.scheduling.state import Launch, Outcome, Step
+from clusters.embedded.storage.folders import Disk
+from clusters.embedded.storage.journal import Event, open_journal, read_events, write_steps
+from clusters.embedded.storage.task_logs import read_log
+from clusters.embedded.task_runner import Tries
 from clusters.errors import ClusterError
-from clusters.spec import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
+from clusters.protocol import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
 from waypost.sqlite_database import Database, StorageError
 from waypost.workflow.run_types import RUN_TYPES
 

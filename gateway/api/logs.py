@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
-from clusters.spec import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk, TaskPhase
 from gateway.api.following import Held
 from gateway.api.runs import visible
 from gateway.api.wire import Call, encode

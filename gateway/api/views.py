@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw, Struct, convert, structs
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.placement import RegionView
 from gateway.core.principal import Decision

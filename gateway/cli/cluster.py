@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from clusters.embedded.process import ClusterSettings, run_cluster
+from clusters.embedded.main import ClusterSettings, run_cluster
 from gateway.cli.output import command
 
 

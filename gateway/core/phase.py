@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from clusters.spec import AttemptId, Fence
+from clusters.protocol import AttemptId, Fence
 
 
 class Phase(StrEnum):

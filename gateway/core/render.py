@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from clusters.spec import RunSpec
+from clusters.protocol import RunSpec
 from gateway.core.workflow import Workflow
 from waypost.workflow.placeholders import render
 

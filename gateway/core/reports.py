@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from clusters.spec import Answers, Batch, ClusterEvent, ClusterStatus, Hello
+from clusters.protocol import Answers, Batch, ClusterEvent, ClusterStatus, Hello
 
 
 class Heard(Struct, frozen=True, kw_only=True):

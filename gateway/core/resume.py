@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from clusters.spec import TaskPhase, TaskResult
+from clusters.protocol import TaskPhase, TaskResult
 from gateway.core.run import TaskRow
 from waypost.workflow.graph import order
 from waypost.workflow.task import TaskSpec

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Phase
 
 

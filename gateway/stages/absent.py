@@ -5,7 +5,7 @@ It is one like the others, only that it never answers: its shards move, its orph
 
 from msgspec import structs
 
-from clusters.spec import Batch
+from clusters.protocol import Batch
 from gateway.core.health import unknown
 from gateway.core.instant import Instant
 from gateway.core.region import Condition

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import msgspec
 
-from clusters.spec import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from clusters.protocol import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 from gateway.core.failover import leaving
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase

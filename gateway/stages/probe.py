@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from clusters.spec import Beat, ClusterStatus, Hello
+from clusters.protocol import Beat, ClusterStatus, Hello
 from gateway.core.health import called, probe_now, probed, restarted
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.settings import Health

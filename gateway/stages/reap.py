@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clusters.spec import AttemptId, TombstoneAnswer
+from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase
 from gateway.settings import Failover

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from clusters.spec import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
+from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase
 from gateway.core.reports import Applied, Compared, Heard, Report, StreamEnded

@@ -1,6 +1,6 @@
 """Write down where a shard will go, BEFORE anyone is called: the intent (T2)."""
 
-from clusters.spec import ERA_BITS
+from clusters.protocol import ERA_BITS
 from gateway.core.instant import Instant
 from gateway.core.phase import Event
 from gateway.core.placement import Placement

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from loguru import logger
 
-from clusters.spec import RunSpec
+from clusters.protocol import RunSpec
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase, Shard
 from gateway.core.render import run_spec

@@ -6,7 +6,7 @@ Only the attempt that is a shard's own is believed: a region that was written of
 from collections.abc import Collection
 from enum import StrEnum
 
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
+from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
 from gateway.core.failover import backoff_seconds, ending
 from gateway.core.instant import Instant
 from gateway.core.phase import PLACED, Event, Phase

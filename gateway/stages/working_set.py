@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
-from clusters.spec import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
+from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
 from gateway.core.health import RegionHealth
 from gateway.core.health import view as health_view
 from gateway.core.instant import Instant

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
 from gateway.core.region import Order

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.errors import Unavailable
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision

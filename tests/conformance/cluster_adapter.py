@@ -9,7 +9,7 @@ import pytest
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.spec import (
+from clusters.protocol import (
     AttemptEnded,
     AttemptEndKind,
     AttemptId,

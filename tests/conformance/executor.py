@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clusters.embedded.executors.interface import Executor, Folders
-from clusters.embedded.state import Launch, Outcome
-from clusters.spec import AttemptId
+from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)

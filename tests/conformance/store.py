@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 from msgspec import structs
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.principal import Action, Decision, Obligations
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec import structs
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry, RunPhase

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from clusters.errors import ClusterError
-from clusters.spec import (
+from clusters.protocol import (
     ERA_BITS,
     Answers,
     AttemptEnded,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from clusters.spec import AttemptId, Batch, Fence, TaskPhase
+from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
 from gateway.core.run import TaskRow

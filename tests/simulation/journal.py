@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from clusters.spec import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskPhase
+from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskPhase
 
 
 @dataclass

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
-from clusters.spec import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
+from clusters.protocol import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.store.interface import Cursor
 from tests.simulation.cluster import ModelCluster

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from clusters.spec import Batch
+from clusters.protocol import Batch
 from gateway.core.phase import Phase, Shard
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, placed, run, workflow

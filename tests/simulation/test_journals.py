@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusters.spec import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
+from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
 from gateway.core.phase import Phase
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from clusters.spec import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, TaskPhase
+from clusters.protocol import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.phase import Phase
 from gateway.core.reports import Applied, Heard
 from gateway.store.sqlite import SqliteStore

@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 
 from clusters.embedded.executors.interface import Folders, Lease
-from clusters.embedded.state import Launch, Outcome
+from clusters.embedded.scheduling.state import Launch, Outcome
 from waypost.workflow.run_types import DelayRun
 
 

@@ -5,7 +5,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from clusters.embedded.state import Launch, Outcome
+from clusters.embedded.scheduling.state import Launch, Outcome
 
 
 class Folders(Struct, frozen=True, kw_only=True):

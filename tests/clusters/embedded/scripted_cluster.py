@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 from clusters.errors import ClusterError
-from clusters.spec import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
 
 STATUS = ClusterStatus(region="beijing", incarnation="journal", boot="boot", uptime=1.0, slots=10, held=0, seq=0)
 HELLO = Hello(status=STATUS, attempts=((AttemptId(run="run", shard=0, epoch=1), True),))

@@ -9,11 +9,11 @@ from typing import cast
 
 import pytest
 
-from clusters.embedded.journal import open_journal, read_events, write_steps
+from clusters.embedded.main import _either, _raise_descriptors
 from clusters.embedded.node import Node, NodeSettings
-from clusters.embedded.process import _either, _raise_descriptors
-from clusters.embedded.state import Outcome, Step
-from clusters.spec import AttemptEnded, AttemptEndKind, Batch, ClusterEvent, LeaseAsked, TaskChanged, TaskPhase
+from clusters.embedded.scheduling.state import Outcome, Step
+from clusters.embedded.storage.journal import open_journal, read_events, write_steps
+from clusters.protocol import AttemptEnded, AttemptEndKind, Batch, ClusterEvent, LeaseAsked, TaskChanged, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, process, start
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -99,7 +99,7 @@ async def test_without_descriptors_a_try_still_ends(node: Node, monkeypatch: pyt
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("clusters.embedded.executors.ending.os.pidfd_open", none_left)
+    monkeypatch.setattr("clusters.embedded.executors.process.termination.os.pidfd_open", none_left)
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.SUCCEEDED
@@ -111,7 +111,7 @@ async def test_without_descriptors_an_attempt_is_lost(node: Node, monkeypatch: p
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("clusters.embedded.executors.process.open_regular", none_left)
+    monkeypatch.setattr("clusters.embedded.executors.process.executor.open_regular", none_left)
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.LOST
@@ -120,8 +120,8 @@ async def test_without_descriptors_an_attempt_is_lost(node: Node, monkeypatch: p
 def test_a_cluster_may_open_as_much_as_the_machine_permits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A usual limit of 1,024 is three hundred tries; but not so much that programs which close everything take a minute for it."""
     limits: list[tuple[int, int]] = []
-    monkeypatch.setattr("clusters.embedded.process.resource.getrlimit", lambda _: (1_024, 1 << 30))
-    monkeypatch.setattr("clusters.embedded.process.resource.setrlimit", lambda _, limit: limits.append(limit))
+    monkeypatch.setattr("clusters.embedded.main.resource.getrlimit", lambda _: (1_024, 1 << 30))
+    monkeypatch.setattr("clusters.embedded.main.resource.setrlimit", lambda _, limit: limits.append(limit))
     _raise_descriptors()
 
     assert limits == [(65_536, 1 << 30)]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from clusters.embedded.node import Node
-from clusters.spec import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged
+from clusters.protocol import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged
 from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from clusters.errors import ClusterError
-from clusters.spec import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk, TaskPhase
 from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.core.phase import Event, advance

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from msgspec import structs
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.phase import Event, advance
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.core.run import AuditEntry, TaskRow

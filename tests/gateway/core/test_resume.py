@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.spec import TaskPhase
+from clusters.protocol import TaskPhase
 from gateway.core.resume import resume
 from gateway.core.run import TaskRow
 from waypost.workflow.task import TaskSpec

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from clusters.spec import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
+from clusters.protocol import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
 from gateway.core.phase import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.settings import Failover
 from gateway.stages.dispatch import grantable

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.spec import TaskResult
+from clusters.protocol import TaskResult
 from gateway.core.phase import Phase
 from gateway.core.placement import Placement
 from gateway.core.resume import Resumption

@@ -1,6 +1,6 @@
 """Ending attempts that are no longer their shard's own."""
 
-from clusters.spec import AttemptId, TombstoneAnswer
+from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
 from gateway.core.phase import Orphan, Phase
 from gateway.settings import Failover

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import json as msgjson
 
-from clusters.spec import ClusterStatus, Fence
+from clusters.protocol import ClusterStatus, Fence
 from gateway.core.health import unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard

@@ -1,0 +1,208 @@
+"""Processes under a real node: what they get, how they end, and that nothing of them is left."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.scheduling.state import Outcome
+from clusters.embedded.storage.task_logs import LOG_BYTES
+from clusters.errors import ClusterError
+from clusters.protocol import AttemptEndKind, TaskPhase
+from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
+from waypost.workflow.task import SideEffects, TaskSpec
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+        yield node
+
+
+async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
+    """Its log is cut while it runs: this one waits for that."""
+    talk = "import os, time; [os.write(1, b'x' * 1_000_000) for _ in range(20)]\nwhile os.fstat(1).st_size > 17_000_000: time.sleep(0.01)"
+    await start(node, process("talk", sys.executable, "-c", talk))
+
+    assert (await finished(node))["talk"].phase is TaskPhase.SUCCEEDED
+
+
+async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node) -> None:
+    """By files, so that any language will do."""
+    write = process("write", "sh", "-c", 'echo \'{"answer": 42}\' > "$WAYPOST_OUTPUT"')
+    read = process("read", "sh", "-c", 'cat "$WAYPOST_INPUT"; cp "$WAYPOST_INPUT" "$WAYPOST_OUTPUT"', needs=("write",))
+    await start(node, write, read, params={"date": "today"})
+
+    found = await finished(node)
+
+    assert found["write"].output == {"answer": 42}
+    assert found["read"].output["outputs"] == {"write": {"answer": 42}}
+    assert found["read"].output["params"] == {"date": "today"}
+    assert found["read"].output["shard"] == {"index": 0, "count": 1, "item": None}
+    text = "".join([chunk.text async for chunk in node.logs(SHARD, "read", offset=0, follow=False)])
+    assert '"answer":42' in text
+
+
+async def test_nothing_of_the_clusters_environment_reaches_a_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of the cluster is none of a tenant's business."""
+    monkeypatch.setenv("CLUSTER_SECRET", "hunter2")
+    await start(node, process("env", "sh", "-c", 'env > env.txt; test -z "$CLUSTER_SECRET"; test "$MODE" = full', env={"MODE": "full"}))
+
+    assert (await finished(node))["env"].phase is TaskPhase.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("sh", "-c", "exit 3"), "exit code 3"),
+        (("sh", "-c", "kill -9 $$"), "killed by SIGKILL"),
+        (("sh", "-c", "kill -40 $$"), "killed by SIGRTMIN+6"),
+        (("no-such-program",), "cannot run no-such-program"),
+        (("sh", "-c", 'echo "{" > "$WAYPOST_OUTPUT"'), "the output is not JSON"),
+        (("sh", "-c", """echo '{"a": {"b": 1, "b": 2}}' > "$WAYPOST_OUTPUT\""""), "the output is not JSON: a name is there twice"),
+        (("sh", "-c", 'echo "[9007199254740993]" > "$WAYPOST_OUTPUT"'), "the output holds 9007199254740993, which is not the same"),
+        (("sh", "-c", """echo '{"a\\\\u0000": 1}' > "$WAYPOST_OUTPUT\""""), "the output holds a NUL character"),
+        (("sh", "-c", """echo '"\\\\ud800"' > "$WAYPOST_OUTPUT\""""), "the output is not JSON"),
+        (("sh", "-c", 'head -c 70000 /dev/zero > "$WAYPOST_OUTPUT"'), "the output has more than 64 KiB"),
+        (("sh", "-c", 'mkfifo "$WAYPOST_OUTPUT"'), "the output is no regular file"),
+        (("sh", "-c", 'mkdir "$WAYPOST_OUTPUT"; touch "$WAYPOST_OUTPUT/x"'), "the output is no regular file"),
+        (("sh", "-c", 'ln -s /etc/hostname "$WAYPOST_OUTPUT"'), "the output is a link"),
+        (("sh", "-c", "head -c 50000 /dev/zero | tr '\\0' '[' > \"$WAYPOST_OUTPUT\""), "nested more than 64 deep"),
+        ((sys.executable, "-c", "import os; open(os.environ['WAYPOST_OUTPUT'], 'w').write('['*65 + '0' + ']'*65)"), "nested more than 64"),
+    ],
+)
+async def test_a_failure_says_what_failed(node: Node, command: tuple[str, ...], reason: str) -> None:
+    """Whoever is called at night reads this first."""
+    await start(node, process("a", *command))
+
+    assert reason in (await finished(node))["a"].reason
+
+
+async def test_a_variable_that_no_process_can_have_is_a_failure(node: Node) -> None:
+    """Not an exception that nobody hears: the shard would wait for ever."""
+    await start(node, process("a", "true", env={"${shard.item}": "x", "A=B": "c"}))
+
+    assert "run: " in (await finished(node))["a"].reason
+
+
+async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a third party's."""
+
+    async def broken(*_: object) -> Outcome:
+        raise LookupError("a mistake")
+
+    monkeypatch.setattr(node._tries._executors["process"], "execute", broken)
+    await start(node, process("a", "true"))
+
+    assert (await finished(node))["a"].reason == "the executor failed: LookupError"
+
+
+@pytest.mark.parametrize(
+    ("directory", "before", "reason"),
+    [
+        ("f", "touch f", "run: workingDirectory: it is no folder"),
+        ("out", "ln -s / out", "run: workingDirectory leads out of the workspace"),
+        ("x" * 300, "true", "run: workingDirectory: File name too long"),
+        ("l", "ln -s l l", "run: workingDirectory is a link that leads to itself"),
+    ],
+)
+async def test_a_working_directory_that_cannot_be_is_told_so(node: Node, directory: str, before: str, reason: str) -> None:
+    """Whatever an earlier task has put there: it is the document's mistake, not the executor's."""
+    task = TaskSpec(name="b", type="process", run={"command": ["true"], "workingDirectory": directory}, needs=("a",))
+    await start(node, process("a", "sh", "-c", before), task)
+
+    assert (await finished(node))["b"].reason == reason
+
+
+@pytest.mark.parametrize("there", ["mkfifo {log}", "ln -s /etc/hostname {log}", "mkdir {log}"])
+async def test_a_log_is_a_file_and_nothing_else(node: Node, there: str) -> None:
+    """An earlier task can put there a link to what it may not read, or a pipe at which everybody would wait."""
+    log = node._disk.folders(SHARD, "b").log
+    await start(node, process("a", "sh", "-c", there.format(log=log)), process("b", "true", needs=("a",)))
+
+    assert "cannot run true" in (await finished(node))["b"].reason
+    with pytest.raises(ClusterError, match="no log"):
+        await anext(node.logs(SHARD, "b", offset=0, follow=False))
+
+
+async def test_a_log_is_cut_when_its_task_ends(node: Node) -> None:
+    """What it wrote since the last time may be as much as the disk holds."""
+    await start(node, process("a", "sh", "-c", "head -c 40000000 /dev/zero"))
+    await finished(node)
+
+    assert node._disk.folders(SHARD, "a").log.stat().st_size < LOG_BYTES
+
+
+async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: Node) -> None:
+    """Not failed: another cluster may have one."""
+    (tmp_path / "scratch").touch()
+    await start(node, process("a", "true"))
+
+    assert (await ended(node)).end is AttemptEndKind.LOST
+
+
+async def test_a_timeout_ends_grandchildren_too(node: Node, tmp_path: Path) -> None:
+    """The whole group: a shell that is killed alone leaves its children working."""
+    script = f"sleep 300 & echo $! > {tmp_path}/pid; sleep 300"
+    await start(node, process("a", "sh", "-c", script, timeout_seconds=0.5))
+
+    assert (await finished(node))["a"].reason == "timed out after 0.5 s"
+    assert not running(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_timeout_is_for_every_executor(node: Node) -> None:
+    """Also for one that starts no process."""
+    await start(node, TaskSpec(name="a", type="delay", run={"seconds": 300}, timeout_seconds=0.05))
+
+    assert (await finished(node))["a"].reason == "timed out after 0.05 s"
+
+
+async def test_an_exclusive_task_starts_under_its_lease_alone(node: Node) -> None:
+    """Without a gateway that grants it nothing may run."""
+    await start(node, process("a", "true"), side_effects=SideEffects.EXCLUSIVE)
+    assert not len(node._tries)
+
+
+NODE = """
+import asyncio, sys
+from clusters.embedded.storage.task_logs import LOG_BYTES
+from clusters.embedded.node import Node, NodeSettings
+from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
+
+async def main():
+    async with Node(NodeSettings(region="beijing", state=sys.argv[1], cpu=4.0)) as node:
+        task = TaskSpec(name="a", type="process", run={"command": ["sh", "-c", f"echo $$ > {sys.argv[1]}/pid; sleep 300"]})
+        fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
+        spec = ShardSpec(attempt=AttemptId(run="run", shard=0, epoch=1), fence=fence)
+        await node.apply(Batch(runs=(RunSpec(run="run", tasks=(task,)),), creates=(spec,)))
+        await asyncio.sleep(300)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.integration
+async def test_a_killed_cluster_takes_its_tasks_with_it(tmp_path: Path) -> None:
+    """SIGKILL leaves no time to say goodbye: the watchdog does it, and the journal knows the attempt, asleep."""
+    cluster = subprocess.Popen([sys.executable, "-c", NODE, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()})
+    written = tmp_path / "pid"
+    async with asyncio.timeout(30):
+        while not (written.exists() and written.read_text().strip()):
+            await asyncio.sleep(0.02)
+    pid = int(written.read_text())
+    assert running(pid)
+
+    cluster.send_signal(signal.SIGKILL)
+    cluster.wait()
+
+    async with asyncio.timeout(10):
+        while running(pid):
+            await asyncio.sleep(0.02)
+    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+        assert (await node.attempts()).attempts == ((SHARD, False),)

@@ -1,0 +1,82 @@
+"""A scheduler over a real journal, moved on step by step: nothing of it waits for a clock."""
+
+import sqlite3
+from typing import Any
+
+from clusters.embedded.scheduling.scheduler import Scheduler
+from clusters.embedded.scheduling.state import Outcome, Step
+from clusters.embedded.storage.journal import open_journal, write_steps
+from clusters.protocol import Answers, AttemptId, Batch, CreateOutcome, Fence, RunSpec, ShardSpec
+from waypost.workflow.run_types import RUN_TYPES
+from waypost.workflow.task import SideEffects, TaskSpec
+
+DONE = Outcome(succeeded=True)
+BROKEN = Outcome(succeeded=False, reason="exit code 1")
+
+
+def task(name: str, *needs: str, **more: Any) -> TaskSpec:
+    return TaskSpec(name=name, type="delay", run={"seconds": 0}, needs=needs, **more)
+
+
+class Cluster:
+    """A scheduler whose steps are journalled before they count. `crash` starts anew from what was journalled."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.now, self.boots, self.launched = 0.0, 0, list[tuple[AttemptId, str]]()
+        self.events: list[Any] = []
+        self.crash()
+
+    def crash(self) -> None:
+        self.boots += 1
+        loaded = open_journal(self.db)
+        self.scheduler = Scheduler(loaded, region="r", boot=f"boot-{self.boots}", cpu=4.0, slots=3, executors=RUN_TYPES)
+        self.running: list[tuple[AttemptId, str]] = []
+
+    def act(self, step: Step) -> Step:
+        write_steps(self.db, [step], step.wall)
+        self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
+        self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
+        self.events += step.events
+        return step
+
+    def apply(self, **batch: Any) -> Answers:
+        answers, step = self.scheduler.apply(Batch(**batch), self.now, 0.0)
+        self.act(step)
+        return answers
+
+    def create(self, *tasks: TaskSpec, epoch: int = 1, run: str = "run", after: float = 5.0, **spec: Any) -> CreateOutcome | str:
+        whole = RunSpec(run=run, tasks=tasks, side_effects=spec.pop("side_effects", SideEffects.IDEMPOTENT))
+        fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
+        create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)
+        (answer,) = self.apply(runs=(whole,), creates=(create,)).creates
+        self.refusal = answer.detail
+        return answer.reason or answer.outcome
+
+    def end(self, name: str, outcome: Outcome = DONE) -> Step:
+        identity = next(attempt for attempt, task in self.running if task == name)
+        self.running.remove((identity, name))
+        return self.act(self.scheduler.finished(identity, name, outcome, self.now, 0.0))
+
+    def tick(self, seconds: float) -> Step:
+        self.now += seconds
+        return self.act(self.scheduler.tick(self.now, 0.0))
+
+    def forget(self, wall: float) -> list[AttemptId]:
+        """What is let go of, the same from memory as after a crash."""
+        copy = Scheduler(open_journal(self.db), region="r", boot="b", cpu=1.0, slots=1, executors=RUN_TYPES)
+        step = self.act(self.scheduler.forget(self.now, wall))
+        assert sorted(copy.forget(0.0, wall).forgotten) == sorted(step.forgotten)
+        return step.forgotten
+
+    def rows(self) -> int:
+        tables = ("run", "attempt", "task", "tombstone")
+        return sum(int(self.db.execute(f"select count(*) from {table}").fetchone()[0]) for table in tables)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, name in self.running]
+
+
+def attempt(epoch: int) -> AttemptId:
+    return AttemptId(run="run", shard=0, epoch=epoch)

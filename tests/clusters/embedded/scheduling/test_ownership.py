@@ -1,0 +1,97 @@
+"""A cluster works for one gateway's store, and for the newest era of it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from clusters.embedded.http.client import EmbeddedCluster
+from clusters.embedded.http.server import application
+from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.scheduling.ownership import Owner, taken
+from clusters.errors import ClusterError
+from clusters.protocol import Batch, CreateOutcome, Hello
+from tests.conformance.cluster_adapter import attempt, create, delay, until_end, watching
+from waypost import pki, tls
+from waypost.serving import Server
+
+HOST = "127.0.0.1"
+OURS, OTHERS, RESTORED = "aa.0", "bb.0", "aa.1"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    pki.create_root(folder)
+    pki.issue_gateway(folder)
+    pki.issue_cluster(folder, "beijing")
+    return folder
+
+
+@asynccontextmanager
+async def cluster(folder: Path, state: Path, *, adopt: bool = False) -> AsyncIterator[Callable[[str], EmbeddedCluster]]:
+    """Adapters to one real cluster, each on behalf of a store."""
+    context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
+    async with (
+        Node(NodeSettings(region="beijing", state=str(state), adopt=adopt)) as node,
+        Server(application(node, claim=node.claim), host=HOST, port=0, tls=context) as server,
+    ):
+        client = tls.client_context(tls.gateway_credentials(folder))
+        yield lambda store: EmbeddedCluster(f"https://{HOST}:{server.port}", region="beijing", tls=client, store=lambda: store)
+
+
+async def test_another_gateway_cannot_end_what_runs(folder: Path, tmp_path: Path) -> None:
+    """Its store knows none of the attempts: it would take them for nobody's. Nor does it see or hear anything of them."""
+    async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours, on_behalf(OTHERS) as others:
+        assert await create(ours, attempt(), delay("a", seconds=300)) is CreateOutcome.CREATED
+        for call in (others.apply(Batch(tombstones=(attempt(),))), others.attempts(), others.probe(), anext(aiter(others.watch(0, "")))):
+            with pytest.raises(ClusterError, match="OtherGateway: this cluster works for the store aa"):
+                await call
+        assert (await ours.attempts()).attempts == ((attempt(), True),)
+
+
+async def test_the_owner_is_remembered_until_it_is_let_go(folder: Path, tmp_path: Path) -> None:
+    """A restart changes nothing; started with --adopt, the first that comes has it from then on."""
+    async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours:
+        await ours.probe()
+    async with cluster(folder, tmp_path) as on_behalf, on_behalf(OTHERS) as others:
+        with pytest.raises(ClusterError, match="OtherGateway"):
+            await others.probe()
+    async with cluster(folder, tmp_path, adopt=True) as on_behalf, on_behalf(OURS) as ours, on_behalf(OTHERS) as others:
+        await others.probe()
+        with pytest.raises(ClusterError, match="OtherGateway"):
+            await ours.probe()
+
+
+async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_any_more(folder: Path, tmp_path: Path) -> None:
+    """Two gateways on two copies of one store: only one may speak."""
+    async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours, on_behalf(RESTORED) as restored:
+        async with watching(ours) as stream:
+            await create(ours, attempt(), delay("a"))
+            events = await until_end(stream, attempt())
+        incarnation = (await ours.apply(Batch(acknowledged=events[-1].seq))).status.incarnation
+        with pytest.raises(ClusterError, match="Restored"):
+            await anext(aiter(ours.watch(0, incarnation)))
+
+        async with watching(restored, 0, incarnation) as stream:
+            hello = await anext(stream)
+        assert isinstance(hello, Hello)
+        assert hello.attempts == ((attempt(), True),)
+        with pytest.raises(ClusterError, match="OldEra"):
+            await ours.probe()
+
+
+@pytest.mark.parametrize("header", ["", "aa", "aa.", ".1", "aa.-1", "xyz.1", "aa.1.2"])
+async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(folder: Path, tmp_path: Path, header: str) -> None:
+    """Never taken for anybody."""
+    async with cluster(folder, tmp_path) as on_behalf, on_behalf(header) as nobody:
+        with pytest.raises(ClusterError, match="BadRequest"):
+            await nobody.probe()
+
+
+def test_the_first_that_comes_is_the_owner() -> None:
+    """And a claim that changes nothing is not written down again."""
+    first = Owner(store="aa", era=3)
+    assert taken(Owner(), first) == first
+    assert taken(first, first) is None

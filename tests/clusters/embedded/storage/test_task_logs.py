@@ -1,0 +1,81 @@
+"""Logs of tries: read in pieces while they are written, and bounded."""
+
+from pathlib import Path
+
+import pytest
+
+from clusters.embedded.storage import task_logs as logs
+from clusters.embedded.storage.task_logs import CHUNK_BYTES, CUT, HEAD_BYTES, LOG_BYTES, TAIL_BYTES, cut, read_log
+from clusters.errors import ClusterError
+
+
+async def read(path: Path, offset: int = 0) -> list[tuple[str, int]]:
+    return [(chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, going_on=lambda: False)]
+
+
+async def test_a_character_is_not_torn_by_the_end_of_a_piece(tmp_path: Path) -> None:
+    """A reader who goes on from an offset that was given begins at a whole character too."""
+    path, text = tmp_path / "a.log", "x" + "雪" * CHUNK_BYTES
+    path.write_text(text)
+
+    pieces = await read(path)
+
+    assert "".join(piece for piece, _ in pieces) == text
+    assert len(pieces) > 2
+    for index, (_, offset) in enumerate(pieces):
+        assert "".join(piece for piece, _ in await read(path, offset)) == "".join(piece for piece, _ in pieces[index + 1 :])
+
+
+async def test_what_is_not_text_is_shown_as_such(tmp_path: Path) -> None:
+    """Also a character that is broken off at the very end."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"a\xffb" + "雪".encode()[:2])
+
+    assert "".join(piece for piece, _ in await read(path)) == "a\ufffdb\ufffd"
+
+
+async def test_there_is_no_log_of_what_never_ran(tmp_path: Path) -> None:
+    """Said, not shown as an empty one."""
+    with pytest.raises(ClusterError, match="no log"):
+        await read(tmp_path / "a.log")
+
+
+def test_a_log_within_its_bound_is_left_alone(tmp_path: Path) -> None:
+    """To the byte."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"x" * LOG_BYTES)
+    cut(path)
+    assert path.stat().st_size == LOG_BYTES
+
+
+def test_a_log_that_grew_too_long_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
+    """What a task began with and what it ended with are what people look for; who writes to it goes on at its end."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"begin" + b"x" * LOG_BYTES + b"end")
+    with path.open("ab") as writer:
+        cut(path)
+        writer.write(b" more")
+    found = path.read_bytes()
+    assert found.startswith(b"begin")
+    assert found.endswith(b"end more")
+    assert found[HEAD_BYTES:].startswith(CUT)
+    assert len(found) == HEAD_BYTES + len(CUT) + TAIL_BYTES + 5
+
+
+async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place in the file is past the end now; it would wait for ever."""
+    monkeypatch.setattr(logs, "POLL_SECONDS", 0.001)
+    path, steps = tmp_path / "a.log", iter(["read", "cut", "more", "end"])
+    path.write_bytes(b"x" * (LOG_BYTES + 1))
+
+    def going_on() -> bool:
+        step = next(steps, "end")
+        if step == "cut":
+            cut(path)
+        elif step == "more":
+            with path.open("ab") as writer:
+                writer.write(b"more")
+        return step != "end"
+
+    texts = [chunk.text async for chunk in read_log(path, offset=LOG_BYTES, going_on=going_on)]
+    assert texts == ["x", "more"]
