@@ -24,7 +24,7 @@ from rich.console import Console
 from backup import source_files
 from gateway.cli.output import table
 from gateway.cli.stack import Stack
-from gateway.core.wfformat import from_wfformat
+from gateway.documents.wfformat import from_wfformat
 from gateway.identity.development import mint
 
 HERE = Path(__file__).parent

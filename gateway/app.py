@@ -21,9 +21,9 @@ from gateway.api.health import inside
 from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.controller import Controller
-from gateway.core.checks import Executors
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
+from gateway.documents.checks import Executors
 from gateway.identity.development import URL as DEVELOPMENT_URL
 from gateway.identity.development import development_issuer
 from gateway.identity.jwks import trustworthy

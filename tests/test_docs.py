@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from gateway.configuration import load
-from gateway.core.checks import Executors, check
-from gateway.core.document import parse
+from gateway.documents.checks import Executors, check
+from gateway.documents.parsing import parse
 from gateway.settings import Documents, GatewaySettings
 from observability.metrics import Metrics
 from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES

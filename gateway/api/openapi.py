@@ -11,8 +11,8 @@ from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
 from gateway.api.problems import MEDIA_TYPE, Problem
 from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
 from gateway.api.wire import Call, Operation, Reply
-from gateway.core.document import schema
 from gateway.core.run import RunPhase
+from gateway.documents.parsing import schema
 
 VERSION: Final = "3.1.0"
 SHOWN: Final = (DryRun, LogLine, Ordered, Problem, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary)

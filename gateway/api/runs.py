@@ -15,15 +15,15 @@ from starlette.responses import Response
 
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, DryRun, RegionPlan, RunPage, detail, summary
 from gateway.api.wire import Call, Front, Reply
-from gateway.core.checks import check
-from gateway.core.document import invalid, parse
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.identifiers import run_id
 from gateway.core.placement import Placement
 from gateway.core.principal import Action, Decision, Question
 from gateway.core.run import AuditEntry, Run, RunPhase
-from gateway.core.salvage import check_rest
-from gateway.core.workflow import Workflow
+from gateway.documents.checks import check
+from gateway.documents.parsing import invalid, parse
+from gateway.documents.partial_checks import check_rest
+from gateway.documents.workflow import Workflow
 from gateway.stages.admit import Submission, admit, fingerprint, oblige, readmission
 from gateway.stages.authorize import authorize, question_about, see
 from gateway.stages.plan import plan

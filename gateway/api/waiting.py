@@ -10,7 +10,7 @@ from gateway.core.phase import Phase, Shard
 from gateway.core.placement import Unplaceable
 from gateway.core.region import TAKES_WORK, Condition
 from gateway.core.run import Run
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from gateway.stages.plan import plan
 
 _decode = msgspec.json.Decoder(Workflow).decode

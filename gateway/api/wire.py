@@ -17,10 +17,10 @@ from starlette.types import Receive, Scope, Send
 from clusters.interface import ClusterAdapter
 from gateway.api.following import Following
 from gateway.api.problems import problem, tell, unexpected
-from gateway.core.checks import Executors
 from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
 from gateway.core.placement import RegionView
 from gateway.core.principal import Principal
+from gateway.documents.checks import Executors
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import GatewaySettings

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 
 from gateway.cli.files import JSON, YAML, content, faulty, value
 from gateway.cli.output import Format, command, console, written
-from gateway.core.checks import Executors, check
-from gateway.core.document import parse
 from gateway.core.errors import GatewayError
-from gateway.core.wfformat import from_wfformat
+from gateway.documents.checks import Executors, check
+from gateway.documents.parsing import parse
+from gateway.documents.wfformat import from_wfformat
 from gateway.settings import Documents
 from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 

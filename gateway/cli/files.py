@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from gateway.cli.client import CliError, Exit
 from gateway.core.errors import FieldError, GatewayError, Malformed
-from gateway.core.json import read_json
-from gateway.core.yaml import read_yaml
+from gateway.documents.strict_json import read_json
+from gateway.documents.strict_yaml import read_yaml
 from gateway.settings import Documents
 
 JSON: Final = "application/json"

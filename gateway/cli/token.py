@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from gateway.cli.client import CliError, Exit, find_context
 from gateway.cli.output import command
-from gateway.core.workflow import Tenant
+from gateway.documents.workflow import Tenant
 from gateway.identity.development import LIFETIME_MAXIMUM, SCOPES
 from gateway.identity.development import mint as mint_token
 

@@ -9,7 +9,7 @@ from gateway.core.errors import Denied, Invalid
 from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations, Principal, Reason
 from gateway.core.run import AuditEntry, Run
-from gateway.core.workflow import Spec, Workflow
+from gateway.documents.workflow import Spec, Workflow
 from gateway.policy.interface import PolicyEngine
 from gateway.stages.authorize import authorize, question_about
 from gateway.store.interface import Admission, Admitted, Store

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from gateway.core.placement import Demand, Placement, RegionView, Unplaceable, place
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from gateway.settings import Placing
 
 

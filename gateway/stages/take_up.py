@@ -8,10 +8,10 @@ from loguru import logger
 from clusters.protocol import RunSpec
 from gateway.core.instant import Instant
 from gateway.core.phase import Event, Phase, Shard
-from gateway.core.render import run_spec
 from gateway.core.resume import resume
 from gateway.core.run import Run, TaskRow
-from gateway.core.workflow import Metadata, Spec, Workflow
+from gateway.documents.rendering import run_spec
+from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Tracked, Work
 from gateway.store.interface import Store

@@ -19,7 +19,7 @@ from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from gateway.settings import Health
 from gateway.store.interface import Cursor, ShardWrite
 from waypost.workflow.task import SideEffects, TaskSpec

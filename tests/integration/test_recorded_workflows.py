@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.core.wfformat import from_wfformat
+from gateway.documents.wfformat import from_wfformat
 from tests.integration.conftest import REGIONS
 from tests.integration.waiting import described, ended, submitted, taking_work
 

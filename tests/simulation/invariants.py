@@ -6,7 +6,7 @@ from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
 from gateway.core.run import TaskRow
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from gateway.settings import Failover
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster

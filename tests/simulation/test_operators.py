@@ -5,7 +5,7 @@ import pytest
 from gateway.core.phase import Phase
 from gateway.core.region import Condition, Order
 from gateway.core.run import AuditEntry
-from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 

@@ -9,7 +9,7 @@ from msgspec import json as msgjson
 from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run
-from gateway.core.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
+from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
 from gateway.settings import Failover
 from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from gateway.core.workflow import PlacementWishes, Workflow
+from gateway.documents.workflow import PlacementWishes, Workflow
 from gateway.settings import Failover
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow

@@ -2,7 +2,7 @@
 
 import random
 
-from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from waypost.workflow.task import Retry, SideEffects, TaskSpec
 
 

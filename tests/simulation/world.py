@@ -15,7 +15,7 @@ from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations
 from gateway.core.region import Condition
 from gateway.core.run import AuditEntry, Run, RunPhase
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics

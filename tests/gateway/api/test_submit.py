@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from gateway.api.wire import Front
-from gateway.core.checks import check
 from gateway.core.errors import FieldError
 from gateway.core.principal import Action, Obligations, Reason
+from gateway.documents.checks import check
 from gateway.store.interface import Store
 
 Document = dict[str, Any]

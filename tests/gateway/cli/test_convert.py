@@ -9,8 +9,8 @@ import pytest
 
 from gateway.cli.client import Exit
 from gateway.cli.convert import EXECUTORS, convert
-from gateway.core.checks import check
-from gateway.core.document import parse
+from gateway.documents.checks import check
+from gateway.documents.parsing import parse
 from gateway.settings import Documents
 
 

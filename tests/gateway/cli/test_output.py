@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gateway.cli.output import Format, command, console, counted, table, written
-from gateway.core.yaml import read_yaml
+from gateway.documents.strict_yaml import read_yaml
 
 RUN = "01a21051513d764e64a3d1414f5f"
 PRINTS = "import sys; from gateway.cli.output import *; sys.exit(command(lambda: [{}('x' * 70) for _ in range({})] and None)())"

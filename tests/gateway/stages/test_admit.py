@@ -12,7 +12,7 @@ from gateway.core.errors import Denied
 from gateway.core.identifiers import run_id
 from gateway.core.principal import Action, Decision, Obligations, Principal
 from gateway.core.run import RunPhase
-from gateway.core.workflow import Metadata, Shards, Spec, Workflow
+from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.stages.admit import Submission, admission, fingerprint, oblige, readmission
 from waypost.workflow.task import SideEffects, TaskSpec
 

@@ -11,7 +11,7 @@ from gateway.core.phase import Phase, Shard
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import Run
-from gateway.core.workflow import Metadata, Spec, Workflow
+from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.stages.take_up import work_of
 from gateway.stages.working_set import Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor

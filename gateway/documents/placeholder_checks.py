@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.errors import FieldError
-from gateway.core.pointer import below
-from gateway.core.workflow import Workflow
+from gateway.documents.json_pointer import below
+from gateway.documents.workflow import Workflow
 from waypost.workflow.placeholders import TemplateError, lookup, mistakes, references
 from waypost.workflow.task import TaskSpec
 

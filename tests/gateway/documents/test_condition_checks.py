@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway.core.documents import document, faults, task
+from tests.gateway.documents.documents import document, faults, task
 
 
 @pytest.mark.parametrize(

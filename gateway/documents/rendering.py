@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from clusters.protocol import RunSpec
-from gateway.core.workflow import Workflow
+from gateway.documents.workflow import Workflow
 from waypost.workflow.placeholders import render
 
 

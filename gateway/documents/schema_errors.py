@@ -15,8 +15,8 @@ from jsonschema.validators import extend
 from msgspec import Struct
 
 from gateway.core.errors import FieldError
-from gateway.core.pointer import below, pointer_to
-from gateway.core.workflow import NOT_BUILT
+from gateway.documents.json_pointer import below, pointer_to
+from gateway.documents.workflow import NOT_BUILT
 from waypost.workflow.ijson import EXACT
 
 ENOUGH: Final = 1_000

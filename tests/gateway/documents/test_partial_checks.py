@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.document import parse
 from gateway.core.errors import Invalid
-from gateway.core.salvage import check_rest
-from gateway.core.shape import placed
-from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, document, task
+from gateway.documents.parsing import parse
+from gateway.documents.partial_checks import check_rest
+from gateway.documents.schema_errors import placed
+from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
 
 
 def test_what_the_types_refuse_hides_no_other_mistake() -> None:

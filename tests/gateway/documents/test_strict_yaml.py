@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import GatewayError, Malformed, TooLarge
-from gateway.core.yaml import read_yaml
-from tests.gateway.core.documents import by_pointer
+from gateway.documents.strict_yaml import read_yaml
+from tests.gateway.documents.documents import by_pointer
 
 
 def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:

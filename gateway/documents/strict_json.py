@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.core.errors import FieldError, Malformed, TooLarge
-from gateway.core.pointer import below
+from gateway.documents.json_pointer import below
 from waypost.workflow.ijson import UNFAITHFUL, faithful, text_fault
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.core.errors import FieldError
-from gateway.core.placeholders import distinct_shards
-from gateway.core.workflow import Workflow
+from gateway.documents.placeholder_checks import distinct_shards
+from gateway.documents.workflow import Workflow
 from waypost.workflow.conditions import MAXIMUM_STEPS, Condition, ConditionError, Question, ask, compile_condition
 from waypost.workflow.task import TaskSpec
 

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
-from gateway.core.json import read_json
-from gateway.core.shape import ENOUGH, placed, problems
-from gateway.core.workflow import Workflow
-from gateway.core.yaml import read_yaml
+from gateway.documents.schema_errors import ENOUGH, placed, problems
+from gateway.documents.strict_json import read_json
+from gateway.documents.strict_yaml import read_yaml
+from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
 from waypost.workflow.ijson import EXACT
 

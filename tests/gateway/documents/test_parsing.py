@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gateway.core.checks import check
-from gateway.core.document import SHOWN_ERRORS, invalid, parse, schema
 from gateway.core.errors import FieldError, GatewayError, Invalid, Malformed, TooLarge, UnsupportedMediaType
-from gateway.core.workflow import Workflow
+from gateway.documents.checks import check
+from gateway.documents.parsing import SHOWN_ERRORS, invalid, parse, schema
+from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
-from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, document, task
+from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
 from waypost.workflow.ijson import NUMBER
 
 JSON, YAML = "application/json", "application/yaml"

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.checks import Executors, check
-from gateway.core.document import parse
 from gateway.core.errors import FieldError
-from gateway.core.workflow import Workflow
+from gateway.documents.checks import Executors, check
+from gateway.documents.parsing import parse
+from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
 from waypost.workflow.run_types import RUN_TYPES
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.checks import check
 from gateway.core.errors import Invalid
-from gateway.core.wfformat import Converted, from_wfformat
-from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, read
+from gateway.documents.checks import check
+from gateway.documents.wfformat import Converted, from_wfformat
+from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, read
 from waypost.workflow.graph import longest_path
 
 SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[4] / "shared"))

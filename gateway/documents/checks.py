@@ -8,12 +8,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.condition_checks import ConditionChecks
 from gateway.core.errors import FieldError
-from gateway.core.placeholders import Placeholders, distinct_shards
-from gateway.core.pointer import below
-from gateway.core.shape import near, placed, problems
-from gateway.core.workflow import NOT_BUILT, Workflow
+from gateway.documents.condition_checks import ConditionChecks
+from gateway.documents.json_pointer import below
+from gateway.documents.placeholder_checks import Placeholders, distinct_shards
+from gateway.documents.schema_errors import near, placed, problems
+from gateway.documents.workflow import NOT_BUILT, Workflow
 from gateway.settings import Documents
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.placeholders import render

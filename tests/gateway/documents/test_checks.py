@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.checks import check
+from gateway.documents.checks import check
 from gateway.settings import Documents
-from tests.gateway.core.documents import EXECUTORS, LIMITS, by_pointer, document, faults, read, task
+from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, faults, read, task
 
 CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.render import run_spec
-from tests.gateway.core.documents import document, read, task
+from gateway.documents.rendering import run_spec
+from tests.gateway.documents.documents import document, read, task
 from waypost.workflow.placeholders import render
 from waypost.workflow.task import SideEffects
 
