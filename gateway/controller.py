@@ -11,14 +11,14 @@ from contextlib import suppress
 
 from loguru import logger
 
-from gateway.core.blackout import cut_off, excused
 from gateway.core.errors import Unavailable
-from gateway.core.health import evaluated, unknown
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.run import AuditEntry
 from gateway.policy.interface import PolicyEngine
+from gateway.regions.blackout_guard import cut_off, excused
+from gateway.regions.health import evaluated, unknown
+from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
 from gateway.settings import Failover, Health, Placing
 from gateway.stages.absent import absent
 from gateway.stages.dispatch import batch, prepare

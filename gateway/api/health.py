@@ -12,7 +12,7 @@ from starlette.routing import Route, Router
 from gateway.api.wire import Front
 from gateway.core.errors import GatewayError
 from gateway.core.phase import Phase
-from gateway.core.scores import score
+from gateway.regions.scores import score
 from observability.metrics import CONTENT_TYPE
 
 VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})

@@ -8,9 +8,9 @@ from gateway.api.views import Ordered, RegionList, Released, region_state
 from gateway.api.wire import Call, Front, Reply
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
-from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.run import AuditEntry
-from gateway.core.scores import score
+from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
+from gateway.regions.scores import score
 from gateway.stages.authorize import authorize
 
 LOOKS, LOOK_SECONDS = 40, 0.05

@@ -17,16 +17,16 @@ from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, DryRun, RegionPlan, RunP
 from gateway.api.wire import Call, Front, Reply
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.identifiers import run_id
-from gateway.core.placement import Placement
 from gateway.core.principal import Action, Decision, Question
 from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.documents.checks import check
 from gateway.documents.parsing import invalid, parse
 from gateway.documents.partial_checks import check_rest
 from gateway.documents.workflow import Workflow
+from gateway.regions.demand import plan
+from gateway.regions.placement import Placement
 from gateway.stages.admit import Submission, admit, fingerprint, oblige, readmission
 from gateway.stages.authorize import authorize, question_about, see
-from gateway.stages.plan import plan
 from gateway.store.interface import RunQuery
 
 INLINE_BYTES = 8 * 1024

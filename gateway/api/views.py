@@ -9,9 +9,9 @@ from msgspec import Raw, Struct, convert, structs
 
 from clusters.protocol import TaskPhase
 from gateway.core.phase import Orphan, Phase, Shard
-from gateway.core.placement import RegionView
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.regions.placement import RegionView
 
 SHOWN_TASKS = 10_000
 SHOWN_BYTES = 20 * 1024 * 1024

@@ -7,11 +7,11 @@ import msgspec
 
 from gateway.api.wire import Front
 from gateway.core.phase import Phase, Shard
-from gateway.core.placement import Unplaceable
-from gateway.core.region import TAKES_WORK, Condition
 from gateway.core.run import Run
 from gateway.documents.workflow import Workflow
-from gateway.stages.plan import plan
+from gateway.regions.demand import plan
+from gateway.regions.placement import Unplaceable
+from gateway.regions.region_view import TAKES_WORK, Condition
 
 _decode = msgspec.json.Decoder(Workflow).decode
 

@@ -18,11 +18,11 @@ from clusters.interface import ClusterAdapter
 from gateway.api.following import Following
 from gateway.api.problems import problem, tell, unexpected
 from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
-from gateway.core.placement import RegionView
 from gateway.core.principal import Principal
 from gateway.documents.checks import Executors
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
+from gateway.regions.placement import RegionView
 from gateway.settings import GatewaySettings
 from gateway.stages.authenticate import authenticate
 from gateway.store.interface import Store
@@ -38,7 +38,7 @@ encode = msgspec.json.Encoder().encode
 
 class Front(Struct, frozen=True, kw_only=True):
     """All that the calls stand on. `regions` is the controller's newest view, `cut_off` whether it looks at itself instead (see
-    `gateway/core/blackout.py`), `clusters` are for logs."""
+    `gateway/regions/blackout_guard.py`), `clusters` are for logs."""
 
     settings: GatewaySettings
     authenticator: Authenticator

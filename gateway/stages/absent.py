@@ -6,10 +6,10 @@ It is one like the others, only that it never answers: its shards move, its orph
 from msgspec import structs
 
 from clusters.protocol import Batch
-from gateway.core.health import unknown
 from gateway.core.instant import Instant
-from gateway.core.region import Condition
 from gateway.core.reports import Report
+from gateway.regions.health import unknown
+from gateway.regions.region_view import Condition
 from gateway.stages.working_set import Region
 from gateway.store.interface import Cursor
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from gateway.core.filters import FULL
 from gateway.core.instant import Instant
 from gateway.core.phase import Phase, Shard
-from gateway.core.placement import Placement, RegionView, Unplaceable, admits, taken
-from gateway.core.region import Order
 from gateway.policy.interface import PolicyEngine
+from gateway.regions.demand import plan
+from gateway.regions.filters import FULL
+from gateway.regions.placement import Placement, RegionView, Unplaceable, admits, taken
+from gateway.regions.region_view import Order
 from gateway.settings import Failover, Placing
 from gateway.stages.dispatch import Load, next_calls
 from gateway.stages.permit import permit, take_back
-from gateway.stages.plan import plan
 from gateway.stages.route import route
 from gateway.stages.take_up import load_work, read_again, take_up
 from gateway.stages.working_set import NEVER, Tracked, Work, WorkingSet

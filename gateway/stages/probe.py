@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from clusters.protocol import Beat, ClusterStatus, Hello
-from gateway.core.health import called, probe_now, probed, restarted
 from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.regions.health import called, probe_now, probed, restarted
 from gateway.settings import Health
 from gateway.stages.working_set import Region
 

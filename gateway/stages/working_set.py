@@ -11,15 +11,15 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
-from gateway.core.health import RegionHealth
-from gateway.core.health import view as health_view
 from gateway.core.instant import Instant
 from gateway.core.phase import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
-from gateway.core.region import TAKES_WORK, Condition, Order, RegionView
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.documents.workflow import Workflow
+from gateway.regions.health import RegionHealth
+from gateway.regions.health import view as health_view
+from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
 from gateway.settings import Health
 from gateway.store.interface import Cursor, ShardWrite
 from waypost.workflow.task import SideEffects, TaskSpec

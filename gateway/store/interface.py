@@ -10,8 +10,8 @@ from msgspec import Struct
 from clusters.protocol import TaskPhase
 from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
-from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.regions.region_view import Order
 
 
 class Admission(Struct, frozen=True, kw_only=True):

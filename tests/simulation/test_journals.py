@@ -8,9 +8,9 @@ import pytest
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
 from gateway.core.phase import Phase
-from gateway.core.region import Order
 from gateway.core.run import AuditEntry
 from gateway.link import RegionLink
+from gateway.regions.region_view import Order
 from gateway.settings import Health
 from gateway.store.interface import Cursor
 from gateway.store.sqlite import SqliteStore

@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.core.phase import Phase
-from gateway.core.region import Condition, Order
 from gateway.core.run import AuditEntry
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
+from gateway.regions.region_view import Condition, Order
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 

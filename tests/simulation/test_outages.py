@@ -8,8 +8,8 @@ import pytest
 
 from gateway.core.errors import Unavailable
 from gateway.core.phase import Phase, Shard
-from gateway.core.region import Order
 from gateway.core.run import AuditEntry
+from gateway.regions.region_view import Order
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow

@@ -7,9 +7,9 @@ import pytest
 from msgspec import json as msgjson
 
 from gateway.core.phase import Orphan, Phase, Shard
-from gateway.core.region import Order
 from gateway.core.run import AuditEntry, Run
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
+from gateway.regions.region_view import Order
 from gateway.settings import Failover
 from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite

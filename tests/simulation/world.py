@@ -13,9 +13,9 @@ from gateway.controller import Controller
 from gateway.core.instant import Instant
 from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations
-from gateway.core.region import Condition
 from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.documents.workflow import Workflow
+from gateway.regions.region_view import Condition
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics

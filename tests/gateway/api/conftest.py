@@ -11,10 +11,10 @@ from msgspec import structs
 from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.core.errors import Malformed, Unauthenticated
-from gateway.core.placement import Condition, RegionView
 from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
 from gateway.documents.checks import Executors
 from gateway.identity.interface import Credentials
+from gateway.regions.placement import Condition, RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore

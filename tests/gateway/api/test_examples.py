@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from gateway.api.problems import Problem
-from gateway.core.placement import Condition, RegionView
+from gateway.regions.placement import Condition, RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.test_events import end
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.api import regions
 from gateway.core.principal import Action, Reason
-from gateway.core.region import Condition, Order, RegionView
+from gateway.regions.region_view import Condition, Order, RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
 

@@ -9,8 +9,8 @@ from msgspec import structs
 from gateway.api.waiting import waiting
 from gateway.api.wire import Front
 from gateway.core.phase import Event, Phase, advance
-from gateway.core.placement import Condition, RegionView
 from gateway.core.run import AuditEntry
+from gateway.regions.placement import Condition, RegionView
 from gateway.store.interface import ShardWrite, Store
 
 

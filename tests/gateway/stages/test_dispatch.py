@@ -7,9 +7,9 @@ import pytest
 
 from clusters.protocol import TaskResult
 from gateway.core.phase import Phase
-from gateway.core.placement import Placement
 from gateway.core.resume import Resumption
 from gateway.core.run import TaskRow
+from gateway.regions.placement import Placement
 from gateway.settings import Failover
 from gateway.stages import dispatch
 from gateway.stages.dispatch import BATCH_CREATES, Load, batch, next_calls, prepare

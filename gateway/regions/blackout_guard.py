@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from gateway.core.health import RegionHealth
+from gateway.regions.health import RegionHealth
 from gateway.settings import Health
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.core.blackout import cut_off, excused
-from gateway.core.health import RegionHealth, unknown
-from gateway.core.region import Condition
+from gateway.regions.blackout_guard import cut_off, excused
+from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.region_view import Condition
 from gateway.settings import Health
 
 RULES = Health()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from gateway.core.region import TAKES_WORK, Condition, Demand, RegionView
+from gateway.regions.region_view import TAKES_WORK, Condition, Demand, RegionView
 
 FULL: Final = "no free slot"
 """The refusal that passes by itself, when something there ends."""

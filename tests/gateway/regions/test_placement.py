@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.core.filters import refusal
-from gateway.core.placement import Placement, Unplaceable, admits, place, taken
-from gateway.core.region import TAKES_WORK, Condition, Demand, RegionView
+from gateway.regions.filters import refusal
+from gateway.regions.placement import Placement, Unplaceable, admits, place, taken
+from gateway.regions.region_view import TAKES_WORK, Condition, Demand, RegionView
 from gateway.settings import Placing
 
 SETTINGS = Placing()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.latency import Pace, PeakEwma, judged, p90, peak_at, sampled, timed
+from gateway.regions.latency import Pace, PeakEwma, judged, p90, peak_at, sampled, timed
 from gateway.settings import Health
 
 RULES = Health()

@@ -5,10 +5,10 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.blackout import excused
-from gateway.core.health import RegionHealth, called, evaluated, probe_now, probed, restarted, unknown, weight
-from gateway.core.latency import peak_at
-from gateway.core.region import Condition
+from gateway.regions.blackout_guard import excused
+from gateway.regions.health import RegionHealth, called, evaluated, probe_now, probed, restarted, unknown, weight
+from gateway.regions.latency import peak_at
+from gateway.regions.region_view import Condition
 from gateway.settings import Health
 
 RULES = Health()

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from gateway.core.region import Condition, Demand, RegionView
+from gateway.regions.region_view import Condition, Demand, RegionView
 
 Tier: TypeAlias = tuple[bool, bool, float]
 

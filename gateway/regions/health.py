@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.core.ejection import FAULTS, Ejections, Outcomes, absorbed, counted, failing, put_out, served, troubled
 from gateway.core.instant import Instant
-from gateway.core.latency import NEVER, Pace, PeakEwma, judged, peak_at, recent_p90, sampled, timed
-from gateway.core.region import Condition, RegionView
+from gateway.regions.latency import NEVER, Pace, PeakEwma, judged, peak_at, recent_p90, sampled, timed
+from gateway.regions.outlier_detection import FAULTS, Ejections, Outcomes, absorbed, counted, failing, put_out, served, troubled
+from gateway.regions.region_view import Condition, RegionView
 from gateway.settings import Health
 
 

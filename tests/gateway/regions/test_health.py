@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.core.blackout import excused
-from gateway.core.health import RegionHealth, answered_since, called, evaluated, probe_now, probed, restarted, unknown, view, weight
 from gateway.core.instant import Instant
-from gateway.core.latency import peak_at
-from gateway.core.region import Condition
+from gateway.regions.blackout_guard import excused
+from gateway.regions.health import RegionHealth, answered_since, called, evaluated, probe_now, probed, restarted, unknown, view, weight
+from gateway.regions.latency import peak_at
+from gateway.regions.region_view import Condition
 from gateway.settings import Health
 
 RULES = Health()

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.core.region import Condition
-from tests.gateway.core.region_script import (
+from gateway.regions.region_view import Condition
+from tests.gateway.regions.region_script import (
     ACCEPTS_ONLY,
     ANSWERS,
     DEAD,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.core.placement import Demand, Placement, RegionView, Unplaceable, place
 from gateway.documents.workflow import Workflow
+from gateway.regions.placement import Demand, Placement, RegionView, Unplaceable, place
 from gateway.settings import Placing
 
 

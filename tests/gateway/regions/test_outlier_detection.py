@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.ejection import Ejections, Outcomes, absorbed, counted, failing, put_out, troubled
+from gateway.regions.outlier_detection import Ejections, Outcomes, absorbed, counted, failing, put_out, troubled
 from gateway.settings import Health
 
 RULES = Health()

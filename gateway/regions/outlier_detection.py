@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.core.latency import NEVER
+from gateway.regions.latency import NEVER
 from gateway.settings import Health
 
 FAULTS: Final = frozenset({"Unreachable", "Timeout", "Unavailable"})

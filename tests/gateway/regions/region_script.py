@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from gateway.core.blackout import cut_off, excused
-from gateway.core.health import RegionHealth, called, evaluated, probe_now, probed, unknown, view
 from gateway.core.instant import Instant
-from gateway.core.placement import Placement, place, taken
-from gateway.core.region import Condition, Demand, RegionView
+from gateway.regions.blackout_guard import cut_off, excused
+from gateway.regions.health import RegionHealth, called, evaluated, probe_now, probed, unknown, view
+from gateway.regions.placement import Placement, place, taken
+from gateway.regions.region_view import Condition, Demand, RegionView
 from gateway.settings import Health, Placing
 
 TICK_SECONDS = 0.1

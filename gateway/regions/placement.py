@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from gateway.core.filters import admits, refusal
-from gateway.core.region import Condition, Demand, RegionView
-from gateway.core.scores import outranked, score, tier
+from gateway.regions.filters import admits, refusal
+from gateway.regions.region_view import Condition, Demand, RegionView
+from gateway.regions.scores import outranked, score, tier
 from gateway.settings import Placing
 
 __all__ = ["Condition", "Demand", "Placement", "RegionView", "Unplaceable", "admits", "place", "taken"]
