@@ -13,8 +13,8 @@ from loguru import logger
 
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase, Shard
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.blackout_guard import cut_off, excused
 from gateway.regions.health import evaluated, unknown

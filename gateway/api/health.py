@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 
 from gateway.api.wire import Front
 from gateway.core.errors import GatewayError
-from gateway.core.phase import Phase
+from gateway.core.shard_states import Phase
 from gateway.regions.scores import score
 from observability.metrics import CONTENT_TYPE
 

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Raw, Struct, convert, structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.placement import RegionView
 
 SHOWN_TASKS = 10_000

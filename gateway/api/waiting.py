@@ -6,8 +6,8 @@ from random import choice
 import msgspec
 
 from gateway.api.wire import Front
-from gateway.core.phase import Phase, Shard
 from gateway.core.run import Run
+from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.regions.demand import plan
 from gateway.regions.placement import Unplaceable

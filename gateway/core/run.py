@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Phase
+from gateway.core.shard_states import Phase
 
 
 class RunPhase(StrEnum):

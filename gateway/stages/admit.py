@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.errors import Denied, Invalid
-from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations, Principal, Reason
 from gateway.core.run import AuditEntry, Run
+from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Spec, Workflow
 from gateway.policy.interface import PolicyEngine
 from gateway.stages.authorize import authorize, question_about

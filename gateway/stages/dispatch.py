@@ -9,9 +9,9 @@ from itertools import takewhile
 import msgspec
 
 from clusters.protocol import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
-from gateway.core.failover import leaving
+from gateway.core.failover_rules import leaving
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Phase
+from gateway.core.shard_states import Event, Phase
 from gateway.settings import Failover
 from gateway.stages.reap import take_answer, to_reap
 from gateway.stages.take_up import read_again

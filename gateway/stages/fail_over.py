@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from gateway.core.failover import leaving, may_leave, wait_seconds
+from gateway.core.failover_rules import leaving, may_leave, wait_seconds
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Phase
+from gateway.core.shard_states import Event, Phase
 from gateway.regions.health import RegionHealth, answered_since
 from gateway.settings import Failover
 from gateway.stages.watch import lose, reconfirm

@@ -3,8 +3,8 @@
 import msgspec
 
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Phase
 from gateway.core.principal import Action, Principal, Question
+from gateway.core.shard_states import Event, Phase
 from gateway.policy.interface import PolicyEngine
 from gateway.stages.take_up import work_of
 from gateway.stages.working_set import Work, WorkingSet

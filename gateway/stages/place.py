@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase, Shard
+from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.demand import plan
 from gateway.regions.filters import FULL

@@ -4,7 +4,7 @@ from typing import Any
 
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Phase
+from gateway.core.shard_states import Event, Phase
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 

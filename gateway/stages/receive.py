@@ -6,9 +6,9 @@ from loguru import logger
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase
 from gateway.core.reports import Applied, Compared, Heard, Report, StreamEnded
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase
 from gateway.settings import Failover, Health
 from gateway.stages.dispatch import answered, grantable
 from gateway.stages.fail_over import disown

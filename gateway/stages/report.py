@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from gateway.core.phase import Phase
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase
 from gateway.stages.working_set import Tracked, WorkingSet
 from gateway.store.interface import Store
 

@@ -2,7 +2,7 @@
 
 from clusters.protocol import ERA_BITS
 from gateway.core.instant import Instant
-from gateway.core.phase import Event
+from gateway.core.shard_states import Event
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
 from gateway.stages.working_set import NEVER, Region, Tracked

@@ -7,9 +7,9 @@ from loguru import logger
 
 from clusters.protocol import RunSpec
 from gateway.core.instant import Instant
-from gateway.core.phase import Event, Phase, Shard
 from gateway.core.resume import resume
 from gateway.core.run import Run, TaskRow
+from gateway.core.shard_states import Event, Phase, Shard
 from gateway.documents.rendering import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import Failover

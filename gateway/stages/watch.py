@@ -7,10 +7,10 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
-from gateway.core.failover import backoff_seconds, ending
+from gateway.core.failover_rules import backoff_seconds, ending
 from gateway.core.instant import Instant
-from gateway.core.phase import PLACED, Event, Phase
 from gateway.core.run import TaskRow
+from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.settings import Failover
 from gateway.stages.working_set import FINISHED, NEVER, Region, Tracked, WorkingSet
 

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
 from gateway.core.instant import Instant
-from gateway.core.phase import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.regions.health import RegionHealth
 from gateway.regions.health import view as health_view

@@ -8,9 +8,9 @@ from typing import Protocol, Self
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_view import Order
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from gateway.core.phase import Shard
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.shard_states import Shard
 
 RUN = "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted, state, workflow"
 """The columns that `read_run` takes, in its order."""

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 
 from clusters.protocol import TaskPhase
 from gateway.core.errors import Unavailable
-from gateway.core.phase import Phase, Shard
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_view import Order
 from gateway.store import rows, statements
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite

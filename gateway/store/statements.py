@@ -4,9 +4,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.core.phase import TERMINAL, Event, Phase, Shard, advance
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, run_phase
+from gateway.core.shard_states import TERMINAL, Event, Phase, Shard, advance
 from gateway.store import rows
 from gateway.store.interface import Admission, Admitted, Cursor, ShardWrite
 

@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.principal import Action, Decision, Obligations
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.store.interface import Admission, RunQuery, ShardWrite, Store
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]

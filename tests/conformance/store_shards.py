@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.run import AuditEntry, RunPhase
+from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import Order
 from gateway.store.interface import Cursor, ShardWrite, Store
 from tests.conformance.store import NOW, Open, admission, kinds, known, move, task

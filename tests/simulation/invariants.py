@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase, Shard
 from gateway.core.run import TaskRow
+from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.settings import Failover
 from gateway.store.interface import Cursor, ShardWrite

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import Batch
-from gateway.core.phase import Phase, Shard
+from gateway.core.shard_states import Phase, Shard
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World

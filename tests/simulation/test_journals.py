@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
-from gateway.core.phase import Phase
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase
 from gateway.link import RegionLink
 from gateway.regions.region_view import Order
 from gateway.settings import Health

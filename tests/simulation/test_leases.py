@@ -6,7 +6,7 @@ The world itself sees to it that no two exclusive attempts of a shard run at onc
 import pytest
 from msgspec import structs
 
-from gateway.core.phase import Phase
+from gateway.core.shard_states import Phase
 from gateway.store.interface import ShardWrite
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.network import SimulatedLink

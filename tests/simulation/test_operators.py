@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core.phase import Phase
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.regions.region_view import Condition, Order
 from tests.simulation.world import REGIONS, World

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Unavailable
-from gateway.core.phase import Phase, Shard
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_view import Order
 from gateway.store.sqlite import SqliteStore
 from tests.simulation.network import SimulatedLink

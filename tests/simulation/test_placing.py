@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from msgspec import json as msgjson
 
-from gateway.core.phase import Orphan, Phase, Shard
 from gateway.core.run import AuditEntry, Run
+from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
 from gateway.regions.region_view import Order
 from gateway.settings import Failover

@@ -11,9 +11,9 @@ from msgspec import structs
 
 from gateway.controller import Controller
 from gateway.core.instant import Instant
-from gateway.core.phase import Shard
 from gateway.core.principal import Action, Decision, Obligations
 from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.regions.region_view import Condition
 from gateway.settings import Failover, Health, Placing

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.api.events import _stream
 from gateway.api.wire import Call, Front
-from gateway.core.phase import Event, advance
 from gateway.core.principal import Principal
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
 
 Document = dict[str, Any]

@@ -13,8 +13,8 @@ from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
 from gateway.api.routes import api
 from gateway.api.wire import Front
-from gateway.core.phase import Event, advance
 from gateway.core.run import TaskRow
+from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
 
 Document = dict[str, Any]

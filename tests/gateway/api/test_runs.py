@@ -7,9 +7,9 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.phase import Event, advance
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.core.run import AuditEntry, TaskRow
+from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
 
 Document = dict[str, Any]

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from gateway.api.waiting import waiting
 from gateway.api.wire import Front
-from gateway.core.phase import Event, Phase, advance
 from gateway.core.run import AuditEntry
+from gateway.core.shard_states import Event, Phase, advance
 from gateway.regions.placement import Condition, RegionView
 from gateway.store.interface import ShardWrite, Store
 

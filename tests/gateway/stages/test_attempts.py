@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
-from gateway.core.phase import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
+from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.settings import Failover
 from gateway.stages.dispatch import grantable
 from gateway.stages.reap import to_reap

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from clusters.protocol import TaskResult
-from gateway.core.phase import Phase
 from gateway.core.resume import Resumption
 from gateway.core.run import TaskRow
+from gateway.core.shard_states import Phase
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
 from gateway.stages import dispatch

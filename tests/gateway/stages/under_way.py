@@ -6,10 +6,10 @@ from msgspec import json as msgjson
 
 from clusters.protocol import ClusterStatus, Fence
 from gateway.core.instant import Instant
-from gateway.core.phase import Phase, Shard
 from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import Run
+from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.regions.health import unknown
 from gateway.stages.take_up import work_of

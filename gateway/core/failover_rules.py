@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from gateway.core.phase import Event
+from gateway.core.shard_states import Event
 from gateway.settings import Failover
 from waypost.workflow.task import SideEffects
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from gateway.core.phase import LEAVES_ORPHAN, PLACED, TERMINAL, TRANSITIONS, Event, Orphan, Phase, Refused, Shard, advance
+from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TERMINAL, TRANSITIONS, Event, Orphan, Phase, Refused, Shard, advance
 
 
 def shard(phase: Phase, *, region: str | None = "beijing", epoch: int = 3) -> Shard:
