@@ -30,8 +30,8 @@ from gateway.identity.jwks import trustworthy
 from gateway.identity.jwt import JwtAuthenticator
 from gateway.link import RegionLink
 from gateway.policy.bundle import BundleError
+from gateway.policy.embedded.engine import SHIPPED, RegorusEngine
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.regorus import SHIPPED, RegorusEngine
 from gateway.settings import GatewaySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore

@@ -8,8 +8,8 @@ from cyclopts import App, Parameter
 
 from gateway.cli.output import command
 from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.gate import Problem
-from gateway.policy.trials import run
+from gateway.policy.embedded.rego_tests import run
+from gateway.policy.embedded.subset.constructs import Problem
 
 app = App(name="policy", help="Rego: try the rules before they rule.")
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.core.principal import Principal
-from gateway.identity.strict import Rejected
+from gateway.identity.jws_parsing import Rejected
 from gateway.settings import Issuer
 
 LEEWAY_SECONDS: Final = 60

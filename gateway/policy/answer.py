@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.principal import Obligations, Reason
-from gateway.policy.evaluator import UNDEFINED
+from gateway.policy.embedded.evaluator import UNDEFINED
 
 REASONS_MAXIMUM: Final = 100
 MESSAGE_MAXIMUM: Final = 500

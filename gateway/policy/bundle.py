@@ -11,13 +11,13 @@ import regorus
 from jsonschema import Draft202012Validator
 from msgspec import Struct
 
-from gateway.policy.evaluator import EvaluationError, Machine, Rules, plain
-from gateway.policy.fitting import unfit
-from gateway.policy.gate import gate
+from gateway.policy.embedded.evaluator import EvaluationError, Machine, Rules, plain
+from gateway.policy.embedded.subset.constructs import gate
+from gateway.policy.embedded.subset.syntax_tree import Node, Problem
+from gateway.policy.embedded.subset.type_check import unfit
+from gateway.policy.embedded.subset.types import tied
+from gateway.policy.embedded.subset.unknown_fields import misspelt
 from gateway.policy.question import ENTRY_POINTS
-from gateway.policy.shapes import tied
-from gateway.policy.spelling import misspelt
-from gateway.policy.syntax import Node, Problem
 
 SHIPPED: Final = Path(__file__).parents[2] / "policies"
 """The rules that come with the gateway."""

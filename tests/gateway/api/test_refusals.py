@@ -16,7 +16,7 @@ from gateway.api.routes import api
 from gateway.api.wire import Front
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.core.principal import Action, Reason
-from gateway.identity.strict import Rejected
+from gateway.identity.jws_parsing import Rejected
 from gateway.settings import Documents
 
 Document = dict[str, Any]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.identity.jws_parsing import Rejected, segments
 from gateway.identity.jwt import check_signature
 from gateway.identity.keys import UnfitKeys, read_keys
-from gateway.identity.strict import Rejected, segments
 
 ROOT = Path(__file__).parents[3]
 VECTORS = Path(os.environ.get("WAYPOST_SHARED", ROOT.parent / "shared")) / "data" / "wycheproof" / "json_web_signature_test.json"

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.regorus import SHIPPED
+from gateway.policy.embedded.engine import SHIPPED
 
 FLOOR = {"tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}}, "residency": {"pii": ["beijing"]}, "banned_images": ["x/"]}
 

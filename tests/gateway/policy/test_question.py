@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.core.principal import Action, Principal, Question
+from gateway.policy.embedded.engine import SHIPPED
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
-from gateway.policy.regorus import SHIPPED
 
 SCHEMA: dict[str, Any] = msgspec.json.decode((SHIPPED / "schemas" / "input.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)

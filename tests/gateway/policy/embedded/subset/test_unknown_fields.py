@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.regorus import SHIPPED
+from gateway.policy.embedded.engine import SHIPPED
 
 
 @pytest.fixture

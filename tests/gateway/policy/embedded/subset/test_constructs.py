@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.policy.bundle import syntax_trees
-from gateway.policy.gate import gate
+from gateway.policy.embedded.subset.constructs import gate
 
 HEAD = "package waypost.x\nimport rego.v1\nimport data.waypost.y\nimport data.waypost.y.named as other\n"
 ALIASES = "package waypost.x\nimport rego.v1\nimport input.absent as v\nimport data.waypost.y.maybe as q\nimport data.waypost.y as p\n"

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.evaluator import EvaluationError, Interpreter, Rules
+from gateway.policy.embedded.evaluator import EvaluationError, Interpreter, Rules
 
 HEADER_BYTES: Final = 4
 

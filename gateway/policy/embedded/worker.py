@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.policy.evaluator import EvaluationError, Rules
-from gateway.policy.worker_process import HEADER_BYTES, Reply, Request, frame
+from gateway.policy.embedded.evaluator import EvaluationError, Rules
+from gateway.policy.embedded.worker_process import HEADER_BYTES, Reply, Request, frame
 
 START_SECONDS: Final = 10.0
 WAITING_MAXIMUM: Final = 32
@@ -83,7 +83,7 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "gateway.policy.worker_process"),
+                    *(sys.executable, "-P", "-m", "gateway.policy.embedded.worker_process"),
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=DEVNULL,
@@ -120,4 +120,4 @@ async def _end(process: Process) -> None:
 def _environment() -> Mapping[str, str]:
     """Nothing of the gateway's own: its settings hold secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    return kept | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[3])}

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from gateway.core.principal import Action, Principal, Question
 from gateway.policy.answer import read as read_answer
 from gateway.policy.bundle import examine, read
-from gateway.policy.evaluator import Interpreter, Machine
+from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.embedded.evaluator import Interpreter, Machine
+from gateway.policy.embedded.rego_tests import examples
 from gateway.policy.question import ENTRY_POINTS, encode
-from gateway.policy.regorus import SHIPPED
-from gateway.policy.trials import examples
 
 BUNDLE = read(SHIPPED, None)
 RULES = BUNDLE.rules
-OPA = shutil.which("opa", path=str(Path(__file__).parents[3] / ".tools")) or shutil.which("opa")
+OPA = shutil.which("opa", path=str(Path(__file__).parents[4] / ".tools")) or shutil.which("opa")
 MACHINE, INTERPRETER = examine(RULES), Interpreter(RULES)
 DATA: dict[str, Any] = msgspec.json.decode(RULES.data)
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.policy.builtins import TOTAL
-from gateway.policy.syntax import (
+from gateway.policy.embedded.subset.builtins import TOTAL
+from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
     REFERENCES,

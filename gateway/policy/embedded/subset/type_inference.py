@@ -7,10 +7,10 @@ known. It holds in what stands below: for the comprehensions and negations after
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from gateway.policy.builtins import OPERATORS, SIGNATURES
-from gateway.policy.names import Module
-from gateway.policy.shapes import ANY, NUMBERS, UNKNOWN, Shape, either, key, kinds, narrowed, step
-from gateway.policy.syntax import COMPREHENSIONS, REFERENCES, Node, literal, names, only, path_of, steps_of, word
+from gateway.policy.embedded.subset.builtins import OPERATORS, SIGNATURES
+from gateway.policy.embedded.subset.scopes import Module
+from gateway.policy.embedded.subset.syntax_tree import COMPREHENSIONS, REFERENCES, Node, literal, names, only, path_of, steps_of, word
+from gateway.policy.embedded.subset.types import ANY, NUMBERS, UNKNOWN, Shape, either, key, kinds, narrowed, step
 
 Facts: TypeAlias = Mapping[tuple[str, ...], Shape]
 """What is known of locals, and of fields of `input`, `data`, rules and locals, by the path that they are written with."""

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.core.principal import Action
 from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.evaluator import Interpreter
+from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.embedded.evaluator import Interpreter
+from gateway.policy.embedded.rego_tests import examples
 from gateway.policy.question import ENTRY_POINTS
-from gateway.policy.regorus import SHIPPED
-from gateway.policy.trials import examples
 
 REFUSAL = 'refusals contains {"rule": "own", "message": "no"} if {\n'
 TARGET = "input.workflow.spec.params.target"

@@ -13,8 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.policy.shapes import ANY, Shape
-from gateway.policy.syntax import Node, items, literal, number
+from gateway.policy.embedded.subset.syntax_tree import Node, items, literal, number
+from gateway.policy.embedded.subset.types import ANY, Shape
 
 
 class Signature(Struct, frozen=True, kw_only=True):

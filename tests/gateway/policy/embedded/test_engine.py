@@ -17,7 +17,7 @@ import pytest
 
 from gateway.core.principal import Action, Decision, Question
 from gateway.policy.bundle import BundleError
-from gateway.policy.regorus import RegorusEngine
+from gateway.policy.embedded.engine import RegorusEngine
 from tests.conformance.policy_engine import ALLOW, NAME_BACK, EngineWith, PolicyEngineConformance, document, submission
 
 ALL_TO_THE_WORKER = 0
@@ -218,7 +218,7 @@ async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -
 GATEWAY = """
 import asyncio, sys
 from pathlib import Path
-from gateway.policy.regorus import RegorusEngine
+from gateway.policy.embedded.engine import RegorusEngine
 from tests.conformance.policy_engine import document, submission
 
 async def main():

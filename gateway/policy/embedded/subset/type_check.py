@@ -7,11 +7,11 @@ read. So what an argument is must be known beforehand; where in doubt, the rule 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.policy.builtins import SIGNATURES, written
-from gateway.policy.knowledge import Facts, Flow, Rules, bodies, bound, operator
-from gateway.policy.names import Module, declarations
-from gateway.policy.shapes import UNKNOWN, Shape, fits, key, kinds, step
-from gateway.policy.syntax import COMPREHENSIONS, Node, Problem, expressions, items, literal, only, path_of, word
+from gateway.policy.embedded.subset.builtins import SIGNATURES, written
+from gateway.policy.embedded.subset.scopes import Module, declarations
+from gateway.policy.embedded.subset.syntax_tree import COMPREHENSIONS, Node, Problem, expressions, items, literal, only, path_of, word
+from gateway.policy.embedded.subset.type_inference import Facts, Flow, Rules, bodies, bound, operator
+from gateway.policy.embedded.subset.types import UNKNOWN, Shape, fits, key, kinds, step
 
 Found: TypeAlias = Iterator[tuple[Node, str]]
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from gateway.policy.bundle import BundleError, syntax_trees
-from gateway.policy.evaluator import EvaluationError, Machine, Rules
-from gateway.policy.gate import gate
+from gateway.policy.embedded.evaluator import EvaluationError, Machine, Rules
+from gateway.policy.embedded.subset.constructs import gate
 
-SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[4] / "shared"))
+SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[5] / "shared"))
 CASES = SHARED / "data" / "rego-compliance" / "rego-compliance-v1.tar.xz"
 QUERY = re.compile(r"(data(?:\.\w+)+) = (\w+)")
 

@@ -16,9 +16,9 @@ from gateway.core.principal import Action, Decision, Question
 from gateway.policy.answer import Answer, AnswerError, read
 from gateway.policy.bundle import SHIPPED, examine
 from gateway.policy.bundle import read as read_bundle
-from gateway.policy.evaluator import EvaluationError, Exhausted, Machine
+from gateway.policy.embedded.evaluator import EvaluationError, Exhausted, Machine
+from gateway.policy.embedded.worker import Worker
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
-from gateway.policy.worker import Worker
 
 __all__ = ["SHIPPED", "RegorusEngine"]
 

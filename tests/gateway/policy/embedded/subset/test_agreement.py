@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.policy.bundle import syntax_trees
-from gateway.policy.gate import gate
-from tests.gateway.policy.test_gate import HEAD, NEIGHBOUR, found
+from gateway.policy.embedded.subset.constructs import gate
+from tests.gateway.policy.embedded.subset.test_constructs import HEAD, NEIGHBOUR, found
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from gateway.policy.names import Module, declarations
-from gateway.policy.syntax import REFERENCES, Node, Problem, expressions, only, parts, path_of, steps_of
+from gateway.policy.embedded.subset.scopes import Module, declarations
+from gateway.policy.embedded.subset.syntax_tree import REFERENCES, Node, Problem, expressions, only, parts, path_of, steps_of
 
 
 def misspelt(modules: Sequence[Node], schemas: Mapping[str, Any]) -> list[Problem]:

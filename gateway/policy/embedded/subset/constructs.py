@@ -13,9 +13,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from gateway.policy.builtins import BUILTINS, WHY, sound
-from gateway.policy.names import SCOPES, Declared, Locals, Module, Packages, declarations
-from gateway.policy.syntax import COMPREHENSIONS, LITERALS, REFERENCES, Node, Problem, expressions, indices, names, only, parts, path_of
+from gateway.policy.embedded.subset.builtins import BUILTINS, WHY, sound
+from gateway.policy.embedded.subset.scopes import SCOPES, Declared, Locals, Module, Packages, declarations
+from gateway.policy.embedded.subset.syntax_tree import (
+    COMPREHENSIONS,
+    LITERALS,
+    REFERENCES,
+    Node,
+    Problem,
+    expressions,
+    indices,
+    names,
+    only,
+    parts,
+    path_of,
+)
 from waypost.workflow.ijson import EXACT
 
 __all__ = ["Problem", "cycles", "gate"]

@@ -20,10 +20,10 @@ from gateway.core.principal import Action
 from gateway.policy.answer import AnswerError
 from gateway.policy.answer import read as read_answer
 from gateway.policy.bundle import Bundle, BundleError, examine, syntax_trees
-from gateway.policy.evaluator import EvaluationError, Interpreter, Machine, Rules, plain
-from gateway.policy.gate import cycles
+from gateway.policy.embedded.evaluator import EvaluationError, Interpreter, Machine, Rules, plain
+from gateway.policy.embedded.subset.constructs import cycles
+from gateway.policy.embedded.subset.syntax_tree import Node, Problem, package_of
 from gateway.policy.question import ENTRY_POINTS
-from gateway.policy.syntax import Node, Problem, package_of
 
 BUDGET_SECONDS: Final = 1.0
 """A case that takes longer, in both evaluators together, would not be decided in time either."""

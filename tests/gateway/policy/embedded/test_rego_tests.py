@@ -12,8 +12,8 @@ import pytest
 
 from gateway.cli import policy
 from gateway.policy.bundle import Bundle, BundleError, read, syntax_trees
-from gateway.policy.regorus import SHIPPED
-from gateway.policy.trials import run
+from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.embedded.rego_tests import run
 
 BUNDLE = read(SHIPPED, None)
 
