@@ -20,7 +20,6 @@ from clusters.registry import connect
 from gateway.api.health import inside
 from gateway.api.routes import api
 from gateway.api.wire import Front
-from gateway.controller import Controller
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.documents.checks import Executors
@@ -28,10 +27,11 @@ from gateway.identity.development import URL as DEVELOPMENT_URL
 from gateway.identity.development import development_issuer
 from gateway.identity.jwks import trustworthy
 from gateway.identity.jwt import JwtAuthenticator
-from gateway.link import RegionLink
 from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import SHIPPED, RegorusEngine
 from gateway.policy.interface import PolicyEngine
+from gateway.reconciler.controller import Controller
+from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore

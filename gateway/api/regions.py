@@ -11,7 +11,7 @@ from gateway.core.principal import Action, Question
 from gateway.core.run import AuditEntry
 from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
 from gateway.regions.scores import score
-from gateway.stages.authorize import authorize
+from gateway.submission.authorize import authorize
 
 LOOKS, LOOK_SECONDS = 40, 0.05
 """The controller reads what operators say twice a second."""

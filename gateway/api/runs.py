@@ -25,9 +25,9 @@ from gateway.documents.partial_checks import check_rest
 from gateway.documents.workflow import Workflow
 from gateway.regions.demand import plan
 from gateway.regions.placement import Placement
-from gateway.stages.admit import Submission, admit, fingerprint, oblige, readmission
-from gateway.stages.authorize import authorize, question_about, see
 from gateway.store.interface import RunQuery
+from gateway.submission.admit import Submission, admit, fingerprint, oblige, readmission
+from gateway.submission.authorize import authorize, question_about, see
 
 INLINE_BYTES = 8 * 1024
 """A larger document is read on a thread of its own, which costs it a tenth of a millisecond. The worst of this size, all conditions or all

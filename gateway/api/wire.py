@@ -24,8 +24,8 @@ from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.placement import RegionView
 from gateway.settings import GatewaySettings
-from gateway.stages.authenticate import authenticate
 from gateway.store.interface import Store
+from gateway.submission.authenticate import authenticate
 from observability.logs import Seldom
 from observability.metrics import Metrics
 from waypost.trace_context import trace_of, traceparent

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
 from clusters.protocol import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
-from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.store.interface import Cursor
 from tests.simulation.cluster import ModelCluster
 
@@ -50,7 +50,7 @@ class Road:
 
 @dataclass
 class SimulatedLink:
-    """Satisfies `gateway.stages.working_set.Link`. Dropped with its gateway: what is still under way for it arrives nowhere."""
+    """Satisfies `gateway.reconciler.working_set.Link`. Dropped with its gateway: what is still under way for it arrives nowhere."""
 
     name: str
     cluster: ModelCluster

@@ -9,7 +9,7 @@ import pytest
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
-from gateway.link import RegionLink
+from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_view import Order
 from gateway.settings import Health
 from gateway.store.interface import Cursor

@@ -9,9 +9,9 @@ from msgspec import json as msgjson
 from gateway.core.run import AuditEntry, Run
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
+from gateway.reconciler import dispatch
 from gateway.regions.region_view import Order
 from gateway.settings import Failover
-from gateway.stages import dispatch
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World

@@ -9,12 +9,12 @@ import random
 from msgspec import json as msgjson
 from msgspec import structs
 
-from gateway.controller import Controller
 from gateway.core.instant import Instant
 from gateway.core.principal import Action, Decision, Obligations
 from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
+from gateway.reconciler.controller import Controller
 from gateway.regions.region_view import Condition
 from gateway.settings import Failover, Health, Placing
 from gateway.store.interface import Admission, Store

@@ -5,8 +5,8 @@ from typing import Any
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
+from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
 from gateway.settings import Failover
-from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 
 BATCH_TOMBSTONES = 1000
 """In one call: a region that comes back after a long time has many orphans."""

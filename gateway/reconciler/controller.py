@@ -16,19 +16,19 @@ from gateway.core.instant import Instant
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
+from gateway.reconciler.commit import let_go, report
+from gateway.reconciler.dispatch import batch, prepare
+from gateway.reconciler.failover import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
+from gateway.reconciler.inbox import Receiver
+from gateway.reconciler.links.removed_region import absent
+from gateway.reconciler.loading import load_work, take_up
+from gateway.reconciler.orphans import stop_cancelled
+from gateway.reconciler.placing import Placer
+from gateway.reconciler.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
 from gateway.regions.blackout_guard import cut_off, excused
 from gateway.regions.health import evaluated, unknown
 from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
 from gateway.settings import Failover, Health, Placing
-from gateway.stages.absent import absent
-from gateway.stages.dispatch import batch, prepare
-from gateway.stages.fail_over import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
-from gateway.stages.place import Placer
-from gateway.stages.reap import stop_cancelled
-from gateway.stages.receive import Receiver
-from gateway.stages.report import let_go, report
-from gateway.stages.take_up import load_work, take_up
-from gateway.stages.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 

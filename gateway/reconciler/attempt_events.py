@@ -11,8 +11,8 @@ from gateway.core.failover_rules import backoff_seconds, ending
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
+from gateway.reconciler.working_set import FINISHED, NEVER, Region, Tracked, WorkingSet
 from gateway.settings import Failover
-from gateway.stages.working_set import FINISHED, NEVER, Region, Tracked, WorkingSet
 
 
 class Reception(StrEnum):

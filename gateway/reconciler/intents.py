@@ -3,9 +3,9 @@
 from clusters.protocol import ERA_BITS
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event
+from gateway.reconciler.working_set import NEVER, Region, Tracked
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
-from gateway.stages.working_set import NEVER, Region, Tracked
 
 
 def next_epoch(epoch: int, era: int) -> int:

@@ -10,16 +10,16 @@ from msgspec import structs
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
+from gateway.reconciler.dispatch import Load, next_calls
+from gateway.reconciler.intents import route
+from gateway.reconciler.loading import load_work, read_again, take_up
+from gateway.reconciler.reauthorize import permit, take_back
+from gateway.reconciler.working_set import NEVER, Tracked, Work, WorkingSet
 from gateway.regions.demand import plan
 from gateway.regions.filters import FULL
 from gateway.regions.placement import Placement, RegionView, Unplaceable, admits, taken
 from gateway.regions.region_view import Order
 from gateway.settings import Failover, Placing
-from gateway.stages.dispatch import Load, next_calls
-from gateway.stages.permit import permit, take_back
-from gateway.stages.route import route
-from gateway.stages.take_up import load_work, read_again, take_up
-from gateway.stages.working_set import NEVER, Tracked, Work, WorkingSet
 from gateway.store.interface import Store
 
 

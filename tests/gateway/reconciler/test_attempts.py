@@ -7,13 +7,13 @@ from msgspec import structs
 
 from clusters.protocol import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
 from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
+from gateway.reconciler.attempt_events import Reception, attempt_ended, compare, task_changed
+from gateway.reconciler.dispatch import grantable
+from gateway.reconciler.intents import next_epoch
+from gateway.reconciler.orphans import to_reap
+from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
 from gateway.settings import Failover
-from gateway.stages.dispatch import grantable
-from gateway.stages.reap import to_reap
-from gateway.stages.route import next_epoch
-from gateway.stages.watch import Reception, attempt_ended, compare, task_changed
-from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
-from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
+from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
 from waypost.workflow.task import SideEffects
 
 SETTINGS = Failover()

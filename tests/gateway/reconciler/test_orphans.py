@@ -3,9 +3,9 @@
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Orphan, Phase
+from gateway.reconciler.orphans import BATCH_TOMBSTONES, take_answer, to_reap
 from gateway.settings import Failover
-from gateway.stages.reap import BATCH_TOMBSTONES, take_answer, to_reap
-from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
+from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
 
 SETTINGS = Failover()
 

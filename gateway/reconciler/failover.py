@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from gateway.core.failover_rules import leaving, may_leave, wait_seconds
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
+from gateway.reconciler.attempt_events import lose, reconfirm
+from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
 from gateway.regions.health import RegionHealth, answered_since
 from gateway.settings import Failover
-from gateway.stages.watch import lose, reconfirm
-from gateway.stages.working_set import NEVER, Region, Tracked, WorkingSet
 
 
 def suspect(ws: WorkingSet, region: Region, now: Instant) -> None:

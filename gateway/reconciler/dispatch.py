@@ -12,11 +12,11 @@ from clusters.protocol import Answers, AttemptId, Batch, CreateAnswer, CreateOut
 from gateway.core.failover_rules import leaving
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
+from gateway.reconciler.attempt_events import confirm
+from gateway.reconciler.loading import read_again
+from gateway.reconciler.orphans import take_answer, to_reap
+from gateway.reconciler.working_set import Region, Tracked, WorkingSet
 from gateway.settings import Failover
-from gateway.stages.reap import take_answer, to_reap
-from gateway.stages.take_up import read_again
-from gateway.stages.watch import confirm
-from gateway.stages.working_set import Region, Tracked, WorkingSet
 from gateway.store.interface import Store
 
 BATCH_CREATES = 200

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
-from gateway.stages.working_set import Tracked, WorkingSet
+from gateway.reconciler.working_set import Tracked, WorkingSet
 from gateway.store.interface import Store
 
 Key = tuple[str, int]

@@ -6,14 +6,14 @@ from msgspec import json as msgjson
 
 from clusters.protocol import ClusterStatus, Fence
 from gateway.core.instant import Instant
-from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Metadata, Spec, Workflow
+from gateway.reconciler.links.reports import Report
+from gateway.reconciler.loading import work_of
+from gateway.reconciler.working_set import Region, Tracked, Work, WorkingSet
 from gateway.regions.health import unknown
-from gateway.stages.take_up import work_of
-from gateway.stages.working_set import Region, Tracked, Work, WorkingSet
 from gateway.store.interface import Cursor
 from waypost.workflow.task import SideEffects, TaskSpec
 

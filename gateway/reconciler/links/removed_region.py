@@ -7,10 +7,10 @@ from msgspec import structs
 
 from clusters.protocol import Batch
 from gateway.core.instant import Instant
-from gateway.core.reports import Report
+from gateway.reconciler.links.reports import Report
+from gateway.reconciler.working_set import Region
 from gateway.regions.health import unknown
 from gateway.regions.region_view import Condition
-from gateway.stages.working_set import Region
 from gateway.store.interface import Cursor
 
 

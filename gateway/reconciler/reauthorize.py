@@ -6,8 +6,8 @@ from gateway.core.instant import Instant
 from gateway.core.principal import Action, Principal, Question
 from gateway.core.shard_states import Event, Phase
 from gateway.policy.interface import PolicyEngine
-from gateway.stages.take_up import work_of
-from gateway.stages.working_set import Work, WorkingSet
+from gateway.reconciler.loading import work_of
+from gateway.reconciler.working_set import Work, WorkingSet
 from gateway.store.interface import Store
 
 

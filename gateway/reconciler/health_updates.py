@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from clusters.protocol import Beat, ClusterStatus, Hello
-from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.reconciler.working_set import Region
 from gateway.regions.health import called, probe_now, probed, restarted
 from gateway.settings import Health
-from gateway.stages.working_set import Region
 
 
 def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[], float]) -> None:

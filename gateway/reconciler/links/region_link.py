@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptEnded, Batch, ClusterEvent, Hello, TaskChanged
-from gateway.core.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.settings import Health
 from gateway.store.interface import Cursor
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class RegionLink:
-    """Turns what one cluster says into reports, and wakes the controller. Satisfies `gateway.stages.working_set.Link`."""
+    """Turns what one cluster says into reports, and wakes the controller. Satisfies `gateway.reconciler.working_set.Link`."""
 
     def __init__(self, name: str, cluster: ClusterAdapter, *, settings: Health, wake: Callable[[], None]) -> None:
         self.name = name

@@ -6,15 +6,15 @@ from loguru import logger
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.instant import Instant
-from gateway.core.reports import Applied, Compared, Heard, Report, StreamEnded
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
+from gateway.reconciler.attempt_events import Reception, attempt_ended, compare, confirm, forgotten, task_changed
+from gateway.reconciler.dispatch import answered, grantable
+from gateway.reconciler.failover import disown
+from gateway.reconciler.health_updates import observe
+from gateway.reconciler.links.reports import Applied, Compared, Heard, Report, StreamEnded
+from gateway.reconciler.working_set import NEVER, Region, WorkingSet
 from gateway.settings import Failover, Health
-from gateway.stages.dispatch import answered, grantable
-from gateway.stages.fail_over import disown
-from gateway.stages.probe import observe
-from gateway.stages.watch import Reception, attempt_ended, compare, confirm, forgotten, task_changed
-from gateway.stages.working_set import NEVER, Region, WorkingSet
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 

@@ -12,8 +12,8 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Event, Phase, Shard
 from gateway.documents.rendering import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
+from gateway.reconciler.working_set import NEVER, Tracked, Work
 from gateway.settings import Failover
-from gateway.stages.working_set import NEVER, Tracked, Work
 from gateway.store.interface import Store
 from waypost.workflow.placeholders import TemplateError
 from waypost.workflow.task import SideEffects

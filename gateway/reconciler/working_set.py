@@ -12,11 +12,11 @@ from msgspec import structs
 
 from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
 from gateway.core.instant import Instant
-from gateway.core.reports import Report
 from gateway.core.resume import Resumption
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
 from gateway.documents.workflow import Workflow
+from gateway.reconciler.links.reports import Report
 from gateway.regions.health import RegionHealth
 from gateway.regions.health import view as health_view
 from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView

@@ -11,8 +11,8 @@ from gateway.core.run import AuditEntry, Run
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Spec, Workflow
 from gateway.policy.interface import PolicyEngine
-from gateway.stages.authorize import authorize, question_about
 from gateway.store.interface import Admission, Admitted, Store
+from gateway.submission.authorize import authorize, question_about
 from waypost.workflow.task import SideEffects
 
 

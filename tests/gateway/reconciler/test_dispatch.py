@@ -9,14 +9,14 @@ from clusters.protocol import TaskResult
 from gateway.core.resume import Resumption
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase
+from gateway.reconciler import dispatch
+from gateway.reconciler.dispatch import BATCH_CREATES, Load, batch, next_calls, prepare
+from gateway.reconciler.intents import route
+from gateway.reconciler.working_set import Tracked
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
-from gateway.stages import dispatch
-from gateway.stages.dispatch import BATCH_CREATES, Load, batch, next_calls, prepare
-from gateway.stages.route import route
-from gateway.stages.working_set import Tracked
 from gateway.store.sqlite import SqliteStore
-from tests.gateway.stages.under_way import NOW, region, tracked, work, working_set
+from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
 from waypost.sqlite_database import Database
 
 SETTINGS = Failover()

@@ -13,7 +13,7 @@ from gateway.core.identifiers import run_id
 from gateway.core.principal import Action, Decision, Obligations, Principal
 from gateway.core.run import RunPhase
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
-from gateway.stages.admit import Submission, admission, fingerprint, oblige, readmission
+from gateway.submission.admit import Submission, admission, fingerprint, oblige, readmission
 from waypost.workflow.task import SideEffects, TaskSpec
 
 ADA = Principal(subject="ada", issuer="https://issuer.test", tenant="payments")
