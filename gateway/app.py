@@ -34,7 +34,7 @@ from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, Secret
 from gateway.store.interface import Store
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from observability import logs
 from observability.metrics import Metrics
 from waypost.serving import Limits, Server, run, stop_signals

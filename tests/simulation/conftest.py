@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.test_operators import run
 from tests.simulation.world import World
 from waypost.sqlite_database import Database

@@ -13,7 +13,7 @@ from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_view import Order
 from gateway.settings import Health
 from gateway.store.interface import Cursor
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.journal import Journal
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import World

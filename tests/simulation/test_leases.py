@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.core.shard_states import Phase
 from gateway.store.interface import ShardWrite
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_guards import heal, there, until
 from tests.simulation.test_operators import LOST, NOTE, cut, give_up, run, workflow

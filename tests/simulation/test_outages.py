@@ -10,7 +10,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_view import Order
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import REGIONS, World

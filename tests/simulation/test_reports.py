@@ -6,7 +6,7 @@ from msgspec import structs
 from clusters.protocol import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.reports import Applied, Heard
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.test_guards import there
 from tests.simulation.test_operators import NOTE, run, workflow
 from tests.simulation.world import World

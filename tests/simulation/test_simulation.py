@@ -6,7 +6,7 @@ By hand, after a change of what a shard's life depends on: `python -m pytest tes
 import pytest
 
 from gateway.settings import Failover
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
 from waypost.sqlite_database import Database

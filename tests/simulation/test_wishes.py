@@ -4,7 +4,7 @@ from msgspec import structs
 
 from gateway.documents.workflow import PlacementWishes, Workflow
 from gateway.settings import Failover
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
 

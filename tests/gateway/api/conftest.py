@@ -17,7 +17,7 @@ from gateway.identity.interface import Credentials
 from gateway.regions.placement import Condition, RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from waypost.sqlite_database import Database

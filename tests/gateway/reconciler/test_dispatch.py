@@ -15,7 +15,7 @@ from gateway.reconciler.intents import route
 from gateway.reconciler.working_set import Tracked
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
 from waypost.sqlite_database import Database
 

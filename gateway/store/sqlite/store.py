@@ -13,9 +13,9 @@ from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_view import Order
-from gateway.store import rows, statements
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
-from gateway.store.migrate import migrate
+from gateway.store.sqlite import rows, statements
+from gateway.store.sqlite.migrate import migrate
 from waypost.sqlite_database import Database, StorageError
 
 T = TypeVar("T")

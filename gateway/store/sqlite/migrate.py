@@ -12,7 +12,9 @@ def migrate(db: sqlite3.Connection) -> None:
     db.execute("create table if not exists migration (number integer primary key, name text not null, checksum text not null)")
     applied = dict(db.execute("select name, checksum from migration order by number"))
     known = {
-        entry.name: entry.read_text() for entry in files("gateway.store").joinpath("migrations").iterdir() if entry.name.endswith(".sql")
+        entry.name: entry.read_text()
+        for entry in files("gateway.store.sqlite").joinpath("migrations").iterdir()
+        if entry.name.endswith(".sql")
     }
     if unknown := sorted(set(applied) - set(known)):
         raise StorageError(f"the store was written by a newer version: it has {', '.join(unknown)}")

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import Unavailable
-from gateway.store import sqlite, statements
 from gateway.store.interface import RunQuery, Store
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite import statements
+from gateway.store.sqlite import store as sqlite
+from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import AcceptanceConformance, Open, admission
 from tests.conformance.store_shards import ShardsConformance
 from waypost.sqlite_database import Database, StorageError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 ACCEPTING = """
 import asyncio, itertools, sys
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import admission
 from waypost.sqlite_database import Database
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, run_phase
 from gateway.core.shard_states import TERMINAL, Event, Phase, Shard, advance
-from gateway.store import rows
 from gateway.store.interface import Admission, Admitted, Cursor, ShardWrite
+from gateway.store.sqlite import rows
 
 KEY_SECONDS = 72 * 3600
 """How long an idempotency key is kept."""
