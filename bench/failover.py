@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from gateway.identity.development import mint
 from tests.integration.conftest import QUICK_RETURN, REGIONS, SCOPES, history
 from tests.integration.waiting import described, ended, submitted, taking_work, until

@@ -22,8 +22,8 @@ import yaml
 from rich.console import Console
 
 from backup import source_files
+from gateway.cli.dev.stack import Stack
 from gateway.cli.output import table
-from gateway.cli.stack import Stack
 from gateway.documents.wfformat import from_wfformat
 from gateway.identity.development import mint
 

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp
 
 from clusters.interface import ClusterAdapter
 from clusters.registry import connect
+from gateway.api.calls import Front
 from gateway.api.health import inside
 from gateway.api.routes import api
-from gateway.api.wire import Front
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.documents.checks import Executors

@@ -8,11 +8,11 @@ from typing import Final
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
-from gateway.api.following import Held
+from gateway.api.calls import Call, Reply
+from gateway.api.event_feed import Held
+from gateway.api.pending_reasons import waiting
 from gateway.api.runs import visible
 from gateway.api.views import RunStory, summary
-from gateway.api.waiting import waiting
-from gateway.api.wire import Call, Reply
 from gateway.core.errors import Malformed, Unavailable
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 
-from gateway.api.wire import Front
+from gateway.api.calls import Front
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import Phase
 from gateway.regions.scores import score

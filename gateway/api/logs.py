@@ -10,9 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
-from gateway.api.following import Held
+from gateway.api.calls import Call, encode
+from gateway.api.event_feed import Held
 from gateway.api.runs import visible
-from gateway.api.wire import Call, encode
 from gateway.core.errors import Malformed, NotFound, Unavailable
 from gateway.core.run import Run
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from gateway.api.calls import Call, Operation, Reply
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
 from gateway.api.problems import MEDIA_TYPE, Problem
 from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
-from gateway.api.wire import Call, Operation, Reply
 from gateway.core.run import RunPhase
 from gateway.documents.parsing import schema
 

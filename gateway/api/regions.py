@@ -4,8 +4,8 @@ import asyncio
 
 from starlette.responses import Response
 
+from gateway.api.calls import Call, Front, Reply
 from gateway.api.views import Ordered, RegionList, Released, region_state
-from gateway.api.wire import Call, Front, Reply
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
 from gateway.core.run import AuditEntry

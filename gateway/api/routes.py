@@ -6,12 +6,12 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from gateway.api.calls import Call, Front, Operation, Resource, encode, nowhere
 from gateway.api.events import events, explain
 from gateway.api.logs import logs
 from gateway.api.openapi import describing, workflow_schema
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.runs import cancel, describe, listing, retry, submit
-from gateway.api.wire import Call, Front, Operation, Resource, encode, nowhere
 
 LISTING: Final = frozenset({"tenant", "phase", "label", "limit", "continue"})
 LOGS: Final = frozenset({"task", "shard", "follow", "offset"})

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw, structs
 from starlette.responses import Response
 
+from gateway.api.calls import Call, Front, Reply
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, DryRun, RegionPlan, RunPage, detail, summary
-from gateway.api.wire import Call, Front, Reply
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.identifiers import run_id
 from gateway.core.principal import Action, Decision, Question

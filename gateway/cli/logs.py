@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
 from gateway.cli.output import command
-from gateway.cli.patience import attempts
+from gateway.cli.retries import attempts
 from gateway.cli.runs import RunId
 
 AGAIN_SECONDS = 0.2

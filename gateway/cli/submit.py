@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
 from gateway.cli.files import JSON, content, media_type, value
-from gateway.cli.follow import follow
 from gateway.cli.output import Format, Output, command, console, counted, painted, show, table
+from gateway.cli.watch import follow
 
 KEY_MAXIMUM: Final = 255
 TEXT: Final = "text"

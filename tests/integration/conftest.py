@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from gateway.identity.development import mint
 
 REGIONS = ("beijing", "shanghai", "shenzhen")

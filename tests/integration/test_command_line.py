@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS
 from tests.integration.waiting import taking_work
 

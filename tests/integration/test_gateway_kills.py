@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS
 from tests.integration.waiting import ended, taking_work
 

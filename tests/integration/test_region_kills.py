@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS, effects, history, noting, rows
 from tests.integration.waiting import described, ended, submitted, taking_work, until
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.cli.dev.faulty_proxy import Mode
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS, history, noting
 from tests.integration.waiting import described, ended, submitted, taking_work, until
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from msgspec import structs
 
+from gateway.api.calls import Front
 from gateway.api.routes import api
-from gateway.api.wire import Front
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
 from gateway.documents.checks import Executors

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
+from gateway.api.calls import Operation
 from gateway.api.openapi import ANSWERS, QUERY
 from gateway.api.routes import OPERATIONS
-from gateway.api.wire import Operation
 from tests.gateway.api.description import DOCUMENT, described
 
 ALL = [(path, method, operation) for path, methods in OPERATIONS.items() for method, operation in methods.items()]

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.api.calls import Call, Front
 from gateway.api.events import _stream
-from gateway.api.wire import Call, Front
 from gateway.core.principal import Principal
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, advance

@@ -11,8 +11,8 @@ from msgspec import structs
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from gateway.api.calls import Front
 from gateway.api.routes import api
-from gateway.api.wire import Front
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from loguru import logger
 from msgspec import structs
 
+from gateway.api.calls import Front
 from gateway.api.routes import api
-from gateway.api.wire import Front
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.core.principal import Action, Reason
 from gateway.identity.jws_parsing import Rejected

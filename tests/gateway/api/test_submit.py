@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from gateway.api.wire import Front
+from gateway.api.calls import Front
 from gateway.core.errors import FieldError
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.documents.checks import check

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from clusters.interface import ClusterAdapter
-from gateway.api.following import Following
+from gateway.api.event_feed import Following
 from gateway.api.problems import problem, tell, unexpected
 from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
 from gateway.core.principal import Principal

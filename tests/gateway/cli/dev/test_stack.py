@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.client import CliError
-from gateway.cli.stack import Stack
+from gateway.cli.dev.stack import Stack
 
 
 class Halting(Stack):

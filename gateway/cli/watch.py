@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway.cli.client import Exit, Token, Url, checked, connect, decoded, path
 from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
-from gateway.cli.patience import attempts
+from gateway.cli.retries import attempts
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 TOLD = ("RegionLost", "Abandoned", "Placed", "Completed", "Failed", "Quarantined", "Unplaceable", "Lost", "Exhausted", "Expired")

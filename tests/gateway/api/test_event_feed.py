@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 from starlette.responses import Response
 
-from gateway.api.following import PAGE, Feed, Following, Held
+from gateway.api.calls import Front
+from gateway.api.event_feed import PAGE, Feed, Following, Held
 from gateway.api.routes import api
-from gateway.api.wire import Front
 from gateway.core.errors import TooManyRequests, Unavailable
 from gateway.core.run import AuditEntry
 from gateway.settings import Requests

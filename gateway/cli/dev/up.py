@@ -17,8 +17,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from gateway.cli.client import CliError, Exit
+from gateway.cli.dev.stack import ROUND_TRIPS, Stack, forget
 from gateway.cli.output import command, console, table
-from gateway.cli.stack import ROUND_TRIPS, Stack, forget
 from waypost import tls
 
 PORT: Final = Number(gte=0, lte=65_535)

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from gateway.cli.client import CliError, Exit
-from gateway.cli.follow import follow
 from gateway.cli.output import Format
+from gateway.cli.watch import follow
 
 
 def entry(seq: int, kind: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Gateway:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.follow.REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.cli.watch.REFRESH_SECONDS", 0.0)
 
 
 def test_a_heartbeat_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +86,6 @@ def test_a_stream_of_something_else_ends_the_following(data: str) -> None:
 
 def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is raised where it can be seen."""
-    monkeypatch.setattr("gateway.cli.follow._events", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.cli.watch._events", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         follow(Gateway(stream()).client(), "r")

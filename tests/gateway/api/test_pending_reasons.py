@@ -6,8 +6,8 @@ import httpx
 import pytest
 from msgspec import structs
 
-from gateway.api.waiting import waiting
-from gateway.api.wire import Front
+from gateway.api.calls import Front
+from gateway.api.pending_reasons import waiting
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, Phase, advance
 from gateway.regions.placement import Condition, RegionView

@@ -5,7 +5,7 @@ from random import choice
 
 import msgspec
 
-from gateway.api.wire import Front
+from gateway.api.calls import Front
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow

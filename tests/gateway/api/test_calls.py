@@ -6,9 +6,9 @@ import httpx
 import pytest
 from msgspec import structs
 
+from gateway.api.calls import Front
 from gateway.api.health import inside
 from gateway.api.routes import OPERATIONS, api
-from gateway.api.wire import Front
 from gateway.core.errors import Unavailable
 
 FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"}

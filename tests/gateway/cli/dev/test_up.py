@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.client import Exit
-from gateway.cli.up import up
+from gateway.cli.dev.up import up
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
     def stack(*_: object, **__: object) -> None:
         pytest.fail("something was started")
 
-    monkeypatch.setattr("gateway.cli.up.Stack", stack)
+    monkeypatch.setattr("gateway.cli.dev.up.Stack", stack)
 
 
 @pytest.mark.parametrize("regions", [("a", "a"), ("a b",), ("gateway",), ("",)])
