@@ -20,9 +20,15 @@ async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: f
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
         async with Node(NodeSettings(region="bench", state=folder, cpu=cpu)) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
-            chain = tuple(TaskSpec(name=f"t{i}", type=kind, run=how, needs=(f"t{i - 1}",) if i else ()) for i in range(tasks))
+            chain = tuple(
+                TaskSpec(name=f"t{i}", type=kind, run=how, needs=(f"t{i - 1}",) if i else ())
+                for i in range(tasks)
+            )
             spec = RunSpec(run="bench", tasks=chain, shard_count=shards)
-            creates = tuple(ShardSpec(attempt=AttemptId(run="bench", shard=shard, epoch=1), fence=fence) for shard in range(shards))
+            creates = tuple(
+                ShardSpec(attempt=AttemptId(run="bench", shard=shard, epoch=1), fence=fence)
+                for shard in range(shards)
+            )
             began, ended = time.perf_counter(), 0
             await node.apply(Batch(runs=(spec,), creates=creates))
             async for event in node.watch(0, ""):
@@ -47,8 +53,12 @@ def fsync_milliseconds() -> float:
     return statistics.median(samples)
 
 
-async def median(rounds: int, kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
-    return statistics.median([await run(kind, how, shards=shards, tasks=tasks, cpu=cpu) for _ in range(rounds)])
+async def median(
+    rounds: int, kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float
+) -> float:
+    return statistics.median(
+        [await run(kind, how, shards=shards, tasks=tasks, cpu=cpu) for _ in range(rounds)]
+    )
 
 
 async def main() -> None:

@@ -66,10 +66,14 @@ async def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="waypost-failover-") as folder:
         async with Stack(Path(folder), REGIONS, settings=QUICK_RETURN) as stack:
             token = mint(stack.state / "development", subject="bench", tenant="demo", scopes=SCOPES)
-            async with httpx.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
+            async with httpx.AsyncClient(
+                base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
+            ) as client:
                 for fault, promised in PROMISED.items():
                     found = [await measure(stack, client, fault, number) for number in range(rounds)]
-                    for what, values, promise in zip(("noticed", "handed on"), zip(*found, strict=True), promised, strict=True):
+                    for what, values, promise in zip(
+                        ("noticed", "handed on"), zip(*found, strict=True), promised, strict=True
+                    ):
                         p50, worst = statistics.median(values), max(values)
                         print(
                             f"{fault}: {what:9} p50 {p50:5.2f} s  worst {worst:5.2f} s  promised {promise:4.1f} s  ({rounds} rounds)",

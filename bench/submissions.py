@@ -44,8 +44,17 @@ def main() -> int:
         subprocess.run([sys.executable, floor / "load.py", "make", out], check=True)
         (out / "gateway.toml").write_text(SETTINGS.format(out=out, port=PORT, metrics_port=METRICS_PORT))
         target = f"waypost={PORT}:{sys.executable} -m gateway gateway --config {out / 'gateway.toml'}"
-        load = ["--rounds", str(args.rounds), "--seconds", str(args.seconds), "--connections", *map(str, args.connections)]
-        found = subprocess.run([sys.executable, floor / "compare.py", out, "--target", target, *load], check=False, cwd=ROOT)
+        load = [
+            "--rounds",
+            str(args.rounds),
+            "--seconds",
+            str(args.seconds),
+            "--connections",
+            *map(str, args.connections),
+        ]
+        found = subprocess.run(
+            [sys.executable, floor / "compare.py", out, "--target", target, *load], check=False, cwd=ROOT
+        )
         if found.returncode:
             print((out / "waypost.log").read_text(errors="replace"))
         return found.returncode

@@ -34,7 +34,12 @@ class Purpose(StrEnum):
     LOGS = "logs"
 
 
-CONNECTIONS: Final[Mapping[Purpose, int]] = {Purpose.APPLY: 4, Purpose.PROBE: 4, Purpose.STREAM: 2, Purpose.LOGS: 16}
+CONNECTIONS: Final[Mapping[Purpose, int]] = {
+    Purpose.APPLY: 4,
+    Purpose.PROBE: 4,
+    Purpose.STREAM: 2,
+    Purpose.LOGS: 16,
+}
 
 REASONS: Final[Mapping[int, str]] = {
     400: "BadRequest",
@@ -79,18 +84,35 @@ class Transport:
     """
 
     def __init__(
-        self, address: str, *, server_name: str, tls: ssl.SSLContext, store: Callable[[], str], timeouts: Timeouts | None = None
+        self,
+        address: str,
+        *,
+        server_name: str,
+        tls: ssl.SSLContext,
+        store: Callable[[], str],
+        timeouts: Timeouts | None = None,
     ) -> None:
         chosen = timeouts or Timeouts()
         self._store = store
         self._extensions = {"sni_hostname": server_name}
-        self._timeout = httpx.Timeout(chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds)
+        self._timeout = httpx.Timeout(
+            chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds
+        )
         self._clients = {purpose: self._client(address, tls, limit) for purpose, limit in CONNECTIONS.items()}
 
     def _client(self, address: str, tls: ssl.SSLContext, connections: int) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS)
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS
+        )
         headers = {"user-agent": "waypost", "accept-encoding": "identity"}
-        return httpx.AsyncClient(base_url=address, verify=tls, limits=limits, timeout=self._timeout, headers=headers, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=address,
+            verify=tls,
+            limits=limits,
+            timeout=self._timeout,
+            headers=headers,
+            trust_env=False,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +121,9 @@ class Transport:
         for client in self._clients.values():
             await client.aclose()
 
-    async def call(self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None) -> T:
+    async def call(
+        self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None
+    ) -> T:
         """The decoded answer to a GET, or to a POST of `content`."""
         request = self._request(purpose, path, {}, content)
         with translated():
@@ -112,7 +136,9 @@ class Transport:
                 raise _refusal(response.status_code, body)
             return decoder.decode(body)
 
-    async def lines(self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]) -> AsyncIterator[T]:
+    async def lines(
+        self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]
+    ) -> AsyncIterator[T]:
         """Each line of an endless answer, decoded, as it comes; ends when the other end says so.
 
         Not httpx's own lines: those also end at characters that JSON text may hold, such as U+2028. Empty lines only show life.
@@ -140,7 +166,9 @@ class Transport:
             finally:
                 await response.aclose()
 
-    def _request(self, purpose: Purpose, path: str, params: Mapping[str, str], content: bytes | None) -> httpx.Request:
+    def _request(
+        self, purpose: Purpose, path: str, params: Mapping[str, str], content: bytes | None
+    ) -> httpx.Request:
         method, headers = ("GET", {}) if content is None else ("POST", {"content-type": "application/json"})
         headers[STORE_HEADER] = self._store()
         return self._clients[purpose].build_request(
@@ -157,7 +185,10 @@ def translated() -> Iterator[None]:
         raise ClusterError("Busy", "all connections to this cluster are in use") from error
     except httpx.TimeoutException as error:
         raise ClusterError("Timeout", type(error).__name__) from error
-    except (httpx.HTTPError, OSError) as error:  # OSError: httpx lets TLS alerts through that come after the handshake
+    except (
+        httpx.HTTPError,
+        OSError,
+    ) as error:  # OSError: httpx lets TLS alerts through that come after the handshake
         raise _broken(error) from error
     except msgspec.DecodeError as error:
         raise ClusterError("BadAnswer", str(error)) from error
@@ -169,7 +200,9 @@ def _broken(error: BaseException) -> ClusterError:
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     detail = str(cause or error) or type(error).__name__
-    if isinstance(cause, ssl.SSLCertVerificationError) or (cause is not None and "ALERT" in (cause.reason or "")):
+    if isinstance(cause, ssl.SSLCertVerificationError) or (
+        cause is not None and "ALERT" in (cause.reason or "")
+    ):
         return ClusterError("Forbidden", detail, retryable=False)
     return ClusterError("Unreachable", detail)
 

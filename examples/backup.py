@@ -22,7 +22,11 @@ def source_files(root: pathlib.Path) -> list[str]:
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if name not in SKIPPED)
         below = pathlib.Path(folder)
-        found += [str((below / name).relative_to(root)) for name in files if (below / name).is_file() and not (below / name).is_symlink()]
+        found += [
+            str((below / name).relative_to(root))
+            for name in files
+            if (below / name).is_file() and not (below / name).is_symlink()
+        ]
     return sorted(found)
 
 
@@ -58,7 +62,9 @@ def verify(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
     with tarfile.open(workspace / "archive.tar.gz") as tar:
         for member in tar:
             content = tar.extractfile(member)
-            if content is None or hashlib.file_digest(content, "sha256").hexdigest() != manifest.pop(member.name):
+            if content is None or hashlib.file_digest(content, "sha256").hexdigest() != manifest.pop(
+                member.name
+            ):
                 raise SystemExit(f"{member.name} does not match its checksum")
     time.sleep(float(task["params"].get("paceSeconds", 0)))
     if manifest:

@@ -29,7 +29,8 @@ from gateway.identity.development import mint
 
 HERE = Path(__file__).parent
 RECORDED = (
-    Path(os.environ.get("WAYPOST_SHARED", HERE.parent.parent / "shared")) / "data/wfinstances/epigenomics-chameleon-hep-1seq-100k-001.json"
+    Path(os.environ.get("WAYPOST_SHARED", HERE.parent.parent / "shared"))
+    / "data/wfinstances/epigenomics-chameleon-hep-1seq-100k-001.json"
 )
 SCALE = 0.002
 PACE_SECONDS = 2
@@ -45,7 +46,9 @@ async def demo(root: Path) -> bool:
     async with Stack(root / "state", REGIONS) as stack:
         screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}")
         token = mint(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)
-        async with httpx.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
+        async with httpx.AsyncClient(
+            base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
+        ) as client:
             await all_healthy(client)
             runs = [await submit(client, backup(source, target))]
             if RECORDED.exists():
@@ -97,7 +100,11 @@ async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tup
         while True:
             found = (await client.get(f"/v1/runs/{run}")).json()
             running = Counter(shard["region"] for shard in found["shards"] if shard["phase"] == "Running")
-            packed = {task["region"] for task in found["tasks"] if (task["task"], task["phase"]) == ("pack", "Succeeded")}
+            packed = {
+                task["region"]
+                for task in found["tasks"]
+                if (task["task"], task["phase"]) == ("pack", "Succeeded")
+            }
             region, count = (running.most_common(1) or [("", 0)])[0]
             if region in packed:
                 break
@@ -112,7 +119,10 @@ async def finish(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
     shown = ""
     while True:
         found: dict[str, Any] = (await client.get(f"/v1/runs/{run}")).json()
-        shards, tasks = (", ".join(f"{n} {phase}" for phase, n in sorted(found[kind].items())) for kind in ("shard_phases", "task_phases"))
+        shards, tasks = (
+            ", ".join(f"{n} {phase}" for phase, n in sorted(found[kind].items()))
+            for kind in ("shard_phases", "task_phases")
+        )
         line = f"{found['name']:>14}  {found['phase']:<10} shards: {shards}; tasks: {tasks}"
         if line != shown:
             screen.print(line, markup=False)
@@ -122,11 +132,19 @@ async def finish(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
         await asyncio.sleep(0.5)
 
 
-def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], lost: str, killed_at: float) -> bool:
+def report(
+    finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], lost: str, killed_at: float
+) -> bool:
     rows = []
     for run, story in zip(finished, stories, strict=True):
-        suspected = [entry["at"] for entry in story if entry["kind"] == "RegionLost" and entry["at"] > killed_at]
-        moved = [e["at"] for e in story if e["kind"] == "Placed" and e["detail"]["epoch"] > 1 and e["at"] > killed_at]
+        suspected = [
+            entry["at"] for entry in story if entry["kind"] == "RegionLost" and entry["at"] > killed_at
+        ]
+        moved = [
+            e["at"]
+            for e in story
+            if e["kind"] == "Placed" and e["detail"]["epoch"] > 1 and e["at"] > killed_at
+        ]
         done = [e for e in story if e["kind"] == "TaskFinished" and e["detail"]["phase"] == "Succeeded"]
         executions = Counter((e["shard"], e["detail"]["task"]) for e in done)
         again = Counter(task for (_, task), count in executions.items() for _ in range(count - 1))
@@ -143,7 +161,9 @@ def report(finished: list[dict[str, Any]], stories: list[list[dict[str, Any]]], 
             ]
         )
     screen.print(f"\nregion {lost} was lost; what that meant:")
-    screen.print(table(["RUN", "SHARDS", "ATTEMPTS", "FAILOVERS", "DETECTED", "MOVED", "RE-RUN", "RESULT"], rows))
+    screen.print(
+        table(["RUN", "SHARDS", "ATTEMPTS", "FAILOVERS", "DETECTED", "MOVED", "RE-RUN", "RESULT"], rows)
+    )
     return all(run["phase"] == "Succeeded" for run in finished)
 
 

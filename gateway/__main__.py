@@ -40,7 +40,12 @@ for name, target, group, text in (
     ("drain", "gateway.cli.regions:drain", OPERATE, "Cordon a region and wait until it is empty."),
     ("forget", "gateway.cli.regions:forget", OPERATE, "Give an unreachable region up for good."),
     ("replace", "gateway.cli.regions:replace", OPERATE, "Admit another journal under a region's name."),
-    ("up", "gateway.cli.dev.up:up", OPERATE, "Start a gateway and its regions on this machine, for development."),
+    (
+        "up",
+        "gateway.cli.dev.up:up",
+        OPERATE,
+        "Start a gateway and its regions on this machine, for development.",
+    ),
     ("gateway", "gateway.cli.gateway:gateway", OPERATE, "Run a gateway."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),

@@ -67,9 +67,14 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         store = await exits.enter_async_context(_store(settings.store))
         policy = await exits.enter_async_context(_policy(settings))
         authenticator = await exits.enter_async_context(_authenticator(settings))
-        clusters = {name: await exits.enter_async_context(cluster) for name, cluster in _clusters(settings, store).items()}
+        clusters = {
+            name: await exits.enter_async_context(cluster)
+            for name, cluster in _clusters(settings, store).items()
+        }
         links = [
-            await exits.enter_async_context(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
+            await exits.enter_async_context(
+                RegionLink(name, cluster, settings=settings.health, wake=wake.set)
+            )
             for name, cluster in clusters.items()
         ]
         controller = Controller(
@@ -99,7 +104,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             "policy": lambda: _ask_policy(policy),
             "keys": lambda: _ask_keys(authenticator),
         }
-        yield Gateway(api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics)
+        yield Gateway(
+            api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics
+        )
 
 
 def serve(settings: GatewaySettings) -> int:
@@ -114,7 +121,9 @@ def serve(settings: GatewaySettings) -> int:
 
 async def _serve(settings: GatewaySettings) -> int:
     limits = Limits(grace_seconds=round(settings.requests.drain_seconds))
-    tls = None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
+    tls = (
+        None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
+    )
     listen, within = settings.listen, settings.metrics
     with stop_signals() as stop:
         async with (
@@ -130,7 +139,10 @@ async def _serve(settings: GatewaySettings) -> int:
 
 async def _work(gateway: Gateway, stop: asyncio.Event) -> int:
     """Until it is told to stop (0), or until the controller fails (1): a gateway that only accepts is worse than none."""
-    working = [asyncio.create_task(gateway.controller.run(gateway.wake)), asyncio.create_task(_watch_lag(gateway.metrics))]
+    working = [
+        asyncio.create_task(gateway.controller.run(gateway.wake)),
+        asyncio.create_task(_watch_lag(gateway.metrics)),
+    ]
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([*working, stopped], return_when=asyncio.FIRST_COMPLETED)
     failures = [task.exception() for task in working if task.done()]
@@ -165,9 +177,13 @@ def _policy(settings: GatewaySettings) -> RegorusEngine:
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
     issuers = settings.issuers
     if any(issuer.url == DEVELOPMENT_URL for issuer in issuers):
-        raise StartError("the development issuer is no ordinary one: start the gateway with --dev, or take it off the list")
+        raise StartError(
+            "the development issuer is no ordinary one: start the gateway with --dev, or take it off the list"
+        )
     if settings.development is not None:
-        logger.warning("development tokens are accepted: whoever can read {} can be anybody", settings.development)
+        logger.warning(
+            "development tokens are accepted: whoever can read {} can be anybody", settings.development
+        )
         issuers = (*issuers, development_issuer(Path(settings.development)))
     if not issuers:
         logger.warning("no issuer is set: nobody can call")
@@ -175,7 +191,9 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
         raise StartError("two issuers have the same url")
     for issuer in issuers:
         if not trustworthy(issuer.keys):
-            raise StartError(f"issuer {issuer.url}: its keys must come by https, without a name or password in the address, or from a file")
+            raise StartError(
+                f"issuer {issuer.url}: its keys must come by https, without a name or password in the address, or from a file"
+            )
     return JwtAuthenticator(issuers)
 
 
@@ -193,7 +211,10 @@ def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAd
         return f"{store.identity}.{store.era}"
 
     try:
-        return {target.name: connect(target.url, region=target.name, tls=tls, store=owner) for target in settings.regions}
+        return {
+            target.name: connect(target.url, region=target.name, tls=tls, store=owner)
+            for target in settings.regions
+        }
     except ValueError as error:
         raise StartError(str(error)) from error
 

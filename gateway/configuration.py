@@ -18,7 +18,9 @@ from gateway.settings import GatewaySettings, Secret
 
 PREFIX: Final = "WAYPOST_"
 PLACE: Final = re.compile(r" - at `\$\.([a-z_.]+)")
-NOT_SETTINGS: Final = frozenset({"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"})
+NOT_SETTINGS: Final = frozenset(
+    {"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"}
+)
 """What the command line (address, token, root certificate), a task (its input and output files) and the tests (their data) read."""
 
 
@@ -62,7 +64,9 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
     """The names in a group, or None where `known` is a plain value. An optional group is one too."""
     if isinstance(known, inspect.UnionType):
         return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
-    return {field.name: field.type for field in known.fields} if isinstance(known, inspect.StructType) else None
+    return (
+        {field.name: field.type for field in known.fields} if isinstance(known, inspect.StructType) else None
+    )
 
 
 def _check_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
@@ -91,7 +95,9 @@ def _put(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> No
     for group in groups:
         tree = tree.setdefault(group, {})
         if not isinstance(tree, dict):
-            raise SettingsError(f"{name}: {group} is a group of settings, and is given as one value elsewhere")
+            raise SettingsError(
+                f"{name}: {group} is a group of settings, and is given as one value elsewhere"
+            )
     tree[last] = _parsed(name, value, known)
     _check_names(tree[last], known, path=(name,), source="the environment")
 
@@ -107,4 +113,6 @@ def _parsed(name: str, value: str, known: inspect.Type) -> Any:
 
 def _unknown(shown: str, name: str, candidates: Sequence[str], source: str) -> SettingsError:
     near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return SettingsError(f"{source}: there is no setting {shown}" + (f"; did you mean {near[0]}?" if near else ""))
+    return SettingsError(
+        f"{source}: there is no setting {shown}" + (f"; did you mean {near[0]}?" if near else "")
+    )

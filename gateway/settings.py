@@ -220,7 +220,12 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """May `aud` name others beside us?"""
     keys: str
     """Its key set: an https URL of a JWKS, without a password in it (http only on this machine), or the path of a file that holds one."""
-    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256", "RS256", "PS256", "EdDSA")
+    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = (
+        "ES256",
+        "RS256",
+        "PS256",
+        "EdDSA",
+    )
     profile: Literal["rfc9068", "plain"] = "rfc9068"
     """`rfc9068`: access tokens say that they are (`typ: at+jwt`, client_id, jti). `plain`: for issuers that write `typ: JWT`."""
     maximum_lifetime_seconds: int = 86_400

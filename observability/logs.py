@@ -109,7 +109,9 @@ def _human(record: "Record") -> str:
     extra = "".join(f" {name}={value}" for name, value in record["extra"].items())
     trace = _trace(record)
     message = CONTROL.sub(" ", record["message"])
-    return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {message}{extra}" + (f"\n{trace}" if trace else "")
+    return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {message}{extra}" + (
+        f"\n{trace}" if trace else ""
+    )
 
 
 def _trace(record: "Record") -> str | None:

@@ -52,30 +52,63 @@ class Metrics:
             ["call", "outcome"],
             registry=own,
         )
-        self.decision_seconds = Histogram("waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=own)
+        self.decision_seconds = Histogram(
+            "waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=own
+        )
         self.commit_seconds = Histogram(
-            "waypost_commit_seconds", "What a durable acceptance waited for its commit.", buckets=QUICK, registry=own
+            "waypost_commit_seconds",
+            "What a durable acceptance waited for its commit.",
+            buckets=QUICK,
+            registry=own,
         )
-        self.regions = Gauge("waypost_region_condition", "1 for the condition a region is in.", ["region", "condition"], registry=own)
+        self.regions = Gauge(
+            "waypost_region_condition",
+            "1 for the condition a region is in.",
+            ["region", "condition"],
+            registry=own,
+        )
         self.region_score = Gauge(
-            "waypost_region_score", "What placement compares, lower is better: expected seconds until served.", ["region"], registry=own
+            "waypost_region_score",
+            "What placement compares, lower is better: expected seconds until served.",
+            ["region"],
+            registry=own,
         )
-        self.region_latency = Gauge("waypost_region_peak_ewma_seconds", "Peak EWMA of a region's round trips.", ["region"], registry=own)
+        self.region_latency = Gauge(
+            "waypost_region_peak_ewma_seconds",
+            "Peak EWMA of a region's round trips.",
+            ["region"],
+            registry=own,
+        )
         self.cut_off = Gauge(
             "waypost_cut_off",
             "1 while the gateway takes itself, not its regions, to be cut off: it places and moves nothing.",
             registry=own,
         )
         self.shards = Gauge("waypost_shards", "Shards under way, by phase.", ["phase"], registry=own)
-        self.shards_ended = Counter("waypost_shards_ended", "Shards that came to an end, by how.", ["phase"], registry=own)
-        self.failovers = Counter("waypost_failovers", "Shards that left a region which was lost to them.", ["region"], registry=own)
-        self.recovery_seconds = Histogram(
-            "waypost_recovery_seconds", "From the loss of a shard's region until it runs again.", buckets=RECOVERY, registry=own
+        self.shards_ended = Counter(
+            "waypost_shards_ended", "Shards that came to an end, by how.", ["phase"], registry=own
         )
-        self.stale_reports = Counter("waypost_stale_reports", "Reports of superseded attempts, refused.", ["region"], registry=own)
-        self.tombstones = Counter("waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=own)
-        self.dispatch_batch = Histogram("waypost_dispatch_batch_size", "Attempts handed over in one call.", buckets=SIZES, registry=own)
-        self.loop_lag = Histogram("waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=own)
+        self.failovers = Counter(
+            "waypost_failovers", "Shards that left a region which was lost to them.", ["region"], registry=own
+        )
+        self.recovery_seconds = Histogram(
+            "waypost_recovery_seconds",
+            "From the loss of a shard's region until it runs again.",
+            buckets=RECOVERY,
+            registry=own,
+        )
+        self.stale_reports = Counter(
+            "waypost_stale_reports", "Reports of superseded attempts, refused.", ["region"], registry=own
+        )
+        self.tombstones = Counter(
+            "waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=own
+        )
+        self.dispatch_batch = Histogram(
+            "waypost_dispatch_batch_size", "Attempts handed over in one call.", buckets=SIZES, registry=own
+        )
+        self.loop_lag = Histogram(
+            "waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=own
+        )
         self._requests: dict[tuple[str, str], Counter] = {}
         self._conditions: dict[str, str] = {}
 

@@ -29,7 +29,11 @@ def test_a_file_is_short_enough_to_hold_in_mind(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_a_function_is_short_enough_to_see_at_once(path: Path) -> None:
     """Under 50 lines: a longer function decides and acts."""
-    functions = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
     assert [f.name for f in functions if (f.end_lineno or f.lineno) - f.lineno >= 50] == []
 
 
@@ -37,11 +41,19 @@ def test_a_function_is_short_enough_to_see_at_once(path: Path) -> None:
 def test_names_say_what_a_thing_is(path: Path) -> None:
     """A name that fits everything says nothing."""
     tree = ast.parse(path.read_text())
-    defined = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+    defined = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assert [name for name in (path.stem, *defined) if BANNED_NAMES.search(name)] == []
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if relative(p).split("/")[0] not in ("tests", "bench", "examples")], ids=relative)
+@pytest.mark.parametrize(
+    "path",
+    [p for p in SOURCES if relative(p).split("/")[0] not in ("tests", "bench", "examples")],
+    ids=relative,
+)
 def test_our_own_modules_are_imported_at_the_top(path: Path) -> None:
     """A cycle that an import inside a function hides is a cycle all the same."""
     inner = (
@@ -51,12 +63,18 @@ def test_our_own_modules_are_imported_at_the_top(path: Path) -> None:
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     )
-    assert [ast.unparse(node) for node in inner if re.search(r"\b(waypost|gateway|clusters|observability)\b", ast.unparse(node))] == []
+    assert [
+        ast.unparse(node)
+        for node in inner
+        if re.search(r"\b(waypost|gateway|clusters|observability)\b", ast.unparse(node))
+    ] == []
 
 
 def test_no_file_names_a_machine() -> None:
     """What is committed holds on every machine: no home folders, no registry hosts."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     pattern = re.compile(r"/(root|home/\w+|work)/|pypi\.org|files\.pythonhosted", re.IGNORECASE)
     texts = ((name, (ROOT / name).read_text(errors="ignore")) for name in tracked if (ROOT / name).is_file())
     assert [name for name, text in texts if name != "tests/test_house.py" and pattern.search(text)] == []

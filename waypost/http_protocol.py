@@ -55,7 +55,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 class Config(uvicorn.Config):
     """uvicorn's settings with ours beside them."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, tls: ssl.SSLContext | None, closing: asyncio.Event) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits, tls: ssl.SSLContext | None, closing: asyncio.Event
+    ) -> None:
         self.limits, self.closing = limits, closing
         super().__init__(
             app,
@@ -78,7 +80,11 @@ class Protocol(HttpToolsProtocol):
     """Bounds a request, in bytes and in seconds, refuses in problem documents, and puts `peer` and `closing` into the request's state."""
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits, self._closing = config.limits, config.closing
@@ -124,7 +130,9 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, response: Response) -> None:
         """Answers in the application's place, and closes. Where the application's answer is owed or under way, it only closes."""
         cycle = self.cycle
-        if self.pipeline or (cycle and not cycle.response_complete and (cycle.response_started or not cycle.more_body)):
+        if self.pipeline or (
+            cycle and not cycle.response_complete and (cycle.response_started or not cycle.more_body)
+        ):
             self.transport.abort()
         else:
             self.transport.write(on_the_wire(response))

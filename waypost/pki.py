@@ -22,7 +22,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
@@ -59,9 +64,13 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Waypost root")])
     usage = _key_usage(signs_certificates=True)
-    builder = _builder(name, name, key, key, days).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = _builder(name, name, key, key, days).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     certificate = builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
-    for path, content, mode in zip(files, (_key_pem(key), certificate.public_bytes(Encoding.PEM)), (0o600, 0o644), strict=True):
+    for path, content, mode in zip(
+        files, (_key_pem(key), certificate.public_bytes(Encoding.PEM)), (0o600, 0o644), strict=True
+    ):
         with _written(path, content, mode) as temporary:
             try:
                 os.link(temporary, path)  # unlike a rename, fails where somebody was quicker
@@ -110,20 +119,29 @@ def _issue(directory: Path, credentials: Credentials, role: _Role, days: int) ->
     if found := _root_problems(directory, now) or _signing_problems(directory):
         raise PkiError(found[0])
     with _locked(directory / "ca.key"):
-        if not _problems(directory, credentials, role, now) and not _near_end(_certificate(credentials.certificate), now):
+        if not _problems(directory, credentials, role, now) and not _near_end(
+            _certificate(credentials.certificate), now
+        ):
             return credentials
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _signed(_certificate(directory / "ca.pem"), _key(directory / "ca.key"), key, role, days)
         credentials.certificate.parent.mkdir(exist_ok=True)
         pem = certificate.public_bytes(Encoding.PEM)
-        for path, content, mode in ((credentials.key, _key_pem(key), 0o600), (credentials.certificate, pem, 0o644)):
+        for path, content, mode in (
+            (credentials.key, _key_pem(key), 0o600),
+            (credentials.certificate, pem, 0o644),
+        ):
             with _written(path, content, mode) as temporary:
                 temporary.replace(path)
         return credentials
 
 
 def _signed(
-    root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey, role: _Role, days: int
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey,
+    role: _Role,
+    days: int,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, role.name)])
     return (
@@ -190,8 +208,13 @@ def _out_of_date(path: Path, certificate: x509.Certificate, now: datetime) -> li
 
 def _issued(directory: Path) -> Iterator[tuple[Credentials, _Role]]:
     yield tls.gateway_credentials(directory), _gateway_role()
-    yield tls.api_credentials(directory), _Role(name="Waypost API", usage=ExtendedKeyUsageOID.SERVER_AUTH, names=())
-    for region in sorted({path.stem for path in (directory / "clusters").glob("*.*") if tls.REGION.fullmatch(path.stem)}):
+    yield (
+        tls.api_credentials(directory),
+        _Role(name="Waypost API", usage=ExtendedKeyUsageOID.SERVER_AUTH, names=()),
+    )
+    for region in sorted(
+        {path.stem for path in (directory / "clusters").glob("*.*") if tls.REGION.fullmatch(path.stem)}
+    ):
         yield tls.cluster_credentials(directory, region), _cluster_role(region)
 
 
@@ -206,7 +229,11 @@ def _cluster_role(region: str) -> _Role:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey, days: int
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    days: int,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -215,7 +242,9 @@ def _builder(
         .not_valid_before(now - SKEW)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
     )
 
 

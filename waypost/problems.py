@@ -26,7 +26,11 @@ def problem(
 ) -> Response:
     """RFC 9457, plus our `reason`, `retryable`, `trace_id` (a new one where none is known) and, of (pointer, detail) pairs, `errors`."""
     trace_id = trace_id or new_trace()
-    content: dict[str, Any] = {"type": f"urn:waypost:problem:{reason}", "title": HTTPStatus(status).phrase, "status": status}
+    content: dict[str, Any] = {
+        "type": f"urn:waypost:problem:{reason}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+    }
     content |= {"reason": reason, "retryable": retryable, "trace_id": trace_id}
     if detail:
         content["detail"] = detail
@@ -45,7 +49,9 @@ def refusing(status: int, reason: str, detail: str, *, retryable: bool = False) 
     """An application that answers everything so, and closes the connection."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        response = problem(status, reason, detail, retryable=retryable, close=True, trace_id=trace_of(scope["headers"]))
+        response = problem(
+            status, reason, detail, retryable=retryable, close=True, trace_id=trace_of(scope["headers"])
+        )
         await response(scope, receive, send)
 
     return refuse
@@ -54,4 +60,6 @@ def refusing(status: int, reason: str, detail: str, *, retryable: bool = False) 
 def on_the_wire(response: Response) -> bytes:
     """The answer as HTTP/1.1 writes it, for where there is no application that could send it."""
     lines = [b"HTTP/1.1 %d %b" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
-    return b"\r\n".join([*lines, *(b"%b: %b" % header for header in response.raw_headers), b"", bytes(response.body)])
+    return b"\r\n".join(
+        [*lines, *(b"%b: %b" % header for header in response.raw_headers), b"", bytes(response.body)]
+    )

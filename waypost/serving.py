@@ -33,7 +33,15 @@ class Server:
     that is set as soon as the server stops: an endless answer ends when it is.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self.closing = asyncio.Event()
         self._host, self._port = host, port
         self._server = _Server(Config(app, limits=limits or Limits(), tls=tls, closing=self.closing))
@@ -42,7 +50,9 @@ class Server:
         """Listens. Raises `OSError` where the address cannot be had."""
         listener = _bound(self._host, self._port)
         self._port = listener.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve([listener]), name=f"serve {self._host}:{self._port}")
+        self._serving = asyncio.create_task(
+            self._server.serve([listener]), name=f"serve {self._host}:{self._port}"
+        )
         await self._server.listening.wait()
         if self._serving.done():
             await self._serving
@@ -77,13 +87,17 @@ class AdmitPeers:
             await self._app(scope, receive, send)
         else:
             shown = ", ".join(peer.uris) or "no name" if peer else "no certificate"
-            refusal = problem(403, "Forbidden", f"not admitted here: {shown}", trace_id=trace_of(scope["headers"]))
+            refusal = problem(
+                403, "Forbidden", f"not admitted here: {shown}", trace_id=trace_of(scope["headers"])
+            )
             await refusal(scope, receive, send)
 
 
 def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> T:
     """Runs `main` on that kind of loop. A process that starts many others is quicker on asyncio's own."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop) as runner:
+    with asyncio.Runner(
+        loop_factory=uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    ) as runner:
         return runner.run(main)
 
 
@@ -108,7 +122,9 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 def _bound(host: str, port: int) -> socket.socket:
     """A listening socket's address is taken here, where failing is an `OSError`: uvicorn would exit."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

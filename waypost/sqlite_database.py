@@ -38,7 +38,9 @@ class Database:
     `inline` runs everything on the caller's own thread, in the same transactions: for a simulation that must repeat itself.
     """
 
-    def __init__(self, path: str | Path, *, group_size: int = 256, readers: int = 2, inline: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, group_size: int = 256, readers: int = 2, inline: bool = False
+    ) -> None:
         self._path = str(path)
         self._group_size, self._inline = group_size, inline
         self._waiting: list[Item] = []
@@ -56,8 +58,15 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else _locked(Path(self._path))
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=256)
-            for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=4000", "foreign_keys=off"):
+            self._db = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            for pragma in (
+                "journal_mode=wal",
+                "synchronous=full",
+                "wal_autocheckpoint=4000",
+                "foreign_keys=off",
+            ):
                 self._db.execute(f"pragma {pragma}")
         except sqlite3.Error as error:
             raise StorageError(f"cannot open {self._path}: {error}") from error

@@ -42,16 +42,22 @@ def cluster_uri(region: str) -> str:
 
 
 def gateway_credentials(directory: Path) -> Credentials:
-    return Credentials(certificate=directory / "gateway.pem", key=directory / "gateway.key", root=directory / "ca.pem")
+    return Credentials(
+        certificate=directory / "gateway.pem", key=directory / "gateway.key", root=directory / "ca.pem"
+    )
 
 
 def cluster_credentials(directory: Path, region: str) -> Credentials:
     stem = directory / "clusters" / _checked(region)
-    return Credentials(certificate=stem.with_suffix(".pem"), key=stem.with_suffix(".key"), root=directory / "ca.pem")
+    return Credentials(
+        certificate=stem.with_suffix(".pem"), key=stem.with_suffix(".key"), root=directory / "ca.pem"
+    )
 
 
 def api_credentials(directory: Path) -> Credentials:
-    return Credentials(certificate=directory / "api.pem", key=directory / "api.key", root=directory / "ca.pem")
+    return Credentials(
+        certificate=directory / "api.pem", key=directory / "api.key", root=directory / "ca.pem"
+    )
 
 
 def server_context(credentials: Credentials) -> ssl.SSLContext:
@@ -90,7 +96,11 @@ class _Recognizing(ssl.SSLObject):
         super().do_handshake()
         name = self.server_hostname or ""
         shown: Any = self.getpeercert() or {}
-        ours = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI" and value.startswith(OURS)]
+        ours = [
+            value
+            for kind, value in shown.get("subjectAltName", ())
+            if kind == "URI" and value.startswith(OURS)
+        ]
         if name.endswith(CLUSTERS) and ours and cluster_uri(name.removesuffix(CLUSTERS)) not in ours:
             raise ssl.SSLCertVerificationError(1, f"the certificate for {name} is that of {', '.join(ours)}")
 
@@ -121,7 +131,11 @@ class _Refusing(ssl.SSLObject):
 def _for_clients(certificate: bytes) -> bool:
     """Does it say so? OpenSSL takes one that says nothing for every purpose."""
     try:
-        usage = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        usage = (
+            x509.load_der_x509_certificate(certificate)
+            .extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+            .value
+        )
     except (ValueError, x509.ExtensionNotFound):
         return False
     return ExtendedKeyUsageOID.CLIENT_AUTH in usage
@@ -158,5 +172,7 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 def _checked(region: str) -> str:
     if not REGION.fullmatch(region):
-        raise PkiError(f"{region!r} cannot be a region's name: lower-case letters, digits and inner dashes, at most 63")
+        raise PkiError(
+            f"{region!r} cannot be a region's name: lower-case letters, digits and inner dashes, at most 63"
+        )
     return region

@@ -55,7 +55,13 @@ def run_cluster(settings: ClusterSettings) -> int:
     """Serves until SIGTERM or SIGINT; the exit code. On asyncio's own loop, which starts processes four times as fast as uvloop."""
     configure()
     try:
-        node = NodeSettings(region=settings.region, state=settings.state, cpu=settings.cpu, slots=settings.slots, adopt=settings.adopt)
+        node = NodeSettings(
+            region=settings.region,
+            state=settings.state,
+            cpu=settings.cpu,
+            slots=settings.slots,
+            adopt=settings.adopt,
+        )
     except ValueError as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
@@ -74,7 +80,13 @@ async def _serve(settings: ClusterSettings, node_settings: NodeSettings) -> None
     with stop_signals() as stop:
         async with (
             Node(node_settings) as node,
-            Server(application(node, claim=node.claim), host=settings.host, port=settings.port, tls=tls, limits=LIMITS) as server,
+            Server(
+                application(node, claim=node.claim),
+                host=settings.host,
+                port=settings.port,
+                tls=tls,
+                limits=LIMITS,
+            ) as server,
         ):
             gc.freeze()
             print(msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode(), flush=True)  # noqa: T201  # for who started us

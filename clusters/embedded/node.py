@@ -28,7 +28,17 @@ from clusters.embedded.storage.journal import Event, open_journal, read_events, 
 from clusters.embedded.storage.task_logs import read_log
 from clusters.embedded.task_runner import Tries
 from clusters.errors import ClusterError
-from clusters.protocol import Answers, AttemptId, Batch, Beat, ClusterEvent, ClusterStatus, Hello, LeaseAsked, LogChunk
+from clusters.protocol import (
+    Answers,
+    AttemptId,
+    Batch,
+    Beat,
+    ClusterEvent,
+    ClusterStatus,
+    Hello,
+    LeaseAsked,
+    LogChunk,
+)
 from waypost.sqlite_database import Database, StorageError
 from waypost.workflow.run_types import RUN_TYPES
 
@@ -105,7 +115,12 @@ class Node:
             self._tries = Tries(self._disk, executors, self._ended)
             settings = self._settings
             self._scheduler = Scheduler(
-                loaded, region=settings.region, boot=uuid.uuid4().hex, cpu=settings.cpu, slots=settings.slots, executors=RUN_TYPES
+                loaded,
+                region=settings.region,
+                boot=uuid.uuid4().hex,
+                cpu=settings.cpu,
+                slots=settings.slots,
+                executors=RUN_TYPES,
             )
             self.committer = asyncio.create_task(self._commit_steps(), name="commit")
             self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
@@ -130,7 +145,12 @@ class Node:
     async def claim(self, claim: Owner) -> None:
         """To come before each call of a gateway. Raises `ClusterError` where this cluster works for another store."""
         if (owner := taken(self._scheduler.owner, claim)) is not None:
-            logger.info("the cluster of {} works for the store {}, era {}", self._settings.region, owner.store, owner.era)
+            logger.info(
+                "the cluster of {} works for the store {}, era {}",
+                self._settings.region,
+                owner.store,
+                owner.era,
+            )
             await self._durable(self._scheduler.owned(owner, self._now, time.time()))
 
     # ClusterAdapter
@@ -150,7 +170,9 @@ class Node:
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
         if incarnation == self._scheduler.incarnation and cursor > self._scheduler.seq:
-            logger.error("the journal is behind what the gateway has seen: it was restored, and takes a new incarnation")
+            logger.error(
+                "the journal is behind what the gateway has seen: it was restored, and takes a new incarnation"
+            )
             await self._durable(self._scheduler.restored(uuid.uuid4().hex, self._now, time.time()))
         if incarnation != self._scheduler.incarnation:
             cursor = 0
@@ -174,9 +196,13 @@ class Node:
         finally:
             self._watchers.discard(watcher)
 
-    async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+    async def logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]:
         path = self._disk.folders(attempt, task).log
-        async for chunk in read_log(path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)):
+        async for chunk in read_log(
+            path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)
+        ):
             yield chunk
 
     # Journal first
@@ -244,7 +270,9 @@ class Node:
         self._take(self._scheduler.tick(self._now, time.time()))
 
     def _ended(self, launch: Launch, outcome: Outcome) -> None:
-        self._take(self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time()))
+        self._take(
+            self._scheduler.finished(launch.attempt, launch.task.name, outcome, self._now, time.time())
+        )
 
     def _take(self, step: Step) -> None:
         if step.durable:

@@ -50,15 +50,21 @@ class Tries:
 
     def forget_leases(self, kept: Container[tuple[str, int]]) -> None:
         """Of shards that are not `kept`."""
-        self._leases = {attempt: lease for attempt, lease in self._leases.items() if (attempt.run, attempt.shard) in kept}
+        self._leases = {
+            attempt: lease for attempt, lease in self._leases.items() if (attempt.run, attempt.shard) in kept
+        }
 
     def _done(self, launch: Launch, done: asyncio.Task[Outcome]) -> None:
         """In a callback, since a try that is cancelled before it began never runs a line of its own."""
         del self._going[(launch.attempt, launch.task.name)]
         if done.cancelled():
             outcome = Outcome(succeeded=False, killed=True, reason="killed")
-        elif (error := done.exception()) is not None:  # an executor may be a third party's: its mistake must not hold the shard for ever
-            logger.opt(exception=error).error("the executor {} failed at task {}", launch.task.type, launch.task.name)
+        elif (
+            error := done.exception()
+        ) is not None:  # an executor may be a third party's: its mistake must not hold the shard for ever
+            logger.opt(exception=error).error(
+                "the executor {} failed at task {}", launch.task.type, launch.task.name
+            )
             outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
         else:
             outcome = done.result()
@@ -70,7 +76,9 @@ class Tries:
             for folder in (folders.workspace, folders.scratch, folders.log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return Outcome(succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}")
+            return Outcome(
+                succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}"
+            )
         lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
         if lease is not None and lease.until <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")

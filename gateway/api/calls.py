@@ -17,7 +17,14 @@ from starlette.types import Receive, Scope, Send
 from clusters.interface import ClusterAdapter
 from gateway.api.event_feed import Following
 from gateway.api.problems import problem, tell, unexpected
-from gateway.core.errors import GatewayError, Malformed, MethodNotAllowed, NotFound, TooLarge, UnsupportedMediaType
+from gateway.core.errors import (
+    GatewayError,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from gateway.core.principal import Principal
 from gateway.documents.checks import Executors
 from gateway.identity.interface import Authenticator
@@ -77,7 +84,10 @@ class Call:
 
     def header(self, name: bytes) -> str | None:
         """The one header of that (lower-case) name. Raises `Malformed` for several."""
-        if len(self.headers) < len(self.scope["headers"]) and sum(key == name for key, _ in self.scope["headers"]) > 1:
+        if (
+            len(self.headers) < len(self.scope["headers"])
+            and sum(key == name for key, _ in self.scope["headers"]) > 1
+        ):
             raise Malformed(f"several {name.decode()} headers")
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
@@ -108,7 +118,11 @@ class Call:
         closing: asyncio.Event = self.scope.get("state", {}).get("closing") or asyncio.Event()
         waits = [asyncio.create_task(event.wait()) for event in (changed, closing)]
         try:
-            await asyncio.wait(waits, timeout=max(0.0, self.principal.expires_at - self.front.clock()), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                waits,
+                timeout=max(0.0, self.principal.expires_at - self.front.clock()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             for wait in waits:
                 wait.cancel()
@@ -118,7 +132,9 @@ class Call:
         """The body, never more than `limit` bytes of it. Raises `TooLarge` or `UnsupportedMediaType`."""
         if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
-        if len(length := self.header(b"content-length") or "") > len(str(limit)) or (length.isdigit() and int(length) > limit):
+        if len(length := self.header(b"content-length") or "") > len(str(limit)) or (
+            length.isdigit() and int(length) > limit
+        ):
             raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
         body, more = b"", True
         while more:
@@ -171,13 +187,17 @@ class Resource:
         except ClientDisconnect:
             return
         except Exception:
-            logger.opt(exception=True).error("unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id)
+            logger.opt(exception=True).error(
+                "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
+            )
             response = unexpected(trace_id)
         self.front.metrics.count_request(self.names.get(method, "none"), outcome)
         response.raw_headers.append(traceparent(trace_id))
         await response(scope, receive, send)
 
-    async def _answer(self, method: str, scope: Scope, receive: Receive, trace_id: str) -> tuple[Response, str]:
+    async def _answer(
+        self, method: str, scope: Scope, receive: Receive, trace_id: str
+    ) -> tuple[Response, str]:
         operation = self.operations.get(method)
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
@@ -186,18 +206,36 @@ class Resource:
         if not operation.open:
             peer = scope.get("state", {}).get("peer")
             principal = await authenticate(
-                scope["headers"], scope["query_string"], peer and peer.thumbprint, authenticator=front.authenticator
+                scope["headers"],
+                scope["query_string"],
+                peer and peer.thumbprint,
+                authenticator=front.authenticator,
             )
         query = parse_query(scope["query_string"], operation.query) if scope["query_string"] else {}
-        call = Call(front=front, scope=scope, receive=receive, principal=principal, trace_id=trace_id, at=front.clock(), query=query)
+        call = Call(
+            front=front,
+            scope=scope,
+            receive=receive,
+            principal=principal,
+            trace_id=trace_id,
+            at=front.clock(),
+            query=query,
+        )
         response = await operation.handler(call)
         return response, call.outcome
 
     def _refusal(self, error: GatewayError, scope: Scope, trace_id: str) -> Response:
         bearer = any(name == b"authorization" for name, _ in scope["headers"])
-        response = problem(error, trace_id, bearer=bearer, retry_after_seconds=self.front.settings.requests.retry_after_seconds)
+        response = problem(
+            error,
+            trace_id,
+            bearer=bearer,
+            retry_after_seconds=self.front.settings.requests.retry_after_seconds,
+        )
         if isinstance(error, MethodNotAllowed):
-            response.headers["allow"] = ", ".join(sorted({*self.operations, *(["HEAD"] if "GET" in self.operations else [])}))
+            response.headers["allow"] = ", ".join(
+                sorted({*self.operations, *(["HEAD"] if "GET" in self.operations else [])})
+            )
         return response
 
 
@@ -205,7 +243,10 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     """The application for every path that is not there."""
     trace_id = trace_of(scope["headers"])
     response = problem(
-        NotFound("there is no such path: /openapi.json describes those that are"), trace_id, bearer=False, retry_after_seconds=0
+        NotFound("there is no such path: /openapi.json describes those that are"),
+        trace_id,
+        bearer=False,
+        retry_after_seconds=0,
     )
     response.raw_headers.append(traceparent(trace_id))
     await response(scope, receive, send)
@@ -216,7 +257,10 @@ class Reply(Response):
 
     def __init__(self, value: Any, status: int = 200, *, location: str | None = None) -> None:
         self.status_code, self.body, self.background = status, encode(value), None
-        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json")]
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", b"application/json"),
+        ]
         if location is not None:
             self.raw_headers.append((b"location", location.encode()))
 
@@ -225,13 +269,20 @@ def parse_query(query: bytes, known: frozenset[str]) -> dict[str, list[str]]:
     """The parameters by name. Raises `Malformed` for one that this call does not take: a misspelt filter must not widen an answer."""
     found: dict[str, list[str]] = {}
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=50)
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=50,
+        )
     except (ValueError, UnicodeError) as error:
         raise Malformed("the query is not what a query looks like") from error
     for name, value in pairs:
         if name not in known:
             raise Malformed(
-                f"there is no query parameter {name[:50]!r} here" + (f"; there are {', '.join(sorted(known))}" if known else "")
+                f"there is no query parameter {name[:50]!r} here"
+                + (f"; there are {', '.join(sorted(known))}" if known else "")
             )
         found.setdefault(name, []).append(value)
     return found

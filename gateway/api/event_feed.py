@@ -70,11 +70,15 @@ class Feed:
         if self._changed.is_set():
             self._changed.clear()
             self._look_at = asyncio.get_running_loop().time() + self._pause
-            done = {after: page for after, page in self._pages.items() if page.done() and page.exception() is None}
+            done = {
+                after: page for after, page in self._pages.items() if page.done() and page.exception() is None
+            }
             self._pages = {after: page for after, page in done.items() if page.result().full}
 
     async def _read(self, after: int) -> Page:
-        run = await self._store.run(self._run_id)  # before its history, so that the last entry of a run that is over is not missed
+        run = await self._store.run(
+            self._run_id
+        )  # before its history, so that the last entry of a run that is over is not missed
         entries = await self._store.audit(self._run_id, after=after, limit=PAGE)
         return Page(
             text=b"".join([_event(entry) for entry in entries]),
@@ -95,7 +99,9 @@ class Following:
     def stream(self, tenant: str, limits: Requests) -> Iterator[None]:
         """A place for one open stream. Raises `TooManyRequests` or `Unavailable` where there is none."""
         if self._streams[tenant] >= limits.streams_per_tenant:
-            raise TooManyRequests(f"your tenant has {limits.streams_per_tenant} streams open, which is all it may")
+            raise TooManyRequests(
+                f"your tenant has {limits.streams_per_tenant} streams open, which is all it may"
+            )
         if self._streams.total() >= limits.streams_maximum:
             raise Unavailable("too many streams are open")
         self._streams[tenant] += 1
@@ -137,4 +143,6 @@ class Held(Response):
 
 
 def _event(entry: AuditEntry) -> bytes:
-    return ServerSentEvent(data=msgspec.json.encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n").encode()
+    return ServerSentEvent(
+        data=msgspec.json.encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n"
+    ).encode()

@@ -43,7 +43,12 @@ async def explain(call: Call) -> Response:
         history += page
         if len(history) >= STORY_MAXIMUM:
             break
-    ids = dict.fromkeys([*(str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail), run.decision_id])
+    ids = dict.fromkeys(
+        [
+            *(str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail),
+            run.decision_id,
+        ]
+    )
     found = [await store.decision(decision_id) for decision_id in ids]
     decisions: tuple[Decision, ...] = tuple(decision for decision in found if decision is not None)
     story = RunStory(
@@ -69,7 +74,9 @@ async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, 
                 after = page.last
                 yield page.text
             if page.full:
-                await asyncio.sleep(0)  # a page that another follower has read is there at once: others have their turn
+                await asyncio.sleep(
+                    0
+                )  # a page that another follower has read is there at once: others have their turn
             elif page.over or not await call.woken(changed):
                 return
 

@@ -43,8 +43,14 @@ def inside(front: Front, probes: Mapping[str, Probe]) -> Router:
         checks = [await _asked(name, probe) for name, probe in probes.items()]
         checks.append(_regions(front))
         ready = all(check.ok for check in checks)
-        lines = [f"[{'+' if check.ok else '-'}] {check.name}: {check.detail}" for check in checks] if verbose else []
-        return PlainTextResponse("\n".join([*lines, "ready" if ready else "not ready"]) + "\n", 200 if ready else 503)
+        lines = (
+            [f"[{'+' if check.ok else '-'}] {check.name}: {check.detail}" for check in checks]
+            if verbose
+            else []
+        )
+        return PlainTextResponse(
+            "\n".join([*lines, "ready" if ready else "not ready"]) + "\n", 200 if ready else 503
+        )
 
     async def metrics(_: Request) -> Response:
         await _refresh(front)
@@ -65,7 +71,11 @@ def _regions(front: Front) -> Check:
     """Told, but no reason not to be ready: what is accepted waits for a region."""
     views = front.regions()
     told = ", ".join(f"{view.name} {view.condition}" for view in views) or "none configured"
-    return Check(name="regions", ok=True, detail=told + ("; this gateway takes itself to be cut off" if front.cut_off() else ""))
+    return Check(
+        name="regions",
+        ok=True,
+        detail=told + ("; this gateway takes itself to be cut off" if front.cut_off() else ""),
+    )
 
 
 async def _refresh(front: Front) -> None:

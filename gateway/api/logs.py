@@ -59,7 +59,9 @@ async def logs(call: Call) -> Response:
         raise NotFound(f"task {task} of shard {shard} has not started")
     with ExitStack() as place:
         if follow:
-            place.enter_context(call.front.following.stream(call.principal.tenant, call.front.settings.requests))
+            place.enter_context(
+                call.front.following.stream(call.principal.tenant, call.front.settings.requests)
+            )
         chunks = _read(call, source, task, offset=offset, follow=follow)
         first = await _first(chunks, source)
         reading = Reading(source=source, task=task, offset=offset if first is None else first.offset)
@@ -96,10 +98,14 @@ async def _first(chunks: AsyncIterator[LogChunk], source: Source) -> LogChunk | 
     except ClusterError as error:
         if error.reason == "NotFound":
             raise NotFound(f"region {source.region} has no log of this task") from error
-        raise Unavailable(f"region {source.region}, where the task ran, cannot be read: {error.reason}") from error
+        raise Unavailable(
+            f"region {source.region}, where the task ran, cannot be read: {error.reason}"
+        ) from error
 
 
-async def _once(source: Source, first: LogChunk | None, chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogLine, None]:
+async def _once(
+    source: Source, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
+) -> AsyncGenerator[LogLine, None]:
     """What is there now."""
     if first is not None:
         yield _line(source, first)
@@ -119,13 +125,20 @@ async def _lines(
             changed.clear()
             source = await _source(call, run, reading.source.attempt.shard, reading.task)
             now = await call.front.store.run(run.id)
-            if source is None or source.region not in call.front.clusters or now is None or now.phase.terminal:
+            if (
+                source is None
+                or source.region not in call.front.clusters
+                or now is None
+                or now.phase.terminal
+            ):
                 return
             if source.over and source.attempt == reading.source.attempt:
                 return
             if source.attempt != reading.source.attempt:
                 reading = structs.replace(reading, source=source, offset=0)
-            async for chunk in _unbroken(_read(call, source, reading.task, offset=reading.offset, follow=True)):
+            async for chunk in _unbroken(
+                _read(call, source, reading.task, offset=reading.offset, follow=True)
+            ):
                 reading = structs.replace(reading, offset=chunk.offset)
                 yield _line(source, chunk)
             if source.over or not await call.woken(changed):

@@ -15,7 +15,18 @@ from gateway.core.run import RunPhase
 from gateway.documents.parsing import schema
 
 VERSION: Final = "3.1.0"
-SHOWN: Final = (DryRun, LogLine, Ordered, Problem, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary)
+SHOWN: Final = (
+    DryRun,
+    LogLine,
+    Ordered,
+    Problem,
+    RegionList,
+    Released,
+    RunDetail,
+    RunPage,
+    RunStory,
+    RunSummary,
+)
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
@@ -36,7 +47,9 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 REQUIRED: Final = frozenset({"task"})
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
-    "submit": {"Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}},
+    "submit": {
+        "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+    },
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
 }
 
@@ -57,17 +70,32 @@ def _json(what: str, *shapes: str, status: int = 200, location: bool = False) ->
 ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
     "submit": (
         _json("Accepted: it is durable", "RunSummary", status=202, location=True),
-        _json("The run that this Idempotency-Key made before, or what would become of a dry run", "RunSummary", "DryRun", location=True),
+        _json(
+            "The run that this Idempotency-Key made before, or what would become of a dry run",
+            "RunSummary",
+            "DryRun",
+            location=True,
+        ),
     ),
     "listing": (_json("A page of runs", "RunPage"),),
     "describe": (_json("The run", "RunDetail"),),
     "events": (
-        Answer(what="One event for each entry of the run's history, as JSON: `AuditEntry`", content={EVENTS: ()}),
+        Answer(
+            what="One event for each entry of the run's history, as JSON: `AuditEntry`", content={EVENTS: ()}
+        ),
         Answer(what="The run is over, and everything was told: do not come back", status=204),
     ),
-    "logs": (Answer(what="What the task wrote; as NDJSON each line is a `LogLine`", content={"text/plain": (), NDJSON: ("LogLine",)}),),
+    "logs": (
+        Answer(
+            what="What the task wrote; as NDJSON each line is a `LogLine`",
+            content={"text/plain": (), NDJSON: ("LogLine",)},
+        ),
+    ),
     "explain": (_json("The story of the run", "RunStory"),),
-    "cancel": (_json("The wish is durable", "RunSummary", status=202), _json("It was cancelled before", "RunSummary")),
+    "cancel": (
+        _json("The wish is durable", "RunSummary", status=202),
+        _json("It was cancelled before", "RunSummary"),
+    ),
     "retry": (_json("Opened again", "RunSummary", status=202),),
     "regions": (_json("The regions", "RegionList"),),
     "cordon": (_json("No new work is placed there", "Ordered"),),
@@ -92,15 +120,28 @@ def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, A
     components |= {name: _moved(value) for name, value in document["$defs"].items()}
     return {
         "openapi": VERSION,
-        "info": {"title": "Waypost", "version": "1", "description": "Submit workflows and follow them across regions."},
-        "paths": {path: {m.lower(): _operation(path, o) for m, o in methods.items()} for path, methods in operations.items()},
+        "info": {
+            "title": "Waypost",
+            "version": "1",
+            "description": "Submit workflows and follow them across regions.",
+        },
+        "paths": {
+            path: {m.lower(): _operation(path, o) for m, o in methods.items()}
+            for path, methods in operations.items()
+        },
         "components": {
             "schemas": components,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "headers": {
                 "Location": {"description": "The path of the run", "schema": TEXT},
-                "Retry-After": {"description": "Where the same call may succeed later: seconds until then", "schema": {"type": "integer"}},
-                "traceparent": {"description": "The caller's trace, or a new one, as W3C writes it: the log names it", "schema": TEXT},
+                "Retry-After": {
+                    "description": "Where the same call may succeed later: seconds until then",
+                    "schema": {"type": "integer"},
+                },
+                "traceparent": {
+                    "description": "The caller's trace, or a new one, as W3C writes it: the log names it",
+                    "schema": TEXT,
+                },
             },
         },
     }
@@ -108,16 +149,26 @@ def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, A
 
 def _operation(path: str, operation: Operation) -> dict[str, Any]:
     summary = (operation.handler.__doc__ or "").strip().partition("\n")[0]
-    refused = {"description": "Refused", "content": _content(MEDIA_TYPE, "Problem"), "headers": _headers("Retry-After")}
+    refused = {
+        "description": "Refused",
+        "content": _content(MEDIA_TYPE, "Problem"),
+        "headers": _headers("Retry-After"),
+    }
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": summary,
         "parameters": list(_parameters(path, operation)),
-        "responses": {**{str(answer.status): _answer(answer) for answer in ANSWERS[operation.name]}, "default": refused},
+        "responses": {
+            **{str(answer.status): _answer(answer) for answer in ANSWERS[operation.name]},
+            "default": refused,
+        },
         "security": [] if operation.open else [{"bearer": []}],
     }
     if operation.name == "submit":
-        described["requestBody"] = {"required": True, "content": _content(JSON, "Workflow") | _content("application/yaml", "Workflow")}
+        described["requestBody"] = {
+            "required": True,
+            "content": _content(JSON, "Workflow") | _content("application/yaml", "Workflow"),
+        }
     return described
 
 
@@ -153,5 +204,8 @@ def _content(media_type: str, *shapes: str) -> dict[str, Any]:
 def _moved(value: Any) -> Any:
     """The same schema with its references under `components`."""
     if isinstance(value, dict):
-        return {k: v.replace("#/$defs/", "#/components/schemas/") if k == "$ref" else _moved(v) for k, v in value.items()}
+        return {
+            k: v.replace("#/$defs/", "#/components/schemas/") if k == "$ref" else _moved(v)
+            for k, v in value.items()
+        }
     return [_moved(item) for item in value] if isinstance(value, list) else value

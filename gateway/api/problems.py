@@ -77,11 +77,21 @@ def tell(error: GatewayError, call: str, trace_id: str, seldom: Seldom) -> None:
             if (more := seldom.due(reason)) is not None:
                 logger.warning("token refused: {}; {}, trace {}{}", reason, call, trace_id, more)
         case Denied():
-            reasons = "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
-            logger.info("{} refused by policy: {}; decision {}, trace {}", call, reasons, error.decision_id, trace_id)
+            reasons = (
+                "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
+            )
+            logger.info(
+                "{} refused by policy: {}; decision {}, trace {}", call, reasons, error.decision_id, trace_id
+            )
         case Unavailable() if error.decision_id is not None:
             fault = error.__cause__ or error.detail
-            logger.warning("policy could not answer {}: {}; decision {}, trace {}", call, fault, error.decision_id, trace_id)
+            logger.warning(
+                "policy could not answer {}: {}; decision {}, trace {}",
+                call,
+                fault,
+                error.decision_id,
+                trace_id,
+            )
 
 
 def _challenge(error: GatewayError, bearer: bool) -> str | None:

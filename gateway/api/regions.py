@@ -20,7 +20,9 @@ LOOKS, LOOK_SECONDS = 40, 0.05
 async def regions(call: Call) -> Response:
     """List the regions with their condition and score."""
     front = call.front
-    await authorize(Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at), policy=front.policy)
+    await authorize(
+        Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at), policy=front.policy
+    )
     floor = front.settings.placing.latency_floor_seconds
     items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())
     return Reply(RegionList(items=items, cut_off=front.cut_off()))
@@ -30,7 +32,9 @@ async def replace(call: Call) -> Response:
     """Let a region's old journal go, for good: the next one that answers under its name is admitted."""
     view, note = await _operate(call, "JournalReleased")
     if view.condition in TAKES_WORK:
-        raise Conflict(f"the region is {view.condition}: its own journal answers, and would be let go for whichever comes next")
+        raise Conflict(
+            f"the region is {view.condition}: its own journal answers, and would be let go for whichever comes next"
+        )
     if not await call.front.store.release_incarnation(view.name, audit=note):
         raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
     return Reply(Released(region=view.name))
@@ -59,7 +63,10 @@ async def _kept_to(front: Front, name: str) -> RegionView:
             break
         await asyncio.sleep(LOOK_SECONDS)
     if view is None or not view.cordoned:
-        raise Unavailable("the region is cordoned, but work may still be on its way there: ask again", retry_after_seconds=1.0)
+        raise Unavailable(
+            "the region is cordoned, but work may still be on its way there: ask again",
+            retry_after_seconds=1.0,
+        )
     return view
 
 
@@ -74,7 +81,9 @@ async def forget(call: Call) -> Response:
     """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere. It ends when it answers."""
     view, note = await _operate(call, "ForgetRequested")
     if view.condition is not Condition.UNREACHABLE:
-        raise Conflict(f"the region is {view.condition}, and only an Unreachable one can be forgotten: cordon or drain it instead")
+        raise Conflict(
+            f"the region is {view.condition}, and only an Unreachable one can be forgotten: cordon or drain it instead"
+        )
     await call.front.store.give_order(view.name, Order.FORGET, audit=note)
     return Reply(Ordered(region=view.name, cordoned=view.cordoned, inflight=view.inflight), status=202)
 
@@ -82,7 +91,9 @@ async def forget(call: Call) -> Response:
 async def _operate(call: Call, kind: str) -> tuple[RegionView, AuditEntry]:
     """The region that is meant and the note of who wants what. Raises `Forbidden` before `NotFound`: policy has the first word."""
     front, name = call.front, call.path["region"]
-    asked = Question(action=Action.REGIONS_OPERATE, principal=call.principal, at=call.at, context={"region": name})
+    asked = Question(
+        action=Action.REGIONS_OPERATE, principal=call.principal, at=call.at, context={"region": name}
+    )
     decision = await authorize(asked, policy=front.policy)
     view = next((view for view in front.regions() if view.name == name), None)
     if view is None:

@@ -48,5 +48,7 @@ OPENAPI: Final = encode(describing(OPERATIONS))
 
 def api(front: Front) -> Router:
     """The application that callers reach."""
-    routes = [Route(path, Resource(front=front, operations=operations)) for path, operations in OPERATIONS.items()]
+    routes = [
+        Route(path, Resource(front=front, operations=operations)) for path, operations in OPERATIONS.items()
+    ]
     return Router(routes, redirect_slashes=False, default=nowhere)

@@ -45,7 +45,9 @@ async def submit(call: Call) -> Response:
     front = call.front
     key = _idempotency_key(call)
     body = await call.body(front.settings.documents.maximum_bytes)
-    understand = partial(_understood, body, call.header(b"content-type") or "application/json", call.principal.tenant, front)
+    understand = partial(
+        _understood, body, call.header(b"content-type") or "application/json", call.principal.tenant, front
+    )
     workflow, canonical = understand() if len(body) <= INLINE_BYTES else await asyncio.to_thread(understand)
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=front.policy)
@@ -64,16 +66,26 @@ async def submit(call: Call) -> Response:
         trace_id=call.trace_id,
     )
     began = perf_counter()
-    admitted = await admit(submission, decision, run_id(int(call.at * 1000), os.urandom(8)), store=front.store, policy=front.policy)
+    admitted = await admit(
+        submission,
+        decision,
+        run_id(int(call.at * 1000), os.urandom(8)),
+        store=front.store,
+        policy=front.policy,
+    )
     front.metrics.commit_seconds.observe(perf_counter() - began)
     call.outcome = "Replayed" if admitted.replay else "Accepted"
-    return Reply(summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}")
+    return Reply(
+        summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
+    )
 
 
 async def listing(call: Call) -> Response:
     """List the runs that the caller may see, newest first."""
     front = call.front
-    decision = await authorize(Question(action=Action.RUNS_LIST, principal=call.principal, at=call.at), policy=front.policy)
+    decision = await authorize(
+        Question(action=Action.RUNS_LIST, principal=call.principal, at=call.at), policy=front.policy
+    )
     limit = call.number("limit", default=50, minimum=1, maximum=front.settings.requests.page_maximum)
     phase = call.asked("phase")
     if phase is not None and phase not in tuple(RunPhase):
@@ -88,7 +100,10 @@ async def listing(call: Call) -> Response:
     found = await front.store.runs(query) if query.tenants != () else ()
     shown = found[:limit]
     return Reply(
-        RunPage(items=tuple(summary(run) for run in shown), next=_to_cursor(shown[-1].id) if len(found) > limit else None),
+        RunPage(
+            items=tuple(summary(run) for run in shown),
+            next=_to_cursor(shown[-1].id) if len(found) > limit else None,
+        ),
     )
 
 
@@ -96,10 +111,16 @@ async def describe(call: Call) -> Response:
     """Show one run with its shards and tasks; `shard` narrows the tasks to one, `outputs=true` shows what they returned."""
     store = call.front.store
     run = await visible(call)
-    shard = None if call.asked("shard") is None else call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
+    shard = (
+        None
+        if call.asked("shard") is None
+        else call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
+    )
     outputs = call.flag("outputs")
     shards, counts = await store.shards(run.id), await store.task_counts(run.id, shard)
-    tasks = await store.tasks(run.id, shard, limit=SHOWN_TASKS, maximum_bytes=SHOWN_BYTES if outputs else None, outputs=outputs)
+    tasks = await store.tasks(
+        run.id, shard, limit=SHOWN_TASKS, maximum_bytes=SHOWN_BYTES if outputs else None, outputs=outputs
+    )
     return Reply(detail(run, shards, tasks, counts))
 
 
@@ -109,8 +130,15 @@ async def cancel(call: Call) -> Response:
     run = await visible(call)
     question = question_about(run, Action.RUNS_CANCEL, principal=call.principal, at=call.at)
     decision = await authorize(question, policy=front.policy)
-    credit = {"decision_id": decision.id, "revision": decision.revision, "rules": decision.rules, "trace_id": call.trace_id}
-    wish = AuditEntry(run=run.id, kind="CancelRequested", at=call.at, actor=call.principal.subject, detail=credit)
+    credit = {
+        "decision_id": decision.id,
+        "revision": decision.revision,
+        "rules": decision.rules,
+        "trace_id": call.trace_id,
+    }
+    wish = AuditEntry(
+        run=run.id, kind="CancelRequested", at=call.at, actor=call.principal.subject, detail=credit
+    )
     cancelled = await front.store.cancel(run.id, at=call.at, audit=wish)
     if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
         raise Conflict(f"the run is over: {(cancelled or run).phase}")
@@ -177,7 +205,9 @@ def _of_tenant(workflow: Workflow, tenant: str) -> Workflow:
 
 def _dry_run(call: Call, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:
     regions = call.front.regions()
-    found = plan(workflow, decision.obligations.regions, regions, choose=choice, settings=call.front.settings.placing)
+    found = plan(
+        workflow, decision.obligations.regions, regions, choose=choice, settings=call.front.settings.placing
+    )
     scores = found.scores if isinstance(found, Placement) else {}
     return DryRun(
         decision=decision,
@@ -185,7 +215,10 @@ def _dry_run(call: Call, workflow: Workflow, document: bytes, decision: Decision
         shard_count=workflow.shard_count,
         region=found.region if isinstance(found, Placement) else None,
         unplaceable=None if isinstance(found, Placement) else str(found),
-        regions=tuple(RegionPlan(name=r.name, score=scores.get(r.name), rejected=found.rejected.get(r.name)) for r in regions),
+        regions=tuple(
+            RegionPlan(name=r.name, score=scores.get(r.name), rejected=found.rejected.get(r.name))
+            for r in regions
+        ),
     )
 
 
@@ -215,7 +248,9 @@ def _from_cursor(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        cursor = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+        cursor = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
+            "ascii"
+        )
     except ValueError as error:
         raise Malformed("the query parameter continue is not one that this gateway gave") from error
     if not cursor.startswith("1"):

@@ -173,7 +173,9 @@ def summary(run: Run) -> RunSummary:
     )
 
 
-def detail(run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]) -> RunDetail:
+def detail(
+    run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
+) -> RunDetail:
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,

@@ -76,11 +76,20 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Url = Annotated[
-    str | None, Parameter(name="--url", env_var="WAYPOST_URL", help="The gateway. Default: the one that `waypost up` started here.")
+    str | None,
+    Parameter(
+        name="--url",
+        env_var="WAYPOST_URL",
+        help="The gateway. Default: the one that `waypost up` started here.",
+    ),
 ]
 Token = Annotated[
     str | None,
-    Parameter(name="--token", env_var="WAYPOST_TOKEN", help="A bearer token. Default: a development token, where there is such a gateway."),
+    Parameter(
+        name="--token",
+        env_var="WAYPOST_TOKEN",
+        help="A bearer token. Default: a development token, where there is such a gateway.",
+    ),
 ]
 
 
@@ -100,7 +109,9 @@ def path(*names: str) -> str:
     """The path below `/v1` that is made of `names`: each stays one part of it, whatever is in it. Raises `CliError` for an empty name."""
     if not all(names):
         raise CliError("a name is empty", code=Exit.USAGE)
-    quoted = (quote(name, safe="", errors="surrogateescape").replace(".", "%2E") for name in names)  # . and .. would lead elsewhere
+    quoted = (
+        quote(name, safe="", errors="surrogateescape").replace(".", "%2E") for name in names
+    )  # . and .. would lead elsewhere
     return "/v1/" + "/".join(quoted)
 
 
@@ -111,15 +122,22 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
     url = url or (context.url if context else None)
     if url is None:
         raise CliError(
-            "no gateway is known here", lines=("Start one with `waypost up`, or name one with --url or WAYPOST_URL.",), code=Exit.USAGE
+            "no gateway is known here",
+            lines=("Start one with `waypost up`, or name one with --url or WAYPOST_URL.",),
+            code=Exit.USAGE,
         )
     where = _address(url)
     token = token or _development_token(context)
     if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise CliError("the token holds characters that no token has: give it as it was issued, on one line", code=Exit.USAGE)
+        raise CliError(
+            "the token holds characters that no token has: give it as it was issued, on one line",
+            code=Exit.USAGE,
+        )
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(base_url=where, headers=headers, timeout=timeout_seconds, verify=_trusted()) as client:
+        with httpx.Client(
+            base_url=where, headers=headers, timeout=timeout_seconds, verify=_trusted()
+        ) as client:
             yield client
     except httpx.TimeoutException as error:
         raise CliError(f"{url} does not answer in time", code=Exit.UNAVAILABLE) from error
@@ -133,7 +151,10 @@ def _address(url: str) -> httpx.URL:
     except httpx.InvalidURL as error:
         raise CliError(f"{url!r} is not a URL: {error}", code=Exit.USAGE) from error
     if where.scheme not in ("http", "https") or not where.host:
-        raise CliError(f"{url!r} is not the URL of a gateway: write http://HOST:PORT or https://HOST:PORT", code=Exit.USAGE)
+        raise CliError(
+            f"{url!r} is not the URL of a gateway: write http://HOST:PORT or https://HOST:PORT",
+            code=Exit.USAGE,
+        )
     return where
 
 
@@ -155,11 +176,20 @@ def _unreachable(where: httpx.URL, error: httpx.TransportError) -> CliError:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
-    said, advice = f"the connection with {where} broke: {error}", "Where it speaks TLS, write https:// instead."
+    said, advice = (
+        f"the connection with {where} broke: {error}",
+        "Where it speaks TLS, write https:// instead.",
+    )
     if isinstance(cause, ssl.SSLCertVerificationError):
-        said, advice = f"the certificate of {where} is not trusted: {cause.verify_message}", "Name the root that issued it in WAYPOST_CA."
+        said, advice = (
+            f"the certificate of {where} is not trusted: {cause.verify_message}",
+            "Name the root that issued it in WAYPOST_CA.",
+        )
     elif cause is not None:
-        said, advice = f"no TLS connection with {where}: {cause.reason or cause}", "Where it speaks plain HTTP, write http:// instead."
+        said, advice = (
+            f"no TLS connection with {where}: {cause.reason or cause}",
+            "Where it speaks plain HTTP, write http:// instead.",
+        )
     elif isinstance(error, httpx.ConnectError):
         local = where.host in LOOPBACK or where.host.startswith("127.")
         said, advice = (
@@ -174,7 +204,12 @@ def _unreachable(where: httpx.URL, error: httpx.TransportError) -> CliError:
 def _development_token(context: Context | None) -> str | None:
     if context is None or context.development is None:
         return None
-    return mint(Path(context.development), subject=os.environ.get("USER", "developer"), tenant=context.tenant, scopes=SCOPES)
+    return mint(
+        Path(context.development),
+        subject=os.environ.get("USER", "developer"),
+        tenant=context.tenant,
+        scopes=SCOPES,
+    )
 
 
 def checked(response: httpx.Response, *names: str) -> Any:
@@ -184,15 +219,21 @@ def checked(response: httpx.Response, *names: str) -> Any:
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        problem = Problem(detail=f"the answer is {response.status_code}, in words that are not a gateway's: is the URL right?")
+        problem = Problem(
+            detail=f"the answer is {response.status_code}, in words that are not a gateway's: is the URL right?"
+        )
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in problem.errors]
     lines += [f"decision {problem.decision_id}"] if problem.decision_id else []
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        lines.append("Give a token with --token or WAYPOST_TOKEN; `waypost token mint --dev` makes one for a development gateway.")
+        lines.append(
+            "Give a token with --token or WAYPOST_TOKEN; `waypost token mint --dev` makes one for a development gateway."
+        )
     if retry := response.headers.get("retry-after"):
         lines.append(f"Try again in {retry} s.")
     code = CODES.get(response.status_code, Exit.FAILED)
-    raise CliError(problem.detail or f"the gateway answered {response.status_code}", lines=tuple(lines), code=code)
+    raise CliError(
+        problem.detail or f"the gateway answered {response.status_code}", lines=tuple(lines), code=code
+    )
 
 
 def decoded(content: bytes | str, *names: str) -> Any:

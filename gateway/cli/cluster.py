@@ -18,13 +18,28 @@ def cluster(
     pki: Annotated[Path, Parameter(help="Folder of the certificates that `waypost pki init` makes.")],
     host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="The port to listen on; 0: any free one.")] = 7101,
-    cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(os.cpu_count() or 1),
+    cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(
+        os.cpu_count() or 1
+    ),
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
     adopt: Annotated[
-        bool, Parameter(negative="", help="Work for the gateway that calls first, where the store of the one before is lost for good.")
+        bool,
+        Parameter(
+            negative="",
+            help="Work for the gateway that calls first, where the store of the one before is lost for good.",
+        ),
     ] = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
     return run_cluster(
-        ClusterSettings(region=region, state=str(state), pki=str(pki), host=host, port=port, cpu=cpu, slots=slots, adopt=adopt)
+        ClusterSettings(
+            region=region,
+            state=str(state),
+            pki=str(pki),
+            host=host,
+            port=port,
+            cpu=cpu,
+            slots=slots,
+            adopt=adopt,
+        )
     )

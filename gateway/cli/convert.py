@@ -20,10 +20,14 @@ EXECUTORS: Final = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
 
 @command
 def convert(
-    file: Annotated[str, Parameter(help="A WfFormat 1.5 instance; - reads standard input.", allow_leading_hyphen=True)],
+    file: Annotated[
+        str, Parameter(help="A WfFormat 1.5 instance; - reads standard input.", allow_leading_hyphen=True)
+    ],
     *,
     scale: Annotated[float, Parameter(help="What a recorded second of run time becomes.")] = 1.0,
-    output: Annotated[Literal["yaml", "json"], Parameter(name=["--output", "-o"], help="How to write the document.")] = "yaml",
+    output: Annotated[
+        Literal["yaml", "json"], Parameter(name=["--output", "-o"], help="How to write the document.")
+    ] = "yaml",
 ) -> None:
     """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted. What it cannot carry is listed on standard error."""
     recording = value(file, content(file), JSON)

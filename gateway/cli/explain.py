@@ -20,7 +20,10 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         return
     screen, about = console(), story["run"]
     screen.print(f"{about['id']}  {escape(about['name'])}  {painted(about['phase'])}")
-    screen.print(f"submitted by {escape(about['subject'])} of tenant {about['tenant']} at {_clock(about['created_at'])}\n", highlight=False)
+    screen.print(
+        f"submitted by {escape(about['subject'])} of tenant {about['tenant']} at {_clock(about['created_at'])}\n",
+        highlight=False,
+    )
     for decision in story["decisions"]:
         screen.print(_decision(decision), markup=False)
     screen.print()
@@ -54,14 +57,18 @@ def _words(entry: dict[str, Any]) -> str:
     if kind in ("Accepted", "Reopened"):  # what the decision says stands above
         return f"by {entry['actor']}, decision {detail['decision_id']}"
     if kind == "Placed":
-        scores = ", ".join(f"{name} {score:.4f}" for name, score in sorted(detail["scores"].items(), key=lambda item: item[1]))
+        scores = ", ".join(
+            f"{name} {score:.4f}"
+            for name, score in sorted(detail["scores"].items(), key=lambda item: item[1])
+        )
         others = "".join(f"; {name}: {why}" for name, why in detail["rejected"].items())
         again = f"; to be made again: {', '.join(detail['remade'])}" if detail.get("remade") else ""
         return f"epoch {detail['epoch']} in {detail['region']} (scores, lower is better: {scores}{others}{again})"
     if kind == "TaskFinished":
         took = f" in {detail['seconds']:.1f} s" if detail.get("seconds") is not None else ""
-        return f"{detail['task']} {detail['phase']} in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}{took}" + _why(
-            detail
+        return (
+            f"{detail['task']} {detail['phase']} in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}{took}"
+            + _why(detail)
         )
     if kind == "Unplaceable":
         return str(detail["reason"])

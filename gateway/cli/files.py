@@ -33,7 +33,9 @@ def media_type(body: bytes) -> str:
         read_json(body.decode(), maximum_nesting=limits.maximum_nesting)
     except Malformed:
         try:
-            read_yaml(body.decode(), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes)
+            read_yaml(
+                body.decode(), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+            )
         except GatewayError:
             return JSON
         return YAML
@@ -52,9 +54,13 @@ def value(file: str, body: bytes, kind: str) -> Any:
         if kind == JSON:
             found, faults = read_json(text, maximum_nesting=limits.maximum_nesting)
         else:
-            found, faults = read_yaml(text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes)
+            found, faults = read_yaml(
+                text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+            )
     except UnicodeDecodeError as error:
-        raise CliError(f"{file} is not UTF-8: {error.reason} at byte {error.start}", code=Exit.USAGE) from error
+        raise CliError(
+            f"{file} is not UTF-8: {error.reason} at byte {error.start}", code=Exit.USAGE
+        ) from error
     except GatewayError as error:
         raise CliError(f"{file}: {error.detail}", code=Exit.USAGE) from error
     if faults:

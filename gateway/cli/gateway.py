@@ -16,8 +16,13 @@ from gateway.configuration import SettingsError, load
 @command
 def gateway(
     *,
-    config: Annotated[Path | None, Parameter(help="TOML file with settings; WAYPOST_* in the environment win.")] = None,
-    dev: Annotated[Path | None, Parameter(help="Accept tokens of the development issuer in this folder. Never in production.")] = None,
+    config: Annotated[
+        Path | None, Parameter(help="TOML file with settings; WAYPOST_* in the environment win.")
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        Parameter(help="Accept tokens of the development issuer in this folder. Never in production."),
+    ] = None,
 ) -> int:
     """Run a gateway."""
     try:

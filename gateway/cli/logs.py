@@ -25,7 +25,9 @@ def logs(
     /,
     *,
     shard: Annotated[int, Parameter(help="Of which shard.")] = 0,
-    follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")] = False,
+    follow: Annotated[
+        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")
+    ] = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -39,10 +41,16 @@ def logs(
         elif any(t["task"] == task and t["phase"] == "Skipped" for t in _tasks(client, run, shard)):
             raise CliError(f"{task} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
         try:
-            _follow(client, run, shard, task) if follow else _print(client, run, {"task": task, "shard": str(shard)})
+            _follow(client, run, shard, task) if follow else _print(
+                client, run, {"task": task, "shard": str(shard)}
+            )
         except CliError as error:
             reasons = [t["reason"] for t in _tasks(client, run, shard) if t["task"] == task and t["reason"]]
-            raise CliError(error.message, lines=(*error.lines, *(f"{task} ended: {why}" for why in reasons)), code=error.code) from error
+            raise CliError(
+                error.message,
+                lines=(*error.lines, *(f"{task} ended: {why}" for why in reasons)),
+                code=error.code,
+            ) from error
 
 
 def _print(client: httpx.Client, run: str, query: dict[str, str]) -> None:
@@ -74,10 +82,14 @@ def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
 
 def _lines(client: httpx.Client, run: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     headers = {"accept": "application/x-ndjson"}
-    with client.stream("GET", path("runs", run, "logs"), params=query, headers=headers, timeout=httpx.Timeout(30, read=None)) as response:
+    with client.stream(
+        "GET", path("runs", run, "logs"), params=query, headers=headers, timeout=httpx.Timeout(30, read=None)
+    ) as response:
         _check(response)
         rest = b""
-        for piece in response.iter_bytes():  # not httpx's own lines: they also end at characters that text may hold
+        for (
+            piece
+        ) in response.iter_bytes():  # not httpx's own lines: they also end at characters that text may hold
             *lines, rest = (rest + piece).split(b"\n")
             yield from (json.loads(line) for line in lines if line)
 

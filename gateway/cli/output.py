@@ -62,7 +62,9 @@ class Plain(yaml.CSafeDumper):
     """YAML that all read alike: 1e5 as text gets quotes, since YAML 1.2 takes it for a number."""
 
 
-Plain.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"(?:{NUMBER.pattern})$"), list("-0123456789"))
+Plain.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(f"(?:{NUMBER.pattern})$"), list("-0123456789")
+)
 
 
 def console(*, stderr: bool = False, width: int | None = WIDE) -> Screen:
@@ -90,7 +92,13 @@ def written(value: Any, output: Format) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table that greps well."""
-    grid = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False, header_style="bold", show_edge=False)
+    grid = Table(
+        *(Column(name, overflow="fold") for name in columns),
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        show_edge=False,
+    )
     for row in rows:
         grid.add_row(*("-" if cell is None else str(cell) for cell in row))
     return grid
@@ -122,12 +130,18 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
         except CliError as error:
             return _told(error)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not meet the pipe at the interpreter's end
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # what is left must not meet the pipe at the interpreter's end
             return Exit.BROKEN_PIPE
         except OSError as error:
             return _told(_of_system(error))
         except UnicodeEncodeError as error:
-            return _told(CliError(f"{error.object[:80]!r} is not text that can be written: {error.reason}", code=Exit.USAGE))
+            return _told(
+                CliError(
+                    f"{error.object[:80]!r} is not text that can be written: {error.reason}", code=Exit.USAGE
+                )
+            )
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         return code

@@ -12,18 +12,26 @@ from gateway.cli.output import command, console
 from waypost import pki, tls
 
 app = App(name="pki", help="Certificates for the road between the gateway and its clusters.")
-Folder = Annotated[Path, Parameter(help="Where the root and the certificates are. Its *.key files are secrets.")]
+Folder = Annotated[
+    Path, Parameter(help="Where the root and the certificates are. Its *.key files are secrets.")
+]
 
 
 @app.command
 @command
-def init(directory: Folder, /, *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")]) -> None:
+def init(
+    directory: Folder, /, *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")]
+) -> None:
     """Make a root, and certificates for a gateway and the named regions. An existing root is kept, not replaced."""
     done: dict[str, list[str]] = {"made": [], "kept": []}
     try:
         wanted: list[tuple[str, Path, Callable[[], object]]] = [
             ("root", directory / "ca.pem", partial(_root, directory)),
-            ("gateway", tls.gateway_credentials(directory).certificate, partial(pki.issue_gateway, directory)),
+            (
+                "gateway",
+                tls.gateway_credentials(directory).certificate,
+                partial(pki.issue_gateway, directory),
+            ),
         ]
         for region in regions:
             certificate = tls.cluster_credentials(directory, region).certificate

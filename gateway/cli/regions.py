@@ -27,7 +27,9 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
     rows = (
         [
             region["name"],
-            ", ".join([painted(region["condition"]), *(mark for mark in ("cordoned", "forgotten") if region[mark])]),
+            ", ".join(
+                [painted(region["condition"]), *(mark for mark in ("cordoned", "forgotten") if region[mark])]
+            ),
             seconds(time.time() - region["since"]) if region["since"] else None,
             f"{region['peak_ewma_seconds'] * 1e3:.1f} ms",
             region["inflight"],
@@ -37,9 +39,13 @@ def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = No
         ]
         for region in found
     )
-    console().print(table(["REGION", "CONDITION", "SINCE", "LATENCY", "INFLIGHT", "FREE", "SCORE", "REASON"], rows))
+    console().print(
+        table(["REGION", "CONDITION", "SINCE", "LATENCY", "INFLIGHT", "FREE", "SCORE", "REASON"], rows)
+    )
     if answer.get("cut_off"):
-        console().print("this gateway takes itself to be cut off: it moves nothing and queues what comes; look at its own network")
+        console().print(
+            "this gateway takes itself to be cut off: it moves nothing and queues what comes; look at its own network"
+        )
 
 
 @command
@@ -67,7 +73,9 @@ def drain(
     region: Region,
     /,
     *,
-    timeout: Annotated[float | None, Parameter(help="Wait so many seconds at most; the region stays cordoned.")] = None,
+    timeout: Annotated[
+        float | None, Parameter(help="Wait so many seconds at most; the region stays cordoned.")
+    ] = None,
     url: Url = None,
     token: Token = None,
 ) -> int:
@@ -79,7 +87,12 @@ def drain(
             shown = left
             _say(region, f"still there: {counted(left, 'shard')}")
         time.sleep(POLL_SECONDS)
-    _say(region, f"cordoned, but not empty; still there: {counted(left, 'shard')}" if left else "drained: it can be stopped")
+    _say(
+        region,
+        f"cordoned, but not empty; still there: {counted(left, 'shard')}"
+        if left
+        else "drained: it can be stopped",
+    )
     return Exit.FAILED if left else Exit.DONE
 
 

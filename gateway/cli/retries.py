@@ -12,7 +12,11 @@ from gateway.cli.output import console
 def attempts() -> Iterator[stamina.Attempt]:
     """Each is entered with `with`; one that fails for want of an answer is followed by another, for a minute in all."""
     set_on_retry_hooks([_tell])
-    return iter(stamina.retry_context(on=httpx.TransportError, attempts=20, timeout=60.0, wait_initial=0.2, wait_max=2.0))
+    return iter(
+        stamina.retry_context(
+            on=httpx.TransportError, attempts=20, timeout=60.0, wait_initial=0.2, wait_max=2.0
+        )
+    )
 
 
 def _tell(details: RetryDetails) -> None:

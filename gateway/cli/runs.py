@@ -17,10 +17,17 @@ RunId = Annotated[str, Parameter(help="The run's id, as `submit` and `runs` prin
 def runs(
     *,
     tenant: Annotated[str | None, Parameter(help="Only those of this tenant.")] = None,
-    phase: Annotated[str | None, Parameter(help="Only those in this phase: Pending, Running, Succeeded, ...")] = None,
-    label: Annotated[tuple[str, ...], Parameter(negative="", help="name=value: only those with this label. May be repeated.")] = (),
+    phase: Annotated[
+        str | None, Parameter(help="Only those in this phase: Pending, Running, Succeeded, ...")
+    ] = None,
+    label: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="name=value: only those with this label. May be repeated."),
+    ] = (),
     limit: Annotated[int, Parameter(help="So many at most.")] = 50,
-    continued: Annotated[str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")] = None,
+    continued: Annotated[
+        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
+    ] = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
@@ -28,14 +35,26 @@ def runs(
     """List the runs that you may see, newest first. Where there are more, standard error tells how to go on."""
     asked = {"tenant": tenant, "phase": phase, "label": label, "limit": limit, "continue": continued}
     with connect(url, token) as client:
-        page = checked(client.get(path("runs"), params={name: value for name, value in asked.items() if value is not None}), "items")
+        page = checked(
+            client.get(
+                path("runs"), params={name: value for name, value in asked.items() if value is not None}
+            ),
+            "items",
+        )
     if more := page.get("continue"):
         console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
     if output is not Format.TABLE:
         show(page["items"], output)
         return
     rows = (
-        [run["id"], escape(run["name"]), run["tenant"], painted(run["phase"]), run["shard_count"], seconds(time.time() - run["created_at"])]
+        [
+            run["id"],
+            escape(run["name"]),
+            run["tenant"],
+            painted(run["phase"]),
+            run["shard_count"],
+            seconds(time.time() - run["created_at"]),
+        ]
         for run in page["items"]
     )
     console().print(table(["RUN", "NAME", "TENANT", "PHASE", "SHARDS", "AGE"], rows))
@@ -50,7 +69,9 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
         show(found, output)
         return
     screen = console()
-    screen.print(f"{found['id']}  {escape(found['name'])}  {painted(found['phase'])}  by {escape(found['subject'])} of {found['tenant']}")
+    screen.print(
+        f"{found['id']}  {escape(found['name'])}  {painted(found['phase'])}  by {escape(found['subject'])} of {found['tenant']}"
+    )
     screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}\n", markup=False)
     shards = (
         [
@@ -65,7 +86,9 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
         ]
         for s in found["shards"]
     )
-    screen.print(table(["SHARD", "PHASE", "REGION", "EPOCH", "FAILOVERS", "LOST", "ORPHANS", "REASON"], shards))
+    screen.print(
+        table(["SHARD", "PHASE", "REGION", "EPOCH", "FAILOVERS", "LOST", "ORPHANS", "REASON"], shards)
+    )
     screen.print()
     tasks = (
         [

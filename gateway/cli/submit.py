@@ -20,13 +20,28 @@ ANYTHING: Final = "anything"
 
 @command
 def submit(
-    file: Annotated[str, Parameter(help="The workflow, YAML or JSON; - reads standard input.", allow_leading_hyphen=True)],
+    file: Annotated[
+        str, Parameter(help="The workflow, YAML or JSON; - reads standard input.", allow_leading_hyphen=True)
+    ],
     /,
     *,
-    param: Annotated[tuple[str, ...], Parameter(name=["--param", "-p"], negative="", help="name=value: sets spec.params.name")] = (),
-    key: Annotated[str | None, Parameter(help="Idempotency key: the same key and document give the same run. Default: a new one.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Show the decision and the plan; store nothing.")] = False,
-    watch: Annotated[bool, Parameter(name=["--watch", "-w"], negative="", help="Follow the run; the exit code says how it ended.")] = False,
+    param: Annotated[
+        tuple[str, ...],
+        Parameter(name=["--param", "-p"], negative="", help="name=value: sets spec.params.name"),
+    ] = (),
+    key: Annotated[
+        str | None,
+        Parameter(help="Idempotency key: the same key and document give the same run. Default: a new one."),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Show the decision and the plan; store nothing.")
+    ] = False,
+    watch: Annotated[
+        bool,
+        Parameter(
+            name=["--watch", "-w"], negative="", help="Follow the run; the exit code says how it ended."
+        ),
+    ] = False,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
@@ -36,7 +51,9 @@ def submit(
     headers = {"content-type": kind, "idempotency-key": uuid.uuid4().hex if key is None else _visible(key)}
     with connect(url, token) as client:
         query = {"dryRun": "true"} if dry_run else {}
-        answer = checked(client.post(path("runs"), content=body, headers=headers, params=query), "shard_count")
+        answer = checked(
+            client.post(path("runs"), content=body, headers=headers, params=query), "shard_count"
+        )
         if dry_run:
             _show_plan(answer, output)
             return None
@@ -84,7 +101,9 @@ def _param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
         found = given
     if kind not in (ANYTHING, _kind(found)):
         shown = msgspec.json.encode(own).decode()
-        raise CliError(f"--param {param}: must be {kind}, like the {shown:.40} in the document", code=Exit.USAGE)
+        raise CliError(
+            f"--param {param}: must be {kind}, like the {shown:.40} in the document", code=Exit.USAGE
+        )
     return name, found
 
 

@@ -21,15 +21,28 @@ app = App(name="token", help="Tokens for development.")
 @command
 def mint(
     *,
-    dev: Annotated[bool, Parameter(negative="", help="Required: such a token is good for a gateway started with --dev alone.")] = False,
+    dev: Annotated[
+        bool,
+        Parameter(negative="", help="Required: such a token is good for a gateway started with --dev alone."),
+    ] = False,
     tenant: Annotated[str, Parameter(help="Whose work it submits and sees.")] = "demo",
     subject: Annotated[str, Parameter(help="Who it is.")] = "developer",
-    scope: Annotated[tuple[str, ...], Parameter(negative="", help="What it is good for. May be repeated.")] = SCOPES,
-    group: Annotated[tuple[str, ...], Parameter(negative="", help="What it is a member of. May be repeated.")] = (),
+    scope: Annotated[
+        tuple[str, ...], Parameter(negative="", help="What it is good for. May be repeated.")
+    ] = SCOPES,
+    group: Annotated[
+        tuple[str, ...], Parameter(negative="", help="What it is a member of. May be repeated.")
+    ] = (),
     lifetime_seconds: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=LIFETIME_MAXIMUM), help="From now; a gateway takes no longer ones than a day.")
+        int,
+        Parameter(
+            validator=Number(gte=1, lte=LIFETIME_MAXIMUM),
+            help="From now; a gateway takes no longer ones than a day.",
+        ),
     ] = 3600,
-    folder: Annotated[Path | None, Parameter(help="The development issuer's folder. Default: that of `waypost up`.")] = None,
+    folder: Annotated[
+        Path | None, Parameter(help="The development issuer's folder. Default: that of `waypost up`.")
+    ] = None,
 ) -> None:
     """Print a token of the development issuer."""
     if not dev:
@@ -37,15 +50,27 @@ def mint(
     try:
         msgspec.convert(tenant, Tenant)
     except msgspec.ValidationError as error:
-        raise CliError(f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them", code=Exit.USAGE) from error
+        raise CliError(
+            f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them",
+            code=Exit.USAGE,
+        ) from error
     context = find_context(Path.cwd())
     where = folder or (Path(context.development) if context and context.development else None)
     if where is None:
         raise CliError(
-            "no development issuer is known here", lines=("Start one with `waypost up`, or name its --folder.",), code=Exit.USAGE
+            "no development issuer is known here",
+            lines=("Start one with `waypost up`, or name its --folder.",),
+            code=Exit.USAGE,
         )
     try:
-        token = mint_token(where, subject=subject, tenant=tenant, scopes=scope, groups=group, lifetime_seconds=lifetime_seconds)
+        token = mint_token(
+            where,
+            subject=subject,
+            tenant=tenant,
+            scopes=scope,
+            groups=group,
+            lifetime_seconds=lifetime_seconds,
+        )
     except OSError as error:
         raise CliError(f"no development issuer in {where}: {error.strerror}", code=Exit.USAGE) from error
     sys.stdout.write(token + "\n")

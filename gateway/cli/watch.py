@@ -20,7 +20,18 @@ from gateway.cli.output import Format, Output, command, console, painted, second
 from gateway.cli.retries import attempts
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
-TOLD = ("RegionLost", "Abandoned", "Placed", "Completed", "Failed", "Quarantined", "Unplaceable", "Lost", "Exhausted", "Expired")
+TOLD = (
+    "RegionLost",
+    "Abandoned",
+    "Placed",
+    "Completed",
+    "Failed",
+    "Quarantined",
+    "Unplaceable",
+    "Lost",
+    "Exhausted",
+    "Expired",
+)
 REFRESH_SECONDS = 0.25
 
 Entry = dict[str, Any]
@@ -46,7 +57,9 @@ def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> 
     try:
         run = _shown(client, run_id, output, screen)
     except KeyboardInterrupt:
-        words = f"{run_id} goes on: `waypost watch {run_id}` follows it again, `waypost cancel {run_id}` ends it"
+        words = (
+            f"{run_id} goes on: `waypost watch {run_id}` follows it again, `waypost cancel {run_id}` ends it"
+        )
         console(stderr=True).print(words, markup=False)
         raise
     if output is not Format.TABLE:
@@ -94,7 +107,9 @@ def _run(client: httpx.Client, run_id: str) -> dict[str, Any]:
     return run
 
 
-def _listen(client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Entry | Exception | None]") -> None:
+def _listen(
+    client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Entry | Exception | None]"
+) -> None:
     """Puts each entry of one event stream, then None; in its place what went wrong."""
     try:
         for attempt in attempts():
@@ -128,7 +143,9 @@ def _gathered(news: "SimpleQueue[Entry | Exception | None]") -> Iterator[list[En
 
 def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
     headers = {"last-event-id": str(after)} if after else {}
-    with httpx_sse.connect_sse(client, "GET", path("runs", run_id, "events"), headers=headers, timeout=60) as source:
+    with httpx_sse.connect_sse(
+        client, "GET", path("runs", run_id, "events"), headers=headers, timeout=60
+    ) as source:
         if source.response.status_code == httpx.codes.NO_CONTENT:
             return
         if not source.response.is_success:
@@ -147,12 +164,20 @@ def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
         if task["phase"] == "Running":
             running.setdefault(task["shard"], []).append(task["task"])
     rows = [
-        [shard["index"], painted(shard["phase"]), shard["region"], shard["epoch"], ", ".join(running.get(shard["index"], [])[:4])]
+        [
+            shard["index"],
+            painted(shard["phase"]),
+            shard["region"],
+            shard["epoch"],
+            ", ".join(running.get(shard["index"], [])[:4]),
+        ]
         for shard in run["shards"][:20]
     ]
     return Group(
         Text(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks"),
-        Padding(ProgressBar(total=total, completed=done, width=60), 0),  # a bar alone ends without a line of its own
+        Padding(
+            ProgressBar(total=total, completed=done, width=60), 0
+        ),  # a bar alone ends without a line of its own
         table(["SHARD", "PHASE", "REGION", "EPOCH", "RUNNING"], rows),
         *(Text(_line(entry), style="dim") for entry in [e for e in history if e["kind"] in TOLD][-5:]),
     )

@@ -57,7 +57,9 @@ class Denied(GatewayError):
 
     status, reason = 403, "Denied"
 
-    def __init__(self, detail: str, *, reasons: Sequence[Reason] = (), decision_id: str | None = None) -> None:
+    def __init__(
+        self, detail: str, *, reasons: Sequence[Reason] = (), decision_id: str | None = None
+    ) -> None:
         super().__init__(detail, decision_id=decision_id)
         self.reasons = tuple(reasons)
 

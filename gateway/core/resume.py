@@ -25,11 +25,17 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
     that still has to run needs it: a finished task whose store-held result nobody waits for is not run again.
     """
     known = {row.task: row for row in rows}
-    finished = {name: row for name, row in known.items() if row.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)}
+    finished = {
+        name: row for name, row in known.items() if row.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
+    }
     again = _to_run(tasks, finished, incarnation)
     return Resumption(
         results=tuple(
-            TaskResult(task=task.name, skipped=finished[task.name].phase is TaskPhase.SKIPPED, output=finished[task.name].output)
+            TaskResult(
+                task=task.name,
+                skipped=finished[task.name].phase is TaskPhase.SKIPPED,
+                output=finished[task.name].output,
+            )
             for task in tasks
             if task.name in finished and task.name not in again
         ),

@@ -63,25 +63,45 @@ class Event(StrEnum):
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (Phase.PENDING, Event.INTENDED): Phase.DISPATCHING,  # T2
     (Phase.DISPATCHING, Event.CONFIRMED): Phase.RUNNING,  # T4
-    (Phase.DISPATCHING, Event.REFUSED): Phase.PENDING,  # T3: the cluster will never take this epoch, or policy no longer permits it there
+    (
+        Phase.DISPATCHING,
+        Event.REFUSED,
+    ): Phase.PENDING,  # T3: the cluster will never take this epoch, or policy no longer permits it there
     (Phase.DISPATCHING, Event.REGION_LOST): Phase.SUSPECT,  # T5
     (Phase.RUNNING, Event.REGION_LOST): Phase.SUSPECT,  # T5
     (Phase.SUSPECT, Event.REGION_BACK): Phase.DISPATCHING,  # T6
     (Phase.SUSPECT, Event.ABANDONED): Phase.PENDING,  # T7
-    **{(phase, Event.COMPLETED): Phase.SUCCEEDED for phase in PLACED},  # T8, before its start was seen or behind a lost road too
+    **{
+        (phase, Event.COMPLETED): Phase.SUCCEEDED for phase in PLACED
+    },  # T8, before its start was seen or behind a lost road too
     **{(phase, Event.FAILED): Phase.FAILED for phase in PLACED},  # T9, a task failed for good
     **{(phase, Event.LOST): Phase.PENDING for phase in PLACED},  # T9
-    **{(phase, Event.EXHAUSTED): Phase.QUARANTINED for phase in PLACED},  # T9, the last attempt that it may have
+    **{
+        (phase, Event.EXHAUSTED): Phase.QUARANTINED for phase in PLACED
+    },  # T9, the last attempt that it may have
     **{(phase, Event.CANCELLED): Phase.CANCELLING for phase in (Phase.PENDING, *PLACED)},  # T10
     (Phase.CANCELLING, Event.STOPPED): Phase.CANCELLED,  # T10
     **{(phase, Event.EXPIRED): Phase.FAILED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)},  # T12
-    **{(phase, Event.UNREADABLE): Phase.QUARANTINED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)},  # its document is not taken
-    **{(phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)},  # T13
+    **{
+        (phase, Event.UNREADABLE): Phase.QUARANTINED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)
+    },  # its document is not taken
+    **{
+        (phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)
+    },  # T13
     (Phase.DISPATCHING, Event.UNCONFIRMED): Phase.PENDING,  # T14
 }
 
 LEAVES_ORPHAN: Final = frozenset(
-    {Event.ABANDONED, Event.LOST, Event.EXHAUSTED, Event.UNCONFIRMED, Event.CANCELLED, Event.EXPIRED, Event.REFUSED, Event.UNREADABLE}
+    {
+        Event.ABANDONED,
+        Event.LOST,
+        Event.EXHAUSTED,
+        Event.UNCONFIRMED,
+        Event.CANCELLED,
+        Event.EXPIRED,
+        Event.REFUSED,
+        Event.UNREADABLE,
+    }
 )
 """After these the attempt may still run somewhere, or a late create may start it: it is listed until a tombstone is confirmed (T11)."""
 
@@ -131,7 +151,9 @@ class Shard(Struct, frozen=True, kw_only=True):
         return structs.replace(self, rev=rev)
 
     def orphan(self, region: str, epoch: int) -> Orphan | None:
-        return next((orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None)
+        return next(
+            (orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None
+        )
 
     def without(self, orphan: Orphan) -> "Shard":
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
@@ -151,7 +173,10 @@ def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> 
     if phase is None:
         raise Refused(f"{event} while {shard.phase}")
     if event in LEAVES_ORPHAN and shard.region is not None:
-        changes["orphans"] = (*shard.orphans, Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation))
+        changes["orphans"] = (
+            *shard.orphans,
+            Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation),
+        )
     if phase not in PLACED and phase is not Phase.SUCCEEDED:
         changes = {"region": None, "incarnation": "", "fence": None, "suspect_since": None} | changes
     return structs.replace(shard, phase=phase, reason=reason, **changes)

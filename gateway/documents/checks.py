@@ -37,7 +37,11 @@ class Executors(Struct, frozen=True, kw_only=True):
 
 
 def check(
-    workflow: Workflow, canonical: bytes, limits: Documents, executors: Executors, regions: frozenset[str] = frozenset()
+    workflow: Workflow,
+    canonical: bytes,
+    limits: Documents,
+    executors: Executors,
+    regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
     """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task.
 
@@ -67,9 +71,14 @@ def _sizes(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
         yield FieldError("/spec/tasks", f"there are {edges} needs; {limits.maximum_edges} are allowed")
     conditions = sum(len(task.when) for task in tasks if task.when is not None)
     if conditions > limits.maximum_condition_characters:
-        yield FieldError("/spec/tasks", f"the conditions have {conditions} characters; {limits.maximum_condition_characters} are allowed")
+        yield FieldError(
+            "/spec/tasks",
+            f"the conditions have {conditions} characters; {limits.maximum_condition_characters} are allowed",
+        )
     if workflow.shard_count > limits.maximum_shards:
-        yield FieldError("/spec/shards", f"there are {workflow.shard_count} shards; {limits.maximum_shards} are allowed")
+        yield FieldError(
+            "/spec/shards", f"there are {workflow.shard_count} shards; {limits.maximum_shards} are allowed"
+        )
 
 
 def _shards(workflow: Workflow) -> Iterator[FieldError]:
@@ -97,14 +106,22 @@ def _wishes(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
             if regions and name not in regions:
-                hint = f"did you mean {alike}?" if (alike := near(name, sorted(regions))) else f"there are {', '.join(sorted(regions))}"
-                yield FieldError(f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hint}")
+                hint = (
+                    f"did you mean {alike}?"
+                    if (alike := near(name, sorted(regions)))
+                    else f"there are {', '.join(sorted(regions))}"
+                )
+                yield FieldError(
+                    f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hint}"
+                )
 
 
 def _not_built(workflow: Workflow) -> Iterator[FieldError]:
     """Fields whose part is not there yet are refused, never ignored."""
     if workflow.spec.schedule is not None:
-        yield FieldError("/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run")
+        yield FieldError(
+            "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
+        )
     if workflow.spec.engine in NOT_BUILT:
         yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
 
@@ -126,7 +143,9 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:
-            yield FieldError(f"/spec/tasks/{index}/name", f"{task.name} is the name of {counts[task.name]} tasks")
+            yield FieldError(
+                f"/spec/tasks/{index}/name", f"{task.name} is the name of {counts[task.name]} tasks"
+            )
         seen: set[str] = set()
         for at, need in enumerate(task.needs):
             if need not in counts:
@@ -171,13 +190,19 @@ def _types(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.runs:
             known = ", ".join(sorted(executors.runs))
-            yield FieldError(f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}")
+            yield FieldError(
+                f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}"
+            )
         elif exclusive and task.type not in executors.exclusive:
             asked = "which sideEffects: exclusive asks for"
-            yield FieldError(f"/spec/tasks/{index}/type", f"{task.type} cannot end a task before its lease does, {asked}")
+            yield FieldError(
+                f"/spec/tasks/{index}/type", f"{task.type} cannot end a task before its lease does, {asked}"
+            )
 
 
-def _runs(workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool) -> Iterator[FieldError]:
+def _runs(
+    workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool
+) -> Iterator[FieldError]:
     """What each executor says of its `run`, as the shards would fill it in."""
     if not templated:
         for index, task in enumerate(workflow.spec.tasks):
@@ -185,11 +210,17 @@ def _runs(workflow: Workflow, limits: Documents, executors: Executors, *, templa
                 yield from _run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = Placeholders(workflow)
-    faults = [list(placeholders.faults(task, f"/spec/tasks/{index}")) for index, task in enumerate(workflow.spec.tasks)]
+    faults = [
+        list(placeholders.faults(task, f"/spec/tasks/{index}"))
+        for index, task in enumerate(workflow.spec.tasks)
+    ]
     for found in faults:
         yield from found
     if placeholders.added > limits.maximum_bytes:
-        yield FieldError("/spec/tasks", f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed")
+        yield FieldError(
+            "/spec/tasks",
+            f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed",
+        )
         return
     yield from _filled_in(workflow, executors, broken={index for index, found in enumerate(faults) if found})
 
@@ -208,7 +239,11 @@ def _filled_in(workflow: Workflow, executors: Executors, *, broken: set[int]) ->
             for fault in _run(run, run_type, f"/spec/tasks/{index}/run"):
                 if fault.pointer not in told:
                     told.add(fault.pointer)
-                    yield FieldError(fault.pointer, f"{fault.detail}, in shard {shard['index']}") if varied else fault
+                    yield (
+                        FieldError(fault.pointer, f"{fault.detail}, in shard {shard['index']}")
+                        if varied
+                        else fault
+                    )
         left -= len(shards) * varied
 
 

@@ -6,7 +6,14 @@ from typing import Any, Final
 from gateway.core.errors import FieldError
 from gateway.documents.placeholder_checks import distinct_shards
 from gateway.documents.workflow import Workflow
-from waypost.workflow.conditions import MAXIMUM_STEPS, Condition, ConditionError, Question, ask, compile_condition
+from waypost.workflow.conditions import (
+    MAXIMUM_STEPS,
+    Condition,
+    ConditionError,
+    Question,
+    ask,
+    compile_condition,
+)
 from waypost.workflow.task import TaskSpec
 
 TRIED_STEPS: Final = 500_000
@@ -48,7 +55,11 @@ class ConditionChecks:
             if self._left <= 0:
                 break
             if (fault := self._try(text, shard or {})) is not None:
-                return fault if shard is None or self._workflow.shard_count == 1 else f"{fault} in shard {shard['index']}"
+                return (
+                    fault
+                    if shard is None or self._workflow.shard_count == 1
+                    else f"{fault} in shard {shard['index']}"
+                )
         return None
 
     def _look(self, condition: Condition, text: str) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 def below(pointer: str, *parts: str | int) -> str:
     """The pointer to what `parts` lead to, from what `pointer` leads to."""
-    return pointer + "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"/{part}" for part in parts)
+    return pointer + "".join(
+        f"/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"/{part}"
+        for part in parts
+    )
 
 
 def pointer_to(parts: Iterable[str | int]) -> str:

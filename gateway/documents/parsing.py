@@ -40,7 +40,12 @@ def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = N
     if not body or body.isspace():
         raise Malformed("the document is empty")
     if media_type != "application/json" and _is_yaml(media_type, body):
-        return _typed(*read_yaml(_text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes), rest)
+        return _typed(
+            *read_yaml(
+                _text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+            ),
+            rest,
+        )
     try:
         value = _plain_json(body)
         workflow = msgspec.convert(value, Workflow)
@@ -60,7 +65,11 @@ def schema() -> dict[str, Any]:
 def invalid(errors: Iterable[FieldError]) -> Invalid:
     """The refusal for a document with `errors`, bounded."""
     found = list(errors)
-    count = f"{ENOUGH} errors or more" if len(found) >= ENOUGH else f"{len(found)} error{'s' if len(found) > 1 else ''}"
+    count = (
+        f"{ENOUGH} errors or more"
+        if len(found) >= ENOUGH
+        else f"{len(found)} error{'s' if len(found) > 1 else ''}"
+    )
     more = f", the first {SHOWN_ERRORS} are shown" if len(found) > SHOWN_ERRORS else ""
     return Invalid(f"the document has {count}{more}", errors=found[:SHOWN_ERRORS])
 
@@ -75,7 +84,9 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
     if kind in YAML_TYPES:
         return True
     if kind != "application/json" and (kind or not body.lstrip().startswith(b"{")):
-        raise UnsupportedMediaType(f"{kind[:80] or 'no content type'}: send application/json or application/yaml")
+        raise UnsupportedMediaType(
+            f"{kind[:80] or 'no content type'}: send application/json or application/yaml"
+        )
     return False
 
 

@@ -54,7 +54,9 @@ def _sound(value: Any, bad: set[tuple[str, ...]], executors: Executors) -> Workf
         return None
 
 
-def _fields(value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], heads: set[tuple[str, ...]]) -> dict[str, Any]:
+def _fields(
+    value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], heads: set[tuple[str, ...]]
+) -> dict[str, Any]:
     """The fields of `value` that are known and not bad."""
     if not isinstance(value, Mapping) or at in heads:
         return {}

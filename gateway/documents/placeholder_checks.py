@@ -65,7 +65,9 @@ def _length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
     try:
         return len(msgspec.json.encode(lookup(names, scope)))
     except TemplateError as error:
-        raise TemplateError(f"{error} in shard {scope['shard']['index']}" if "shard" in scope else str(error)) from error
+        raise TemplateError(
+            f"{error} in shard {scope['shard']['index']}" if "shard" in scope else str(error)
+        ) from error
 
 
 def _shards(workflow: Workflow) -> Iterator[dict[str, Any]]:

@@ -126,7 +126,12 @@ def _sentence(error: ValidationError, got: Any, wanted: Any, schema: Any) -> str
 
 
 def _type(got: Any, wanted: Any) -> str:
-    if wanted in ("integer", ["integer"]) and isinstance(got, float) and got.is_integer() and abs(got) < EXACT:
+    if (
+        wanted in ("integer", ["integer"])
+        and isinstance(got, float)
+        and got.is_integer()
+        and abs(got) < EXACT
+    ):
         return f"must be an integer: write {got:.0f} for {got}"
     return f"must be {_a(wanted)}, not {_a(KINDS.get(type(got), 'something else'))}"
 
@@ -150,7 +155,9 @@ def _likeliest(error: ValidationError) -> list[ValidationError]:
 def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
     if len(name) > SHOWN:
         return FieldError(pointer, f"{_shown(name)} is not a field here; there are {', '.join(known)}")
-    alike = near(name, known) or next((field for field in known if field.lower() == name.lower().replace("_", "")), None)
+    alike = near(name, known) or next(
+        (field for field in known if field.lower() == name.lower().replace("_", "")), None
+    )
     hint = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
     return FieldError(below(pointer, name), f"is not a field here; {hint}")
 
@@ -165,7 +172,10 @@ def _choice(got: Any, values: list[Any]) -> str:
 
 def _a(kind: Any) -> str:
     kinds = kind if isinstance(kind, list) else [kind]
-    return " or ".join(word if word in ("null", "something else") else f"{'an' if word[0] in 'aio' else 'a'} {word}" for word in kinds)
+    return " or ".join(
+        word if word in ("null", "something else") else f"{'an' if word[0] in 'aio' else 'a'} {word}"
+        for word in kinds
+    )
 
 
 def _shown(value: Any) -> str:

@@ -38,7 +38,9 @@ def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]
     """
     check_nesting(text, maximum_nesting)
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=Odd)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=Odd
+        )
     except json.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     return value, list(_faults(value, ""))

@@ -19,10 +19,18 @@ WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-NUMBERS: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+")
+NUMBERS: Final = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
+)
 """What YAML 1.2 takes for a number."""
 
-KINDS: Final = {"bool": "a boolean", "int": "a number", "float": "a number", "str": "a number", "timestamp": "a date"}
+KINDS: Final = {
+    "bool": "a boolean",
+    "int": "a number",
+    "float": "a number",
+    "str": "a number",
+    "timestamp": "a date",
+}
 
 
 class Unreadable:
@@ -43,7 +51,9 @@ def read_yaml(text: str, *, maximum_nesting: int, maximum_expansion: int) -> tup
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = "a tab: indent with spaces" if mark and _is_tab(text, mark) else error.problem or error.context
+        problem = (
+            "a tab: indent with spaces" if mark and _is_tab(text, mark) else error.problem or error.context
+        )
         raise Malformed(f"not YAML: {problem}{place}") from error
     except yaml.YAMLError as error:
         raise Malformed(f"not YAML: {str(error).partition(chr(10))[0][:200]}") from error
@@ -182,9 +192,13 @@ class _Reader:
         if read_as != TAGS + "str" or NUMBERS.fullmatch(text):
             kind = KINDS.get(read_as.removeprefix(TAGS), "something else")
             hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
-            return self._fault(f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or {hint}")
+            return self._fault(
+                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or {hint}"
+            )
         return text
 
     def _fault(self, detail: str) -> Unreadable:
-        self._faults.append(FieldError(pointer_to(part for holder in self._open if (part := holder.part) is not None), detail))
+        self._faults.append(
+            FieldError(pointer_to(part for holder in self._open if (part := holder.part) is not None), detail)
+        )
         return UNREADABLE

@@ -102,8 +102,14 @@ def from_wfformat(value: Any, *, scale: float) -> Converted:
         for task in specified
     )
     name = re.sub(r"[^a-z0-9]+", "-", instance.name.lower()).strip("-")[:63].rstrip("-") or "workflow"
-    workflow = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=name), spec=Spec(tasks=tasks))
-    return Converted(workflow=workflow, left_out=tuple(_left_out(value, instance)), spelled=tuple(_spelled(instance, name, names)))
+    workflow = Workflow(
+        api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=name), spec=Spec(tasks=tasks)
+    )
+    return Converted(
+        workflow=workflow,
+        left_out=tuple(_left_out(value, instance)),
+        spelled=tuple(_spelled(instance, name, names)),
+    )
 
 
 def _version(value: Any) -> Iterator[FieldError]:
@@ -165,13 +171,29 @@ def _names(ids: list[str]) -> dict[str, str]:
 def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
     """Every field that was in the recording and is not in the document; `*` stands for all tasks that have it."""
     recorded = value["workflow"]
-    yield from (FieldError(below("", field), "not carried") for field in value if field not in ("workflow", "schemaVersion", "name"))
-    yield from (FieldError(below("/workflow", field), "not carried") for field in recorded if field not in ("specification", "execution"))
-    for part, carried in (("specification", {"id", "name", "parents", "children"}), ("execution", {"id", "runtimeInSeconds"})):
+    yield from (
+        FieldError(below("", field), "not carried")
+        for field in value
+        if field not in ("workflow", "schemaVersion", "name")
+    )
+    yield from (
+        FieldError(below("/workflow", field), "not carried")
+        for field in recorded
+        if field not in ("specification", "execution")
+    )
+    for part, carried in (
+        ("specification", {"id", "name", "parents", "children"}),
+        ("execution", {"id", "runtimeInSeconds"}),
+    ):
         at = f"/workflow/{part}"
-        yield from (FieldError(below(at, field), "not carried") for field in recorded[part] if field != "tasks")
+        yield from (
+            FieldError(below(at, field), "not carried") for field in recorded[part] if field != "tasks"
+        )
         fields = Counter(field for task in recorded[part]["tasks"] for field in task if field not in carried)
-        yield from (FieldError(below(f"{at}/tasks/*", field), f"not carried, in {_tasks(times)}") for field, times in fields.items())
+        yield from (
+            FieldError(below(f"{at}/tasks/*", field), f"not carried, in {_tasks(times)}")
+            for field, times in fields.items()
+        )
     if otherwise := sum(task.name not in ("", task.id) for task in instance.workflow.specification.tasks):
         yield FieldError(f"{SPECIFIED}/*/name", f"not carried, in {_tasks(otherwise)}: the id names the task")
 

@@ -11,7 +11,11 @@ from msgspec import Meta, Struct
 from waypost.workflow.task import Seconds, SideEffects, TaskSpec
 
 DnsLabel: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)", description="a DNS label: lower-case letters, digits and dashes")
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)",
+        description="a DNS label: lower-case letters, digits and dashes",
+    ),
 ]
 Tenant: TypeAlias = Annotated[
     str,
@@ -48,15 +52,21 @@ NOT_BUILT: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What the team would like. Policy's set is law."""
 
-    regions: Annotated[tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")] = ()
+    regions: Annotated[
+        tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")
+    ] = ()
     avoid: Annotated[tuple[str, ...], Meta(description="Not these, unless nothing else is left.")] = ()
-    spread: Annotated[bool, Meta(description="Shards of this run go to different regions as evenly as can be.")] = False
+    spread: Annotated[
+        bool, Meta(description="Shards of this run go to different regions as evenly as can be.")
+    ] = False
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Fan-out: `count` slices, or one for each of `items`. One of the two."""
 
-    count: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")] = None
+    count: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")
+    ] = None
     items: Annotated[tuple[Any, ...] | None, Meta(description="What each slice is about: any JSON.")] = None
 
 
@@ -71,17 +81,24 @@ class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What to run, and under which conditions."""
 
-    tasks: Annotated[tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")]
+    tasks: Annotated[
+        tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")
+    ]
     priority: Annotated[int, Meta(ge=0, le=9, description="Higher goes first. Policy may cap it.")] = 5
-    deadline_seconds: Annotated[Seconds | None, Meta(description="From acceptance; past it the run fails, queued or running.")] = None
+    deadline_seconds: Annotated[
+        Seconds | None, Meta(description="From acceptance; past it the run fails, queued or running.")
+    ] = None
     data_class: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=128)] | None, Meta(description="A word that policy maps to permitted regions.")
+        Annotated[str, Meta(min_length=1, max_length=128)] | None,
+        Meta(description="A word that policy maps to permitted regions."),
     ] = None
     side_effects: SideEffects = SideEffects.IDEMPOTENT
     engine: Engine = Engine.ANY
     placement: PlacementWishes = PlacementWishes()
     shards: Shards = Shards()
-    params: Annotated[dict[str, Any], Meta(description="Values for placeholders: `${params.date}` in any string of a task.")] = {}
+    params: Annotated[
+        dict[str, Any], Meta(description="Values for placeholders: `${params.date}` in any string of a task.")
+    ] = {}
     schedule: Schedule | None = None
 
 

@@ -51,12 +51,20 @@ def _audience(aud: Any, issuer: Issuer) -> None:
 
 def _times(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
-    for name, value, required in (("exp", expires_at, True), ("iat", issued_at, True), ("nbf", not_before, False)):
+    for name, value, required in (
+        ("exp", expires_at, True),
+        ("iat", issued_at, True),
+        ("nbf", not_before, False),
+    ):
         if (value is not None or required) and type(value) is not int:
             raise Rejected(f"claims.{name}")
     if expires_at is None or expires_at <= now:
         raise Rejected("claims.exp")
-    if issued_at is None or issued_at > now + LEEWAY_SECONDS or expires_at - issued_at > issuer.maximum_lifetime_seconds:
+    if (
+        issued_at is None
+        or issued_at > now + LEEWAY_SECONDS
+        or expires_at - issued_at > issuer.maximum_lifetime_seconds
+    ):
         raise Rejected("claims.iat")
     if not_before is not None and not_before > now + LEEWAY_SECONDS:
         raise Rejected("claims.nbf")
@@ -71,7 +79,11 @@ def _text(claims: dict[str, Any], name: str) -> str:
 
 
 def _texts(value: Any, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > 1024 or not all(isinstance(one, str) and one.isprintable() for one in value):
+    if (
+        not isinstance(value, list)
+        or len(value) > 1024
+        or not all(isinstance(one, str) and one.isprintable() for one in value)
+    ):
         raise Rejected(f"claims.{name}")
     return tuple(value)
 

@@ -28,11 +28,22 @@ def development_issuer(folder: Path) -> Issuer:
     key = folder / "key.pem"
     if not key.exists():
         private = ec.generate_private_key(ec.SECP256R1())
-        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private.public_key())) | {"kid": KEY_ID, "use": "sig", "alg": "ES256"}
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private.public_key())) | {
+            "kid": KEY_ID,
+            "use": "sig",
+            "alg": "ES256",
+        }
         _write(folder / "jwks.json", json.dumps({"keys": [entry]}).encode())
         _write(key, pem)
-    return Issuer(url=URL, keys=str(folder / "jwks.json"), algorithms=("ES256",), maximum_lifetime_seconds=LIFETIME_MAXIMUM)
+    return Issuer(
+        url=URL,
+        keys=str(folder / "jwks.json"),
+        algorithms=("ES256",),
+        maximum_lifetime_seconds=LIFETIME_MAXIMUM,
+    )
 
 
 def mint(

@@ -31,7 +31,11 @@ def trustworthy(source: str) -> bool:
         url = httpx.URL(source)
     except httpx.InvalidURL:
         return False
-    return bool(url.host) and not url.userinfo and (url.scheme == "https" or (url.scheme == "http" and _is_here(url.host)))
+    return (
+        bool(url.host)
+        and not url.userinfo
+        and (url.scheme == "https" or (url.scheme == "http" and _is_here(url.host)))
+    )
 
 
 def _is_here(host: str) -> bool:
@@ -54,7 +58,9 @@ class KeySet:
 
     async def __aenter__(self) -> Self:
         headers = {"accept-encoding": "identity"}
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False, trust_env=False
+        )
         await self._refresh()
         return self
 
@@ -81,7 +87,9 @@ class KeySet:
             if reading is not None and (kid not in self._keys or overdue or self.stale):
                 await asyncio.shield(reading)
         if self.stale:
-            raise Unavailable("the issuer's keys cannot be read", retry_after_seconds=self._issuer.keys_pause_seconds)
+            raise Unavailable(
+                "the issuer's keys cannot be read", retry_after_seconds=self._issuer.keys_pause_seconds
+            )
         return self._keys.get(kid)
 
     @property

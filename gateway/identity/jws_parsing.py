@@ -85,7 +85,9 @@ def _json_object(text: bytes, part: str) -> dict[str, Any]:
     if text.count(b"{") + text.count(b"[") > NESTING * 4:
         raise Rejected(f"{part}.nesting")
     try:
-        decoded = json.loads(text.decode("utf-8"), parse_constant=refuse, parse_int=integer, object_pairs_hook=unique)
+        decoded = json.loads(
+            text.decode("utf-8"), parse_constant=refuse, parse_int=integer, object_pairs_hook=unique
+        )
         json.dumps(decoded, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # not JSON, a byte order mark, a lone surrogate
         raise Rejected(f"{part}.json") from None

@@ -36,7 +36,11 @@ class JwtAuthenticator:
     """Satisfies `Authenticator`. `clock`: seconds since 1970; `monotonic` for the age of keys."""
 
     def __init__(
-        self, issuers: Sequence[Issuer], *, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+        self,
+        issuers: Sequence[Issuer],
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._issuers = {issuer.url: issuer for issuer in issuers}

@@ -9,7 +9,12 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-ALGORITHMS: Final = {"RSA": ("RS256", "PS256"), "P-256": ("ES256",), "P-384": ("ES384",), "Ed25519": ("EdDSA",)}
+ALGORITHMS: Final = {
+    "RSA": ("RS256", "PS256"),
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "Ed25519": ("EdDSA",),
+}
 RSA_BITS: Final = range(2048, 8192 + 1)
 """Shorter ones can be broken; a longer one makes every signature a piece of work."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
@@ -52,7 +57,9 @@ def _signs(entry: dict[str, Any]) -> bool:
 
 def _fitting(entry: dict[str, Any], allowed: tuple[str, ...]) -> list[str]:
     kind = entry.get("crv") or entry.get("kty")
-    return [name for name in ALGORITHMS.get(str(kind), ()) if name in allowed and entry.get("alg", name) == name]
+    return [
+        name for name in ALGORITHMS.get(str(kind), ()) if name in allowed and entry.get("alg", name) == name
+    ]
 
 
 def _key(entry: dict[str, Any], fitting: list[str]) -> jwt.PyJWK:

@@ -43,7 +43,10 @@ def read(text: str) -> Answer:
 
 
 def _bounded(answer: Answer) -> Answer:
-    reasons = tuple(structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM]) for reason in answer.reasons[:REASONS_MAXIMUM])
+    reasons = tuple(
+        structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM])
+        for reason in answer.reasons[:REASONS_MAXIMUM]
+    )
     if (left := len(answer.reasons) - REASONS_MAXIMUM) > 0:
         reasons = (*reasons, Reason(rule="reasons.more", message=f"and {left} more reasons"))
     return structs.replace(answer, rules=answer.rules[:REASONS_MAXIMUM], reasons=reasons)

@@ -50,7 +50,9 @@ def read(policies: Path, data: Path | None) -> Bundle:
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
-        raise BundleError([Problem(file=str(policies), line=0, detail="there are no rules here: no .rego file")])
+        raise BundleError(
+            [Problem(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
+        )
     sources = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
     schemas = {name: _schema(policies, name) for name in ("input", "data")}
     text = _data(data or policies / "data" / "waypost.json", schemas["data"])
@@ -59,7 +61,11 @@ def read(policies: Path, data: Path | None) -> Bundle:
     if problems := misspelt(trees, shapes) or unfit(trees, shapes):
         raise BundleError(problems)
     rules = Rules(modules=modules, data=text, entry_points=tuple(sorted(set(ENTRY_POINTS.values()))))
-    return Bundle(rules=rules, tests=tuple(source for source in sources if source[0].endswith(TESTS)), revision=_revision(rules))
+    return Bundle(
+        rules=rules,
+        tests=tuple(source for source in sources if source[0].endswith(TESTS)),
+        revision=_revision(rules),
+    )
 
 
 def examine(rules: Rules) -> Machine:
@@ -100,7 +106,9 @@ def _schema(policies: Path, name: str) -> Any:
     try:
         return msgspec.json.decode(_text(path))
     except msgspec.DecodeError as error:
-        raise BundleError([Problem(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]) from error
+        raise BundleError(
+            [Problem(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]
+        ) from error
 
 
 def _data(path: Path, schema: Any) -> str:
@@ -108,11 +116,16 @@ def _data(path: Path, schema: Any) -> str:
     try:
         value: Any = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise BundleError([Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]) from error
+        raise BundleError(
+            [Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
+        ) from error
     if not isinstance(value, dict):
         raise BundleError([Problem(file=path.name, line=0, detail="the data must be a JSON object")])
     errors = Draft202012Validator(schema).iter_errors(value)
-    if problems := [Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}") for error in errors]:
+    if problems := [
+        Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}")
+        for error in errors
+    ]:
         raise BundleError(sorted(problems))
     return text
 
@@ -130,7 +143,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BundleError([Problem(file=str(path), line=0, detail=error.strerror or "cannot be read")]) from error
+        raise BundleError(
+            [Problem(file=str(path), line=0, detail=error.strerror or "cannot be read")]
+        ) from error
     except UnicodeDecodeError as error:
         raise BundleError([Problem(file=path.name, line=0, detail="is not UTF-8")]) from error
 

@@ -54,7 +54,9 @@ def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instan
     return Reception.ACCEPTED
 
 
-def attempt_ended(ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: Failover) -> Reception:
+def attempt_ended(
+    ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: Failover
+) -> Reception:
     """T8 and T9: the attempt is over, and no process of it is left."""
     tracked = ws.current(region.name, event.attempt)
     if tracked is None:
@@ -84,10 +86,14 @@ def lose(tracked: Tracked, now: Instant, reason: str, settings: Failover) -> Non
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
     not_before = now.wall + backoff_seconds(lost, settings)
-    tracked.change(now, ending(shard.attempts_lost, settings), reason=reason, attempts_lost=lost, not_before=not_before)
+    tracked.change(
+        now, ending(shard.attempts_lost, settings), reason=reason, attempts_lost=lost, not_before=not_before
+    )
 
 
-def compare(ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: Failover) -> list[AttemptId]:
+def compare(
+    ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: Failover
+) -> list[AttemptId]:
     """Holds what the cluster knows against what the shards say; returns attempts there that nobody here accounts for.
 
     Only what was confirmed before `began` can be missed: a create may have crossed the list on its way.
@@ -99,7 +105,14 @@ def compare(ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: 
 
 
 def _compare_one(
-    tracked: Tracked, region: Region, boot: str, known: dict[AttemptId, bool], *, began: float, now: Instant, settings: Failover
+    tracked: Tracked,
+    region: Region,
+    boot: str,
+    known: dict[AttemptId, bool],
+    *,
+    began: float,
+    now: Instant,
+    settings: Failover,
 ) -> None:
     shard = tracked.shard
     if shard.incarnation != region.incarnation:

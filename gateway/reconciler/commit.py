@@ -10,7 +10,9 @@ from gateway.store.interface import Store
 Key = tuple[str, int]
 
 
-async def report(ws: WorkingSet, store: Store) -> tuple[list[tuple[Tracked, tuple[AuditEntry, ...]]], list[Key]]:
+async def report(
+    ws: WorkingSet, store: Store
+) -> tuple[list[tuple[Tracked, tuple[AuditEntry, ...]]], list[Key]]:
     """Writes every changed shard by compare-and-swap, and the cursors up to which events are taken in.
 
     Returns the shards that took, each with the history now stored, and the keys of those that somebody else has changed

@@ -61,12 +61,23 @@ class Controller:
         self._store, self._metrics, self._rng = store, metrics, rng
         self._health, self._failover = health, failover
         regions = {
-            link.name: Region(name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)) for link in links
+            link.name: Region(
+                name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)
+            )
+            for link in links
         }
         self._ws = WorkingSet(regions=regions)
-        self._placer = Placer(ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng)
+        self._placer = Placer(
+            ws=self._ws, store=store, policy=policy, failover=failover, placing=placing, rng=rng
+        )
         self._receiver = Receiver(
-            ws=self._ws, store=store, health=health, failover=failover, metrics=metrics, dice=rng.random, look=self._placer.look
+            ws=self._ws,
+            store=store,
+            health=health,
+            failover=failover,
+            metrics=metrics,
+            dice=rng.random,
+            look=self._placer.look,
         )
         self._evaluated_at = self._scanned_at = self._tried_at = NEVER
         self._stuck = self._cut_off = False
@@ -100,7 +111,9 @@ class Controller:
         named = {shard.region for shard in working if shard.region is not None}
         named |= {orphan.region for shard in working for orphan in shard.orphans}
         for name in sorted(named - self._ws.regions.keys()):
-            logger.warning("region {}: not among the settings any more, but shards name it: they are moved", name)
+            logger.warning(
+                "region {}: not among the settings any more, but shards name it: they are moved", name
+            )
             self._ws.regions[name] = absent(name, now)
 
     async def reconcile_once(self, now: Instant) -> None:
@@ -174,7 +187,11 @@ class Controller:
                 suspect(self._ws, region, now)
             elif region.health.condition not in LOST and region.admitted:
                 welcome(self._ws, region, now, self._failover)
-        counted = [region for region in self._ws.regions.values() if Order.FORGET not in region.orders and not region.absent]
+        counted = [
+            region
+            for region in self._ws.regions.values()
+            if Order.FORGET not in region.orders and not region.absent
+        ]
         healths = excused([region.health for region in counted], self._health)
         for region, health in zip(counted, healths, strict=True):
             region.health = health
@@ -183,12 +200,16 @@ class Controller:
             abandon(self._ws, healths, now, self._failover)
         give_up_unconfirmed(self._ws, now, self._failover)
         self._tell_of_regions()
-        lost = frozenset(region.name for region in self._ws.regions.values() if region.health.condition in LOST)
+        lost = frozenset(
+            region.name for region in self._ws.regions.values() if region.health.condition in LOST
+        )
         stop_cancelled(self._ws, lost, now, self._failover)
 
     def _tell_of_cut(self, cut: bool) -> None:
         if cut and not self._cut_off:
-            logger.error("most regions are lost at once: this gateway takes itself to be cut off, moves nothing and queues what comes")
+            logger.error(
+                "most regions are lost at once: this gateway takes itself to be cut off, moves nothing and queues what comes"
+            )
         elif self._cut_off and not cut:
             logger.info("this gateway is no longer cut off")
         self._cut_off = cut
@@ -199,8 +220,16 @@ class Controller:
             condition = region.health.condition
             if self._told.get(name) is not condition:
                 self._told[name] = condition
-                level = "INFO" if condition in TAKES_WORK and condition is not Condition.DEGRADED else "WARNING"
-                logger.log(level, "region {} is {}{}", name, condition, f": {region.health.reason}" if region.health.reason else "")
+                level = (
+                    "INFO" if condition in TAKES_WORK and condition is not Condition.DEGRADED else "WARNING"
+                )
+                logger.log(
+                    level,
+                    "region {} is {}{}",
+                    name,
+                    condition,
+                    f": {region.health.reason}" if region.health.reason else "",
+                )
 
     async def _scan(self, now: Instant) -> None:
         """What people have committed, and runs past their deadline. Twice a second: all of it comes from the store."""
@@ -244,7 +273,9 @@ class Controller:
     async def _commit(self, now: Instant) -> None:
         committed, conflicts = await report(self._ws, self._store)
         for tracked, audit in committed:
-            self._metrics.observe_shard(audit, since_lost=None if tracked.lost_at is None else now.monotonic - tracked.lost_at)
+            self._metrics.observe_shard(
+                audit, since_lost=None if tracked.lost_at is None else now.monotonic - tracked.lost_at
+            )
             if tracked.shard.phase is Phase.RUNNING:
                 tracked.lost_at = None
         let_go(self._ws, committed)
@@ -261,7 +292,10 @@ class Controller:
         cursors = await self._store.cursors()
         for region in self._ws.regions.values():
             if region.cursor_dirty:
-                region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor(incarnation=region.incarnation)), False
+                region.cursor, region.cursor_dirty = (
+                    cursors.get(region.name, Cursor(incarnation=region.incarnation)),
+                    False,
+                )
                 region.compared_at = NEVER  # what a list had decided may be lost with the write
                 region.link.reopen(region.cursor)
 

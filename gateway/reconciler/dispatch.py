@@ -84,10 +84,14 @@ async def prepare(ws: WorkingSet, store: Store, region: Region, now: Instant, se
 def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
     """What to say to `region` now; None where there is nothing. Marks it as said."""
     load = Load()
-    creates = list(takewhile(lambda t: t.resumption is not None and load.takes(t), to_send(ws, region, now, settings)))
+    creates = list(
+        takewhile(lambda t: t.resumption is not None and load.takes(t), to_send(ws, region, now, settings))
+    )
     tombstones = to_reap(ws, region, now, settings)
     committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
-    overdue = committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
+    overdue = (
+        committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
+    )
     if not creates and not tombstones and not region.renewals and not overdue:
         return None
     runs: dict[str, RunSpec] = {}
@@ -110,14 +114,24 @@ def _create(tracked: Tracked) -> ShardSpec:
     shard, resumption = tracked.shard, tracked.resumption
     if shard.fence is None or resumption is None:
         raise AssertionError("a placed shard has a fence, and is read before it is sent")
-    return ShardSpec(attempt=shard.attempt, item=shard.item, fence=shard.fence, results=resumption.results, tries=resumption.tries)
+    return ShardSpec(
+        attempt=shard.attempt,
+        item=shard.item,
+        fence=shard.fence,
+        results=resumption.results,
+        tries=resumption.tries,
+    )
 
 
 def answered(ws: WorkingSet, region: Region, answers: Answers, now: Instant, settings: Failover) -> None:
     """Takes each item's answer; those of attempts that moved on meanwhile mean nothing, nor does what an earlier boot has said."""
     for create in answers.creates:
         tracked = ws.current(region.name, create.attempt)
-        if tracked is not None and tracked.shard.fence is not None and tracked.shard.fence.boot == answers.status.boot:
+        if (
+            tracked is not None
+            and tracked.shard.fence is not None
+            and tracked.shard.fence.boot == answers.status.boot
+        ):
             _created(tracked, create, now, settings)
     for tombstone in answers.tombstones:
         take_answer(ws, region, tombstone, now, settings)
@@ -136,7 +150,9 @@ def _refused(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Fai
     if answer.reason in FATAL:
         tracked.change(now, Event.FAILED, reason=answer.detail or answer.reason)
     elif answer.reason == "Full":
-        tracked.change(now, Event.REFUSED, reason=answer.reason, not_before=now.wall + settings.resend_seconds)
+        tracked.change(
+            now, Event.REFUSED, reason=answer.reason, not_before=now.wall + settings.resend_seconds
+        )
     elif leaving(shard.failovers, settings) is Event.EXHAUSTED:
         tracked.change(now, Event.EXHAUSTED, reason=answer.reason, failovers=shard.failovers + 1)
     else:

@@ -34,10 +34,18 @@ def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, setti
     Half of the regions must have answered a probe begun after the suspicion: proof that it is not our own road that is lost.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
-        if 2 * answered_since(healths, tracked.suspected_at) < len(healths) or not _waited(tracked, now, settings):
+        if 2 * answered_since(healths, tracked.suspected_at) < len(healths) or not _waited(
+            tracked, now, settings
+        ):
             continue
         failovers = tracked.shard.failovers + 1
-        tracked.change(now, leaving(tracked.shard.failovers, settings), reason="RegionLost", failovers=failovers, suspect_since=None)
+        tracked.change(
+            now,
+            leaving(tracked.shard.failovers, settings),
+            reason="RegionLost",
+            failovers=failovers,
+            suspect_since=None,
+        )
 
 
 def disown(ws: WorkingSet, now: Instant) -> None:
@@ -82,8 +90,14 @@ def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: Failover) -> None:
     """T14: past its fence no cluster takes the create any more; whether one took it before is for the tombstone to find out."""
-    for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING and t.fenced_until <= now.monotonic]:
-        if tracked.sent_at == NEVER:  # nobody was asked, as far as we know: that speaks against no region, and is no failover
+    for tracked in [
+        t
+        for t in ws.shards.values()
+        if t.shard.phase is Phase.DISPATCHING and t.fenced_until <= now.monotonic
+    ]:
+        if (
+            tracked.sent_at == NEVER
+        ):  # nobody was asked, as far as we know: that speaks against no region, and is no failover
             tracked.change(now, Event.UNCONFIRMED, reason="Unsent")
             continue
         failovers = tracked.shard.failovers + 1

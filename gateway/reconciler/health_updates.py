@@ -17,7 +17,13 @@ def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[],
                 _status(region, report.status, report.ended)
             failure = report.failure or ("NotAdmitted" if region.stranger else None)
             region.health = probed(
-                region.health, began=report.began, ended=report.ended, failure=failure, detail=report.detail, rules=rules, dice=dice
+                region.health,
+                began=report.began,
+                ended=report.ended,
+                failure=failure,
+                detail=report.detail,
+                rules=rules,
+                dice=dice,
             )
         case Applied():
             if report.answers is not None:
@@ -48,7 +54,9 @@ def _status(region: Region, status: ClusterStatus, at: float) -> None:
         region.stranger = status.incarnation
         return
     region.stranger = ""
-    newer = region.status is None or status.boot != region.status.boot or status.uptime >= region.status.uptime
+    newer = (
+        region.status is None or status.boot != region.status.boot or status.uptime >= region.status.uptime
+    )
     if region.status is not None and status.boot != region.status.boot:
         region.health = restarted(region.health)
     if newer:

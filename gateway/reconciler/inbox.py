@@ -8,7 +8,14 @@ from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, 
 from gateway.core.instant import Instant
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
-from gateway.reconciler.attempt_events import Reception, attempt_ended, compare, confirm, forgotten, task_changed
+from gateway.reconciler.attempt_events import (
+    Reception,
+    attempt_ended,
+    compare,
+    confirm,
+    forgotten,
+    task_changed,
+)
 from gateway.reconciler.dispatch import answered, grantable
 from gateway.reconciler.failover import disown
 from gateway.reconciler.health_updates import observe
@@ -74,16 +81,23 @@ class Receiver:
         if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
             return  # the other regions say so too
         logger.error(
-            "region {}: the store is behind what it has acknowledged: it was restored from a copy, and begins a new era", region.name
+            "region {}: the store is behind what it has acknowledged: it was restored from a copy, and begins a new era",
+            region.name,
         )
-        await self._store.raise_era(audit=AuditEntry(run="", kind="StoreRestored", at=now.wall, detail={"region": region.name}))
+        await self._store.raise_era(
+            audit=AuditEntry(run="", kind="StoreRestored", at=now.wall, detail={"region": region.name})
+        )
         self._ws.restored_at = now.monotonic
         disown(self._ws, now)
 
     async def _admit(self, region: Region, now: Instant) -> None:
         """Binds the region's name to the first journal that answers under it; another one waits until an operator lets the old one go."""
         found = region.stranger or (region.status.incarnation if region.status is not None else "")
-        if not found or (region.incarnation and not region.stranger) or now.monotonic - region.bound_at < BIND_SECONDS:
+        if (
+            not found
+            or (region.incarnation and not region.stranger)
+            or now.monotonic - region.bound_at < BIND_SECONDS
+        ):
             return
         region.bound_at = now.monotonic
         bound = await self._store.admit_incarnation(region.name, found)
@@ -95,7 +109,10 @@ class Receiver:
             region.stranger = ""
         elif not region.incarnation:
             region.status, region.stranger = None, found
-            logger.error("region {}: another journal answers under this name; it takes no work until it is admitted", region.name)
+            logger.error(
+                "region {}: another journal answers under this name; it takes no work until it is admitted",
+                region.name,
+            )
         region.incarnation = bound
 
     async def _take(self, region: Region, item: Report, now: Instant) -> None:
@@ -115,7 +132,10 @@ class Receiver:
             case TaskChanged() | AttemptEnded() as event:
                 if event.seq <= region.cursor.seq:
                     return
-                region.cursor, region.cursor_dirty = Cursor(incarnation=region.incarnation, seq=event.seq), True
+                region.cursor, region.cursor_dirty = (
+                    Cursor(incarnation=region.incarnation, seq=event.seq),
+                    True,
+                )
                 if isinstance(event, TaskChanged):
                     reception = task_changed(self._ws, region, event, now)
                 else:
@@ -136,7 +156,12 @@ class Receiver:
         if tracked is None or not grantable(tracked, asked.attempt):
             return
         stored = await self._store.shard(asked.attempt.run, asked.attempt.shard)
-        if stored is None or stored.region != region.name or stored.attempt != asked.attempt or stored.phase is Phase.SUSPECT:
+        if (
+            stored is None
+            or stored.region != region.name
+            or stored.attempt != asked.attempt
+            or stored.phase is Phase.SUSPECT
+        ):
             return
         confirm(tracked, now)
         region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)

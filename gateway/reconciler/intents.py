@@ -13,7 +13,9 @@ def next_epoch(epoch: int, era: int) -> int:
     return max(epoch + 1, (era << ERA_BITS) + 1)
 
 
-def route(tracked: Tracked, region: Region, placement: Placement, *, era: int, now: Instant, settings: Failover) -> None:
+def route(
+    tracked: Tracked, region: Region, placement: Placement, *, era: int, now: Instant, settings: Failover
+) -> None:
     """Gives the shard its next epoch in `region`, with the scores that chose it in its history."""
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.note(
@@ -24,7 +26,11 @@ def route(tracked: Tracked, region: Region, placement: Placement, *, era: int, n
         scores={name: round(score, 6) for name, score in placement.scores.items()},
         rejected=placement.rejected,
         decision_id=tracked.work.run.decision_id,
-        **({"remade": tracked.resumption.remade} if tracked.resumption is not None and tracked.resumption.remade else {}),
+        **(
+            {"remade": tracked.resumption.remade}
+            if tracked.resumption is not None and tracked.resumption.remade
+            else {}
+        ),
     )
     tracked.change(
         now,

@@ -35,8 +35,15 @@ def work_of(run: Run) -> Work:
 def _unreadable(run: Run) -> Work:
     """Exclusive, since it may be: an attempt of it is waited for as long as one that is."""
     spec = Spec(tasks=(), side_effects=SideEffects.EXCLUSIVE)
-    workflow = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=run.name), spec=spec)
-    return Work(run=run, workflow=workflow, spec=RunSpec(run=run.id, tasks=(), side_effects=SideEffects.EXCLUSIVE), tasks={})
+    workflow = Workflow(
+        api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=run.name), spec=spec
+    )
+    return Work(
+        run=run,
+        workflow=workflow,
+        spec=RunSpec(run=run.id, tasks=(), side_effects=SideEffects.EXCLUSIVE),
+        tasks={},
+    )
 
 
 async def load_work(store: Store, run_id: str) -> Work:

@@ -33,7 +33,9 @@ def to_reap(ws: WorkingSet, region: Region, now: Instant, settings: Failover) ->
     return tuple(attempt for _, attempt, _, _ in found[:BATCH_TOMBSTONES])
 
 
-def take_answer(ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: Failover) -> None:
+def take_answer(
+    ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: Failover
+) -> None:
     """A confirmed tombstone takes the orphan off its shard's list.
 
     Another journal than the one that had the attempt knows nothing of it: its word does not end a lease. A shard that is placed

@@ -35,7 +35,14 @@ class Placer:
     """Takes shards in the store's order: highest priority first, then oldest run. Only what can be sent at once gets an intent."""
 
     def __init__(
-        self, *, ws: WorkingSet, store: Store, policy: PolicyEngine, failover: Failover, placing: Placing, rng: random.Random
+        self,
+        *,
+        ws: WorkingSet,
+        store: Store,
+        policy: PolicyEngine,
+        failover: Failover,
+        placing: Placing,
+        rng: random.Random,
     ) -> None:
         self._ws, self._store, self._policy = ws, store, policy
         self._failover, self._placing, self._rng = failover, placing, rng
@@ -63,7 +70,9 @@ class Placer:
         self._aside = {run: aside for run, aside in self._aside.items() if aside.until > now.monotonic}
         self._works, self._spreads = {}, {}
         limit = self._placing.batch + self._leased(now)
-        waiting = await self._store.pending(now=now.wall, limit=limit, without=[run for run in self._aside if self._passed_over(run)])
+        waiting = await self._store.pending(
+            now=now.wall, limit=limit, without=[run for run in self._aside if self._passed_over(run)]
+        )
         for shard in waiting:
             if not self._any_open(self._views):
                 break
@@ -89,7 +98,9 @@ class Placer:
     def _leased(self, now: Instant) -> int:
         """Shards that will be read in vain: they wait for the lease of an earlier attempt to end."""
         wait = self._failover.exclusive_wait_seconds
-        return sum(t.shard.phase is Phase.PENDING and not t.leases_over(now, wait) for t in self._ws.shards.values())
+        return sum(
+            t.shard.phase is Phase.PENDING and not t.leases_over(now, wait) for t in self._ws.shards.values()
+        )
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
@@ -100,7 +111,9 @@ class Placer:
             await self._put_aside(shard, work, "policy could not be asked", now)
             return
         if work.exclusive and now.monotonic - self._ws.restored_at < self._failover.exclusive_wait_seconds:
-            await self._put_aside(shard, work, "an attempt of which the restored store knows nothing may hold a lease", now)
+            await self._put_aside(
+                shard, work, "an attempt of which the restored store knows nothing may hold a lease", now
+            )
             return
         found = self._plan(work)
         if isinstance(found, Unplaceable):
@@ -114,7 +127,9 @@ class Placer:
     async def _send_to(self, found: Placement, shard: Shard, work: Work, now: Instant) -> None:
         """Writes the intent, where the shard still waits and the region's next call has room for it."""
         tracked = await self._waiting(shard, work, now)
-        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_over(now, self._failover.exclusive_wait_seconds):
+        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_over(
+            now, self._failover.exclusive_wait_seconds
+        ):
             return
         tracked.work = work
         region = self._ws.regions[found.region]
@@ -130,13 +145,22 @@ class Placer:
     def _plan(self, work: Work) -> Placement | Unplaceable:
         spread = self._spread(work.run.id) if work.workflow.spec.placement.spread else None
         return plan(
-            work.workflow, work.run.permitted, list(self._views.values()), choose=self._rng.choice, settings=self._placing, spread=spread
+            work.workflow,
+            work.run.permitted,
+            list(self._views.values()),
+            choose=self._rng.choice,
+            settings=self._placing,
+            spread=spread,
         )
 
     def _spread(self, run_id: str) -> Counter[str]:
         """The run's shards by region, counted once a pass."""
         if run_id not in self._spreads:
-            placed = (t.shard.region for t in self._ws.shards.values() if t.shard.run == run_id and t.shard.phase.placed)
+            placed = (
+                t.shard.region
+                for t in self._ws.shards.values()
+                if t.shard.run == run_id and t.shard.phase.placed
+            )
             self._spreads[run_id] = Counter(name for name in placed if name is not None)
         return self._spreads[run_id]
 
@@ -152,14 +176,27 @@ class Placer:
         """The run under a decision that is fresh, read once a pass. False where policy could not be asked."""
         if run_id not in self._works:
             work = await load_work(self._store, run_id)
-            fresh = await permit(work, store=self._store, policy=self._policy, now=now, fresh_seconds=self._failover.decision_fresh_seconds)
+            fresh = await permit(
+                work,
+                store=self._store,
+                policy=self._policy,
+                now=now,
+                fresh_seconds=self._failover.decision_fresh_seconds,
+            )
             if fresh is not None and fresh is not work:
                 take_back(self._ws, fresh, now)
             self._works[run_id] = (fresh or work, fresh is not None)
         return self._works[run_id]
 
     async def _put_aside(
-        self, shard: Shard, work: Work, reason: str, now: Instant, *, regions: Iterable[str] = (), **detail: object
+        self,
+        shard: Shard,
+        work: Work,
+        reason: str,
+        now: Instant,
+        *,
+        regions: Iterable[str] = (),
+        **detail: object,
     ) -> None:
         """Out of the way of those behind it, with all of its run: what keeps one of them keeps the others. Its history says so once."""
         self._aside[shard.run] = Aside(regions=frozenset(regions), until=self._again_at(now))

@@ -11,7 +11,9 @@ from gateway.reconciler.working_set import Work, WorkingSet
 from gateway.store.interface import Store
 
 
-async def permit(work: Work, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float) -> Work | None:
+async def permit(
+    work: Work, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
+) -> Work | None:
     """The work under a fresh decision, stored; None where policy could not answer: then nothing is placed.
 
     A refusal is an answer: the run may be nowhere, and says so, until policy thinks better of it.
@@ -32,12 +34,18 @@ async def permit(work: Work, *, store: Store, policy: PolicyEngine, now: Instant
         return None
     await store.redecide(run.id, decision=decision)
     permitted = decision.obligations.regions if decision.allow else ()
-    return work_of(msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted))
+    return work_of(
+        msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted)
+    )
 
 
 def take_back(ws: WorkingSet, work: Work, now: Instant) -> None:
     """T3: what is still on its way to a region that policy no longer permits waits for another place. What runs there may finish."""
     for tracked in ws.shards.values():
         shard = tracked.shard
-        if shard.run == work.run.id and shard.phase is Phase.DISPATCHING and shard.region not in work.run.permitted:
+        if (
+            shard.run == work.run.id
+            and shard.phase is Phase.DISPATCHING
+            and shard.region not in work.run.permitted
+        ):
             tracked.change(now, Event.REFUSED, reason="NotPermitted")

@@ -104,14 +104,21 @@ class Tracked:
 
     def note(self, now: Instant, kind: str, **detail: Any) -> None:
         """Adds to the shard's history; stored with the shard's next write."""
-        self.audit.append(AuditEntry(run=self.shard.run, shard=self.shard.index, kind=kind, at=now.wall, detail=detail))
+        self.audit.append(
+            AuditEntry(run=self.shard.run, shard=self.shard.index, kind=kind, at=now.wall, detail=detail)
+        )
         self.dirty = True
 
     def change(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
         """Moves the shard by the table and writes its history. Raises `Refused`."""
         before = self.shard
         self.shard = advance(before, event, reason=reason, **changes)
-        detail = {"from": before.phase, "to": self.shard.phase, "epoch": self.shard.epoch, "region": self.shard.region or before.region}
+        detail = {
+            "from": before.phase,
+            "to": self.shard.phase,
+            "epoch": self.shard.epoch,
+            "region": self.shard.region or before.region,
+        }
         self.note(now, event.value, **({"reason": reason} | detail if reason else detail))
         if not self.shard.phase.placed:
             self.running_since.clear()
@@ -137,7 +144,9 @@ class Tracked:
         """Takes up what earlier attempts left: tasks that are made again count as not yet run."""
         self.resumption = resumption
         kept = (row for row in rows if row.task not in resumption.remade)
-        self.tasks = {row.task: row.phase for row in kept if row.phase in FINISHED or row.epoch == self.shard.epoch}
+        self.tasks = {
+            row.task: row.phase for row in kept if row.phase in FINISHED or row.epoch == self.shard.epoch
+        }
 
     def committed(self) -> None:
         self.stored_rev += 1
@@ -196,7 +205,9 @@ class Region:
         """`seconds` from now on the cluster's own clock, early rather than late; None while it has not been heard."""
         if self.status is None:
             return None
-        return Fence(boot=self.status.boot, not_after=self.status.uptime + (now.monotonic - self.heard_at) + seconds)
+        return Fence(
+            boot=self.status.boot, not_after=self.status.uptime + (now.monotonic - self.heard_at) + seconds
+        )
 
     def view(self, now: Instant, rules: Health) -> RegionView:
         """The region as placement sees it. One whose name another journal uses takes nothing, whatever its road is like."""
@@ -215,10 +226,16 @@ class Region:
         )
         view = structs.replace(view, forgotten=Order.FORGET in self.orders)
         if not self.stranger and not self.admitted and view.condition in TAKES_WORK:
-            return structs.replace(view, condition=Condition.UNKNOWN, reason="its event stream has not opened yet")
+            return structs.replace(
+                view, condition=Condition.UNKNOWN, reason="its event stream has not opened yet"
+            )
         if not self.stranger:
             return view
-        return structs.replace(view, condition=Condition.UNREACHABLE, reason=f"another journal answers under this name: {self.stranger}")
+        return structs.replace(
+            view,
+            condition=Condition.UNREACHABLE,
+            reason=f"another journal answers under this name: {self.stranger}",
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -253,6 +270,9 @@ class WorkingSet:
         for region in self.regions.values():
             region.inflight = 0
         for tracked in self.shards.values():
-            for name in (tracked.shard.region if tracked.shard.phase.placed else None, *(o.region for o in tracked.shard.orphans)):
+            for name in (
+                tracked.shard.region if tracked.shard.phase.placed else None,
+                *(o.region for o in tracked.shard.orphans),
+            ):
                 if name is not None and name in self.regions:
                     self.regions[name].inflight += 1

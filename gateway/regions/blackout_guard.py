@@ -13,7 +13,9 @@ from gateway.regions.health import RegionHealth
 from gateway.settings import Health
 
 
-def cut_off(healths: Sequence[RegionHealth], now: float, rules: Health, *, canary: RegionHealth | None = None) -> bool:
+def cut_off(
+    healths: Sequence[RegionHealth], now: float, rules: Health, *, canary: RegionHealth | None = None
+) -> bool:
     """Does the gateway take itself to be cut off? `canary` is the health of an address that no region depends on.
 
     It ends when nothing is lost any more. Where some region stays lost, it ends once half of the regions have been back for as long as
@@ -24,21 +26,29 @@ def cut_off(healths: Sequence[RegionHealth], now: float, rules: Health, *, canar
     if not any(health.lost_at is not None and health.excused for health in healths):
         return False
     settle_seconds = rules.successes_up * (rules.probe_timeout_seconds + rules.probe_retry_seconds)
-    settled = [health for health in healths if health.lost_at is None and now - health.returned_at >= settle_seconds]
+    settled = [
+        health for health in healths if health.lost_at is None and now - health.returned_at >= settle_seconds
+    ]
     return len(settled) < (1.0 - rules.blackout_ratio) * len(healths)
 
 
-def excused(healths: Sequence[RegionHealth], rules: Health, *, canary: RegionHealth | None = None) -> tuple[RegionHealth, ...]:
+def excused(
+    healths: Sequence[RegionHealth], rules: Health, *, canary: RegionHealth | None = None
+) -> tuple[RegionHealth, ...]:
     """The same regions in the same order; those lost in a blackout are excused. To be taken over at each pass.
 
     They were never ill: they come back without slow start, are asked at the quick pace until then, and it does not count as trouble.
     One that was restarted meanwhile was (`health.restarted`).
     """
     names = _lost_with_us(healths, rules, canary)
-    return tuple(structs.replace(h, excused=True) if h.name in names and not h.restarted else h for h in healths)
+    return tuple(
+        structs.replace(h, excused=True) if h.name in names and not h.restarted else h for h in healths
+    )
 
 
-def _lost_with_us(healths: Sequence[RegionHealth], rules: Health, canary: RegionHealth | None) -> frozenset[str]:
+def _lost_with_us(
+    healths: Sequence[RegionHealth], rules: Health, canary: RegionHealth | None
+) -> frozenset[str]:
     """Regions that are lost, and were lost together with more than half of all or with the canary."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}
     names: set[str] = set()

@@ -13,7 +13,17 @@ from msgspec import Struct, structs
 
 from gateway.core.instant import Instant
 from gateway.regions.latency import NEVER, Pace, PeakEwma, judged, peak_at, recent_p90, sampled, timed
-from gateway.regions.outlier_detection import FAULTS, Ejections, Outcomes, absorbed, counted, failing, put_out, served, troubled
+from gateway.regions.outlier_detection import (
+    FAULTS,
+    Ejections,
+    Outcomes,
+    absorbed,
+    counted,
+    failing,
+    put_out,
+    served,
+    troubled,
+)
 from gateway.regions.region_view import Condition, RegionView
 from gateway.settings import Health
 
@@ -64,7 +74,14 @@ def unknown(name: str) -> RegionHealth:
 
 
 def probed(
-    health: RegionHealth, *, began: float, ended: float, failure: str | None, rules: Health, dice: Callable[[], float], detail: str = ""
+    health: RegionHealth,
+    *,
+    began: float,
+    ended: float,
+    failure: str | None,
+    rules: Health,
+    dice: Callable[[], float],
+    detail: str = "",
 ) -> RegionHealth:
     """After a probe; `failure` is why there was no good answer, `detail` the same for people. `dice` gives 0..1."""
     if failure is None:
@@ -83,12 +100,16 @@ def _pause(health: RegionHealth, began: float, rules: Health, dice: Callable[[],
     return rules.probe_interval_seconds * (1.0 + rules.jitter * (2.0 * dice() - 1.0))
 
 
-def _answered(health: RegionHealth, *, began: float, ended: float, rules: Health, dice: Callable[[], float]) -> RegionHealth:
+def _answered(
+    health: RegionHealth, *, began: float, ended: float, rules: Health, dice: Callable[[], float]
+) -> RegionHealth:
     seconds = ended - began
     successes = health.successes + 1
     first = not health.heard
     back = health.lost_at is not None and (first or successes >= rules.successes_up)
-    ewma = PeakEwma() if first or back else health.ewma  # what the outage cost is over: caution is for slow start
+    ewma = (
+        PeakEwma() if first or back else health.ewma
+    )  # what the outage cost is over: caution is for slow start
     health = _moved(
         health,
         ended,
@@ -97,7 +118,9 @@ def _answered(health: RegionHealth, *, began: float, ended: float, rules: Health
         failures=0,
         successes=successes,
         ewma=sampled(ewma, at=ended, seconds=seconds, tau_seconds=rules.ewma_tau_seconds),
-        pace=timed(Pace() if first else health.pace, at=ended, seconds=seconds, rules=rules),  # what it cost to be heard at all is over
+        pace=timed(
+            Pace() if first else health.pace, at=ended, seconds=seconds, rules=rules
+        ),  # what it cost to be heard at all is over
         lost_at=None if first else health.lost_at,
         losses=0 if first else health.losses,
         returned_at=ended if first else health.returned_at,
@@ -112,20 +135,32 @@ def _returned(health: RegionHealth, now: float, *, rules: Health, dice: Callable
     ejections = troubled(health.ejections, now=now, times=health.losses, rules=rules)
     if ejections.count > 1:
         reason = f"lost {ejections.count} times of late"
-        ejections = put_out(ejections, now=now, terms=ejections.count - 1, reason=reason, rules=rules, chance=dice())
-    return _moved(health, now, lost_at=None, losses=0, returned_at=now, warming_since=now, ejections=ejections)
+        ejections = put_out(
+            ejections, now=now, terms=ejections.count - 1, reason=reason, rules=rules, chance=dice()
+        )
+    return _moved(
+        health, now, lost_at=None, losses=0, returned_at=now, warming_since=now, ejections=ejections
+    )
 
 
-def _unanswered(health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: Health) -> RegionHealth:
+def _unanswered(
+    health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: Health
+) -> RegionHealth:
     failures = health.failures + 1
-    changes: dict[str, Any] = {"failures": failures, "successes": 0, "ewma": _fault_sampled(health.ewma, ended, rules)}
+    changes: dict[str, Any] = {
+        "failures": failures,
+        "successes": 0,
+        "ewma": _fault_sampled(health.ewma, ended, rules),
+    }
     if failure == "Timeout" and health.lost_at is None:  # it took at least so long
         changes["pace"] = timed(health.pace, at=ended, seconds=ended - began, rules=rules)
     if failures == rules.failures_down:
         changes |= {"pace": Pace(), "outcomes": Outcomes(), "losses": health.losses + 1}
         if health.lost_at is None:
             changes |= {"lost_at": ended, "excused": False, "restarted": False}
-            if health.ejections.since > health.returned_at:  # put out by calls, not for having been lost before
+            if (
+                health.ejections.since > health.returned_at
+            ):  # put out by calls, not for having been lost before
                 changes["ejections"] = absorbed(health.ejections, lost_at=ended, rules=rules)
     why = f"{failure} ({detail})" if detail else failure
     return _moved(health, ended, because=f"{failures} probes failed: {why}", **changes)
@@ -160,16 +195,27 @@ def called(
     fault = failure is not None
     if fault:
         ewma = _fault_sampled(health.ewma, ended, rules)
-        health = structs.replace(health, next_probe_at=min(health.next_probe_at, ended + rules.probe_retry_seconds))
+        health = structs.replace(
+            health, next_probe_at=min(health.next_probe_at, ended + rules.probe_retry_seconds)
+        )
     else:
         bare = health.pace.round_trips[-1][1] if health.pace.round_trips else 0.0
-        ewma = sampled(health.ewma, at=ended, seconds=max(bare, seconds / max(1, items)), tau_seconds=rules.ewma_tau_seconds)
-    health = structs.replace(health, ewma=ewma, outcomes=counted(health.outcomes, at=ended, fault=fault, rules=rules))
+        ewma = sampled(
+            health.ewma,
+            at=ended,
+            seconds=max(bare, seconds / max(1, items)),
+            tau_seconds=rules.ewma_tau_seconds,
+        )
+    health = structs.replace(
+        health, ewma=ewma, outcomes=counted(health.outcomes, at=ended, fault=fault, rules=rules)
+    )
     reason = failing(health.outcomes, rules) if fault and health.heard and health.lost_at is None else None
     if reason is None or health.ejections.until is not None:
         return health
     ejections = troubled(health.ejections, now=ended, times=1, rules=rules)
-    ejections = put_out(ejections, now=ended, terms=ejections.count, reason=f"{reason}: {failure}", rules=rules, chance=dice())
+    ejections = put_out(
+        ejections, now=ended, terms=ejections.count, reason=f"{reason}: {failure}", rules=rules, chance=dice()
+    )
     return _moved(health, ended, ejections=ejections)
 
 
@@ -197,7 +243,12 @@ def evaluated(health: RegionHealth, now: float, rules: Health) -> RegionHealth:
         pace = judged(health.pace, now, rules)
         changes["pace"] = pace
         p90 = recent_p90(pace, now, rules)
-        return _moved(health, now, because=f"p90 of round trips {p90:.3f} s" if pace.slow and p90 is not None else "", **changes)
+        return _moved(
+            health,
+            now,
+            because=f"p90 of round trips {p90:.3f} s" if pace.slow and p90 is not None else "",
+            **changes,
+        )
     return _moved(health, now, **changes)
 
 
@@ -207,7 +258,9 @@ def restarted(health: RegionHealth) -> RegionHealth:
     One that was excused for a blackout was ill after all, and comes back like any other.
     """
     pace = structs.replace(health.pace, round_trips=(), over=0)
-    return structs.replace(health, outcomes=Outcomes(), pace=pace, excused=False, restarted=health.lost_at is not None)
+    return structs.replace(
+        health, outcomes=Outcomes(), pace=pace, excused=False, restarted=health.lost_at is not None
+    )
 
 
 def weight(health: RegionHealth, now: float, rules: Health) -> float:
@@ -267,7 +320,11 @@ def _moved(health: RegionHealth, now: float, *, because: str = "", **changes: An
     condition = _condition(after)
     if condition is health.condition:
         return after
-    reasons = {Condition.EJECTED: after.ejections.reason, Condition.HEALTHY: "", Condition.WARMING: "slow start"}
+    reasons = {
+        Condition.EJECTED: after.ejections.reason,
+        Condition.HEALTHY: "",
+        Condition.WARMING: "slow start",
+    }
     return structs.replace(after, condition=condition, since=now, reason=reasons.get(condition, because))
 
 

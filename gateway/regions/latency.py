@@ -26,7 +26,9 @@ def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
 
 def sampled(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
     """A sample above the estimate replaces it; one below is where it goes from here."""
-    return PeakEwma(peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at))
+    return PeakEwma(
+        peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)
+    )
 
 
 class Pace(Struct, frozen=True, kw_only=True):

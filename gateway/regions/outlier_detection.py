@@ -26,7 +26,10 @@ def counted(outcomes: Outcomes, *, at: float, fault: bool, rules: Health) -> Out
     if kept and kept[-1][0] == second:
         _, before, faults_before = kept.pop()
         calls, faults = calls + before, faults + faults_before
-    return Outcomes(by_second=(*kept, (second, calls, faults)), faults_in_a_row=outcomes.faults_in_a_row + 1 if fault else 0)
+    return Outcomes(
+        by_second=(*kept, (second, calls, faults)),
+        faults_in_a_row=outcomes.faults_in_a_row + 1 if fault else 0,
+    )
 
 
 def failing(outcomes: Outcomes, rules: Health) -> str | None:
@@ -57,10 +60,16 @@ def troubled(ejections: Ejections, *, now: float, times: int, rules: Health) -> 
     return structs.replace(ejections, count=before + times, troubled_at=now)
 
 
-def put_out(ejections: Ejections, *, now: float, terms: int, reason: str, rules: Health, chance: float) -> Ejections:
+def put_out(
+    ejections: Ejections, *, now: float, terms: int, reason: str, rules: Health, chance: float
+) -> Ejections:
     """Out for `terms` times the first ejection, at most the longest. `chance` in 0..1 remits a part, so that not all come back at once."""
-    seconds = min(terms * rules.ejection_seconds, rules.ejection_maximum_seconds) * (1.0 - rules.jitter * chance)
-    return structs.replace(ejections, since=now, until=now + seconds, troubled_at=now + seconds, reason=reason)
+    seconds = min(terms * rules.ejection_seconds, rules.ejection_maximum_seconds) * (
+        1.0 - rules.jitter * chance
+    )
+    return structs.replace(
+        ejections, since=now, until=now + seconds, troubled_at=now + seconds, reason=reason
+    )
 
 
 def served(ejections: Ejections) -> Ejections:

@@ -28,7 +28,9 @@ class Unplaceable(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """`0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
-        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(self.rejected.values()).most_common())
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in Counter(self.rejected.values()).most_common()
+        )
         return f"0/{len(self.rejected)} regions fit: {reasons}"
 
 
@@ -54,11 +56,19 @@ def place(
     if not fitting:
         return Unplaceable(rejected=rejected)
     best_tier = min(tier(demand, region) for region in fitting)
-    rejected |= {region.name: reason for region in fitting if (reason := outranked(demand, region, best_tier)) is not None}
+    rejected |= {
+        region.name: reason
+        for region in fitting
+        if (reason := outranked(demand, region, best_tier)) is not None
+    }
     scores = {region.name: score(region, floor_seconds=settings.latency_floor_seconds) for region in fitting}
     compared = {name: value for name, value in scores.items() if name not in rejected}
     near = min(compared.values()) * settings.near
-    return Placement(region=choose([name for name, value in compared.items() if value <= near]), scores=scores, rejected=rejected)
+    return Placement(
+        region=choose([name for name, value in compared.items() if value <= near]),
+        scores=scores,
+        rejected=rejected,
+    )
 
 
 def taken(region: RegionView) -> RegionView:

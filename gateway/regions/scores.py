@@ -13,7 +13,9 @@ def score(region: RegionView, *, floor_seconds: float) -> float:
     The work ahead is the attempts there, and once more the tasks that wait for a processor: an attempt that only waits counts double.
     `floor_seconds`: round trips below it count as equal, so that between neighbours load decides, not noise.
     """
-    return max(region.peak_ewma_seconds, floor_seconds) * (region.inflight + region.queued + 1) / region.weight
+    return (
+        max(region.peak_ewma_seconds, floor_seconds) * (region.inflight + region.queued + 1) / region.weight
+    )
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:

@@ -92,7 +92,13 @@ class Store(Protocol):
     async def shard(self, run_id: str, index: int) -> Shard | None: ...
 
     async def tasks(
-        self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
+        self,
+        run_id: str,
+        shard: int | None = None,
+        *,
+        limit: int | None = None,
+        maximum_bytes: int | None = None,
+        outputs: bool = True,
     ) -> Sequence[TaskRow]:
         """The tasks of a run or of one of its shards, by shard and name: at most `limit`, and no more than fit in so many bytes.
 

@@ -30,7 +30,9 @@ class Submission(Struct, frozen=True, kw_only=True):
     trace_id: str
 
 
-async def admit(submission: Submission, decision: Decision, run_id: str, *, store: Store, policy: PolicyEngine) -> Admitted:
+async def admit(
+    submission: Submission, decision: Decision, run_id: str, *, store: Store, policy: PolicyEngine
+) -> Admitted:
     """The run, durable when this returns; of an idempotency key that is known, the one it made.
 
     Raises `Denied` (403) for a replay that the caller may not see, `Invalid` (422) for a known key with another document, `Unavailable`
@@ -38,7 +40,9 @@ async def admit(submission: Submission, decision: Decision, run_id: str, *, stor
     """
     admitted = await store.admit(admission(submission, decision, run_id))
     if admitted.replay:
-        question = question_about(admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at)
+        question = question_about(
+            admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at
+        )
         await authorize(question, policy=policy)
         if admitted.run.fingerprint != submission.fingerprint:
             raise Invalid(f"this Idempotency-Key was used for another document: run {admitted.run.id}")
@@ -69,7 +73,11 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
     accepted = AuditEntry(
-        run=run_id, kind="Accepted", at=at, actor=principal.subject, detail=_credit(principal, decision, submission.trace_id)
+        run=run_id,
+        kind="Accepted",
+        at=at,
+        actor=principal.subject,
+        detail=_credit(principal, decision, submission.trace_id),
     )
     return Admission(run=run, shards=shards, decision=decision, audit=(accepted,))
 
@@ -90,7 +98,11 @@ def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[R
         permitted=decision.obligations.regions,
     )
     entry = AuditEntry(
-        run=run.id, kind="Reopened", at=at, actor=principal.subject, detail=_credit(principal, decision, submission.trace_id)
+        run=run.id,
+        kind="Reopened",
+        at=at,
+        actor=principal.subject,
+        detail=_credit(principal, decision, submission.trace_id),
     )
     return again, entry
 
@@ -102,7 +114,9 @@ def _deadline(submission: Submission, decision: Decision) -> float | None:
     return submission.at + min(deadlines) if deadlines else None
 
 
-def oblige(workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]) -> tuple[Workflow, bytes]:
+def oblige(
+    workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]
+) -> tuple[Workflow, bytes]:
     """The workflow as it will run, and its JSON: priority capped, labels and side effects as policy says.
 
     `exclusive` names the executors that can keep a task from running twice. Raises `Denied` where the obligations leave no room.
@@ -129,14 +143,21 @@ def _no_room(workflow: Workflow, spec: Spec, duties: Obligations, exclusive: fro
         return Reason(rule="placement.nowhere", message="policy permits no region for it")
     if wished and not set(wished) & set(duties.regions):
         permitted = ", ".join(duties.regions)
-        return Reason(rule="placement.wishes", message=f"none of the wished regions is permitted; policy permits {permitted}")
+        return Reason(
+            rule="placement.wishes",
+            message=f"none of the wished regions is permitted; policy permits {permitted}",
+        )
     if duties.max_shards is not None and workflow.shard_count > duties.max_shards:
-        return Reason(rule="shards.maximum", message=f"{workflow.shard_count} shards; policy permits {duties.max_shards}")
+        return Reason(
+            rule="shards.maximum",
+            message=f"{workflow.shard_count} shards; policy permits {duties.max_shards}",
+        )
     if spec is not workflow.spec and spec.side_effects is SideEffects.EXCLUSIVE:
         unfit = sorted({task.type for task in spec.tasks} - exclusive)
         if unfit:
             return Reason(
-                rule="sideEffects.exclusive", message=f"policy wants exclusive side effects, which {', '.join(unfit)} cannot promise"
+                rule="sideEffects.exclusive",
+                message=f"policy wants exclusive side effects, which {', '.join(unfit)} cannot promise",
             )
     return None
 

@@ -10,13 +10,21 @@ CARRIES_TOKEN = b"access_token="
 
 
 async def authenticate(
-    headers: Sequence[tuple[bytes, bytes]], query: bytes, certificate_sha256: str | None, *, authenticator: Authenticator
+    headers: Sequence[tuple[bytes, bytes]],
+    query: bytes,
+    certificate_sha256: str | None,
+    *,
+    authenticator: Authenticator,
 ) -> Principal:
     """The caller that `headers` (lower-case names) prove, on a connection with this client certificate.
 
     Raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable` (503).
     """
     authorization = tuple(value for name, value in headers if name == b"authorization")
-    elsewhere = CARRIES_TOKEN in query or any(CARRIES_TOKEN in value for name, value in headers if name == b"cookie")
-    credentials = Credentials(authorization=authorization, elsewhere=elsewhere, certificate_sha256=certificate_sha256)
+    elsewhere = CARRIES_TOKEN in query or any(
+        CARRIES_TOKEN in value for name, value in headers if name == b"cookie"
+    )
+    credentials = Credentials(
+        authorization=authorization, elsewhere=elsewhere, certificate_sha256=certificate_sha256
+    )
     return await authenticator.authenticate(credentials)

@@ -49,7 +49,11 @@ def client_tls(folder: Path) -> ssl.SSLContext:
 
 def to(port: int, client_tls: ssl.SSLContext, timeouts: Timeouts | None = None) -> Transport:
     return Transport(
-        f"https://{HOST}:{port}", server_name=tls.cluster_name("beijing"), tls=client_tls, store=lambda: "5709e.0", timeouts=timeouts
+        f"https://{HOST}:{port}",
+        server_name=tls.cluster_name("beijing"),
+        tls=client_tls,
+        store=lambda: "5709e.0",
+        timeouts=timeouts,
     )
 
 
@@ -78,7 +82,9 @@ async def saying(answer: bytes | None, context: ssl.SSLContext | None) -> AsyncI
             writer.close()
 
     tasks: set[asyncio.Task[None]] = set()
-    server = await asyncio.start_server(lambda *ends: tasks.add(asyncio.create_task(handle(*ends))), HOST, 0, ssl=context)
+    server = await asyncio.start_server(
+        lambda *ends: tasks.add(asyncio.create_task(handle(*ends))), HOST, 0, ssl=context
+    )
     yield server.sockets[0].getsockname()[1]
     server.close()
     for task in tasks:
@@ -137,7 +143,9 @@ async def test_a_closed_port_is_unreachable(client_tls: ssl.SSLContext) -> None:
     ],
     ids=["nothing", "half", "half a stream", "no HTTP"],
 )
-async def test_a_connection_that_breaks_is_unreachable(answer: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_a_connection_that_breaks_is_unreachable(
+    answer: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """Half an answer is none."""
     async with saying(answer, server_tls) as port:
         assert (await failure(port, client_tls)).reason == "Unreachable"
@@ -149,7 +157,9 @@ async def test_a_server_without_tls_is_unreachable(client_tls: ssl.SSLContext) -
         assert (await failure(port, client_tls)).reason == "Unreachable"
 
 
-async def test_silence_after_the_request_is_a_timeout(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_silence_after_the_request_is_a_timeout(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """Unknown, not failed: the caller must ask."""
     async with saying(None, server_tls) as port:
         error = await failure(port, client_tls, Timeouts(read_seconds=0.05))
@@ -164,7 +174,9 @@ async def test_silence_within_the_handshake_is_a_timeout(client_tls: ssl.SSLCont
 
 
 @pytest.mark.parametrize("status", [*LASTING, *PASSING])
-async def test_a_status_has_its_reason(status: int, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_a_status_has_its_reason(
+    status: int, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """Whoever gave it; and a redirection is not followed."""
 
     async def refuse(_: Request) -> Response:
@@ -176,7 +188,9 @@ async def test_a_status_has_its_reason(status: int, server_tls: ssl.SSLContext, 
     assert (error.reason, error.retryable) == ((LASTING | PASSING)[status], status in PASSING)
 
 
-async def test_a_clusters_own_reason_counts_more_than_the_status(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_a_clusters_own_reason_counts_more_than_the_status(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """So that the same error comes out as went in."""
 
     async def refuse(_: Request) -> Response:
@@ -191,7 +205,9 @@ async def test_a_clusters_own_reason_counts_more_than_the_status(server_tls: ssl
 
 
 @pytest.mark.parametrize("answer", [b"not JSON", b'"seven"', b"", b"\xff"])
-async def test_an_answer_of_another_form_is_bad(answer: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_an_answer_of_another_form_is_bad(
+    answer: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """Not a stack trace."""
 
     async def give(_: Request) -> Response:
@@ -201,7 +217,9 @@ async def test_an_answer_of_another_form_is_bad(answer: bytes, server_tls: ssl.S
         assert (await failure(port, client_tls)).reason == "BadAnswer"
 
 
-async def test_an_endless_answer_is_bad(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_bad(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cluster gone mad must not take the gateway's memory, in one answer or in one line."""
     monkeypatch.setattr(transport, "ANSWER_BYTES", 100_000)
 
@@ -242,7 +260,9 @@ async def test_lines_end_at_newlines_alone(server_tls: ssl.SSLContext, client_tl
         assert [line async for line in road.lines(Purpose.STREAM, "/", TEXT, {})] == values
 
 
-async def test_a_line_of_another_form_ends_the_stream(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_a_line_of_another_form_ends_the_stream(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """What came before it counts."""
     async with serving(streaming(b"1\n2\nthree\n4\n"), server_tls) as port, to(port, client_tls) as road:
         lines = road.lines(Purpose.STREAM, "/", NUMBER, {})
@@ -251,7 +271,9 @@ async def test_a_line_of_another_form_ends_the_stream(server_tls: ssl.SSLContext
             await anext(lines)
 
 
-async def test_a_stream_that_ends_within_a_line_is_bad(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_a_stream_that_ends_within_a_line_is_bad(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """`12` may have been `123`."""
     async with serving(streaming(b"1\n12"), server_tls) as port, to(port, client_tls) as road:
         lines = road.lines(Purpose.STREAM, "/", NUMBER, {})
@@ -260,7 +282,9 @@ async def test_a_stream_that_ends_within_a_line_is_bad(server_tls: ssl.SSLContex
             await anext(lines)
 
 
-async def test_log_followers_do_not_starve_the_others(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+async def test_log_followers_do_not_starve_the_others(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     """A region must not look lost because many read its logs; one reader too many is told so."""
 
     async def give(request: Request) -> Response:
@@ -271,7 +295,10 @@ async def test_log_followers_do_not_starve_the_others(server_tls: ssl.SSLContext
         return StreamingResponse(parts()) if "follow" in request.query_params else Response(b"7")
 
     async with serving(give, server_tls) as port, to(port, client_tls, Timeouts(pool_seconds=0.05)) as road:
-        followers = [road.lines(Purpose.LOGS, "/", NUMBER, {"follow": "1"}) for _ in range(CONNECTIONS[Purpose.LOGS] + 1)]
+        followers = [
+            road.lines(Purpose.LOGS, "/", NUMBER, {"follow": "1"})
+            for _ in range(CONNECTIONS[Purpose.LOGS] + 1)
+        ]
         for follower in followers[:-1]:
             assert await anext(follower) == 1
         with pytest.raises(ClusterError) as raised:

@@ -39,16 +39,22 @@ def delay(name: str, *needs: str, seconds: float = 0.0) -> TaskSpec:
     return TaskSpec(name=name, type="delay", run={"seconds": seconds}, needs=needs)
 
 
-async def create(cluster: ClusterAdapter, identity: AttemptId, *tasks: TaskSpec, results: Sequence[TaskResult] = ()) -> CreateOutcome:
+async def create(
+    cluster: ClusterAdapter, identity: AttemptId, *tasks: TaskSpec, results: Sequence[TaskResult] = ()
+) -> CreateOutcome:
     """Asks for one attempt, to be taken within the next minute."""
     status = await cluster.probe()
-    spec = ShardSpec(attempt=identity, fence=Fence(boot=status.boot, not_after=status.uptime + 60), results=tuple(results))
+    spec = ShardSpec(
+        attempt=identity, fence=Fence(boot=status.boot, not_after=status.uptime + 60), results=tuple(results)
+    )
     answers = await cluster.apply(Batch(runs=(RunSpec(run=identity.run, tasks=tasks),), creates=(spec,)))
     return answers.creates[0].outcome
 
 
 @asynccontextmanager
-async def watching(cluster: ClusterAdapter, cursor: int = 0, incarnation: str = "") -> AsyncIterator[AsyncGenerator[ClusterEvent, None]]:
+async def watching(
+    cluster: ClusterAdapter, cursor: int = 0, incarnation: str = ""
+) -> AsyncIterator[AsyncGenerator[ClusterEvent, None]]:
     stream = cast(AsyncGenerator[ClusterEvent, None], cluster.watch(cursor, incarnation))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -96,7 +102,13 @@ class ClusterAdapterConformance:
         """One bad create must not spoil a batch, and answers are told apart by their order."""
         status = await cluster.probe()
         fence = Fence(boot=status.boot, not_after=status.uptime + 60)
-        identities = [attempt("good", shard=0), attempt("strange"), attempt("unknown"), attempt("good", shard=1), attempt("cyclic")]
+        identities = [
+            attempt("good", shard=0),
+            attempt("strange"),
+            attempt("unknown"),
+            attempt("good", shard=1),
+            attempt("cyclic"),
+        ]
         strange = TaskSpec(name="a", type="no-such-executor", run={})
         answers = await cluster.apply(
             Batch(
@@ -121,8 +133,13 @@ class ClusterAdapterConformance:
     async def test_a_late_create_is_refused(self, cluster: ClusterAdapter) -> None:
         """Past its fence the gateway has moved on; another boot's uptime says nothing here."""
         status = await cluster.probe()
-        fences = (Fence(boot=status.boot, not_after=status.uptime - 0.001), Fence(boot="another", not_after=status.uptime + 60))
-        creates = tuple(ShardSpec(attempt=attempt(shard=shard), fence=fence) for shard, fence in enumerate(fences))
+        fences = (
+            Fence(boot=status.boot, not_after=status.uptime - 0.001),
+            Fence(boot="another", not_after=status.uptime + 60),
+        )
+        creates = tuple(
+            ShardSpec(attempt=attempt(shard=shard), fence=fence) for shard, fence in enumerate(fences)
+        )
         answers = await cluster.apply(Batch(runs=(RunSpec(run="run", tasks=(delay("a"),)),), creates=creates))
 
         assert [answer.reason for answer in answers.creates] == ["Late", "OtherBoot"]
@@ -137,7 +154,10 @@ class ClusterAdapterConformance:
         again = await cluster.apply(Batch(runs=(run,), creates=(spec,)))
 
         assert [(answer.attempt, answer.gone) for answer in answers.tombstones] == [(attempt(), True)]
-        assert [answer.reason for answer in (*answers.creates, *again.creates)] == ["Tombstoned", "Tombstoned"]
+        assert [answer.reason for answer in (*answers.creates, *again.creates)] == [
+            "Tombstoned",
+            "Tombstoned",
+        ]
 
     async def test_a_tombstone_ends_what_runs(self, cluster: ClusterAdapter) -> None:
         """`gone` only when no process is left: until then it is asked again."""
@@ -155,7 +175,9 @@ class ClusterAdapterConformance:
 
         assert (await cluster.attempts()).attempts == ()
 
-    async def test_an_older_epoch_is_refused_and_a_newer_one_supersedes(self, cluster: ClusterAdapter) -> None:
+    async def test_an_older_epoch_is_refused_and_a_newer_one_supersedes(
+        self, cluster: ClusterAdapter
+    ) -> None:
         """One attempt of a shard at a time, and never back."""
         await create(cluster, attempt(epoch=4), delay("a", seconds=60))
         newer = await create(cluster, attempt(epoch=5), delay("a", seconds=60))
@@ -188,7 +210,9 @@ class ClusterAdapterConformance:
             events = await until_end(stream, attempt())
 
         tasks = [(event.task, event.phase) for event in events if isinstance(event, TaskChanged)]
-        assert tasks == [(task, phase) for task in "abc" for phase in (TaskPhase.RUNNING, TaskPhase.SUCCEEDED)]
+        assert tasks == [
+            (task, phase) for task in "abc" for phase in (TaskPhase.RUNNING, TaskPhase.SUCCEEDED)
+        ]
         assert [event.seq for event in events] == sorted({event.seq for event in events})
         assert isinstance(events[-1], AttemptEnded)
         assert events[-1].end is AttemptEndKind.SUCCEEDED
@@ -222,11 +246,15 @@ class ClusterAdapterConformance:
             await create(cluster, attempt(), delay("a"))
             events = await until_end(stream, attempt())
         with pytest.raises(ClusterError, match="OtherJournal"):
-            await cluster.apply(Batch(incarnation="another", acknowledged=events[-1].seq, tombstones=(attempt(),)))
+            await cluster.apply(
+                Batch(incarnation="another", acknowledged=events[-1].seq, tombstones=(attempt(),))
+            )
         async with watching(cluster) as stream:
             assert await until_end(stream, attempt()) == events
 
-    async def test_a_cursor_before_what_was_acknowledged_means_another_store(self, cluster: ClusterAdapter) -> None:
+    async def test_a_cursor_before_what_was_acknowledged_means_another_store(
+        self, cluster: ClusterAdapter
+    ) -> None:
         """The gateway's store was restored from a copy: without those events it would take finished work for unfinished."""
         async with watching(cluster) as stream:
             await create(cluster, attempt(), delay("a"))
@@ -248,7 +276,13 @@ class ClusterAdapterConformance:
     async def test_finished_tasks_are_not_run_again(self, cluster: ClusterAdapter) -> None:
         """Whatever an earlier epoch finished comes with the create."""
         async with watching(cluster) as stream:
-            await create(cluster, attempt(epoch=2), delay("a", seconds=60), delay("b", "a"), results=[TaskResult(task="a", output=1)])
+            await create(
+                cluster,
+                attempt(epoch=2),
+                delay("a", seconds=60),
+                delay("b", "a"),
+                results=[TaskResult(task="a", output=1)],
+            )
             events = await until_end(stream, attempt(epoch=2))
 
         assert {event.task for event in events if isinstance(event, TaskChanged)} == {"b"}

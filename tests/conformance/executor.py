@@ -23,7 +23,9 @@ def folders(root: Path, name: str = "a") -> Folders:
 
 
 def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
-    return Launch(attempt=SHARD, task=TaskSpec(name=name, type=type_, run=run), tries=1, input={}, exclusive=False)
+    return Launch(
+        attempt=SHARD, task=TaskSpec(name=name, type=type_, run=run), tries=1, input={}, exclusive=False
+    )
 
 
 class ExecutorConformance:
@@ -44,15 +46,21 @@ class ExecutorConformance:
         """And nothing else."""
         assert await self.try_(executor, tmp_path, self.quick) == Outcome(succeeded=True)
 
-    @pytest.mark.parametrize("run", [{}, {"nonsense": True}, {"command": "not a list", "seconds": "not a number"}], ids=str)
-    async def test_whatever_is_wrong_with_a_run_is_an_outcome(self, executor: Executor, tmp_path: Path, run: dict[str, Any]) -> None:
+    @pytest.mark.parametrize(
+        "run", [{}, {"nonsense": True}, {"command": "not a list", "seconds": "not a number"}], ids=str
+    )
+    async def test_whatever_is_wrong_with_a_run_is_an_outcome(
+        self, executor: Executor, tmp_path: Path, run: dict[str, Any]
+    ) -> None:
         """Placeholders of a shard are filled in late, so it may come here; an exception would take the cluster with it."""
         outcome = await self.try_(executor, tmp_path, run)
         assert outcome.succeeded is False
         assert outcome.reason.startswith("run: ")
 
     @pytest.mark.parametrize("turns", [0, 1, 50])
-    async def test_a_try_that_is_cancelled_is_over(self, executor: Executor, tmp_path: Path, turns: int) -> None:
+    async def test_a_try_that_is_cancelled_is_over(
+        self, executor: Executor, tmp_path: Path, turns: int
+    ) -> None:
         """However early: it ends as cancelled, and only when nothing of it is left."""
         trying = asyncio.create_task(self.try_(executor, tmp_path, self.endless))
         for _ in range(turns):
@@ -68,7 +76,9 @@ class ExecutorConformance:
         """One that takes long holds up nobody."""
         slow = asyncio.create_task(self.try_(executor, tmp_path, self.endless, "slow"))
         async with asyncio.timeout(20):
-            outcomes = await asyncio.gather(*(self.try_(executor, tmp_path, self.quick, f"t{n}") for n in range(20)))
+            outcomes = await asyncio.gather(
+                *(self.try_(executor, tmp_path, self.quick, f"t{n}") for n in range(20))
+            )
         assert all(outcome.succeeded for outcome in outcomes)
         assert not slow.done()
         slow.cancel()

@@ -14,7 +14,9 @@ from gateway.policy.interface import PolicyEngine
 EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]
 """An engine whose `submission` rules are the given Rego (`decision` and what it needs), over the given data."""
 
-PRINCIPAL = Principal(subject="ada", issuer="https://issuer.test", tenant="payments", scopes=("workflows:submit",))
+PRINCIPAL = Principal(
+    subject="ada", issuer="https://issuer.test", tenant="payments", scopes=("workflows:submit",)
+)
 ALLOW = 'decision := {"allow": true, "rules": ["r"], "reasons": [], "obligations": {"regions": ["beijing"]}}'
 NAME_BACK = """
 names := {name | some task in input.workflow.spec.tasks; name = task.name}
@@ -46,11 +48,21 @@ NOT_DECISIONS = {
 def document(*names: str, **more: Any) -> bytes:
     """A document with a task of each name."""
     tasks = [{"name": name, "type": "process", "run": {"command": ["true"]}} for name in names]
-    return msgspec.json.encode({"metadata": {"name": "n", "tenant": "payments"}, "spec": {"tasks": tasks, **more}})
+    return msgspec.json.encode(
+        {"metadata": {"name": "n", "tenant": "payments"}, "spec": {"tasks": tasks, **more}}
+    )
 
 
-def submission(workflow: bytes | None = None, *, at: float = 1_764_000_000.5, context: dict[str, Any] | None = None) -> Question:
-    return Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=at, workflow=workflow or document("a"), context=context or {})
+def submission(
+    workflow: bytes | None = None, *, at: float = 1_764_000_000.5, context: dict[str, Any] | None = None
+) -> Question:
+    return Question(
+        action=Action.RUNS_SUBMIT,
+        principal=PRINCIPAL,
+        at=at,
+        workflow=workflow or document("a"),
+        context=context or {},
+    )
 
 
 class PolicyEngineConformance:
@@ -64,7 +76,11 @@ class PolicyEngineConformance:
         assert decision.fault == ""
         assert decision.rules == ("r",)
         assert decision.obligations == Obligations(regions=("beijing",))
-        assert (decision.action, decision.at, decision.revision) == (Action.RUNS_SUBMIT, 1_764_000_000.5, engine.revision)
+        assert (decision.action, decision.at, decision.revision) == (
+            Action.RUNS_SUBMIT,
+            1_764_000_000.5,
+            engine.revision,
+        )
 
     async def test_a_refusal_carries_its_reasons(self, engine_with: EngineWith) -> None:
         """Who is refused is told why: a no is an answer, not a fault."""
@@ -76,7 +92,9 @@ class PolicyEngineConformance:
         assert decision.reasons == (Reason(rule="image.banned", message="no"),)
 
     @pytest.mark.parametrize("rules", NOT_DECISIONS.values(), ids=NOT_DECISIONS)
-    async def test_what_is_not_a_complete_decision_is_a_fault(self, engine_with: EngineWith, rules: str) -> None:
+    async def test_what_is_not_a_complete_decision_is_a_fault(
+        self, engine_with: EngineWith, rules: str
+    ) -> None:
         """Deny by default: allow only where the value is `true` in a complete, well-typed answer. Never an exception."""
         async with engine_with(rules) as engine:
             decision = await engine.decide(submission())
@@ -85,9 +103,13 @@ class PolicyEngineConformance:
         assert decision.obligations == Obligations()
 
     @pytest.mark.parametrize(
-        "workflow", [b"", b"{", b'{"a": nope}', b"\xff\xfe", b"[" * 100_000, b'{"spec": {}} x'], ids=lambda text: repr(text[:10])
+        "workflow",
+        [b"", b"{", b'{"a": nope}', b"\xff\xfe", b"[" * 100_000, b'{"spec": {}} x'],
+        ids=lambda text: repr(text[:10]),
     )
-    async def test_a_document_that_is_not_json_is_a_fault(self, engine_with: EngineWith, workflow: bytes) -> None:
+    async def test_a_document_that_is_not_json_is_a_fault(
+        self, engine_with: EngineWith, workflow: bytes
+    ) -> None:
         """Nothing that is asked makes `decide` raise."""
         question = Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=workflow)
         async with engine_with(ALLOW) as engine:
@@ -102,13 +124,18 @@ class PolicyEngineConformance:
 
     async def test_a_document_cannot_speak_for_its_sender(self, engine_with: EngineWith) -> None:
         """Even bytes that close the document and go on with a principal do not change who asks."""
-        who = 'decision := {"allow": true, "rules": [input.principal.tenant], "reasons": [], "obligations": {}}'
+        who = (
+            'decision := {"allow": true, "rules": [input.principal.tenant], "reasons": [], "obligations": {}}'
+        )
         forged = b'{}, "principal": {"tenant": "research"}, "action": "runs:place", "x": {}'
         async with engine_with(who) as engine:
             decision = await engine.decide(submission(forged))
         assert decision.rules in (("payments",), ())
 
-    @pytest.mark.parametrize("name", ['"}]}}, {"', "\\", "\x00", "tab\t", "é", "雪", "\U0001f409", "${params.x}", "<undefined>x", "'; --"])
+    @pytest.mark.parametrize(
+        "name",
+        ['"}]}}, {"', "\\", "\x00", "tab\t", "é", "雪", "\U0001f409", "${params.x}", "<undefined>x", "'; --"],
+    )
     async def test_a_hostile_name_is_a_name(self, engine_with: EngineWith, name: str) -> None:
         """Text goes in and comes out as it is."""
         async with engine_with(NAME_BACK) as engine:
@@ -133,7 +160,11 @@ class PolicyEngineConformance:
 
     async def test_the_revision_names_rules_and_data(self, engine_with: EngineWith) -> None:
         """The same text and data give the same revision on every machine; a change of either gives another."""
-        async with engine_with(ALLOW) as one, engine_with(ALLOW) as same, engine_with(NAME_BACK) as other_rules:
+        async with (
+            engine_with(ALLOW) as one,
+            engine_with(ALLOW) as same,
+            engine_with(NAME_BACK) as other_rules,
+        ):
             assert one.revision == same.revision
             assert one.revision != other_rules.revision
         async with engine_with(ALLOW, {"x": 1}) as other_data:
@@ -150,6 +181,8 @@ class PolicyEngineConformance:
         """A fault in between changes nothing either."""
         async with engine_with(NAME_BACK) as engine:
             first = await engine.decide(submission(document("a")))
-            await engine.decide(Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=b"{"))
+            await engine.decide(
+                Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=b"{")
+            )
             last = await engine.decide(submission(document("b")))
         assert (first.rules, last.rules) == (("a",), ("b",))

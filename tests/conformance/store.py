@@ -23,7 +23,15 @@ DAY = 86_400.0
 
 def decision(name: str = "d1", *regions: str, allow: bool = True) -> Decision:
     obligations = Obligations(regions=regions or ("beijing", "shanghai"))
-    return Decision(id=name, at=NOW, action=Action.RUNS_SUBMIT, allow=allow, revision="r", engine="test", obligations=obligations)
+    return Decision(
+        id=name,
+        at=NOW,
+        action=Action.RUNS_SUBMIT,
+        allow=allow,
+        revision="r",
+        engine="test",
+        obligations=obligations,
+    )
 
 
 def admission(run_id: str, *, shards: int = 1, **changes: Any) -> Admission:
@@ -52,12 +60,29 @@ def admission(run_id: str, *, shards: int = 1, **changes: Any) -> Admission:
 
 def task(run_id: str, name: str, phase: TaskPhase = TaskPhase.SUCCEEDED, **changes: Any) -> TaskRow:
     row = TaskRow(
-        run=run_id, shard=0, task=name, phase=phase, epoch=1, region="beijing", incarnation="j1", tries=1, started_at=NOW, ended_at=NOW + 1
+        run=run_id,
+        shard=0,
+        task=name,
+        phase=phase,
+        epoch=1,
+        region="beijing",
+        incarnation="j1",
+        tries=1,
+        started_at=NOW,
+        ended_at=NOW + 1,
     )
     return structs.replace(row, **changes)
 
 
-async def move(store: Store, run_id: str, phase: Phase, *, index: int = 0, tasks: tuple[TaskRow, ...] = (), **changes: Any) -> Shard:
+async def move(
+    store: Store,
+    run_id: str,
+    phase: Phase,
+    *,
+    index: int = 0,
+    tasks: tuple[TaskRow, ...] = (),
+    **changes: Any,
+) -> Shard:
     """The shard, as it is, put into `phase` by one write that must take."""
     shard = (await store.shards(run_id))[index]
     after = structs.replace(shard, phase=phase, rev=shard.rev + 1, **changes)
@@ -81,7 +106,14 @@ class AcceptanceConformance:
 
     async def test_an_acceptance_reads_back_whole(self, store: Store) -> None:
         """Run, shards, decision and history: one commit, nothing left out."""
-        given = admission("run-1", shards=3, labels={"team": "a"}, deadline_at=NOW + DAY, fingerprint=b"\x00\xff", idempotency_key="k")
+        given = admission(
+            "run-1",
+            shards=3,
+            labels={"team": "a"},
+            deadline_at=NOW + DAY,
+            fingerprint=b"\x00\xff",
+            idempotency_key="k",
+        )
 
         assert (await store.admit(given)).replay is False
 
@@ -115,7 +147,10 @@ class AcceptanceConformance:
     async def test_of_many_at_once_with_one_key_one_is_accepted(self, store: Store) -> None:
         """Clients retry before the first answer is there, among other work."""
         answers = await asyncio.gather(
-            *(store.admit(admission(f"run-{n:02}", idempotency_key="k" if n % 2 else f"own-{n}")) for n in range(40))
+            *(
+                store.admit(admission(f"run-{n:02}", idempotency_key="k" if n % 2 else f"own-{n}"))
+                for n in range(40)
+            )
         )
 
         assert len({answer.run.id for answer in answers[1::2]}) == 1
@@ -141,7 +176,9 @@ class AcceptanceConformance:
         """Its run stays; the key is free for another."""
         await store.admit(admission("run-1", idempotency_key="k"))
 
-        assert (await store.admit(admission("run-2", created_at=NOW + age, idempotency_key="k"))).replay is replay
+        assert (
+            await store.admit(admission("run-2", created_at=NOW + age, idempotency_key="k"))
+        ).replay is replay
         assert (await known(store, "run-1")).idempotency_key == "k"
 
     async def test_what_is_not_there_is_none_or_empty(self, store: Store) -> None:
@@ -149,7 +186,11 @@ class AcceptanceConformance:
         assert await store.run("run-9") is None
         assert await store.shard("run-9", 0) is None
         assert await store.decision("d9") is None
-        assert [list(await store.shards("run-9")), list(await store.tasks("run-9")), list(await store.audit("run-9"))] == [[], [], []]
+        assert [
+            list(await store.shards("run-9")),
+            list(await store.tasks("run-9")),
+            list(await store.audit("run-9")),
+        ] == [[], [], []]
 
     async def test_runs_come_newest_first_in_pages(self, store: Store) -> None:
         """Pages neither overlap nor leave out, though runs are added in between."""
@@ -172,7 +213,11 @@ class AcceptanceConformance:
             return [run.id for run in await store.runs(RunQuery(**{"tenants": None} | query))]
 
         assert await found(tenants=("payments",)) == ["run-2", "run-1"]
-        assert await found(tenants=("payments", "research"), labels={"team": "a"}) == ["run-3", "run-2", "run-1"]
+        assert await found(tenants=("payments", "research"), labels={"team": "a"}) == [
+            "run-3",
+            "run-2",
+            "run-1",
+        ]
         assert await found(labels={"team": "a", "env": "x"}) == ["run-1"]
         assert await found(labels={"it's": "50%"}) == ["run-2"]
         assert await found(labels={"team": "b"}) == []
@@ -223,7 +268,16 @@ class AcceptanceConformance:
         await store.admit(admission("run-1", shards=4, deadline_at=NOW + 1))
         orphan = Orphan(region="shanghai", epoch=3)
         ended = (task("run-1", "a"), task("run-1", "b", TaskPhase.FAILED))
-        await move(store, "run-1", Phase.FAILED, epoch=3, attempts_lost=2, failovers=1, orphans=(orphan,), tasks=ended)
+        await move(
+            store,
+            "run-1",
+            Phase.FAILED,
+            epoch=3,
+            attempts_lost=2,
+            failovers=1,
+            orphans=(orphan,),
+            tasks=ended,
+        )
         await move(store, "run-1", Phase.QUARANTINED, index=1)
         await move(store, "run-1", Phase.CANCELLED, index=2)
         await move(store, "run-1", Phase.SUCCEEDED, index=3)
@@ -236,8 +290,18 @@ class AcceptanceConformance:
         assert (opened.phase, opened.deadline_at, opened.finished_at) == (RunPhase.RUNNING, NOW + DAY, None)
         assert (opened.decision_id, opened.permitted) == ("d2", ("shenzhen",))
         shards = await store.shards("run-1")
-        assert [shard.phase for shard in shards] == [Phase.PENDING, Phase.PENDING, Phase.PENDING, Phase.SUCCEEDED]
-        assert (shards[0].epoch, shards[0].orphans, shards[0].attempts_lost, shards[0].failovers) == (3, (orphan,), 0, 0)
+        assert [shard.phase for shard in shards] == [
+            Phase.PENDING,
+            Phase.PENDING,
+            Phase.PENDING,
+            Phase.SUCCEEDED,
+        ]
+        assert (shards[0].epoch, shards[0].orphans, shards[0].attempts_lost, shards[0].failovers) == (
+            3,
+            (orphan,),
+            0,
+            0,
+        )
         assert [row.task for row in await store.tasks("run-1")] == ["a"]
         assert len(await store.pending(now=NOW + 9, limit=9)) == 3
 
@@ -247,7 +311,9 @@ class AcceptanceConformance:
         await store.admit(admission("run-2", priority=5))
         await move(store, "run-1", Phase.FAILED)
         await move(store, "run-1", Phase.CANCELLED, index=1)
-        obliged = structs.replace(await known(store, "run-1"), workflow=b'{"a":2}', priority=1, labels={"team": "b"})
+        obliged = structs.replace(
+            await known(store, "run-1"), workflow=b'{"a":2}', priority=1, labels={"team": "b"}
+        )
         note = AuditEntry(run="run-1", kind="RetryRequested", at=NOW + 9)
 
         assert await store.retry("run-1", run=obliged, decision=decision("d2"), audit=note) is True
@@ -255,7 +321,11 @@ class AcceptanceConformance:
         opened = await known(store, "run-1")
         assert (opened.workflow, opened.priority, opened.labels) == (b'{"a":2}', 1, {"team": "b"})
         assert [run.id for run in await store.runs(RunQuery(tenants=None, labels={"team": "b"}))] == ["run-1"]
-        assert [shard.run for shard in await store.pending(now=NOW + 9, limit=9)] == ["run-2", "run-1", "run-1"]
+        assert [shard.run for shard in await store.pending(now=NOW + 9, limit=9)] == [
+            "run-2",
+            "run-1",
+            "run-1",
+        ]
 
     @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING, Phase.SUCCEEDED])
     async def test_only_what_ended_badly_is_retried(self, store: Store, phase: Phase) -> None:
@@ -270,7 +340,9 @@ class AcceptanceConformance:
         assert "RetryRequested" not in await kinds(store, "run-1")
 
     @pytest.mark.parametrize(("allow", "permitted"), [(True, ("shenzhen",)), (False, ())])
-    async def test_another_decision_is_in_force(self, store: Store, allow: bool, permitted: tuple[str, ...]) -> None:
+    async def test_another_decision_is_in_force(
+        self, store: Store, allow: bool, permitted: tuple[str, ...]
+    ) -> None:
         """A refusal permits no region, whatever it obliges to."""
         await store.admit(admission("run-1"))
 
@@ -278,4 +350,7 @@ class AcceptanceConformance:
 
         run = await known(store, "run-1")
         assert (run.decision_id, run.permitted) == ("d2", permitted)
-        assert (await store.decision("d1"), (await store.decision("d2") or decision()).allow) == (decision(), allow)
+        assert (await store.decision("d1"), (await store.decision("d2") or decision()).allow) == (
+            decision(),
+            allow,
+        )

@@ -16,7 +16,9 @@ from tests.conformance.store import NOW, Open, admission, kinds, known, move, ta
 
 def after(shard: Shard, phase: Phase, kind: str = "Moved") -> ShardWrite:
     moved = structs.replace(shard, phase=phase, rev=shard.rev + 1)
-    return ShardWrite(shard=moved, audit=(AuditEntry(run=shard.run, shard=shard.index, kind=kind, at=NOW + 5),))
+    return ShardWrite(
+        shard=moved, audit=(AuditEntry(run=shard.run, shard=shard.index, kind=kind, at=NOW + 5),)
+    )
 
 
 def keys(shards: Sequence[Shard]) -> list[tuple[str, int]]:
@@ -44,7 +46,9 @@ class ShardsConformance:
         await store.admit(admission("run-1"))
         (shard,) = await store.shards("run-1")
 
-        took = await asyncio.gather(*(store.record([after(shard, Phase.RUNNING, f"By{n}")], {}) for n in range(12)))
+        took = await asyncio.gather(
+            *(store.record([after(shard, Phase.RUNNING, f"By{n}")], {}) for n in range(12))
+        )
 
         assert sum(one for (one,) in took) == 1
         assert len(await kinds(store, "run-1")) == 3, "accepted, moved, and the run's own phase"
@@ -69,7 +73,11 @@ class ShardsConformance:
         took = await store.record([after(shard, Phase.SUCCEEDED) for shard in shards], {})
 
         assert list(took) == [True, False, True]
-        assert [shard.phase for shard in await store.shards("run-1")] == [Phase.SUCCEEDED, Phase.RUNNING, Phase.SUCCEEDED]
+        assert [shard.phase for shard in await store.shards("run-1")] == [
+            Phase.SUCCEEDED,
+            Phase.RUNNING,
+            Phase.SUCCEEDED,
+        ]
 
     async def test_a_cursor_moves_only_with_all_that_it_brought(self, store: Store) -> None:
         """Else an event whose write lost would never come again."""
@@ -77,23 +85,41 @@ class ShardsConformance:
         one, two = await store.shards("run-1")
         await move(store, "run-1", Phase.RUNNING, index=1, region="beijing")
 
-        await store.record([after(one, Phase.RUNNING), after(two, Phase.RUNNING)], {"beijing": Cursor(incarnation="j1", seq=7)})
+        await store.record(
+            [after(one, Phase.RUNNING), after(two, Phase.RUNNING)],
+            {"beijing": Cursor(incarnation="j1", seq=7)},
+        )
         assert await store.cursors() == {}
 
         fresh = (await store.shards("run-1"))[1]
         await store.record([after(fresh, Phase.SUCCEEDED)], {"beijing": Cursor(incarnation="j1", seq=7)})
-        await store.record([], {"beijing": Cursor(incarnation="j1", seq=8), "shanghai": Cursor(incarnation="j2", seq=1)})
-        assert await store.cursors() == {"beijing": Cursor(incarnation="j1", seq=8), "shanghai": Cursor(incarnation="j2", seq=1)}
+        await store.record(
+            [], {"beijing": Cursor(incarnation="j1", seq=8), "shanghai": Cursor(incarnation="j2", seq=1)}
+        )
+        assert await store.cursors() == {
+            "beijing": Cursor(incarnation="j1", seq=8),
+            "shanghai": Cursor(incarnation="j2", seq=1),
+        }
 
     async def test_the_newest_report_of_a_task_is_kept(self, store: Store) -> None:
         """A task's row is what resumption reads; it comes back as it went in."""
         await store.admit(admission("run-1", shards=2))
-        await move(store, "run-1", Phase.RUNNING, region="beijing", tasks=(task("run-1", "a", output=None, tries=1), task("run-1", "b")))
+        await move(
+            store,
+            "run-1",
+            Phase.RUNNING,
+            region="beijing",
+            tasks=(task("run-1", "a", output=None, tries=1), task("run-1", "b")),
+        )
         newest = task("run-1", "a", output={"x": [1, 2.5, "ü", None]}, tries=2, reason="r")
         await move(store, "run-1", Phase.RUNNING, region="beijing", tasks=(newest,))
         await move(store, "run-1", Phase.RUNNING, index=1, tasks=(task("run-1", "a", shard=1),))
 
-        assert {(row.shard, row.task): row.tries for row in await store.tasks("run-1")} == {(0, "a"): 2, (0, "b"): 1, (1, "a"): 1}
+        assert {(row.shard, row.task): row.tries for row in await store.tasks("run-1")} == {
+            (0, "a"): 2,
+            (0, "b"): 1,
+            (1, "a"): 1,
+        }
         assert newest in await store.tasks("run-1", 0)
         assert list(await store.tasks("run-1", 1)) == [task("run-1", "a", shard=1)]
 
@@ -101,16 +127,32 @@ class ShardsConformance:
         """A run of many large outputs must not be read whole to show its beginning; what is left out is counted all the same."""
         await store.admit(admission("run-1", shards=2))
         given = [task("run-1", name, output={"text": "x" * 1000}) for name in ("c", "a", "b")]
-        await move(store, "run-1", Phase.RUNNING, epoch=1, tasks=(*given, task("run-1", "d", TaskPhase.RUNNING)))
-        await move(store, "run-1", Phase.RUNNING, index=1, epoch=1, tasks=(task("run-1", "a", TaskPhase.FAILED, shard=1),))
+        await move(
+            store, "run-1", Phase.RUNNING, epoch=1, tasks=(*given, task("run-1", "d", TaskPhase.RUNNING))
+        )
+        await move(
+            store,
+            "run-1",
+            Phase.RUNNING,
+            index=1,
+            epoch=1,
+            tasks=(task("run-1", "a", TaskPhase.FAILED, shard=1),),
+        )
 
-        assert [(row.shard, row.task) for row in await store.tasks("run-1", limit=3)] == [(0, "a"), (0, "b"), (0, "c")]
+        assert [(row.shard, row.task) for row in await store.tasks("run-1", limit=3)] == [
+            (0, "a"),
+            (0, "b"),
+            (0, "c"),
+        ]
         assert [row.task for row in await store.tasks("run-1", maximum_bytes=2800)] == ["a", "b"]
         assert [row.output for row in await store.tasks("run-1", 0, outputs=False)] == [None] * 4
         assert await store.task("run-1", 0, "b") == given[2]
         assert await store.task("run-1", 1, "b") is None
         counts = {TaskPhase.SUCCEEDED: 3, TaskPhase.RUNNING: 1, TaskPhase.FAILED: 1}
-        assert (await store.task_counts("run-1"), await store.task_counts("run-1", 1)) == (counts, {TaskPhase.FAILED: 1})
+        assert (await store.task_counts("run-1"), await store.task_counts("run-1", 1)) == (
+            counts,
+            {TaskPhase.FAILED: 1},
+        )
 
     async def test_a_runs_phase_follows_its_shards(self, store: Store) -> None:
         """In the same commit, with the time of its end, and a line of history."""
@@ -131,9 +173,17 @@ class ShardsConformance:
         await store.admit(admission("run-2", priority=5))
         await store.admit(admission("run-3", priority=-5))
 
-        assert keys(await store.pending(now=NOW, limit=9)) == [("run-2", 0), ("run-1", 0), ("run-1", 1), ("run-3", 0)]
+        assert keys(await store.pending(now=NOW, limit=9)) == [
+            ("run-2", 0),
+            ("run-1", 0),
+            ("run-1", 1),
+            ("run-3", 0),
+        ]
         assert keys(await store.pending(now=NOW, limit=2)) == [("run-2", 0), ("run-1", 0)]
-        assert keys(await store.pending(now=NOW, limit=2, without=["run-2", "run-9"])) == [("run-1", 0), ("run-1", 1)]
+        assert keys(await store.pending(now=NOW, limit=2, without=["run-2", "run-9"])) == [
+            ("run-1", 0),
+            ("run-1", 1),
+        ]
 
     async def test_what_is_not_to_be_placed_is_not_pending(self, store: Store) -> None:
         """Back-off not over, cancelled, out of time, placed already, ended."""
@@ -149,7 +199,15 @@ class ShardsConformance:
 
     async def test_a_controller_that_starts_finds_all_that_is_under_way(self, open_store: Open) -> None:
         """Placed, being cancelled, or with an orphan somewhere, in whatever phase, also after a restart."""
-        phases = [Phase.PENDING, Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT, Phase.CANCELLING, Phase.SUCCEEDED, Phase.FAILED]
+        phases = [
+            Phase.PENDING,
+            Phase.DISPATCHING,
+            Phase.RUNNING,
+            Phase.SUSPECT,
+            Phase.CANCELLING,
+            Phase.SUCCEEDED,
+            Phase.FAILED,
+        ]
         orphan = (Orphan(region="shanghai", epoch=1),)
         async with open_store() as store:
             await store.admit(admission("run-1", shards=len(phases)))
@@ -160,7 +218,14 @@ class ShardsConformance:
             await move(store, "run-2", Phase.RUNNING, index=1, orphans=orphan)
         async with open_store() as store:
             found = keys(await store.working())
-        assert sorted(found) == [("run-1", 1), ("run-1", 2), ("run-1", 3), ("run-1", 4), ("run-2", 0), ("run-2", 1)]
+        assert sorted(found) == [
+            ("run-1", 1),
+            ("run-1", 2),
+            ("run-1", 3),
+            ("run-1", 4),
+            ("run-2", 0),
+            ("run-2", 1),
+        ]
 
     async def test_what_is_out_of_time_is_found(self, store: Store) -> None:
         """Every shard that has not ended, of runs whose deadline has passed."""
@@ -207,7 +272,9 @@ class ShardsConformance:
             assert (await store.cursors())["beijing"].seq == 9, "the same journal goes on where it was"
             assert await kinds(store, "") == ["JournalReleased"] * 2
 
-    async def test_what_operators_say_of_a_region_stands_until_it_is_withdrawn(self, open_store: Open) -> None:
+    async def test_what_operators_say_of_a_region_stands_until_it_is_withdrawn(
+        self, open_store: Open
+    ) -> None:
         """Also when the gateway dies; saying it twice is saying it once, in the history too."""
 
         def note(kind: str) -> AuditEntry:
@@ -220,7 +287,10 @@ class ShardsConformance:
             assert await store.give_order("beijing", Order.FORGET, audit=note("ForgetRequested")) is True
             assert await store.give_order("shanghai", Order.FORGET, audit=note("ForgetRequested")) is True
         async with open_store() as store:
-            assert await store.orders() == {"beijing": {Order.CORDON, Order.FORGET}, "shanghai": {Order.FORGET}}
+            assert await store.orders() == {
+                "beijing": {Order.CORDON, Order.FORGET},
+                "shanghai": {Order.FORGET},
+            }
             assert await store.withdraw_order("shanghai", Order.CORDON, audit=note("Uncordoned")) is False
             assert await store.withdraw_order("beijing", Order.CORDON, audit=note("Uncordoned")) is True
             assert await store.orders() == {"beijing": {Order.FORGET}, "shanghai": {Order.FORGET}}

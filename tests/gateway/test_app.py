@@ -49,7 +49,11 @@ class Process:
     def client(self) -> httpx.Client:
         scopes = ("workflows:submit", "workflows:read")
         token = mint(self.folder / "dev", subject="ada", tenant="demo", scopes=scopes)
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.ready['port']}", headers={"authorization": f"Bearer {token}"}, timeout=10)
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.ready['port']}",
+            headers={"authorization": f"Bearer {token}"},
+            timeout=10,
+        )
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
@@ -111,7 +115,12 @@ def test_the_inside_port_tells_how_it_is(start: Any) -> None:
     assert httpx.get(f"{inside}/livez").status_code == 200
     told = httpx.get(f"{inside}/readyz?verbose")
     assert (told.status_code, told.text.splitlines()[-1]) == (200, "ready")
-    assert [line.split(":")[0] for line in told.text.splitlines()[:-1]] == ["[+] store", "[+] policy", "[+] keys", "[+] regions"]
+    assert [line.split(":")[0] for line in told.text.splitlines()[:-1]] == [
+        "[+] store",
+        "[+] policy",
+        "[+] keys",
+        "[+] regions",
+    ]
     assert "waypost_decision_seconds_count" in httpx.get(f"{inside}/metrics").text
     assert httpx.get(f"http://127.0.0.1:{gateway.ready['port']}/metrics").status_code == 404
 
@@ -122,7 +131,9 @@ def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
     ready = f"http://127.0.0.1:{gateway.ready['metrics_port']}/readyz?verbose"
     before = httpx.get(ready)
     full = (gateway.folder / "gateway.db-wal").stat().st_size
-    before_limits = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    before_limits = resource.prlimit(
+        gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
+    )
     with gateway.client() as client:
         refused = client.post("/v1/runs", json=DOCUMENT)
         during = httpx.get(ready)
@@ -149,12 +160,18 @@ def test_two_gateways_on_one_file_are_refused(start: Any) -> None:
     [
         ({"WAYPOST_STORE": "oracle:x"}, 1, "sqlite:PATH"),
         ({"WAYPOST_HEALT__JITTER": "1"}, 2, "WAYPOST_HEALTH"),
-        ({"WAYPOST_REGIONS": '[{"name": "beijing", "url": "embedded+https://127.0.0.1:1"}]'}, 1, "setting pki is missing"),
+        (
+            {"WAYPOST_REGIONS": '[{"name": "beijing", "url": "embedded+https://127.0.0.1:1"}]'},
+            1,
+            "setting pki is missing",
+        ),
         ({"WAYPOST_POLICY__FOLDER": "absent"}, 1, "no rules here"),
         ({"WAYPOST_LISTEN__HOST": "192.0.2.1"}, 1, "cannot listen on"),
     ],
 )
-def test_a_wrong_setting_stops_the_start(start: Any, environment: dict[str, str], code: int, words: str) -> None:
+def test_a_wrong_setting_stops_the_start(
+    start: Any, environment: dict[str, str], code: int, words: str
+) -> None:
     """With a sentence that names it, and no stack."""
     gateway = start(**environment)
 

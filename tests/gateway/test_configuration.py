@@ -12,7 +12,9 @@ from gateway.settings import GatewaySettings, RegionTarget, Secret, Tls
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "gateway.toml"
-    file.write_text('store = "sqlite:a.db"\n[health]\nfailures_down = 4\n[[regions]]\nname = "beijing"\nurl = "embedded+https://b:1"\n')
+    file.write_text(
+        'store = "sqlite:a.db"\n[health]\nfailures_down = 4\n[[regions]]\nname = "beijing"\nurl = "embedded+https://b:1"\n'
+    )
     return file
 
 

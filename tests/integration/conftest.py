@@ -41,7 +41,9 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     token = mint(stack.state / "development", subject="tester", tenant="demo", scopes=SCOPES)
-    async with httpx.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
+    async with httpx.AsyncClient(
+        base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
+    ) as client:
         yield client
 
 
@@ -63,7 +65,10 @@ def noting(log: Path, seconds: float, *tasks: str, shards: int = 8, **spec: Any)
 def effects(log: Path) -> list[tuple[str, int, str, int, str, float]]:
     """(start or end, shard, task, epoch, region, time), as the tasks wrote them."""
     lines = (shlex.split(line) for line in log.read_text().splitlines())
-    return [(word, int(shard), task, int(epoch), region, float(at)) for word, shard, task, epoch, region, at in lines]
+    return [
+        (word, int(shard), task, int(epoch), region, float(at))
+        for word, shard, task, epoch, region, at in lines
+    ]
 
 
 def rows(database: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -74,5 +79,11 @@ def rows(database: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]
 
 def history(stack: Stack, run: str) -> list[dict[str, Any]]:
     """What the gateway's store holds of a run, read from its file."""
-    found = rows(stack.state / "gateway.db", "select shard, kind, at, detail from audit where run = ? order by seq", run)
-    return [{"shard": shard, "kind": kind, "at": at, **json.loads(detail)} for shard, kind, at, detail in found]
+    found = rows(
+        stack.state / "gateway.db",
+        "select shard, kind, at, detail from audit where run = ? order by seq",
+        run,
+    )
+    return [
+        {"shard": shard, "kind": kind, "at": at, **json.loads(detail)} for shard, kind, at, detail in found
+    ]

@@ -45,7 +45,9 @@ def waypost(stack: Stack) -> Run:
 async def test_a_first_day(waypost: Run, stack: Stack, client: httpx.AsyncClient) -> None:
     """What the README shows: submit, follow, list, describe, explain, read logs."""
     await taking_work(client, REGIONS)
-    code, out, err = await waypost("submit", str(ROOT / "examples" / "hello.yaml"), "--watch", "--param", "who=you")
+    code, out, err = await waypost(
+        "submit", str(ROOT / "examples" / "hello.yaml"), "--watch", "--param", "who=you"
+    )
     assert (code, err) == (0, "")
     assert out.rstrip().endswith("Succeeded")
     run = json.loads((await waypost("runs", "-o", "json"))[1])[0]["id"]
@@ -53,7 +55,14 @@ async def test_a_first_day(waypost: Run, stack: Stack, client: httpx.AsyncClient
     assert (await waypost("logs", run, "greet"))[1] == "hello you\n"
     code, out, _ = await waypost("explain", run)
     assert code == 0
-    for words in ("submitted by", "runs:submit allowed by", "policy revision", "Placed", "scores, lower is better", "Running -> Succeeded"):
+    for words in (
+        "submitted by",
+        "runs:submit allowed by",
+        "policy revision",
+        "Placed",
+        "scores, lower is better",
+        "Running -> Succeeded",
+    ):
         assert words in out
     assert "celebrate" in (await waypost("describe", run))[1]
     regions = json.loads((await waypost("regions", "-o", "json"))[1])
@@ -62,7 +71,9 @@ async def test_a_first_day(waypost: Run, stack: Stack, client: httpx.AsyncClient
     assert (code, "allowed, 3 shards" in out) == (0, True)
 
 
-async def test_exit_codes_tell_what_went_wrong(waypost: Run, tmp_path: Path, client: httpx.AsyncClient) -> None:
+async def test_exit_codes_tell_what_went_wrong(
+    waypost: Run, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
     """1 failed, 2 usage, 3 refused, 4 not found, 5 nobody there; and a sentence for people on standard error."""
     await taking_work(client, REGIONS)
     failing = tmp_path / "failing.yaml"
@@ -84,7 +95,11 @@ async def test_exit_codes_tell_what_went_wrong(waypost: Run, tmp_path: Path, cli
     code, _, err = await waypost("runs", "--url", "http://127.0.0.1:9")
     assert (code, "nobody answers" in err) == (5, True)
     broken = tmp_path / "broken.yaml"
-    broken.write_text(failing.read_text().replace("name: a,", "name: a, needs: [b],").replace("type: process", "type: proces"))
+    broken.write_text(
+        failing.read_text()
+        .replace("name: a,", "name: a, needs: [b],")
+        .replace("type: process", "type: proces")
+    )
     code, _, err = await waypost("submit", str(broken))
     assert (code, "/spec/tasks/0/needs/0" in err, "/spec/tasks/0/type" in err) == (2, True, True)
 
@@ -100,19 +115,25 @@ async def test_cancel_stops_what_runs(waypost: Run, tmp_path: Path, client: http
     run = json.loads((await waypost("submit", str(long), "-o", "json"))[1])["id"]
     assert (await waypost("cancel", run))[0] == 0
     async with asyncio.timeout(20):
-        while (phase := json.loads((await waypost("describe", run, "-o", "json"))[1])["phase"]) != "Cancelled":
+        while (
+            phase := json.loads((await waypost("describe", run, "-o", "json"))[1])["phase"]
+        ) != "Cancelled":
             assert phase in ("Pending", "Running", "Cancelling")
     assert (await waypost("retry", run))[0] == 0
     assert (await waypost("cancel", run))[0] == 0
 
 
-async def test_an_operator_drains_a_region_and_gives_up_another(waypost: Run, stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_an_operator_drains_a_region_and_gives_up_another(
+    waypost: Run, stack: Stack, client: httpx.AsyncClient
+) -> None:
     """Drained: nothing new goes there. Given up: only when it is unreachable, and then the table says so."""
     await taking_work(client, REGIONS)
     drained, lost, _ = REGIONS
     code, out, _ = await waypost("drain", drained)
     assert (code, "drained: it can be stopped" in out) == (0, True)
-    described = json.loads((await waypost("submit", str(ROOT / "examples" / "fan-out.yaml"), "--watch", "-o", "json"))[1])
+    described = json.loads(
+        (await waypost("submit", str(ROOT / "examples" / "fan-out.yaml"), "--watch", "-o", "json"))[1]
+    )
     assert described["phase"] == "Succeeded"
     assert drained not in {shard["region"] for shard in described["shards"]}
     assert (await waypost("uncordon", drained))[0] == 0

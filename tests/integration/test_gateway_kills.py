@@ -28,7 +28,9 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-async def test_what_was_acknowledged_survives_the_gateway(stack: Stack, client: httpx.AsyncClient, rounds: int) -> None:
+async def test_what_was_acknowledged_survives_the_gateway(
+    stack: Stack, client: httpx.AsyncClient, rounds: int
+) -> None:
     """kill -9 at random moments under 20 submissions a second; a key that is sent again returns its one run."""
     await taking_work(client, REGIONS)
     rng, stop = random.Random(11), asyncio.Event()
@@ -51,14 +53,20 @@ async def test_what_was_acknowledged_survives_the_gateway(stack: Stack, client: 
     listed = await all_runs(client)
     assert set(acknowledged.values()) <= listed
     assert len(listed) <= len(tried), "there is a run whose key nobody has submitted"
-    for key in tried - acknowledged.keys():  # those whose answer was lost: the same key finds the run, or makes it now
-        first, second = [await client.post("/v1/runs", json=DOCUMENT, headers={"idempotency-key": key}) for _ in range(2)]
+    for key in (
+        tried - acknowledged.keys()
+    ):  # those whose answer was lost: the same key finds the run, or makes it now
+        first, second = [
+            await client.post("/v1/runs", json=DOCUMENT, headers={"idempotency-key": key}) for _ in range(2)
+        ]
         assert first.is_success
         assert first.json()["id"] == second.json()["id"]
     print(f"{len(acknowledged)} acknowledged of {len(tried)} submitted, all there, all ended")
 
 
-async def submit_all(client: httpx.AsyncClient, acknowledged: dict[str, str], stop: asyncio.Event) -> set[str]:
+async def submit_all(
+    client: httpx.AsyncClient, acknowledged: dict[str, str], stop: asyncio.Event
+) -> set[str]:
     tried: set[str] = set()
     for number in count():
         if stop.is_set():

@@ -37,4 +37,6 @@ async def test_every_recorded_workflow_runs_to_its_end_in_order(client: httpx.As
         assert tasks.keys() == {task.name for task in workflow.spec.tasks}
         for task in workflow.spec.tasks:
             for need in task.needs:
-                assert tasks[need]["ended_at"] <= tasks[task.name]["started_at"], f"{name}: {need} -> {task.name}"
+                assert tasks[need]["ended_at"] <= tasks[task.name]["started_at"], (
+                    f"{name}: {need} -> {task.name}"
+                )

@@ -39,7 +39,9 @@ async def test_a_killed_region_costs_nothing_that_was_finished(
         stack.kill(victim)
         await stack.processes[victim].wait()
         found = await ended(client, run)
-        print(f"round {number}: {victim} killed, {sum(s['failovers'] for s in found['shards'])} failovers, {found['phase']}")
+        print(
+            f"round {number}: {victim} killed, {sum(s['failovers'] for s in found['shards'])} failovers, {found['phase']}"
+        )
         assert found["phase"] == "Succeeded"
         await stack.start_region(victim, port=stack.ready[victim]["port"])
     await assert_nothing_twice(stack, log_of)
@@ -49,7 +51,9 @@ async def assert_nothing_twice(stack: Stack, log_of: dict[str, Path]) -> None:
     for run, log in log_of.items():
         told = history(stack, run)
         done = effects(log)
-        assert {(shard, task) for word, shard, task, *_ in done if word == "end"} >= {(s, t) for s in range(8) for t in TASKS}
+        assert {(shard, task) for word, shard, task, *_ in done if word == "end"} >= {
+            (s, t) for s in range(8) for t in TASKS
+        }
         accepted = Counter(entry["shard"] for entry in told if entry["kind"] == "Completed")
         assert accepted == dict.fromkeys(range(8), 1)
         held = {(e["shard"], e["task"]): (e["epoch"], e["at"]) for e in told if e["kind"] == "TaskFinished"}
@@ -57,18 +61,26 @@ async def assert_nothing_twice(stack: Stack, log_of: dict[str, Path]) -> None:
         assert again == [], "a task whose result the store held was started in a later epoch"
         for region in REGIONS:
             journal = stack.state / "regions" / region / "journal.db"
-            started = rows(journal, "select shard, epoch, task, count(*) from task where run = ? group by 1, 2, 3", run)
+            started = rows(
+                journal, "select shard, epoch, task, count(*) from task where run = ? group by 1, 2, 3", run
+            )
             wrote = {(s, e, t) for word, s, t, e, r, _ in done if r == region and word == "end"}
-            claimed = rows(journal, "select shard, epoch, task from task where run = ? and result is not null", run)
+            claimed = rows(
+                journal, "select shard, epoch, task from task where run = ? and result is not null", run
+            )
             assert set(claimed) <= wrote, "a journal claims a result that no task has made"
             assert {count for *_, count in started} <= {1}
 
 
-async def test_a_region_that_only_hangs_is_left_and_its_leftovers_end(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_region_that_only_hangs_is_left_and_its_leftovers_end(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     """SIGSTOP: no connection breaks, yet the work goes on elsewhere; when it wakes, its attempts are nobody's and are ended (T11)."""
     await taking_work(client, REGIONS)
     log = tmp_path / "effects"
-    run = await submitted(client, noting(log, 1.0, "one", "two", shards=4, placement={"avoid": ["shanghai", "shenzhen"]}))
+    run = await submitted(
+        client, noting(log, 1.0, "one", "two", shards=4, placement={"avoid": ["shanghai", "shenzhen"]})
+    )
 
     async def running() -> bool:
         return all(shard["phase"] == "Running" for shard in (await described(client, run))["shards"])

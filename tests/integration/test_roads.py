@@ -29,10 +29,15 @@ async def condition(client: httpx.AsyncClient, region: str) -> str:
     return str(next(item["condition"] for item in found if item["name"] == region))
 
 
-async def test_a_slow_region_loses_new_work_and_keeps_its_own(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_slow_region_loses_new_work_and_keeps_its_own(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     """Half a second more round trip: new work goes elsewhere soon, running shards are not touched (fault 5)."""
     await taking_work(client, REGIONS)
-    run = await submitted(client, noting(tmp_path / "effects", 8.0, "long", shards=3, placement={"avoid": ["shanghai", "shenzhen"]}))
+    run = await submitted(
+        client,
+        noting(tmp_path / "effects", 8.0, "long", shards=3, placement={"avoid": ["shanghai", "shenzhen"]}),
+    )
 
     async def running() -> bool:
         return all(shard["phase"] == "Running" for shard in (await described(client, run))["shards"])
@@ -50,14 +55,20 @@ async def test_a_slow_region_loses_new_work_and_keeps_its_own(stack: Stack, clie
 
     await until(degraded, seconds=30)
     moved = time.monotonic() - at
-    after = Counter([(await ended(client, await submitted(client, ONE)))["shards"][0]["region"] for _ in range(10)])
+    after = Counter(
+        [(await ended(client, await submitted(client, ONE)))["shards"][0]["region"] for _ in range(10)]
+    )
     found = await ended(client, run)
-    print(f"+500 ms: degraded after {moved:.1f} s, last new work there after {last_there:.1f} s, then {dict(after)}")
+    print(
+        f"+500 ms: degraded after {moved:.1f} s, last new work there after {last_there:.1f} s, then {dict(after)}"
+    )
     assert after["beijing"] == 0
     assert {(shard["region"], shard["failovers"]) for shard in found["shards"]} == {("beijing", 0)}
 
 
-async def test_a_region_that_accepts_but_never_answers_is_found_out(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_a_region_that_accepts_but_never_answers_is_found_out(
+    stack: Stack, client: httpx.AsyncClient
+) -> None:
     """A black hole: connections stand, nothing comes through (faults 2 and 9)."""
     await taking_work(client, REGIONS)
     await stack.proxies["shanghai"].switch(Mode.BLACKHOLE)
@@ -70,7 +81,9 @@ async def test_a_region_that_accepts_but_never_answers_is_found_out(stack: Stack
     print(f"accepts, never answers: down after {time.monotonic() - at:.1f} s")
 
 
-async def test_a_gateway_that_is_cut_off_moves_nothing(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_gateway_that_is_cut_off_moves_nothing(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     """All regions lost at once: it is we (fault 16). Nothing is reassigned, and when the road is back the work is simply done."""
     await taking_work(client, REGIONS)
     run = await submitted(client, noting(tmp_path / "effects", 6.0, "long", shards=6))

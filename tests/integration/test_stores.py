@@ -19,7 +19,9 @@ async def conditions(client: httpx.AsyncClient) -> dict[str, str]:
     return {region["name"]: region["reason"] for region in (await client.get("/v1/regions")).json()["items"]}
 
 
-async def test_a_gateway_with_another_store_ends_nothing(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_gateway_with_another_store_ends_nothing(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     """Its database was lost, or somebody has started a second one with the same certificates: it is not listened to, and says so."""
     await taking_work(client, REGIONS)
     run = await submitted(client, noting(tmp_path / "effects", 6.0, "long", shards=6))
@@ -49,7 +51,9 @@ async def test_a_gateway_with_another_store_ends_nothing(stack: Stack, client: h
     assert {shard["epoch"] for shard in found["shards"]} == {1}
 
 
-async def test_a_restored_store_finishes_what_it_knows(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_restored_store_finishes_what_it_knows(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
     """From a copy that was made while it ran: what the copy takes for running is run again, under epochs of a new era."""
     await taking_work(client, REGIONS)
     log = tmp_path / "effects"
@@ -61,12 +65,17 @@ async def test_a_restored_store_finishes_what_it_knows(stack: Stack, client: htt
 
     await until(begun)
     copy = stack.state / "copy.db"
-    with closing(sqlite3.connect(stack.state / "gateway.db")) as source, closing(sqlite3.connect(copy)) as target:
+    with (
+        closing(sqlite3.connect(stack.state / "gateway.db")) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
         source.backup(target)
     assert (await ended(client, run))["phase"] == "Succeeded"
 
     async def acknowledged() -> bool:
-        return not any(rows(stack.state / "regions" / region / "journal.db", "select 1 from event") for region in REGIONS)
+        return not any(
+            rows(stack.state / "regions" / region / "journal.db", "select 1 from event") for region in REGIONS
+        )
 
     await until(acknowledged)  # before that the clusters would simply tell it all again
     stack.kill("gateway")
@@ -80,5 +89,7 @@ async def test_a_restored_store_finishes_what_it_knows(stack: Stack, client: htt
     assert found["phase"] == "Succeeded"
     assert {shard["epoch"] >> 32 for shard in found["shards"]} == {1}
     assert [entry["kind"] for entry in history(stack, "")].count("StoreRestored") == 1
-    again = [(shard, epoch) for word, shard, task, epoch, *_ in effects(log) if (word, task) == ("start", "one")]
+    again = [
+        (shard, epoch) for word, shard, task, epoch, *_ in effects(log) if (word, task) == ("start", "one")
+    ]
     assert {epoch for _, epoch in again} == {1}, "a task whose result the copy held was run again"

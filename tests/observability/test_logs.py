@@ -29,7 +29,9 @@ def test_a_line_is_json(stream: io.StringIO) -> None:
     assert (line["level"], line["message"], line["region"]) == ("INFO", "probe 3 failed", "beijing")
 
 
-@pytest.mark.parametrize("text", [f"Authorization: Bearer {TOKEN}", f"token {TOKEN}", "bearer abc.def", f"?access_token={TOKEN}"])
+@pytest.mark.parametrize(
+    "text", [f"Authorization: Bearer {TOKEN}", f"token {TOKEN}", "bearer abc.def", f"?access_token={TOKEN}"]
+)
 def test_a_token_never_reaches_the_log(stream: io.StringIO, text: str) -> None:
     """Whoever logs one by mistake has logged three stars."""
     logger.warning("{}", text)
@@ -47,7 +49,10 @@ def test_a_token_never_reaches_the_log(stream: io.StringIO, text: str) -> None:
         ("bearer%20abc.def", "***"),
         ("Authorization: Basic YWRhOnN3b3JkZmlzaA==", "Authorization: Basic ***"),
         ("postgresql://ada:swordfish@db.test/x", "postgresql://***@db.test/x"),
-        ("GET https://issuer.test/jwks from ada@issuer.test", "GET https://issuer.test/jwks from ada@issuer.test"),
+        (
+            "GET https://issuer.test/jwks from ada@issuer.test",
+            "GET https://issuer.test/jwks from ada@issuer.test",
+        ),
     ],
 )
 def test_what_is_half_a_token_or_a_password_is_kept_back_too(text: str, shown: str) -> None:

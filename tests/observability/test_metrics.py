@@ -34,7 +34,9 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
     """And its duration from the loss until the shard runs again."""
     metrics = Metrics()
     metrics.observe_shard([Entry(kind="Abandoned", detail={"region": "beijing"})], since_lost=2.0)
-    metrics.observe_shard([Entry(kind="Placed"), Entry(kind="Confirmed", detail={"region": "shanghai"})], since_lost=4.0)
+    metrics.observe_shard(
+        [Entry(kind="Placed"), Entry(kind="Confirmed", detail={"region": "shanghai"})], since_lost=4.0
+    )
     metrics.observe_shard([Entry(kind="Confirmed", detail={"region": "shanghai"})], since_lost=None)
 
     assert value(metrics, "waypost_failovers_total", region="beijing") == 1
@@ -45,10 +47,16 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
 def test_the_end_of_a_shard_is_counted_once() -> None:
     """The gauge counts what is under way only: how much was done, and how much of it failed, is a rate."""
     metrics = Metrics()
-    metrics.observe_shard([Entry(kind="Confirmed", detail={"from": "Dispatching", "to": "Running"})], since_lost=None)
-    metrics.observe_shard([Entry(kind="Completed", detail={"from": "Running", "to": "Succeeded"})], since_lost=None)
+    metrics.observe_shard(
+        [Entry(kind="Confirmed", detail={"from": "Dispatching", "to": "Running"})], since_lost=None
+    )
+    metrics.observe_shard(
+        [Entry(kind="Completed", detail={"from": "Running", "to": "Succeeded"})], since_lost=None
+    )
     metrics.observe_shard([Entry(kind="Reaped", detail={"region": "beijing"})], since_lost=None)
-    metrics.observe_shard([Entry(kind="Expired", detail={"from": "Pending", "to": "Failed"})], since_lost=None)
+    metrics.observe_shard(
+        [Entry(kind="Expired", detail={"from": "Pending", "to": "Failed"})], since_lost=None
+    )
 
     assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1

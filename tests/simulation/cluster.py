@@ -94,7 +94,10 @@ class ModelCluster:
     def alive(self) -> list[AttemptId]:
         """Whatever may have a process now or later."""
         held = self.journal.attempts.items()
-        return [*self.lingering, *(identity for identity, attempt in held if attempt.awake and not attempt.ended)]
+        return [
+            *self.lingering,
+            *(identity for identity, attempt in held if attempt.awake and not attempt.ended),
+        ]
 
     # What it answers
 
@@ -117,9 +120,15 @@ class ModelCluster:
         )
 
     def hello(self, now: float) -> Hello:
-        known = tuple((identity, attempt.awake) for identity, attempt in self.journal.attempts.items() if not attempt.ended)
+        known = tuple(
+            (identity, attempt.awake)
+            for identity, attempt in self.journal.attempts.items()
+            if not attempt.ended
+        )
         waiting = {event.attempt for event in self.journal.events if isinstance(event, AttemptEnded)}
-        return Hello(status=self.status(now), attempts=known + tuple((identity, True) for identity in sorted(waiting)))
+        return Hello(
+            status=self.status(now), attempts=known + tuple((identity, True) for identity in sorted(waiting))
+        )
 
     def events(self, after: int) -> list[ClusterEvent]:
         return [event for event in self.journal.events if event.seq > after]
@@ -186,7 +195,9 @@ class ModelCluster:
         if not self.up:
             return
         for identity, (until, attempt) in list(self.lingering.items()):
-            if until <= now or (attempt.run.side_effects is SideEffects.EXCLUSIVE and attempt.lease_until <= now):
+            if until <= now or (
+                attempt.run.side_effects is SideEffects.EXCLUSIVE and attempt.lease_until <= now
+            ):
                 self._stop(attempt, now)
                 del self.lingering[identity]
             else:
@@ -227,7 +238,9 @@ class ModelCluster:
             attempt.asked_at = attempt.asked[self._ask] = now
             self.asks.append(LeaseAsked(attempt=identity, ask=self._ask))
 
-    def _start(self, identity: AttemptId, attempt: Attempt, task: str, seconds: float, exclusive: bool, now: float) -> None:
+    def _start(
+        self, identity: AttemptId, attempt: Attempt, task: str, seconds: float, exclusive: bool, now: float
+    ) -> None:
         start = Start(region=self.region, attempt=identity, task=task, exclusive=exclusive, began=now)
         attempt.tries[task] = attempt.tries.get(task, 0) + 1
         attempt.running[task] = (now + seconds * self._rng.uniform(0.5, 1.5), start)
@@ -246,11 +259,19 @@ class ModelCluster:
         attempt.finished[task] = TaskPhase.SUCCEEDED
         self._emit_task(identity, attempt, task, TaskPhase.SUCCEEDED, now)
 
-    def _emit_task(self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float) -> None:
+    def _emit_task(
+        self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float
+    ) -> None:
         self.journal.seq += 1
         ended = None if phase is TaskPhase.RUNNING else now
         event = TaskChanged(
-            seq=self.journal.seq, attempt=identity, task=task, phase=phase, tries=attempt.tries[task], started_at=now, ended_at=ended
+            seq=self.journal.seq,
+            attempt=identity,
+            task=task,
+            phase=phase,
+            tries=attempt.tries[task],
+            started_at=now,
+            ended_at=ended,
         )
         self.journal.events.append(event)
 

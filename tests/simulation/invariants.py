@@ -50,11 +50,19 @@ class Invariants:
         self.starts.append(start)
         key = (start.attempt.run, start.attempt.shard)
         if start.exclusive:
-            others = [s for s in self.starts if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key]
+            others = [
+                s
+                for s in self.starts
+                if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key
+            ]
             assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
         shard, held = self.shards[key], self.results.get((*key, start.task))
         current = shard.region == start.region and shard.attempt == start.attempt
-        again = any((*key, start.task, epoch) in self.superseded for epoch in range(held[0] + 1, shard.epoch + 1)) if held else False
+        again = (
+            any((*key, start.task, epoch) in self.superseded for epoch in range(held[0] + 1, shard.epoch + 1))
+            if held
+            else False
+        )
         if held is not None and current and held[0] < shard.epoch and not again:
             task = next(t for t in self.runs[start.attempt.run].spec.tasks if t.name == start.task)
             made_here = held[1] == self.clusters[start.region].journal.incarnation
@@ -65,13 +73,22 @@ class Invariants:
         for spec in batch.creates:
             known = (region, batch.incarnation, spec.attempt) in self.intended
             other = spec.fence.boot != self.clusters[region].boot  # it will be refused
-            assert known or other, f"T2: {spec.attempt} was sent to {region}, {batch.incarnation}, and is not committed for it"
+            assert known or other, (
+                f"T2: {spec.attempt} was sent to {region}, {batch.incarnation}, and is not committed for it"
+            )
         for identity in batch.tombstones:
             shard = self.shards.get((identity.run, identity.shard))
-            own = shard is not None and shard.phase.placed and shard.region == region and shard.attempt == identity
+            own = (
+                shard is not None
+                and shard.phase.placed
+                and shard.region == region
+                and shard.attempt == identity
+            )
             assert not own, f"T11: {identity} is ended, but is its shard's own"
         committed = self.cursors.get((region, batch.incarnation), 0)
-        assert batch.acknowledged <= committed, f"{region}: {batch.acknowledged} acknowledged, {committed} committed"
+        assert batch.acknowledged <= committed, (
+            f"{region}: {batch.acknowledged} acknowledged, {committed} committed"
+        )
 
     # What is committed
 
@@ -82,7 +99,9 @@ class Invariants:
             assert after.rev == before.rev + 1
             assert after.epoch >= before.epoch, "I5"
             assert before.phase is not Phase.SUCCEEDED or after.phase is Phase.SUCCEEDED, "I2"
-            assert sum(entry.kind == "Completed" for entry in write.audit) <= (before.phase is not Phase.SUCCEEDED), "I1"
+            assert sum(entry.kind == "Completed" for entry in write.audit) <= (
+                before.phase is not Phase.SUCCEEDED
+            ), "I1"
             self._check_left(write, before)
             self._check_placed(before, after)
             self.shards[after.key] = after
@@ -115,18 +134,24 @@ class Invariants:
         cluster = self.clusters[shard.region or ""]
         if fence.boot == cluster.boot:
             left = fence.not_after - (self.now.monotonic - cluster.booted_at)
-            assert left <= self.failover.fence_seconds + 1e-6, f"T2: {shard.attempt} may land {left} s from now"
+            assert left <= self.failover.fence_seconds + 1e-6, (
+                f"T2: {shard.attempt} may land {left} s from now"
+            )
 
     def _check_row(self, row: TaskRow, before: Shard) -> None:
         """Only the shard's own attempt is believed, and nothing of it twice."""
         named = (row.region, row.epoch, row.incarnation)
-        assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), f"{row} while {before}"
+        assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), (
+            f"{row} while {before}"
+        )
         key = (row.run, row.shard, row.task)
         if row.phase is TaskPhase.SUCCEEDED:
             assert self.results.get(key, (0, ""))[0] < row.epoch, f"{row} is recorded a second time"
             self.results[key] = (row.epoch, row.incarnation)
             self._check_made_here(row)
-        elif row.phase is TaskPhase.RUNNING:  # being made again: what an older journal still has does not count any more
+        elif (
+            row.phase is TaskPhase.RUNNING
+        ):  # being made again: what an older journal still has does not count any more
             self.superseded.add((*key, row.epoch))
 
     def _check_made_here(self, row: TaskRow) -> None:
@@ -134,7 +159,9 @@ class Invariants:
         tasks = {task.name: task for task in self.runs[row.run].spec.tasks}
         for need in tasks[row.task].needs:
             _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
-            assert tasks[need].result_scope == "global" or incarnation == row.incarnation, f"I8: {row} without {need} of its own region"
+            assert tasks[need].result_scope == "global" or incarnation == row.incarnation, (
+                f"I8: {row} without {need} of its own region"
+            )
 
     def _check_lineage(self, shard: Shard) -> None:
         for task in self.runs[shard.run].spec.tasks:
@@ -145,7 +172,9 @@ class Invariants:
 
     def check_cursors(self, cursors: Mapping[str, Cursor]) -> None:
         for region, cursor in cursors.items():
-            assert cursor.seq >= self.cursors.get((region, cursor.incarnation), 0), f"{region}: its cursor went back"
+            assert cursor.seq >= self.cursors.get((region, cursor.incarnation), 0), (
+                f"{region}: its cursor went back"
+            )
             self.cursors[(region, cursor.incarnation)] = cursor.seq
 
     def conflicted(self, key: tuple[str, int]) -> None:
@@ -159,7 +188,9 @@ class Invariants:
         """I3 and I9: whatever runs anywhere is its shard's own attempt or a listed orphan; of what is given up nobody keeps account."""
         for name in set(self.clusters) - self.given_up:
             for identity in self.clusters[name].alive():
-                assert self._accounted(name, identity), f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
+                assert self._accounted(name, identity), (
+                    f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
+                )
 
     def check_time(self, lost: frozenset[str]) -> None:
         """T5, T12, T14: what time does. `lost`: the regions that the gateway takes for Unreachable."""
@@ -170,14 +201,19 @@ class Invariants:
             steady = now.monotonic - self.steady_since
             if (
                 shard.phase is Phase.DISPATCHING
-                and min(steady, now.monotonic - self.fenced_at.get(key, now.monotonic)) > self.failover.fence_seconds + 1.0
+                and min(steady, now.monotonic - self.fenced_at.get(key, now.monotonic))
+                > self.failover.fence_seconds + 1.0
             ):
                 raise AssertionError(f"T14: {shard} was never confirmed")
             overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
-            assert shard.phase.terminal or min(steady, overdue) <= SLACK_SECONDS, f"T12: {shard} is open {overdue} s past its deadline"
+            assert shard.phase.terminal or min(steady, overdue) <= SLACK_SECONDS, (
+                f"T12: {shard} is open {overdue} s past its deadline"
+            )
         self.conflicts.clear()
 
     def _accounted(self, region: str, identity: AttemptId) -> bool:
         shard = self.shards[(identity.run, identity.shard)]
         own = shard.phase.placed and shard.region == region and shard.epoch == identity.epoch
-        return own or any(orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans)
+        return own or any(
+            orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans
+        )

@@ -132,11 +132,18 @@ class SimulatedLink:
         def answered(answer: object, failure: str | None) -> None:
             self.sending = False
             answers = answer if isinstance(answer, Answers) else None
-            self._put(Applied(began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure))
+            self._put(
+                Applied(began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure)
+            )
 
         self._call(lambda: self.cluster.apply(batch, self.timeline.now), answered)
         if self.rng.random() < self.road.duplicates:
-            late = Batch(incarnation=batch.incarnation, runs=batch.runs, creates=batch.creates, tombstones=batch.tombstones)
+            late = Batch(
+                incarnation=batch.incarnation,
+                runs=batch.runs,
+                creates=batch.creates,
+                tombstones=batch.tombstones,
+            )
             self.timeline.after(self.rng.uniform(0, 30), lambda: self._late(late))
 
     def _late(self, batch: Batch) -> None:
@@ -194,7 +201,9 @@ class SimulatedLink:
                     self.cursor = Cursor(incarnation=self.cursor.incarnation, seq=event.seq)
                 self._put(Heard(began=self.began, at=self.timeline.now, event=event))
 
-        self.arrives = max(self.arrives, self.timeline.now + self.road.delay_seconds)  # a road that gets quicker reorders no stream
+        self.arrives = max(
+            self.arrives, self.timeline.now + self.road.delay_seconds
+        )  # a road that gets quicker reorders no stream
         self.timeline.after(self.arrives - self.timeline.now, arrive)
 
     def pump(self) -> None:
@@ -205,7 +214,10 @@ class SimulatedLink:
             self._reopen()
         if self.opened:
             events = self.cluster.events(self.sent)
-            self.sent = max((event.seq for event in events if isinstance(event, TaskChanged | AttemptEnded)), default=self.sent)
+            self.sent = max(
+                (event.seq for event in events if isinstance(event, TaskChanged | AttemptEnded)),
+                default=self.sent,
+            )
             asks, self.cluster.asks = self.cluster.asks, []
             self._deliver(self.stream, [*events, *asks, Beat(status=self.cluster.status(now))])
         if now - self.heard_at > SILENCE_SECONDS:

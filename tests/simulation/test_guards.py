@@ -80,7 +80,9 @@ def swallow_creates(monkeypatch: pytest.MonkeyPatch, *regions: str) -> None:
     monkeypatch.setattr(SimulatedLink, "send", swallowing)
 
 
-async def test_what_nobody_confirms_goes_elsewhere_at_its_fence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_confirms_goes_elsewhere_at_its_fence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the region's condition: no create can land any more. It is counted, so that a shard does not wander for ever (T14)."""
     swallow_creates(monkeypatch, "beijing")
     await world.submit(workflow(20.0, shards=12))
@@ -127,7 +129,9 @@ async def test_past_its_deadline_nothing_is_open(world: World) -> None:
     cut(world, "beijing", "shanghai")
     await run(world, 25)
 
-    assert {(shard.phase, shard.reason) for shard in world.shards.values()} == {(Phase.FAILED, "DeadlineExceeded")}
+    assert {(shard.phase, shard.reason) for shard in world.shards.values()} == {
+        (Phase.FAILED, "DeadlineExceeded")
+    }
 
 
 async def test_a_new_owner_waits_anew(world: World) -> None:

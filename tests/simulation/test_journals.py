@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, ClusterStatus, Hello, TaskChanged, TaskPhase
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    ClusterStatus,
+    Hello,
+    TaskChanged,
+    TaskPhase,
+)
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.region_link import RegionLink
@@ -31,7 +39,10 @@ async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, stor
     before = (await store.cursors())["beijing"]
     stranger = Journal(incarnation="stranger", seq=500)
     other = AttemptId(run="somebody-elses", shard=0, epoch=1)
-    stranger.events = [TaskChanged(seq=n, attempt=other, task="t", phase=TaskPhase.RUNNING, tries=1, started_at=0.0) for n in range(1, 501)]
+    stranger.events = [
+        TaskChanged(seq=n, attempt=other, task="t", phase=TaskPhase.RUNNING, tries=1, started_at=0.0)
+        for n in range(1, 501)
+    ]
     cluster = world.clusters["beijing"]
     cluster.crash(world.timeline.now)
     cluster.journal = stranger
@@ -102,7 +113,9 @@ async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World)
     world.settings = ("shanghai", "shenzhen")
     await world.start_gateway()
     assert world.controller is not None
-    assert [view.condition for view in world.controller.views(world.now) if view.name == "beijing"] == ["Unreachable"]
+    assert [view.condition for view in world.controller.views(world.now) if view.name == "beijing"] == [
+        "Unreachable"
+    ]
     await run(world, 60)
     assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
     assert not world.done()  # what may still run there stays listed ...
@@ -132,7 +145,9 @@ class Repeating:
         status = ClusterStatus(region="a", incarnation="j", boot="b", uptime=1.0, slots=1, held=0, seq=9)
         yield Hello(status=status, attempts=())
         for seq in range(cursor + 1, 10):
-            yield AttemptEnded(seq=seq, attempt=AttemptId(run="r", shard=seq, epoch=1), end=AttemptEndKind.SUCCEEDED)
+            yield AttemptEnded(
+                seq=seq, attempt=AttemptId(run="r", shard=seq, epoch=1), end=AttemptEndKind.SUCCEEDED
+            )
         await asyncio.Event().wait()
 
 

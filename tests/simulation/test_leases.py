@@ -22,13 +22,17 @@ async def reopen(world: World, name: str) -> None:
     """An operator retries a run that was cancelled."""
     stored = await world.store.run(name)
     assert stored is not None
-    assert await world.store.retry(name, run=stored, decision=world._decision(f"again-{world.timeline.now}"), audit=NOTE)
+    assert await world.store.retry(
+        name, run=stored, decision=world._decision(f"again-{world.timeline.now}"), audit=NOTE
+    )
     for shard in await world.store.shards(name):
         world.shards[shard.key] = shard
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_what_was_cancelled_behind_a_lost_road_starts_again_when_its_lease_is_over(world: World, forgotten: bool) -> None:
+async def test_what_was_cancelled_behind_a_lost_road_starts_again_when_its_lease_is_over(
+    world: World, forgotten: bool
+) -> None:
     """It runs there until then, whatever people say of the region: only a lease that is over is proof."""
     await world.submit(workflow(LONG, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
@@ -97,7 +101,9 @@ async def test_a_lease_is_granted_on_what_the_store_says(world: World, store: Sq
     held = attempt.lease_until
     await run(world, 12)
 
-    assert attempt.lease_until <= held + 5.0  # what was granted before the other wrote may still have been on its way
+    assert (
+        attempt.lease_until <= held + 5.0
+    )  # what was granted before the other wrote may still have been on its way
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -114,7 +120,9 @@ async def test_a_replaced_journal_takes_nothing_over(world: World, store: Sqlite
 
     await store.release_incarnation(region, audit=NOTE)
     await run(world, 5)
-    found = {(world.shards[key].phase, world.shards[key].epoch, world.shards[key].attempts_lost) for key in mine}
+    found = {
+        (world.shards[key].phase, world.shards[key].epoch, world.shards[key].attempts_lost) for key in mine
+    }
     assert found == {(Phase.RUNNING, 2, 1)}
 
 
@@ -148,11 +156,17 @@ async def test_a_journal_that_replaces_another_is_not_sent_its_attempts(
     world.replace_cluster("beijing")
     await until(world, 10, Phase.SUSPECT, "beijing")
     opened = SimulatedLink._open
-    monkeypatch.setattr(SimulatedLink, "_open", lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began))
+    monkeypatch.setattr(
+        SimulatedLink,
+        "_open",
+        lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began),
+    )
     await store.release_incarnation("beijing", audit=NOTE)
     await run(world, 10)
 
     assert not world.clusters["beijing"].journal.attempts
     monkeypatch.setattr(SimulatedLink, "_open", opened)
     await run(world, 60)
-    assert {(world.shards[key].phase, world.shards[key].attempts_lost) for key in mine} == {(Phase.RUNNING, 1)}
+    assert {(world.shards[key].phase, world.shards[key].attempts_lost) for key in mine} == {
+        (Phase.RUNNING, 1)
+    }

@@ -66,7 +66,9 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
 
 
 @pytest.mark.parametrize("side_effects", [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE])
-async def test_regions_that_are_given_up_open_a_frozen_failover(world: World, side_effects: SideEffects) -> None:
+async def test_regions_that_are_given_up_open_a_frozen_failover(
+    world: World, side_effects: SideEffects
+) -> None:
     """Two of three lost together: the gateway takes itself to be cut off, until somebody who knows says otherwise."""
     await world.submit(workflow(5.0, shards=12, side_effects=side_effects))
     await run(world, 2)
@@ -115,7 +117,9 @@ async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) ->
 
     assert await world.store.orders() == {}
     assert world.controller is not None
-    assert {view.condition for view in world.controller.views(world.now)}.isdisjoint({Condition.UNREACHABLE, Condition.UNKNOWN})
+    assert {view.condition for view in world.controller.views(world.now)}.isdisjoint(
+        {Condition.UNREACHABLE, Condition.UNKNOWN}
+    )
     await world.submit(workflow(1.0, shards=12))
     await run(world, 2)
     assert all(placed(world)[name] for name in LOST)

@@ -49,7 +49,9 @@ WRITES = ["record", "admit_incarnation", "withdraw_order", "check"]
 
 
 @pytest.mark.parametrize("name", [*READS, *WRITES])
-async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(world: World, store: Outage, name: str) -> None:
+async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
+    world: World, store: Outage, name: str
+) -> None:
     """The gateway waits for it, loses nothing, and does what was asked of it when the store is back."""
     await world.submit(workflow(5.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 1)
@@ -94,16 +96,24 @@ async def test_one_run_that_cannot_be_read_holds_up_nobody(world: World, store: 
     await world.submit(workflow(1.0, shards=1))
     await run(world, 60)
     phases = {key: shard.phase for key, shard in world.shards.items()}
-    assert {phase for (name, _), phase in phases.items() if name in ("run-001", "run-002")} == {Phase.QUARANTINED}
-    assert {phase for (name, _), phase in phases.items() if name in ("run-000", "run-003")} == {Phase.SUCCEEDED}
+    assert {phase for (name, _), phase in phases.items() if name in ("run-001", "run-002")} == {
+        Phase.QUARANTINED
+    }
+    assert {phase for (name, _), phase in phases.items() if name in ("run-000", "run-003")} == {
+        Phase.SUCCEEDED
+    }
     assert world.done()
 
 
-async def restore(world: World, store: Outage, copy: sqlite3.Connection, rows: dict[tuple[str, int], Shard]) -> None:
+async def restore(
+    world: World, store: Outage, copy: sqlite3.Connection, rows: dict[tuple[str, int], Shard]
+) -> None:
     """A gateway starts on the copy; until it knows that it is one, it cannot account for what runs."""
     world.kill_gateway()
     copy.backup(store.store._database._db)
-    world.cursors = {(name, cursor.incarnation): cursor.seq for name, cursor in (await store.cursors()).items()}
+    world.cursors = {
+        (name, cursor.incarnation): cursor.seq for name, cursor in (await store.cursors()).items()
+    }
     world.shards, world.results, world.given_up = rows, {}, set(REGIONS)
     await world.start_gateway()
 
@@ -127,11 +137,15 @@ async def test_a_restored_store_begins_a_new_era(world: World, store: Outage) ->
     assert store.era == 1
     assert {shard.epoch >> 32 for shard in world.shards.values()} == {1}
     await run(world, 30)
-    assert {shard.phase for (name, _), shard in world.shards.items() if name == "run-000"} == {Phase.SUCCEEDED}
+    assert {shard.phase for (name, _), shard in world.shards.items() if name == "run-000"} == {
+        Phase.SUCCEEDED
+    }
     assert [entry.kind for entry in await store.audit("")].count("StoreRestored") == 1
 
 
-async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_know(world: World, store: Outage) -> None:
+async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_know(
+    world: World, store: Outage
+) -> None:
     """The copy was made before the shard was placed, and its region is out of reach: an attempt may hold a lease for 15 s more."""
     for name in REGIONS:
         await store.give_order(name, Order.CORDON, audit=NOTE)
@@ -154,10 +168,16 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
     assert world.shards[("run-000", 0)].region != where
 
 
-async def test_a_region_whose_stream_does_not_open_takes_no_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_region_whose_stream_does_not_open_takes_no_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its probes pass; but it may be that the store is behind what it has acknowledged, and only the stream tells."""
     world.kill_gateway()
-    monkeypatch.setattr(SimulatedLink, "_open", lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began))
+    monkeypatch.setattr(
+        SimulatedLink,
+        "_open",
+        lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began),
+    )
     await world.start_gateway()
     await run(world, 5)
     await world.submit(workflow(1.0, shards=12))

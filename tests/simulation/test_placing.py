@@ -27,7 +27,12 @@ async def slots(world: World, count: int) -> None:
 
 def document(seconds: float, *, shards: int, priority: int = 5, regions: tuple[str, ...] = ()) -> Workflow:
     task = TaskSpec(name="t", type="delay", run={"seconds": seconds, "failing": 0.0})
-    spec = Spec(tasks=(task,), shards=Shards(count=shards), priority=priority, placement=PlacementWishes(regions=regions))
+    spec = Spec(
+        tasks=(task,),
+        shards=Shards(count=shards),
+        priority=priority,
+        placement=PlacementWishes(regions=regions),
+    )
     return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
 
 
@@ -87,8 +92,12 @@ async def test_who_waits_for_a_slot_lets_those_pass_who_can_go_elsewhere(world: 
     await world.submit(document(1.0, shards=6, priority=0))
 
     assert set(await starts(world, 2)) == {"run-001"}
-    noted = [entry.detail["reason"] for entry in await world.store.audit("run-000") if entry.kind == "Unplaceable"]
-    assert noted == ["0/3 regions fit: 2 not among the wished regions, 1 no free slot"], "said once, for all of the run"
+    noted = [
+        entry.detail["reason"] for entry in await world.store.audit("run-000") if entry.kind == "Unplaceable"
+    ]
+    assert noted == ["0/3 regions fit: 2 not among the wished regions, 1 no free slot"], (
+        "said once, for all of the run"
+    )
 
 
 async def test_the_most_urgent_has_the_slot_that_it_waits_for(world: World) -> None:
@@ -109,7 +118,12 @@ async def test_shards_that_wait_for_a_lease_let_others_pass(world: World) -> Non
     await run(world, 10)
     exclusive = workflow(1.0, shards=600, side_effects=SideEffects.EXCLUSIVE)
     orphans = (Orphan(region="beijing", epoch=1),)
-    await admit(world, "run-900", exclusive, tuple(Shard(run="run-900", index=n, epoch=1, orphans=orphans) for n in range(600)))
+    await admit(
+        world,
+        "run-900",
+        exclusive,
+        tuple(Shard(run="run-900", index=n, epoch=1, orphans=orphans) for n in range(600)),
+    )
     await world.submit(document(1.0, shards=3, priority=0))
     others = [("run-001", n) for n in range(3)]
 
@@ -140,7 +154,9 @@ async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Sha
 
 
 @pytest.mark.parametrize("creates", [8, 200])
-async def test_a_burst_on_regions_that_are_well_is_no_failover(world: World, monkeypatch: pytest.MonkeyPatch, creates: int) -> None:
+async def test_a_burst_on_regions_that_are_well_is_no_failover(
+    world: World, monkeypatch: pytest.MonkeyPatch, creates: int
+) -> None:
     """An intent's fence runs from its placing: what could not be sent before it must not be placed yet (heavy documents: few a call)."""
     monkeypatch.setattr(dispatch, "BATCH_CREATES", creates)
     for road in world.roads.values():
@@ -149,7 +165,9 @@ async def test_a_burst_on_regions_that_are_well_is_no_failover(world: World, mon
     for _ in range(2):
         await world.submit(document(10_000.0, shards=300))
 
-    took = await until(world, lambda: all(shard.phase is Phase.RUNNING for shard in world.shards.values()), seconds=60)
+    took = await until(
+        world, lambda: all(shard.phase is Phase.RUNNING for shard in world.shards.values()), seconds=60
+    )
 
     assert took < 60
     assert {(shard.failovers, shard.epoch) for shard in world.shards.values()} == {(0, 1)}

@@ -81,13 +81,17 @@ async def test_events_that_come_again_change_nothing(world: World, store: Sqlite
     journal, before = world.clusters["beijing"].journal, (await store.cursors())["beijing"]
     link = world.links["beijing"]
     event = journal.attempts[there(world, "beijing")[0].attempt]
-    world.clusters["beijing"]._emit_task(event.spec.attempt, event, "t", TaskPhase.RUNNING, world.timeline.now)
+    world.clusters["beijing"]._emit_task(
+        event.spec.attempt, event, "t", TaskPhase.RUNNING, world.timeline.now
+    )
     old = structs.replace(journal.events[-1], seq=1)
     await run(world, 1)
     link._put(Heard(began=0.0, at=world.timeline.now, event=old))
     await run(world, 1)
 
-    assert (await store.cursors())["beijing"].seq == before.seq + 1  # the world itself has looked that it never went back
+    assert (await store.cursors())[
+        "beijing"
+    ].seq == before.seq + 1  # the world itself has looked that it never went back
 
 
 async def test_an_end_without_all_results_is_no_success(world: World) -> None:
@@ -100,15 +104,22 @@ async def test_an_end_without_all_results_is_no_success(world: World) -> None:
     attempt.ended = True
     cluster._emit_end(shard.attempt, AttemptEndKind.SUCCEEDED)
     await run(world, 0.5)
-    assert (world.shards[shard.key].phase, world.shards[shard.key].reason) == (Phase.PENDING, "IncompleteResults")
-    assert world.shards[shard.key].not_before > world.now.wall  # a pause first, or a broken cluster is asked without end
+    assert (world.shards[shard.key].phase, world.shards[shard.key].reason) == (
+        Phase.PENDING,
+        "IncompleteResults",
+    )
+    assert (
+        world.shards[shard.key].not_before > world.now.wall
+    )  # a pause first, or a broken cluster is asked without end
     await run(world, 20)
     assert world.done()
     assert world.shards[shard.key].phase is Phase.SUCCEEDED
 
 
 @pytest.mark.parametrize("side_effects", SideEffects)
-async def test_what_is_not_committed_is_not_said(world: World, store: SqliteStore, side_effects: SideEffects) -> None:
+async def test_what_is_not_committed_is_not_said(
+    world: World, store: SqliteStore, side_effects: SideEffects
+) -> None:
     """The store goes out between a decision and its commit. The world looks at each batch that arrives: creates, tombstones, cursors."""
     await world.submit(workflow(20.0, shards=6, side_effects=side_effects))
     for _ in range(12):

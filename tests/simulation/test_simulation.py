@@ -47,4 +47,6 @@ async def test_whatever_happens_the_invariants_hold_and_all_ends(troubled: int) 
     """I1 to I9, L1, and what time owes, whatever breaks: processes, roads, journals, slots, the store, and what people and policy want."""
     world = await simulate(troubled, trouble=1.0, seconds=120, runs=12)
 
-    assert world.done(), [shard for shard in world.shards.values() if not shard.phase.terminal or shard.orphans]
+    assert world.done(), [
+        shard for shard in world.shards.values() if not shard.phase.terminal or shard.orphans
+    ]

@@ -52,7 +52,9 @@ class World(Invariants):
         """Often with few slots, where there is trouble; its tasks may take their time to end."""
         slots = 4 if self.rng.random() < 0.3 * self.trouble else 100
         linger = 8.0 * self.trouble
-        cluster = ModelCluster(name, self.rng, begun=self.begun, told=self.told, now=self.timeline.now, after=after)
+        cluster = ModelCluster(
+            name, self.rng, begun=self.begun, told=self.told, now=self.timeline.now, after=after
+        )
         cluster.slots, cluster.linger_seconds = slots, linger
         return cluster
 
@@ -117,7 +119,12 @@ class World(Invariants):
         )
         shards = tuple(Shard(run=run_id, index=index) for index in range(workflow.shard_count))
         await self.store.admit(
-            Admission(run=run, shards=shards, decision=decision, audit=(AuditEntry(run=run_id, kind="Accepted", at=self.now.wall),))
+            Admission(
+                run=run,
+                shards=shards,
+                decision=decision,
+                audit=(AuditEntry(run=run_id, kind="Accepted", at=self.now.wall),),
+            )
         )
         self.shards |= {shard.key: shard for shard in shards}
         if run.deadline_at is not None:
@@ -126,15 +133,25 @@ class World(Invariants):
     def _decision(self, identity: str) -> Decision:
         regions = Obligations(regions=self.permitted[-1][1])
         return Decision(
-            id=identity, at=self.now.wall, action=Action.RUNS_SUBMIT, allow=True, revision="s", engine="none", obligations=regions
+            id=identity,
+            at=self.now.wall,
+            action=Action.RUNS_SUBMIT,
+            allow=True,
+            revision="s",
+            engine="none",
+            obligations=regions,
         )
 
     async def operate(self) -> None:
         """Somebody lets a lost journal go, cancels a run, or opens one again that did not succeed."""
         for region in REGIONS:
             bound = await self.store.admit_incarnation(region, self.clusters[region].journal.incarnation)
-            if bound != self.clusters[region].journal.incarnation and (self.rng.random() < 0.01 or not self.trouble):
-                await self.store.release_incarnation(region, audit=AuditEntry(run="", kind="JournalReleased", at=self.now.wall))
+            if bound != self.clusters[region].journal.incarnation and (
+                self.rng.random() < 0.01 or not self.trouble
+            ):
+                await self.store.release_incarnation(
+                    region, audit=AuditEntry(run="", kind="JournalReleased", at=self.now.wall)
+                )
         if not self.runs or not self.trouble or self.rng.random() > 0.01:
             return
         run = await self.store.run(self.rng.choice(sorted(self.runs)))
@@ -146,7 +163,9 @@ class World(Invariants):
         elif run.phase is not RunPhase.SUCCEEDED:
             self.deadlines.pop(run.id, None)
             again = structs.replace(run, deadline_at=None, decided_at=self.now.wall)
-            await self.store.retry(run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), audit=note)
+            await self.store.retry(
+                run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), audit=note
+            )
             for shard in await self.store.shards(run.id):
                 self.shards[shard.key] = shard
 
@@ -169,7 +188,9 @@ class World(Invariants):
             self.steady_since = self.timeline.now
         else:
             healths = [region.health for region in self.controller._ws.regions.values()]
-            self.check_time(frozenset(health.name for health in healths if health.condition is Condition.UNREACHABLE))
+            self.check_time(
+                frozenset(health.name for health in healths if health.condition is Condition.UNREACHABLE)
+            )
         self.check_reality()
 
     async def _disturb(self) -> None:
@@ -180,7 +201,9 @@ class World(Invariants):
                 await self.start_gateway()
         elif self.rng.random() < 0.003 * self.trouble:
             self.kill_gateway()
-        if self.rng.random() < 0.005 * self.trouble or (not self.trouble and self.permitted[-1][1] != REGIONS):
+        if self.rng.random() < 0.005 * self.trouble or (
+            not self.trouble and self.permitted[-1][1] != REGIONS
+        ):
             some = tuple(name for name in REGIONS if self.rng.random() < 0.7 or not self.trouble)
             self.permitted.append((self.timeline.now, some or REGIONS))
         for name in REGIONS:
@@ -208,9 +231,13 @@ class World(Invariants):
             cluster.crash(self.timeline.now)
         elif self.rng.random() < 0.0003 * self.trouble:
             self.replace_cluster(cluster.region)
-        if (road.cut_there or road.cut_back) and (self.timeline.now >= self.healed_at[cluster.region] or not self.trouble):
+        if (road.cut_there or road.cut_back) and (
+            self.timeline.now >= self.healed_at[cluster.region] or not self.trouble
+        ):
             road.cut_there = road.cut_back = False
-        if self.rng.random() < 0.004 * self.trouble or (not self.trouble and (road.loss or road.delay_seconds > 0.2)):
+        if self.rng.random() < 0.004 * self.trouble or (
+            not self.trouble and (road.loss or road.delay_seconds > 0.2)
+        ):
             slow = self.rng.random() < 0.3 * self.trouble
             road.delay_seconds = self.rng.uniform(0.2, 0.6) if slow else self._delay()
             road.loss = self.rng.choice([0.0, 0.0, 0.3]) if self.trouble else 0.0

@@ -24,10 +24,15 @@ def problem(answer: bytes) -> tuple[int, dict[str, object]]:
 
 async def test_a_body_that_does_not_come_closes_the_connection() -> None:
     """Fifty connections that each sent one byte of a body stayed open for as long as they liked."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server, asyncio.timeout(3):
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server,
+        asyncio.timeout(3),
+    ):
         answers = await asyncio.gather(*(raw(server, HEAD, b"x") for _ in range(5)))
 
-    assert {(status, told["reason"], told["retryable"]) for status, told in map(problem, answers)} == {(408, "BodyTimeout", True)}
+    assert {(status, told["reason"], told["retryable"]) for status, told in map(problem, answers)} == {
+        (408, "BodyTimeout", True)
+    }
 
 
 async def test_fields_behind_a_body_are_not_kept() -> None:
@@ -52,7 +57,10 @@ async def test_fields_behind_a_body_are_not_kept() -> None:
 
 async def test_the_clock_ends_with_the_body() -> None:
     """A connection goes on to its next request, whenever that comes."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.5)) as server, asyncio.timeout(9):
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.5)) as server,
+        asyncio.timeout(9),
+    ):
         reader, writer = await asyncio.open_connection(HOST, server.port)
         for pause in (0.6, 0.0):
             writer.write(HEAD)
@@ -66,7 +74,10 @@ async def test_the_clock_ends_with_the_body() -> None:
 
 async def test_a_long_answer_is_not_cut_off_by_the_bodys_clock() -> None:
     """An event stream lasts for hours."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server, httpx.AsyncClient() as plain:
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server,
+        httpx.AsyncClient() as plain,
+    ):
         request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless", content=b"{}")
         lines = (await plain.send(request, stream=True)).aiter_lines()
         assert await anext(lines) == "first"
@@ -89,7 +100,12 @@ async def test_a_request_that_is_none_is_a_problem_too(sent: bytes) -> None:
     async with Server(application(), host=HOST, port=0) as server, asyncio.timeout(3):
         status, told = problem(await raw(server, sent))
 
-    assert (status, told["title"], told["reason"], told["retryable"]) == (400, "Bad Request", "Malformed", False)
+    assert (status, told["title"], told["reason"], told["retryable"]) == (
+        400,
+        "Bad Request",
+        "Malformed",
+        False,
+    )
     assert len(str(told["trace_id"])) == 32
 
 
@@ -104,7 +120,10 @@ async def test_no_refusal_is_written_into_another_answer() -> None:
 @pytest.mark.parametrize("pieces", [[b"y" * 1100 + b"\r\n\r\n"], [b"y" * 51] * 20])
 async def test_a_head_that_is_too_large_is_one_and_the_same_problem(pieces: list[bytes]) -> None:
     """However it arrives: one reason for one status."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(head_bytes=1000)) as server, asyncio.timeout(9):
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(head_bytes=1000)) as server,
+        asyncio.timeout(9),
+    ):
         reader, writer = await asyncio.open_connection(HOST, server.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx: ")
         for piece in pieces:
@@ -113,13 +132,19 @@ async def test_a_head_that_is_too_large_is_one_and_the_same_problem(pieces: list
         status, told = problem(await reader.read())
         writer.close()
 
-    assert (status, told["reason"], told["title"]) == (431, "HeadersTooLarge", "Request Header Fields Too Large")
+    assert (status, told["reason"], told["title"]) == (
+        431,
+        "HeadersTooLarge",
+        "Request Header Fields Too Large",
+    )
 
 
 async def test_another_protocol_is_not_spoken_and_not_talked_of(caplog: pytest.LogCaptureFixture) -> None:
     """A line for each such request, with the advice to install something, was for whoever serves by hand."""
     with caplog.at_level(logging.WARNING):
         async with Server(application(), host=HOST, port=0) as server, httpx.AsyncClient() as plain:
-            answer = await plain.get(f"http://{HOST}:{server.port}/", headers={"connection": "upgrade", "upgrade": "websocket"})
+            answer = await plain.get(
+                f"http://{HOST}:{server.port}/", headers={"connection": "upgrade", "upgrade": "websocket"}
+            )
 
     assert (answer.status_code, caplog.messages) == (200, [])

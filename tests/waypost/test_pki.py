@@ -49,7 +49,10 @@ def test_gateway_and_cluster_of_one_root_meet(folder: Path) -> None:
 
     handshake(server, client, tls.cluster_name("beijing"))
 
-    assert (server.minimum_version, client.minimum_version) == (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
+    assert (server.minimum_version, client.minimum_version) == (
+        ssl.TLSVersion.TLSv1_3,
+        ssl.TLSVersion.TLSv1_3,
+    )
 
 
 def test_a_client_must_show_a_certificate(folder: Path) -> None:
@@ -78,7 +81,9 @@ def test_a_clusters_certificate_is_no_clients(folder: Path) -> None:
     credentials = pki.issue_cluster(folder, "beijing")
 
     with pytest.raises(ssl.SSLError, match=r"(?i)purpose"):
-        handshake(tls.server_context(credentials), tls.client_context(credentials), tls.cluster_name("beijing"))
+        handshake(
+            tls.server_context(credentials), tls.client_context(credentials), tls.cluster_name("beijing")
+        )
 
 
 def test_a_gateways_certificate_is_no_servers(folder: Path) -> None:
@@ -86,10 +91,14 @@ def test_a_gateways_certificate_is_no_servers(folder: Path) -> None:
     credentials = pki.issue_gateway(folder)
 
     with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)purpose"):
-        handshake(tls.server_context(credentials), tls.client_context(credentials), tls.cluster_name("beijing"))
+        handshake(
+            tls.server_context(credentials), tls.client_context(credentials), tls.cluster_name("beijing")
+        )
 
 
-def test_another_roots_certificates_are_strangers(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_another_roots_certificates_are_strangers(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Same names, another root: refused by either side."""
     other = tmp_path_factory.mktemp("other")
     pki.create_root(other)
@@ -104,11 +113,18 @@ def test_another_roots_certificates_are_strangers(folder: Path, tmp_path_factory
 
 def test_the_certificates_say_what_they_are_for(folder: Path) -> None:
     """One usage each, the SAN as documented, and a root that signs no other authority."""
-    gateway, cluster = loaded(pki.issue_gateway(folder).certificate), loaded(pki.issue_cluster(folder, "beijing").certificate)
+    gateway, cluster = (
+        loaded(pki.issue_gateway(folder).certificate),
+        loaded(pki.issue_cluster(folder, "beijing").certificate),
+    )
     root = loaded(folder / "ca.pem").extensions.get_extension_for_class(x509.BasicConstraints).value
 
-    assert list(gateway.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
-    assert list(cluster.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert list(gateway.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    assert list(cluster.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.SERVER_AUTH
+    ]
     names = gateway.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://waypost/gateway"]
     names = cluster.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -177,7 +193,9 @@ def test_what_is_wrong_is_said_in_words(folder: Path, tmp_path_factory: pytest.T
         pki.issue_cluster(folder, region)
     pki.issue_gateway(folder)
     (folder / "clusters/beijing.key").write_bytes((folder / "clusters/shanghai.key").read_bytes())
-    (folder / "clusters/shanghai.pem").write_bytes(pki.issue_cluster(other, "shanghai").certificate.read_bytes())
+    (folder / "clusters/shanghai.pem").write_bytes(
+        pki.issue_cluster(other, "shanghai").certificate.read_bytes()
+    )
     (folder / "clusters/shenzhen.key").chmod(0o644)
     (folder / "gateway.pem").write_text("nonsense")
 
@@ -203,10 +221,14 @@ def test_a_certificate_under_another_regions_name_is_wrong(folder: Path) -> None
     """A mix-up of files is found before a region refuses to be reached."""
     pki.issue_cluster(folder, "beijing")
     for suffix in ("pem", "key"):
-        (folder / f"clusters/shanghai.{suffix}").write_bytes((folder / f"clusters/beijing.{suffix}").read_bytes())
+        (folder / f"clusters/shanghai.{suffix}").write_bytes(
+            (folder / f"clusters/beijing.{suffix}").read_bytes()
+        )
     (folder / "clusters/shanghai.key").chmod(0o600)
 
-    assert [f"{folder}/clusters/shanghai.pem is not a certificate of Waypost cluster shanghai"] == pki.verify(folder)
+    assert [f"{folder}/clusters/shanghai.pem is not a certificate of Waypost cluster shanghai"] == pki.verify(
+        folder
+    )
 
 
 def test_a_machine_need_not_hold_the_roots_key(folder: Path) -> None:
@@ -230,7 +252,9 @@ def test_the_apis_certificate_names_hosts_and_addresses(folder: Path) -> None:
     """And other hosts the next time it is asked for."""
     first = pki.issue_api(folder, ["localhost", "127.0.0.1"]).certificate.read_bytes()
 
-    names = loaded(pki.issue_api(folder, ["waypost.example"]).certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    names = loaded(pki.issue_api(folder, ["waypost.example"]).certificate).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
 
     assert first != (folder / "api.pem").read_bytes()
     assert names.value.get_values_for_type(x509.DNSName) == ["waypost.example"]

@@ -53,7 +53,12 @@ async def echo(request: Request) -> Response:
 
 
 def application() -> Starlette:
-    routes = [Route("/", whoami), Route("/livez", whoami), Route("/endless", endless), Route("/stubborn", stubborn)]
+    routes = [
+        Route("/", whoami),
+        Route("/livez", whoami),
+        Route("/endless", endless),
+        Route("/stubborn", stubborn),
+    ]
     return Starlette(routes=[*routes, Route("/echo", echo, methods=["POST"])])
 
 
@@ -127,7 +132,10 @@ async def test_forwarding_headers_are_not_believed() -> None:
         await Response()(scope, receive, send)  # type: ignore[arg-type]  # only looks at the scope
 
     async with Server(app, host=HOST, port=0) as server, httpx.AsyncClient() as plain:  # type: ignore[arg-type]  # as above
-        await plain.get(f"http://{HOST}:{server.port}/", headers={"x-forwarded-for": "1.2.3.4", "x-forwarded-proto": "https"})
+        await plain.get(
+            f"http://{HOST}:{server.port}/",
+            headers={"x-forwarded-for": "1.2.3.4", "x-forwarded-proto": "https"},
+        )
 
     assert (scopes[0]["client"][0], scopes[0]["scheme"]) == (HOST, "http")  # type: ignore[index]  # a scope is loosely typed
 
@@ -135,7 +143,9 @@ async def test_forwarding_headers_are_not_believed() -> None:
 async def test_the_clients_certificate_is_in_the_requests_state(folder: Path) -> None:
     """ASGI does not carry it."""
     pem = (folder / "gateway.pem").read_text()
-    expected = base64.urlsafe_b64encode(hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()).rstrip(b"=").decode()
+    expected = (
+        base64.urlsafe_b64encode(hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()).rstrip(b"=").decode()
+    )
     context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
 
     async with Server(application(), host=HOST, port=0, tls=context) as server, client(folder) as mutual:
@@ -187,7 +197,10 @@ async def test_nobody_is_admitted_without_mutual_tls() -> None:
 async def test_an_open_stream_ends_cleanly_when_the_server_stops() -> None:
     """Its client learns at once that it must look elsewhere, and the stop takes no grace."""
     async with httpx.AsyncClient() as plain:
-        async with asyncio.timeout(3), Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=60)) as server:
+        async with (
+            asyncio.timeout(3),
+            Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=60)) as server,
+        ):
             request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless")
             answer = await plain.send(request, stream=True)
             lines = answer.aiter_lines()
@@ -198,7 +211,10 @@ async def test_an_open_stream_ends_cleanly_when_the_server_stops() -> None:
 async def test_a_stream_that_does_not_end_is_cut_off_after_the_grace() -> None:
     """A stuck client must not hold a deployment up."""
     async with httpx.AsyncClient() as plain:
-        async with asyncio.timeout(5), Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=0)) as server:
+        async with (
+            asyncio.timeout(5),
+            Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=0)) as server,
+        ):
             request = plain.build_request("GET", f"http://{HOST}:{server.port}/stubborn")
             answer = await plain.send(request, stream=True)
             lines = answer.aiter_lines()
@@ -220,7 +236,10 @@ async def test_a_head_that_is_too_large_is_refused(size: int) -> None:
 
 async def test_a_head_that_never_ends_is_refused() -> None:
     """Without waiting for its end, which is what would fill the memory."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(head_seconds=60)) as server, asyncio.timeout(3):
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=60)) as server,
+        asyncio.timeout(3),
+    ):
         answer = await raw(server, *(b"GET / HTTP/1.1\r\nx: ", *(b"a" * 10_000 for _ in range(200))))
 
     assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""
@@ -242,13 +261,19 @@ async def test_a_head_in_one_read_is_measured_exactly() -> None:
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost:"])
 async def test_a_head_that_does_not_come_closes_the_connection(sent: bytes) -> None:
     """A thousand silent connections would cost nothing to open and never end."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server, asyncio.timeout(3):
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server,
+        asyncio.timeout(3),
+    ):
         assert await raw(server, sent) == b""
 
 
 async def test_a_slow_answer_is_not_cut_off_by_the_heads_clock() -> None:
     """The clock is for the head alone."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server, httpx.AsyncClient() as plain:
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server,
+        httpx.AsyncClient() as plain,
+    ):
         request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless")
         lines = (await plain.send(request, stream=True)).aiter_lines()
         assert await anext(lines) == "first"
@@ -259,7 +284,10 @@ async def test_a_slow_answer_is_not_cut_off_by_the_heads_clock() -> None:
 
 async def test_connections_above_the_limit_are_told_to_come_back() -> None:
     """And those that are open go on."""
-    async with Server(application(), host=HOST, port=0, limits=Limits(connections=1)) as server, httpx.AsyncClient() as plain:
+    async with (
+        Server(application(), host=HOST, port=0, limits=Limits(connections=1)) as server,
+        httpx.AsyncClient() as plain,
+    ):
         address = f"http://{HOST}:{server.port}/"
         request = plain.build_request("GET", f"{address}endless")
         stream = await plain.send(request, stream=True)

@@ -35,7 +35,9 @@ def words(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("brief", [True, False])
-async def test_what_was_written_is_there_for_others_when_it_returns(database: Database, tmp_path: Path, brief: bool) -> None:
+async def test_what_was_written_is_there_for_others_when_it_returns(
+    database: Database, tmp_path: Path, brief: bool
+) -> None:
     """An acknowledgement is a promise, whichever thread ran the statement."""
     await database.write(partial(put, text="a"), brief=brief)
 
@@ -52,7 +54,9 @@ async def test_brief_work_needs_no_hand_over(database: Database) -> None:
 
 async def test_a_group_with_one_long_item_keeps_off_the_event_loop(database: Database) -> None:
     """The long one must not hide behind brief ones."""
-    threads = await asyncio.gather(*(database.write(partial(put, text=str(n)), brief=n != 3) for n in range(6)))
+    threads = await asyncio.gather(
+        *(database.write(partial(put, text=str(n)), brief=n != 3) for n in range(6))
+    )
 
     assert threading.get_ident() not in threads
 

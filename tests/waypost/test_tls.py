@@ -9,7 +9,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from loguru import logger
 
@@ -25,18 +30,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def issued(folder: Path, names: Sequence[x509.GeneralName], usage: Sequence[ObjectIdentifier]) -> tls.Credentials:
+def issued(
+    folder: Path, names: Sequence[x509.GeneralName], usage: Sequence[ObjectIdentifier]
+) -> tls.Credentials:
     """Signed by our root, with what `waypost pki` would not write."""
     root = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
     root_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
     assert isinstance(root_key, ec.EllipticCurvePrivateKey)
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
-    builder = x509.CertificateBuilder(issuer_name=root.subject, subject_name=subject, public_key=key.public_key())
+    builder = x509.CertificateBuilder(
+        issuer_name=root.subject, subject_name=subject, public_key=key.public_key()
+    )
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-    builder = builder.not_valid_after(now + timedelta(hours=1)).add_extension(x509.SubjectAlternativeName(names), critical=False)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.not_valid_after(now + timedelta(hours=1)).add_extension(
+        x509.SubjectAlternativeName(names), critical=False
+    )
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
+    )
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     if usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
@@ -69,7 +84,9 @@ def test_a_client_says_that_it_is_one(folder: Path, usage: list[ObjectIdentifier
         (["spiffe://elsewhere/x", tls.cluster_uri("shanghai")], False),
     ],
 )
-def test_a_cluster_with_an_id_of_ours_has_that_of_its_region(folder: Path, uris: list[str], good: bool) -> None:
+def test_a_cluster_with_an_id_of_ours_has_that_of_its_region(
+    folder: Path, uris: list[str], good: bool
+) -> None:
     """A DNS name that was written into another region's certificate does not make it this one's."""
     names = [x509.DNSName(BEIJING), *map(x509.UniformResourceIdentifier, uris)]
     odd = issued(folder, names, [ExtendedKeyUsageOID.SERVER_AUTH])
@@ -81,7 +98,10 @@ def test_a_cluster_with_an_id_of_ours_has_that_of_its_region(folder: Path, uris:
             handshake(server, client, BEIJING)
 
 
-@pytest.mark.parametrize("host", ["*.clusters.waypost.internal", "beijing.clusters.waypost.internal", "beijing.Clusters.Waypost.internal"])
+@pytest.mark.parametrize(
+    "host",
+    ["*.clusters.waypost.internal", "beijing.clusters.waypost.internal", "beijing.Clusters.Waypost.internal"],
+)
 def test_the_api_gets_no_clusters_name(folder: Path, host: str) -> None:
     """Who holds the key of the public side could pass for a region to the gateway."""
     with pytest.raises(tls.PkiError, match="is a cluster's name"):

@@ -7,7 +7,10 @@ from waypost.trace_context import trace_of, traceparent
 TRACE, PARENT = "ab" * 16, "cd" * 8
 
 
-@pytest.mark.parametrize("value", [f"00-{TRACE}-{PARENT}-01", f"01-{TRACE}-{PARENT}-00", f"cc-{TRACE}-{PARENT}-01-what-comes-later"])
+@pytest.mark.parametrize(
+    "value",
+    [f"00-{TRACE}-{PARENT}-01", f"01-{TRACE}-{PARENT}-00", f"cc-{TRACE}-{PARENT}-01-what-comes-later"],
+)
 def test_a_good_traceparent_is_kept(value: str) -> None:
     """The caller finds our log by its own trace, also when it speaks a later version."""
     assert trace_of([(b"traceparent", value.encode())]) == TRACE

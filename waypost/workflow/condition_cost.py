@@ -6,8 +6,15 @@ from typing import Final
 
 from msgspec import Struct
 
-_QUOTED: Final = r'"""(?:\\[\s\S]|[^\\])*?"""|' + r"'''(?:\\[\s\S]|[^\\])*?'''|" + r'"(?:\\.|[^"\\\n\r])*"|' + r"'(?:\\.|[^'\\\n\r])*'"
-_RAW: Final = r'(?<![A-Za-z0-9_])[bB]?[rR](?:"""[\s\S]*?"""|' + r"'''[\s\S]*?'''|" + r'"[^"\n\r]*"|' + r"'[^'\n\r]*')"
+_QUOTED: Final = (
+    r'"""(?:\\[\s\S]|[^\\])*?"""|'
+    + r"'''(?:\\[\s\S]|[^\\])*?'''|"
+    + r'"(?:\\.|[^"\\\n\r])*"|'
+    + r"'(?:\\.|[^'\\\n\r])*'"
+)
+_RAW: Final = (
+    r'(?<![A-Za-z0-9_])[bB]?[rR](?:"""[\s\S]*?"""|' + r"'''[\s\S]*?'''|" + r'"[^"\n\r]*"|' + r"'[^'\n\r]*')"
+)
 _ASIDE: Final = rf"{_RAW}|{_QUOTED}|//[^\n\r]*"
 """A literal or a comment: what stands in it names nothing."""
 
@@ -45,7 +52,11 @@ class Text(Struct, frozen=True, kw_only=True):
 def take_apart(text: str) -> Text:
     """Never raises: a text that does not compile is refused by whoever compiles it."""
     bare = ASIDE.sub(lambda aside: " " if aside[0].startswith("//") else '""', text)
-    found = [(match[1], "".join(filter(None, match.groups()[1:])) or None) for match in READS.finditer(text) if match[1]]
+    found = [
+        (match[1], "".join(filter(None, match.groups()[1:])) or None)
+        for match in READS.finditer(text)
+        if match[1]
+    ]
     loops = LOOP.findall(bare)
     depth, inside = _nesting(bare)
     return Text(

@@ -19,8 +19,31 @@ NAMES: Final = frozenset({"tasks", "params", "shard"})
 SHARD_FIELDS: Final = ("count", "index", "item")
 TYPES: Final = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
 FUNCTIONS: Final = frozenset(
-    {"bytes", "contains", "double", "duration", "dyn", "endsWith", "int", "matches", "size", "startsWith", "string", "timestamp", "type"}
-    | {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes"}
+    {
+        "bytes",
+        "contains",
+        "double",
+        "duration",
+        "dyn",
+        "endsWith",
+        "int",
+        "matches",
+        "size",
+        "startsWith",
+        "string",
+        "timestamp",
+        "type",
+    }
+    | {
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+    }
     | {"getMonth", "getSeconds", "uint"}
 )
 """What a condition may call, beside operators, `has` and the loops: a misspelt function would show only when the task is about to run."""
@@ -39,7 +62,9 @@ PER_TURN: Final = 12
 CACHED: Final = 128
 """Compiled conditions that are kept: a long one takes 230 KiB."""
 
-PLACE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE)
+PLACE: Final = re.compile(
+    r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE
+)
 
 T = TypeVar("T")
 
@@ -103,25 +128,39 @@ def compile_condition(text: str) -> Condition:
         raise ConditionError(f"unknown name {', '.join(unknown)}: a condition sees tasks, params and shard")
     if missing := sorted(name for name in functions if name.isidentifier() and name not in FUNCTIONS):
         raise ConditionError(f"there is no function {', '.join(missing)}")
-    if absent := [name for holder, name in parts.reads if holder == "shard" and name is not None and name not in SHARD_FIELDS]:
+    if absent := [
+        name
+        for holder, name in parts.reads
+        if holder == "shard" and name is not None and name not in SHARD_FIELDS
+    ]:
         raise ConditionError(f"there is no shard.{absent[0][:80]}: a shard has {', '.join(SHARD_FIELDS)}")
     if parts.compiling > MAXIMUM_STEPS:
-        raise ConditionError("would take too long: matches takes its pattern as a literal text, and a short one")
+        raise ConditionError(
+            "would take too long: matches takes its pattern as a literal text, and a short one"
+        )
     wary = "@in" in functions or re.search(r"\bhas\s*\(", text) is not None
     return Condition(program=program, text=parts, names=frozenset(variables) & NAMES, wary=wary)
 
 
-def ask(text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]) -> Question:
+def ask(
+    text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]
+) -> Question:
     """The condition with what it sees. `outputs`: what the tasks that its own needs have left, by name. Raises `ConditionError`."""
     condition = compile_condition(text)
     if ("tasks", None) not in condition.text.reads:
         outputs = {name: outputs[name] for name in condition.tasks_read if name in outputs}
-    seen = {"tasks": {name: {"output": output} for name, output in outputs.items()}, "params": dict(params), "shard": dict(shard)}
+    seen = {
+        "tasks": {name: {"output": output} for name, output in outputs.items()},
+        "params": dict(params),
+        "shard": dict(shard),
+    }
     given = {name: seen[name] for name in condition.names}
     return Question(condition=condition, given=given, steps=_steps(condition.text, given))
 
 
-def holds(text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]) -> bool:
+def holds(
+    text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]
+) -> bool:
     """Is the condition true? Raises `ConditionError`."""
     return ask(text, outputs=outputs, params=params, shard=shard).answer()
 
@@ -134,7 +173,9 @@ def _guarded(trouble: str, work: Callable[[], T]) -> T:
         raise ConditionError(f"{trouble}: there is no {error.args[0]!r:.80}") from error
     except Exception as error:
         place = PLACE.search(str(error))
-        detail = f"{place[3]} at line {place[1]}, column {place[2]}" if place else str(error).partition("\n")[0]
+        detail = (
+            f"{place[3]} at line {place[1]}, column {place[2]}" if place else str(error).partition("\n")[0]
+        )
         raise ConditionError(f"{trouble}: {detail.partition('. ')[0][:200]}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
@@ -155,7 +196,9 @@ def _steps(text: Text, given: Mapping[str, Any]) -> int:
         turns = width ** (text.depth * (text.maps + 1))
         steps += turns * (PER_TURN + size ** (text.maps + 1) * text.copying)
     if steps > MAXIMUM_STEPS:
-        loops = {0: "it reads", 1: "a loop over"}.get(text.depth, f"{text.depth} loops within one another over")
+        loops = {0: "it reads", 1: "a loop over"}.get(
+            text.depth, f"{text.depth} loops within one another over"
+        )
         raise ConditionError(f"would take too long: {loops} up to {size} values")
     return steps
 

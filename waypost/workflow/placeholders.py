@@ -54,7 +54,9 @@ def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     found: Any = values
     for index, name in enumerate(names):
         if not isinstance(found, Mapping) or name not in found:
-            raise TemplateError(f"${{{'.'.join(names)}}} names nothing: there is no {'.'.join(names[: index + 1])}")
+            raise TemplateError(
+                f"${{{'.'.join(names)}}} names nothing: there is no {'.'.join(names[: index + 1])}"
+            )
         found = found[name]
     return found
 

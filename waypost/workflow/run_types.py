@@ -9,11 +9,17 @@ from msgspec import Meta, Struct
 Argument: TypeAlias = str | int | float | bool
 """A word of a command: `${shard.index}` alone is a number, and may stand there like one inside a longer text."""
 
-Variable: TypeAlias = Annotated[str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")]
+Variable: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")
+]
 
 
 Inside: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))", description="a folder in the workspace: relative, and without ..")
+    str,
+    Meta(
+        pattern=r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))",
+        description="a folder in the workspace: relative, and without ..",
+    ),
 ]
 
 

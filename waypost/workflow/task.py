@@ -6,15 +6,29 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 
 TaskName: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)", description="a name of 1 to 128 letters, digits, dots, dashes and underscores")
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)",
+        description="a name of 1 to 128 letters, digits, dots, dashes and underscores",
+    ),
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """What a journal can hold."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
-Data: TypeAlias = Annotated[dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")]
+Data: TypeAlias = Annotated[
+    dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")
+]
 
 
-class Retry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
+class Retry(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
     """How often a failed task is tried again, and after what pause: `backoff * factor ** (try - 1)`, at most `max`."""
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -23,28 +37,48 @@ class Retry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     max_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
 
 
-class Resources(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
+class Resources(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
     """What a task takes of its cluster while it runs: processors, and the memory it may not pass."""
 
     cpu: Annotated[float, Meta(gt=0, le=1024)] = 1.0
     memory_mib: Annotated[int, Meta(gt=0, le=1_073_741_824)] | None = field(name="memoryMiB", default=None)
 
 
-class TaskSpec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class TaskSpec(
+    Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
     """One node of the DAG, as the document writes it and as the cluster runs it."""
 
     name: TaskName
     type: Annotated[str, Meta(description="The executor that runs it.")]
-    run: Annotated[dict[str, Any], Meta(description="What to run, in the executor's own words. Placeholders are filled in.")]
+    run: Annotated[
+        dict[str, Any],
+        Meta(description="What to run, in the executor's own words. Placeholders are filled in."),
+    ]
     source: Data | None = None
     target: Data | None = None
     needs: Annotated[tuple[TaskName, ...], Meta(description="Tasks that come before it.")] = ()
-    when: Annotated[str | None, Meta(description='CEL over tasks["name"].output, params and shard. False: the task is skipped.')] = None
-    timeout_seconds: Annotated[Seconds | None, Meta(description="All processes of a try are killed after so long.")] = None
+    when: Annotated[
+        str | None,
+        Meta(description='CEL over tasks["name"].output, params and shard. False: the task is skipped.'),
+    ] = None
+    timeout_seconds: Annotated[
+        Seconds | None, Meta(description="All processes of a try are killed after so long.")
+    ] = None
     retry: Retry = Retry()
     result_scope: Annotated[
         Literal["global", "region"],
-        Meta(description="Where what it made lives. `region`: there only, so after a failover it runs again if something needs it."),
+        Meta(
+            description="Where what it made lives. `region`: there only, so after a failover it runs again if something needs it."
+        ),
     ] = "global"
     priority: Annotated[int, Meta(ge=0, le=9, description="Higher starts first, within its cluster.")] = 5
     resources: Resources = Resources()

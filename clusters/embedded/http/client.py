@@ -26,9 +26,17 @@ class EmbeddedCluster:
     """
 
     def __init__(
-        self, address: str, *, region: str, tls: ssl.SSLContext, store: Callable[[], str], timeouts: Timeouts | None = None
+        self,
+        address: str,
+        *,
+        region: str,
+        tls: ssl.SSLContext,
+        store: Callable[[], str],
+        timeouts: Timeouts | None = None,
     ) -> None:
-        self._transport = Transport(address, server_name=cluster_name(region), tls=tls, store=store, timeouts=timeouts)
+        self._transport = Transport(
+            address, server_name=cluster_name(region), tls=tls, store=store, timeouts=timeouts
+        )
         self._probes: set[asyncio.Task[Answers]] = set()
 
     async def __aenter__(self) -> Self:
@@ -42,17 +50,23 @@ class EmbeddedCluster:
         await self._transport.__aexit__()
 
     async def apply(self, batch: Batch) -> Answers:
-        return await self._transport.call(Purpose.APPLY, "/v1/apply", ANSWERS, content=msgspec.json.encode(batch))
+        return await self._transport.call(
+            Purpose.APPLY, "/v1/apply", ANSWERS, content=msgspec.json.encode(batch)
+        )
 
     async def attempts(self) -> Hello:
         return await self._transport.call(Purpose.APPLY, "/v1/attempts", HELLO)
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        return self._transport.lines(Purpose.STREAM, "/v1/watch", EVENT, {"cursor": str(cursor), "incarnation": incarnation})
+        return self._transport.lines(
+            Purpose.STREAM, "/v1/watch", EVENT, {"cursor": str(cursor), "incarnation": incarnation}
+        )
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
         where = {"run": attempt.run, "shard": str(attempt.shard), "epoch": str(attempt.epoch), "task": task}
-        return self._transport.lines(Purpose.LOGS, "/v1/logs", CHUNK, {**where, "offset": str(offset), "follow": str(follow).lower()})
+        return self._transport.lines(
+            Purpose.LOGS, "/v1/logs", CHUNK, {**where, "offset": str(offset), "follow": str(follow).lower()}
+        )
 
     async def probe(self) -> ClusterStatus:
         """A caller that gives up leaves the call under way, within its own time-outs.
@@ -60,7 +74,8 @@ class EmbeddedCluster:
         Ending it would close its connection, and on a slow road each probe would then pay for a handshake and be too late again.
         """
         probe = asyncio.create_task(
-            self._transport.call(Purpose.PROBE, "/v1/apply", ANSWERS, content=msgspec.json.encode(Batch())), name="probe"
+            self._transport.call(Purpose.PROBE, "/v1/apply", ANSWERS, content=msgspec.json.encode(Batch())),
+            name="probe",
         )
         self._probes.add(probe)
         probe.add_done_callback(self._probed)

@@ -21,7 +21,9 @@ class Lines(Response):
     `quiet_seconds`: an empty line shows life after so long without a value; None where the values do that themselves.
     """
 
-    def __init__(self, values: AsyncIterator[Any], *, closing: asyncio.Event, quiet_seconds: float | None = None) -> None:
+    def __init__(
+        self, values: AsyncIterator[Any], *, closing: asyncio.Event, quiet_seconds: float | None = None
+    ) -> None:
         super().__init__(media_type="application/x-ndjson", headers={"connection": "close"})
         del self.headers["content-length"]
         self._values, self._closing, self._quiet_seconds = values, closing, quiet_seconds
@@ -50,7 +52,9 @@ class Lines(Response):
         for task in (gone, closing):
             task.add_done_callback(lambda _: self._changed.set())
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
             while not (gone.done() or closing.done()):
                 if self._waiting:
                     await send({"type": "http.response.body", "body": self._taken(), "more_body": True})

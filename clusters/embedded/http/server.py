@@ -61,7 +61,9 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     follow: bool = False
 
 
-def application(adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES) -> Starlette:
+def application(
+    adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES
+) -> Starlette:
     """To be served by `waypost.serving.Server` with mutual TLS; a request whose client is not the gateway gets 403.
 
     `claim` is asked before each call whether the cluster works for the gateway's store. None: for whoever comes.
@@ -77,7 +79,9 @@ def application(adapter: ClusterAdapter, *, claim: Claim | None = None, body_byt
 
     async def watch(request: Request) -> Response:
         query = _query(request, WatchQuery)
-        return await Lines(adapter.watch(query.cursor, query.incarnation), closing=request.state.closing).begun()
+        return await Lines(
+            adapter.watch(query.cursor, query.incarnation), closing=request.state.closing
+        ).begun()
 
     async def logs(request: Request) -> Response:
         query = _query(request, LogQuery)
@@ -102,7 +106,12 @@ def application(adapter: ClusterAdapter, *, claim: Claim | None = None, body_byt
             Route("/livez", _alive),
         ],
         middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
-        exception_handlers={ClusterError: _cluster_error, _Malformed: _malformed, HTTPException: _http_error, Exception: _fault},
+        exception_handlers={
+            ClusterError: _cluster_error,
+            _Malformed: _malformed,
+            HTTPException: _http_error,
+            Exception: _fault,
+        },
     )
 
 

@@ -43,7 +43,12 @@ class Progress:
         self._order = itertools.count()
         for attempt in attempts:
             self.add(attempt)
-        self.ended.extend(sorted((attempt for attempt in self.attempts.values() if attempt.end_seq), key=lambda attempt: attempt.end_seq))
+        self.ended.extend(
+            sorted(
+                (attempt for attempt in self.attempts.values() if attempt.end_seq),
+                key=lambda attempt: attempt.end_seq,
+            )
+        )
 
     def add(self, attempt: Attempt) -> None:
         attempt.prepare()
@@ -128,7 +133,13 @@ class Progress:
             for other in list(self.by_shard.get(attempt.shard, {}).values()):
                 self.queue_ready(other, step)
         elif not attempt.end_seq and (attempt.failed or not attempt.missing):
-            end = AttemptEndKind.LOST if attempt.lost else AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
+            end = (
+                AttemptEndKind.LOST
+                if attempt.lost
+                else AttemptEndKind.FAILED
+                if attempt.failed
+                else AttemptEndKind.SUCCEEDED
+            )
             self.seq += 1
             attempt.end_seq, attempt.at = self.seq, step.wall
             self.held -= 1
@@ -136,7 +147,15 @@ class Progress:
             step.events.append(AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failed))
 
     def emit(
-        self, attempt: Attempt, task: str, phase: TaskPhase, began: float, step: Step, *, output: Any = None, reason: str = ""
+        self,
+        attempt: Attempt,
+        task: str,
+        phase: TaskPhase,
+        began: float,
+        step: Step,
+        *,
+        output: Any = None,
+        reason: str = "",
     ) -> None:
         self.seq += 1
         ended = None if phase is TaskPhase.RUNNING else step.wall
@@ -163,7 +182,9 @@ class Progress:
         waiting = deque(attempt.missing if among is None else among)
         while waiting:
             task = waiting.popleft()
-            free = attempt.missing.get(task) == 0 and task not in attempt.running and task not in attempt.queued
+            free = (
+                attempt.missing.get(task) == 0 and task not in attempt.running and task not in attempt.queued
+            )
             if not free or task in attempt.due or attempt.failed:
                 continue
             if attempt.tasks[task].when is not None and step.condition_steps >= CONDITION_STEPS_AT_ONCE:
@@ -186,7 +207,9 @@ class Progress:
         self.queued += 1
         turn = max(self._turn, self._turns.get(attempt.id.run, 0))
         self._turns[attempt.id.run] = turn + 1
-        heapq.heappush(self._ready, (-attempt.tasks[task].priority, turn, next(self._order), attempt.id, task))
+        heapq.heappush(
+            self._ready, (-attempt.tasks[task].priority, turn, next(self._order), attempt.id, task)
+        )
 
     def forget_turns(self) -> None:
         """Of runs that would come next anyway."""
@@ -217,7 +240,12 @@ class Progress:
         while self._ready:
             _, turn, _, identity, task = self._ready[0]
             attempt = self.attempts.get(identity)
-            if attempt is not None and task in attempt.queued and self._may_run(attempt, step.now) and not attempt.failed:
+            if (
+                attempt is not None
+                and task in attempt.queued
+                and self._may_run(attempt, step.now)
+                and not attempt.failed
+            ):
                 if self.busy + thousandths(attempt.tasks[task].resources.cpu) > self.capacity:
                     return
                 self._turn = max(self._turn, turn)
@@ -254,15 +282,34 @@ def _launch(attempt: Attempt, task: TaskSpec) -> Launch | str:
     """The try that is next, or why there cannot be one."""
     shard = _shard(attempt)
     try:
-        run, source, target = (render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target))
+        run, source, target = (
+            render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)
+        )
     except TemplateError as error:
         return str(error)
     outputs = {need: attempt.finished[need].output for need in task.needs}
-    given = {"params": attempt.run.params, "shard": shard, "source": source, "target": target, "outputs": outputs}
+    given = {
+        "params": attempt.run.params,
+        "shard": shard,
+        "source": source,
+        "target": target,
+        "outputs": outputs,
+    }
     rendered = TaskSpec(
-        name=task.name, type=task.type, run=run, timeout_seconds=task.timeout_seconds, resources=task.resources, retry=task.retry
+        name=task.name,
+        type=task.type,
+        run=run,
+        timeout_seconds=task.timeout_seconds,
+        resources=task.resources,
+        retry=task.retry,
     )
-    return Launch(attempt=attempt.id, task=rendered, tries=attempt.tries.get(task.name, 0) + 1, input=given, exclusive=attempt.exclusive)
+    return Launch(
+        attempt=attempt.id,
+        task=rendered,
+        tries=attempt.tries.get(task.name, 0) + 1,
+        input=given,
+        exclusive=attempt.exclusive,
+    )
 
 
 def pause_after(retry: Retry, tries: int) -> float:

@@ -18,7 +18,14 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 class Admission:
     """The newest epoch of each shard and the newest era, and what this cluster is able to run."""
 
-    def __init__(self, *, boot: str, cpu: float, executors: Mapping[str, type[Struct]], highest: Mapping[tuple[str, int], int]) -> None:
+    def __init__(
+        self,
+        *,
+        boot: str,
+        cpu: float,
+        executors: Mapping[str, type[Struct]],
+        highest: Mapping[tuple[str, int], int],
+    ) -> None:
         self._boot, self._cpu, self._executors = boot, cpu, executors
         self._highest = dict(highest)
         self._era = max(self._highest.values(), default=0) >> ERA_BITS

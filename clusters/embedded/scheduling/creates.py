@@ -19,7 +19,9 @@ class Creates:
         self._progress, self._admission, self._memory, self._slots = progress, admission, memory, slots
         self._plans: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 
-    def take(self, spec: ShardSpec, run: RunSpec | None, misfit: Callable[[str], tuple[str, str]], step: Step) -> CreateAnswer:
+    def take(
+        self, spec: ShardSpec, run: RunSpec | None, misfit: Callable[[str], tuple[str, str]], step: Step
+    ) -> CreateAnswer:
         """`misfit` tells by the run's name why no shard of it can run here: the reason, and a sentence where there is more to say."""
         identity = spec.attempt
         known = self._progress.attempts.get(identity)
@@ -44,7 +46,9 @@ class Creates:
             self._progress.wake_at(attempt, step.now)
         self._progress.queue_ready(attempt, step)
         self._progress.settle(attempt, step)
-        return CreateAnswer(attempt=identity, outcome=CreateOutcome.CREATED if known is None else CreateOutcome.EXISTS)
+        return CreateAnswer(
+            attempt=identity, outcome=CreateOutcome.CREATED if known is None else CreateOutcome.EXISTS
+        )
 
     def _wake(self, attempt: Attempt, step: Step) -> None:
         """Pauses go on where the cluster's end has interrupted them, whatever the wall clock has done meanwhile."""
@@ -95,12 +99,20 @@ class Creates:
     def held(self, answers: Answers) -> Answers:
         """The answers when their step is durable: without creates that have expired meanwhile."""
         refused = CreateOutcome.REFUSED
-        lost = [answer.attempt for answer in answers.creates if answer.outcome is not refused and not self._knows(answer.attempt)]
+        lost = [
+            answer.attempt
+            for answer in answers.creates
+            if answer.outcome is not refused and not self._knows(answer.attempt)
+        ]
         if not lost:
             return answers
-        reasons = {identity: "Tombstoned" if identity in self._memory.tombstones else "Late" for identity in lost}
+        reasons = {
+            identity: "Tombstoned" if identity in self._memory.tombstones else "Late" for identity in lost
+        }
         creates = [
-            CreateAnswer(attempt=answer.attempt, outcome=refused, reason=reasons[answer.attempt]) if answer.attempt in reasons else answer
+            CreateAnswer(attempt=answer.attempt, outcome=refused, reason=reasons[answer.attempt])
+            if answer.attempt in reasons
+            else answer
             for answer in answers.creates
         ]
         return replace(answers, creates=tuple(creates))

@@ -27,7 +27,9 @@ class Leasing:
             return None
         ask = next(self._asks)
         attempt.ask_at = step.now + ASK_SECONDS
-        attempt.asked = {earlier: at for earlier, at in attempt.asked.items() if at + LEASE_SECONDS > step.now}
+        attempt.asked = {
+            earlier: at for earlier, at in attempt.asked.items() if at + LEASE_SECONDS > step.now
+        }
         attempt.asked[ask] = step.now
         step.asks.append(LeaseAsked(attempt=attempt.id, ask=ask))
         return attempt.ask_at
@@ -44,4 +46,8 @@ class Leasing:
 
     def waiting(self, attempts: Iterable[Attempt]) -> list[LeaseAsked]:
         """The newest ask of each attempt that waits for its answer."""
-        return [LeaseAsked(attempt=attempt.id, ask=max(attempt.asked)) for attempt in attempts if attempt.asked and not attempt.over]
+        return [
+            LeaseAsked(attempt=attempt.id, ask=max(attempt.asked))
+            for attempt in attempts
+            if attempt.asked and not attempt.over
+        ]

@@ -18,10 +18,12 @@ class Owner(Struct, frozen=True, kw_only=True):
 def taken(owner: Owner, claim: Owner) -> Owner | None:
     """The owner after a call on behalf of `claim`; None where that changes nothing. Raises `ClusterError` where the call is not heard."""
     if owner.store not in ("", claim.store):
-        detail = (
-            f"this cluster works for the store {owner.store:.8}, not {claim.store:.8}; started with --adopt it takes the next that comes"
-        )
+        detail = f"this cluster works for the store {owner.store:.8}, not {claim.store:.8}; started with --adopt it takes the next that comes"
         raise ClusterError("OtherGateway", detail, retryable=False)
     if claim.era < owner.era:
-        raise ClusterError("OldEra", f"the store was restored: era {owner.era} has begun, this call is of era {claim.era}", retryable=False)
+        raise ClusterError(
+            "OldEra",
+            f"the store was restored: era {owner.era} has begun, this call is of era {claim.era}",
+            retryable=False,
+        )
     return claim if claim != owner else None

@@ -29,8 +29,16 @@ class Memory:
 
     def forget(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
         """Lets go of what is old enough; a tombstone stays while its attempt is `held`."""
-        past = [identity for identity, past in self.past.items() if past.at < wall - (DONE_SECONDS if past.succeeded else KEPT_SECONDS)]
-        buried = [identity for identity, at in self.tombstones.items() if at < wall - KEPT_SECONDS and identity not in held]
+        past = [
+            identity
+            for identity, past in self.past.items()
+            if past.at < wall - (DONE_SECONDS if past.succeeded else KEPT_SECONDS)
+        ]
+        buried = [
+            identity
+            for identity, at in self.tombstones.items()
+            if at < wall - KEPT_SECONDS and identity not in held
+        ]
         for identity in past:
             del self.past[identity]
         for identity in buried:

@@ -10,7 +10,13 @@ from functools import cache
 
 from msgspec import Struct
 
-from clusters.embedded.scheduling.attempts import CONDITION_STEPS_AT_ONCE, MARGIN_SECONDS, Progress, pause_after, thousandths
+from clusters.embedded.scheduling.attempts import (
+    CONDITION_STEPS_AT_ONCE,
+    MARGIN_SECONDS,
+    Progress,
+    pause_after,
+    thousandths,
+)
 from clusters.embedded.scheduling.create_rules import Admission
 from clusters.embedded.scheduling.creates import Creates
 from clusters.embedded.scheduling.lease_requests import Leasing
@@ -36,8 +42,21 @@ RESULTS_BYTES = 16 * 1_048_576
 class Scheduler:
     """All attempts of one cluster."""
 
-    def __init__(self, loaded: Loaded, *, region: str, boot: str, cpu: float, slots: int, executors: Mapping[str, type[Struct]]) -> None:
-        self.incarnation, self.acknowledged, self.owner = loaded.incarnation, loaded.acknowledged, loaded.owner
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        region: str,
+        boot: str,
+        cpu: float,
+        slots: int,
+        executors: Mapping[str, type[Struct]],
+    ) -> None:
+        self.incarnation, self.acknowledged, self.owner = (
+            loaded.incarnation,
+            loaded.acknowledged,
+            loaded.owner,
+        )
         self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
         self._memory = Memory(loaded.tombstones, loaded.past)
         self._leasing = Leasing(boot)
@@ -63,7 +82,9 @@ class Scheduler:
         tombstones = tuple(self._tombstone(attempt, step) for attempt in batch.tombstones)
         runs = {run.run: run for run in batch.runs}
         misfit = cache(lambda name: self._admission.misfit(runs.get(name)))
-        creates = tuple(self._creates.take(spec, runs.get(spec.attempt.run), misfit, step) for spec in batch.creates)
+        creates = tuple(
+            self._creates.take(spec, runs.get(spec.attempt.run), misfit, step) for spec in batch.creates
+        )
         for renewal in batch.renewals:
             self._renew(renewal, step)
         self._progress.fill(step)
@@ -109,7 +130,13 @@ class Scheduler:
     def _keep(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         """All results of a shard travel with its next attempt, so there is an end to how much they may be."""
         if attempt.output_bytes + size_of(result) > RESULTS_BYTES:
-            self._progress.fail(attempt, result.task, f"the outputs of this shard have more than {RESULTS_BYTES >> 20} MiB", began, step)
+            self._progress.fail(
+                attempt,
+                result.task,
+                f"the outputs of this shard have more than {RESULTS_BYTES >> 20} MiB",
+                began,
+                step,
+            )
             return
         attempt.output_bytes += size_of(result)
         self._progress.finish(attempt, result, began, step)
@@ -208,8 +235,16 @@ class Scheduler:
     def hello(self, now: float) -> Hello:
         """Attempts that go on, and those whose end is not yet acknowledged."""
         attempts = self._progress.attempts.values()
-        known = ((a.id, a.awake) for a in attempts if not a.over or (a.end_seq > self.acknowledged and not a.stopped))
-        ended = ((identity, True) for identity, past in self._memory.past.items() if past.end_seq > self.acknowledged)
+        known = (
+            (a.id, a.awake)
+            for a in attempts
+            if not a.over or (a.end_seq > self.acknowledged and not a.stopped)
+        )
+        ended = (
+            (identity, True)
+            for identity, past in self._memory.past.items()
+            if past.end_seq > self.acknowledged
+        )
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def running(self, identity: AttemptId, task: str) -> bool:

@@ -105,7 +105,15 @@ class Step:
     @property
     def durable(self) -> bool:
         """Is there anything to write?"""
-        written = self.runs or self.attempts or self.tasks or self.events or self.failures or self.tombstones or self.forgotten
+        written = (
+            self.runs
+            or self.attempts
+            or self.tasks
+            or self.events
+            or self.failures
+            or self.tombstones
+            or self.forgotten
+        )
         return bool(written or self.acknowledged or self.incarnation or self.owner)
 
 

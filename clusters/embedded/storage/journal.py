@@ -76,7 +76,10 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
         AttemptId(run=run, shard=shard, epoch=epoch): Past(end_seq=end_seq, at=at, succeeded=not failed)
         for run, shard, epoch, end_seq, at, failed in db.execute(ended, (acknowledged,))
     }
-    tombstones = {AttemptId(run=r, shard=s, epoch=e): at for r, s, e, at in db.execute("select run, shard, epoch, at from tombstone")}
+    tombstones = {
+        AttemptId(run=r, shard=s, epoch=e): at
+        for r, s, e, at in db.execute("select run, shard, epoch, at from tombstone")
+    }
     highest: dict[tuple[str, int], int] = {}
     for identity in [*tombstones, *past, *(attempt.id for attempt in attempts)]:
         shard = (identity.run, identity.shard)
@@ -93,7 +96,9 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
     )
 
 
-def _load(db: sqlite3.Connection, spec: ShardSpec, plan: Plan, *, end_seq: int, at: float, failed: str) -> Attempt:
+def _load(
+    db: sqlite3.Connection, spec: ShardSpec, plan: Plan, *, end_seq: int, at: float, failed: str
+) -> Attempt:
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     paused: dict[str, float] = {}
@@ -104,7 +109,16 @@ def _load(db: sqlite3.Connection, spec: ShardSpec, plan: Plan, *, end_seq: int, 
             finished[task] = _result(result)
         elif due:
             paused[task] = due
-    return Attempt(spec=spec, plan=plan, finished=finished, tries=tries, paused=paused, end_seq=end_seq, at=at, failed=failed)
+    return Attempt(
+        spec=spec,
+        plan=plan,
+        finished=finished,
+        tries=tries,
+        paused=paused,
+        end_seq=end_seq,
+        at=at,
+        failed=failed,
+    )
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
@@ -137,7 +151,9 @@ def _write_identity(db: sqlite3.Connection, step: Step) -> None:
         db.execute("update meta set value = '0' where name = 'acknowledged'")
     if step.owner is not None:
         changes = {"store": step.owner.store, "era": str(step.owner.era), "acknowledged": "0"}
-        db.executemany("update meta set value = ? where name = ?", [(value, name) for name, value in changes.items()])
+        db.executemany(
+            "update meta set value = ? where name = ?", [(value, name) for name, value in changes.items()]
+        )
 
 
 def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
@@ -145,19 +161,28 @@ def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
         db.execute("insert or ignore into run values (?, ?)", (run.run, encode(run)))
     for spec in step.attempts:
         values = (*_key(spec.attempt), encode(spec), wall)
-        db.execute("insert or ignore into attempt (run, shard, epoch, spec, at) values (?, ?, ?, ?, ?)", values)
+        db.execute(
+            "insert or ignore into attempt (run, shard, epoch, spec, at) values (?, ?, ?, ?, ?)", values
+        )
     for task in step.tasks:
         result = None if task.result is None else encode(task.result)
         db.execute(
-            "insert or replace into task values (?, ?, ?, ?, ?, ?, ?)", (*_key(task.attempt), task.task, task.tries, result, task.due)
+            "insert or replace into task values (?, ?, ?, ?, ?, ?, ?)",
+            (*_key(task.attempt), task.task, task.tries, result, task.due),
         )
     for identity, reason in step.failures:
-        db.execute("update attempt set failed = ? where run = ? and shard = ? and epoch = ?", (reason, *_key(identity)))
+        db.execute(
+            "update attempt set failed = ? where run = ? and shard = ? and epoch = ?",
+            (reason, *_key(identity)),
+        )
     for event in step.events:
         db.execute("insert into event values (?, ?)", (event.seq, encode(event)))
         if isinstance(event, AttemptEnded):
             ended = (event.seq, wall, event.reason, *_key(event.attempt))
-            db.execute("update attempt set end_seq = ?, at = ?, failed = ? where run = ? and shard = ? and epoch = ?", ended)
+            db.execute(
+                "update attempt set end_seq = ?, at = ?, failed = ? where run = ? and shard = ? and epoch = ?",
+                ended,
+            )
 
 
 def _key(identity: AttemptId) -> tuple[str, int, int]:
@@ -168,7 +193,10 @@ def _remove(db: sqlite3.Connection, identity: AttemptId) -> None:
     """The attempt's rows, and its run's with the last of them."""
     for table in ("task", "attempt"):
         db.execute(f"delete from {table} where run = ? and shard = ? and epoch = ?", _key(identity))
-    db.execute("delete from run where run = ?1 and not exists (select 1 from attempt where run = ?1)", (identity.run,))
+    db.execute(
+        "delete from run where run = ?1 and not exists (select 1 from attempt where run = ?1)",
+        (identity.run,),
+    )
 
 
 def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[Event]:

@@ -39,7 +39,13 @@ class Proxy:
     """
 
     def __init__(
-        self, *, target_host: str, target_port: int, listen_port: int = 0, host: str = "127.0.0.1", dice: random.Random | None = None
+        self,
+        *,
+        target_host: str,
+        target_port: int,
+        listen_port: int = 0,
+        host: str = "127.0.0.1",
+        dice: random.Random | None = None,
     ) -> None:
         self.delay_seconds = 0.0
         self.bytes_per_second: float | None = None
@@ -115,7 +121,9 @@ class Proxy:
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
-        return self._mode is Mode.BLACKHOLE or (self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.BACK)
+        return self._mode is Mode.BLACKHOLE or (
+            self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.BACK
+        )
 
     async def take_turn(self, direction: "_Direction", size: int) -> None:
         """Waits until the road has carried what went before, then takes it for `size` bytes."""
@@ -150,7 +158,10 @@ class _Road:
             reader, writer = await asyncio.open_connection(*target)
             self._writers.append(writer)
             async with asyncio.TaskGroup() as lanes:
-                out, back = _Lane(self, self._proxy, _Direction.OUT), _Lane(self, self._proxy, _Direction.BACK)
+                out, back = (
+                    _Lane(self, self._proxy, _Direction.OUT),
+                    _Lane(self, self._proxy, _Direction.BACK),
+                )
                 for lane, source, sink in ((out, self._reader, writer), (back, reader, self._writers[0])):
                     lanes.create_task(lane.fill(source))
                     lanes.create_task(lane.deliver(sink))

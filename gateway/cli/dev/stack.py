@@ -61,7 +61,9 @@ class Stack:
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
             self._certify()
-            started = await asyncio.gather(*(self.start_region(region) for region in self.regions), return_exceptions=True)
+            started = await asyncio.gather(
+                *(self.start_region(region) for region in self.regions), return_exceptions=True
+            )
             for failure in started:  # each is waited for, so that none is left behind
                 if failure is not None:
                     raise failure
@@ -88,7 +90,9 @@ class Stack:
             for region in self.regions:
                 pki.issue_cluster(folder, region)
         except pki.PkiError as error:
-            raise CliError(str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE) from error
+            raise CliError(
+                str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE
+            ) from error
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
         await self._start(region, self.region_command(region, port))
@@ -96,7 +100,13 @@ class Stack:
     def region_command(self, region: str, port: int) -> list[str]:
         """What comes behind `waypost` to start the region by hand; behind its road, the port is the one that it had."""
         state, certificates = self.state / "regions" / region, self.state / "pki"
-        options = {"--region": region, "--state": state, "--pki": certificates, "--port": port, "--cpu": self._cpu}
+        options = {
+            "--region": region,
+            "--state": state,
+            "--pki": certificates,
+            "--port": port,
+            "--cpu": self._cpu,
+        }
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_gateway(self) -> None:
@@ -104,11 +114,14 @@ class Stack:
         ports = self.ready.get("gateway", self._ports)
         config = self.state / "gateway.toml"
         config.write_text(self._configuration(ports["port"], ports["metrics_port"]))
-        await self._start("gateway", ["gateway", "--config", str(config), "--dev", str(self.state / "development")])
+        await self._start(
+            "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / "development")]
+        )
 
     def _configuration(self, port: int, metrics_port: int) -> str:
         regions = "\n".join(
-            f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"' for region in self.regions
+            f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"'
+            for region in self.regions
         )
         return (
             f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / "pki"}"\n'
@@ -136,7 +149,11 @@ class Stack:
                 async with asyncio.timeout(READY_SECONDS):
                     line = await process.stdout.readline()
         if not line:
-            raise CliError(f"{name} did not start", lines=(f"Its log: {self.state / 'logs' / name}.log",), code=Exit.UNAVAILABLE)
+            raise CliError(
+                f"{name} did not start",
+                lines=(f"Its log: {self.state / 'logs' / name}.log",),
+                code=Exit.UNAVAILABLE,
+            )
         self.ready[name] = json.loads(line)
 
     def kill(self, name: str) -> None:
@@ -149,7 +166,11 @@ class Stack:
     async def _stop_all(self) -> None:
         """The gateway first, so that it takes nothing for an outage."""
         for group in (["gateway"], [name for name in self.processes if name != "gateway"]):
-            running = [process for name in group if (process := self.processes.get(name)) is not None and process.returncode is None]
+            running = [
+                process
+                for name in group
+                if (process := self.processes.get(name)) is not None and process.returncode is None
+            ]
             for process in running:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()

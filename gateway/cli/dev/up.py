@@ -27,12 +27,22 @@ PORT: Final = Number(gte=0, lte=65_535)
 @command
 def up(
     *,
-    state: Annotated[Path, Parameter(help="Folder for everything: stores, certificates, logs.")] = Path(".waypost"),
-    region: Annotated[tuple[str, ...], Parameter(negative="", help="Names of the regions.")] = tuple(ROUND_TRIPS),
+    state: Annotated[Path, Parameter(help="Folder for everything: stores, certificates, logs.")] = Path(
+        ".waypost"
+    ),
+    region: Annotated[tuple[str, ...], Parameter(negative="", help="Names of the regions.")] = tuple(
+        ROUND_TRIPS
+    ),
     port: Annotated[int, Parameter(validator=PORT, help="Of the API; 0: any free one.")] = 8080,
-    metrics_port: Annotated[int, Parameter(validator=PORT, help="Of health and metrics; 0: any free one.")] = 9090,
+    metrics_port: Annotated[
+        int, Parameter(validator=PORT, help="Of health and metrics; 0: any free one.")
+    ] = 9090,
     cpu: Annotated[
-        float, Parameter(validator=Number(gt=0, lte=100_000), help="Processors that each region's tasks may ask for at once.")
+        float,
+        Parameter(
+            validator=Number(gt=0, lte=100_000),
+            help="Processors that each region's tasks may ask for at once.",
+        ),
     ] = 8.0,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
@@ -49,7 +59,10 @@ def up(
 def _check_names(regions: Sequence[str]) -> None:
     for name in regions:
         if not tls.REGION.fullmatch(name) or name == "gateway":
-            raise CliError(f"--region {name}: a name has lower-case letters, digits and dashes, and is not gateway", code=Exit.USAGE)
+            raise CliError(
+                f"--region {name}: a name has lower-case letters, digits and dashes, and is not gateway",
+                code=Exit.USAGE,
+            )
         if regions.count(name) > 1:
             raise CliError(f"--region {name} is there {regions.count(name)} times", code=Exit.USAGE)
 
@@ -75,7 +88,9 @@ def _check_free(port: int, option: str, *others: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-            raise CliError(f"port {port} {why}: choose another with {option}", code=Exit.UNAVAILABLE) from error
+            raise CliError(
+                f"port {port} {why}: choose another with {option}", code=Exit.UNAVAILABLE
+            ) from error
     if port and port in others:
         raise CliError(f"port {port} is asked for twice: choose another with {option}", code=Exit.USAGE)
 
@@ -88,12 +103,23 @@ async def _up(stack: Stack) -> int:
     screen = console()
     screen.print("starting a gateway and its regions ...", markup=False)
     async with stack:
-        rows: list[list[object]] = [["gateway", stack.url, stack.processes["gateway"].pid], ["metrics", stack.metrics_url, None]]
-        rows += [[name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid] for name in stack.regions]
+        rows: list[list[object]] = [
+            ["gateway", stack.url, stack.processes["gateway"].pid],
+            ["metrics", stack.metrics_url, None],
+        ]
+        rows += [
+            [name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid]
+            for name in stack.regions
+        ]
         screen.print(table(["", "ADDRESS", "PROCESS"], rows))
         if delays := [ROUND_TRIPS[name] * 1e3 for name in stack.regions if name in ROUND_TRIPS]:
-            screen.print(f"round trips of {min(delays):.0f} to {max(delays):.0f} ms are simulated", markup=False)
-        screen.print("ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it", markup=False)
+            screen.print(
+                f"round trips of {min(delays):.0f} to {max(delays):.0f} ms are simulated", markup=False
+            )
+        screen.print(
+            "ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it",
+            markup=False,
+        )
         watching = [asyncio.create_task(_tell_of_end(stack, name, stop)) for name in stack.processes]
         await stop.wait()
         for task in watching:
@@ -105,7 +131,9 @@ async def _up(stack: Stack) -> int:
 async def _tell_of_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
     """A region that dies is part of the game; without its gateway the stack is over."""
     code = await stack.processes[name].wait()
-    console().print(f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False)
+    console().print(
+        f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False
+    )
     if name == "gateway":
         stop.set()
     else:

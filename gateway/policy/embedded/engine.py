@@ -33,7 +33,12 @@ class RegorusEngine:
     """
 
     def __init__(
-        self, policies: Path = SHIPPED, data: Path | None = None, *, inline_bytes: int = 65_536, budget_seconds: float = 1.0
+        self,
+        policies: Path = SHIPPED,
+        data: Path | None = None,
+        *,
+        inline_bytes: int = 65_536,
+        budget_seconds: float = 1.0,
     ) -> None:
         self._policies = policies
         self._data = data
@@ -50,7 +55,9 @@ class RegorusEngine:
         bundle = read_bundle(self._policies, self._data)
         self._machine = examine(bundle.rules)
         self._worker = Worker(bundle.rules, budget_seconds=self._budget_seconds)
-        self._placing = Worker(bundle.rules, budget_seconds=self._budget_seconds)  # what was accepted waits behind no submission
+        self._placing = Worker(
+            bundle.rules, budget_seconds=self._budget_seconds
+        )  # what was accepted waits behind no submission
         self._revision = bundle.revision
         return self
 
@@ -87,7 +94,9 @@ class RegorusEngine:
                 return self._machine.evaluate(entry_point, document)
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
 
-    def _decision(self, question: Question, answer: Answer | None, fault: str, duration_seconds: float) -> Decision:
+    def _decision(
+        self, question: Question, answer: Answer | None, fault: str, duration_seconds: float
+    ) -> Decision:
         """Its id sorts by the time of the question, and by the order of decisions within a millisecond."""
         identity = f"{int(question.at * 1000):012x}{next(self._count) & 0xFFFFFFFF:08x}{self._salt}"
         if answer is None:

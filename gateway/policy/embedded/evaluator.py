@@ -45,7 +45,9 @@ class Machine:
         self._thread = threading.get_ident()
         self._data = rules.data
         try:
-            self._program = regorus.Program.compile_from_modules(rules.data, list(rules.modules), list(rules.entry_points))
+            self._program = regorus.Program.compile_from_modules(
+                rules.data, list(rules.modules), list(rules.entry_points)
+            )
             self._machine = self._load()
         except RuntimeError as error:
             raise EvaluationError(plain(error)) from None
@@ -111,6 +113,16 @@ def plain(error: BaseException) -> str:
     """What regorus says, in one line: `file:line: what is wrong`, without its Rust and interpreter stacks."""
     said = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
     lines = [line.strip() for line in said.splitlines()]
-    place = next((":".join(line.removeprefix("--> ").split(":")[:-1]) + ": " for line in lines if line.startswith("--> ")), "")
-    wrong = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1] if lines else "no reason given")
+    place = next(
+        (
+            ":".join(line.removeprefix("--> ").split(":")[:-1]) + ": "
+            for line in lines
+            if line.startswith("--> ")
+        ),
+        "",
+    )
+    wrong = next(
+        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")),
+        lines[-1] if lines else "no reason given",
+    )
     return f"{place}{wrong}"[:SHOWN]

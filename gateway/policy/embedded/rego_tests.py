@@ -67,14 +67,27 @@ def run(bundle: Bundle) -> Report:
         found, lines = _cases(engine, tree)
         for name, case in found.items():
             cases += 1
-            failures.append(_problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators)))
+            failures.append(
+                _problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators))
+            )
         failures = sorted(filter(None, failures))
         failed += len(failures)
         shown += [problem for problems in failures[:SHOWN] for problem in problems]
         if (more := len(failures) - SHOWN) > 0:
-            shown.append(Problem(file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases"))
+            shown.append(
+                Problem(file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases")
+            )
     if not tests + cases:
-        failed, shown = 1, [Problem(file="rules", line=0, detail="have no tests: no test_ rule and no cases in a _test.rego file")]
+        failed, shown = (
+            1,
+            [
+                Problem(
+                    file="rules",
+                    line=0,
+                    detail="have no tests: no test_ rule and no cases in a _test.rego file",
+                )
+            ],
+        )
     return Report(tests=tests, cases=cases, failed=failed, failures=tuple(shown))
 
 
@@ -165,7 +178,11 @@ def _cases(engine: regorus.Engine, tree: Node) -> tuple[Mapping[str, Any], Mappi
         return {}, {"": 0}
     lines = {"": rule["span"]["line"]}
     written = rule["head"]["Compr"]["assign"]["value"].get("Object", {"fields": []})
-    lines |= {key["String"]["value"]: key["String"]["span"]["line"] for _, key, _ in written["fields"] if "String" in key}
+    lines |= {
+        key["String"]["value"]: key["String"]["span"]["line"]
+        for _, key, _ in written["fields"]
+        if "String" in key
+    }
     try:
         found = msgspec.json.decode(engine.eval_rule_as_json(f"{package_of(tree['ast'])}.cases"))
     except RuntimeError as error:

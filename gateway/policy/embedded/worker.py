@@ -43,9 +43,13 @@ class Worker:
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
         """The value of the rule `entry_point` as JSON, asked for `tenant`. Raises `EvaluationError`, also where the budget is used up."""
         if self._waiting.total() >= WAITING_MAXIMUM:
-            raise EvaluationError(f"{self._waiting.total()} large documents are waiting for a decision already")
+            raise EvaluationError(
+                f"{self._waiting.total()} large documents are waiting for a decision already"
+            )
         if self._waiting[tenant] >= TENANT_MAXIMUM:
-            raise EvaluationError(f"{self._waiting[tenant]} large documents of {tenant} are waiting for a decision already")
+            raise EvaluationError(
+                f"{self._waiting[tenant]} large documents of {tenant} are waiting for a decision already"
+            )
         self._waiting[tenant] += 1
         try:
             async with self._turn:
@@ -71,7 +75,9 @@ class Worker:
         except (OSError, EOFError, msgspec.DecodeError) as error:
             raise EvaluationError("the process that decides about large documents ended") from error
         finally:
-            if reply is None:  # also when the caller gave up: the answer to come would be taken for the next document's
+            if (
+                reply is None
+            ):  # also when the caller gave up: the answer to come would be taken for the next document's
                 await self.close()
         if reply.error:
             raise EvaluationError(reply.error)

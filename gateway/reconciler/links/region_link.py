@@ -24,7 +24,9 @@ T = TypeVar("T")
 class RegionLink:
     """Turns what one cluster says into reports, and wakes the controller. Satisfies `gateway.reconciler.working_set.Link`."""
 
-    def __init__(self, name: str, cluster: ClusterAdapter, *, settings: Health, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, cluster: ClusterAdapter, *, settings: Health, wake: Callable[[], None]
+    ) -> None:
         self.name = name
         self._cluster, self._settings, self._wake = cluster, settings, wake
         self._inbox: deque[Report] = deque()
@@ -106,7 +108,13 @@ class RegionLink:
         answers, error = await _tried(self._cluster.apply(batch), APPLY_TIMEOUT_SECONDS)
         del self._tasks["send"]  # idle again before the controller wakes
         self._put(
-            Applied(began=began, ended=time.monotonic(), batch=batch, answers=answers, failure=None if error is None else error.reason)
+            Applied(
+                began=began,
+                ended=time.monotonic(),
+                batch=batch,
+                answers=answers,
+                failure=None if error is None else error.reason,
+            )
         )
 
     async def _compare(self) -> None:

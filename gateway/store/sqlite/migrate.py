@@ -9,7 +9,9 @@ from waypost.sqlite_database import StorageError
 
 def migrate(db: sqlite3.Connection) -> None:
     """Brings the schema up to date. Raises `StorageError` where the file is newer than this program, or a migration was changed."""
-    db.execute("create table if not exists migration (number integer primary key, name text not null, checksum text not null)")
+    db.execute(
+        "create table if not exists migration (number integer primary key, name text not null, checksum text not null)"
+    )
     applied = dict(db.execute("select name, checksum from migration order by number"))
     known = {
         entry.name: entry.read_text()
@@ -23,6 +25,8 @@ def migrate(db: sqlite3.Connection) -> None:
         if name not in applied:
             for statement in known[name].split(";\n"):
                 db.execute(statement)
-            db.execute("insert into migration values (?, ?, ?)", (int(name.partition("_")[0]), name, checksum))
+            db.execute(
+                "insert into migration values (?, ?, ?)", (int(name.partition("_")[0]), name, checksum)
+            )
         elif applied[name] != checksum:
             raise StorageError(f"migration {name} is not the one that this store was made with")

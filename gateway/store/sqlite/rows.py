@@ -44,7 +44,17 @@ def run_state(run: Run) -> str:
 
 
 def read_run(row: tuple[Any, ...]) -> Run:
-    phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted, state, workflow = row
+    (
+        phase,
+        deadline_at,
+        cancel_requested_at,
+        finished_at,
+        decision_id,
+        decided_at,
+        permitted,
+        state,
+        workflow,
+    ) = row
     return structs.replace(
         _decode_run(state),
         phase=RunPhase(phase),
@@ -59,7 +69,16 @@ def read_run(row: tuple[Any, ...]) -> Run:
 
 
 def shard_row(shard: Shard, priority: int) -> tuple[Any, ...]:
-    return (shard.run, shard.index, shard.phase, shard.rev, priority, shard.not_before, len(shard.orphans), encode(shard).decode())
+    return (
+        shard.run,
+        shard.index,
+        shard.phase,
+        shard.rev,
+        priority,
+        shard.not_before,
+        len(shard.orphans),
+        encode(shard).decode(),
+    )
 
 
 def read_shards(rows: sqlite3.Cursor) -> list[Shard]:
@@ -92,4 +111,6 @@ def audit_row(entry: AuditEntry) -> tuple[Any, ...]:
 
 def read_audit(row: tuple[Any, ...]) -> AuditEntry:
     seq, run, shard, kind, at, actor, detail = row
-    return AuditEntry(seq=seq, run=run, shard=shard, kind=kind, at=at, actor=actor, detail=msgspec.json.decode(detail))
+    return AuditEntry(
+        seq=seq, run=run, shard=shard, kind=kind, at=at, actor=actor, detail=msgspec.json.decode(detail)
+    )

@@ -55,7 +55,9 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 def _by_key(db: sqlite3.Connection, run: Run) -> Run | None:
     """The run that holds the key; None where it has grown old, and is free again."""
     where = (run.tenant, run.idempotency_key)
-    row = db.execute(f"select created_at, {rows.RUN} from run where tenant = ? and idempotency_key = ?", where).fetchone()
+    row = db.execute(
+        f"select created_at, {rows.RUN} from run where tenant = ? and idempotency_key = ?", where
+    ).fetchone()
     if row is None:
         raise sqlite3.IntegrityError(f"run {run.id} exists")
     created_at, *columns = row
@@ -73,12 +75,18 @@ def append(db: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
     """Swaps each shard whose revision is still the one it was decided on; cursors only if all of them took."""
     took = [_swap(db, write) for write in writes]
-    touched = {write.shard.run: write.audit[-1].at if write.audit else None for write, done in zip(writes, took, strict=True) if done}
+    touched = {
+        write.shard.run: write.audit[-1].at if write.audit else None
+        for write, done in zip(writes, took, strict=True)
+        if done
+    }
     for run_id, at in touched.items():
         derive(db, run_id, at)
     if all(took):
         for region, cursor in cursors.items():
-            db.execute("insert or replace into cursor values (?, ?, ?)", (region, cursor.incarnation, cursor.seq))
+            db.execute(
+                "insert or replace into cursor values (?, ?, ?)", (region, cursor.incarnation, cursor.seq)
+            )
     return took
 
 
@@ -98,13 +106,25 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 def derive(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
     """The run's phase from those of its shards. `at`: when its last shard ended, if that is now."""
     counts = Counter(
-        {Phase(phase): n for phase, n in db.execute("select phase, count(*) from shard where run = ? group by phase", (run_id,))}
+        {
+            Phase(phase): n
+            for phase, n in db.execute(
+                "select phase, count(*) from shard where run = ? group by phase", (run_id,)
+            )
+        }
     )
-    before, cancelled = db.execute("select phase, cancel_requested_at is not null from run where id = ?", (run_id,)).fetchone()
+    before, cancelled = db.execute(
+        "select phase, cancel_requested_at is not null from run where id = ?", (run_id,)
+    ).fetchone()
     phase = run_phase(counts, cancelled=bool(cancelled))
     if phase != before:
-        db.execute("update run set phase = ?, finished_at = ? where id = ?", (phase, at if phase.terminal else None, run_id))
-        append(db, [AuditEntry(run=run_id, kind="RunPhase", at=at or 0.0, detail={"from": before, "to": phase})])
+        db.execute(
+            "update run set phase = ?, finished_at = ? where id = ?",
+            (phase, at if phase.terminal else None, run_id),
+        )
+        append(
+            db, [AuditEntry(run=run_id, kind="RunPhase", at=at or 0.0, detail={"from": before, "to": phase})]
+        )
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, audit: AuditEntry) -> Run | None:
@@ -126,7 +146,9 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
         return False
     for shard in rows.read_shards(db.execute("select state from shard where run = ?", (run.id,))):
         if shard.phase in TERMINAL and shard.phase is not Phase.SUCCEEDED:
-            opened = advance(shard, Event.RETRIED, attempts_lost=0, failovers=0, not_before=0.0).at(shard.rev + 1)
+            opened = advance(shard, Event.RETRIED, attempts_lost=0, failovers=0, not_before=0.0).at(
+                shard.rev + 1
+            )
             _swap(db, ShardWrite(shard=opened))
             failed = "delete from task_result where run = ? and shard = ? and state ->> 'phase' = 'Failed'"
             db.execute(failed, (run.id, shard.index))

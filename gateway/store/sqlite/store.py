@@ -77,13 +77,17 @@ class SqliteStore:
         return admitted
 
     async def run(self, run_id: str) -> Run | None:
-        row = await self._read(lambda db: db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone())
+        row = await self._read(
+            lambda db: db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone()
+        )
         return None if row is None else rows.read_run(row)
 
     async def runs(self, query: RunQuery) -> Sequence[Run]:
         conditions, parameters = _conditions(query)
         sql = f"select {rows.RUN} from run where {' and '.join(conditions)} order by id desc limit ?"
-        return await self._read(lambda db: [rows.read_run(row) for row in db.execute(sql, (*parameters, query.limit))])
+        return await self._read(
+            lambda db: [rows.read_run(row) for row in db.execute(sql, (*parameters, query.limit))]
+        )
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
         return await self._shards("where run = ? order by idx", run_id)
@@ -93,16 +97,28 @@ class SqliteStore:
         return found[0] if found else None
 
     async def tasks(
-        self, run_id: str, shard: int | None = None, *, limit: int | None = None, maximum_bytes: int | None = None, outputs: bool = True
+        self,
+        run_id: str,
+        shard: int | None = None,
+        *,
+        limit: int | None = None,
+        maximum_bytes: int | None = None,
+        outputs: bool = True,
     ) -> Sequence[TaskRow]:
         where, parameters = _of_shard(run_id, shard)
         state = "state" if outputs else "json_remove(state, '$.output')"
         sql = f"select {state} from task_result where {where} order by run, shard, task limit ?"
-        return await self._read(lambda db: rows.read_tasks(db.execute(sql, (*parameters, -1 if limit is None else limit)), maximum_bytes))
+        return await self._read(
+            lambda db: rows.read_tasks(
+                db.execute(sql, (*parameters, -1 if limit is None else limit)), maximum_bytes
+            )
+        )
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
         sql = "select state from task_result where run = ? and shard = ? and task = ?"
-        return await self._read(lambda db: next(iter(rows.read_tasks(db.execute(sql, (run_id, shard, name)))), None))
+        return await self._read(
+            lambda db: next(iter(rows.read_tasks(db.execute(sql, (run_id, shard, name)))), None)
+        )
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
         where, parameters = _of_shard(run_id, shard)
@@ -112,12 +128,16 @@ class SqliteStore:
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(
-            lambda db: rows.read_decision(db.execute("select state from decision where id = ?", (decision_id,)).fetchone())
+            lambda db: rows.read_decision(
+                db.execute("select state from decision where id = ?", (decision_id,)).fetchone()
+            )
         )
 
     async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         sql = "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ? order by seq limit ?"
-        return await self._read(lambda db: [rows.read_audit(row) for row in db.execute(sql, (run_id, after, limit))])
+        return await self._read(
+            lambda db: [rows.read_audit(row) for row in db.execute(sql, (run_id, after, limit))]
+        )
 
     async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
         return await self._shards(PENDING, now, now, rows.encode(without).decode(), limit)
@@ -151,7 +171,9 @@ class SqliteStore:
         return took
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        found = await self._read(lambda db: db.execute("select region, incarnation, seq from cursor").fetchall())
+        found = await self._read(
+            lambda db: db.execute("select region, incarnation, seq from cursor").fetchall()
+        )
         return {region: Cursor(incarnation=incarnation, seq=seq) for region, incarnation, seq in found}
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
@@ -162,13 +184,19 @@ class SqliteStore:
 
     async def orders(self) -> Mapping[str, frozenset[Order]]:
         found = await self._read(lambda db: db.execute("select region, name from region_order").fetchall())
-        return {region: frozenset(Order(name) for other, name in found if other == region) for region, _ in found}
+        return {
+            region: frozenset(Order(name) for other, name in found if other == region) for region, _ in found
+        }
 
     async def give_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, order), audit))
+        return await self._write(
+            lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, order), audit)
+        )
 
     async def withdraw_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, order), audit))
+        return await self._write(
+            lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, order), audit)
+        )
 
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
@@ -183,10 +211,16 @@ class SqliteStore:
                 self._subscribers.pop(run_id, None)
 
     async def check(self) -> None:
-        await self._write(lambda db: db.execute("insert or replace into meta values ('checked', ?)", (uuid.uuid4().hex,)) and None)
+        await self._write(
+            lambda db: (
+                db.execute("insert or replace into meta values ('checked', ?)", (uuid.uuid4().hex,)) and None
+            )
+        )
 
     async def counts(self) -> Mapping[Phase, int]:
-        found = await self._read(lambda db: db.execute(f"select phase, count(*) from shard where {OPEN} group by phase").fetchall())
+        found = await self._read(
+            lambda db: db.execute(f"select phase, count(*) from shard where {OPEN} group by phase").fetchall()
+        )
         return {Phase(phase): count for phase, count in found}
 
     def _changed(self, run_id: str) -> None:

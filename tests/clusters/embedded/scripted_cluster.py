@@ -7,7 +7,9 @@ from typing import Self
 from clusters.errors import ClusterError
 from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
 
-STATUS = ClusterStatus(region="beijing", incarnation="journal", boot="boot", uptime=1.0, slots=10, held=0, seq=0)
+STATUS = ClusterStatus(
+    region="beijing", incarnation="journal", boot="boot", uptime=1.0, slots=10, held=0, seq=0
+)
 HELLO = Hello(status=STATUS, attempts=((AttemptId(run="run", shard=0, epoch=1), True),))
 
 
@@ -54,7 +56,9 @@ class ScriptedCluster:
         finally:
             self.open_streams -= 1
 
-    async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+    async def logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]:
         self.asked.append((attempt, task, offset, follow))
         for chunk in self.chunks:
             yield chunk

@@ -71,7 +71,9 @@ def connected(folder: Path, port: int) -> EmbeddedCluster:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(number: signal.Signals, folder: Path, start: Start) -> None:
+async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(
+    number: signal.Signals, folder: Path, start: Start
+) -> None:
     """Exit code 0, quickly, though a gateway watches and a task runs; and the journal still knows the attempt."""
     process = await start()
     line = await ready(process)

@@ -13,7 +13,15 @@ from clusters.embedded.main import _either, _raise_descriptors
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.scheduling.state import Outcome, Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
-from clusters.protocol import AttemptEnded, AttemptEndKind, Batch, ClusterEvent, LeaseAsked, TaskChanged, TaskPhase
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    Batch,
+    ClusterEvent,
+    LeaseAsked,
+    TaskChanged,
+    TaskPhase,
+)
 from tests.clusters.embedded.working_node import SHARD, ended, process, start
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -24,7 +32,9 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
         yield node
 
 
-@pytest.mark.parametrize(("cpu", "slots"), [(0.0, 1), (-1.0, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0), (1.0, -5)])
+@pytest.mark.parametrize(
+    ("cpu", "slots"), [(0.0, 1), (-1.0, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0), (1.0, -5)]
+)
 def test_a_cluster_without_processors_or_slots_does_not_start(cpu: float, slots: int) -> None:
     """It would take work and never do it."""
     with pytest.raises(ValueError, match="needs processors and slots"):
@@ -44,7 +54,9 @@ async def test_every_stream_hears_what_lease_is_asked_for(node: Node) -> None:
             stack.push_async_callback(stream.aclose)
         for stream in streams[:2]:
             await anext(stream)
-        await start(node, TaskSpec(name="a", type="delay", run={"seconds": 0}), side_effects=SideEffects.EXCLUSIVE)
+        await start(
+            node, TaskSpec(name="a", type="delay", run={"seconds": 0}), side_effects=SideEffects.EXCLUSIVE
+        )
         asks = [await asked(stream) for stream in streams]
 
     assert len({ask.ask for ask in asks}) == 1
@@ -155,7 +167,17 @@ def test_large_events_are_read_a_few_at_a_time() -> None:
     step = Step(now=0.0, wall=0.0)
     for seq in range(1, 201):
         output = "x" * 60_000
-        step.events.append(TaskChanged(seq=seq, attempt=SHARD, task="a", phase=TaskPhase.SUCCEEDED, tries=1, started_at=0.0, output=output))
+        step.events.append(
+            TaskChanged(
+                seq=seq,
+                attempt=SHARD,
+                task="a",
+                phase=TaskPhase.SUCCEEDED,
+                tries=1,
+                started_at=0.0,
+                output=output,
+            )
+        )
     step.events.append(AttemptEnded(seq=201, attempt=SHARD, end=AttemptEndKind.SUCCEEDED))
     write_steps(db, [step], 0.0)
 

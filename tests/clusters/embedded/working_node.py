@@ -16,8 +16,12 @@ async def start(node: Node, *tasks: TaskSpec, **run: Any) -> None:
     await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=SHARD, fence=fence),)))
 
 
-def process(name: str, *command: str, needs: tuple[str, ...] = (), env: dict[str, str] | None = None, **more: Any) -> TaskSpec:
-    return TaskSpec(name=name, type="process", run={"command": list(command), "env": env or {}}, needs=needs, **more)
+def process(
+    name: str, *command: str, needs: tuple[str, ...] = (), env: dict[str, str] | None = None, **more: Any
+) -> TaskSpec:
+    return TaskSpec(
+        name=name, type="process", run={"command": list(command), "env": env or {}}, needs=needs, **more
+    )
 
 
 async def finished(node: Node) -> dict[str, TaskChanged]:

@@ -140,7 +140,9 @@ async def client(front: Front) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": "Bearer payments.ada"}
     transport = httpx.ASGITransport(api(front), raise_app_exceptions=True)
     hooks = {"response": [described]}
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers, event_hooks=hooks) as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers=headers, event_hooks=hooks
+    ) as client:
         yield client
 
 

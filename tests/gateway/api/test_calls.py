@@ -27,7 +27,9 @@ FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"
         ("POST", "/v1/regions", 405),
     ],
 )
-async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_what_is_not_there_is_a_problem_too(
+    client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
     """A client needs one way to read a refusal, not two."""
     answer = await client.request(method, path)
 
@@ -44,16 +46,30 @@ async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
 async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncClient) -> None:
     """Deny by default: a path added without thought is closed."""
     del client.headers["authorization"]
-    answers = {path: (await client.request(method, path)).status_code for path, methods in OPERATIONS.items() for method in methods}
+    answers = {
+        path: (await client.request(method, path)).status_code
+        for path, methods in OPERATIONS.items()
+        for method in methods
+    }
 
-    assert {path for path, status in answers.items() if status != 401} == {"/openapi.json", "/v1/schema/workflow.json"}
+    assert {path for path, status in answers.items() if status != 401} == {
+        "/openapi.json",
+        "/v1/schema/workflow.json",
+    }
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/runs/x"), ("GET", "/nowhere")])
-async def test_every_answer_names_its_trace(client: httpx.AsyncClient, document: dict[str, Any], method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/runs/x"), ("GET", "/nowhere")],
+)
+async def test_every_answer_names_its_trace(
+    client: httpx.AsyncClient, document: dict[str, Any], method: str, path: str
+) -> None:
     """Good or bad: the caller's own trace where there is one, under a span of ours."""
     sent = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    answer = await client.request(method, path, headers={"traceparent": sent}, json=document if method == "POST" else None)
+    answer = await client.request(
+        method, path, headers={"traceparent": sent}, json=document if method == "POST" else None
+    )
     fresh = await client.request(method, path)
 
     version, trace_id, span_id, flags = answer.headers["traceparent"].split("-")
@@ -63,9 +79,13 @@ async def test_every_answer_names_its_trace(client: httpx.AsyncClient, document:
     assert answer.is_success or answer.json()["trace_id"] == trace_id
 
 
-async def test_an_encoding_that_is_none_may_be_written_in_any_case(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+async def test_an_encoding_that_is_none_may_be_written_in_any_case(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
     """RFC 9110: content codings are case-insensitive."""
-    assert (await client.post("/v1/runs", json=document, headers={"content-encoding": "Identity"})).status_code == 202
+    assert (
+        await client.post("/v1/runs", json=document, headers={"content-encoding": "Identity"})
+    ).status_code == 202
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
@@ -89,8 +109,14 @@ async def insider(front: Front) -> Any:
     async def well() -> str:
         return "revision 1"
 
-    applications = {"well": inside(front, {"policy": well}), "ill": inside(front, {"policy": well, "keys": broken})}
-    return {name: httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") for name, app in applications.items()}
+    applications = {
+        "well": inside(front, {"policy": well}),
+        "ill": inside(front, {"policy": well, "keys": broken}),
+    }
+    return {
+        name: httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside")
+        for name, app in applications.items()
+    }
 
 
 async def test_readiness_names_what_is_missing(insider: Any) -> None:
@@ -106,16 +132,22 @@ async def test_readiness_names_what_is_missing(insider: Any) -> None:
 async def test_a_gateway_that_is_cut_off_says_so(front: Front, client: httpx.AsyncClient) -> None:
     """Where its operator looks first: all regions Unreachable means something else then. It goes on accepting."""
     alone = structs.replace(front, cut_off=lambda: True)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(inside(alone, {})), base_url="http://inside") as insider:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(inside(alone, {})), base_url="http://inside"
+    ) as insider:
         ready = await insider.get("/readyz?verbose")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(api(alone)), base_url="http://gateway", headers=client.headers) as other:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api(alone)), base_url="http://gateway", headers=client.headers
+    ) as other:
         listed = await other.get("/v1/regions")
 
     assert (ready.status_code, "this gateway takes itself to be cut off" in ready.text) == (200, True)
     assert (listed.json()["cut_off"], (await client.get("/v1/regions")).json()["cut_off"]) == (True, False)
 
 
-async def test_metrics_count_what_came_of_calls(client: httpx.AsyncClient, insider: Any, document: dict[str, Any]) -> None:
+async def test_metrics_count_what_came_of_calls(
+    client: httpx.AsyncClient, insider: Any, document: dict[str, Any]
+) -> None:
     """Submissions by outcome, shards by phase, regions by score; nothing of a tenant in any label."""
     await client.post("/v1/runs", json=document)
     await client.post("/v1/runs", json={})

@@ -14,7 +14,9 @@ from gateway.api.openapi import ANSWERS, QUERY
 from gateway.api.routes import OPERATIONS
 from tests.gateway.api.description import DOCUMENT, described
 
-ALL = [(path, method, operation) for path, methods in OPERATIONS.items() for method, operation in methods.items()]
+ALL = [
+    (path, method, operation) for path, methods in OPERATIONS.items() for method, operation in methods.items()
+]
 
 
 def parameters(path: str, method: str, place: str) -> dict[str, Any]:
@@ -39,7 +41,11 @@ def test_the_description_is_valid_openapi() -> None:
 
 def test_every_reference_leads_somewhere() -> None:
     """And every shape that is described is used."""
-    defined = {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in DOCUMENT["components"][kind]}
+    defined = {
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "headers")
+        for name in DOCUMENT["components"][kind]
+    }
     assert set(references(DOCUMENT)) == defined
 
 
@@ -49,12 +55,16 @@ def test_every_path_and_method_is_described() -> None:
     assert found == {(path, method) for path, method, _ in ALL}
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), ALL, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("path", "method", "operation"), ALL, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_parameter_is_described(path: str, method: str, operation: Operation) -> None:
     """With its type: those in the path and those in the query."""
     assert set(parameters(path, method, "path")) == set(re.findall(r"{(\w+)}", path))
     assert set(parameters(path, method, "query")) == operation.query
-    assert all(parameter["schema"].get("type") for parameter in DOCUMENT["paths"][path][method.lower()]["parameters"])
+    assert all(
+        parameter["schema"].get("type") for parameter in DOCUMENT["paths"][path][method.lower()]["parameters"]
+    )
 
 
 def test_nothing_is_described_that_is_not_there() -> None:
@@ -80,13 +90,19 @@ def test_parameters_have_their_types(path: str, name: str, shape: str) -> None:
 
 def test_what_must_be_sent_is_required() -> None:
     """Logs are of one task."""
-    assert [name for name, p in parameters("/v1/runs/{id}/logs", "GET", "query").items() if p["required"]] == ["task"]
+    assert [
+        name for name, p in parameters("/v1/runs/{id}/logs", "GET", "query").items() if p["required"]
+    ] == ["task"]
 
 
 async def test_an_answer_that_is_not_described_is_found() -> None:
     """The client of these tests holds every answer against the description: this is what it would say."""
     request = httpx.Request("GET", "http://gateway/v1/regions")
-    for answer in (httpx.Response(202, json={"items": []}), httpx.Response(200, text="none"), httpx.Response(200, json={})):
+    for answer in (
+        httpx.Response(202, json={"items": []}),
+        httpx.Response(200, text="none"),
+        httpx.Response(200, json={}),
+    ):
         answer.request = request
         with pytest.raises((AssertionError, ValidationError)):
             await described(answer)

@@ -113,15 +113,23 @@ async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> Non
 
 
 def limited(front: Front, **limits: int) -> httpx.AsyncClient:
-    narrow = structs.replace(front, settings=structs.replace(front.settings, requests=Requests(**limits)), following=Following())
+    narrow = structs.replace(
+        front, settings=structs.replace(front.settings, requests=Requests(**limits)), following=Following()
+    )
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(api(narrow)), base_url="http://gateway", headers={"authorization": "Bearer payments.ada"}
+        transport=httpx.ASGITransport(api(narrow)),
+        base_url="http://gateway",
+        headers={"authorization": "Bearer payments.ada"},
     )
 
 
 @pytest.mark.parametrize("path", ["events", "logs?task=a&follow=true"])
-@pytest.mark.parametrize(("limits", "status"), [({"streams_per_tenant": 0}, 429), ({"streams_maximum": 0}, 503)])
-async def test_streams_have_a_bound(front: Front, store: Store, run: str, path: str, limits: dict[str, int], status: int) -> None:
+@pytest.mark.parametrize(
+    ("limits", "status"), [({"streams_per_tenant": 0}, 429), ({"streams_maximum": 0}, 503)]
+)
+async def test_streams_have_a_bound(
+    front: Front, store: Store, run: str, path: str, limits: dict[str, int], status: int
+) -> None:
     """Each costs memory and a share of every change: one tenant's must not take those of all."""
     await started(store, run, "beijing", 1)
     async with limited(front, **limits) as client:
@@ -167,7 +175,10 @@ async def test_a_place_is_given_back_however_a_stream_ends() -> None:
 async def test_a_feed_ends_with_its_last_follower(store: Store, run: str) -> None:
     """What nobody follows any more must not be kept."""
     following = Following()
-    with following.feed(store, run, pause_seconds=0.0) as one, following.feed(store, run, pause_seconds=0.0) as other:
+    with (
+        following.feed(store, run, pause_seconds=0.0) as one,
+        following.feed(store, run, pause_seconds=0.0) as other,
+    ):
         assert one is other
     with following.feed(store, run, pause_seconds=0.0) as later:
         assert later is not one

@@ -29,11 +29,17 @@ async def end(store: Store, run_id: str) -> None:
 
 def parsed(text: str) -> list[tuple[int, str]]:
     """(id, event) of each block that is no comment."""
-    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n") if block and block[0] != ":"]
+    blocks = [
+        dict(line.split(": ", 1) for line in block.splitlines())
+        for block in text.split("\n\n")
+        if block and block[0] != ":"
+    ]
     return [(int(block["id"]), block["event"]) for block in blocks]
 
 
-async def test_a_stream_tells_everything_and_ends_with_the_run(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_a_stream_tells_everything_and_ends_with_the_run(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """Its last event is that of the run's end: a client that has seen it need not ask again."""
     run = await submitted(client, document)
     await end(store, run)
@@ -44,23 +50,31 @@ async def test_a_stream_tells_everything_and_ends_with_the_run(client: httpx.Asy
     assert [kind for _, kind in parsed(answer.text)].count("Expired") == 2
 
 
-async def test_a_stream_goes_on_where_it_broke_off(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_a_stream_goes_on_where_it_broke_off(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """Each event comes once, over however many connections."""
     run = await submitted(client, document)
     await end(store, run)
     whole = parsed((await client.get(f"/v1/runs/{run}/events")).text)
-    rest = parsed((await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(whole[1][0])})).text)
+    rest = parsed(
+        (await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(whole[1][0])})).text
+    )
 
     assert rest == whole[2:]
 
 
-async def test_a_stream_that_has_told_all_sends_its_reader_away(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_a_stream_that_has_told_all_sends_its_reader_away(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """An EventSource comes back for ever, unless it is answered with 204."""
     run = await submitted(client, document)
     await end(store, run)
     last = parsed((await client.get(f"/v1/runs/{run}/events")).text)[-1][0]
 
-    assert (await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(last)})).status_code == 204
+    assert (
+        await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": str(last)})
+    ).status_code == 204
 
 
 @pytest.mark.parametrize("seen", ["-1", "x", "9" * 30])
@@ -113,14 +127,20 @@ async def test_a_stream_does_not_outlive_its_reason(
     assert await asyncio.wait_for(anext(stream, None), 5) is None
 
 
-async def test_explain_tells_who_by_which_rules_and_what_then(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_explain_tells_who_by_which_rules_and_what_then(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """The acceptance names its subject, decision, policy revision and rules; what followed comes in order."""
     run = await submitted(client, document)
     await end(store, run)
     story = (await client.get(f"/v1/runs/{run}/explain")).json()
 
     accepted = story["history"][0]
-    assert (accepted["kind"], accepted["actor"], accepted["detail"]["revision"]) == ("Accepted", "ada", "rules-1")
+    assert (accepted["kind"], accepted["actor"], accepted["detail"]["revision"]) == (
+        "Accepted",
+        "ada",
+        "rules-1",
+    )
     assert [decision["id"] for decision in story["decisions"]] == [accepted["detail"]["decision_id"]]
     assert story["decisions"][0]["obligations"]["regions"] == ["beijing", "shanghai"]
     assert [entry["seq"] for entry in story["history"]] == sorted(entry["seq"] for entry in story["history"])

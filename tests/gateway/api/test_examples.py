@@ -17,7 +17,11 @@ from tests.gateway.api.test_events import end
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "api.md").read_text()
-CALLS = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+CALLS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
 
 
 def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Request:
@@ -39,7 +43,9 @@ def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Requ
                 pass
             case _:
                 url = word
-    return client.build_request(method, url.replace("$URL", "").replace("$RUN", run), headers=headers, content=content)
+    return client.build_request(
+        method, url.replace("$URL", "").replace("$RUN", run), headers=headers, content=content
+    )
 
 
 @pytest.fixture
@@ -50,7 +56,9 @@ async def run(client: httpx.AsyncClient) -> str:
     return str(answer.json()["id"])
 
 
-@pytest.mark.parametrize("words", [words for words in CALLS if words and words[0] == "curl"], ids=lambda words: words[-1])
+@pytest.mark.parametrize(
+    "words", [words for words in CALLS if words and words[0] == "curl"], ids=lambda words: words[-1]
+)
 async def test_every_call_in_the_documentation_works(
     client: httpx.AsyncClient, store: Store, run: str, views: list[RegionView], words: list[str]
 ) -> None:
@@ -63,7 +71,10 @@ async def test_every_call_in_the_documentation_works(
     sent = request(client, words, run)
     answer = await client.send(sent)
 
-    assert answer.is_success or (answer.status_code, sent.url.path.rpartition("/")[2]) in ((404, "logs"), (409, "retry"))
+    assert answer.is_success or (answer.status_code, sent.url.path.rpartition("/")[2]) in (
+        (404, "logs"),
+        (409, "retry"),
+    )
 
 
 def test_the_problem_in_the_documentation_is_one() -> None:

@@ -27,7 +27,9 @@ class Region:
         self.written, self.error, self.gone = written, error, gone
         self.read = asyncio.Event()
 
-    async def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+    async def logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]:
         if self.error:
             raise ClusterError(self.error)
         at = 0
@@ -42,17 +44,31 @@ class Region:
 
 def with_clusters(front: Front, **clusters: Any) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(api(structs.replace(front, clusters=clusters)))
-    return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"authorization": "Bearer payments.ada"})
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers={"authorization": "Bearer payments.ada"}
+    )
 
 
-async def started(store: Store, run: str, region: str, epoch: int, phase: TaskPhase = TaskPhase.RUNNING) -> None:
+async def started(
+    store: Store, run: str, region: str, epoch: int, phase: TaskPhase = TaskPhase.RUNNING
+) -> None:
     """Shard 0's task `a` is reported by this attempt."""
     shard = (await store.shards(run))[0]
     if shard.phase.placed:
         shard = structs.replace(advance(shard, Event.REGION_LOST), rev=shard.rev)
         shard = advance(shard, Event.ABANDONED)
     placed = advance(shard, Event.INTENDED, epoch=epoch, region=region)
-    row = TaskRow(run=run, shard=0, task="a", phase=phase, epoch=epoch, region=region, incarnation="i", tries=1, started_at=1.0)
+    row = TaskRow(
+        run=run,
+        shard=0,
+        task="a",
+        phase=phase,
+        epoch=epoch,
+        region=region,
+        incarnation="i",
+        tries=1,
+        started_at=1.0,
+    )
     assert await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(row,))], {}) == [True]
 
 
@@ -66,7 +82,9 @@ async def test_a_log_comes_from_the_region_that_has_it(front: Front, store: Stor
     await started(store, run, "beijing", 1)
     async with with_clusters(front, beijing=Region({1: ["one\n", "two\n"]})) as client:
         text = await client.get(f"/v1/runs/{run}/logs?task=a")
-        lines = await client.get(f"/v1/runs/{run}/logs?task=a&offset=4", headers={"accept": "application/x-ndjson"})
+        lines = await client.get(
+            f"/v1/runs/{run}/logs?task=a&offset=4", headers={"accept": "application/x-ndjson"}
+        )
 
     assert (text.text, text.headers["content-type"]) == ("one\ntwo\n", "text/plain; charset=utf-8")
     assert [msgspec.json.decode(line) for line in lines.text.splitlines()] == [
@@ -88,9 +106,12 @@ async def test_a_follower_goes_along_when_the_shard_moves(front: Front, store: S
 
 
 @pytest.mark.parametrize(
-    ("region", "error", "status"), [("beijing", "NotFound", 404), ("beijing", "Unreachable", 503), ("shanghai", "", 503)]
+    ("region", "error", "status"),
+    [("beijing", "NotFound", 404), ("beijing", "Unreachable", 503), ("shanghai", "", 503)],
 )
-async def test_a_region_that_cannot_be_read_is_a_status(front: Front, store: Store, run: str, region: str, error: str, status: int) -> None:
+async def test_a_region_that_cannot_be_read_is_a_status(
+    front: Front, store: Store, run: str, region: str, error: str, status: int
+) -> None:
     """And not a stream that breaks off."""
     await started(store, run, region, 1)
     async with with_clusters(front, beijing=Region({1: []}, error=error)) as client:
@@ -100,7 +121,14 @@ async def test_a_region_that_cannot_be_read_is_a_status(front: Front, store: Sto
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [("", 400), ("task=a", 404), ("task=a&shard=2", 400), ("task=a&follow=yes", 400), ("task=a&offset=-1", 400)]
+    ("query", "status"),
+    [
+        ("", 400),
+        ("task=a", 404),
+        ("task=a&shard=2", 400),
+        ("task=a&follow=yes", 400),
+        ("task=a&offset=-1", 400),
+    ],
 )
 async def test_a_question_that_makes_no_sense_is_refused(
     client: httpx.AsyncClient, store: Store, run: str, query: str, status: int

@@ -31,9 +31,17 @@ async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
     )
 
 
-@pytest.mark.parametrize(("pause", "said"), [(0.0, "for a turn: beijing fits"), (600.0, "for a pause to end, for 600 s more")])
+@pytest.mark.parametrize(
+    ("pause", "said"), [(0.0, "for a turn: beijing fits"), (600.0, "for a pause to end, for 600 s more")]
+)
 async def test_who_only_waits_for_a_turn_is_told_so(
-    client: httpx.AsyncClient, store: Store, front: Front, views: list[RegionView], document: dict[str, Any], pause: float, said: str
+    client: httpx.AsyncClient,
+    store: Store,
+    front: Front,
+    views: list[RegionView],
+    document: dict[str, Any],
+    pause: float,
+    said: str,
 ) -> None:
     """Or for how long the pause after a lost attempt still is."""
     del views[1]
@@ -75,10 +83,14 @@ async def test_suspect_shards_that_nobody_will_move_are_told_why(
     assert waiting(run, shards, front, 0.0) is None
 
 
-async def test_of_shards_that_are_over_nothing_is_said(client: httpx.AsyncClient, store: Store, document: dict[str, Any]) -> None:
+async def test_of_shards_that_are_over_nothing_is_said(
+    client: httpx.AsyncClient, store: Store, document: dict[str, Any]
+) -> None:
     """Nor of those that have a place."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
     for shard in await store.shards(name):
         over = advance(shard, Event.EXPIRED).at(shard.rev + 1)
-        await store.record([ShardWrite(shard=over, audit=(AuditEntry(run=name, kind="Expired", at=1.0),))], {})
+        await store.record(
+            [ShardWrite(shard=over, audit=(AuditEntry(run=name, kind="Expired", at=1.0),))], {}
+        )
     assert (await client.get(f"/v1/runs/{name}/explain")).json()["waiting"] is None

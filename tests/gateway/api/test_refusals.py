@@ -23,9 +23,15 @@ Document = dict[str, Any]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\tkey", "ключ".encode()])
-async def test_a_key_is_visible_ascii(client: httpx.AsyncClient, document: Document, key: str | bytes) -> None:
+async def test_a_key_is_visible_ascii(
+    client: httpx.AsyncClient, document: Document, key: str | bytes
+) -> None:
     """Anything else would mean different things to different servers on the way."""
-    answer = await client.post("/v1/runs", json=document, headers=[(b"idempotency-key", key if isinstance(key, bytes) else key.encode())])
+    answer = await client.post(
+        "/v1/runs",
+        json=document,
+        headers=[(b"idempotency-key", key if isinstance(key, bytes) else key.encode())],
+    )
 
     assert answer.status_code == 400
 
@@ -58,9 +64,13 @@ async def test_all_errors_of_a_document_come_at_once(client: httpx.AsyncClient, 
         (413, b"", {"content-length": "9" * 30}),
     ],
 )
-async def test_a_body_that_is_none_is_refused(client: httpx.AsyncClient, status: int, content: bytes, headers: dict[str, str]) -> None:
+async def test_a_body_that_is_none_is_refused(
+    client: httpx.AsyncClient, status: int, content: bytes, headers: dict[str, str]
+) -> None:
     """By what is wrong with it: its form, its size, its type."""
-    answer = await client.post("/v1/runs", content=content, headers={"content-type": "application/json"} | headers)
+    answer = await client.post(
+        "/v1/runs", content=content, headers={"content-type": "application/json"} | headers
+    )
 
     assert answer.status_code == status
     assert answer.json()["status"] == status
@@ -68,7 +78,9 @@ async def test_a_body_that_is_none_is_refused(client: httpx.AsyncClient, status:
 
 async def test_a_body_without_end_is_cut_off(front: Front, client: httpx.AsyncClient) -> None:
     """The limit holds while reading: what a chunked body claims is not known beforehand."""
-    small = structs.replace(front, settings=structs.replace(front.settings, documents=Documents(maximum_bytes=1000)))
+    small = structs.replace(
+        front, settings=structs.replace(front.settings, documents=Documents(maximum_bytes=1000))
+    )
     read = 0
 
     async def endless() -> Any:
@@ -78,14 +90,18 @@ async def test_a_body_without_end_is_cut_off(front: Front, client: httpx.AsyncCl
             yield b" " * 100
 
     transport = httpx.ASGITransport(api(small))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=client.headers) as other:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers=client.headers
+    ) as other:
         answer = await other.post("/v1/runs", content=endless())
 
     assert (answer.status_code, read) == (413, 11)
 
 
 @pytest.mark.parametrize("query", ["dryrun=true", "dryRun=yes", "dryRun=true&dryRun=true", "a", "%ff=1"])
-async def test_a_query_that_is_not_understood_is_refused(client: httpx.AsyncClient, document: Document, query: str) -> None:
+async def test_a_query_that_is_not_understood_is_refused(
+    client: httpx.AsyncClient, document: Document, query: str
+) -> None:
     """A misspelt dryRun must not become a real submission."""
     answer = await client.post(f"/v1/runs?{query}", json=document)
 
@@ -96,23 +112,34 @@ async def test_no_token_is_a_401_that_says_how(client: httpx.AsyncClient, docume
     """RFC 6750: without a token only the scheme; with a bad one `invalid_token`."""
     del client.headers["authorization"]
     without = await client.post("/v1/runs", json=document)
-    bad = await client.post("/v1/runs", json=document, headers={"authorization": "Bearer secret-token-of-mine"})
+    bad = await client.post(
+        "/v1/runs", json=document, headers={"authorization": "Bearer secret-token-of-mine"}
+    )
 
     assert (without.status_code, without.headers["www-authenticate"]) == (401, 'Bearer realm="waypost"')
-    assert (bad.status_code, bad.headers["www-authenticate"]) == (401, 'Bearer realm="waypost", error="invalid_token"')
+    assert (bad.status_code, bad.headers["www-authenticate"]) == (
+        401,
+        'Bearer realm="waypost", error="invalid_token"',
+    )
     assert "secret" not in bad.text
 
 
 @pytest.mark.parametrize("where", ["/v1/runs?access_token=payments.ada", "/v1/runs"])
-async def test_a_token_elsewhere_is_refused(client: httpx.AsyncClient, document: Document, where: str) -> None:
+async def test_a_token_elsewhere_is_refused(
+    client: httpx.AsyncClient, document: Document, where: str
+) -> None:
     """In a query or a cookie it would end in logs and histories."""
     answer = await client.post(where, json=document, headers={"cookie": "access_token=payments.ada"})
 
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize(("broken", "status"), [(Unavailable("no key set"), 503), (HeadersTooLarge("a header"), 431)])
-async def test_what_identity_says_is_passed_on(client: httpx.AsyncClient, door: Any, broken: Exception, status: int) -> None:
+@pytest.mark.parametrize(
+    ("broken", "status"), [(Unavailable("no key set"), 503), (HeadersTooLarge("a header"), 431)]
+)
+async def test_what_identity_says_is_passed_on(
+    client: httpx.AsyncClient, door: Any, broken: Exception, status: int
+) -> None:
     """Each of its refusals has a status of its own."""
     door.broken = broken
 
@@ -131,12 +158,17 @@ async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient, door
 @pytest.fixture
 def told() -> Iterator[list[str]]:
     lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(f"{message.record['level'].name} {message.record['message']}"), level="INFO")
+    sink = logger.add(
+        lambda message: lines.append(f"{message.record['level'].name} {message.record['message']}"),
+        level="INFO",
+    )
     yield lines
     logger.remove(sink)
 
 
-async def test_the_log_says_why_a_token_was_refused(client: httpx.AsyncClient, door: Any, told: list[str]) -> None:
+async def test_the_log_says_why_a_token_was_refused(
+    client: httpx.AsyncClient, door: Any, told: list[str]
+) -> None:
     """The caller must not hear which check failed; whoever runs the gateway has to. A flood of bad tokens is one line a second."""
     door.broken = Unauthenticated("no acceptable token")
     door.broken.__cause__ = Rejected("kid.unknown")
@@ -164,12 +196,14 @@ async def test_the_log_has_every_decision_that_a_refusal_names(
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
 @given(
-    body=st.binary(max_size=200) | values.map(msgspec.json.encode), place=st.sampled_from(["", "spec", "task", "run", "shards", "params"])
+    body=st.binary(max_size=200) | values.map(msgspec.json.encode),
+    place=st.sampled_from(["", "spec", "task", "run", "shards", "params"]),
 )
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_is_a_500(front: Front, body: bytes, place: str) -> None:
@@ -177,7 +211,9 @@ def test_no_body_is_a_500(front: Front, body: bytes, place: str) -> None:
 
     async def post() -> int:
         headers = {"authorization": "Bearer payments.ada", "content-type": "application/json"}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(api(front)), base_url="http://gateway", headers=headers) as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(api(front)), base_url="http://gateway", headers=headers
+        ) as client:
             return (await client.post("/v1/runs?dryRun=true", content=_inside(body, place))).status_code
 
     assert asyncio.run(post()) in (200, 400, 413, 422)
@@ -189,4 +225,8 @@ def _inside(body: bytes, place: str) -> bytes:
     tasks = b"[%s]" % (body if place == "task" else task)
     extra = b',"%s":%s' % (place.encode(), body) if place in ("shards", "params") else b""
     spec = body if place == "spec" else b'{"tasks":%s%s}' % (tasks, extra)
-    return body if not place else b'{"apiVersion":"waypost/v1","kind":"Workflow","metadata":{"name":"n"},"spec":%s}' % spec
+    return (
+        body
+        if not place
+        else b'{"apiVersion":"waypost/v1","kind":"Workflow","metadata":{"name":"n"},"spec":%s}' % spec
+    )

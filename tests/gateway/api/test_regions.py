@@ -19,7 +19,9 @@ def lost(views: list[RegionView]) -> None:
     views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE)
 
 
-async def test_the_journal_of_a_region_that_answers_is_not_let_go(client: httpx.AsyncClient, store: Store) -> None:
+async def test_the_journal_of_a_region_that_answers_is_not_let_go(
+    client: httpx.AsyncClient, store: Store
+) -> None:
     """It would stay so until some other disk comes along, and nobody would remember."""
     await store.admit_incarnation("beijing", "old")
     refused = await client.post("/v1/regions/beijing/replace")
@@ -60,16 +62,24 @@ async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, st
     """Saying it twice changes nothing, and is noted once."""
     for _ in range(2):
         answer = await client.post("/v1/regions/beijing/cordon")
-        assert (answer.status_code, answer.json()) == (200, {"region": "beijing", "cordoned": True, "inflight": 0})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"region": "beijing", "cordoned": True, "inflight": 0},
+        )
     assert await store.orders() == {"beijing": {Order.CORDON}}
 
     assert (await client.post("/v1/regions/beijing/uncordon")).json()["cordoned"] is False
     assert (await client.post("/v1/regions/beijing/uncordon")).status_code == 200
     assert await store.orders() == {}
-    assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [("Cordoned", "ada"), ("Uncordoned", "ada")]
+    assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [
+        ("Cordoned", "ada"),
+        ("Uncordoned", "ada"),
+    ]
 
 
-async def test_a_drain_is_answered_once_nothing_more_can_come(client: httpx.AsyncClient, store: Store, views: list[RegionView]) -> None:
+async def test_a_drain_is_answered_once_nothing_more_can_come(
+    client: httpx.AsyncClient, store: Store, views: list[RegionView]
+) -> None:
     """What the controller decided before it read the order is counted: else the region is stopped with work on its way there."""
     asked = asyncio.create_task(client.post("/v1/regions/beijing/drain"))
     while not await store.orders():
@@ -80,14 +90,18 @@ async def test_a_drain_is_answered_once_nothing_more_can_come(client: httpx.Asyn
     assert (await asked).json() == {"region": "beijing", "cordoned": True, "inflight": 3}
 
 
-async def test_a_drain_that_nobody_keeps_to_is_not_done(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drain_that_nobody_keeps_to_is_not_done(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An empty region is no drained one while the controller does not know."""
     monkeypatch.setattr(regions, "LOOK_SECONDS", 0.0)
 
     assert (await client.post("/v1/regions/beijing/drain")).status_code == 503
 
 
-async def test_only_an_unreachable_region_is_forgotten(client: httpx.AsyncClient, store: Store, views: list[RegionView]) -> None:
+async def test_only_an_unreachable_region_is_forgotten(
+    client: httpx.AsyncClient, store: Store, views: list[RegionView]
+) -> None:
     """To give up one that answers would leave its work running unseen: that is refused, with what to do instead."""
     refused = await client.post("/v1/regions/beijing/forget")
     assert refused.status_code == 409
@@ -100,7 +114,9 @@ async def test_only_an_unreachable_region_is_forgotten(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("path", ["cordon", "drain", "uncordon", "forget", "replace"])
-async def test_whatever_is_said_of_a_region_takes_a_right(client: httpx.AsyncClient, store: Store, rules: Rules, path: str) -> None:
+async def test_whatever_is_said_of_a_region_takes_a_right(
+    client: httpx.AsyncClient, store: Store, rules: Rules, path: str
+) -> None:
     """Policy has the first word, and is told which region it is about."""
     rules.refused[Action.REGIONS_OPERATE] = Reason(rule="scope.missing", message="needs regions:operate")
 

@@ -39,7 +39,9 @@ async def failed(store: Store, run_id: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "rest"), ABOUT_ONE)
-async def test_what_the_caller_may_not_see_is_not_there(client: httpx.AsyncClient, document: Document, method: str, rest: str) -> None:
+async def test_what_the_caller_may_not_see_is_not_there(
+    client: httpx.AsyncClient, document: Document, method: str, rest: str
+) -> None:
     """Another tenant's run and no run at all look the same: a 403 would tell that it is there."""
     run = await submitted(client, document)
     theirs = await client.request(method, f"/v1/runs/{run}{rest}", headers=OTHERS)
@@ -58,14 +60,18 @@ async def test_a_list_holds_the_callers_own_runs(client: httpx.AsyncClient, docu
     assert (await client.get("/v1/runs?tenant=science")).json()["items"] == []
 
 
-async def test_policy_may_let_a_caller_see_more(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_policy_may_let_a_caller_see_more(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """An operator lists all tenants, or one of them."""
     await submitted(client, document)
     await client.post("/v1/runs", json=document, headers=OTHERS)
     rules.obligations = Obligations(tenants=("*",))
 
     assert len((await client.get("/v1/runs")).json()["items"]) == 2
-    assert [run["tenant"] for run in (await client.get("/v1/runs?tenant=science")).json()["items"]] == ["science"]
+    assert [run["tenant"] for run in (await client.get("/v1/runs?tenant=science")).json()["items"]] == [
+        "science"
+    ]
 
 
 async def test_pages_meet_without_a_gap(client: httpx.AsyncClient, document: Document) -> None:
@@ -74,7 +80,9 @@ async def test_pages_meet_without_a_gap(client: httpx.AsyncClient, document: Doc
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        page = (await client.get("/v1/runs", params={"limit": 2} | ({"continue": cursor} if cursor else {}))).json()
+        page = (
+            await client.get("/v1/runs", params={"limit": 2} | ({"continue": cursor} if cursor else {}))
+        ).json()
         seen += [run["id"] for run in page["items"]]
         cursor = page["continue"]
         if cursor:
@@ -115,31 +123,63 @@ async def test_a_filter_that_is_not_understood_is_refused(client: httpx.AsyncCli
     assert (answer.status_code, answer.json()["reason"]) == (400, "Malformed")
 
 
-async def test_a_run_shows_its_shards_and_tasks(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_a_run_shows_its_shards_and_tasks(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """All that the store knows, the newest of each task."""
     run = await submitted(client, document)
     shard = next(iter(await store.shards(run)))
     placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
-    row = TaskRow(run=run, shard=0, task="a", phase=TaskPhase.RUNNING, epoch=1, region="beijing", incarnation="i", tries=1, started_at=1.0)
+    row = TaskRow(
+        run=run,
+        shard=0,
+        task="a",
+        phase=TaskPhase.RUNNING,
+        epoch=1,
+        region="beijing",
+        incarnation="i",
+        tries=1,
+        started_at=1.0,
+    )
     await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(row,))], {})
 
     shown = (await client.get(f"/v1/runs/{run}")).json()
     assert (shown["shard_phases"], shown["task_phases"]) == ({"Dispatching": 1, "Pending": 1}, {"Running": 1})
-    assert (shown["shards"][0]["region"], shown["tasks"][0]["task"], shown["tasks_left_out"]) == ("beijing", "a", 0)
+    assert (shown["shards"][0]["region"], shown["tasks"][0]["task"], shown["tasks_left_out"]) == (
+        "beijing",
+        "a",
+        0,
+    )
     assert (await client.get(f"/v1/runs/{run}?shard=1")).json()["tasks"] == []
     assert (await client.get(f"/v1/runs/{run}?shard=2")).status_code == 400
 
 
-async def test_outputs_are_shown_where_they_are_asked_for(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_outputs_are_shown_where_they_are_asked_for(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """Three hundred tasks that return 60 KB each made every look at a run 18 MB."""
     run = await submitted(client, document)
     shard = (await store.shards(run))[0]
     placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
-    row = TaskRow(run=run, shard=0, task="a", phase=TaskPhase.SUCCEEDED, epoch=1, region="b", incarnation="i", tries=1, started_at=1.0)
-    await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(structs.replace(row, output={"rows": 7}),))], {})
+    row = TaskRow(
+        run=run,
+        shard=0,
+        task="a",
+        phase=TaskPhase.SUCCEEDED,
+        epoch=1,
+        region="b",
+        incarnation="i",
+        tries=1,
+        started_at=1.0,
+    )
+    await store.record(
+        [ShardWrite(shard=placed.at(shard.rev + 1), tasks=(structs.replace(row, output={"rows": 7}),))], {}
+    )
 
     assert [task["output"] for task in (await client.get(f"/v1/runs/{run}")).json()["tasks"]] == [None]
-    assert [task["output"] for task in (await client.get(f"/v1/runs/{run}?outputs=true")).json()["tasks"]] == [{"rows": 7}]
+    assert [
+        task["output"] for task in (await client.get(f"/v1/runs/{run}?outputs=true")).json()["tasks"]
+    ] == [{"rows": 7}]
 
 
 async def test_tasks_that_are_left_out_are_counted(
@@ -150,14 +190,38 @@ async def test_tasks_that_are_left_out_are_counted(
     run = await submitted(client, document)
     shard = (await store.shards(run))[0]
     placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
-    row = TaskRow(run=run, shard=0, task="", phase=TaskPhase.SUCCEEDED, epoch=1, region="b", incarnation="i", tries=1, started_at=1.0)
-    await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=tuple(structs.replace(row, task=name) for name in "cabd"))], {})
+    row = TaskRow(
+        run=run,
+        shard=0,
+        task="",
+        phase=TaskPhase.SUCCEEDED,
+        epoch=1,
+        region="b",
+        incarnation="i",
+        tries=1,
+        started_at=1.0,
+    )
+    await store.record(
+        [
+            ShardWrite(
+                shard=placed.at(shard.rev + 1),
+                tasks=tuple(structs.replace(row, task=name) for name in "cabd"),
+            )
+        ],
+        {},
+    )
 
     shown = (await client.get(f"/v1/runs/{run}")).json()
-    assert ([task["task"] for task in shown["tasks"]], shown["tasks_left_out"], shown["task_phases"]) == (["a", "b"], 2, {"Succeeded": 4})
+    assert ([task["task"] for task in shown["tasks"]], shown["tasks_left_out"], shown["task_phases"]) == (
+        ["a", "b"],
+        2,
+        {"Succeeded": 4},
+    )
 
 
-async def test_cancel_is_a_wish_that_is_kept(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_cancel_is_a_wish_that_is_kept(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """202 after it is durable; asking again changes nothing."""
     run = await submitted(client, document)
     first = await client.post(f"/v1/runs/{run}/cancel")
@@ -169,7 +233,9 @@ async def test_cancel_is_a_wish_that_is_kept(client: httpx.AsyncClient, rules: A
     assert [entry["actor"] for entry in story["history"] if entry["kind"] == "CancelRequested"] == ["ada"]
 
 
-async def test_cancel_needs_its_own_permission(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_cancel_needs_its_own_permission(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """Who may see a run is told why it may not be cancelled."""
     run = await submitted(client, document)
     rules.refused[Action.RUNS_CANCEL] = Reason(rule="cancel.owner", message="not yours")
@@ -178,7 +244,9 @@ async def test_cancel_needs_its_own_permission(client: httpx.AsyncClient, rules:
     assert (await client.get(f"/v1/runs/{run}")).json()["cancel_requested_at"] is None
 
 
-async def test_a_run_that_is_over_cannot_be_cancelled(client: httpx.AsyncClient, store: Store, document: Document) -> None:
+async def test_a_run_that_is_over_cannot_be_cancelled(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
     """What is done stays done."""
     run = await submitted(client, document)
     await failed(store, run)
@@ -196,11 +264,17 @@ async def test_retry_opens_what_failed_under_a_fresh_decision(
     answer = await client.post(f"/v1/runs/{run}/retry")
 
     shown = (await client.get(f"/v1/runs/{run}")).json()
-    assert (answer.status_code, shown["shard_phases"], shown["permitted"]) == (202, {"Pending": 2}, ["shanghai"])
+    assert (answer.status_code, shown["shard_phases"], shown["permitted"]) == (
+        202,
+        {"Pending": 2},
+        ["shanghai"],
+    )
     assert rules.asked[-2].workflow is not None
 
 
-async def test_only_what_is_over_without_success_can_be_retried(client: httpx.AsyncClient, document: Document) -> None:
+async def test_only_what_is_over_without_success_can_be_retried(
+    client: httpx.AsyncClient, document: Document
+) -> None:
     """A second retry while the first is under way is refused, not doubled."""
     run = await submitted(client, document)
 

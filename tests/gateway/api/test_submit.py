@@ -18,7 +18,9 @@ from gateway.store.interface import Store
 Document = dict[str, Any]
 
 
-async def test_a_submission_is_answered_after_it_is_stored(client: httpx.AsyncClient, document: Document) -> None:
+async def test_a_submission_is_answered_after_it_is_stored(
+    client: httpx.AsyncClient, document: Document
+) -> None:
     """202 is a promise: what it names can be read back at once."""
     answer = await client.post("/v1/runs", json=document)
 
@@ -33,7 +35,9 @@ async def test_yaml_is_as_good_as_json(client: httpx.AsyncClient, document: Docu
     """People write YAML; both are the same document, and the same fingerprint."""
     as_json = await client.post("/v1/runs", json=document, headers={"idempotency-key": "k"})
     as_yaml = await client.post(
-        "/v1/runs", content=yaml.safe_dump(document), headers={"content-type": "application/yaml", "idempotency-key": "k"}
+        "/v1/runs",
+        content=yaml.safe_dump(document),
+        headers={"content-type": "application/yaml", "idempotency-key": "k"},
     )
 
     assert (as_yaml.status_code, as_yaml.json()["id"]) == (200, as_json.json()["id"])
@@ -51,7 +55,9 @@ async def test_a_document_with_many_conditions_is_read_on_a_thread(
 
     monkeypatch.setattr("gateway.api.runs.check", check_on)
     assert (await client.post("/v1/runs", json=document)).status_code == 202
-    document["spec"]["tasks"] = [document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i}{' + 1' * 500} > 0"} for i in range(5)]
+    document["spec"]["tasks"] = [
+        document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i}{' + 1' * 500} > 0"} for i in range(5)
+    ]
     assert (await client.post("/v1/runs", json=document)).status_code == 202
 
     assert [thread == threading.get_ident() for thread in threads] == [True, False]
@@ -62,20 +68,30 @@ async def test_policy_sees_what_will_run(client: httpx.AsyncClient, rules: Any, 
     await client.post("/v1/runs", json=document)
 
     seen = msgspec.json.decode(rules.asked[0].workflow)
-    assert (seen["metadata"]["tenant"], seen["spec"]["priority"], seen["spec"]["sideEffects"]) == ("payments", 5, "idempotent")
+    assert (seen["metadata"]["tenant"], seen["spec"]["priority"], seen["spec"]["sideEffects"]) == (
+        "payments",
+        5,
+        "idempotent",
+    )
 
 
-async def test_the_same_key_and_document_is_the_same_run(client: httpx.AsyncClient, document: Document) -> None:
+async def test_the_same_key_and_document_is_the_same_run(
+    client: httpx.AsyncClient, document: Document
+) -> None:
     """A client that does not know whether it was heard asks again: there is one run, whatever it does."""
     headers = {"idempotency-key": "nightly-2026-01-01"}
-    first, *others = await asyncio.gather(*(client.post("/v1/runs", json=document, headers=headers) for _ in range(8)))
+    first, *others = await asyncio.gather(
+        *(client.post("/v1/runs", json=document, headers=headers) for _ in range(8))
+    )
 
     assert {answer.json()["id"] for answer in others} == {first.json()["id"]}
     assert sorted(answer.status_code for answer in (first, *others)) == [200] * 7 + [202]
     assert len((await client.get("/v1/runs")).json()["items"]) == 1
 
 
-async def test_the_same_key_with_another_document_is_refused(client: httpx.AsyncClient, document: Document) -> None:
+async def test_the_same_key_with_another_document_is_refused(
+    client: httpx.AsyncClient, document: Document
+) -> None:
     """A key stands for one document: answering with the old run would be a lie about the new one."""
     headers = {"idempotency-key": "k"}
     await client.post("/v1/runs", json=document, headers=headers)
@@ -88,12 +104,16 @@ async def test_the_same_key_with_another_document_is_refused(client: httpx.Async
 async def test_a_key_belongs_to_its_tenant(client: httpx.AsyncClient, document: Document) -> None:
     """Keys of others can neither collide with ours nor tell us of their runs."""
     mine = await client.post("/v1/runs", json=document, headers={"idempotency-key": "k"})
-    theirs = await client.post("/v1/runs", json=document, headers={"idempotency-key": "k", "authorization": "Bearer science.bob"})
+    theirs = await client.post(
+        "/v1/runs", json=document, headers={"idempotency-key": "k", "authorization": "Bearer science.bob"}
+    )
 
     assert (theirs.status_code, mine.json()["id"] == theirs.json()["id"]) == (202, False)
 
 
-async def test_a_replay_needs_the_right_to_see_the_run(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_a_replay_needs_the_right_to_see_the_run(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """Who may submit but not read must not read by submitting again."""
     await client.post("/v1/runs", json=document, headers={"idempotency-key": "k"})
     rules.refused[Action.RUNS_READ] = Reason(rule="read.never", message="not for you")
@@ -125,17 +145,27 @@ async def test_a_dry_run_stores_nothing(client: httpx.AsyncClient, store: Store,
 async def test_obligations_hold(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
     """What policy obliges is what is stored and will run, and the answer shows it."""
     rules.obligations = Obligations(
-        regions=("beijing",), max_priority=3, max_deadline_seconds=60.0, side_effects="exclusive", labels={"cost": "42"}
+        regions=("beijing",),
+        max_priority=3,
+        max_deadline_seconds=60.0,
+        side_effects="exclusive",
+        labels={"cost": "42"},
     )
     answer = await client.post("/v1/runs", json=document)
 
     run = (await client.get(answer.headers["location"])).json()
-    assert (run["priority"], run["labels"], run["permitted"]) == (3, {"team": "data", "cost": "42"}, ["beijing"])
+    assert (run["priority"], run["labels"], run["permitted"]) == (
+        3,
+        {"team": "data", "cost": "42"},
+        ["beijing"],
+    )
     assert run["deadline_at"] == pytest.approx(run["created_at"] + 60)
     assert run["workflow"]["spec"]["sideEffects"] == "exclusive"
 
 
-async def test_a_known_key_stays_known_when_obligations_change(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_a_known_key_stays_known_when_obligations_change(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """The fingerprint is of what was sent: a new cap does not make the same document another one."""
     first = await client.post("/v1/runs", json=document, headers={"idempotency-key": "k"})
     rules.obligations = Obligations(regions=("beijing",), max_priority=1)
@@ -163,7 +193,9 @@ async def test_obligations_that_leave_no_room_refuse(
     assert (answer.status_code, answer.json()["reasons"][0]["rule"]) == (403, rule)
 
 
-async def test_a_denial_names_every_reason_and_the_decision(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
+async def test_a_denial_names_every_reason_and_the_decision(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
     """Who is refused must be able to ask about it by its id."""
     rules.refused[Action.RUNS_SUBMIT] = Reason(rule="scope.missing", message="workflows:submit is missing")
     answer = await client.post("/v1/runs", json=document)
@@ -176,7 +208,9 @@ async def test_a_denial_names_every_reason_and_the_decision(client: httpx.AsyncC
     assert (problem["decision_id"], problem["retryable"], problem["status"]) == ("d1", False, 403)
 
 
-async def test_policy_that_cannot_answer_is_a_503(client: httpx.AsyncClient, rules: Any, store: Store, document: Document) -> None:
+async def test_policy_that_cannot_answer_is_a_503(
+    client: httpx.AsyncClient, rules: Any, store: Store, document: Document
+) -> None:
     """A fault is neither yes nor no: nothing is stored, and the caller is told to come again."""
     rules.fault = "Timeout"
     answer = await client.post("/v1/runs", json=document)
@@ -186,7 +220,9 @@ async def test_policy_that_cannot_answer_is_a_503(client: httpx.AsyncClient, rul
     assert await store.counts() == {}
 
 
-async def test_a_store_that_cannot_commit_is_a_503(client: httpx.AsyncClient, front: Front, store: Any, document: Document) -> None:
+async def test_a_store_that_cannot_commit_is_a_503(
+    client: httpx.AsyncClient, front: Front, store: Any, document: Document
+) -> None:
     """No 202 without a commit."""
     await store.__aexit__()
     answer = await client.post("/v1/runs", json=document)

@@ -65,7 +65,10 @@ def test_roots_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         if content:
             (tmp_path / "roots.pem").write_text(content)
         monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "roots.pem"))
-        with pytest.raises(CliError, match=r"WAYPOST_CA: .*roots\.pem") as refused, connect("http://gateway", "t"):
+        with (
+            pytest.raises(CliError, match=r"WAYPOST_CA: .*roots\.pem") as refused,
+            connect("http://gateway", "t"),
+        ):
             pass
         assert refused.value.code is Exit.USAGE
 
@@ -87,12 +90,19 @@ def test_a_certificate_that_is_not_trusted_is_said(
     """It is no gateway that does not run; and the setting that helps is named."""
     assert regions(url=secure.url_for(""), token="t") == Exit.UNAVAILABLE
     told = capsys.readouterr().err
-    assert "certificate" in told and "is not trusted" in told and "WAYPOST_CA" in told and "waypost up" not in told
+    assert (
+        "certificate" in told
+        and "is not trusted" in told
+        and "WAYPOST_CA" in told
+        and "waypost up" not in told
+    )
     monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "pki" / "ca.pem"))
     assert regions(url=secure.url_for(""), token="t") == Exit.DONE
 
 
-def test_http_and_https_that_were_mixed_up_are_said(secure: HTTPServer, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_http_and_https_that_were_mixed_up_are_said(
+    secure: HTTPServer, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In either direction."""
     assert regions(url=httpserver.url_for("").replace("http:", "https:"), token="t") == Exit.UNAVAILABLE
     assert "write http://" in capsys.readouterr().err
@@ -109,7 +119,9 @@ def test_starting_a_gateway_is_advised_only_here(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", "{}", '"text"', '{"status": "ok"}', "\xff"])
-def test_an_answer_of_somebody_else_is_said(body: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_of_somebody_else_is_said(
+    body: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Behind a wrong URL there may be anything."""
     httpserver.expect_request("/v1/runs").respond_with_data(body.encode("latin-1"))
     assert runs(url=httpserver.url_for(""), token="t") == Exit.UNAVAILABLE
@@ -117,7 +129,20 @@ def test_an_answer_of_somebody_else_is_said(body: str, httpserver: HTTPServer, c
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, 2), (413, 2), (415, 2), (422, 2), (401, 3), (403, 3), (404, 4), (409, 1), (500, 1), (429, 5), (503, 5)]
+    ("status", "code"),
+    [
+        (400, 2),
+        (413, 2),
+        (415, 2),
+        (422, 2),
+        (401, 3),
+        (403, 3),
+        (404, 4),
+        (409, 1),
+        (500, 1),
+        (429, 5),
+        (503, 5),
+    ],
 )
 def test_the_exit_code_tells_why_a_gateway_refused(status: int, code: int, httpserver: HTTPServer) -> None:
     """A document that is wrong is the same to a script, whoever finds out."""
@@ -126,7 +151,9 @@ def test_the_exit_code_tells_why_a_gateway_refused(status: int, code: int, https
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", '{"errors": [1]}', '{"detail": 1}', ""])
-def test_a_refusal_may_be_anything(body: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_may_be_anything(
+    body: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A proxy between us and a gateway refuses in words of its own."""
     httpserver.expect_request("/v1/runs").respond_with_data(body, status=502)
     assert runs(url=httpserver.url_for(""), token="t") == Exit.UNAVAILABLE

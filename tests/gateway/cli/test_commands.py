@@ -39,7 +39,9 @@ def test_every_command_and_option_is_explained(words: tuple[str, ...]) -> None:
     for word in words:
         command = command[word]
         assert command.help
-    assert [argument.name for argument in command.assemble_argument_collection() if not argument.parameter.help] == []
+    assert [
+        argument.name for argument in command.assemble_argument_collection() if not argument.parameter.help
+    ] == []
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,19 +79,31 @@ def test_the_start_loads_little() -> None:
     """`waypost --help` is there at once: what a command needs is loaded with the command."""
     out = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, check=True).stdout
     assert (
-        set(json.loads(out)) & {"httpx", "rich.table", "msgspec", "yaml", "cryptography", "starlette", "jwt", "importlib.metadata"} == set()
+        set(json.loads(out))
+        & {"httpx", "rich.table", "msgspec", "yaml", "cryptography", "starlette", "jwt", "importlib.metadata"}
+        == set()
     )
 
 
-def test_a_development_token_can_do_what_the_command_line_can(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_development_token_can_do_what_the_command_line_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Or `waypost drain` would work without a token and not with one."""
     development_issuer(tmp_path)
     assert ended("token", "mint", "--dev", "--folder", str(tmp_path)) == 0
     claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
-    assert set(claims["scope"].split()) == {"workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate"}
+    assert set(claims["scope"].split()) == {
+        "workflows:submit",
+        "workflows:read",
+        "workflows:cancel",
+        "regions:read",
+        "regions:operate",
+    }
 
 
-def test_certificates_are_made_or_kept_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_certificates_are_made_or_kept_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A second region comes later; and a folder without fault is said to be."""
     folder = str(tmp_path / "pki")
     assert ended("pki", "init", folder, "beijing") == 0

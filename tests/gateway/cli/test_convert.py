@@ -31,7 +31,9 @@ def converted(tmp_path: Path, value: Any, **options: Any) -> int:
 
 
 @pytest.mark.parametrize("output", ["yaml", "json"])
-def test_what_is_written_is_taken(output: Literal["yaml", "json"], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_written_is_taken(
+    output: Literal["yaml", "json"], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Names that look like numbers to some readers of YAML among them."""
     names = ("1e5", "12e03", "0x1f", "null", "yes", "1_000", "a")
     assert converted(tmp_path, recording(*names, a=["1e5", "null"]), output=output) == Exit.DONE
@@ -54,7 +56,9 @@ def test_what_is_written_is_taken(output: Literal["yaml", "json"], tmp_path: Pat
         (b"name: yaml", "not JSON"),
     ],
 )
-def test_what_would_be_refused_is_not_written(value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_would_be_refused_is_not_written(
+    value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whoever submits it later would not know any more where it came from."""
     assert converted(tmp_path, value) == Exit.USAGE
     told = capsys.readouterr()

@@ -12,7 +12,12 @@ from gateway.cli.logs import _follow
 
 
 def line(epoch: int, text: str, offset: int) -> bytes:
-    return json.dumps({"region": "beijing", "epoch": epoch, "text": text, "offset": offset}, ensure_ascii=False).encode() + b"\n"
+    return (
+        json.dumps(
+            {"region": "beijing", "epoch": epoch, "text": text, "offset": offset}, ensure_ascii=False
+        ).encode()
+        + b"\n"
+    )
 
 
 class Broken(httpx.SyncByteStream):
@@ -43,7 +48,9 @@ class Gateway:
         return httpx.Response(200, content=log) if isinstance(log, bytes) else httpx.Response(200, stream=log)
 
     def follow(self) -> None:
-        with httpx.Client(transport=httpx.MockTransport(self.answer), base_url="http://gateway.test") as client:
+        with httpx.Client(
+            transport=httpx.MockTransport(self.answer), base_url="http://gateway.test"
+        ) as client:
             _follow(client, "r", 0, "a")
 
 
@@ -76,7 +83,8 @@ def test_a_refusal_is_no_end() -> None:
     """Nor is it tried again: it would be refused again."""
     with (
         httpx.Client(
-            transport=httpx.MockTransport(lambda _: httpx.Response(403, json={"detail": "no"})), base_url="http://g.test"
+            transport=httpx.MockTransport(lambda _: httpx.Response(403, json={"detail": "no"})),
+            base_url="http://g.test",
         ) as client,
         pytest.raises(CliError, match="no"),
     ):

@@ -57,7 +57,11 @@ def test_a_document_is_read_alike_with_params_and_without(file: Path, text: str,
 
 def test_a_param_has_the_type_that_the_document_gives_it(file: Path) -> None:
     """Text stays text, also where it looks like a number; what is a number or a list there is one afterwards."""
-    assert params(file, "who=42", "times=5", 'parts=["b", "c"]') == {"who": "42", "times": 5, "parts": ["b", "c"]}
+    assert params(file, "who=42", "times=5", 'parts=["b", "c"]') == {
+        "who": "42",
+        "times": 5,
+        "parts": ["b", "c"],
+    }
     assert params(file, "who=a=b") == {"who": "a=b", "times": 3, "parts": ["a"]}
     file.write_text("spec: {params: {any: null, flag: true}}")
     assert params(file, "any=2026-01-31", "flag=false") == {"any": "2026-01-31", "flag": False}

@@ -16,7 +16,9 @@ def entry(seq: int, kind: str) -> dict[str, Any]:
 
 
 def stream(*entries: dict[str, Any]) -> httpx.Response:
-    events = ": ping - 2026-01-01\n\n".join(f"id: {e['seq']}\nevent: {e['kind']}\ndata: {json.dumps(e)}\n\n" for e in entries)
+    events = ": ping - 2026-01-01\n\n".join(
+        f"id: {e['seq']}\nevent: {e['kind']}\ndata: {json.dumps(e)}\n\n" for e in entries
+    )
     return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=f"{events}: ping\n\n")
 
 
@@ -28,7 +30,9 @@ class Gateway:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if not request.url.path.endswith("/events"):
-            return httpx.Response(200, json={"id": "r", "name": "n", "phase": self.end if not self.streams else "Running"})
+            return httpx.Response(
+                200, json={"id": "r", "name": "n", "phase": self.end if not self.streams else "Running"}
+            )
         self.asked.append(request.headers.get("last-event-id", ""))
         following = self.streams.pop(0)
         if isinstance(following, Exception):
@@ -54,7 +58,9 @@ def test_a_heartbeat_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_broken_stream_is_taken_up_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
     """A gateway that is started again is waited for, and nobody sees the machinery."""
-    gateway = Gateway(stream(entry(1, "Accepted")), httpx.ConnectError("gone"), stream(entry(2, "Placed")), end="Failed")
+    gateway = Gateway(
+        stream(entry(1, "Accepted")), httpx.ConnectError("gone"), stream(entry(2, "Placed")), end="Failed"
+    )
     assert follow(gateway.client(), "r") == Exit.FAILED
     told = capsys.readouterr()
     assert gateway.asked[1:] == ["", "1", "1"]

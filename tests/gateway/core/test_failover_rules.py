@@ -16,13 +16,17 @@ def test_young_tasks_are_moved_soon_and_old_ones_are_waited_for() -> None:
     """Waiting about as long as the tasks have run costs at most twice the best choice (ski rental), within 2 and 10 seconds."""
 
     def wait(*ran: float) -> float:
-        return wait_seconds(SideEffects.IDEMPOTENT, ran_seconds=ran, deadline_in_seconds=None, settings=SETTINGS)
+        return wait_seconds(
+            SideEffects.IDEMPOTENT, ran_seconds=ran, deadline_in_seconds=None, settings=SETTINGS
+        )
 
     assert [wait(), wait(0.5), wait(0.5, 7.0), wait(3600.0)] == [2.0, 2.0, 7.0, 10.0]
 
 
 def test_a_near_deadline_cuts_the_waiting_short() -> None:
-    wait = wait_seconds(SideEffects.IDEMPOTENT, ran_seconds=[60.0], deadline_in_seconds=8.0, settings=SETTINGS)
+    wait = wait_seconds(
+        SideEffects.IDEMPOTENT, ran_seconds=[60.0], deadline_in_seconds=8.0, settings=SETTINGS
+    )
 
     assert wait == 4.0
 
@@ -30,7 +34,10 @@ def test_a_near_deadline_cuts_the_waiting_short() -> None:
 @given(ran=st.lists(times), deadline=st.none() | times)
 def test_nothing_shortens_the_wait_of_an_exclusive_shard(ran: list[float], deadline: float | None) -> None:
     """Its lease may run to the end: never two at once (I4) comes before any deadline."""
-    assert wait_seconds(SideEffects.EXCLUSIVE, ran_seconds=ran, deadline_in_seconds=deadline, settings=SETTINGS) == 17.0
+    assert (
+        wait_seconds(SideEffects.EXCLUSIVE, ran_seconds=ran, deadline_in_seconds=deadline, settings=SETTINGS)
+        == 17.0
+    )
 
 
 def test_an_exclusive_shard_counts_from_its_fence_too() -> None:

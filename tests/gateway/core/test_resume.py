@@ -10,10 +10,14 @@ from waypost.workflow.task import TaskSpec
 
 
 def task(name: str, *needs: str, scope: str = "global") -> TaskSpec:
-    return TaskSpec(name=name, type="delay", run={}, needs=needs, result_scope="region" if scope == "region" else "global")
+    return TaskSpec(
+        name=name, type="delay", run={}, needs=needs, result_scope="region" if scope == "region" else "global"
+    )
 
 
-def row(name: str, *, incarnation: str = "old", phase: TaskPhase = TaskPhase.SUCCEEDED, tries: int = 1) -> TaskRow:
+def row(
+    name: str, *, incarnation: str = "old", phase: TaskPhase = TaskPhase.SUCCEEDED, tries: int = 1
+) -> TaskRow:
     return TaskRow(
         run="r",
         shard=0,
@@ -28,7 +32,12 @@ def row(name: str, *, incarnation: str = "old", phase: TaskPhase = TaskPhase.SUC
     )
 
 
-CHAIN = (task("scan"), task("pack", "scan", scope="region"), task("verify", "pack", scope="region"), task("publish", "verify"))
+CHAIN = (
+    task("scan"),
+    task("pack", "scan", scope="region"),
+    task("verify", "pack", scope="region"),
+    task("publish", "verify"),
+)
 
 
 def test_a_global_result_is_never_made_again() -> None:
@@ -56,7 +65,11 @@ def test_a_regional_result_counts_where_it_was_made() -> None:
 
 def test_a_regional_result_that_nobody_needs_any_more_is_left_alone() -> None:
     """All that stood on it is finished: making it again would be work for nothing."""
-    found = resume((*CHAIN, task("mail", "publish")), [row(name) for name in ("scan", "pack", "verify", "publish")], incarnation="new")
+    found = resume(
+        (*CHAIN, task("mail", "publish")),
+        [row(name) for name in ("scan", "pack", "verify", "publish")],
+        incarnation="new",
+    )
 
     assert [result.task for result in found.results] == ["scan", "pack", "verify", "publish"]
     assert found.remade == ()
@@ -81,7 +94,11 @@ def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataOb
         )
         for index, name in enumerate(names)
     )
-    rows = [row(name, incarnation=data.draw(st.sampled_from(["old", "new"]))) for name in names if data.draw(st.booleans())]
+    rows = [
+        row(name, incarnation=data.draw(st.sampled_from(["old", "new"])))
+        for name in names
+        if data.draw(st.booleans())
+    ]
     finished = {r.task for r in rows}
 
     found = resume(tasks, rows, incarnation="new")

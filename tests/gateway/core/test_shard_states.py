@@ -4,14 +4,27 @@ import itertools
 
 import pytest
 
-from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TERMINAL, TRANSITIONS, Event, Orphan, Phase, Refused, Shard, advance
+from gateway.core.shard_states import (
+    LEAVES_ORPHAN,
+    PLACED,
+    TERMINAL,
+    TRANSITIONS,
+    Event,
+    Orphan,
+    Phase,
+    Refused,
+    Shard,
+    advance,
+)
 
 
 def shard(phase: Phase, *, region: str | None = "beijing", epoch: int = 3) -> Shard:
     return Shard(run="r", index=0, phase=phase, region=region, epoch=epoch)
 
 
-@pytest.mark.parametrize(("phase", "event"), [pair for pair in itertools.product(Phase, Event) if pair not in TRANSITIONS])
+@pytest.mark.parametrize(
+    ("phase", "event"), [pair for pair in itertools.product(Phase, Event) if pair not in TRANSITIONS]
+)
 def test_what_is_not_in_the_table_is_refused(phase: Phase, event: Event) -> None:
     """No event may move a shard on the side: a Succeeded shard never comes back to life (invariant I2)."""
     with pytest.raises(Refused, match=f"{event} while {phase}"):
@@ -23,7 +36,9 @@ def test_succeeded_is_final() -> None:
     assert not [event for phase, event in TRANSITIONS if phase is Phase.SUCCEEDED]
 
 
-@pytest.mark.parametrize(("phase", "event"), [pair for pair in TRANSITIONS if pair[1] in LEAVES_ORPHAN and pair[0] in PLACED])
+@pytest.mark.parametrize(
+    ("phase", "event"), [pair for pair in TRANSITIONS if pair[1] in LEAVES_ORPHAN and pair[0] in PLACED]
+)
 def test_an_attempt_that_may_still_run_is_listed(phase: Phase, event: Event) -> None:
     """Every running attempt is current or a listed orphan (I3): leaving a region puts the attempt on the list."""
     after = advance(shard(phase), event)

@@ -42,5 +42,7 @@ def faults(value: Any, limits: Documents = LIMITS) -> dict[str, str]:
 def by_pointer(errors: Sequence[FieldError]) -> dict[str, str]:
     found: dict[str, str] = {}
     for error in errors:
-        found[error.pointer] = f"{found[error.pointer]}; {error.detail}" if error.pointer in found else error.detail
+        found[error.pointer] = (
+            f"{found[error.pointer]}; {error.detail}" if error.pointer in found else error.detail
+        )
     return found

@@ -17,8 +17,19 @@ CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
 def test_a_good_document_has_no_faults() -> None:
     """With everything in it that a document may use today."""
     good = document(
-        task("scan", run={"command": ["scan", "${params.folder}", "${shard.item.name}", "$${HOME}"], "env": {"N": "${shard.index}"}}),
-        task("pack", needs=["scan"], when='tasks["scan"].output.files > 0', source={"s3": {"path": "b/${params.folder}"}}),
+        task(
+            "scan",
+            run={
+                "command": ["scan", "${params.folder}", "${shard.item.name}", "$${HOME}"],
+                "env": {"N": "${shard.index}"},
+            },
+        ),
+        task(
+            "pack",
+            needs=["scan"],
+            when='tasks["scan"].output.files > 0',
+            source={"s3": {"path": "b/${params.folder}"}},
+        ),
         task("rest", type="delay", run={"seconds": "${params.pause}"}, needs=["scan", "pack"]),
         params={"folder": "x", "pause": 1.5},
         shards={"items": [{"name": "a"}, {"name": "b"}]},
@@ -80,7 +91,9 @@ def test_cycles_that_share_no_task_are_all_named() -> None:
 
 
 @given(st.permutations(range(6)), st.integers(0, 5), st.integers(0, 5))
-def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(order: list[int], late: int, early: int) -> None:
+def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
+    order: list[int], late: int, early: int
+) -> None:
     """A DAG in any order of writing passes; one edge back closes a cycle and is refused."""
     needs = {i: {order[at - 1]} if at else set() for at, i in enumerate(order)}
     later, earlier = max(order.index(late), order.index(early)), min(order.index(late), order.index(early))
@@ -93,11 +106,31 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(order: list[int], 
 @pytest.mark.parametrize(
     ("limits", "spec", "pointer", "detail"),
     [
-        (Documents(maximum_tasks=1), {"tasks": [task("a"), task("b")]}, "/spec/tasks", "there are 2 tasks; 1 are allowed"),
-        (Documents(maximum_edges=0), {"tasks": [task("a"), task("b", needs=["a"])]}, "/spec/tasks", "there are 1 needs; 0 are allowed"),
-        (LIMITS, {"tasks": [task(f"t{i}", when="1 < 2 // " + "x" * 1_991) for i in range(33)]}, "/spec/tasks", CONDITIONS),
+        (
+            Documents(maximum_tasks=1),
+            {"tasks": [task("a"), task("b")]},
+            "/spec/tasks",
+            "there are 2 tasks; 1 are allowed",
+        ),
+        (
+            Documents(maximum_edges=0),
+            {"tasks": [task("a"), task("b", needs=["a"])]},
+            "/spec/tasks",
+            "there are 1 needs; 0 are allowed",
+        ),
+        (
+            LIMITS,
+            {"tasks": [task(f"t{i}", when="1 < 2 // " + "x" * 1_991) for i in range(33)]},
+            "/spec/tasks",
+            CONDITIONS,
+        ),
         (LIMITS, {"shards": {"count": 1001}}, "/spec/shards", "there are 1001 shards; 1000 are allowed"),
-        (LIMITS, {"shards": {"items": [0] * 1001}}, "/spec/shards", "there are 1001 shards; 1000 are allowed"),
+        (
+            LIMITS,
+            {"shards": {"items": [0] * 1001}},
+            "/spec/shards",
+            "there are 1001 shards; 1000 are allowed",
+        ),
         (LIMITS, {"shards": {"items": []}}, "/spec/shards/items", "is empty: there would be no shard"),
     ],
 )
@@ -127,32 +160,49 @@ def test_what_cannot_be_guarded_is_refused_for_exclusive() -> None:
     [
         ("${params.gone}", "${params.gone} names nothing: there is no params.gone"),
         ("${params.deep.x.y}", "${params.deep.x.y} names nothing: there is no params.deep.x"),
-        ("${shard.number}", "${shard.number} names nothing: there are params.NAME, shard.index, shard.count and shard.item"),
-        ("${secrets.x}", "${secrets.x} names nothing: there are params.NAME, shard.index, shard.count and shard.item"),
+        (
+            "${shard.number}",
+            "${shard.number} names nothing: there are params.NAME, shard.index, shard.count and shard.item",
+        ),
+        (
+            "${secrets.x}",
+            "${secrets.x} names nothing: there are params.NAME, shard.index, shard.count and shard.item",
+        ),
         ("${shard.item.b}", "${shard.item.b} names nothing: there is no shard.item.b in shard 1"),
         ("a ${params.deep", "'${params.deep' is not a placeholder: its } is missing"),
         ("${params}", "'${params}' is not a placeholder: write $${ for a literal ${"),
     ],
 )
 @pytest.mark.parametrize("field", ["run", "source", "target"])
-def test_a_placeholder_that_cannot_be_filled_in_is_told_where_it_is(text: str, detail: str, field: str) -> None:
+def test_a_placeholder_that_cannot_be_filled_in_is_told_where_it_is(
+    text: str, detail: str, field: str
+) -> None:
     """Down to the string that holds it, and to the shard whose item lacks it: before anything runs."""
     value: Any = {"command": ["x", text]} if field == "run" else {"s3": [{"path/to": text}]}
-    found = faults(document(task("a", **{field: value}), params={"deep": {}}, shards={"items": [{"b": 1}, {"a": 1}]}))
+    found = faults(
+        document(task("a", **{field: value}), params={"deep": {}}, shards={"items": [{"b": 1}, {"a": 1}]})
+    )
 
-    assert found == {"/spec/tasks/0/run/command/1" if field == "run" else f"/spec/tasks/0/{field}/s3/0/path~1to": detail}
+    assert found == {
+        "/spec/tasks/0/run/command/1" if field == "run" else f"/spec/tasks/0/{field}/s3/0/path~1to": detail
+    }
 
 
 def test_a_placeholder_in_a_name_is_refused() -> None:
     """It would stay as it is, silently."""
     found = faults(document(task(run={"command": ["x"], "env": {"${params.a}": "1"}}), params={"a": "b"}))
 
-    assert found == {"/spec/tasks/0/run/env/${params.a}": "placeholders are filled in in values, not in names"}
+    assert found == {
+        "/spec/tasks/0/run/env/${params.a}": "placeholders are filled in in values, not in names"
+    }
 
 
 def test_what_is_filled_in_must_fit_the_executor() -> None:
     """A list where one text belongs is seen at submission, as the first shard would have it."""
-    tasks = [task(run={"command": "${params.words}"}), task("b", type="delay", run={"seconds": "${shard.item}"})]
+    tasks = [
+        task(run={"command": "${params.words}"}),
+        task("b", type="delay", run={"seconds": "${shard.item}"}),
+    ]
 
     assert faults(document(*tasks, params={"words": "x"}, shards={"items": ["soon"]})) == {
         "/spec/tasks/0/run/command": "must be an array, not a string",
@@ -168,19 +218,28 @@ def test_placeholders_cannot_make_a_document_endless() -> None:
     assert faults(document(many, params={"text": "x" * 10_000})) == {
         "/spec/tasks": "placeholders add 10002000 characters; 1048576 are allowed"
     }
-    assert list(faults(document(items, shards={"items": [{"text": ""}, {"text": "x" * 10_000}]}))) == ["/spec/tasks"]
+    assert list(faults(document(items, shards={"items": [{"text": ""}, {"text": "x" * 10_000}]}))) == [
+        "/spec/tasks"
+    ]
 
 
 def test_a_condition_may_read_only_what_its_task_needs() -> None:
     """Anything else might not have run yet, or only in some region."""
-    tasks = [task("a"), task("b-c"), task("d", needs=["a"], when='tasks["a"].output == 1 && tasks["b-c"].output == 2')]
+    tasks = [
+        task("a"),
+        task("b-c"),
+        task("d", needs=["a"], when='tasks["a"].output == 1 && tasks["b-c"].output == 2'),
+    ]
 
     assert faults(document(*tasks)) == {"/spec/tasks/2/when": "reads what b-c left: put it among the needs"}
 
 
 def test_the_largest_document_is_checked_in_reasonable_time() -> None:
     """10,000 tasks in the least favourable order. A second at most: the gateway's loop waits meanwhile."""
-    tasks = [{"name": f"t{i}", "type": "delay", "run": {"seconds": 0}, "needs": [f"t{i + 1}"] if i < 9_999 else []} for i in range(10_000)]
+    tasks = [
+        {"name": f"t{i}", "type": "delay", "run": {"seconds": 0}, "needs": [f"t{i + 1}"] if i < 9_999 else []}
+        for i in range(10_000)
+    ]
     workflow = read(document(*tasks))
 
     assert check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS) == []
@@ -189,12 +248,27 @@ def test_the_largest_document_is_checked_in_reasonable_time() -> None:
 
 def test_a_number_may_be_a_word_of_a_command() -> None:
     """`${shard.index}` alone keeps its type, and nearly every fan-out passes it on so."""
-    assert faults(document(task(run={"command": ["split", "${shard.index}", "${shard.count}"], "env": {"N": "${shard.index}"}}))) == {}
+    assert (
+        faults(
+            document(
+                task(
+                    run={
+                        "command": ["split", "${shard.index}", "${shard.count}"],
+                        "env": {"N": "${shard.index}"},
+                    }
+                )
+            )
+        )
+        == {}
+    )
 
 
 def test_an_item_of_another_form_is_filled_in_too() -> None:
     """The first shard would run, and the second fail when its turn comes."""
-    tasks = [task(run={"command": ["echo", "${shard.item}"]}), task("b", run={"command": ["echo", "of ${shard.item}", "${shard.index}"]})]
+    tasks = [
+        task(run={"command": ["echo", "${shard.item}"]}),
+        task("b", run={"command": ["echo", "of ${shard.item}", "${shard.index}"]}),
+    ]
 
     assert faults(document(*tasks, shards={"items": ["a", "b", {"x": 1}, {"x": 2}]})) == {
         "/spec/tasks/0/run/command/1": "must be a string or a number or a boolean, not an object, in shard 2"
@@ -211,7 +285,9 @@ def test_the_forms_of_a_thousand_items_are_checked_in_bounded_time() -> None:
 
 def test_a_doubled_name_hides_no_cycle() -> None:
     """It is one mistake among others."""
-    assert faults(document(task("a", needs=["b"]), task("b", needs=["a"]), task("a"), task("a", needs=["b"]))) == {
+    assert faults(
+        document(task("a", needs=["b"]), task("b", needs=["a"]), task("a"), task("a", needs=["b"]))
+    ) == {
         "/spec/tasks/0/name": "a is the name of 3 tasks",
         "/spec/tasks/2/name": "a is the name of 3 tasks",
         "/spec/tasks/3/name": "a is the name of 3 tasks",
@@ -232,10 +308,15 @@ def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
     """It would fail in every shard, at every try."""
     found = faults(document(task(run={"command": ["x"], "env": {name: "1"}})))
 
-    assert found == {f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"}
+    assert found == {
+        f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"
+    }
 
 
-@pytest.mark.parametrize(("folder", "good"), [("a/b", True), ("a..b/..c", True), ("..", False), ("a/../../b", False), ("/etc", False)])
+@pytest.mark.parametrize(
+    ("folder", "good"),
+    [("a/b", True), ("a..b/..c", True), ("..", False), ("a/../../b", False), ("/etc", False)],
+)
 def test_a_working_directory_is_in_the_workspace(folder: str, good: bool) -> None:
     """One that leads out of it is refused before anything runs."""
     found = faults(document(task(run={"command": ["true"], "workingDirectory": folder})))
@@ -251,7 +332,11 @@ def test_labels_are_few_and_short() -> None:
     value["metadata"]["labels"]["one-more"] = "x"
     assert faults(value) == {"/metadata/labels": "there are 65 labels; 64 are allowed"}
     value["metadata"]["labels"] = {"": "x", "a b": "x", "n" * 64: "x"}
-    assert faults(value) == {"/metadata/labels/": rule, "/metadata/labels/a b": rule, f"/metadata/labels/{'n' * 64}": rule}
+    assert faults(value) == {
+        "/metadata/labels/": rule,
+        "/metadata/labels/a b": rule,
+        f"/metadata/labels/{'n' * 64}": rule,
+    }
 
 
 def test_a_wish_for_a_region_that_there_is_not_is_refused() -> None:

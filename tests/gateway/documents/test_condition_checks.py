@@ -15,15 +15,26 @@ from tests.gateway.documents.documents import document, faults, task
         ("params.go", "gives str, not true or false"),
         ("shard.item.table == 'x'", "cannot be evaluated: there is no 'table' in shard 2"),
         ("params.many.all(x, x in params.many)", "would take too long: a loop over up to"),
-        ('tasks["a"].output.x == 1 && params.many.all(x, x in params.many)', "would take too long: a loop over up to"),
-        ("'${params.go}' == 'yes'", "placeholders are not filled in here: write params.name for ${params.name}"),
+        (
+            'tasks["a"].output.x == 1 && params.many.all(x, x in params.many)',
+            "would take too long: a loop over up to",
+        ),
+        (
+            "'${params.go}' == 'yes'",
+            "placeholders are not filled in here: write params.name for ${params.name}",
+        ),
     ],
 )
 def test_a_condition_that_is_known_to_fail_is_refused(when: str, detail: str) -> None:
     """Params and items are known at submission: nobody should hear of it hours later."""
     items = [{"table": "x"}, {"table": "y"}, {"view": "z"}]
     found = faults(
-        document(task("a"), task("b", needs=["a"], when=when), params={"go": "yes", "many": [1] * 15_000}, shards={"items": items})
+        document(
+            task("a"),
+            task("b", needs=["a"], when=when),
+            params={"go": "yes", "many": [1] * 15_000},
+            shards={"items": items},
+        )
     )
 
     assert list(found) == ["/spec/tasks/1/when"]
@@ -45,7 +56,14 @@ def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
     """Who asks whether something is there may go on without it."""
     items = [{"table": "x"}, {"view": "z"}]
 
-    assert faults(document(task("a"), task("b", needs=["a"], when=when), params={"go": "yes"}, shards={"items": items})) == {}
+    assert (
+        faults(
+            document(
+                task("a"), task("b", needs=["a"], when=when), params={"go": "yes"}, shards={"items": items}
+            )
+        )
+        == {}
+    )
 
 
 def test_conditions_are_tried_only_so_long() -> None:

@@ -37,7 +37,14 @@ def test_every_error_of_shape_is_told_at_once() -> None:
         "metadata": {"name": "Not A Label", "label": {}},
         "spec": {
             "tasks": [
-                {"name": "a b", "run": [], "need": ["x"], "timeoutSeconds": "1m", "retry": {"limit": 101}, "resources": {"cpu": 0}},
+                {
+                    "name": "a b",
+                    "run": [],
+                    "need": ["x"],
+                    "timeoutSeconds": "1m",
+                    "retry": {"limit": 101},
+                    "resources": {"cpu": 0},
+                },
                 {"name": "c" * 129, "type": "process", "run": {}, "resultScope": "regional", "x~/y": 1},
             ],
             "sideEffects": "Exclusive",
@@ -78,8 +85,16 @@ def test_every_error_of_shape_is_told_at_once() -> None:
         (document(priority=5.0), {"/spec/priority": "must be an integer: write 5 for 5.0"}),
         (document(engine="arg"), {"/spec/engine": "must be one of any, embedded"}),
         (document(priority=True), {"/spec/priority": "must be an integer, not a boolean"}),
-        (document(task(resources={"memoryMiB": 10**14})), {"/spec/tasks/0/resources/memoryMiB": "must be at most 1073741824"}),
-        (document(task("a\n")), {"/spec/tasks/0/name": "'a\\n' is not a name of 1 to 128 letters, digits, dots, dashes and underscores"}),
+        (
+            document(task(resources={"memoryMiB": 10**14})),
+            {"/spec/tasks/0/resources/memoryMiB": "must be at most 1073741824"},
+        ),
+        (
+            document(task("a\n")),
+            {
+                "/spec/tasks/0/name": "'a\\n' is not a name of 1 to 128 letters, digits, dots, dashes and underscores"
+            },
+        ),
     ],
 )
 def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
@@ -90,8 +105,16 @@ def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (b'"v"', b"9007199254740992", "9007199254740992 is not the same number to every reader: write it as a string"),
-        (b'"v"', b"1" + b"0" * 5000, f"1{'0' * 39} is not the same number to every reader: write it as a string"),
+        (
+            b'"v"',
+            b"9007199254740992",
+            "9007199254740992 is not the same number to every reader: write it as a string",
+        ),
+        (
+            b'"v"',
+            b"1" + b"0" * 5000,
+            f"1{'0' * 39} is not the same number to every reader: write it as a string",
+        ),
         (b'"v"', b"1e400", "1e400 is not the same number to every reader: write it as a string"),
         (b'"v"', b"-Infinity", "-Infinity is not the same number to every reader: write it as a string"),
         (b'"v"', b"NaN", "NaN is not the same number to every reader: write it as a string"),
@@ -131,25 +154,43 @@ def test_the_largest_of_exact_numbers_passes() -> None:
         (b'{"a": "' + b'\\"' * 500_000, JSON, Malformed, "not JSON: Unterminated string"),
         (b'{"a":' * 100_000, JSON, TooLarge, "nested more than 64 deep"),
         (b"[" * 100_000, YAML, TooLarge, "nested more than 64 deep"),
-        (b"a: [1, 2\nb: 3", YAML, Malformed, "not YAML: did not find expected ',' or ']' at line 2, column 2"),
+        (
+            b"a: [1, 2\nb: 3",
+            YAML,
+            Malformed,
+            "not YAML: did not find expected ',' or ']' at line 2, column 2",
+        ),
         (b"a: 1\n---\nb: 2", YAML, Malformed, "not one YAML document but several"),
         (b"x" * 1_048_577, JSON, TooLarge, "has 1048577 bytes; 1048576 are allowed"),
         (b"{}", "text/plain", UnsupportedMediaType, "text/plain: send application/json or application/yaml"),
         (b"a: 1", "", UnsupportedMediaType, "no content type"),
-        (b"{}", "application/json; charset=UTF-16", UnsupportedMediaType, "the character set UTF-16: send UTF-8"),
+        (
+            b"{}",
+            "application/json; charset=UTF-16",
+            UnsupportedMediaType,
+            "the character set UTF-16: send UTF-8",
+        ),
     ],
 )
-def test_what_is_no_document_is_refused_with_its_place(body: bytes, media_type: str, error: type[GatewayError], detail: str) -> None:
+def test_what_is_no_document_is_refused_with_its_place(
+    body: bytes, media_type: str, error: type[GatewayError], detail: str
+) -> None:
     """Line and column for people, a status of its own for programs; never a stack trace."""
     with pytest.raises(error) as caught:
         parse(body, media_type, LIMITS)
     assert detail in caught.value.detail
 
 
-@pytest.mark.parametrize("media_type", [JSON, "", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8", YAML, "text/yaml"])
+@pytest.mark.parametrize(
+    "media_type",
+    [JSON, "", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8", YAML, "text/yaml"],
+)
 def test_json_is_read_under_every_name_that_fits_it(media_type: str) -> None:
     """JSON is YAML too, and a missing type is no reason to refuse what is plainly JSON."""
-    value = document(task(timeoutSeconds=1e2, run={"command": ["true"], "env": {"A": "on"}}), params={"é": [1.5, None, True]})
+    value = document(
+        task(timeoutSeconds=1e2, run={"command": ["true"], "env": {"A": "on"}}),
+        params={"é": [1.5, None, True]},
+    )
 
     assert parse(json.dumps(value).encode(), media_type, LIMITS) == msgspec.convert(value, Workflow)
 
@@ -193,15 +234,25 @@ def test_the_schema_that_is_served_describes_the_document() -> None:
     fields = served["$defs"]["Spec"]["properties"] | served["$defs"]["TaskSpec"]["properties"]
 
     assert served["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert [name for name, field in fields.items() if "description" not in field and "$ref" not in field and "anyOf" not in field] == []
+    assert [
+        name
+        for name, field in fields.items()
+        if "description" not in field and "$ref" not in field and "anyOf" not in field
+    ] == []
     assert all("description" in definition for definition in served["$defs"].values())
     assert list(Draft202012Validator(served).iter_errors(document(task(needs=["b"]), task("b")))) == []
 
 
 letters = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$")
-words = st.text(letters, max_size=12).filter(lambda text: not NUMBER.fullmatch(text))  # PyYAML writes the text 1e5 without its quotes
+words = st.text(letters, max_size=12).filter(
+    lambda text: not NUMBER.fullmatch(text)
+)  # PyYAML writes the text 1e5 without its quotes
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | words,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=8,
 )
@@ -214,10 +265,21 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
     for index in range(draw(st.integers(1, 5))):
         needs = draw(st.lists(st.integers(0, index - 1), unique=True, max_size=3)) if index else []
         tasks.append(
-            task(f"task-{index}", needs=[f"task-{need}" for need in needs], source=draw(st.none() | st.fixed_dictionaries({"s": values})))
+            task(
+                f"task-{index}",
+                needs=[f"task-{need}" for need in needs],
+                source=draw(st.none() | st.fixed_dictionaries({"s": values})),
+            )
         )
-    shards: dict[str, Any] = draw(st.sampled_from([{}, {"count": 3}])) or {"items": draw(st.lists(values, min_size=1, max_size=3))}
-    return document(*tasks, params=draw(st.dictionaries(words, values, max_size=3)), shards=shards, priority=draw(st.integers(0, 9)))
+    shards: dict[str, Any] = draw(st.sampled_from([{}, {"count": 3}])) or {
+        "items": draw(st.lists(values, min_size=1, max_size=3))
+    }
+    return document(
+        *tasks,
+        params=draw(st.dictionaries(words, values, max_size=3)),
+        shards=shards,
+        priority=draw(st.integers(0, 9)),
+    )
 
 
 @given(workflows())
@@ -238,7 +300,9 @@ def test_a_valid_document_means_the_same_however_it_is_written(value: dict[str, 
 
 
 ODD = [b"[", b"{", b'"', b"\\ud800", b"${", b"&a ", b"*a", b"<<: ", b"1e999", b"\0", b"!!set ", b": "]
-SAMPLE = json.dumps(document(task(when="params.p == 1", run={"command": ["${params.p}"]}), params={"p": 1})).encode()
+SAMPLE = json.dumps(
+    document(task(when="params.p == 1", run={"command": ["${params.p}"]}), params={"p": 1})
+).encode()
 
 
 @settings(max_examples=300)
@@ -249,7 +313,9 @@ SAMPLE = json.dumps(document(task(when="params.p == 1", run={"command": ["${para
         st.integers(0, len(SAMPLE)),
         st.integers(0, 20),
         st.binary(max_size=6)
-        | st.sampled_from([b"[", b"{", b'"', b"\\ud800", b"${", b"&a ", b"*a", b"<<: ", b"1e999", b"\0", b"!!set ", b": "]),
+        | st.sampled_from(
+            [b"[", b"{", b'"', b"\\ud800", b"${", b"&a ", b"*a", b"<<: ", b"1e999", b"\0", b"!!set ", b": "]
+        ),
     ),
     st.sampled_from([JSON, YAML, ""]),
 )

@@ -59,7 +59,9 @@ def test_what_the_types_refuse_hides_no_other_mistake() -> None:
 )
 def test_nothing_is_said_that_only_follows_from_another_mistake(change: dict[str, Any]) -> None:
     """A placeholder that names a param is no mistake where the params themselves could not be read."""
-    good = task(run={"command": ["x", "${params.a}", "${shard.item.b}"]}, when="params.a == 1 && shard.item.b == 2")
+    good = task(
+        run={"command": ["x", "${params.a}", "${shard.item.b}"]}, when="params.a == 1 && shard.item.b == 2"
+    )
 
     assert len(refused_with_all(document(good, **change))) == 1
 
@@ -70,7 +72,9 @@ def refused_with_all(value: Any) -> dict[str, str]:
             msgspec.json.encode(value),
             "application/json",
             LIMITS,
-            lambda read, told: check_rest(read, told, limits=LIMITS, executors=EXECUTORS, regions=frozenset()),
+            lambda read, told: check_rest(
+                read, told, limits=LIMITS, executors=EXECUTORS, regions=frozenset()
+            ),
         )
     found = by_pointer(caught.value.errors)
     assert len(found) == len(caught.value.errors)
@@ -79,7 +83,11 @@ def refused_with_all(value: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("value", "pointer"),
-    [({"a": [{"b": "x"}]}, "/x/a/0/b"), ({"a": [], "m": {"k": "x"}}, "/x/m"), ({"a": [{"b": 1, "c": 1}]}, "/x/a/0")],
+    [
+        ({"a": [{"b": "x"}]}, "/x/a/0/b"),
+        ({"a": [], "m": {"k": "x"}}, "/x/m"),
+        ({"a": [{"b": 1, "c": 1}]}, "/x/a/0"),
+    ],
 )
 def test_what_only_the_decoder_refuses_has_a_pointer_too(value: Any, pointer: str) -> None:
     """Where it found it, in the words of all other errors."""

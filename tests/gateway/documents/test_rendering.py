@@ -30,23 +30,43 @@ def test_params_are_filled_in_and_the_shard_is_left() -> None:
     assert spec.tasks[0].run == {"command": [["a", "b"], "${shard.index}"]}
     assert spec.tasks[0].source == {"s3": {"path": "b/2026-11-24/${shard.item.name}"}}
     assert spec.tasks[0].target == {"file": "2026-11-24"}
-    assert (spec.shard_count, spec.side_effects, spec.params) == (2, SideEffects.EXCLUSIVE, workflow.spec.params)
+    assert (spec.shard_count, spec.side_effects, spec.params) == (
+        2,
+        SideEffects.EXCLUSIVE,
+        workflow.spec.params,
+    )
 
 
 def test_everything_else_of_a_task_stays_as_it_was_written() -> None:
     """The cluster runs the task that policy saw."""
-    written = task(when="params.a == 1", needs=["b"], timeoutSeconds=5, retry={"limit": 2}, resultScope="region", priority=7)
+    written = task(
+        when="params.a == 1",
+        needs=["b"],
+        timeoutSeconds=5,
+        retry={"limit": 2},
+        resultScope="region",
+        priority=7,
+    )
     workflow = read(document(written, task("b"), params={"a": 1}))
 
     assert run_spec("run-1", workflow).tasks == workflow.spec.tasks
 
 
-@pytest.mark.parametrize("value", ["${shard.index}", "$", "{shard.index}", "$${shard.index}", "", "${$}", "${}"])
-@pytest.mark.parametrize("text", ["${params.a}", "${params.a}{shard.index}", "${params.a}${shard.index}", "$${params.a}", "x${params.a}"])
+@pytest.mark.parametrize(
+    "value", ["${shard.index}", "$", "{shard.index}", "$${shard.index}", "", "${$}", "${}"]
+)
+@pytest.mark.parametrize(
+    "text",
+    ["${params.a}", "${params.a}{shard.index}", "${params.a}${shard.index}", "$${params.a}", "x${params.a}"],
+)
 def test_what_a_param_says_reaches_the_task_to_the_letter(value: str, text: str) -> None:
     """Whoever may only choose a param must not reach into what the cluster fills in."""
     spec = run_spec("run-1", read(document(task(run={"command": [text]}), params={"a": value})))
-    expected = "${params.a}" if text == "$${params.a}" else text.replace("${shard.index}", "7").replace("${params.a}", value)
+    expected = (
+        "${params.a}"
+        if text == "$${params.a}"
+        else text.replace("${shard.index}", "7").replace("${params.a}", value)
+    )
 
     assert render(spec.tasks[0].run, {"shard": {"index": 7}}, last=True) == {"command": [expected]}
 

@@ -22,7 +22,10 @@ def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:
         ("a: true\nb: False\nc:\nd: ~\ne: null", {"a": True, "b": False, "c": None, "d": None, "e": None}),
         ("a: 'yes'\nb: \"012\"\nc: !!str 1\nd: |\n  on\n", {"a": "yes", "b": "012", "c": "1", "d": "on\n"}),
         ("a: v1.2.3\nb: x y\nc: 1m\nd: n", {"a": "v1.2.3", "b": "x y", "c": "1m", "d": "n"}),
-        ("a: &x {b: [1]}\nc: *x\nd: [*x, &y 2, *y]", {"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}, 2, 2]}),
+        (
+            "a: &x {b: [1]}\nc: *x\nd: [*x, &y 2, *y]",
+            {"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}, 2, 2]},
+        ),
         ("&k a: 1\nb: *k", {"a": 1, "b": "a"}),
         ("---", None),
         ("[]", []),
@@ -35,7 +38,23 @@ def test_yaml_is_read_as_json_would_be(text: str, expected: Any) -> None:
 
 
 BOOLEANS = ("yes", "No", "on", "OFF")
-NUMBERS = ("012", "0x1F", "0b1", "1_000", "12:30:45", "+1", ".5", "1.", ".inf", ".nan", "1e5", "1.5e3", "0o12", "+1e5", "-.5")
+NUMBERS = (
+    "012",
+    "0x1F",
+    "0b1",
+    "1_000",
+    "12:30:45",
+    "+1",
+    ".5",
+    "1.",
+    ".inf",
+    ".nan",
+    "1e5",
+    "1.5e3",
+    "0o12",
+    "+1e5",
+    "-.5",
+)
 
 
 @pytest.mark.parametrize("text", BOOLEANS + NUMBERS)
@@ -76,7 +95,9 @@ def test_what_json_cannot_hold_is_told_with_its_place(text: str, pointer: str, d
 
 def test_all_faults_are_told_at_once() -> None:
     """As for every other kind of error."""
-    _, faults = read_yaml("a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x", maximum_nesting=64, maximum_expansion=0)
+    _, faults = read_yaml(
+        "a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x", maximum_nesting=64, maximum_expansion=0
+    )
 
     assert [fault.pointer for fault in faults] == ["/a", "/b/0", "/b/2", "/c/d", ""]
 
@@ -84,7 +105,10 @@ def test_all_faults_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: &d [*c, *c, *c]\ne: &e [*d, *d, *d]\nf: [*e, *e, *e]", TooLarge),
+        (
+            "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: &d [*c, *c, *c]\ne: &e [*d, *d, *d]\nf: [*e, *e, *e]",
+            TooLarge,
+        ),
         (f"a: &a {'x' * 400}\nb: [*a, *a, *a]", TooLarge),
         ("a: &a [[[[[[x]]]]]]\nb: [[[*a]]]", TooLarge),
         ("[[[[[[[[[1]]]]]]]]]", TooLarge),

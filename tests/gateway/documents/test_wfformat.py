@@ -104,7 +104,10 @@ def changed(**changes: Any) -> dict[str, Any]:
                 "/workflow/specification/tasks/2/parents/0": "there is no task b",
             },
         ),
-        (changed(executed={"runtimeInSeconds": -1}), {"/workflow/execution/tasks/0/runtimeInSeconds": "must be at least 0"}),
+        (
+            changed(executed={"runtimeInSeconds": -1}),
+            {"/workflow/execution/tasks/0/runtimeInSeconds": "must be at least 0"},
+        ),
         (
             changed(executed={"runtimeInSeconds": "1", "id": None}),
             {
@@ -141,7 +144,9 @@ def test_a_real_recording_converts_with_every_edge(path: Path) -> None:
     value = msgspec.json.decode(path.read_bytes())
     converted = from_wfformat(value, scale=0.01)
     recorded = value["workflow"]["specification"]["tasks"]
-    named = {task["id"]: given.name for task, given in zip(recorded, converted.workflow.spec.tasks, strict=True)}
+    named = {
+        task["id"]: given.name for task, given in zip(recorded, converted.workflow.spec.tasks, strict=True)
+    }
     edges = {(named[parent], named[task["id"]]) for task in recorded for parent in task["parents"]}
     edges |= {(named[task["id"]], named[child]) for task in recorded for child in task["children"]}
     took = {named[task["id"]]: task["runtimeInSeconds"] for task in value["workflow"]["execution"]["tasks"]}
@@ -151,5 +156,7 @@ def test_a_real_recording_converts_with_every_edge(path: Path) -> None:
     assert check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS) == []
     assert len(set(named.values())) == len(recorded)
     assert {(need, task.name) for task in workflow.spec.tasks for need in task.needs} == edges
-    assert {task.name: task.run["seconds"] for task in workflow.spec.tasks} == {name: round(s * 0.01, 6) for name, s in took.items()}
+    assert {task.name: task.run["seconds"] for task in workflow.spec.tasks} == {
+        name: round(s * 0.01, 6) for name, s in took.items()
+    }
     assert 0 < longest_path(took, workflow.spec.tasks) <= sum(took.values())

@@ -16,9 +16,26 @@ from hypothesis import strategies as st
 from gateway.core.errors import GatewayError, HeadersTooLarge, Malformed, Unauthenticated
 from gateway.identity.interface import Credentials
 from gateway.identity.jwt import JwtAuthenticator
-from tests.gateway.identity.tokens import EC, NOW, OTHER_EC, OTHER_URL, RSA, URL, Clock, ask, b64, claims, issuer, public, raw, token
+from tests.gateway.identity.tokens import (
+    EC,
+    NOW,
+    OTHER_EC,
+    OTHER_URL,
+    RSA,
+    URL,
+    Clock,
+    ask,
+    b64,
+    claims,
+    issuer,
+    public,
+    raw,
+    token,
+)
 
-PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+PEM = RSA.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 
 
 @pytest.fixture
@@ -30,16 +47,31 @@ async def authenticator(tmp_path: Path) -> AsyncIterator[JwtAuthenticator]:
 
 def hs256(key: bytes) -> bytes:
     """PyJWT refuses to sign with a PEM, so by hand."""
-    signing = b".".join([b64(json.dumps({"alg": "HS256", "kid": "rsa", "typ": "at+jwt"}).encode()), b64(json.dumps(claims()).encode())])
-    return signing + b"." + b64(jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(signing, key))
+    signing = b".".join(
+        [
+            b64(json.dumps({"alg": "HS256", "kid": "rsa", "typ": "at+jwt"}).encode()),
+            b64(json.dumps(claims()).encode()),
+        ]
+    )
+    return (
+        signing
+        + b"."
+        + b64(jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(signing, key))
+    )
 
 
-def es256(changes: dict[str, Any], head: dict[str, Any] | None = None, *, payload: bytes | None = None) -> bytes:
+def es256(
+    changes: dict[str, Any], head: dict[str, Any] | None = None, *, payload: bytes | None = None
+) -> bytes:
     """Signed well, over bytes that no library would write."""
     header = {"alg": "ES256", "kid": "ec", "typ": "at+jwt"} | (head or {})
     body = payload if payload is not None else json.dumps(claims(**changes)).encode()
     signing = b".".join([b64(json.dumps(header).encode()), b64(body)])
-    return signing + b"." + b64(jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256, ec.SECP256R1).sign(signing, EC))
+    return (
+        signing
+        + b"."
+        + b64(jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256, ec.SECP256R1).sign(signing, EC))
+    )
 
 
 def spelled(text: str) -> bytes:
@@ -127,7 +159,11 @@ async def test_a_good_token_says_who_it_is(authenticator: JwtAuthenticator) -> N
     """Without this the refusals below would prove nothing."""
     found = await ask(authenticator, token())
 
-    assert (found.subject, found.tenant, found.scopes) == ("alice", "demo", ("workflows:submit", "workflows:read"))
+    assert (found.subject, found.tenant, found.scopes) == (
+        "alice",
+        "demo",
+        ("workflows:submit", "workflows:read"),
+    )
     assert (await ask(authenticator, token(RSA, "PS256", header={"kid": "rsa"}))).subject == "alice"
     assert (await ask(authenticator, es256({"scope": ["a", "b"], "aud": ["waypost"]}))).scopes == ("a", "b")
 
@@ -164,7 +200,8 @@ async def test_a_certificate_that_is_shown_fits(authenticator: JwtAuthenticator)
 
 
 @pytest.mark.parametrize(
-    "credentials", [Credentials(authorization=(b"Bearer a", b"Bearer b")), Credentials(authorization=(), elsewhere=True)]
+    "credentials",
+    [Credentials(authorization=(b"Bearer a", b"Bearer b")), Credentials(authorization=(), elsewhere=True)],
 )
 async def test_two_tokens_are_malformed(authenticator: JwtAuthenticator, credentials: Credentials) -> None:
     """41: whoever sends two wants one to be looked at and another to be used."""
@@ -173,9 +210,12 @@ async def test_two_tokens_are_malformed(authenticator: JwtAuthenticator, credent
 
 
 @pytest.mark.parametrize(
-    ("scheme", "good"), [(b"Bearer ", True), (b"bEARER ", True), (b"Bearer  ", False), (b"DPoP ", False), (b"Basic ", False)]
+    ("scheme", "good"),
+    [(b"Bearer ", True), (b"bEARER ", True), (b"Bearer  ", False), (b"DPoP ", False), (b"Basic ", False)],
 )
-async def test_the_scheme_is_bearer_in_any_case_and_one_space(authenticator: JwtAuthenticator, scheme: bytes, good: bool) -> None:
+async def test_the_scheme_is_bearer_in_any_case_and_one_space(
+    authenticator: JwtAuthenticator, scheme: bytes, good: bool
+) -> None:
     """42."""
     presented = Credentials(authorization=(scheme + token(),))
     if good:
@@ -185,7 +225,10 @@ async def test_the_scheme_is_bearer_in_any_case_and_one_space(authenticator: Jwt
             await authenticator.authenticate(presented)
 
 
-@given(st.binary(max_size=300) | st.lists(st.binary(max_size=60).map(base64.urlsafe_b64encode), min_size=3, max_size=3).map(b".".join))
+@given(
+    st.binary(max_size=300)
+    | st.lists(st.binary(max_size=60).map(base64.urlsafe_b64encode), min_size=3, max_size=3).map(b".".join)
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_are_refused_in_good_order(authenticator: JwtAuthenticator, presented: bytes) -> None:
     """Whatever comes: one of our own refusals, never another exception."""

@@ -47,7 +47,9 @@ UNFIT: dict[str, bytes] = {
     "no id": key_set({k: v for k, v in public(EC, "ec").items() if k != "kid"}),
     "not JSON": b"<html>",
     "not a set": b"[]",
-    "an even modulus": key_set(public(RSA, "rsa") | {"n": b64((RSA.public_key().public_numbers().n + 1).to_bytes(256)).decode()}),
+    "an even modulus": key_set(
+        public(RSA, "rsa") | {"n": b64((RSA.public_key().public_numbers().n + 1).to_bytes(256)).decode()}
+    ),
     "RSA of 8200 bits": key_set(public(RSA, "rsa") | {"n": b64((2**8199 + 1).to_bytes(1025)).decode()}),
     "key_ops that is no list": key_set(public(EC, "ec") | {"key_ops": "verify"}),
 }
@@ -62,7 +64,9 @@ def test_a_set_with_one_bad_member_is_refused_whole(name: str) -> None:
 
 def test_keys_for_something_else_are_left_out() -> None:
     """20: a provider publishes for all of its clients: encryption keys and kinds that are not used here sign nothing here."""
-    text = key_set(public(EC, "ec"), public(RSA, "enc", use="enc"), public(OTHER_EC, "ops", key_ops=["sign"]), *OF_NO_USE)
+    text = key_set(
+        public(EC, "ec"), public(RSA, "enc", use="enc"), public(OTHER_EC, "ops", key_ops=["sign"]), *OF_NO_USE
+    )
 
     assert set(read_keys(text, ALL)) == {"ec"}
 
@@ -117,7 +121,9 @@ async def test_a_revoked_key_does_not_outlive_its_time_on_an_idle_gateway(httpse
         assert (await ask(authenticator, token())).subject == "alice"
         provider.keys = key_set(public(OTHER_EC, "new"))
         monotonic.at += 2 * provider.issuer.keys_fresh_seconds
-        answers = await asyncio.gather(*(ask(authenticator, token(jti=f"{n}")) for n in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(ask(authenticator, token(jti=f"{n}")) for n in range(3)), return_exceptions=True
+        )
         assert [type(answer) for answer in answers] == [Unauthenticated] * 3
     assert provider.calls == 2
 
@@ -137,7 +143,9 @@ async def test_a_key_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPat
     dripping: list[asyncio.Task[None] | None] = []
     monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 0.2)
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    issuer = Issuer(url=URL, keys=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks", keys_pause_seconds=0.0)
+    issuer = Issuer(
+        url=URL, keys=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks", keys_pause_seconds=0.0
+    )
     async with server, asyncio.timeout(10):
         async with JwtAuthenticator([issuer]) as authenticator:
             with pytest.raises(Unavailable):
@@ -159,7 +167,9 @@ async def test_the_log_does_not_tell_the_address_of_the_keys(httpserver: HTTPSer
     provider, told = Provider(httpserver), list[str]()
     provider.status = 500
     sink = logger.add(told.append, format="{message}")
-    async with JwtAuthenticator([structs.replace(provider.issuer, keys=provider.issuer.keys + "?code=hunter2")]):
+    async with JwtAuthenticator(
+        [structs.replace(provider.issuer, keys=provider.issuer.keys + "?code=hunter2")]
+    ):
         pass
     async with JwtAuthenticator([Issuer(url=URL, keys="http://hunter2@127.0.0.1:1/jwks")]):
         pass
@@ -203,7 +213,9 @@ async def test_an_outage_of_the_provider_is_not_ours_until_its_keys_are_stale(ht
 async def test_a_development_token_counts_only_where_it_was_asked_for(tmp_path: Path) -> None:
     """It works only against a gateway that was started for it."""
     known = development_issuer(tmp_path / "development")
-    presented = mint(tmp_path / "development", subject="dev", tenant="demo", scopes=("workflows:submit",)).encode()
+    presented = mint(
+        tmp_path / "development", subject="dev", tenant="demo", scopes=("workflows:submit",)
+    ).encode()
 
     async with JwtAuthenticator([known]) as authenticator:
         assert (await ask(authenticator, presented)).issuer == DEVELOPMENT

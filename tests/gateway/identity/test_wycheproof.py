@@ -12,7 +12,12 @@ from gateway.identity.jwt import check_signature
 from gateway.identity.keys import UnfitKeys, read_keys
 
 ROOT = Path(__file__).parents[3]
-VECTORS = Path(os.environ.get("WAYPOST_SHARED", ROOT.parent / "shared")) / "data" / "wycheproof" / "json_web_signature_test.json"
+VECTORS = (
+    Path(os.environ.get("WAYPOST_SHARED", ROOT.parent / "shared"))
+    / "data"
+    / "wycheproof"
+    / "json_web_signature_test.json"
+)
 STRICTER = {346, 347, 350, 351, 372, 373}
 """Valid by the letter, refused by a strict verifier: see the data's own README."""
 MISLABELLED = {367, 370}
@@ -38,13 +43,21 @@ def test_every_vector_for_keys_that_we_take_is_judged_rightly() -> None:
     """Symmetric groups and other algorithms are none that an issuer may use here."""
     if not VECTORS.exists():
         pytest.skip(f"no vectors in {VECTORS.relative_to(ROOT.parent)}")
-    groups = [group for group in json.loads(VECTORS.read_text())["testGroups"] if group.get("public", {}).get("kty") in ("EC", "RSA")]
+    groups = [
+        group
+        for group in json.loads(VECTORS.read_text())["testGroups"]
+        if group.get("public", {}).get("kty") in ("EC", "RSA")
+    ]
     wrong, right = [], 0
     for group in groups:
         usable = group["public"].get("alg") in (*ALGORITHMS, None)
-        for case in (case for case in group["tests"] if ".." not in case["jws"]):  # a token without claims is none
+        for case in (
+            case for case in group["tests"] if ".." not in case["jws"]
+        ):  # a token without claims is none
             found = accepted(group, case["jws"])
-            good = found == (case["result"] == "valid") or (not found and (case["tcId"] in STRICTER or not usable))
+            good = found == (case["result"] == "valid") or (
+                not found and (case["tcId"] in STRICTER or not usable)
+            )
             right += good
             if not good and case["tcId"] not in MISLABELLED:
                 wrong.append((case["tcId"], case["comment"], case["result"], found))

@@ -25,7 +25,11 @@ def b64(content: bytes) -> bytes:
 
 
 def public(key: Any, kid: str, **more: Any) -> dict[str, Any]:
-    algorithm = jwt.algorithms.ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else jwt.algorithms.RSAAlgorithm
+    algorithm = (
+        jwt.algorithms.ECAlgorithm
+        if isinstance(key, ec.EllipticCurvePrivateKey)
+        else jwt.algorithms.RSAAlgorithm
+    )
     jwk: dict[str, Any] = json.loads(algorithm.to_jwk(key.public_key()))
     return jwk | {"kid": kid, "use": "sig"} | more
 
@@ -46,12 +50,20 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (good | changes).items() if value is not ...}
 
 
-def token(key: Any = EC, algorithm: str = "ES256", /, *, header: dict[str, Any] | None = None, **changes: Any) -> bytes:
+def token(
+    key: Any = EC, algorithm: str = "ES256", /, *, header: dict[str, Any] | None = None, **changes: Any
+) -> bytes:
     head = {"kid": "ec", "typ": "at+jwt"} | (header or {})
-    return jwt.encode(claims(**changes), key, algorithm, {name: value for name, value in head.items() if value is not ...}).encode()
+    return jwt.encode(
+        claims(**changes), key, algorithm, {name: value for name, value in head.items() if value is not ...}
+    ).encode()
 
 
-def raw(header: bytes | dict[str, Any], payload: bytes | dict[str, Any] | None = None, signature: bytes = b"x" * 64) -> bytes:
+def raw(
+    header: bytes | dict[str, Any],
+    payload: bytes | dict[str, Any] | None = None,
+    signature: bytes = b"x" * 64,
+) -> bytes:
     """Three segments put together by hand."""
     parts = [header if isinstance(header, bytes) else json.dumps(header).encode()]
     body = claims() if payload is None else payload
@@ -67,10 +79,14 @@ class Clock:
         return self.at
 
 
-def issuer(folder: Path, url: str = URL, *, keys: list[dict[str, Any]] | None = None, **changes: Any) -> Issuer:
+def issuer(
+    folder: Path, url: str = URL, *, keys: list[dict[str, Any]] | None = None, **changes: Any
+) -> Issuer:
     """An issuer whose key set is a file in `folder`."""
     path = folder / f"{url.removeprefix('https://')}.json"
-    path.write_text(json.dumps({"keys": keys if keys is not None else [public(EC, "ec"), public(RSA, "rsa")]}))
+    path.write_text(
+        json.dumps({"keys": keys if keys is not None else [public(EC, "ec"), public(RSA, "rsa")]})
+    )
     return Issuer(**({"url": url, "keys": str(path)} | changes))
 
 

@@ -7,7 +7,12 @@ import pytest
 
 from gateway.policy.answer import AnswerError, read
 
-PERMITTED: dict[str, Any] = {"allow": True, "rules": ["r"], "reasons": [], "obligations": {"labels": {"team": "etl"}}}
+PERMITTED: dict[str, Any] = {
+    "allow": True,
+    "rules": ["r"],
+    "reasons": [],
+    "obligations": {"labels": {"team": "etl"}},
+}
 
 
 def text(**changes: Any) -> str:
@@ -21,7 +26,11 @@ def test_a_complete_permission_is_one() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"rules": ["<undefined>"]}, {"obligations": {"labels": {"team": "<undefined>"}}}, {"obligations": {"regions": ["a", "<undefined>"]}}],
+    [
+        {"rules": ["<undefined>"]},
+        {"obligations": {"labels": {"team": "<undefined>"}}},
+        {"obligations": {"regions": ["a", "<undefined>"]}},
+    ],
 )
 def test_the_word_for_undefined_is_not_a_value(changes: dict[str, Any]) -> None:
     """The quick evaluator writes it where a value is missing, and where text may stand it would pass for text."""

@@ -9,7 +9,11 @@ import pytest
 from gateway.policy.bundle import BundleError, examine, read
 from gateway.policy.embedded.engine import SHIPPED
 
-FLOOR = {"tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}}, "residency": {"pii": ["beijing"]}, "banned_images": ["x/"]}
+FLOOR = {
+    "tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}},
+    "residency": {"pii": ["beijing"]},
+    "banned_images": ["x/"],
+}
 
 
 @pytest.fixture
@@ -89,7 +93,9 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
         ({"residency": {"pii": "beijing"}}, "$.residency.pii: "),
     ],
 )
-def test_data_that_would_limit_nothing_is_refused(tmp_path: Path, change: dict[str, object], detail: str) -> None:
+def test_data_that_would_limit_nothing_is_refused(
+    tmp_path: Path, change: dict[str, object], detail: str
+) -> None:
     """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never refuse."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR | change))

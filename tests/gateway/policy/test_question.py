@@ -31,7 +31,8 @@ QUESTIONS = st.builds(
     principal=PRINCIPALS,
     at=st.floats(0, 1e10),
     workflow=st.none() | st.just(b'{"metadata":{},"spec":{}}'),
-    context=st.just({}) | st.fixed_dictionaries({"run": st.fixed_dictionaries({"id": WORDS, "tenant": WORDS, "subject": WORDS})}),
+    context=st.just({})
+    | st.fixed_dictionaries({"run": st.fixed_dictionaries({"id": WORDS, "tenant": WORDS, "subject": WORDS})}),
 )
 
 
@@ -66,5 +67,9 @@ def test_an_integer_that_engines_would_round_is_no_question(value: int) -> None:
     """Two ids that differ in their last digit would be one to the rules."""
     asker = Principal(subject="ada", issuer="https://issuer.test", tenant="demo")
     with pytest.raises(QuestionError, match="is not the same number to every reader"):
-        encode(Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"labels": [{"id": value}]}}))
+        encode(
+            Question(
+                action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"labels": [{"id": value}]}}
+            )
+        )
     encode(Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"id": 2**53 - 1}}))

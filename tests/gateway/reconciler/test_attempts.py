@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from clusters.protocol import ERA_BITS, AttemptEnded, AttemptEndKind, AttemptId, Fence, Hello, TaskChanged, TaskPhase
+from clusters.protocol import (
+    ERA_BITS,
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    Fence,
+    Hello,
+    TaskChanged,
+    TaskPhase,
+)
 from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.reconciler.attempt_events import Reception, attempt_ended, compare, task_changed
 from gateway.reconciler.dispatch import grantable
@@ -39,7 +48,14 @@ def attempt(epoch: int = 3) -> AttemptId:
 
 
 def finished(task: str, *, epoch: int = 3) -> TaskChanged:
-    event = TaskChanged(seq=7, attempt=attempt(epoch), task=task, phase=TaskPhase.SUCCEEDED, tries=1, started_at=NOW.wall - 1.0)
+    event = TaskChanged(
+        seq=7,
+        attempt=attempt(epoch),
+        task=task,
+        phase=TaskPhase.SUCCEEDED,
+        tries=1,
+        started_at=NOW.wall - 1.0,
+    )
     return structs.replace(event, ended_at=NOW.wall)
 
 
@@ -50,7 +66,9 @@ def listed(here: Region, *, awake: bool) -> Hello:
 
 def test_whatever_leaves_a_region_without_its_word_is_listed() -> None:
     """An attempt may run there, or a late create may start it: an event that is missing here would lose sight of it (I3)."""
-    leaving = {event for (phase, event), after in TRANSITIONS.items() if phase in PLACED and after not in PLACED}
+    leaving = {
+        event for (phase, event), after in TRANSITIONS.items() if phase in PLACED and after not in PLACED
+    }
 
     assert leaving - ENDS == LEAVES_ORPHAN
 
@@ -100,7 +118,8 @@ def test_a_result_is_taken_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "may"), [(Phase.DISPATCHING, True), (Phase.RUNNING, True), (Phase.SUSPECT, False), (Phase.PENDING, False)]
+    ("phase", "may"),
+    [(Phase.DISPATCHING, True), (Phase.RUNNING, True), (Phase.SUSPECT, False), (Phase.PENDING, False)],
 )
 def test_a_suspect_shard_gets_no_lease(phase: Phase, may: bool) -> None:
     """Its wait is counted from the suspicion: a lease from later on would outlive it (I4)."""

@@ -46,7 +46,9 @@ def test_a_call_is_small_enough_for_its_timeout(given: Sequence[Tracked], taken:
 def test_only_a_region_that_can_be_called_now_is_given_more() -> None:
     """Else an intent's fence runs while it waits for the call under way, or for those before it."""
     waiting = [tracked(work(), n, region="shanghai") for n in range(BATCH_CREATES + 1)]
-    ws = working_set(*waiting, regions=(region("beijing", idle=False), region("shanghai"), region("shenzhen")))
+    ws = working_set(
+        *waiting, regions=(region("beijing", idle=False), region("shanghai"), region("shenzhen"))
+    )
 
     assert {name: load.creates for name, load in next_calls(ws, NOW, SETTINGS).items()} == {"shenzhen": 0}
 

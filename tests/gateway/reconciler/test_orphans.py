@@ -16,7 +16,10 @@ def test_many_orphans_are_ended_in_turn() -> None:
     orphan = Orphan(region="beijing", epoch=1)
     there = region()
     there.strays[AttemptId(run="nobody's", shard=0, epoch=1)] = float("-inf")
-    ws = working_set(*[tracked(of, n, phase=Phase.FAILED, region=None, orphans=(orphan,)) for n in range(count)], regions=(there,))
+    ws = working_set(
+        *[tracked(of, n, phase=Phase.FAILED, region=None, orphans=(orphan,)) for n in range(count)],
+        regions=(there,),
+    )
 
     calls = [to_reap(ws, there, Instant(NOW.monotonic + 1.1 * turn, NOW.wall), SETTINGS) for turn in range(2)]
 
@@ -26,7 +29,15 @@ def test_many_orphans_are_ended_in_turn() -> None:
 
 def test_another_journal_may_end_what_may_overlap() -> None:
     """Only a lease has to be waited for: an idempotent shard's orphan goes with the first word of the journal that is there now."""
-    ws = working_set(tracked(work(), 0, phase=Phase.PENDING, region=None, orphans=(Orphan(region="beijing", epoch=1, incarnation="old"),)))
+    ws = working_set(
+        tracked(
+            work(),
+            0,
+            phase=Phase.PENDING,
+            region=None,
+            orphans=(Orphan(region="beijing", epoch=1, incarnation="old"),),
+        )
+    )
     answer = TombstoneAnswer(attempt=AttemptId(run="run-1", shard=0, epoch=1), gone=True)
 
     take_answer(ws, ws.regions["beijing"], answer, NOW, SETTINGS)

@@ -40,15 +40,31 @@ class StillLink:
 
 
 def region(name: str = "beijing", *, idle: bool = True) -> Region:
-    status = ClusterStatus(region=name, incarnation="journal", boot="boot", uptime=9.0, slots=100, held=0, seq=0)
+    status = ClusterStatus(
+        region=name, incarnation="journal", boot="boot", uptime=9.0, slots=100, held=0, seq=0
+    )
     return Region(
-        name=name, link=StillLink(name, idle=idle), health=unknown(name), status=status, heard_at=NOW.monotonic, incarnation="journal"
+        name=name,
+        link=StillLink(name, idle=idle),
+        health=unknown(name),
+        status=status,
+        heard_at=NOW.monotonic,
+        incarnation="journal",
     )
 
 
-def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Work:
+def work(
+    run_id: str = "run-1",
+    *,
+    tasks: int = 1,
+    size: int = 0,
+    side_effects: SideEffects = SideEffects.IDEMPOTENT,
+) -> Work:
     """Each task needs the one before."""
-    given = tuple(TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}, needs=(f"t{n - 1}",) if n else ()) for n in range(tasks))
+    given = tuple(
+        TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}, needs=(f"t{n - 1}",) if n else ())
+        for n in range(tasks)
+    )
     spec = Spec(tasks=given, side_effects=side_effects)
     document = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
     run = Run(
@@ -70,14 +86,21 @@ def work(run_id: str = "run-1", *, tasks: int = 1, size: int = 0, side_effects: 
 
 def tracked(of: Work, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any) -> Tracked:
     """Dispatching in `beijing`, committed and not yet sent, unless `changes` say otherwise."""
-    placed: dict[str, Any] = {"region": "beijing", "incarnation": "journal", "fence": Fence(boot="boot", not_after=14.0)}
+    placed: dict[str, Any] = {
+        "region": "beijing",
+        "incarnation": "journal",
+        "fence": Fence(boot="boot", not_after=14.0),
+    }
     fields: dict[str, Any] = {"phase": Phase.DISPATCHING, "epoch": 1} | placed | changes
     shard = Shard(run=of.run.id, index=index, **fields)
-    return Tracked(shard=shard, work=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption)
+    return Tracked(
+        shard=shard, work=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption
+    )
 
 
 def working_set(*shards: Tracked, regions: tuple[Region, ...] | None = None) -> WorkingSet:
     return WorkingSet(
-        regions={one.name: one for one in (region(),) if regions is None} | {one.name: one for one in regions or ()},
+        regions={one.name: one for one in (region(),) if regions is None}
+        | {one.name: one for one in regions or ()},
         shards={one.shard.key: one for one in shards},
     )

@@ -102,7 +102,9 @@ class Drive:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.regions = {name: Region(script=script, health=unknown(name)) for name, script in self.scripts.items()}
+        self.regions = {
+            name: Region(script=script, health=unknown(name)) for name, script in self.scripts.items()
+        }
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._evaluated_at = 0.0
@@ -117,7 +119,14 @@ class Drive:
 
     def when(self, region: str, *conditions: Condition, after: float = 0.0) -> float:
         """When the region first took one of these conditions at or after `after`; infinity if never."""
-        return min((e.at for e in self.history if e.region == region and e.condition in conditions and e.at >= after), default=float("inf"))
+        return min(
+            (
+                e.at
+                for e in self.history
+                if e.region == region and e.condition in conditions and e.at >= after
+            ),
+            default=float("inf"),
+        )
 
     def conditions(self, region: str, *, since: float = 0.0) -> list[Condition]:
         return [entry.condition for entry in self.history if entry.region == region and entry.at >= since]
@@ -202,7 +211,17 @@ class Drive:
         def ended() -> None:
             region.probing = False
             at = began + seconds
-            self._set(region, probed(region.health, began=began, ended=at, failure=failure, rules=self.rules, dice=self.rng.random))
+            self._set(
+                region,
+                probed(
+                    region.health,
+                    began=began,
+                    ended=at,
+                    failure=failure,
+                    rules=self.rules,
+                    dice=self.rng.random,
+                ),
+            )
 
         self._after(began + seconds, ended)
 
@@ -217,7 +236,15 @@ class Drive:
 
         def ended() -> None:
             region.calling = False
-            health = called(region.health, ended=at, seconds=seconds, failure=failure, rules=self.rules, dice=self.rng.random, items=items)
+            health = called(
+                region.health,
+                ended=at,
+                seconds=seconds,
+                failure=failure,
+                rules=self.rules,
+                dice=self.rng.random,
+                items=items,
+            )
             self._set(region, health)
             if failure is None:
                 self._after(at + self.work_seconds, left)
@@ -231,7 +258,12 @@ class Drive:
         views = {region.name: region for region in self.views()}
         while self._owed >= 1.0:
             self._owed -= 1.0
-            found = place(Demand(permitted=frozenset(views)), list(views.values()), choose=self.rng.choice, settings=self.placing)
+            found = place(
+                Demand(permitted=frozenset(views)),
+                list(views.values()),
+                choose=self.rng.choice,
+                settings=self.placing,
+            )
             if isinstance(found, Placement):
                 views[found.region] = taken(views[found.region])
                 self.regions[found.region].waiting += 1

@@ -4,7 +4,18 @@ import pytest
 
 from gateway.core.instant import Instant
 from gateway.regions.blackout_guard import excused
-from gateway.regions.health import RegionHealth, answered_since, called, evaluated, probe_now, probed, restarted, unknown, view, weight
+from gateway.regions.health import (
+    RegionHealth,
+    answered_since,
+    called,
+    evaluated,
+    probe_now,
+    probed,
+    restarted,
+    unknown,
+    view,
+    weight,
+)
 from gateway.regions.latency import peak_at
 from gateway.regions.region_view import Condition
 from gateway.settings import Health
@@ -17,11 +28,15 @@ def dice() -> float:
     return 0.5
 
 
-def probe(health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05) -> RegionHealth:
+def probe(
+    health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05
+) -> RegionHealth:
     return probed(health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=dice)
 
 
-def call(health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05, items: int = 1) -> RegionHealth:
+def call(
+    health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05, items: int = 1
+) -> RegionHealth:
     return called(health, ended=at, seconds=seconds, failure=failure, rules=RULES, dice=dice, items=items)
 
 
@@ -64,7 +79,12 @@ def test_three_failures_in_a_row_are_a_loss_and_two_are_not() -> None:
 
     assert probe(probe(health, 3.0), 4.0, "Timeout").condition is C.HEALTHY
     gone = probe(health, 3.0, "Timeout")
-    assert (gone.condition, gone.since, gone.lost_at, gone.reason) == (C.UNREACHABLE, 3.0, 3.0, "3 probes failed: Timeout")
+    assert (gone.condition, gone.since, gone.lost_at, gone.reason) == (
+        C.UNREACHABLE,
+        3.0,
+        3.0,
+        "3 probes failed: Timeout",
+    )
 
 
 def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
@@ -75,7 +95,12 @@ def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
     health = probe(health, 108.0)
     assert health.condition is C.WARMING
     assert ewma(health, 108.0) == pytest.approx(0.05)
-    assert [weight(health, 108.0 + at, RULES) for at in (0, 30, 60, 90)] == [pytest.approx(0.1), pytest.approx(0.55), 1.0, 1.0]
+    assert [weight(health, 108.0 + at, RULES) for at in (0, 30, 60, 90)] == [
+        pytest.approx(0.1),
+        pytest.approx(0.55),
+        1.0,
+        1.0,
+    ]
     assert evaluated(health, 167.0, RULES).condition is C.WARMING
     assert evaluated(health, 168.0, RULES).condition is C.HEALTHY
 
@@ -136,9 +161,16 @@ def test_a_restart_alone_is_no_outage() -> None:
 def test_probes_keep_the_pace() -> None:
     """Every 2 s +-20 %, and half a second after a failure."""
     throws = iter((0.0, 0.5, 1.0))
-    ended = [probed(unknown("a"), began=9.9, ended=10.0, failure=None, rules=RULES, dice=lambda: next(throws)) for _ in range(3)]
+    ended = [
+        probed(unknown("a"), began=9.9, ended=10.0, failure=None, rules=RULES, dice=lambda: next(throws))
+        for _ in range(3)
+    ]
 
-    assert [health.next_probe_at for health in ended] == [pytest.approx(11.6), pytest.approx(12.0), pytest.approx(12.4)]
+    assert [health.next_probe_at for health in ended] == [
+        pytest.approx(11.6),
+        pytest.approx(12.0),
+        pytest.approx(12.4),
+    ]
     assert probe(ended[0], 12.0, "Timeout").next_probe_at == 12.5
     assert unknown("a").next_probe_at < 0
 
@@ -152,7 +184,9 @@ def test_a_probe_that_was_under_way_when_the_stream_ended_does_not_answer_the_qu
     asked = probe_now(healthy(), 0.5)
 
     assert probed(asked, began=0.4, ended=0.6, failure=None, rules=RULES, dice=dice).next_probe_at == 0.6
-    assert probed(asked, began=0.5, ended=0.6, failure=None, rules=RULES, dice=dice).next_probe_at == pytest.approx(2.6)
+    assert probed(
+        asked, began=0.5, ended=0.6, failure=None, rules=RULES, dice=dice
+    ).next_probe_at == pytest.approx(2.6)
 
 
 def test_asking_again_does_not_hurry_probes_that_fail_already() -> None:
@@ -218,7 +252,10 @@ def test_a_failed_call_asks_for_a_probe_soon() -> None:
 
 def test_only_probes_begun_since_count_as_answers() -> None:
     """A probe that was under way at the suspicion proves nothing about the time after it."""
-    healths = [probed(unknown("a"), began=began, ended=9.0, failure=None, rules=RULES, dice=dice) for began in (4.9, 5.0, 5.1)]
+    healths = [
+        probed(unknown("a"), began=began, ended=9.0, failure=None, rules=RULES, dice=dice)
+        for began in (4.9, 5.0, 5.1)
+    ]
 
     assert answered_since([*healths, unreachable()], 5.0) == 1
 

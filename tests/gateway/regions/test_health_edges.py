@@ -6,7 +6,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.regions.blackout_guard import excused
-from gateway.regions.health import RegionHealth, called, evaluated, probe_now, probed, restarted, unknown, weight
+from gateway.regions.health import (
+    RegionHealth,
+    called,
+    evaluated,
+    probe_now,
+    probed,
+    restarted,
+    unknown,
+    weight,
+)
 from gateway.regions.latency import peak_at
 from gateway.regions.region_view import Condition
 from gateway.settings import Health
@@ -39,7 +48,9 @@ steps = st.lists(
 def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, seconds: float) -> RegionHealth:
     match kind:
         case "probe":
-            return probed(health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=lambda: 0.5)
+            return probed(
+                health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=lambda: 0.5
+            )
         case "call":
             return called(health, ended=at, seconds=seconds, failure=failure, rules=RULES, dice=lambda: 0.5)
         case "evaluate":
@@ -52,9 +63,15 @@ def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, sec
             return excused([health], RULES)[0]
 
 
-@example(script=[(0.0, "probe", "Timeout", 1.0)] * 2 + [(0.0, "evaluate", None, 0.0)] * 3 + [(0.0, "probe", None, 0.0)])
+@example(
+    script=[(0.0, "probe", "Timeout", 1.0)] * 2
+    + [(0.0, "evaluate", None, 0.0)] * 3
+    + [(0.0, "probe", None, 0.0)]
+)
 @given(script=steps)
-def test_whatever_happens_a_region_moves_along_legal_edges(script: list[tuple[float, str, str | None, float]]) -> None:
+def test_whatever_happens_a_region_moves_along_legal_edges(
+    script: list[tuple[float, str, str | None, float]],
+) -> None:
     """Its share stays within bounds, its next probe stays near, and only who may take work has no reason to be out."""
     health, at = unknown("beijing"), 0.0
     history = [health]

@@ -25,7 +25,9 @@ def drawn(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float
 
 
 @given(values=samples, later=st.floats(0, 100))
-def test_no_recent_peak_is_forgotten_faster_than_it_decays(values: list[tuple[float, float]], later: float) -> None:
+def test_no_recent_peak_is_forgotten_faster_than_it_decays(
+    values: list[tuple[float, float]], later: float
+) -> None:
     """The estimate is at least every past sample's own decay, and never above the worst sample."""
     ewma, seen = drawn(values)
     now = seen[-1][0] + later
@@ -39,7 +41,10 @@ def test_no_recent_peak_is_forgotten_faster_than_it_decays(values: list[tuple[fl
 def test_a_sample_above_the_estimate_replaces_it(values: list[tuple[float, float]]) -> None:
     ewma, seen = drawn(values)
 
-    assert peak_at(sampled(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU) == 61.0
+    assert (
+        peak_at(sampled(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU)
+        == 61.0
+    )
 
 
 def test_a_peak_fades_to_the_latest_sample_by_tau() -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from gateway.regions.outlier_detection import Ejections, Outcomes, absorbed, counted, failing, put_out, troubled
+from gateway.regions.outlier_detection import (
+    Ejections,
+    Outcomes,
+    absorbed,
+    counted,
+    failing,
+    put_out,
+    troubled,
+)
 from gateway.settings import Health
 
 RULES = Health()
@@ -65,7 +73,17 @@ def test_chance_only_shortens_an_ejection() -> None:
 def test_a_loss_that_calls_noticed_first_is_one_trouble() -> None:
     """Five refused calls come before three refused probes; an ejection that was there long before is another matter."""
     before = Ejections(count=3, troubled_at=0.0)
-    out = put_out(troubled(before, now=10.0, times=1, rules=RULES), now=10.0, terms=4, reason="", rules=RULES, chance=0.0)
+    out = put_out(
+        troubled(before, now=10.0, times=1, rules=RULES),
+        now=10.0,
+        terms=4,
+        reason="",
+        rules=RULES,
+        chance=0.0,
+    )
 
-    assert (absorbed(out, lost_at=11.0, rules=RULES).count, absorbed(out, lost_at=11.0, rules=RULES).until) == (3, None)
+    assert (
+        absorbed(out, lost_at=11.0, rules=RULES).count,
+        absorbed(out, lost_at=11.0, rules=RULES).until,
+    ) == (3, None)
     assert absorbed(out, lost_at=30.0, rules=RULES) == out

@@ -37,7 +37,9 @@ views = st.builds(
     executors=st.frozensets(st.sampled_from(["process", "delay"])),
 )
 snapshots = st.lists(views, min_size=3, max_size=3).map(
-    lambda three: [structs.replace(view, name=name) for name, view in zip(sorted(EVERYWHERE), three, strict=True)]
+    lambda three: [
+        structs.replace(view, name=name) for name, view in zip(sorted(EVERYWHERE), three, strict=True)
+    ]
 )
 demands = st.builds(
     Demand,
@@ -73,9 +75,17 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
         (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.UNKNOWN), "not heard of yet"),
         (Demand(permitted=EVERYWHERE), region("beijing", cordoned=True), "cordoned"),
         (Demand(permitted=EVERYWHERE), region("beijing", free_slots=0), "no free slot"),
-        (Demand(permitted=EVERYWHERE, executors=frozenset({"docker", "delay"})), WELL, "has no executor docker"),
+        (
+            Demand(permitted=EVERYWHERE, executors=frozenset({"docker", "delay"})),
+            WELL,
+            "has no executor docker",
+        ),
         (Demand(permitted=EVERYWHERE, executors=frozenset({"delay"})), WELL, None),
-        (Demand(permitted=frozenset()), region("beijing", condition=Condition.EJECTED, free_slots=0), "not permitted by policy"),
+        (
+            Demand(permitted=frozenset()),
+            region("beijing", condition=Condition.EJECTED, free_slots=0),
+            "not permitted by policy",
+        ),
     ],
 )
 def test_the_first_refusal_is_the_reason(demand: Demand, view: RegionView, reason: str | None) -> None:
@@ -87,7 +97,10 @@ def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
     """The task would never start there. A cluster that does not say how many it has is taken at its word when it refuses."""
     demand = Demand(permitted=EVERYWHERE, cpu=64)
 
-    assert refusal(demand, structs.replace(WELL, cpu=8.0)) == "with too few processors (8, where 64 are asked for)"
+    assert (
+        refusal(demand, structs.replace(WELL, cpu=8.0))
+        == "with too few processors (8, where 64 are asked for)"
+    )
     assert refusal(demand, structs.replace(WELL, cpu=64.0)) is None
     assert refusal(demand, WELL) is None
 
@@ -108,7 +121,10 @@ def test_the_quickest_region_for_its_share_is_taken() -> None:
 
     assert chosen(demand, region("beijing", peak_ewma_seconds=0.1), region("shanghai")) == "shanghai"
     assert chosen(demand, region("beijing"), region("shanghai", inflight=3)) == "beijing"
-    assert chosen(demand, region("beijing", inflight=3), region("shanghai", inflight=5, weight=2.0)) == "shanghai"
+    assert (
+        chosen(demand, region("beijing", inflight=3), region("shanghai", inflight=5, weight=2.0))
+        == "shanghai"
+    )
 
 
 def test_where_tasks_wait_for_a_processor_more_work_lies_ahead() -> None:
@@ -123,7 +139,10 @@ def test_round_trips_below_the_floor_leave_the_choice_to_load() -> None:
     """A neighbour 0.1 ms nearer must not take three times the work; and an estimate of nothing must not take it all."""
     nearest = region("beijing", peak_ewma_seconds=0.0, inflight=2)
 
-    assert chosen(Demand(permitted=EVERYWHERE), nearest, region("shanghai", peak_ewma_seconds=3e-4, inflight=1)) == "shanghai"
+    assert (
+        chosen(Demand(permitted=EVERYWHERE), nearest, region("shanghai", peak_ewma_seconds=3e-4, inflight=1))
+        == "shanghai"
+    )
 
 
 def test_chance_decides_only_among_those_near_the_best() -> None:
@@ -133,7 +152,11 @@ def test_chance_decides_only_among_those_near_the_best() -> None:
         offered.append(options)
         return options[-1]
 
-    regions = [region("beijing"), region("shanghai", peak_ewma_seconds=0.054), region("shenzhen", peak_ewma_seconds=0.056)]
+    regions = [
+        region("beijing"),
+        region("shanghai", peak_ewma_seconds=0.054),
+        region("shenzhen", peak_ewma_seconds=0.056),
+    ]
     found = place(Demand(permitted=EVERYWHERE), regions, choose=choose, settings=SETTINGS)
 
     assert offered == [["beijing", "shanghai"]]
@@ -164,7 +187,9 @@ def test_a_degraded_region_gets_nothing_while_another_fits() -> None:
 
 def test_a_run_that_wants_spreading_goes_where_it_has_fewest_shards() -> None:
     demand = Demand(permitted=EVERYWHERE, spread={"beijing": 1})
-    found = place(demand, [region("beijing"), region("shanghai", inflight=50)], choose=first, settings=SETTINGS)
+    found = place(
+        demand, [region("beijing"), region("shanghai", inflight=50)], choose=first, settings=SETTINGS
+    )
 
     assert isinstance(found, Placement)
     assert (found.region, found.rejected) == ("shanghai", {"beijing": "holds more shards of this run"})
@@ -174,7 +199,10 @@ def test_spreading_does_not_fill_up_a_region_that_has_just_come_back() -> None:
     """Slow start holds for every run: a tenth of the share is one shard in ten."""
     demand = Demand(permitted=EVERYWHERE, spread={"beijing": 5})
 
-    assert chosen(demand, region("beijing"), region("shanghai", condition=Condition.WARMING, weight=0.1)) == "beijing"
+    assert (
+        chosen(demand, region("beijing"), region("shanghai", condition=Condition.WARMING, weight=0.1))
+        == "beijing"
+    )
 
 
 def test_a_plan_for_many_adds_its_own_placements() -> None:
@@ -182,12 +210,16 @@ def test_a_plan_for_many_adds_its_own_placements() -> None:
     rng = random.Random(1)
     regions = {name: region(name, free_slots=1000) for name in sorted(EVERYWHERE)}
     for _ in range(1000):
-        found = place(Demand(permitted=EVERYWHERE), list(regions.values()), choose=rng.choice, settings=SETTINGS)
+        found = place(
+            Demand(permitted=EVERYWHERE), list(regions.values()), choose=rng.choice, settings=SETTINGS
+        )
         assert isinstance(found, Placement)
         regions[found.region] = taken(regions[found.region])
 
     assert sum(view.inflight for view in regions.values()) == 1000
-    assert all(300 <= view.inflight <= 370 and view.free_slots == 1000 - view.inflight for view in regions.values())
+    assert all(
+        300 <= view.inflight <= 370 and view.free_slots == 1000 - view.inflight for view in regions.values()
+    )
 
 
 @given(demand=demands, regions=snapshots)

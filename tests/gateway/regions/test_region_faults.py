@@ -40,7 +40,9 @@ def worst_detection(road: Road, *conditions: Condition, seeds: int = 40) -> floa
 
 def worst_share(script: Script, begin: float, end: float, *, seeds: int = 5) -> float:
     """Beijing's part of 50 placements a second between these times, at worst."""
-    drives = [Drive(scripts=three(beijing=script), seed=seed, work_per_second=50).run(end) for seed in range(seeds)]
+    drives = [
+        Drive(scripts=three(beijing=script), seed=seed, work_per_second=50).run(end) for seed in range(seeds)
+    ]
     return max(drive.shares(begin, end)["beijing"] for drive in drives)
 
 
@@ -63,7 +65,9 @@ def test_a_region_500_ms_further_away_loses_new_work_and_nothing_else() -> None:
 @pytest.mark.parametrize("period", [2.0, 5.0, 20.0])
 def test_a_round_trip_that_swings_about_the_threshold_switches_once(period: float) -> None:
     """Row 6: at most one switch a minute."""
-    drive = Drive(scripts=three(beijing=lambda at, _: slow(0.4 if at % period < period / 2 else 0.2))).run(600.0)
+    drive = Drive(scripts=three(beijing=lambda at, _: slow(0.4 if at % period < period / 2 else 0.2))).run(
+        600.0
+    )
     switches = [entry.at for entry in drive.history if entry.region == "beijing"]
 
     assert all(sum(begin <= at < begin + 60 for at in switches) <= 1 for begin in switches if begin > 1.0)
@@ -118,7 +122,9 @@ def test_a_region_that_flaps_stays_out_for_longer_and_longer() -> None:
         return DEAD if 20.0 <= at < 420.0 and (at - 20.0) % 20.0 < 10.0 else ANSWERS
 
     drive = Drive(scripts=three(beijing=flapping), work_per_second=5).run(800.0)
-    warming = [entry.at for entry in drive.history if entry.region == "beijing" and entry.condition is C.WARMING]
+    warming = [
+        entry.at for entry in drive.history if entry.region == "beijing" and entry.condition is C.WARMING
+    ]
 
     assert len([at for at in warming if at < 420.0]) == 1
     assert 410.0 + 240.0 <= warming[-1] <= 420.0 + 300.0
@@ -143,12 +149,16 @@ def test_a_gateway_that_was_cut_off_is_back_to_normal_in_time(road: Road) -> Non
     """Row 16: within 12 s, all regions healthy and none in slow start: they were never ill."""
     for seed in range(20):
         end = 80.0 + random.Random(seed).uniform(0, 3)
-        scripts: Mapping[str, Script] = three(**{name: during(20.0, end, road) for name in ("beijing", "shanghai", "shenzhen")})
+        scripts: Mapping[str, Script] = three(
+            **{name: during(20.0, end, road) for name in ("beijing", "shanghai", "shenzhen")}
+        )
         drive = Drive(scripts=scripts, seed=seed, work_per_second=5).run(end + 20)
 
         assert all(drive.conditions(name, since=20.0)[-2:] == [C.UNREACHABLE, C.HEALTHY] for name in scripts)
         assert [frozen for _, frozen in drive.cut] == [False, True, False]
-        assert max(drive.cut[2][0], *(drive.when(name, C.HEALTHY, after=end) for name in scripts)) <= end + 12.0
+        assert (
+            max(drive.cut[2][0], *(drive.when(name, C.HEALTHY, after=end) for name in scripts)) <= end + 12.0
+        )
 
 
 def test_after_a_blackout_nobody_is_left_behind_for_answering_last() -> None:

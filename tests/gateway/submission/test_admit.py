@@ -21,7 +21,9 @@ WORKFLOW = Workflow(
     api_version="waypost/v1",
     kind="Workflow",
     metadata=Metadata(name="nightly", tenant="payments", labels={"team": "data"}),
-    spec=Spec(tasks=(TaskSpec(name="a", type="docker", run={"image": "x"}),), shards=Shards(items=("x", "y"))),
+    spec=Spec(
+        tasks=(TaskSpec(name="a", type="docker", run={"image": "x"}),), shards=Shards(items=("x", "y"))
+    ),
 )
 DOCUMENT = msgspec.json.encode(WORKFLOW)
 EXCLUSIVE = frozenset({"process"})
@@ -30,13 +32,26 @@ EXCLUSIVE = frozenset({"process"})
 def decision(**obligations: Any) -> Decision:
     duties = Obligations(**{"regions": ("beijing",), **obligations})
     return Decision(
-        id="d1", at=10.0, action=Action.RUNS_SUBMIT, allow=True, revision="r1", engine="test", rules=("ok",), obligations=duties
+        id="d1",
+        at=10.0,
+        action=Action.RUNS_SUBMIT,
+        allow=True,
+        revision="r1",
+        engine="test",
+        rules=("ok",),
+        obligations=duties,
     )
 
 
 def submission(workflow: Workflow = WORKFLOW) -> Submission:
     return Submission(
-        workflow=workflow, document=DOCUMENT, fingerprint=fingerprint(DOCUMENT), principal=ADA, key="k", at=10.0, trace_id="t" * 32
+        workflow=workflow,
+        document=DOCUMENT,
+        fingerprint=fingerprint(DOCUMENT),
+        principal=ADA,
+        key="k",
+        at=10.0,
+        trace_id="t" * 32,
     )
 
 
@@ -45,32 +60,44 @@ def test_all_of_an_acceptance_is_one_value() -> None:
     found = admission(submission(), decision(), "run-1")
 
     assert [(shard.index, shard.item, shard.epoch) for shard in found.shards] == [(0, "x", 0), (1, "y", 0)]
-    assert (found.run.permitted, found.run.decision_id, found.run.idempotency_key) == (("beijing",), "d1", "k")
-    assert [(entry.kind, entry.actor, entry.detail["revision"], entry.detail["rules"]) for entry in found.audit] == [
-        ("Accepted", "ada", "r1", ("ok",))
-    ]
+    assert (found.run.permitted, found.run.decision_id, found.run.idempotency_key) == (
+        ("beijing",),
+        "d1",
+        "k",
+    )
+    assert [
+        (entry.kind, entry.actor, entry.detail["revision"], entry.detail["rules"]) for entry in found.audit
+    ] == [("Accepted", "ada", "r1", ("ok",))]
 
 
 @pytest.mark.parametrize(
-    ("asked", "cap", "deadline"), [(None, None, None), (30.0, None, 40.0), (None, 60.0, 70.0), (30.0, 60.0, 40.0), (90.0, 60.0, 70.0)]
+    ("asked", "cap", "deadline"),
+    [(None, None, None), (30.0, None, 40.0), (None, 60.0, 70.0), (30.0, 60.0, 40.0), (90.0, 60.0, 70.0)],
 )
 def test_the_nearer_deadline_holds(asked: float | None, cap: float | None, deadline: float | None) -> None:
     """From acceptance: the document's or policy's, whichever comes first."""
     workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, deadline_seconds=asked))
 
-    assert admission(submission(workflow), decision(max_deadline_seconds=cap), "run-1").run.deadline_at == deadline
+    assert (
+        admission(submission(workflow), decision(max_deadline_seconds=cap), "run-1").run.deadline_at
+        == deadline
+    )
 
 
 def test_a_document_that_needs_no_change_is_stored_as_it_came() -> None:
     """The canonical bytes that policy saw are the bytes that are kept."""
-    workflow, document = oblige(WORKFLOW, DOCUMENT, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE)
+    workflow, document = oblige(
+        WORKFLOW, DOCUMENT, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE
+    )
 
     assert (workflow is WORKFLOW, document is DOCUMENT) == (True, True)
 
 
 def test_a_forced_label_outranks_the_documents_own() -> None:
     """Who pays is not for the sender to say."""
-    workflow, document = oblige(WORKFLOW, DOCUMENT, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE)
+    workflow, document = oblige(
+        WORKFLOW, DOCUMENT, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE
+    )
 
     assert workflow.metadata.labels == {"team": "platform"}
     assert msgspec.json.decode(document, type=Workflow) == workflow
@@ -80,7 +107,9 @@ def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
     """An executor without a guard could run twice all the same: better refused than promised."""
     with pytest.raises(Denied) as refused:
         oblige(WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=EXCLUSIVE)
-    workflow, _ = oblige(WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=frozenset({"docker"}))
+    workflow, _ = oblige(
+        WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=frozenset({"docker"})
+    )
 
     assert [reason.rule for reason in refused.value.reasons] == ["sideEffects.exclusive"]
     assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
@@ -88,9 +117,13 @@ def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
 
 def test_policy_cannot_loosen_what_the_document_asks_for() -> None:
     """A document that wants to run once at a time means it."""
-    strict = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, side_effects=SideEffects.EXCLUSIVE))
+    strict = structs.replace(
+        WORKFLOW, spec=structs.replace(WORKFLOW.spec, side_effects=SideEffects.EXCLUSIVE)
+    )
 
-    workflow, _ = oblige(strict, DOCUMENT, decision(side_effects="idempotent"), exclusive=frozenset({"docker"}))
+    workflow, _ = oblige(
+        strict, DOCUMENT, decision(side_effects="idempotent"), exclusive=frozenset({"docker"})
+    )
     assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
 
 
@@ -106,7 +139,12 @@ def test_a_run_opened_again_has_its_whole_time_anew() -> None:
     again, entry = readmission(before, structs.replace(submission(), at=100.0), fresh)
 
     assert (again.deadline_at, again.cancel_requested_at, again.finished_at) == (160.0, None, None)
-    assert (again.decision_id, again.permitted, entry.kind, entry.detail["decision_id"]) == ("d2", ("shanghai",), "Reopened", "d2")
+    assert (again.decision_id, again.permitted, entry.kind, entry.detail["decision_id"]) == (
+        "d2",
+        ("shanghai",),
+        "Reopened",
+        "d2",
+    )
 
 
 def test_each_retry_has_the_same_time() -> None:
@@ -116,7 +154,9 @@ def test_each_retry_has_the_same_time() -> None:
 
     first, _ = readmission(run, structs.replace(submission(workflow), at=1000.0), decision())
     second, _ = readmission(first, structs.replace(submission(workflow), at=5000.0), decision())
-    capped, _ = readmission(second, structs.replace(submission(workflow), at=9000.0), decision(max_deadline_seconds=30.0))
+    capped, _ = readmission(
+        second, structs.replace(submission(workflow), at=9000.0), decision(max_deadline_seconds=30.0)
+    )
 
     assert (first.deadline_at, second.deadline_at, capped.deadline_at) == (1060.0, 5060.0, 9030.0)
 

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.workflow.condition_cost import take_apart
-from waypost.workflow.conditions import FUNCTIONS, MAXIMUM_CHARACTERS, ConditionError, compile_condition, holds
+from waypost.workflow.conditions import (
+    FUNCTIONS,
+    MAXIMUM_CHARACTERS,
+    ConditionError,
+    compile_condition,
+    holds,
+)
 
 OUTPUTS = {"scan": {"files": 3, "kinds": ["sql", "csv"]}, "a-b": None}
 PARAMS: dict[str, Any] = {"full": True, "limit": 2.0, "many": list(range(5_000))}
@@ -22,7 +28,9 @@ def ask(text: str) -> bool:
 
 def test_a_task_that_left_nothing_is_named() -> None:
     """Most often that is it, and the library's words do not tell."""
-    with pytest.raises(ConditionError, match=r"^the output of a is null: cannot be evaluated: No such overload"):
+    with pytest.raises(
+        ConditionError, match=r"^the output of a is null: cannot be evaluated: No such overload"
+    ):
         holds("tasks.a.output.rows > 1", outputs={"a": None}, params={}, shard={})
 
 

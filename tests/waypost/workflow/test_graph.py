@@ -25,7 +25,9 @@ def tasks(needs: Mapping[str, tuple[str, ...]]) -> list[Task]:
 
 graphs = st.integers(1, 8).flatmap(
     lambda n: st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n).map(
-        lambda needs: [Task(str(index), tuple(sorted(map(str, wanted)))) for index, wanted in enumerate(needs)]
+        lambda needs: [
+            Task(str(index), tuple(sorted(map(str, wanted)))) for index, wanted in enumerate(needs)
+        ]
     )
 )
 
@@ -62,7 +64,11 @@ def test_every_task_comes_after_what_it_needs(found: list[Task]) -> None:
 
 def test_a_cycle_reads_in_the_direction_of_needs() -> None:
     """a -> b means that a needs b: the way the document says it."""
-    assert find_cycle(tasks({"a": ("b",), "b": ("c",), "c": ("a",)})) in (("a", "b", "c", "a"), ("b", "c", "a", "b"), ("c", "a", "b", "c"))
+    assert find_cycle(tasks({"a": ("b",), "b": ("c",), "c": ("a",)})) in (
+        ("a", "b", "c", "a"),
+        ("b", "c", "a", "b"),
+        ("c", "a", "b", "c"),
+    )
     with pytest.raises(ValueError, match="cycle: a -> a"):
         order([Task("a", ("a",))])
 
@@ -79,7 +85,10 @@ def test_the_critical_path_is_the_longest_way() -> None:
 def test_the_largest_graph_is_sorted_at_once(turned: bool) -> None:
     """10,000 tasks and 100,000 edges are allowed: the check must not hold the gateway up, in whatever order they are written."""
     chance = random.Random(1)
-    found = [Task(f"t{i}", tuple({f"t{chance.randrange(max(0, i - 500), i)}" for _ in range(10)}) if i else ()) for i in range(10_000)]
+    found = [
+        Task(f"t{i}", tuple({f"t{chance.randrange(max(0, i - 500), i)}" for _ in range(10)}) if i else ())
+        for i in range(10_000)
+    ]
     if turned:
         found.reverse()
     chain = [Task(f"t{i}", (f"t{i - 1}",)) for i in range(1, 10_000)] + [Task("t0", ("t9999",))]

@@ -40,12 +40,18 @@ def test_strings_are_found_at_any_depth() -> None:
     """`source` and `target` nest as they like; numbers and names of fields stay what they are."""
     value = {"s3": [{"path": "b/${params.date}", "n": 1, "${params.n}": True}], "x": ("${shard.index}",)}
 
-    assert render(value, VALUES, last=True) == {"s3": [{"path": "b/2026-11-24", "n": 1, "${params.n}": True}], "x": [2]}
+    assert render(value, VALUES, last=True) == {
+        "s3": [{"path": "b/2026-11-24", "n": 1, "${params.n}": True}],
+        "x": [2],
+    }
 
 
 def test_the_first_pass_leaves_the_shard_to_the_cluster() -> None:
     """The gateway renders once a run; only the cluster knows the shard."""
-    assert render("${params.date} ${shard.index} $${x}", {"params": PARAMS}, last=False) == "2026-11-24 ${shard.index} $${x}"
+    assert (
+        render("${params.date} ${shard.index} $${x}", {"params": PARAMS}, last=False)
+        == "2026-11-24 ${shard.index} $${x}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,13 +70,30 @@ def test_the_first_pass_leaves_the_shard_to_the_cluster() -> None:
 def test_a_value_is_never_rendered_again(text: str, params: dict[str, Any]) -> None:
     """Whoever chooses a param must not reach into what the cluster fills in, not even with the help of the text around it."""
     once = render(text, {"params": params, "shard": {"index": 7, "item": {"secret": "s"}}}, last=True)
-    twice = render(render(text, {"params": params}, last=False), {"shard": {"index": 7, "item": {"secret": "s"}}}, last=True)
+    twice = render(
+        render(text, {"params": params}, last=False),
+        {"shard": {"index": 7, "item": {"secret": "s"}}},
+        last=True,
+    )
 
     assert once == twice
     assert "s" not in str(twice).replace("shard", "").replace("secret", "")
 
 
-PIECES = ["$", "{", "}", "${", "$${", "${$}", "${}", "${params.a}", "${params.b}", "${shard.index}", "shard.index}", "a"]
+PIECES = [
+    "$",
+    "{",
+    "}",
+    "${",
+    "$${",
+    "${$}",
+    "${}",
+    "${params.a}",
+    "${params.b}",
+    "${shard.index}",
+    "shard.index}",
+    "a",
+]
 pieces = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 
 
@@ -88,7 +111,9 @@ def test_two_passes_say_what_one_would(text: str, a: str, b: Any) -> None:
     assert once == render(render(text, {"params": params}, last=False), {"shard": shard}, last=True)
 
 
-@pytest.mark.parametrize("text", ["${params.gone}", "${params.deep.gone}", "${params.date.x}", "x ${shard.item.gone}"])
+@pytest.mark.parametrize(
+    "text", ["${params.gone}", "${params.deep.gone}", "${params.date.x}", "x ${shard.item.gone}"]
+)
 def test_a_placeholder_that_names_nothing_is_told(text: str) -> None:
     """An empty string in its place would be a backup in the wrong folder."""
     with pytest.raises(TemplateError, match="names nothing"):
@@ -97,9 +122,15 @@ def test_a_placeholder_that_names_nothing_is_told(text: str) -> None:
 
 def test_references_are_listed_and_broken_ones_refused() -> None:
     """Submission checks each of them before anything runs."""
-    assert list(references("${params.a} $${no} ${$} ${shard.item.b-c}")) == [("params", "a"), ("shard", "item", "b-c")]
+    assert list(references("${params.a} $${no} ${$} ${shard.item.b-c}")) == [
+        ("params", "a"),
+        ("shard", "item", "b-c"),
+    ]
     for broken in ("${params}", "${", "${params.a", "${ params.a }", "${1.a}", "${a..b}"):
-        assert ["is not a placeholder" in mistake for mistake in mistakes(f"{broken} {broken}")] == [True, True]
+        assert ["is not a placeholder" in mistake for mistake in mistakes(f"{broken} {broken}")] == [
+            True,
+            True,
+        ]
         assert len(list(mistakes(f"{broken} ${{params.a}}"))) == 1
         with pytest.raises(TemplateError, match="is not a placeholder"):
             render(broken, VALUES, last=False)

@@ -16,7 +16,15 @@ from msgspec import Struct
 from clusters.embedded.executors.interface import Folders, Lease
 from clusters.embedded.executors.process.guard import Guard
 from clusters.embedded.executors.process.output import discard, read_output
-from clusters.embedded.executors.process.termination import clear, exit_of, exits_within, left, name_of, terminate, uninterrupted
+from clusters.embedded.executors.process.termination import (
+    clear,
+    exit_of,
+    exits_within,
+    left,
+    name_of,
+    terminate,
+    uninterrupted,
+)
 from clusters.embedded.executors.process.watchdog import kill_group
 from clusters.embedded.executors.process.watchdog_client import STARTED, WatchedGroups
 from clusters.embedded.scheduling.state import Launch, Outcome
@@ -26,9 +34,27 @@ from waypost.workflow.run_types import ProcessRun, text_of
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
 CUT_SECONDS = 1.0
-MARKS: Final = ("WAYPOST_WORKSPACE", "WAYPOST_RUN", "WAYPOST_SHARD", "WAYPOST_EPOCH", "WAYPOST_TASK", "WAYPOST_TRY")
+MARKS: Final = (
+    "WAYPOST_WORKSPACE",
+    "WAYPOST_RUN",
+    "WAYPOST_SHARD",
+    "WAYPOST_EPOCH",
+    "WAYPOST_TASK",
+    "WAYPOST_TRY",
+)
 """What tells a try's processes from all others."""
-FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+FAULTS: Final = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EAGAIN,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EROFS,
+    }
+)
 """Errors that are this machine's, and no word about the task."""
 
 
@@ -83,14 +109,23 @@ class ProcessExecutor:
             what = f"cannot run {start.command[0]}"
             _write_new(given, msgspec.json.encode(launch.input))
             return await self._run(start, output, lease)
-        except (ValueError, OSError) as error:  # the former also for what no process can be given: a name of a variable with `=` in it
+        except (
+            ValueError,
+            OSError,
+        ) as error:  # the former also for what no process can be given: a name of a variable with `=` in it
             why = error.strerror if isinstance(error, OSError) else error
-            return Outcome(succeeded=False, lost=isinstance(error, OSError) and error.errno in FAULTS, reason=f"{what}: {why}")
+            return Outcome(
+                succeeded=False,
+                lost=isinstance(error, OSError) and error.errno in FAULTS,
+                reason=f"{what}: {why}",
+            )
         finally:
             discard(given)
             discard(output)
 
-    def _environment(self, launch: Launch, run: ProcessRun, folders: Folders, given: Path, output: Path) -> dict[str, str]:
+    def _environment(
+        self, launch: Launch, run: ProcessRun, folders: Folders, given: Path, output: Path
+    ) -> dict[str, str]:
         return {
             "PATH": os.defpath + ":/usr/local/bin",
             "LANG": "C.UTF-8",
@@ -114,7 +149,9 @@ class ProcessExecutor:
             child = _started(start, guard)
             self._logs.add(start.log)
             try:
-                if guard is None:  # a guard ends its own command when its socket closes, and must live to do so
+                if (
+                    guard is None
+                ):  # a guard ends its own command when its socket closes, and must live to do so
                     self._watched.add(child.pid)
                     _limit(child.pid, start.memory_bytes)
                 code = await exit_of(child)
@@ -216,11 +253,15 @@ def _directory(workspace: Path, relative: str | None) -> Path:
     except OSError as error:
         if error.errno in FAULTS:
             raise
-        raise ValueError(f"workingDirectory: {'it is no folder' if error.errno == errno.EEXIST else error.strerror}") from None
+        raise ValueError(
+            f"workingDirectory: {'it is no folder' if error.errno == errno.EEXIST else error.strerror}"
+        ) from None
     return directory
 
 
 def _outcome(code: int, output: Path) -> Outcome:
     if code:
-        return Outcome(succeeded=False, reason=f"killed by {name_of(-code)}" if code < 0 else f"exit code {code}")
+        return Outcome(
+            succeeded=False, reason=f"killed by {name_of(-code)}" if code < 0 else f"exit code {code}"
+        )
     return read_output(output)

@@ -25,7 +25,9 @@ def read_output(path: Path) -> Outcome:
     except FileNotFoundError:
         return Outcome(succeeded=True)
     except OSError as error:
-        return _refused("is a link, no file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}")
+        return _refused(
+            "is a link, no file" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+        )
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return _refused("is no regular file")

@@ -79,7 +79,9 @@ def end_all_below(folder: str) -> None:
     mark = b"WAYPOST_WORKSPACE=" + os.fsencode(folder) + b"/"
     for turn in range(ROUNDS):
         environments = {int(name): environment(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
-        found = [pid for pid, items in environments.items() if any(item.startswith(mark) for item in items or ())]
+        found = [
+            pid for pid, items in environments.items() if any(item.startswith(mark) for item in items or ())
+        ]
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -143,7 +145,9 @@ def hold_lease(until: float, memory_bytes: int, command: list[str]) -> int:
             resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare)
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare
+        )
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
         return 127
@@ -170,4 +174,8 @@ def _tell(line: str) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(watch_groups(sys.argv[2]) if sys.argv[1] == "groups" else hold_lease(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    sys.exit(
+        watch_groups(sys.argv[2])
+        if sys.argv[1] == "groups"
+        else hold_lease(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    )

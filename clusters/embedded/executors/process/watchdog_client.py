@@ -61,7 +61,9 @@ class WatchedGroups:
             self._replace()
 
     def _begin(self) -> None:
-        process = subprocess.Popen([*PROGRAM, "groups", self._workspaces], stdin=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            [*PROGRAM, "groups", self._workspaces], stdin=subprocess.PIPE, start_new_session=True
+        )
         assert process.stdin is not None
         self._watchdog, self._pipe = process, process.stdin.fileno()
         STARTED.add(process.pid)

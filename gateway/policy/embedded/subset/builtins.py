@@ -28,19 +28,35 @@ _SHAPES: Final[Mapping[str, Shape]] = {
     "any": ANY,
     "array": {"title": "an array", "type": "array"},
     "boolean": {"title": "a boolean", "type": "boolean"},
-    "integer": {"title": "a whole number", "type": "integer", "description": "use what the schemas call an integer, count or round"},
+    "integer": {
+        "title": "a whole number",
+        "type": "integer",
+        "description": "use what the schemas call an integer, count or round",
+    },
     "keys": {"title": "an array, an object or a set", "type": ["array", "object", "set"]},
     "list": {"title": "an array or a set", "type": ["array", "set"]},
     "many": {"title": "an array, an object, a set or a string", "type": ["array", "object", "set", "string"]},
     "number": {"title": "a number", "type": "number"},
-    "numbers": {"title": "an array or a set of numbers", "type": ["array", "set"], "items": {"type": "number"}},
+    "numbers": {
+        "title": "an array or a set of numbers",
+        "type": ["array", "set"],
+        "items": {"type": "number"},
+    },
     "object": {"title": "an object", "type": "object"},
     "objects": {"title": "an array of objects", "type": "array", "items": {"type": "object"}},
     "set": {"title": "a set", "type": "set", "description": "collect it, with {x | some x in ...}"},
     "sets": {"title": "a set of sets", "type": "set", "items": {"type": "set"}},
     "string": {"title": "a string", "type": "string"},
-    "strings": {"title": "an array or a set of strings", "type": ["array", "set"], "items": {"type": "string"}},
-    "texts": {"title": "a string, or an array or a set of strings", "type": ["array", "set", "string"], "items": {"type": "string"}},
+    "strings": {
+        "title": "an array or a set of strings",
+        "type": ["array", "set"],
+        "items": {"type": "string"},
+    },
+    "texts": {
+        "title": "a string, or an array or a set of strings",
+        "type": ["array", "set", "string"],
+        "items": {"type": "string"},
+    },
     "words": {"type": "array", "items": {"type": "string"}},
 }
 _SIGNATURES: Final[Mapping[str, str]] = {
@@ -83,12 +99,24 @@ def _signature(text: str) -> Signature:
     return Signature(arguments=tuple(_SHAPES[word] for word in arguments.split()), result=_SHAPES[result])
 
 
-SIGNATURES: Final[Mapping[str, Signature]] = {name: _signature(text) for text, names in _SIGNATURES.items() for name in names.split()}
+SIGNATURES: Final[Mapping[str, Signature]] = {
+    name: _signature(text) for text, names in _SIGNATURES.items() for name in names.split()
+}
 """Of builtins and operators, and of what is gone through, by the name that they are written with; `\\`: the minus between two sets."""
-OPERATORS: Final = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%", "Union": "|", "Intersection": "&"}
+OPERATORS: Final = {
+    "Add": "+",
+    "Sub": "-",
+    "Mul": "*",
+    "Div": "/",
+    "Mod": "%",
+    "Union": "|",
+    "Intersection": "&",
+}
 """What the syntax tree calls them."""
 BUILTINS: Final[Mapping[str, int]] = {
-    name: len(signature.arguments) for name, signature in SIGNATURES.items() if name[0].isalpha() and name != "in"
+    name: len(signature.arguments)
+    for name, signature in SIGNATURES.items()
+    if name[0].isalpha() and name != "in"
 }
 TOTAL: Final = frozenset(name for name in BUILTINS if name.startswith("is_")) | {"type_name"}
 """These have a value for every argument that has one."""
@@ -108,7 +136,9 @@ VERBS: Final = re.compile(r"%[svd%]")
 
 _CLASS = r"\[\^?(?:\\[^\sA-Za-z0-9]|(?!&&|~~|--)[^\\\[\]])+\]"
 _ONE = rf"(?:{_CLASS}|\\[^\sA-Za-z0-9]|[^\\\[\](){{}}*+?|^$]|\))"
-_TAKEN: Final = re.compile(rf"(?:\(\?i\))?(?:{_ONE}(?:[*+?]\??|\{{\d{{1,3}}(?:,(?:\d{{1,3}})?)?\}}\??)?|\(\?:|\((?!\?)|[|^$])*")
+_TAKEN: Final = re.compile(
+    rf"(?:\(\?i\))?(?:{_ONE}(?:[*+?]\??|\{{\d{{1,3}}(?:,(?:\d{{1,3}})?)?\}}\??)?|\(\?:|\((?!\?)|[|^$])*"
+)
 """The part of the regular expressions that both libraries read alike: `\\d` is ASCII in one and Unicode in the other, and `&&` in brackets,
 flags, names and `\\Q` are known to one alone."""
 

@@ -60,7 +60,11 @@ def cycles(modules: Sequence[Node]) -> list[Problem]:
         start = circle.index(f"{package}.{name}")
         circle = [*circle[start:-1], *circle[:start], circle[start]]
         first = packages[package][name][0]
-        return [Problem(file=first.file, line=first.line, detail=f"a rule cannot need itself: {' -> '.join(circle)}")]
+        return [
+            Problem(
+                file=first.file, line=first.line, detail=f"a rule cannot need itself: {' -> '.join(circle)}"
+            )
+        ]
     return []
 
 
@@ -70,8 +74,19 @@ def _conflicts(packages: Packages) -> Iterator[Problem]:
             defaults = [one for one in found if one.kind == "Default"]
             if len(defaults) > 1:
                 yield _at(defaults[1], f"{name} has a second default")
-            if len({("Compr" if one.kind == "Default" and not one.arity else one.kind, one.arity) for one in found}) > 1:
-                yield _at(found[-1], f"{name} is declared in two ways: as a value, a set or a function, or with other arguments")
+            if (
+                len(
+                    {
+                        ("Compr" if one.kind == "Default" and not one.arity else one.kind, one.arity)
+                        for one in found
+                    }
+                )
+                > 1
+            ):
+                yield _at(
+                    found[-1],
+                    f"{name} is declared in two ways: as a value, a set or a function, or with other arguments",
+                )
             yield from _rivals(name, [one for one in found if one.kind == "Compr"])
             if any(f"{other}.".startswith(f"{package}.{name}.") for other in packages):
                 yield _at(found[0], f"{package}.{name} is a package too: give the rule another name")
@@ -84,10 +99,14 @@ def _rivals(name: str, found: Sequence[Declared]) -> Iterator[Problem]:
     for one in found[1:] if any(one.valued for one in found) else ():
         if one.file != found[0].file:
             yield _at(
-                one, f"{name} has a value in {found[0].file} too, and may get two at once: keep them in one file, or use another name"
+                one,
+                f"{name} has a value in {found[0].file} too, and may get two at once: keep them in one file, or use another name",
             )
         elif one.always or found[0].always:
-            yield _at(one, f"{name} has a value in line {found[0].line} too, and may get two at once: write a default, or an else")
+            yield _at(
+                one,
+                f"{name} has a value in line {found[0].line} too, and may get two at once: write a default, or an else",
+            )
 
 
 def _at(declared: Declared, detail: str) -> Problem:
@@ -98,7 +117,13 @@ def _module(module: Module) -> Iterator[Problem]:
     for rule in module.rules:
         own = Locals(module, rule)
         taken = [name for name in sorted(own.said) if not module.local(name)]
-        found = [(only(rule)[1]["span"], f"{name} cannot be a name of the rule's own here: it stands for something else") for name in taken]
+        found = [
+            (
+                only(rule)[1]["span"],
+                f"{name} cannot be a name of the rule's own here: it stands for something else",
+            )
+            for name in taken
+        ]
         found += _rule(module, rule, own)
         for kind, value in expressions(parts(rule)):
             found += _expression(module, own, kind, value)
@@ -112,24 +137,45 @@ def _rule(module: Module, rule: Node, own: Locals) -> Iterator[tuple[Node, str]]
     kind, value = only(rule)
     if kind == "Default":
         if value["args"]:
-            yield value["span"], "a default for a function is not honoured here: write a rule with the opposite condition"
+            yield (
+                value["span"],
+                "a default for a function is not honoured here: write a rule with the opposite condition",
+            )
         elif only(value["value"])[0] not in LITERALS:
             yield value["span"], "the value of a default must be a plain one"
         return
     shape, head = only(value["head"])
     if only(head["refr"])[0] != "Var":
-        yield value["span"], "the name of a rule must be one word: references and keys in a head answer differently here"
+        yield (
+            value["span"],
+            "the name of a rule must be one word: references and keys in a head answer differently here",
+        )
     if shape == "Set" and not module.defined(head["key"]):
-        yield value["span"], "what this set contains may be undefined, and would be added all the same: bind it in the body with ="
+        yield (
+            value["span"],
+            "what this set contains may be undefined, and would be added all the same: bind it in the body with =",
+        )
     bodies = value["bodies"] or [{}]
-    values = [assign and assign["value"] for assign in (head.get("assign"), *(body["assign"] for body in bodies[1:]))]
+    values = [
+        assign and assign["value"]
+        for assign in (head.get("assign"), *(body["assign"] for body in bodies[1:]))
+    ]
     if any(one and not module.defined(one) for one in values[:-1]):
-        yield value["span"], "a value before an else may be undefined, and the else would not be tried: write two rules"
+        yield (
+            value["span"],
+            "a value before an else may be undefined, and the else would not be tried: write two rules",
+        )
     if any(own.loops(body.get("query")) for body in bodies[:-1]):
-        yield value["span"], "an else after a body with a `some` or an index without a value is not tried: write two rules"
+        yield (
+            value["span"],
+            "an else after a body with a `some` or an index without a value is not tried: write two rules",
+        )
     for one, body in zip(values, bodies, strict=True):
         if one and own.loops([one, body.get("query")]) and own.varies(one):
-            yield value["span"], "this rule may have several values, and the last would be taken: make it a set, or leave its value out"
+            yield (
+                value["span"],
+                "this rule may have several values, and the last would be taken: make it a set, or leave its value out",
+            )
 
 
 def _expression(module: Module, own: Locals, kind: str, value: Node) -> Iterable[tuple[Node, str]]:
@@ -157,13 +203,19 @@ def _call(module: Module, call: Node) -> Iterator[tuple[Node, str]]:
     name, count = ".".join(path), len(call["params"])
     if complete and (declared := module.declared(path)):
         if not all(map(module.defined, call["params"])):
-            yield call["span"], f"an argument of {name} may be undefined, and it would be called all the same: bind it first with ="
+            yield (
+                call["span"],
+                f"an argument of {name} may be undefined, and it would be called all the same: bind it first with =",
+            )
         if declared[0].kind != "Func":
             yield call["span"], f"{name} is not a function"
         elif count != declared[0].arity:
             yield call["span"], f"{name} wants {declared[0].arity} arguments, not {count}"
     elif name not in BUILTINS or not complete:
-        yield call["span"], f"{name} is not among the builtins of the embedded engine{f': {WHY[name]}' if name in WHY else ''}"
+        yield (
+            call["span"],
+            f"{name} is not among the builtins of the embedded engine{f': {WHY[name]}' if name in WHY else ''}",
+        )
     elif count != BUILTINS[name]:
         yield call["span"], f"{name} wants {BUILTINS[name]} arguments, not {count}"
     else:
@@ -172,12 +224,18 @@ def _call(module: Module, call: Node) -> Iterator[tuple[Node, str]]:
 
 def _comprehension(module: Module, own: Locals, kind: str, value: Node) -> Iterator[tuple[Node, str]]:
     if not all(module.defined(value[part]) for part in ("term", "key", "value") if part in value):
-        yield value["span"], "what this comprehension collects may be undefined, and would be kept: bind it in the body with ="
+        yield (
+            value["span"],
+            "what this comprehension collects may be undefined, and would be kept: bind it in the body with =",
+        )
     if kind == "ObjectCompr":
         ways = [statement for statement in value["query"]["stmts"] if own.loops(statement)]
         keys = [name for way in ways for name in names(way["literal"].get("SomeIn", {}).get("key"))]
         if len(ways) > 1 or (ways and keys != list(names(value["key"]))):
-            yield value["span"], "a key may come twice here, and the last would be taken: {k: v | some k, v in ..} has each once"
+            yield (
+                value["span"],
+                "a key may come twice here, and the last would be taken: {k: v | some k, v in ..} has each once",
+            )
 
 
 def _scope(module: Module, scope: Node) -> Iterator[tuple[Node, str]]:
@@ -187,7 +245,10 @@ def _scope(module: Module, scope: Node) -> Iterator[tuple[Node, str]]:
     first = scope["query"]["stmts"][0]["literal"]
     entered = module.roots([scope.get("domain"), first.get("SomeIn", {}).get("collection")], closed=SCOPES)
     if late := module.roots([scope.get(part) for part in ("term", "key", "value", "query")]) - entered:
-        yield scope["span"], f"{min(late)} is named within, and may be missing afterwards: bind what is needed of it before, with ="
+        yield (
+            scope["span"],
+            f"{min(late)} is named within, and may be missing afterwards: bind what is needed of it before, with =",
+        )
 
 
 def _negatable(module: Module, node: Node) -> bool:
@@ -197,16 +258,22 @@ def _negatable(module: Module, node: Node) -> bool:
     if kind == "Call":
         return all(map(module.defined, value["params"]))
     if kind == "BoolExpr":
-        return all(module.defined(side) or (value["op"] == "Eq" and _plain(module, side)) for side in (value["lhs"], value["rhs"]))
+        return all(
+            module.defined(side) or (value["op"] == "Eq" and _plain(module, side))
+            for side in (value["lhs"], value["rhs"])
+        )
     if kind == "Membership":
-        return all(value[part] is None or module.defined(value[part]) for part in ("key", "value", "collection"))
+        return all(
+            value[part] is None or module.defined(value[part]) for part in ("key", "value", "collection")
+        )
     return module.defined(node)
 
 
 def _plain(module: Module, node: Node) -> bool:
     """One reference whose indices have a value: no more than it can be missing."""
     return path_of(node)[0] != ["?"] and all(
-        module.defined(index) and "_" not in names(index) and only(index)[0] not in COMPREHENSIONS for index in indices(node)
+        module.defined(index) and "_" not in names(index) and only(index)[0] not in COMPREHENSIONS
+        for index in indices(node)
     )
 
 
@@ -215,10 +282,15 @@ def _reference(module: Module, own: Locals, node: Node) -> Iterator[tuple[Node, 
     path, _ = path_of(node)
     span, full = only(node)[1]["span"], ".".join(module.full(path))
     if only(node)[0] == "Var" and module.local(path[0]) and path[0] not in own.bound:
-        yield span, f"{path[0]} is not known here: no rule, no import, and nothing outside of a `not` gives it a value"
+        yield (
+            span,
+            f"{path[0]} is not known here: no rule, no import, and nothing outside of a `not` gives it a value",
+        )
     if any(declared.kind == "Func" for declared in module.declared(path)):
         yield span, f"{full} is a function: call it"
-    if path[0] not in module.packages[module.package] and any(f"{package}.".startswith(f"{full}.") for package in module.packages):
+    if path[0] not in module.packages[module.package] and any(
+        f"{package}.".startswith(f"{full}.") for package in module.packages
+    ):
         yield span, f"{full} is not one rule, but a package or what holds one: name the rule"
 
 

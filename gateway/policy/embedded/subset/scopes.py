@@ -58,9 +58,22 @@ def declarations(modules: Sequence[Node]) -> Packages:
             shape, head = (kind, value) if kind == "Default" else only(value["head"])
             name = path_of(head["refr"])[0][0]
             place = {"file": source["source"]["file"], "line": value["span"]["line"]}
-            said = (head.get("assign") or {"value": {"Bool": {"value": True}}})["value"] if shape == "Compr" else {}
+            said = (
+                (head.get("assign") or {"value": {"Bool": {"value": True}}})["value"]
+                if shape == "Compr"
+                else {}
+            )
             valued, always = said.get("Bool", {}).get("value") is not True, not value.get("bodies")
-            known[name].append(Declared(name=name, kind=shape, arity=len(head.get("args") or ()), valued=valued, always=always, **place))
+            known[name].append(
+                Declared(
+                    name=name,
+                    kind=shape,
+                    arity=len(head.get("args") or ()),
+                    valued=valued,
+                    always=always,
+                    **place,
+                )
+            )
     return {package: dict(rules) for package, rules in packages.items()}
 
 
@@ -111,7 +124,9 @@ class Module:
         if kind == "Object":
             return all(self.defined(key) and self.defined(item) for _, key, item in value["fields"])
         if kind == "Call":
-            return ".".join(path_of(value["fcn"])[0]) in TOTAL | {"sprintf"} and all(map(self.defined, value["params"]))
+            return ".".join(path_of(value["fcn"])[0]) in TOTAL | {"sprintf"} and all(
+                map(self.defined, value["params"])
+            )
         if kind == "Var" or kind in REFERENCES:
             path, complete = path_of(node)
             if self.rule(path) is not None:
@@ -123,12 +138,17 @@ class Module:
         """The rules, by package and name, that are named below `tree`."""
         for kind, value in expressions(tree):
             node = value["fcn"] if kind == "Call" else {kind: value}
-            if (kind in ("Call", "Var") or kind in REFERENCES) and (named := self.rule(path_of(node)[0])) is not None:
+            if (kind in ("Call", "Var") or kind in REFERENCES) and (
+                named := self.rule(path_of(node)[0])
+            ) is not None:
                 yield named
 
     def roots(self, tree: Any, *, closed: frozenset[str] = frozenset()) -> set[str]:
         """Which of `input` and `data` are read below `tree`, rules left out: those are called."""
-        named = (value["fcn"] if kind == "Call" else {kind: value} for kind, value in expressions(tree, closed=closed))
+        named = (
+            value["fcn"] if kind == "Call" else {kind: value}
+            for kind, value in expressions(tree, closed=closed)
+        )
         paths = (path_of(node)[0] for node in named if only(node)[0] == "Var" or only(node)[0] in REFERENCES)
         return {self.full(path)[0] for path in paths if self.rule(path) is None} & {"input", "data"}
 
@@ -143,8 +163,15 @@ class Locals:
     def __init__(self, module: Module, rule: Node) -> None:
         self._module = module
         tree = parts(rule)
-        self.arguments = {name for pattern in tree[0] or () for name in names(pattern)} if len(tree) > 1 else set()
-        announced = {word(module.text, span) for kind, value in expressions(tree) if kind == "SomeVars" for span in value["vars"]}
+        self.arguments = (
+            {name for pattern in tree[0] or () for name in names(pattern)} if len(tree) > 1 else set()
+        )
+        announced = {
+            word(module.text, span)
+            for kind, value in expressions(tree)
+            if kind == "SomeVars"
+            for span in value["vars"]
+        }
         said = self.arguments | set(_said(module, tree))
         self.said = said | announced
         """Those that the rule itself declares: arguments, by := and by `some`."""
@@ -157,13 +184,19 @@ class Locals:
         for kind, value in expressions(tree, closed=SCOPES):
             if kind in ("SomeIn", "SomeVars"):
                 return True
-            if kind in REFERENCES and any(self._module.local(name) and name not in self._given for name in _indexing(kind, value)):
+            if kind in REFERENCES and any(
+                self._module.local(name) and name not in self._given for name in _indexing(kind, value)
+            ):
                 return True
         return False
 
     def varies(self, tree: Any) -> bool:
         """May `tree` have another value each time that the rule's body holds?"""
-        own = {value["value"] for kind, value in expressions(tree) if kind == "Var" and self._module.local(value["value"])}
+        own = {
+            value["value"]
+            for kind, value in expressions(tree)
+            if kind == "Var" and self._module.local(value["value"])
+        }
         return self.loops(tree) or not own <= self.arguments
 
 
@@ -198,8 +231,12 @@ def _given(tree: Any) -> Iterator[str]:
             yield from (*names(value["key"]), *names(value["value"]))
         if kind == "AssignExpr":
             sides = (
-                [(value["lhs"], value["rhs"])] if value["op"] == "ColEq" else [(value["lhs"], value["rhs"]), (value["rhs"], value["lhs"])]
+                [(value["lhs"], value["rhs"])]
+                if value["op"] == "ColEq"
+                else [(value["lhs"], value["rhs"]), (value["rhs"], value["lhs"])]
             )
             for pattern, other in sides:
                 if value["op"] == "ColEq" or not list(names(other)):
-                    yield from set(names(pattern)) - {part["value"] for what, part in expressions(other) if what == "Var"}
+                    yield from set(names(pattern)) - {
+                        part["value"] for what, part in expressions(other) if what == "Var"
+                    }

@@ -9,7 +9,17 @@ from typing import Any, TypeAlias
 
 from gateway.policy.embedded.subset.builtins import SIGNATURES, written
 from gateway.policy.embedded.subset.scopes import Module, declarations
-from gateway.policy.embedded.subset.syntax_tree import COMPREHENSIONS, Node, Problem, expressions, items, literal, only, path_of, word
+from gateway.policy.embedded.subset.syntax_tree import (
+    COMPREHENSIONS,
+    Node,
+    Problem,
+    expressions,
+    items,
+    literal,
+    only,
+    path_of,
+    word,
+)
 from gateway.policy.embedded.subset.type_inference import Facts, Flow, Rules, bodies, bound, operator
 from gateway.policy.embedded.subset.types import UNKNOWN, Shape, fits, key, kinds, step
 
@@ -29,7 +39,10 @@ def _rule(flow: Flow, rule: Node) -> Found:
     for query, said in bodies(value) if kind != "Default" else ():
         yield from _query(flow, query, {}, [said])
         if said is not None and _refuses(value) and not _reason(flow.shape(said, flow.after(query, {}))):
-            yield value["span"], 'a refusal is {"rule": a stable id, "message": a sentence}: the gateway cannot read another'
+            yield (
+                value["span"],
+                'a refusal is {"rule": a stable id, "message": a sentence}: the gateway cannot read another',
+            )
 
 
 def _refuses(rule: Node) -> bool:
@@ -65,7 +78,9 @@ def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[Node | None]) ->
 def _expression(flow: Flow, node: Any, facts: Facts) -> Found:
     for kind, value in expressions(node, closed=COMPREHENSIONS):
         if kind in COMPREHENSIONS:
-            yield from _query(flow, value["query"], facts, [value.get(part) for part in ("term", "key", "value")])
+            yield from _query(
+                flow, value["query"], facts, [value.get(part) for part in ("term", "key", "value")]
+            )
         elif kind == "Call" and flow.module.rule(path_of(value["fcn"])[0]) is None:
             name = ".".join(path_of(value["fcn"])[0])
             yield from ((value["span"], detail) for detail in _call(flow, name, value["params"], facts))
@@ -96,5 +111,9 @@ def _wrong(name: str, wanted: Shape, shape: Shape) -> str:
         return f"{name} needs {wanted['title']}, and this is something else"
     first = wanted["type"] if isinstance(wanted["type"], str) else wanted["type"][0]
     each = wanted["items"]["type"] if "items" in wanted else ""
-    collect = f"collect those that are, with [x | some x in ...; is_{each}(x)]" if each else f"test it first, with is_{first}(...)"
+    collect = (
+        f"collect those that are, with [x | some x in ...; is_{each}(x)]"
+        if each
+        else f"test it first, with is_{first}(...)"
+    )
     return f"{name} needs {wanted['title']}, and this may be something else: {wanted.get('description', collect)}"

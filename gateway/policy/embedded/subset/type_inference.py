@@ -9,15 +9,35 @@ from typing import Any, Final, TypeAlias
 
 from gateway.policy.embedded.subset.builtins import OPERATORS, SIGNATURES
 from gateway.policy.embedded.subset.scopes import Module
-from gateway.policy.embedded.subset.syntax_tree import COMPREHENSIONS, REFERENCES, Node, literal, names, only, path_of, steps_of, word
-from gateway.policy.embedded.subset.types import ANY, NUMBERS, UNKNOWN, Shape, either, key, kinds, narrowed, step
+from gateway.policy.embedded.subset.syntax_tree import (
+    COMPREHENSIONS,
+    REFERENCES,
+    Node,
+    literal,
+    names,
+    only,
+    path_of,
+    steps_of,
+    word,
+)
+from gateway.policy.embedded.subset.types import (
+    ANY,
+    NUMBERS,
+    UNKNOWN,
+    Shape,
+    either,
+    key,
+    kinds,
+    narrowed,
+    step,
+)
 
 Facts: TypeAlias = Mapping[tuple[str, ...], Shape]
 """What is known of locals, and of fields of `input`, `data`, rules and locals, by the path that they are written with."""
 
-TESTS: Final = {f"is_{kind}": frozenset({kind}) for kind in ("array", "boolean", "null", "object", "set", "string")} | {
-    "is_number": NUMBERS
-}
+TESTS: Final = {
+    f"is_{kind}": frozenset({kind}) for kind in ("array", "boolean", "null", "object", "set", "string")
+} | {"is_number": NUMBERS}
 PLAIN: Final = {"String": "string", "RawString": "string", "Bool": "boolean", "Null": "null"}
 BOOLEAN: Final = {"type": "boolean"}
 
@@ -34,7 +54,9 @@ class Rules:
             for rule in flow.module.rules:
                 kind, value = only(rule)
                 head = value if kind == "Default" else only(value["head"])[1]
-                self._written.setdefault((flow.module.package, path_of(head["refr"])[0][0]), []).append((flow, rule))
+                self._written.setdefault((flow.module.package, path_of(head["refr"])[0][0]), []).append(
+                    (flow, rule)
+                )
 
     def every(self) -> Iterator[tuple["Flow", Node]]:
         for written in self._written.values():
@@ -44,7 +66,9 @@ class Rules:
         """That of a rule, or of what a function gives. A rule that needs itself is refused elsewhere, and ends here."""
         if named not in self._values:
             self._values[named] = ANY
-            self._values[named] = either(shape for flow, rule in self._written[named] for shape in flow.values(rule))
+            self._values[named] = either(
+                shape for flow, rule in self._written[named] for shape in flow.values(rule)
+            )
         return self._values[named]
 
     def proof(self, named: tuple[str, str]) -> tuple[Sequence[Node], Facts]:
@@ -114,7 +138,12 @@ class Flow:
         if any(literal(name) is None for _, name, _ in value["fields"]):
             return {"type": "object"}
         fields = {literal(name): self.shape(item, facts) for _, name, item in value["fields"]}
-        return {"type": "object", "properties": fields, "additionalProperties": False, "propertyNames": {"type": "string"}}
+        return {
+            "type": "object",
+            "properties": fields,
+            "additionalProperties": False,
+            "propertyNames": {"type": "string"},
+        }
 
     def _result(self, value: Node, facts: Facts) -> Shape:
         sides = [self.shape(value["lhs"], facts), self.shape(value["rhs"], facts)]
@@ -126,7 +155,9 @@ class Flow:
 
     def _found(self, node: Node, facts: Facts) -> Shape:
         steps, shape = self._written(node), ANY
-        known = [end for end in range(1, len(steps) + 1) if None not in steps[:end] and tuple(steps[:end]) in facts]
+        known = [
+            end for end in range(1, len(steps) + 1) if None not in steps[:end] and tuple(steps[:end]) in facts
+        ]
         if known:
             shape = facts[tuple(str(name) for name in steps[: known[-1]])]
         elif named := self.module.rule(path_of(node)[0]):
@@ -172,7 +203,11 @@ class Flow:
         if kind in ("AssignExpr", "BoolExpr") and value["op"] == "Eq":
             sides = (value["lhs"], value["rhs"])
             shapes = [self.shape(side, facts) for side in sides]
-            new = {self._path(side): other for side, one, other in zip(sides, shapes, shapes[::-1], strict=True) if UNKNOWN in kinds(one)}
+            new = {
+                self._path(side): other
+                for side, one, other in zip(sides, shapes, shapes[::-1], strict=True)
+                if UNKNOWN in kinds(one)
+            }
             return {**facts, **{path: shape for path, shape in new.items() if path is not None}}
         if kind == "BoolExpr" and value["op"] == "Ne" and "Null" in value["rhs"]:
             return self._narrowed(value["lhs"], kinds(self.shape(value["lhs"], facts)) - {"null"}, facts)
@@ -187,7 +222,14 @@ class Flow:
         for parameter, given in zip(arguments, value.get("params", ()), strict=False):
             if found := proven.get(tuple(names(parameter))):
                 facts = self._narrowed(given, kinds(found), facts)
-        return {**{path: shape for path, shape in proven.items() if path[0] in ("input", "data") or "." in path[0]}, **facts}
+        return {
+            **{
+                path: shape
+                for path, shape in proven.items()
+                if path[0] in ("input", "data") or "." in path[0]
+            },
+            **facts,
+        }
 
     def _narrowed(self, node: Node, allowed: frozenset[str], facts: Facts) -> Facts:
         path = self._path(node)

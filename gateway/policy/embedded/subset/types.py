@@ -64,7 +64,10 @@ def narrowed(shape: Shape, allowed: frozenset[str]) -> Shape:
         return shape
     known, allowed = _whole(kinds(shape)), _whole(allowed)
     if UNKNOWN in known or not isinstance(shape, dict):
-        return {**(shape if isinstance(shape, dict) and _options(shape) is None else ANY), "type": sorted(allowed)}
+        return {
+            **(shape if isinstance(shape, dict) and _options(shape) is None else ANY),
+            "type": sorted(allowed),
+        }
     if "type" not in shape and (options := _options(shape)) is not None:
         return either(narrowed(option, allowed) for option in options)
     return {**shape, "type": sorted(known & allowed)}
@@ -108,7 +111,11 @@ def fits(shape: Shape, wanted: Shape) -> bool:
     known, allowed = kinds(shape), kinds(wanted)
     if not all(kind in allowed or (kind == "integer" and "number" in allowed) for kind in known):
         return False
-    return "items" not in wanted or known.isdisjoint({"array", "set"}) or fits(step(shape, None), wanted["items"])
+    return (
+        "items" not in wanted
+        or known.isdisjoint({"array", "set"})
+        or fits(step(shape, None), wanted["items"])
+    )
 
 
 def _options(shape: Shape) -> list[Shape] | None:

@@ -5,7 +5,16 @@ from difflib import get_close_matches
 from typing import Any
 
 from gateway.policy.embedded.subset.scopes import Module, declarations
-from gateway.policy.embedded.subset.syntax_tree import REFERENCES, Node, Problem, expressions, only, parts, path_of, steps_of
+from gateway.policy.embedded.subset.syntax_tree import (
+    REFERENCES,
+    Node,
+    Problem,
+    expressions,
+    only,
+    parts,
+    path_of,
+    steps_of,
+)
 
 
 def misspelt(modules: Sequence[Node], schemas: Mapping[str, Any]) -> list[Problem]:
@@ -32,7 +41,9 @@ def _unknown(module: Module, node: Node, schemas: Mapping[str, Any]) -> str:
         return ""
     written: list[str | None] = [*module.full(path[:1]), *steps_of(node)[1:]]
     root, rest = str(written[0]), written[1:]
-    if root == "data" and any(rest and f"{package}.".startswith(f"data.{rest[0]}.") for package in module.packages):
+    if root == "data" and any(
+        rest and f"{package}.".startswith(f"data.{rest[0]}.") for package in module.packages
+    ):
         return _no_rule(module, ".".join(module.full(path)))
     return _no_field(root, rest, schemas.get(root))
 
@@ -40,7 +51,9 @@ def _unknown(module: Module, node: Node, schemas: Mapping[str, Any]) -> str:
 def _no_rule(module: Module, name: str) -> str:
     if any(f"{package}.".startswith(f"{name}.") for package in module.packages):
         return ""  # a package, which the gate knows about
-    return f"there is no rule {name}" + _guess(name, [f"{package}.{rule}" for package, rules in module.packages.items() for rule in rules])
+    return f"there is no rule {name}" + _guess(
+        name, [f"{package}.{rule}" for package, rules in module.packages.items() for rule in rules]
+    )
 
 
 def _no_field(name: str, steps: Sequence[str | None], schema: Any) -> str:

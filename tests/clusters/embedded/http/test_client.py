@@ -113,7 +113,9 @@ class TestIdentity:
     async def test_a_gateway_of_another_root_is_refused(self, folder: Path, other: Path) -> None:
         """Even one that trusts our clusters."""
         credentials = tls.gateway_credentials(other)
-        context = tls.client_context(tls.Credentials(certificate=credentials.certificate, key=credentials.key, root=folder / "ca.pem"))
+        context = tls.client_context(
+            tls.Credentials(certificate=credentials.certificate, key=credentials.key, root=folder / "ca.pem")
+        )
         scripted = ScriptedCluster()
         async with served(scripted, folder) as address:
             assert (await refusal(address, context)).reason == "Forbidden"
@@ -135,14 +137,18 @@ class TestIdentity:
         assert (error.reason, error.detail) == ("Forbidden", "not admitted here: spiffe://waypost/metrics")
         assert scripted.applied == []
 
-    async def test_a_cluster_of_another_root_is_not_believed(self, folder: Path, other: Path, gateway: ssl.SSLContext) -> None:
+    async def test_a_cluster_of_another_root_is_not_believed(
+        self, folder: Path, other: Path, gateway: ssl.SSLContext
+    ) -> None:
         """Whoever answers at the address must prove whose it is."""
         scripted = ScriptedCluster()
         async with served(scripted, other) as address:
             assert (await refusal(address, gateway)).reason == "Forbidden"
         assert scripted.applied == []
 
-    async def test_a_region_is_not_believed_under_anothers_name(self, folder: Path, gateway: ssl.SSLContext) -> None:
+    async def test_a_region_is_not_believed_under_anothers_name(
+        self, folder: Path, gateway: ssl.SSLContext
+    ) -> None:
         """Swapped addresses must not send work where policy does not permit it."""
         pki.issue_cluster(folder, "shanghai")
         scripted = ScriptedCluster()
@@ -175,7 +181,9 @@ class TestStreams:
         scripted.events = [HELLO]
         async with (
             served(scripted, folder) as address,
-            EmbeddedCluster(address, region="beijing", tls=gateway, store=store, timeouts=Timeouts(read_seconds=0.1)) as cluster,
+            EmbeddedCluster(
+                address, region="beijing", tls=gateway, store=store, timeouts=Timeouts(read_seconds=0.1)
+            ) as cluster,
         ):
             stream = cluster.watch(0, "")
             assert await anext(stream) == HELLO
@@ -192,7 +200,9 @@ class TestStreams:
             port = int(address.rpartition(":")[2])
             async with (
                 Proxy(target_host=HOST, target_port=port) as proxy,
-                EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store) as cluster,
+                EmbeddedCluster(
+                    f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store
+                ) as cluster,
             ):
                 stream = cluster.watch(0, "")
                 assert await anext(stream) == HELLO
@@ -205,7 +215,9 @@ class TestStreams:
 
     async def test_any_text_survives_the_road(self, folder: Path, gateway: ssl.SSLContext) -> None:
         """Logs hold whatever a task writes."""
-        text = "".join(chr(point) for point in (0, 10, 13, 0x1C, 0x85, 0x2028, 0x2029, 0xFFFD, 0x1F600)) + '"\\'
+        text = (
+            "".join(chr(point) for point in (0, 10, 13, 0x1C, 0x85, 0x2028, 0x2029, 0xFFFD, 0x1F600)) + '"\\'
+        )
         scripted = ScriptedCluster()
         scripted.chunks, scripted.ends = [LogChunk(text=text, offset=99)], True
         async with (
@@ -226,7 +238,9 @@ async def test_a_probe_given_up_leaves_its_connection_warm(folder: Path, gateway
         port = int(address.rpartition(":")[2])
         async with (
             Proxy(target_host=HOST, target_port=port) as proxy,
-            EmbeddedCluster(f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store) as cluster,
+            EmbeddedCluster(
+                f"https://{HOST}:{proxy.port}", region="beijing", tls=gateway, store=store
+            ) as cluster,
         ):
             proxy.delay_seconds = 0.2
             with pytest.raises(TimeoutError):
@@ -240,7 +254,10 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
     scripted = ScriptedCluster()
     scripted.answering.clear()
     async with served(scripted, folder) as address:
-        async with asyncio.timeout(3), EmbeddedCluster(address, region="beijing", tls=gateway, store=store) as cluster:
+        async with (
+            asyncio.timeout(3),
+            EmbeddedCluster(address, region="beijing", tls=gateway, store=store) as cluster,
+        ):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(cluster.probe(), 0.1)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe"]
@@ -249,7 +266,9 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
 
 def test_a_scheme_picks_the_kind_of_cluster(gateway: ssl.SSLContext) -> None:
     """And an unknown one is named, with those that there are."""
-    assert isinstance(connect("embedded+https://10.1.0.5:7101", region="beijing", tls=gateway, store=store), EmbeddedCluster)
+    assert isinstance(
+        connect("embedded+https://10.1.0.5:7101", region="beijing", tls=gateway, store=store), EmbeddedCluster
+    )
     for url in ("argo+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
         with pytest.raises(ValueError, match=r"there are: embedded\+https"):
             connect(url, region="beijing", tls=gateway, store=store)

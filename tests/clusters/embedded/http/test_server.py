@@ -25,7 +25,9 @@ HOST = "127.0.0.1"
 def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     folder = tmp_path_factory.mktemp("pki")
     pki.create_root(folder)
-    return tls.server_context(pki.issue_cluster(folder, "beijing")), tls.client_context(pki.issue_gateway(folder))
+    return tls.server_context(pki.issue_cluster(folder, "beijing")), tls.client_context(
+        pki.issue_gateway(folder)
+    )
 
 
 @pytest.fixture
@@ -44,19 +46,27 @@ async def asked(
         request.extensions = {**request.extensions, **extensions}
 
     app = application(cluster, body_bytes=10_000)
-    async with Server(app, host=HOST, port=0, tls=contexts[0], limits=Limits(grace_seconds=grace_seconds)) as server:
+    async with Server(
+        app, host=HOST, port=0, tls=contexts[0], limits=Limits(grace_seconds=grace_seconds)
+    ) as server:
         address = f"https://{HOST}:{server.port}"
-        async with httpx.AsyncClient(base_url=address, verify=contexts[1], event_hooks={"request": [pin]}) as client:
+        async with httpx.AsyncClient(
+            base_url=address, verify=contexts[1], event_hooks={"request": [pin]}
+        ) as client:
             yield server, client
 
 
 @pytest.fixture
-async def client(cluster: ScriptedCluster, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    cluster: ScriptedCluster, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> AsyncIterator[httpx.AsyncClient]:
     async with asked(cluster, contexts) as (_, client):
         yield client
 
 
-async def test_a_batch_reaches_the_cluster_as_it_was(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_a_batch_reaches_the_cluster_as_it_was(
+    cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """And the answers come back."""
     batch = Batch(tombstones=(AttemptId(run="run", shard=3, epoch=1 << 33),), acknowledged=7)
     answer = await client.post("/v1/apply", content=msgspec.json.encode(batch))
@@ -70,9 +80,18 @@ async def test_a_batch_reaches_the_cluster_as_it_was(cluster: ScriptedCluster, c
     ("body", "pointer"),
     [
         (b'{"creates": [{"attempt": {"run": "r", "shard": "0", "epoch": 1}}]}', "/creates/0/attempt/shard"),
-        (b'{"runs": [{"run": "r", "tasks": [{"name": "a", "type": "delay", "run": {}, "surprise": 1}]}]}', "/runs/0/tasks/0"),
-        (b'{"creates": [{"attempt": {"run": "r", "shard": 0, "epoch": 1}, "fence": {"boot": "b"}}]}', "/creates/0/fence"),
-        (b'{"runs": [{"run": "r", "tasks": [{"name": "a", "type": "process", "run": {}, "source": 1}]}]}', "/runs/0/tasks/0/source"),
+        (
+            b'{"runs": [{"run": "r", "tasks": [{"name": "a", "type": "delay", "run": {}, "surprise": 1}]}]}',
+            "/runs/0/tasks/0",
+        ),
+        (
+            b'{"creates": [{"attempt": {"run": "r", "shard": 0, "epoch": 1}, "fence": {"boot": "b"}}]}',
+            "/creates/0/fence",
+        ),
+        (
+            b'{"runs": [{"run": "r", "tasks": [{"name": "a", "type": "process", "run": {}, "source": 1}]}]}',
+            "/runs/0/tasks/0/source",
+        ),
         (b'{"tombstones": [{"run": "r", "shard": 0, "epoch": 9223372036854775808}]}', "/tombstones/0/epoch"),
         (b'{"tombstones": [{"run": "r", "shard": -1, "epoch": 1}]}', "/tombstones/0/shard"),
         (b'{"acknowledged": 9223372036854775808}', "/acknowledged"),
@@ -108,13 +127,19 @@ async def test_a_body_over_the_limit_is_refused(cluster: ScriptedCluster, client
 
 
 @pytest.mark.parametrize("reason", sorted(STATUSES))
-async def test_an_error_of_the_cluster_keeps_its_reason(reason: str, cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_an_error_of_the_cluster_keeps_its_reason(
+    reason: str, cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """As a problem with a status that fits."""
     cluster.failure = ClusterError(reason, "because", retryable=False)
     answer = await client.post("/v1/apply", content=b"{}")
 
     assert answer.status_code == STATUSES[reason]
-    assert (answer.json()["reason"], answer.json()["detail"], answer.json()["retryable"]) == (reason, "because", False)
+    assert (answer.json()["reason"], answer.json()["detail"], answer.json()["retryable"]) == (
+        reason,
+        "because",
+        False,
+    )
 
 
 async def test_a_fault_of_ours_shows_nothing_of_itself(
@@ -146,7 +171,9 @@ async def test_a_fault_of_ours_shows_nothing_of_itself(
         "run=r",
     ],
 )
-async def test_a_strange_question_for_logs_is_refused(query: str, cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_a_strange_question_for_logs_is_refused(
+    query: str, cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """Names lead to files: none may lead out of the cluster's folder."""
     answer = await client.get(f"/v1/logs?{query}")
 
@@ -157,13 +184,17 @@ async def test_a_strange_question_for_logs_is_refused(query: str, cluster: Scrip
 async def test_logs_are_asked_for_as_they_were(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
     """Each word of the question arrives."""
     cluster.chunks, cluster.ends = [LogChunk(text="a\u2028b", offset=5)], True
-    answer = await client.get("/v1/logs", params={"run": "r", "shard": 2, "epoch": 3, "task": "t", "offset": 4, "follow": "true"})
+    answer = await client.get(
+        "/v1/logs", params={"run": "r", "shard": 2, "epoch": 3, "task": "t", "offset": 4, "follow": "true"}
+    )
 
     assert cluster.asked == [(AttemptId(run="r", shard=2, epoch=3), "t", 4, True)]
     assert msgspec.json.decode(answer.content) == {"text": "a\u2028b", "offset": 5}
 
 
-async def test_a_quiet_log_shows_life(cluster: ScriptedCluster, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_log_shows_life(
+    cluster: ScriptedCluster, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A task may say nothing for hours; its followers must tell that from a dead cluster."""
     monkeypatch.setattr(wire, "QUIET_SECONDS", 0.02)
     cluster.chunks = [LogChunk(text="a", offset=1)]
@@ -173,14 +204,18 @@ async def test_a_quiet_log_shows_life(cluster: ScriptedCluster, client: httpx.As
         assert await anext(pieces) == b"\n"
 
 
-async def test_a_stream_that_cannot_begin_has_a_status(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_a_stream_that_cannot_begin_has_a_status(
+    cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """Not an empty answer with 200."""
     cluster.failure = ClusterError("NotFound", "no log", retryable=False)
 
     assert (await client.get("/v1/logs?run=r&shard=0&epoch=1&task=t")).status_code == 404
 
 
-async def test_a_stream_that_breaks_does_not_look_finished(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_a_stream_that_breaks_does_not_look_finished(
+    cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """What came before the error still arrives."""
     cluster.events, cluster.failure = [HELLO], ClusterError("Unavailable", "no journal")
     async with client.stream("GET", "/v1/watch") as answer:
@@ -190,7 +225,9 @@ async def test_a_stream_that_breaks_does_not_look_finished(cluster: ScriptedClus
             await anext(pieces)
 
 
-async def test_events_that_are_there_go_out_together(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_events_that_are_there_go_out_together(
+    cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """A thousand events do not cost a thousand packets, and none is held back."""
     cluster.events = [HELLO, *(Beat(status=STATUS) for _ in range(2_500))]
     received = 0
@@ -203,7 +240,9 @@ async def test_events_that_are_there_go_out_together(cluster: ScriptedCluster, c
     assert cluster.asked == [(7, "journal")]
 
 
-async def test_the_cluster_learns_that_its_watcher_is_gone(cluster: ScriptedCluster, client: httpx.AsyncClient) -> None:
+async def test_the_cluster_learns_that_its_watcher_is_gone(
+    cluster: ScriptedCluster, client: httpx.AsyncClient
+) -> None:
     """Else each lost connection would leave a stream behind."""
     cluster.events = [HELLO]
     async with client.stream("GET", "/v1/watch") as answer:
@@ -254,7 +293,13 @@ async def test_a_stranger_gets_no_further_than_livez(cluster: ScriptedCluster) -
         Server(application(cluster), host=HOST, port=0) as server,
         httpx.AsyncClient(base_url=f"http://{HOST}:{server.port}") as stranger,
     ):
-        calls = [("GET", "/v1/attempts"), ("POST", "/v1/apply"), ("GET", "/v1/watch"), ("GET", "/v1/logs"), ("GET", "/")]
+        calls = [
+            ("GET", "/v1/attempts"),
+            ("POST", "/v1/apply"),
+            ("GET", "/v1/watch"),
+            ("GET", "/v1/logs"),
+            ("GET", "/"),
+        ]
         statuses = [(await stranger.request(method, path)).status_code for method, path in calls]
         alive = await stranger.get("/livez")
 

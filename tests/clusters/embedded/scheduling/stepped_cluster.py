@@ -30,7 +30,9 @@ class Cluster:
     def crash(self) -> None:
         self.boots += 1
         loaded = open_journal(self.db)
-        self.scheduler = Scheduler(loaded, region="r", boot=f"boot-{self.boots}", cpu=4.0, slots=3, executors=RUN_TYPES)
+        self.scheduler = Scheduler(
+            loaded, region="r", boot=f"boot-{self.boots}", cpu=4.0, slots=3, executors=RUN_TYPES
+        )
         self.running: list[tuple[AttemptId, str]] = []
 
     def act(self, step: Step) -> Step:
@@ -45,7 +47,9 @@ class Cluster:
         self.act(step)
         return answers
 
-    def create(self, *tasks: TaskSpec, epoch: int = 1, run: str = "run", after: float = 5.0, **spec: Any) -> CreateOutcome | str:
+    def create(
+        self, *tasks: TaskSpec, epoch: int = 1, run: str = "run", after: float = 5.0, **spec: Any
+    ) -> CreateOutcome | str:
         whole = RunSpec(run=run, tasks=tasks, side_effects=spec.pop("side_effects", SideEffects.IDEMPOTENT))
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)

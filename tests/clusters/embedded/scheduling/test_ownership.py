@@ -30,7 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, state: Path, *, adopt: bool = False) -> AsyncIterator[Callable[[str], EmbeddedCluster]]:
+async def cluster(
+    folder: Path, state: Path, *, adopt: bool = False
+) -> AsyncIterator[Callable[[str], EmbeddedCluster]]:
     """Adapters to one real cluster, each on behalf of a store."""
     context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
     async with (
@@ -38,14 +40,21 @@ async def cluster(folder: Path, state: Path, *, adopt: bool = False) -> AsyncIte
         Server(application(node, claim=node.claim), host=HOST, port=0, tls=context) as server,
     ):
         client = tls.client_context(tls.gateway_credentials(folder))
-        yield lambda store: EmbeddedCluster(f"https://{HOST}:{server.port}", region="beijing", tls=client, store=lambda: store)
+        yield lambda store: EmbeddedCluster(
+            f"https://{HOST}:{server.port}", region="beijing", tls=client, store=lambda: store
+        )
 
 
 async def test_another_gateway_cannot_end_what_runs(folder: Path, tmp_path: Path) -> None:
     """Its store knows none of the attempts: it would take them for nobody's. Nor does it see or hear anything of them."""
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours, on_behalf(OTHERS) as others:
         assert await create(ours, attempt(), delay("a", seconds=300)) is CreateOutcome.CREATED
-        for call in (others.apply(Batch(tombstones=(attempt(),))), others.attempts(), others.probe(), anext(aiter(others.watch(0, "")))):
+        for call in (
+            others.apply(Batch(tombstones=(attempt(),))),
+            others.attempts(),
+            others.probe(),
+            anext(aiter(others.watch(0, ""))),
+        ):
             with pytest.raises(ClusterError, match="OtherGateway: this cluster works for the store aa"):
                 await call
         assert (await ours.attempts()).attempts == ((attempt(), True),)
@@ -58,15 +67,25 @@ async def test_the_owner_is_remembered_until_it_is_let_go(folder: Path, tmp_path
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(OTHERS) as others:
         with pytest.raises(ClusterError, match="OtherGateway"):
             await others.probe()
-    async with cluster(folder, tmp_path, adopt=True) as on_behalf, on_behalf(OURS) as ours, on_behalf(OTHERS) as others:
+    async with (
+        cluster(folder, tmp_path, adopt=True) as on_behalf,
+        on_behalf(OURS) as ours,
+        on_behalf(OTHERS) as others,
+    ):
         await others.probe()
         with pytest.raises(ClusterError, match="OtherGateway"):
             await ours.probe()
 
 
-async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_any_more(folder: Path, tmp_path: Path) -> None:
+async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_any_more(
+    folder: Path, tmp_path: Path
+) -> None:
     """Two gateways on two copies of one store: only one may speak."""
-    async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours, on_behalf(RESTORED) as restored:
+    async with (
+        cluster(folder, tmp_path) as on_behalf,
+        on_behalf(OURS) as ours,
+        on_behalf(RESTORED) as restored,
+    ):
         async with watching(ours) as stream:
             await create(ours, attempt(), delay("a"))
             events = await until_end(stream, attempt())
@@ -83,7 +102,9 @@ async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_an
 
 
 @pytest.mark.parametrize("header", ["", "aa", "aa.", ".1", "aa.-1", "xyz.1", "aa.1.2"])
-async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(folder: Path, tmp_path: Path, header: str) -> None:
+async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(
+    folder: Path, tmp_path: Path, header: str
+) -> None:
     """Never taken for anybody."""
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(header) as nobody:
         with pytest.raises(ClusterError, match="BadRequest"):

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from clusters.embedded.scheduling.lease_requests import ASK_SECONDS, LEASE_SECONDS
 from clusters.embedded.scheduling.retention import DONE_SECONDS, KEPT_SECONDS
 from clusters.embedded.scheduling.state import Outcome
-from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, CreateOutcome, Fence, Renewal, TaskPhase, TaskResult
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    CreateOutcome,
+    Fence,
+    Renewal,
+    TaskPhase,
+    TaskResult,
+)
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, DONE, Cluster, attempt, task
 from waypost.workflow.task import Resources, Retry, SideEffects, TaskSpec
 
@@ -78,7 +87,12 @@ def test_after_a_crash_finished_tasks_stay_finished_and_the_rest_sleeps(cluster:
 
 def test_results_and_tries_of_earlier_epochs_are_taken_over(cluster: Cluster) -> None:
     """A failover runs nothing finished again, and grants no new retries."""
-    cluster.create(task("a"), task("b", "a", retry=Retry(limit=1)), results=(TaskResult(task="a", output=1),), tries={"b": 1})
+    cluster.create(
+        task("a"),
+        task("b", "a", retry=Retry(limit=1)),
+        results=(TaskResult(task="a", output=1),),
+        tries={"b": 1},
+    )
     assert cluster.names == ["b"]
     cluster.end("b", BROKEN)
     assert (cluster.events[-1].end, cluster.events[-2].phase) == (AttemptEndKind.FAILED, TaskPhase.FAILED)
@@ -99,7 +113,9 @@ def test_a_false_condition_skips_and_what_follows_still_runs(cluster: Cluster) -
     cluster.create(task("a"), task("b", "a", when='tasks["a"].output == 1'), task("c", "b"))
     cluster.end("a", Outcome(succeeded=True, output=2))
     assert cluster.names == ["c"]
-    assert [event.phase for event in cluster.events if getattr(event, "task", "") == "b"] == [TaskPhase.SKIPPED]
+    assert [event.phase for event in cluster.events if getattr(event, "task", "") == "b"] == [
+        TaskPhase.SKIPPED
+    ]
 
 
 def test_an_exclusive_attempt_runs_only_under_its_lease(cluster: Cluster) -> None:
@@ -117,11 +133,15 @@ def test_an_exclusive_attempt_runs_only_under_its_lease(cluster: Cluster) -> Non
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_whatever_order_things_end_in_needs_are_respected_and_nothing_finished_starts_again(data: st.DataObject) -> None:
+def test_whatever_order_things_end_in_needs_are_respected_and_nothing_finished_starts_again(
+    data: st.DataObject,
+) -> None:
     """Random graphs, outcomes and crashes; a crash forgets everything that was not journalled."""
     cluster, finished = Cluster(), set[str]()
     names = [f"t{i}" for i in range(data.draw(st.integers(1, 7)))]
-    needs = {name: tuple(other for other in names[:i] if data.draw(st.booleans())) for i, name in enumerate(names)}
+    needs = {
+        name: tuple(other for other in names[:i] if data.draw(st.booleans())) for i, name in enumerate(names)
+    }
     tasks = [task(name, *needs[name], retry=Retry(limit=50, backoff_seconds=0.0)) for name in names]
     cluster.create(*tasks)
     for _ in range(200):

@@ -6,7 +6,16 @@ import pytest
 
 from clusters.embedded.scheduling.lease_requests import ASK_SECONDS, LEASE_SECONDS
 from clusters.embedded.scheduling.state import Outcome
-from clusters.protocol import AttemptEndKind, AttemptId, Batch, CreateOutcome, Fence, Renewal, RunSpec, ShardSpec
+from clusters.protocol import (
+    AttemptEndKind,
+    AttemptId,
+    Batch,
+    CreateOutcome,
+    Fence,
+    Renewal,
+    RunSpec,
+    ShardSpec,
+)
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, Cluster, attempt, task
 from waypost.workflow.task import Resources, Retry, SideEffects
 
@@ -19,7 +28,10 @@ def cluster() -> Cluster:
 def test_an_idle_cluster_has_all_of_its_processors(cluster: Cluster) -> None:
     """Fractions of them do not add up to nothing again: after a while a task that asks for all would wait for ever."""
     dice = random.Random(1)
-    parts = [task(f"t{number}", resources=Resources(cpu=dice.choice([0.1, 0.2, 0.3, 0.7]))) for number in range(300)]
+    parts = [
+        task(f"t{number}", resources=Resources(cpu=dice.choice([0.1, 0.2, 0.3, 0.7])))
+        for number in range(300)
+    ]
     cluster.create(*parts, task("all", *(part.name for part in parts), resources=Resources(cpu=4.0)))
     while cluster.running:
         cluster.end(dice.choice(cluster.names))
@@ -55,15 +67,24 @@ def test_a_fault_of_the_cluster_is_no_failure_of_the_task(cluster: Cluster) -> N
     cluster.end("a", Outcome(succeeded=False, lost=True, reason="too many open files"))
     cluster.end("b", Outcome(succeeded=False, killed=True))
 
-    assert (cluster.events[-1].end, cluster.events[-1].reason) == (AttemptEndKind.LOST, "task a: too many open files")
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (
+        AttemptEndKind.LOST,
+        "task a: too many open files",
+    )
 
 
 def test_a_create_that_waits_for_the_journal_past_its_fence_is_not_taken(cluster: Cluster) -> None:
     """The gateway has given it up by then, and may have it run elsewhere."""
     fence = Fence(boot="boot-1", not_after=5.0)
-    creates = tuple(ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=1), fence=fence) for run in ("run", "other"))
-    runs = tuple(RunSpec(run=run, tasks=(task("a", resources=Resources(cpu=4.0)),)) for run in ("run", "other"))
-    late, soon = (cluster.scheduler.apply(Batch(runs=runs, creates=(create,)), 0.0, 0.0) for create in creates)
+    creates = tuple(
+        ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=1), fence=fence) for run in ("run", "other")
+    )
+    runs = tuple(
+        RunSpec(run=run, tasks=(task("a", resources=Resources(cpu=4.0)),)) for run in ("run", "other")
+    )
+    late, soon = (
+        cluster.scheduler.apply(Batch(runs=runs, creates=(create,)), 0.0, 0.0) for create in creates
+    )
     assert [launch.attempt.run for launch in late[1].launches] == ["run"]
     soon[1].attempts = [ShardSpec(attempt=creates[1].attempt, fence=Fence(boot="boot-1", not_after=60.0))]
 
@@ -71,7 +92,9 @@ def test_a_create_that_waits_for_the_journal_past_its_fence_is_not_taken(cluster
     for _, step in (late, soon):
         cluster.act(step)
 
-    assert [(answer.outcome, answer.reason) for answer in cluster.scheduler.held(late[0]).creates] == [(CreateOutcome.REFUSED, "Late")]
+    assert [(answer.outcome, answer.reason) for answer in cluster.scheduler.held(late[0]).creates] == [
+        (CreateOutcome.REFUSED, "Late")
+    ]
     assert cluster.scheduler.held(soon[0]) == soon[0]
     assert cluster.running == [(creates[1].attempt, "a")], "and the processors that it held are free"
     assert cluster.scheduler.status(5.1).held == 1
@@ -107,7 +130,10 @@ def test_shards_of_one_run_share_its_tasks(cluster: Cluster) -> None:
     fence, run = Fence(boot="boot-1", not_after=5.0), RunSpec(run="run", tasks=(task("a"), task("b", "a")))
     for shard in (0, 1):
         again = RunSpec(run=run.run, tasks=run.tasks)
-        cluster.apply(runs=(again,), creates=(ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence),))
+        cluster.apply(
+            runs=(again,),
+            creates=(ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence),),
+        )
 
     plans = {id(attempt.plan) for attempt in cluster.scheduler._progress.attempts.values()}
     assert len(plans) == 1
@@ -123,7 +149,9 @@ def test_a_run_is_looked_through_once_a_batch(cluster: Cluster, monkeypatch: pyt
 
     monkeypatch.setattr(cluster.scheduler._admission, "misfit", misfit)
     fence = Fence(boot="boot-1", not_after=5.0)
-    creates = tuple(ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence) for shard in range(3))
+    creates = tuple(
+        ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence) for shard in range(3)
+    )
     cluster.apply(runs=(RunSpec(run="run", tasks=(task("a"),)),), creates=creates)
 
     assert len(seen) == 1
@@ -182,7 +210,10 @@ def test_what_failed_for_good_is_not_tried_again_after_a_crash(cluster: Cluster)
     assert cluster.create(task("a"), task("b")) == CreateOutcome.EXISTS
 
     assert cluster.names == []
-    assert (cluster.events[-1].end, cluster.events[-1].reason) == (AttemptEndKind.FAILED, "task a: exit code 1")
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (
+        AttemptEndKind.FAILED,
+        "task a: exit code 1",
+    )
 
 
 @pytest.mark.parametrize(("wall", "left"), [(1_010.0, 50.0), (500.0, 60.0), (9_000.0, 0.0)])
@@ -194,7 +225,9 @@ def test_a_pause_before_a_retry_outlives_a_crash(cluster: Cluster, wall: float, 
     cluster.act(cluster.scheduler.finished(identity, name, BROKEN, 0.0, 1_000.0))
     cluster.crash()
     create = ShardSpec(attempt=identity, fence=Fence(boot="boot-2", not_after=5.0))
-    _, step = cluster.scheduler.apply(Batch(runs=(RunSpec(run="run", tasks=(paused,)),), creates=(create,)), 0.0, wall)
+    _, step = cluster.scheduler.apply(
+        Batch(runs=(RunSpec(run="run", tasks=(paused,)),), creates=(create,)), 0.0, wall
+    )
     cluster.act(step)
 
     assert cluster.names == []

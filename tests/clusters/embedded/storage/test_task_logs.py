@@ -5,12 +5,22 @@ from pathlib import Path
 import pytest
 
 from clusters.embedded.storage import task_logs as logs
-from clusters.embedded.storage.task_logs import CHUNK_BYTES, CUT, HEAD_BYTES, LOG_BYTES, TAIL_BYTES, cut, read_log
+from clusters.embedded.storage.task_logs import (
+    CHUNK_BYTES,
+    CUT,
+    HEAD_BYTES,
+    LOG_BYTES,
+    TAIL_BYTES,
+    cut,
+    read_log,
+)
 from clusters.errors import ClusterError
 
 
 async def read(path: Path, offset: int = 0) -> list[tuple[str, int]]:
-    return [(chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, going_on=lambda: False)]
+    return [
+        (chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, going_on=lambda: False)
+    ]
 
 
 async def test_a_character_is_not_torn_by_the_end_of_a_piece(tmp_path: Path) -> None:
@@ -23,7 +33,9 @@ async def test_a_character_is_not_torn_by_the_end_of_a_piece(tmp_path: Path) -> 
     assert "".join(piece for piece, _ in pieces) == text
     assert len(pieces) > 2
     for index, (_, offset) in enumerate(pieces):
-        assert "".join(piece for piece, _ in await read(path, offset)) == "".join(piece for piece, _ in pieces[index + 1 :])
+        assert "".join(piece for piece, _ in await read(path, offset)) == "".join(
+            piece for piece, _ in pieces[index + 1 :]
+        )
 
 
 async def test_what_is_not_text_is_shown_as_such(tmp_path: Path) -> None:
@@ -62,7 +74,9 @@ def test_a_log_that_grew_too_long_keeps_its_beginning_and_its_end(tmp_path: Path
     assert len(found) == HEAD_BYTES + len(CUT) + TAIL_BYTES + 5
 
 
-async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its place in the file is past the end now; it would wait for ever."""
     monkeypatch.setattr(logs, "POLL_SECONDS", 0.001)
     path, steps = tmp_path / "a.log", iter(["read", "cut", "more", "end"])

@@ -18,7 +18,9 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def target(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+async def target(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,9 +148,15 @@ async def test_a_death_behind_a_black_hole_is_not_seen() -> None:
     async def doomed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read(100))
         await doom.wait()
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
 
-    async with target(doomed) as port, Proxy(target_host=HOST, target_port=port) as proxy, connected(proxy) as ends:
+    async with (
+        target(doomed) as port,
+        Proxy(target_host=HOST, target_port=port) as proxy,
+        connected(proxy) as ends,
+    ):
         await ask(ends, b"hello")
         await proxy.switch(Mode.BLACKHOLE)
         doom.set()
@@ -165,7 +173,11 @@ async def test_swallowed_replies_leave_the_work_done() -> None:
             heard.put_nowait(piece)
             writer.write(piece)
 
-    async with target(answering) as port, Proxy(target_host=HOST, target_port=port) as proxy, connected(proxy) as ends:
+    async with (
+        target(answering) as port,
+        Proxy(target_host=HOST, target_port=port) as proxy,
+        connected(proxy) as ends,
+    ):
         await proxy.switch(Mode.SWALLOW_REPLIES)
         with pytest.raises(TimeoutError):
             await ask(ends, b"create", patience=0.05)
@@ -222,7 +234,11 @@ def test_it_works_on_uvloop_too() -> None:
     """The gateway's process runs on it."""
 
     async def main() -> None:
-        async with target(echo) as port, Proxy(target_host=HOST, target_port=port) as proxy, connected(proxy) as ends:
+        async with (
+            target(echo) as port,
+            Proxy(target_host=HOST, target_port=port) as proxy,
+            connected(proxy) as ends,
+        ):
             assert await ask(ends, b"hello") == b"hello"
             await proxy.switch(Mode.CUT)
             with pytest.raises(ConnectionResetError):

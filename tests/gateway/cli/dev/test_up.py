@@ -21,14 +21,18 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("regions", [("a", "a"), ("a b",), ("gateway",), ("",)])
-def test_regions_have_names_of_their_own(regions: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_regions_have_names_of_their_own(
+    regions: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A cluster that another of the same name replaced would never be stopped."""
     assert up(state=tmp_path / "s", region=regions) == Exit.USAGE
     assert "--region" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
-def test_a_second_stack_does_not_touch_the_folder_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_stack_does_not_touch_the_folder_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`--fresh` would take the store away from under it."""
     (tmp_path / "gateway.db").write_text("kept")
     first = os.open(tmp_path, os.O_RDONLY)

@@ -27,9 +27,25 @@ DATA: dict[str, Any] = msgspec.json.decode(RULES.data)
 
 REGIONS = st.sampled_from(["beijing", "shanghai", "shenzhen", "atlantis"])
 TENANTS = st.sampled_from(["demo", "payments", "ghost"])
-IMAGES = st.sampled_from(["python", "untrusted/x", "DOCKER.io/untrusted/y", "ghcr.io/a/b", "${params.i}", "", "a" * 300, 'q"uote', "é"])
+IMAGES = st.sampled_from(
+    [
+        "python",
+        "untrusted/x",
+        "DOCKER.io/untrusted/y",
+        "ghcr.io/a/b",
+        "${params.i}",
+        "",
+        "a" * 300,
+        'q"uote',
+        "é",
+    ]
+)
 TASKS = st.fixed_dictionaries(
-    {"name": st.text("ab-", min_size=1, max_size=3), "type": st.sampled_from(["process", "docker"]), "needs": st.just([])}
+    {
+        "name": st.text("ab-", min_size=1, max_size=3),
+        "type": st.sampled_from(["process", "docker"]),
+        "needs": st.just([]),
+    }
     | {"run": st.just({"command": ["true"]}) | st.builds(lambda image: {"image": image}, IMAGES | st.none())}
 )
 SPECS = st.fixed_dictionaries(
@@ -40,19 +56,24 @@ SPECS = st.fixed_dictionaries(
         "dataClass": st.none() | st.sampled_from(["public", "pii", "secret", "<undefined>"]),
         "placement": st.fixed_dictionaries({"regions": st.lists(REGIONS, max_size=2)}),
         "shards": st.fixed_dictionaries(
-            {"count": st.none() | st.integers(1, 2000), "items": st.none() | st.lists(st.integers(), max_size=2)}
+            {
+                "count": st.none() | st.integers(1, 2000),
+                "items": st.none() | st.lists(st.integers(), max_size=2),
+            }
         ),
     }
 )
-WORKFLOWS = st.fixed_dictionaries({"metadata": st.fixed_dictionaries({"tenant": TENANTS | st.none()}), "spec": SPECS}).map(
-    msgspec.json.encode
-)
+WORKFLOWS = st.fixed_dictionaries(
+    {"metadata": st.fixed_dictionaries({"tenant": TENANTS | st.none()}), "spec": SPECS}
+).map(msgspec.json.encode)
 PRINCIPALS = st.builds(
     Principal,
     subject=st.just("ada"),
     issuer=st.just("https://issuer.test"),
     tenant=TENANTS,
-    scopes=st.lists(st.sampled_from(["workflows:submit", "workflows:read", "regions:operate"]), max_size=3).map(tuple),
+    scopes=st.lists(
+        st.sampled_from(["workflows:submit", "workflows:read", "regions:operate"]), max_size=3
+    ).map(tuple),
     groups=st.sampled_from([(), ("/waypost/operators",), ("/platform",)]),
 )
 QUESTIONS = st.builds(
@@ -61,7 +82,8 @@ QUESTIONS = st.builds(
     principal=PRINCIPALS,
     at=st.just(1.0),
     workflow=WORKFLOWS | st.none(),
-    context=st.just({}) | st.builds(lambda tenant: {"run": {"id": "r", "tenant": tenant, "subject": "s"}}, TENANTS),
+    context=st.just({})
+    | st.builds(lambda tenant: {"run": {"id": "r", "tenant": tenant, "subject": "s"}}, TENANTS),
 )
 
 
@@ -101,7 +123,10 @@ def test_what_is_permitted_is_within_the_data(question: Question) -> None:
 @pytest.mark.skipif(OPA is None, reason="needs `opa`, on the PATH or in .tools")
 def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
     """The rules are written for both: what the embedded engine refuses, OPA must not permit. All cases are one query."""
-    cases = [case if case.data is not None else msgspec.structs.replace(case, data=DATA) for case in examples(BUNDLE)]
+    cases = [
+        case if case.data is not None else msgspec.structs.replace(case, data=DATA)
+        for case in examples(BUNDLE)
+    ]
     (tmp_path / "cases.json").write_bytes(msgspec.json.encode({"cases": cases}))
     asked = [(ENTRY_POINTS[Action(case.input["action"])], case.data or {}) for case in cases]
     query = ", ".join(
@@ -113,7 +138,11 @@ def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
         for index, (rule, data) in enumerate(asked)
     )
     loaded = [argument for file, _ in RULES.modules for argument in ("-d", str(SHIPPED / file))]
-    found = subprocess.run([str(OPA), "eval", *loaded, "-d", str(tmp_path / "cases.json"), f"[{query}]"], capture_output=True, check=True)
+    found = subprocess.run(
+        [str(OPA), "eval", *loaded, "-d", str(tmp_path / "cases.json"), f"[{query}]"],
+        capture_output=True,
+        check=True,
+    )
     answers = json.loads(found.stdout)["result"][0]["expressions"][0]["value"]
     assert len(answers) == len(cases) > 100
     for (rule, data), case, answer in zip(asked, cases, answers, strict=True):

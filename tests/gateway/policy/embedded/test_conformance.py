@@ -38,7 +38,9 @@ def cases() -> Iterator[dict[str, Any]]:
 def answer(case: dict[str, Any], rule: str) -> Any:
     """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer or an undefined one."""
     modules = tuple((f"{index}.rego", text) for index, text in enumerate(case.get("modules") or []))
-    rules = Rules(modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,))
+    rules = Rules(
+        modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,)
+    )
     try:
         if gate(syntax_trees(modules)):
             return None

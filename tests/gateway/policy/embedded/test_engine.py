@@ -18,7 +18,14 @@ import pytest
 from gateway.core.principal import Action, Decision, Question
 from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import RegorusEngine
-from tests.conformance.policy_engine import ALLOW, NAME_BACK, EngineWith, PolicyEngineConformance, document, submission
+from tests.conformance.policy_engine import (
+    ALLOW,
+    NAME_BACK,
+    EngineWith,
+    PolicyEngineConformance,
+    document,
+    submission,
+)
 
 ALL_TO_THE_WORKER = 0
 NEVER_ENDS = """
@@ -40,7 +47,9 @@ decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}
 def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
     """A folder of rules whose submission rules are `rules`."""
     for package in ("placement", "access"):
-        (folder / f"{package}.rego").write_text(f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n")
+        (folder / f"{package}.rego").write_text(
+            f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
+        )
     (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{rules}\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
@@ -81,7 +90,10 @@ async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
         thread = threading.Thread(target=lambda: decisions.append(asyncio.run(engine.decide(submission()))))
         thread.start()
         thread.join()
-        assert (decisions[0].allow, decisions[0].fault) == (False, "asked on another thread than the one the engine lives on")
+        assert (decisions[0].allow, decisions[0].fault) == (
+            False,
+            "asked on another thread than the one the engine lives on",
+        )
         assert (await engine.decide(submission())).allow is True
 
 
@@ -101,7 +113,9 @@ async def test_reasons_are_bounded(tmp_path: Path) -> None:
     decision := {"allow": false, "rules": ["r"], "reasons": reasons, "obligations": {}}
     """
     async with RegorusEngine(write(tmp_path, rules), inline_bytes=10_000_000) as engine:
-        decision = await engine.decide(submission(document(*(f"{index}{'x' * 1_000}" for index in range(150)))))
+        decision = await engine.decide(
+            submission(document(*(f"{index}{'x' * 1_000}" for index in range(150))))
+        )
     assert len(decision.reasons) == 101
     assert decision.reasons[-1].message == "and 50 more reasons"
     assert max(len(reason.message) for reason in decision.reasons) == 500
@@ -133,7 +147,9 @@ async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
     """Evaluation knows no time limit: the process does. The next document has a new one."""
-    async with RegorusEngine(write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3) as engine:
+    async with RegorusEngine(
+        write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3
+    ) as engine:
         assert (await engine.decide(submission(document("a")))).allow is True
         first = engine.worker_pid
         ticks = 0
@@ -159,10 +175,14 @@ async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     """What it was deciding is a fault; what comes after is decided."""
-    async with RegorusEngine(write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
+    async with RegorusEngine(
+        write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0
+    ) as engine:
         await engine.decide(submission(document("a")))
         assert engine.worker_pid is not None
-        dying = asyncio.create_task(engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000))))))
+        dying = asyncio.create_task(
+            engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        )
         await asyncio.sleep(0)
         os.kill(engine.worker_pid, signal.SIGKILL)
         assert (await dying).fault == "the process that decides about large documents ended"
@@ -186,9 +206,13 @@ async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) ->
 async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
     """Beyond the bound a question is refused at once instead of waiting without end; all others are answered, each its own."""
     async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
-        decisions = await asyncio.gather(*(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40)))
+        decisions = await asyncio.gather(
+            *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40))
+        )
     assert [decision.rules for decision in decisions[:32]] == [(f"n{index}",) for index in range(32)]
-    assert {decision.fault for decision in decisions[32:]} == {"32 large documents are waiting for a decision already"}
+    assert {decision.fault for decision in decisions[32:]} == {
+        "32 large documents are waiting for a decision already"
+    }
 
 
 @pytest.mark.integration
@@ -197,7 +221,9 @@ async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
     async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
         *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
-        assert [decision.fault for decision in loud] == [""] * 8 + ["8 large documents of loud are waiting for a decision already"] * 4
+        assert [decision.fault for decision in loud] == [""] * 8 + [
+            "8 large documents of loud are waiting for a decision already"
+        ] * 4
         assert quiet.rules == ("q",)
         assert (await engine.decide(of("loud", document("later")))).rules == ("later",)
 
@@ -208,7 +234,9 @@ async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -
     rules = write(tmp_path, NEVER_ENDS)
     (rules / "placement.rego").write_text(f"package waypost.placement\nimport rego.v1\n{ALLOW}\n")
     async with RegorusEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
-        submitting = asyncio.create_task(engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000))))))
+        submitting = asyncio.create_task(
+            engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        )
         placed = await engine.decide(msgspec.structs.replace(submission(), action=Action.RUNS_PLACE))
         assert (placed.allow, submitting.done()) == (True, False)
         submitting.cancel()
@@ -238,7 +266,9 @@ asyncio.run(main())
 def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
     """kill -9 leaves nothing behind, not even one that is deciding and looks at nothing else."""
     rules = write(tmp_path, NEVER_ENDS)
-    with subprocess.Popen([sys.executable, "-c", GATEWAY, str(rules), state], stdout=subprocess.PIPE, text=True) as gateway:
+    with subprocess.Popen(
+        [sys.executable, "-c", GATEWAY, str(rules), state], stdout=subprocess.PIPE, text=True
+    ) as gateway:
         assert gateway.stdout is not None
         worker = int(gateway.stdout.readline())
         until(lambda: state == "idle" or deciding(worker))
@@ -264,7 +294,9 @@ async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
 
 def of(tenant: str, workflow: bytes) -> Question:
     question = submission(workflow)
-    return msgspec.structs.replace(question, principal=msgspec.structs.replace(question.principal, tenant=tenant))
+    return msgspec.structs.replace(
+        question, principal=msgspec.structs.replace(question.principal, tenant=tenant)
+    )
 
 
 def environment(pid: int | None) -> bytes:

@@ -42,7 +42,9 @@ def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]
     assert run(BUNDLE).cases > 90
 
 
-@pytest.mark.parametrize(("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
     """A rule that no test needs is one that nobody will miss when it is gone."""
     try:
@@ -55,15 +57,26 @@ def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
 def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """File and line can be opened from where the command was given; what was wanted and what came stand beside it."""
     path = shipped / "placement" / "placement_test.rego"
-    path.write_text(path.read_text().replace('"regions": ["beijing", "shanghai"]}', '"regions": ["beijing"]}'))
+    path.write_text(
+        path.read_text().replace('"regions": ["beijing", "shanghai"]}', '"regions": ["beijing"]}')
+    )
     assert policy.test(shipped) == 1
     first, last = capsys.readouterr().out.splitlines()
-    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if '"a data class": case' in text)
-    assert first == f'{path}:{line}: case "a data class": obligations.regions: wanted ["beijing"], got ["beijing","shanghai"]'
+    line = next(
+        number
+        for number, text in enumerate(path.read_text().splitlines(), 1)
+        if '"a data class": case' in text
+    )
+    assert (
+        first
+        == f'{path}:{line}: case "a data class": obligations.regions: wanted ["beijing"], got ["beijing","shanghai"]'
+    )
     assert last.endswith("1 failed")
 
 
-def test_a_test_rule_that_is_not_true_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_test_rule_that_is_not_true_is_named_with_its_line(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Undefined is not true either."""
     path = shipped / "placement" / "placement_test.rego"
     lines = len(path.read_text().splitlines())
@@ -72,10 +85,15 @@ def test_a_test_rule_that_is_not_true_is_named_with_its_line(shipped: Path, caps
     assert f"{path}:{lines + 2}: test_nothing: is " in capsys.readouterr().out
 
 
-def test_rules_that_answer_differently_in_both_evaluators_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rules_that_answer_differently_in_both_evaluators_fail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two values of one rule: one evaluator takes the last, the other knows that it is a conflict."""
     allow = '{"allow": true, "rules": [input.x], "reasons": [], "obligations": {}}'
-    write_rules(tmp_path, f'decision := {allow} if input.x == "a"\ndecision := {allow.replace("[input.x]", "[]")} if input.x\n')
+    write_rules(
+        tmp_path,
+        f'decision := {allow} if input.x == "a"\ndecision := {allow.replace("[input.x]", "[]")} if input.x\n',
+    )
     (tmp_path / "a_test.rego").write_text(
         "package waypost.a_test\nimport rego.v1\n"
         'cases := {"two answers": {"input": {"action": "runs:submit", "x": "a"}, "want": {"allow": true}}}\n'
@@ -122,17 +140,25 @@ def test_rules_that_give_no_decision_fail(shipped: Path, capsys: pytest.CaptureF
     path = shipped / "document" / "document.rego"
     path.write_text(path.read_text() + '\nsaid(x) := x\n\nrefusals contains x if x = said("just a string")\n')
     assert policy.test(shipped) == 1
-    assert "no decision: the rules' answer is not a decision: Expected `object`, got `str`" in capsys.readouterr().out
+    assert (
+        "no decision: the rules' answer is not a decision: Expected `object`, got `str`"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command would end without a word, with the process."""
     (shipped / "odd_test.rego").write_text("package odd_test\nimport rego.v1\ntest_a if not test_a\n")
     assert policy.test(shipped) == 1
-    assert "odd_test.rego:3: a rule cannot need itself: data.odd_test.test_a -> data.odd_test.test_a" in capsys.readouterr().out
+    assert (
+        "odd_test.rego:3: a rule cannot need itself: data.odd_test.test_a -> data.odd_test.test_a"
+        in capsys.readouterr().out
+    )
 
 
-def test_one_mistake_that_fails_everything_is_told_in_few_lines(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_mistake_that_fails_everything_is_told_in_few_lines(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of each file the first failures in full, and how many more there are: the mistake must not scroll away."""
     path = shipped / "caller" / "caller.rego"
     path.write_text(path.read_text() + '\nrefusals contains {"rule": "odd", "message": "odd"} if true\n')
@@ -145,7 +171,9 @@ def test_one_mistake_that_fails_everything_is_told_in_few_lines(shipped: Path, c
 
 def write_rules(folder: Path, submission: str) -> None:
     for package in ("placement", "access"):
-        (folder / f"{package}.rego").write_text(f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n")
+        (folder / f"{package}.rego").write_text(
+            f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
+        )
     (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{submission}")
     (folder / "data").mkdir()
     (folder / "data" / "waypost.json").write_text("{}")
@@ -160,7 +188,10 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ran = subprocess.run(
-        [sys.executable, "-m", "gateway", "policy", "check", str(SHIPPED)], stdout=writer, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-m", "gateway", "policy", "check", str(SHIPPED)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (141, b"")

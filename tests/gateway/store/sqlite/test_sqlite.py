@@ -58,7 +58,10 @@ class TestSqliteStore(AcceptanceConformance, ShardsConformance):
 async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:
     """SIGKILL among eight submitters at once: what was said to be accepted is whole, and nothing is there by half."""
     with subprocess.Popen(
-        [sys.executable, "-c", ACCEPTING, str(tmp_path / "gateway.db")], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", ACCEPTING, str(tmp_path / "gateway.db")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     ) as process:
         assert process.stdout is not None
         acknowledged = [process.stdout.readline().strip() for _ in range(300)]
@@ -133,7 +136,9 @@ async def test_no_hot_statement_walks_a_whole_table(tmp_path: Path, name: str) -
     database = Database(tmp_path / "gateway.db")
     statement, parameters = HOT[name]
     async with SqliteStore(database):
-        plan = await database.read(lambda db: db.execute(f"explain query plan {statement}", parameters).fetchall())
+        plan = await database.read(
+            lambda db: db.execute(f"explain query plan {statement}", parameters).fetchall()
+        )
     steps = [row[3] for row in plan]
     assert steps
     assert not [step for step in steps if step.startswith("SCAN") and "INDEX" not in step], steps
@@ -143,5 +148,9 @@ async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
     """That cannot be tried here, but its setting can be read: FULL syncs the log at every commit, NORMAL does not."""
     database = Database(tmp_path / "gateway.db")
     async with SqliteStore(database):
-        settings = await database.write(lambda db: [db.execute(f"pragma {name}").fetchone()[0] for name in ("synchronous", "journal_mode")])
+        settings = await database.write(
+            lambda db: [
+                db.execute(f"pragma {name}").fetchone()[0] for name in ("synchronous", "journal_mode")
+            ]
+        )
     assert settings == [2, "wal"]

@@ -60,25 +60,39 @@ def numbers(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("side_effects", ENDS)
-async def test_a_child_that_left_the_group_ends_with_its_try(node: Node, tmp_path: Path, side_effects: SideEffects) -> None:
+async def test_a_child_that_left_the_group_ends_with_its_try(
+    node: Node, tmp_path: Path, side_effects: SideEffects
+) -> None:
     """A daemon keeps nothing of its parents but its environment; of an exclusive attempt it would be one of two at once."""
-    await start(node, process("a", "sh", "-c", ESCAPE.format(folder=tmp_path, then="exit 0")), side_effects=side_effects)
+    await start(
+        node,
+        process("a", "sh", "-c", ESCAPE.format(folder=tmp_path, then="exit 0")),
+        side_effects=side_effects,
+    )
 
     assert (await finished(node))["a"].phase is TaskPhase.SUCCEEDED
     assert not running(int((tmp_path / "pid").read_text()))
 
 
 @pytest.mark.parametrize("side_effects", ENDS)
-async def test_a_child_that_left_the_group_is_killed_with_its_try(node: Node, tmp_path: Path, side_effects: SideEffects) -> None:
+async def test_a_child_that_left_the_group_is_killed_with_its_try(
+    node: Node, tmp_path: Path, side_effects: SideEffects
+) -> None:
     """Gone means that nothing runs any more."""
-    await start(node, process("a", "sh", "-c", ESCAPE.format(folder=tmp_path, then="exec sleep 300")), side_effects=side_effects)
+    await start(
+        node,
+        process("a", "sh", "-c", ESCAPE.format(folder=tmp_path, then="exec sleep 300")),
+        side_effects=side_effects,
+    )
     (pid,) = await written(tmp_path / "pid")
     await gone(node)
 
     assert not running(pid)
 
 
-async def test_children_of_children_that_left_are_found_while_everything_moves(node: Node, tmp_path: Path) -> None:
+async def test_children_of_children_that_left_are_found_while_everything_moves(
+    node: Node, tmp_path: Path
+) -> None:
     """Each that ends hands its own on, maybe while we look; and who becomes another program has no name for a moment."""
     escape = "setsid sh -c '(setsid sleep 300 &); setsid sleep 300' & exit 0"
     await start(node, *(process(f"t{number}", "sh", "-c", escape) for number in range(80)))
@@ -101,7 +115,11 @@ async def test_a_child_that_left_everything_behind_ends_with_its_guard(node: Nod
 async def test_other_tries_keep_what_left_their_group(node: Node, tmp_path: Path) -> None:
     """Each is known by its environment."""
     stays = ESCAPE.format(folder=tmp_path, then=f"while ! test -e {tmp_path}/end; do sleep 0.01; done")
-    await start(node, process("a", "sh", "-c", stays), process("b", "sh", "-c", f"while ! test -s {tmp_path}/pid; do sleep 0.01; done"))
+    await start(
+        node,
+        process("a", "sh", "-c", stays),
+        process("b", "sh", "-c", f"while ! test -s {tmp_path}/pid; do sleep 0.01; done"),
+    )
     (pid,) = await written(tmp_path / "pid")
     async for event in node.watch(0, ""):
         if getattr(event, "task", "") == "b" and getattr(event, "phase", None) is TaskPhase.SUCCEEDED:
@@ -124,7 +142,10 @@ def test_children_are_found_where_the_kernel_has_no_list_of_them(monkeypatch: py
 
 def test_who_has_ended_may_have_left_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """They became ours after the list was made on which it still stood."""
-    ended, left = subprocess.Popen(["true"], start_new_session=True), subprocess.Popen(["sleep", "300"], start_new_session=True)
+    ended, left = (
+        subprocess.Popen(["true"], start_new_session=True),
+        subprocess.Popen(["sleep", "300"], start_new_session=True),
+    )
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     lists = iter([[ended.pid], [left.pid]])
     monkeypatch.setattr(watchdog, "_listed", lambda: next(lists))
@@ -158,7 +179,9 @@ def test_a_guard_starts_nothing_without_a_lease(until: float, closed: bool, tmp_
     assert not (tmp_path / "done").exists()
 
 
-async def test_a_command_that_its_guard_ended_has_not_failed(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_its_guard_ended_has_not_failed(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lease was over because this cluster was late: the task is tried again, and has lost no retry."""
     monkeypatch.setattr(HeldLease, "until", property(lambda lease: lease._until - LEASE_SECONDS + 1.0))
     script = f"echo $$ >> {tmp_path}/pids; test $(wc -l < {tmp_path}/pids) = 2 || sleep 300"
@@ -177,7 +200,9 @@ async def test_memory_is_bounded_under_a_guard_too(node: Node) -> None:
     await start(node, greedy, side_effects=SideEffects.EXCLUSIVE)
 
     assert (await finished(node))["a"].reason == "exit code 1"
-    assert "MemoryError" in "".join([chunk.text async for chunk in node.logs(SHARD, "a", offset=0, follow=False)])
+    assert "MemoryError" in "".join(
+        [chunk.text async for chunk in node.logs(SHARD, "a", offset=0, follow=False)]
+    )
 
 
 @pytest.mark.parametrize("side_effects", ENDS)
@@ -195,7 +220,11 @@ async def test_a_task_that_is_told_to_end_has_its_time_however_often_it_is_told(
 
 async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(node: Node, tmp_path: Path) -> None:
     """Without it nothing would end the tasks of a cluster that is killed."""
-    await start(node, process("a", "sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"), process("b", "sleep", "0.01", needs=("a",)))
+    await start(
+        node,
+        process("a", "sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"),
+        process("b", "sleep", "0.01", needs=("a",)),
+    )
     (pid,) = await written(tmp_path / "pid")
     watched = node._tries._executors["process"]._watched  # type: ignore[attr-defined]
     first = watched._watchdog
@@ -214,8 +243,12 @@ async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(node: Node,
 async def test_a_cluster_first_ends_what_the_last_one_left(tmp_path: Path) -> None:
     """Its watchdog may have been killed with it."""
     workspace = tmp_path / "workspaces/run/0"
-    left = subprocess.Popen(["sleep", "300"], env={"WAYPOST_WORKSPACE": str(workspace)}, start_new_session=True)
-    other = subprocess.Popen(["sleep", "300"], env={"WAYPOST_WORKSPACE": f"{tmp_path}-2/workspaces/run/0"}, start_new_session=True)
+    left = subprocess.Popen(
+        ["sleep", "300"], env={"WAYPOST_WORKSPACE": str(workspace)}, start_new_session=True
+    )
+    other = subprocess.Popen(
+        ["sleep", "300"], env={"WAYPOST_WORKSPACE": f"{tmp_path}-2/workspaces/run/0"}, start_new_session=True
+    )
     async with Node(NodeSettings(region="beijing", state=str(tmp_path))):
         assert left.wait(20) == -signal.SIGKILL
         assert other.poll() is None
@@ -225,7 +258,9 @@ async def test_a_cluster_first_ends_what_the_last_one_left(tmp_path: Path) -> No
 
 async def test_the_watchdog_also_ends_what_it_was_not_told_of(tmp_path: Path) -> None:
     """A child that has left its group is on no list."""
-    left = subprocess.Popen(["sleep", "300"], env={"WAYPOST_WORKSPACE": f"{tmp_path}/run/0"}, start_new_session=True)
+    left = subprocess.Popen(
+        ["sleep", "300"], env={"WAYPOST_WORKSPACE": f"{tmp_path}/run/0"}, start_new_session=True
+    )
     process = subprocess.Popen([*PROGRAM, "groups", str(tmp_path)], stdin=subprocess.PIPE)
     with suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=20)

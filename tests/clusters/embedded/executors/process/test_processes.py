@@ -36,7 +36,9 @@ async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
 async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node) -> None:
     """By files, so that any language will do."""
     write = process("write", "sh", "-c", 'echo \'{"answer": 42}\' > "$WAYPOST_OUTPUT"')
-    read = process("read", "sh", "-c", 'cat "$WAYPOST_INPUT"; cp "$WAYPOST_INPUT" "$WAYPOST_OUTPUT"', needs=("write",))
+    read = process(
+        "read", "sh", "-c", 'cat "$WAYPOST_INPUT"; cp "$WAYPOST_INPUT" "$WAYPOST_OUTPUT"', needs=("write",)
+    )
     await start(node, write, read, params={"date": "today"})
 
     found = await finished(node)
@@ -49,10 +51,21 @@ async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node
     assert '"answer":42' in text
 
 
-async def test_nothing_of_the_clusters_environment_reaches_a_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_of_the_clusters_environment_reaches_a_task(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A secret of the cluster is none of a tenant's business."""
     monkeypatch.setenv("CLUSTER_SECRET", "hunter2")
-    await start(node, process("env", "sh", "-c", 'env > env.txt; test -z "$CLUSTER_SECRET"; test "$MODE" = full', env={"MODE": "full"}))
+    await start(
+        node,
+        process(
+            "env",
+            "sh",
+            "-c",
+            'env > env.txt; test -z "$CLUSTER_SECRET"; test "$MODE" = full',
+            env={"MODE": "full"},
+        ),
+    )
 
     assert (await finished(node))["env"].phase is TaskPhase.SUCCEEDED
 
@@ -65,16 +78,35 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(node: Node, mo
         (("sh", "-c", "kill -40 $$"), "killed by SIGRTMIN+6"),
         (("no-such-program",), "cannot run no-such-program"),
         (("sh", "-c", 'echo "{" > "$WAYPOST_OUTPUT"'), "the output is not JSON"),
-        (("sh", "-c", """echo '{"a": {"b": 1, "b": 2}}' > "$WAYPOST_OUTPUT\""""), "the output is not JSON: a name is there twice"),
-        (("sh", "-c", 'echo "[9007199254740993]" > "$WAYPOST_OUTPUT"'), "the output holds 9007199254740993, which is not the same"),
-        (("sh", "-c", """echo '{"a\\\\u0000": 1}' > "$WAYPOST_OUTPUT\""""), "the output holds a NUL character"),
+        (
+            ("sh", "-c", """echo '{"a": {"b": 1, "b": 2}}' > "$WAYPOST_OUTPUT\""""),
+            "the output is not JSON: a name is there twice",
+        ),
+        (
+            ("sh", "-c", 'echo "[9007199254740993]" > "$WAYPOST_OUTPUT"'),
+            "the output holds 9007199254740993, which is not the same",
+        ),
+        (
+            ("sh", "-c", """echo '{"a\\\\u0000": 1}' > "$WAYPOST_OUTPUT\""""),
+            "the output holds a NUL character",
+        ),
         (("sh", "-c", """echo '"\\\\ud800"' > "$WAYPOST_OUTPUT\""""), "the output is not JSON"),
         (("sh", "-c", 'head -c 70000 /dev/zero > "$WAYPOST_OUTPUT"'), "the output has more than 64 KiB"),
         (("sh", "-c", 'mkfifo "$WAYPOST_OUTPUT"'), "the output is no regular file"),
         (("sh", "-c", 'mkdir "$WAYPOST_OUTPUT"; touch "$WAYPOST_OUTPUT/x"'), "the output is no regular file"),
         (("sh", "-c", 'ln -s /etc/hostname "$WAYPOST_OUTPUT"'), "the output is a link"),
-        (("sh", "-c", "head -c 50000 /dev/zero | tr '\\0' '[' > \"$WAYPOST_OUTPUT\""), "nested more than 64 deep"),
-        ((sys.executable, "-c", "import os; open(os.environ['WAYPOST_OUTPUT'], 'w').write('['*65 + '0' + ']'*65)"), "nested more than 64"),
+        (
+            ("sh", "-c", "head -c 50000 /dev/zero | tr '\\0' '[' > \"$WAYPOST_OUTPUT\""),
+            "nested more than 64 deep",
+        ),
+        (
+            (
+                sys.executable,
+                "-c",
+                "import os; open(os.environ['WAYPOST_OUTPUT'], 'w').write('['*65 + '0' + ']'*65)",
+            ),
+            "nested more than 64",
+        ),
     ],
 )
 async def test_a_failure_says_what_failed(node: Node, command: tuple[str, ...], reason: str) -> None:
@@ -91,7 +123,9 @@ async def test_a_variable_that_no_process_can_have_is_a_failure(node: Node) -> N
     assert "run: " in (await finished(node))["a"].reason
 
 
-async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_executor_that_breaks_its_promise_fails_the_task(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be a third party's."""
 
     async def broken(*_: object) -> Outcome:
@@ -112,9 +146,13 @@ async def test_an_executor_that_breaks_its_promise_fails_the_task(node: Node, mo
         ("l", "ln -s l l", "run: workingDirectory is a link that leads to itself"),
     ],
 )
-async def test_a_working_directory_that_cannot_be_is_told_so(node: Node, directory: str, before: str, reason: str) -> None:
+async def test_a_working_directory_that_cannot_be_is_told_so(
+    node: Node, directory: str, before: str, reason: str
+) -> None:
     """Whatever an earlier task has put there: it is the document's mistake, not the executor's."""
-    task = TaskSpec(name="b", type="process", run={"command": ["true"], "workingDirectory": directory}, needs=("a",))
+    task = TaskSpec(
+        name="b", type="process", run={"command": ["true"], "workingDirectory": directory}, needs=("a",)
+    )
     await start(node, process("a", "sh", "-c", before), task)
 
     assert (await finished(node))["b"].reason == reason
@@ -190,7 +228,9 @@ asyncio.run(main())
 @pytest.mark.integration
 async def test_a_killed_cluster_takes_its_tasks_with_it(tmp_path: Path) -> None:
     """SIGKILL leaves no time to say goodbye: the watchdog does it, and the journal knows the attempt, asleep."""
-    cluster = subprocess.Popen([sys.executable, "-c", NODE, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()})
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", NODE, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
     written = tmp_path / "pid"
     async with asyncio.timeout(30):
         while not (written.exists() and written.read_text().strip()):

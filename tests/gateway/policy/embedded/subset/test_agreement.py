@@ -57,7 +57,12 @@ def test_below_a_not_only_what_has_a_value_is_called_or_compared(negated: str) -
 )
 def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
     """One reference, == between two, and anything about what was bound before: there the engines agree."""
-    assert found(f"scores contains 1\nwhen(x) if x > 1\nmaybe if input.a\nr if {{\n  x = input.x\n  not {negated}\n}}\n") == []
+    assert (
+        found(
+            f"scores contains 1\nwhen(x) if x > 1\nmaybe if input.a\nr if {{\n  x = input.x\n  not {negated}\n}}\n"
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,8 +74,14 @@ def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
         ("r := i if { input.xs[j]; i = j }", "x.rego:5: this rule may have several values"),
         ("f(a) := x if some x in a", "x.rego:5: this rule may have several values"),
         ("r := 1 if input.a\nelse := x if some x in [1]", "x.rego:5: this rule may have several values"),
-        ("r := 1 if { some x in input.xs; x > 1 }\nelse := 2", "x.rego:5: an else after a body with a `some`"),
-        ("f(_) := 1 if input.xs[_] > 1\nelse := 2 if input.x\nelse := 3", "x.rego:5: an else after a body with a `some`"),
+        (
+            "r := 1 if { some x in input.xs; x > 1 }\nelse := 2",
+            "x.rego:5: an else after a body with a `some`",
+        ),
+        (
+            "f(_) := 1 if input.xs[_] > 1\nelse := 2 if input.x\nelse := 3",
+            "x.rego:5: an else after a body with a `some`",
+        ),
         ("r := {k: v | some v in input.xs; k = v.a}", "x.rego:5: a key may come twice here"),
         ("r := {k: v | some a in input.xs; some k, v in a}", "x.rego:5: a key may come twice here"),
         ("f(input) if input.x", "x.rego:5: input cannot be a name of the rule's own"),
@@ -102,7 +113,12 @@ def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str
 
 @pytest.mark.parametrize(
     "rules",
-    ["a := 1 if input.x\na := 2", "a := 1\na := 2 if input.x", "a := {} if input.x\na := input.y", "a := false\na if input.x"],
+    [
+        "a := 1 if input.x\na := 2",
+        "a := 1\na := 2 if input.x",
+        "a := {} if input.x\na := input.y",
+        "a := false\na if input.x",
+    ],
 )
 def test_a_rule_that_may_get_two_values_is_refused(rules: str) -> None:
     """The quick evaluator takes the conflict for no value at all: what is refused then is told a wrong reason, and nobody sees a fault."""
@@ -114,12 +130,20 @@ def test_a_rule_that_may_get_two_values_is_refused(rules: str) -> None:
 def test_a_rule_gets_its_values_in_one_file() -> None:
     """Whoever adds a file to a package that ships does not see what the conditions of its rules leave over."""
     other = ("z.rego", "package waypost.x\nimport rego.v1\na := 2 if input.y\n")
-    assert [str(problem) for problem in gate(syntax_trees([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other]))] == [
+    assert [
+        str(problem)
+        for problem in gate(
+            syntax_trees([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other])
+        )
+    ] == [
         "z.rego:3: a has a value in x.rego too, and may get two at once: keep them in one file, or use another name"
     ]
 
 
-@pytest.mark.parametrize("rules", ["a if input.x\na if input.y", "a := 1 if input.x\na := 2 if not input.x", "default a := 1\na := 2"])
+@pytest.mark.parametrize(
+    "rules",
+    ["a if input.x\na if input.y", "a := 1 if input.x\na := 2 if not input.x", "default a := 1\na := 2"],
+)
 def test_a_rule_with_several_bodies_is_taken(rules: str) -> None:
     """True twice is true, and what excludes what is the author's to say."""
     assert found(rules) == []
@@ -128,9 +152,10 @@ def test_a_rule_with_several_bodies_is_taken(rules: str) -> None:
 def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
     """Which of the two a reference means would depend on the engine."""
     below = ("z.rego", "package waypost.x.z\nimport rego.v1\nq := 2\n")
-    assert [str(problem) for problem in gate(syntax_trees([("x.rego", HEAD + 'z := {"q": 1}'), ("y.rego", NEIGHBOUR), below]))] == [
-        "x.rego:5: data.waypost.x.z is a package too: give the rule another name"
-    ]
+    assert [
+        str(problem)
+        for problem in gate(syntax_trees([("x.rego", HEAD + 'z := {"q": 1}'), ("y.rego", NEIGHBOUR), below]))
+    ] == ["x.rego:5: data.waypost.x.z is a package too: give the rule another name"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +231,9 @@ def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
 )
 def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) -> None:
     """Where the loop is not entered they are not loaded, and the rest of the body reads nothing: `not input.banned` holds."""
-    assert [problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem] != []
+    assert [
+        problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem
+    ] != []
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def found(rules: str, head: str = HEAD) -> list[str]:
 )
 def test_a_builtin_outside_the_measured_ones_is_refused(name: str) -> None:
     """Missing ones show only when they are reached, and their negation is true; others answer differently elsewhere, or look at a clock."""
-    assert any(problem.startswith(f"x.rego:6: {name} is not among") for problem in found(f"allow if {{\n  not {name}(input.x)\n}}\n"))
+    assert any(
+        problem.startswith(f"x.rego:6: {name} is not among")
+        for problem in found(f"allow if {{\n  not {name}(input.x)\n}}\n")
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,9 @@ def test_what_it_gets_right_is_taken(rule: str) -> None:
 def test_a_rule_that_needs_itself_is_refused(rule: str, circle: str) -> None:
     """Both evaluators go round until the stack ends, and with it the process: no refusal is left to be made."""
     assert [
-        problem for problem in found(rule) if "a rule cannot need itself: data." + circle in problem and problem.startswith("x.rego:")
+        problem
+        for problem in found(rule)
+        if "a rule cannot need itself: data." + circle in problem and problem.startswith("x.rego:")
     ] != []
 
 

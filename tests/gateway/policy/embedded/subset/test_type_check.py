@@ -37,27 +37,60 @@ def found(policies: Path, rules: str, package: str = "odd") -> str:
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (f'startswith({TARGET}, "prod")', "startswith needs a string, and this may be something else: test it first, with is_string(...)"),
-        ("startswith(input.workflow.metadata.name, 3)", "startswith needs a string, and this is something else"),
-        ("input.workflow.spec.priority / 0 > 1", "what / divides by must be a number that is written out, and not 0: it would fail on 0"),
+        (
+            f'startswith({TARGET}, "prod")',
+            "startswith needs a string, and this may be something else: test it first, with is_string(...)",
+        ),
+        (
+            "startswith(input.workflow.metadata.name, 3)",
+            "startswith needs a string, and this is something else",
+        ),
+        (
+            "input.workflow.spec.priority / 0 > 1",
+            "what / divides by must be a number that is written out, and not 0: it would fail on 0",
+        ),
         (
             "input.workflow.spec.priority / input.workflow.spec.priority > 1",
             "what / divides by must be a number that is written out, and not 0: it would fail on 0",
         ),
         ("1.5 % 2 == 1", "% needs a whole number, and this is something else"),
-        ("input.workflow.spec.dataClass == lower(input.workflow.spec.dataClass)", "lower needs a string, and this may be something else"),
-        (f"count({TARGET}) > 3", "count needs an array, an object, a set or a string, and this may be something else"),
-        (f"{TARGET} + 1 > 3", "+ needs a number, and this may be something else: test it first, with is_number(...)"),
+        (
+            "input.workflow.spec.dataClass == lower(input.workflow.spec.dataClass)",
+            "lower needs a string, and this may be something else",
+        ),
+        (
+            f"count({TARGET}) > 3",
+            "count needs an array, an object, a set or a string, and this may be something else",
+        ),
+        (
+            f"{TARGET} + 1 > 3",
+            "+ needs a number, and this may be something else: test it first, with is_number(...)",
+        ),
         (f"count({TARGET} - {{1}}) > 3", "- needs a set, and this may be something else"),
-        (f"count({TARGET} & {{1}}) > 3", "& needs a set, and this may be something else: collect it, with {x | some x in ...}"),
+        (
+            f"count({TARGET} & {{1}}) > 3",
+            "& needs a set, and this may be something else: collect it, with {x | some x in ...}",
+        ),
         (f'x = {TARGET}\n not startswith(x, "prod")', "startswith needs a string"),
-        ('some item in input.workflow.spec.shards.items\n startswith(item, "a")', "startswith needs a string"),
-        ('some task in input.workflow.spec.tasks\n startswith(task.run.image, "a")', "startswith needs a string"),
+        (
+            'some item in input.workflow.spec.shards.items\n startswith(item, "a")',
+            "startswith needs a string",
+        ),
+        (
+            'some task in input.workflow.spec.tasks\n startswith(task.run.image, "a")',
+            "startswith needs a string",
+        ),
         (f'x = [1 | startswith({TARGET}, "a")]\n count(x) > 0', "startswith needs a string"),
         (f'startswith({TARGET}, "a")\n is_string({TARGET})', "startswith needs a string"),
-        (f'x = [1 | is_string({TARGET})]\n count(x) > 0\n startswith({TARGET}, "a")', "startswith needs a string"),
+        (
+            f'x = [1 | is_string({TARGET})]\n count(x) > 0\n startswith({TARGET}, "a")',
+            "startswith needs a string",
+        ),
         (f'not is_string({TARGET})\n startswith({TARGET}, "a")', "startswith needs a string"),
-        (f'x = {TARGET}\n is_string(x)\n y = [x | some x in [1]; startswith(x, "a")]\n count(y) > 0', "startswith needs a string"),
+        (
+            f'x = {TARGET}\n is_string(x)\n y = [x | some x in [1]; startswith(x, "a")]\n count(y) > 0',
+            "startswith needs a string",
+        ),
         (
             f'x = {TARGET}\n is_array(x)\n concat(",", x) == "a"',
             "concat needs an array or a set of strings",
@@ -66,17 +99,35 @@ def found(policies: Path, rules: str, package: str = "odd") -> str:
             'concat(",", ["a", 1]) == "a"',
             "concat needs an array or a set of strings, and this may be something else: collect",
         ),
-        ("format_int(3, input.workflow.spec.priority) == `1`", "the base of format_int must be written out: 2, 8, 10 or 16"),
-        ("substring(`a`, input.workflow.spec.priority - 3, 1) == `1`", "where substring begins must be written out"),
+        (
+            "format_int(3, input.workflow.spec.priority) == `1`",
+            "the base of format_int must be written out: 2, 8, 10 or 16",
+        ),
+        (
+            "substring(`a`, input.workflow.spec.priority - 3, 1) == `1`",
+            "where substring begins must be written out",
+        ),
         ('sprintf("%d", [input.workflow.spec.deadlineSeconds]) == `1`', "%d of sprintf needs a whole number"),
-        (f"some x in {TARGET}\n x == 1", "some .. in needs an array, an object or a set, and this may be something else: test it first"),
+        (
+            f"some x in {TARGET}\n x == 1",
+            "some .. in needs an array, an object or a set, and this may be something else: test it first",
+        ),
         (f"every x in {TARGET} {{ x == 1 }}", "some .. in needs an array, an object or a set"),
-        ("some x in input.workflow.spec.shards.items\n x == 1", "some .. in needs an array, an object or a set"),
+        (
+            "some x in input.workflow.spec.shards.items\n x == 1",
+            "some .. in needs an array, an object or a set",
+        ),
         (f'named\n startswith({TARGET}, "a")', "startswith needs a string"),
         (f'lax\n startswith({TARGET}, "a")', "startswith needs a string"),
         (f'x = {TARGET}\n odd(x)\n startswith(x, "a")', "startswith needs a string"),
-        ("hex.decode(input.workflow.metadata.name) == `1`", "hex.decode is not among the builtins of the embedded engine: it fails on"),
-        ("object.union_n([input.workflow.spec.params.target]) == {}", "object.union_n needs an array of objects"),
+        (
+            "hex.decode(input.workflow.metadata.name) == `1`",
+            "hex.decode is not among the builtins of the embedded engine: it fails on",
+        ),
+        (
+            "object.union_n([input.workflow.spec.params.target]) == {}",
+            "object.union_n needs an array of objects",
+        ),
     ],
 )
 def test_what_may_fail_is_refused(shipped: Path, body: str, detail: str) -> None:
@@ -129,29 +180,46 @@ def test_what_cannot_fail_is_taken(shipped: Path, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "refused"), [('"prod-1"', True), ('"test"', False), ('["prod-1"]', True), ("7", True), ("null", True), ("{}", True)]
+    ("target", "refused"),
+    [('"prod-1"', True), ('"test"', False), ('["prod-1"]', True), ("7", True), ("null", True), ("{}", True)],
 )
 def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: str, refused: bool) -> None:
     """What is not text is refused by a rule that says so; neither evaluator fails on it."""
     rules = f'{REFUSAL} is_string({TARGET})\n startswith({TARGET}, "prod")\n}}\n{REFUSAL} {TARGET} == {TARGET}\n not worded\n}}\n'
     assert found(shipped, f"{rules}worded if is_string({TARGET})", package="document") == ""
     bundle = read(shipped, None)
-    permitted = next(case.input for case in examples(bundle) if case.want["allow"] and case.input["action"] == Action.RUNS_SUBMIT)
+    permitted = next(
+        case.input
+        for case in examples(bundle)
+        if case.want["allow"] and case.input["action"] == Action.RUNS_SUBMIT
+    )
     asked: Any = msgspec.json.decode(msgspec.json.encode(permitted))
     asked["workflow"]["spec"]["params"] = {"target": msgspec.json.decode(target)}
     question = ENTRY_POINTS[Action.RUNS_SUBMIT], msgspec.json.encode(asked)
-    answers = [msgspec.json.decode(one.evaluate(*question)) for one in (examine(bundle.rules), Interpreter(bundle.rules))]
+    answers = [
+        msgspec.json.decode(one.evaluate(*question))
+        for one in (examine(bundle.rules), Interpreter(bundle.rules))
+    ]
     assert answers[0] == answers[1]
     assert ("own" in answers[0]["rules"]) is refused
 
 
 def test_what_a_rule_that_needs_itself_is_worth_is_not_asked_for_ever(shipped: Path) -> None:
     """The gate refuses it; what is read before must come to an end too."""
-    assert "count needs" in found(shipped, "a := b\n\nb := a\n\nf(x) if f(x)\n\nc if { f(1); count(a) > 1 }\n")
+    assert "count needs" in found(
+        shipped, "a := b\n\nb := a\n\nf(x) if f(x)\n\nc if { f(1); count(a) > 1 }\n"
+    )
 
 
 @pytest.mark.parametrize(
-    "head", ['"no"', '{"rule": "own"}', '{"rule": "own", "message": 1}', '["own", "no"]', '{"rule": "own", "mesage": "no"}']
+    "head",
+    [
+        '"no"',
+        '{"rule": "own"}',
+        '{"rule": "own", "message": 1}',
+        '["own", "no"]',
+        '{"rule": "own", "mesage": "no"}',
+    ],
 )
 def test_a_refusal_that_cannot_be_read_is_refused(shipped: Path, head: str) -> None:
     """It would show as a fault, once something is refused: at the worst time."""

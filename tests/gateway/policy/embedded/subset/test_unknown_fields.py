@@ -27,18 +27,39 @@ def refusal(policies: Path, rule: str, head: str = "") -> str:
     ("rule", "detail"),
     [
         ("r if input.workfow.spec", "odd.rego:4: input has no field workfow: did you mean workflow?"),
-        ("r if input.workflow.spec.priorty > 7", "odd.rego:4: input.workflow.spec has no field priorty: did you mean priority?"),
+        (
+            "r if input.workflow.spec.priorty > 7",
+            "odd.rego:4: input.workflow.spec has no field priorty: did you mean priority?",
+        ),
         (
             "r if some t in input.workflow.spec.tasks[_].timeout",
             "odd.rego:4: input.workflow.spec.tasks[..] has no field timeout: did you mean timeoutSeconds?",
         ),
-        ("r if not input.principal.scope", "odd.rego:4: input.principal has no field scope: did you mean scopes?"),
-        ('r if input["principle"].tenant', "odd.rego:4: input has no field principle: did you mean principal?"),
-        ("r if input.context.run.tenants", "odd.rego:4: input.context.run has no field tenants: did you mean tenant?"),
-        ("r if data.tenant[input.principal.tenant]", "odd.rego:4: data has no field tenant: did you mean tenants?"),
-        ("r if data.tenants[input.principal.tenant].region", "odd.rego:4: data.tenants[..] has no field region: did you mean regions?"),
+        (
+            "r if not input.principal.scope",
+            "odd.rego:4: input.principal has no field scope: did you mean scopes?",
+        ),
+        (
+            'r if input["principle"].tenant',
+            "odd.rego:4: input has no field principle: did you mean principal?",
+        ),
+        (
+            "r if input.context.run.tenants",
+            "odd.rego:4: input.context.run has no field tenants: did you mean tenant?",
+        ),
+        (
+            "r if data.tenant[input.principal.tenant]",
+            "odd.rego:4: data has no field tenant: did you mean tenants?",
+        ),
+        (
+            "r if data.tenants[input.principal.tenant].region",
+            "odd.rego:4: data.tenants[..] has no field region: did you mean regions?",
+        ),
         ("r if data.operators.zzz", "odd.rego:4: data.operators has no field zzz"),
-        ("r if some x in data.banned_image", "odd.rego:4: data has no field banned_image: did you mean banned_images?"),
+        (
+            "r if some x in data.banned_image",
+            "odd.rego:4: data has no field banned_image: did you mean banned_images?",
+        ),
         (
             "r if data.waypost.caller.operators",
             "odd.rego:4: there is no rule data.waypost.caller.operators: did you mean data.waypost.caller.operator?",
@@ -52,7 +73,9 @@ def test_a_misspelt_name_is_refused_with_the_right_one(shipped: Path, rule: str,
 
 def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
     """The rules would only show the alias."""
-    assert refusal(shipped, "r if who.tenant", "import input.principle as who").startswith("odd.rego:3: input has no field principle")
+    assert refusal(shipped, "r if who.tenant", "import input.principle as who").startswith(
+        "odd.rego:3: input has no field principle"
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,14 +100,18 @@ def test_what_is_there_or_left_open_is_taken(shipped: Path, rule: str) -> None:
 def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
     """A folder without schemas would otherwise take data whose limits are mistyped, and limit nothing."""
     shutil.rmtree(shipped / "schemas")
-    (shipped / "data" / "waypost.json").write_text(json.dumps({"tenants": {}, "residency": {}, "banned_image": []}))
+    (shipped / "data" / "waypost.json").write_text(
+        json.dumps({"tenants": {}, "residency": {}, "banned_image": []})
+    )
     with pytest.raises(BundleError, match="'banned_image' was unexpected"):
         read(shipped, None)
 
 
 def test_a_schema_of_ones_own_counts_instead(shipped: Path) -> None:
     """Rules may read other data than those that ship."""
-    (shipped / "schemas" / "data.json").write_text('{"additionalProperties": false, "properties": {"tenants": {}, "teams": {}}}')
+    (shipped / "schemas" / "data.json").write_text(
+        '{"additionalProperties": false, "properties": {"tenants": {}, "teams": {}}}'
+    )
     (shipped / "data" / "waypost.json").write_text('{"tenants": {}, "teams": {}}')
     (shipped / "odd.rego").write_text("package waypost.odd\nimport rego.v1\nr if data.teams.a\n")
     with pytest.raises(BundleError, match="data has no field residency"):
