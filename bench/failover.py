@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from gateway.cli.dev.stack import Stack
-from gateway.identity.development import mint
+from gateway.identity.development_issuer import mint
 from tests.integration.conftest import QUICK_RETURN, REGIONS, SCOPES, history
 from tests.integration.waiting import described, ended, submitted, taking_work, until
 

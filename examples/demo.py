@@ -25,7 +25,7 @@ from backup import source_files
 from gateway.cli.dev.stack import Stack
 from gateway.cli.output import table
 from gateway.documents.wfformat import from_wfformat
-from gateway.identity.development import mint
+from gateway.identity.development_issuer import mint
 
 HERE = Path(__file__).parent
 RECORDED = (

@@ -23,10 +23,10 @@ from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.documents.checks import Executors
-from gateway.identity.development import URL as DEVELOPMENT_URL
-from gateway.identity.development import development_issuer
-from gateway.identity.jwks import trustworthy
-from gateway.identity.jwt import JwtAuthenticator
+from gateway.identity.development_issuer import URL as DEVELOPMENT_URL
+from gateway.identity.development_issuer import development_issuer
+from gateway.identity.jwt_verification import JwtAuthenticator
+from gateway.identity.key_set_cache import trustworthy
 from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import SHIPPED, RegorusEngine
 from gateway.policy.interface import PolicyEngine

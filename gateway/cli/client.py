@@ -18,7 +18,7 @@ import msgspec
 from cyclopts import Parameter
 
 from gateway.core.errors import FieldError
-from gateway.identity.development import SCOPES, mint
+from gateway.identity.development_issuer import SCOPES, mint
 
 CONTEXT = Path(".waypost") / "context.json"
 LOOPBACK: Final = ("localhost", "::1")

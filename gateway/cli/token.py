@@ -11,8 +11,8 @@ from cyclopts.validators import Number
 from gateway.cli.client import CliError, Exit, find_context
 from gateway.cli.output import command
 from gateway.documents.workflow import Tenant
-from gateway.identity.development import LIFETIME_MAXIMUM, SCOPES
-from gateway.identity.development import mint as mint_token
+from gateway.identity.development_issuer import LIFETIME_MAXIMUM, SCOPES
+from gateway.identity.development_issuer import mint as mint_token
 
 app = App(name="token", help="Tokens for development.")
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from gateway.identity.development import mint
+from gateway.identity.development_issuer import mint
 
 pytestmark = pytest.mark.integration
 

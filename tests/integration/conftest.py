@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.cli.dev.stack import Stack
-from gateway.identity.development import mint
+from gateway.identity.development_issuer import mint
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")

@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from gateway.__main__ import app
-from gateway.identity.development import development_issuer
+from gateway.identity.development_issuer import development_issuer
 
 LOADED = "import json, sys; import gateway.__main__; print(json.dumps(sorted(sys.modules)))"
 ANSWERS = {"--help", "-h", "--version"}

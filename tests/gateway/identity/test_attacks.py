@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, Malformed, Unauthenticated
 from gateway.identity.interface import Credentials
-from gateway.identity.jwt import JwtAuthenticator
+from gateway.identity.jwt_verification import JwtAuthenticator
 from tests.gateway.identity.tokens import (
     EC,
     NOW,

@@ -14,11 +14,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from gateway.core.errors import Unauthenticated, Unavailable
-from gateway.identity import jwks
-from gateway.identity.development import URL as DEVELOPMENT
-from gateway.identity.development import development_issuer, mint
-from gateway.identity.jwt import JwtAuthenticator
-from gateway.identity.keys import UnfitKeys, read_keys
+from gateway.identity import key_set_cache
+from gateway.identity.development_issuer import URL as DEVELOPMENT
+from gateway.identity.development_issuer import development_issuer, mint
+from gateway.identity.jwt_verification import JwtAuthenticator
+from gateway.identity.key_parsing import UnfitKeys, read_keys
 from gateway.settings import Issuer
 from tests.gateway.identity.tokens import EC, NOW, OTHER_EC, RSA, URL, Clock, ask, b64, public, token
 
@@ -141,7 +141,7 @@ async def test_a_key_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPat
         writer.close()
 
     dripping: list[asyncio.Task[None] | None] = []
-    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(key_set_cache, "TIMEOUT_SECONDS", 0.2)
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     issuer = Issuer(
         url=URL, keys=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks", keys_pause_seconds=0.0
@@ -195,7 +195,7 @@ async def test_the_log_does_not_tell_the_address_of_the_keys(httpserver: HTTPSer
 )
 def test_keys_come_by_https_or_from_this_machine(source: str, good: bool) -> None:
     """Who can change them on the way can be anybody."""
-    assert jwks.trustworthy(source) == good
+    assert key_set_cache.trustworthy(source) == good
 
 
 async def test_an_outage_of_the_provider_is_not_ours_until_its_keys_are_stale(httpserver: HTTPServer) -> None:

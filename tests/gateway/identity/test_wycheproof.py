@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.identity.jws_parsing import Rejected, segments
-from gateway.identity.jwt import check_signature
-from gateway.identity.keys import UnfitKeys, read_keys
+from gateway.identity.jwt_verification import check_signature
+from gateway.identity.key_parsing import UnfitKeys, read_keys
 
 ROOT = Path(__file__).parents[3]
 VECTORS = (

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.core.principal import Principal
 from gateway.identity.interface import Credentials
-from gateway.identity.jwt import JwtAuthenticator
+from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.settings import Issuer
 
 NOW = 1_800_000_000

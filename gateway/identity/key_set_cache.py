@@ -11,7 +11,7 @@ import jwt
 from loguru import logger
 
 from gateway.core.errors import Unavailable
-from gateway.identity.keys import UnfitKeys, read_keys
+from gateway.identity.key_parsing import UnfitKeys, read_keys
 from gateway.settings import Issuer
 
 BODY_BYTES: Final = 1_048_576

@@ -15,8 +15,8 @@ from gateway.core.errors import HeadersTooLarge, Malformed, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.identity.claims import bound_certificate, principal
 from gateway.identity.interface import Credentials
-from gateway.identity.jwks import KeySet
 from gateway.identity.jws_parsing import HeaderTooLarge, Rejected, check_header, take_apart
+from gateway.identity.key_set_cache import KeySet
 from gateway.settings import Issuer
 
 CACHED: Final = 10_000
