@@ -37,6 +37,7 @@ from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability import logs
 from observability.metrics import Metrics
+from waypost.cancellation import cancel_and_wait
 from waypost.serving import Limits, Server, run, stop_signals
 from waypost.sqlite_database import Database, StorageError
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
@@ -146,9 +147,7 @@ async def _work(gateway: Gateway, stop: asyncio.Event) -> int:
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([*working, stopped], return_when=asyncio.FIRST_COMPLETED)
     failures = [task.exception() for task in working if task.done()]
-    for task in (*working, stopped):
-        task.cancel()
-    await asyncio.gather(*working, stopped, return_exceptions=True)
+    await cancel_and_wait((*working, stopped))
     for failure in failures:
         logger.opt(exception=failure).error("the controller has failed")
     return 1 if failures else 0

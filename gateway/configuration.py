@@ -4,10 +4,9 @@ In the environment a setting is `WAYPOST_` and its path in capitals, groups join
 `WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS`. Lists and whole groups are written as JSON there.
 """
 
-import difflib
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +14,10 @@ import msgspec
 from msgspec import inspect
 
 from gateway.settings import GatewaySettings, Secret
+from waypost.json_pointer import located, parts_of
+from waypost.suggestions import closest
 
 PREFIX: Final = "WAYPOST_"
-PLACE: Final = re.compile(r" - at `\$\.([a-z_.]+)")
 NOT_SETTINGS: Final = frozenset(
     {"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"}
 )
@@ -39,8 +39,9 @@ def load(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
     try:
         return msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        where = PLACE.search(str(error))
-        variable = PREFIX + where[1].replace(".", "__").upper() if where else ""
+        # A list is one variable, so the path to it ends before the index of an item.
+        path = takewhile(lambda part: not part.isdecimal(), parts_of(located(error)[0]))
+        variable = (PREFIX + "__".join(path)).upper()
         source = variable if variable in environment else str(file or "the settings")
         raise SettingsError(f"{source}: {str(error).replace('$.', '').replace('Object', 'it')}") from error
 
@@ -112,7 +113,7 @@ def _parsed(name: str, value: str, known: inspect.Type) -> Any:
 
 
 def _unknown(shown: str, name: str, candidates: Sequence[str], source: str) -> SettingsError:
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    near = closest(name, candidates, cutoff=0.5)
     return SettingsError(
-        f"{source}: there is no setting {shown}" + (f"; did you mean {near[0]}?" if near else "")
+        f"{source}: there is no setting {shown}" + (f"; did you mean {near}?" if near else "")
     )

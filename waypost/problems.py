@@ -1,17 +1,46 @@
-"""Refusals below the application: problem documents (RFC 9457) of the server itself, and of a cluster."""
+"""Writes refusals as RFC 9457 problem documents, for the HTTP server itself, for clusters and for the gateway's API."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waypost.json_pointer import FieldError
 from waypost.trace_context import new_trace, trace_of, traceparent
 
-PROBLEM: Final = "application/problem+json"
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ProblemDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document (RFC 9457) with our members beside the standard ones.
+
+    `reason` is CamelCase and stable; `retryable` says whether the same request may succeed later; `errors` point into
+    the document that was sent.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+    retryable: bool
+    trace_id: str
+    errors: tuple[FieldError, ...] = ()
+
+
+def problem_type(reason: str) -> str:
+    """The URI that names a kind of problem."""
+    return f"urn:waypost:problem:{reason}"
+
+
+def response(document: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response that carries `document`."""
+    return Response(msgspec.json.encode(document), document.status, headers, media_type=MEDIA_TYPE)
 
 
 def problem(
@@ -20,29 +49,31 @@ def problem(
     detail: str = "",
     *,
     retryable: bool = False,
-    pointers: Collection[tuple[str, str]] = (),
+    errors: Collection[FieldError] = (),
     close: bool = False,
     trace_id: str | None = None,
 ) -> Response:
-    """RFC 9457, plus our `reason`, `retryable`, `trace_id` (a new one where none is known) and, of (pointer, detail) pairs, `errors`."""
-    trace_id = trace_id or new_trace()
-    content: dict[str, Any] = {
-        "type": f"urn:waypost:problem:{reason}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-    }
-    content |= {"reason": reason, "retryable": retryable, "trace_id": trace_id}
-    if detail:
-        content["detail"] = detail
-    if pointers:
-        content["errors"] = [{"pointer": pointer, "detail": text} for pointer, text in pointers]
-    response = Response(msgspec.json.encode(content), status, media_type=PROBLEM)
-    response.raw_headers.append(traceparent(trace_id))
+    """A refusal with a `traceparent` (a new trace where `trace_id` is None); `close` ends the connection after it.
+
+    Where `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come back together.
+    """
+    document = ProblemDocument(
+        type=problem_type(reason),
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail or HTTPStatus(status).description,
+        reason=reason,
+        retryable=retryable,
+        trace_id=trace_id or new_trace(),
+        errors=tuple(errors),
+    )
+    answer = response(document)
+    answer.raw_headers.append(traceparent(document.trace_id))
     if close:
-        response.headers["connection"] = "close"
+        answer.headers["connection"] = "close"
     if retryable:
-        response.headers["retry-after"] = str(random.randint(1, 3))  # noqa: S311  # spreads clients, keeps no secret
-    return response
+        answer.headers["retry-after"] = str(random.randint(1, 3))  # noqa: S311  # spreads clients, keeps no secret
+    return answer
 
 
 def refusing(status: int, reason: str, detail: str, *, retryable: bool = False) -> ASGIApp:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from waypost.http_protocol import Config, Protocol
 from waypost.http_protocol import Limits as Limits
 from waypost.http_protocol import Peer as Peer
-from waypost.problems import problem as problem
+from waypost.problems import problem
 from waypost.trace_context import trace_of
 
 T = TypeVar("T")

@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from gateway.api.calls import Call, Operation, Reply
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
-from gateway.api.problems import MEDIA_TYPE, Problem
+from gateway.api.problems import Problem
 from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
 from gateway.core.run import RunPhase
 from gateway.documents.parsing import schema
+from waypost.problems import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
 SHOWN: Final = (

@@ -5,37 +5,28 @@ import random
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from loguru import logger
 from starlette.responses import Response
 
-from gateway.core.errors import Denied, FieldError, GatewayError, Unauthenticated, Unavailable
+from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
 from gateway.core.principal import Reason
 from observability.logs import Seldom
+from waypost.problems import ProblemDocument, problem_type, response
 
-MEDIA_TYPE: Final = "application/problem+json"
 REALM: Final = 'Bearer realm="waypost"'
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`reason` is CamelCase and stable; `errors` point into the document that was sent, `reasons` name the rules that said no."""
+class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document of the API: which decision stands behind a refusal, and `reasons`, the rules that denied it."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    reason: str
-    retryable: bool
-    trace_id: str
     decision_id: str | None = None
-    errors: tuple[FieldError, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
 
 def problem(error: GatewayError, trace_id: str, *, bearer: bool, retry_after_seconds: float) -> Response:
     """The answer that tells of `error`. `bearer`: the request came with a token (RFC 6750 says how to answer either)."""
     document = Problem(
-        type=f"urn:waypost:problem:{error.reason}",
+        type=problem_type(error.reason),
         title=HTTPStatus(error.status).phrase,
         status=error.status,
         detail=error.detail,
@@ -52,7 +43,7 @@ def problem(error: GatewayError, trace_id: str, *, bearer: bool, retry_after_sec
     if error.retryable:
         seconds = error.retry_after_seconds or retry_after_seconds
         headers["retry-after"] = str(math.ceil(seconds * (0.5 + random.random())))  # noqa: S311 - spreads clients, keeps no secret
-    return Response(msgspec.json.encode(document), error.status, headers, media_type=MEDIA_TYPE)
+    return response(document, headers)
 
 
 def unexpected(trace_id: str) -> Response:
@@ -66,7 +57,7 @@ def unexpected(trace_id: str) -> Response:
         retryable=False,
         trace_id=trace_id,
     )
-    return Response(msgspec.json.encode(document), 500, media_type=MEDIA_TYPE)
+    return response(document)
 
 
 def tell(error: GatewayError, call: str, trace_id: str, seldom: Seldom) -> None:

@@ -17,8 +17,8 @@ import httpx
 import msgspec
 from cyclopts import Parameter
 
-from gateway.core.errors import FieldError
 from gateway.identity.development_issuer import SCOPES, mint
+from waypost.json_pointer import FieldError
 
 CONTEXT = Path(".waypost") / "context.json"
 LOOPBACK: Final = ("localhost", "::1")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.client import CliError, Exit
-from gateway.core.errors import FieldError, GatewayError, Malformed
+from gateway.core.errors import GatewayError, Malformed
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
 from gateway.settings import Documents
+from waypost.json_pointer import FieldError
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"

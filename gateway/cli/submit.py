@@ -1,6 +1,5 @@
 """`waypost submit`: hand a workflow in, and follow it if asked to."""
 
-import difflib
 import re
 import uuid
 from typing import Annotated, Any, Final
@@ -12,6 +11,7 @@ from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, pat
 from gateway.cli.files import JSON, content, media_type, value
 from gateway.cli.output import Format, Output, command, console, counted, painted, show, table
 from gateway.cli.watch import follow
+from waypost.suggestions import closest
 
 KEY_MAXIMUM: Final = 255
 TEXT: Final = "text"
@@ -88,8 +88,8 @@ def _param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
     if not equals:
         raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
     if known and name not in known and not re.search(rf"params\.{re.escape(name)}(?![\w-])", text):
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        near = closest(name, known)
+        meant = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
         raise CliError(f"--param {param}: there is no params.{name}; {meant}", code=Exit.USAGE)
     own = known.get(name, "")
     kind = _kind(own)

@@ -6,16 +6,8 @@ On the wire they are RFC 9457 problem+json (`gateway/api/problems.py`).
 from collections.abc import Sequence
 from typing import ClassVar
 
-from msgspec import Struct
-
 from gateway.core.principal import Reason
-
-
-class FieldError(Struct, frozen=True, gc=False):
-    """One thing wrong with a document: a JSON pointer (RFC 6901) and a sentence that says what to do."""
-
-    pointer: str
-    detail: str
+from waypost.json_pointer import FieldError
 
 
 class GatewayError(Exception):

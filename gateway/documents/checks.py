@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.errors import FieldError
 from gateway.documents.condition_checks import ConditionChecks
-from gateway.documents.json_pointer import below
 from gateway.documents.placeholder_checks import Placeholders, distinct_shards
-from gateway.documents.schema_errors import near, placed, problems
+from gateway.documents.schema_errors import placed, problems
 from gateway.documents.workflow import NOT_BUILT, Workflow
 from gateway.settings import Documents
+from waypost.json_pointer import FieldError, below
+from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.placeholders import render
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -108,7 +108,7 @@ def _wishes(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]
             if regions and name not in regions:
                 hint = (
                     f"did you mean {alike}?"
-                    if (alike := near(name, sorted(regions)))
+                    if (alike := closest(name, sorted(regions)))
                     else f"there are {', '.join(sorted(regions))}"
                 )
                 yield FieldError(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.core.errors import FieldError
 from gateway.documents.placeholder_checks import distinct_shards
 from gateway.documents.workflow import Workflow
+from waypost.json_pointer import FieldError
 from waypost.workflow.conditions import (
     MAXIMUM_STEPS,
     Condition,

@@ -10,12 +10,13 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gateway.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.documents.schema_errors import ENOUGH, placed, problems
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
 from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
+from waypost.json_pointer import FieldError
 from waypost.workflow.ijson import EXACT
 
 SHOWN_ERRORS: Final = 100

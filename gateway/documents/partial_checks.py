@@ -6,11 +6,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from gateway.core.errors import FieldError
 from gateway.documents.checks import Executors, check
-from gateway.documents.json_pointer import parts_of
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import Documents
+from waypost.json_pointer import FieldError, parts_of
 from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")

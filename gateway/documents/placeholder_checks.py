@@ -5,9 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.core.errors import FieldError
-from gateway.documents.json_pointer import below
 from gateway.documents.workflow import Workflow
+from waypost.json_pointer import FieldError, below
 from waypost.workflow.placeholders import TemplateError, lookup, mistakes, references
 from waypost.workflow.task import TaskSpec
 

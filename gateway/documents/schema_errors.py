@@ -1,8 +1,6 @@
 """Why a value does not have the shape of a type: every reason, each with a pointer and a sentence that says what to do."""
 
-import difflib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -14,9 +12,9 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from msgspec import Struct
 
-from gateway.core.errors import FieldError
-from gateway.documents.json_pointer import below, pointer_to
 from gateway.documents.workflow import NOT_BUILT
+from waypost.json_pointer import FieldError, below, located
+from waypost.suggestions import closest
 from waypost.workflow.ijson import EXACT
 
 ENOUGH: Final = 1_000
@@ -49,8 +47,6 @@ LENGTHS: Final = {
     "maxProperties": ("at most", "field"),
 }
 
-PLACE: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
-STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 _WholeNumbers: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call] # untyped in its stubs
     Draft202012Validator,
@@ -72,15 +68,8 @@ def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
 
 def placed(error: msgspec.ValidationError, at: str = "") -> FieldError:
     """What msgspec says, where the schema found nothing; `at` leads to what was read."""
-    message = str(error)
-    place = PLACE.search(message)
-    steps = STEP.findall(place[1].partition("[...]")[0]) if place else []
-    return FieldError(at + pointer_to(name or int(index) for name, index in steps), PLACE.sub("", message))
-
-
-def near(name: str, known: Sequence[str]) -> str | None:
-    """Which of `known` was probably meant."""
-    return next(iter(difflib.get_close_matches(name, known, n=1)), None) if len(name) <= SHOWN else None
+    pointer, sentence = located(error)
+    return FieldError(at + pointer, sentence)
 
 
 @cache
@@ -155,7 +144,7 @@ def _likeliest(error: ValidationError) -> list[ValidationError]:
 def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
     if len(name) > SHOWN:
         return FieldError(pointer, f"{_shown(name)} is not a field here; there are {', '.join(known)}")
-    alike = near(name, known) or next(
+    alike = closest(name, known) or next(
         (field for field in known if field.lower() == name.lower().replace("_", "")), None
     )
     hint = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
@@ -165,7 +154,7 @@ def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
 def _choice(got: Any, values: list[Any]) -> str:
     values = [value for value in values if value not in NOT_BUILT]
     listed = ", ".join(map(str, values))
-    alike = near(got, values) if isinstance(got, str) else None
+    alike = closest(got, values) if isinstance(got, str) else None
     hint = f"; did you mean {alike}?" if alike and len(values) > 1 else ""
     return f"must be {'one of ' if len(values) > 1 else ''}{listed}{hint}"
 

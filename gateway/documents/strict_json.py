@@ -5,12 +5,12 @@ msgspec reads faster and is asked first. It lets the last of two equal names win
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.core.errors import FieldError, Malformed, TooLarge
-from gateway.documents.json_pointer import below
+from gateway.core.errors import Malformed, TooLarge
+from waypost.json_pointer import FieldError, below
+from waypost.strict_json import doubled_names
 from waypost.workflow.ijson import UNFAITHFUL, faithful, text_fault
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
@@ -22,7 +22,7 @@ class Doubled(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.names = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+        self.names = doubled_names(pairs)
 
 
 class Odd(str):

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.core.errors import FieldError, Malformed, TooLarge
-from gateway.documents.json_pointer import pointer_to
+from gateway.core.errors import Malformed, TooLarge
+from waypost.json_pointer import FieldError, pointer_to
 from waypost.workflow.ijson import NUMBER, UNFAITHFUL, faithful, text_fault
 
 TAGS: Final = "tag:yaml.org,2002:"

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.core.errors import FieldError, Invalid
-from gateway.documents.json_pointer import below
+from gateway.core.errors import Invalid
 from gateway.documents.parsing import invalid
 from gateway.documents.schema_errors import problems
 from gateway.documents.workflow import Metadata, Spec, Workflow
+from waypost.json_pointer import FieldError, below
 from waypost.workflow.task import TaskSpec
 
 VERSION: Final = "1.5"

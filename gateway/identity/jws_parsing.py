@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
+from waypost.strict_json import DoubledName, distinct
+
 HEADER_BYTES: Final = 8 * 1024
 TOKEN_BYTES: Final = 16 * 1024
 NESTING: Final = 16
@@ -76,19 +78,15 @@ def _json_object(text: bytes, part: str) -> dict[str, Any]:
     def integer(digits: str) -> int:
         return int(digits) if len(digits) <= DIGITS else refuse(digits)
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise Rejected(f"{part}.duplicate")
-        return found
-
     if text.count(b"{") + text.count(b"[") > NESTING * 4:
         raise Rejected(f"{part}.nesting")
     try:
         decoded = json.loads(
-            text.decode("utf-8"), parse_constant=refuse, parse_int=integer, object_pairs_hook=unique
+            text.decode("utf-8"), parse_constant=refuse, parse_int=integer, object_pairs_hook=distinct
         )
         json.dumps(decoded, ensure_ascii=False).encode()
+    except DoubledName:
+        raise Rejected(f"{part}.duplicate") from None
     except (ValueError, RecursionError):  # not JSON, a byte order mark, a lone surrogate
         raise Rejected(f"{part}.json") from None
     if not isinstance(decoded, dict):

@@ -13,6 +13,7 @@ from loguru import logger
 from gateway.core.errors import Unavailable
 from gateway.identity.key_parsing import UnfitKeys, read_keys
 from gateway.settings import Issuer
+from waypost.cancellation import cancel_and_wait
 
 BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
@@ -66,8 +67,7 @@ class KeySet:
 
     async def __aexit__(self, *_: object) -> None:
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            await cancel_and_wait((self._reading,))
         if self._client is not None:
             await self._client.aclose()
 

@@ -18,6 +18,7 @@ from gateway.policy.embedded.subset.type_check import unfit
 from gateway.policy.embedded.subset.types import tied
 from gateway.policy.embedded.subset.unknown_fields import misspelt
 from gateway.policy.question import ENTRY_POINTS
+from waypost.strict_json import distinct
 
 SHIPPED: Final = Path(__file__).parents[2] / "policies"
 """The rules that come with the gateway."""
@@ -114,7 +115,7 @@ def _schema(policies: Path, name: str) -> Any:
 def _data(path: Path, schema: Any) -> str:
     text = _text(path)
     try:
-        value: Any = json.loads(text, object_pairs_hook=_once)
+        value: Any = json.loads(text, object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise BundleError(
             [Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
@@ -128,15 +129,6 @@ def _data(path: Path, schema: Any) -> str:
     ]:
         raise BundleError(sorted(problems))
     return text
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON readers differ about a name that comes twice: there must be one reading of what is permitted."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} comes twice")
-    return found
 
 
 def _text(path: Path) -> str:

@@ -18,7 +18,8 @@ from clusters import transport
 from clusters.errors import ClusterError
 from clusters.transport import CONNECTIONS, Purpose, Timeouts, Transport
 from waypost import pki, tls
-from waypost.serving import Server, problem
+from waypost.problems import problem
+from waypost.serving import Server
 
 HOST = "127.0.0.1"
 NUMBER = Decoder(int)

@@ -10,6 +10,7 @@ from msgspec.json import Decoder
 
 from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.transport import Purpose, Timeouts, Transport
+from waypost.cancellation import cancel_and_wait
 from waypost.tls import cluster_name
 
 ANSWERS: Decoder[Answers] = Decoder(Answers)
@@ -43,10 +44,7 @@ class EmbeddedCluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        probes = list(self._probes)
-        for probe in probes:
-            probe.cancel()
-        await asyncio.gather(*probes, return_exceptions=True)
+        await cancel_and_wait(self._probes)
         await self._transport.__aexit__()
 
     async def apply(self, batch: Batch) -> Answers:

@@ -8,6 +8,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from waypost.cancellation import cancel_and_wait
+
 WAITING_LINES = 1_000
 WAITING_BYTES = 1_048_576
 """So many may wait for a slow client; then no more are asked for."""
@@ -40,7 +42,7 @@ class Lines(Response):
         try:
             await self._change(BEGIN_SECONDS)
         except BaseException:
-            await _ended(self._pump)
+            await cancel_and_wait((self._pump,))
             raise
         if self._pump.done() and not self._waiting:
             self._pump.result()
@@ -65,7 +67,7 @@ class Lines(Response):
                     await send({"type": "http.response.body", "body": b"\n", "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            await _ended(self._pump, gone, closing)
+            await cancel_and_wait((self._pump, gone, closing))
 
     async def _collect(self) -> None:
         encoder = msgspec.json.Encoder()
@@ -102,9 +104,3 @@ class Lines(Response):
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

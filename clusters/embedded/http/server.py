@@ -28,7 +28,9 @@ from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Batch
 from clusters.transport import STORE_HEADER
-from waypost.serving import AdmitPeers, problem
+from waypost.json_pointer import FieldError, located
+from waypost.problems import problem
+from waypost.serving import AdmitPeers
 from waypost.tls import GATEWAY_URI
 from waypost.workflow.task import Count, TaskName
 
@@ -40,7 +42,6 @@ BODY_BYTES: Final = 64 * 1_048_576
 QUIET_SECONDS: Final = 2.0
 """An empty line goes over a log stream on which nothing happened for so long. The event stream has its own beats."""
 JSON: Final = "application/json"
-PLACE: Final = re.compile(r" - at `\$(.*)`$")
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,13 +152,8 @@ def _decoded(decode: Callable[[Given], Taken], given: Given) -> Taken:
     try:
         return decode(given)
     except msgspec.DecodeError as error:
-        place = PLACE.search(str(error))
-        raise _Malformed(PLACE.sub("", str(error)), pointer(place[1]) if place else "") from error
-
-
-def pointer(path: str) -> str:
-    """The JSON pointer of a path as msgspec writes it: `.creates[0].item` is `/creates/0/item`. Ends before a key that it does not name."""
-    return re.sub(r"\.|\[", "/", path.partition("[...]")[0]).replace("]", "")
+        pointer, detail = located(error)
+        raise _Malformed(detail, pointer) from error
 
 
 async def _alive(_: Request) -> Response:
@@ -171,7 +167,7 @@ async def _cluster_error(_: Request, error: Exception) -> Response:
 
 async def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, _Malformed)
-    return problem(400, "BadRequest", error.detail, pointers=[(error.pointer, error.detail)])
+    return problem(400, "BadRequest", error.detail, errors=[FieldError(error.pointer, error.detail)])
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from clusters.protocol import AttemptEnded, Batch, ClusterEvent, Hello, TaskChan
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.settings import Health
 from gateway.store.interface import Cursor
+from waypost.cancellation import cancel_and_wait
 
 INBOX_LIMIT = 5_000
 """Reports that may wait; above it the stream is not read, and the cluster keeps its events."""
@@ -40,10 +41,7 @@ class RegionLink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(self._tasks.values())
 
     @property
     def idle(self) -> bool:

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from gateway.api.calls import Front
-from gateway.core.errors import FieldError
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.documents.checks import check
 from gateway.store.interface import Store
+from waypost.json_pointer import FieldError
 
 Document = dict[str, Any]
 

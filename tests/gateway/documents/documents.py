@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.errors import FieldError
 from gateway.documents.checks import Executors, check
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
+from waypost.json_pointer import FieldError
 from waypost.workflow.run_types import RUN_TYPES
 
 LIMITS = Documents()

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gateway.core.errors import FieldError, GatewayError, Invalid, Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.errors import GatewayError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.documents.checks import check
 from gateway.documents.parsing import SHOWN_ERRORS, invalid, parse, schema
 from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
+from waypost.json_pointer import FieldError
 from waypost.workflow.ijson import NUMBER
 
 JSON, YAML = "application/json", "application/yaml"

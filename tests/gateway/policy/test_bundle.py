@@ -107,7 +107,10 @@ def test_data_that_would_limit_nothing_is_refused(
     [
         ("{", "data.json:1: not JSON"),
         ("[]", "must be a JSON object"),
-        ('{"tenants": {"a": {"regions": []}, "a": {"regions": ["x"]}}, "residency": {}}', "'a' comes twice"),
+        (
+            '{"tenants": {"a": {"regions": []}, "a": {"regions": ["x"]}}, "residency": {}}',
+            "the name 'a' is there twice",
+        ),
         ("\ufeff{}", "not JSON"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from clusters.embedded.scheduling.state import Outcome
+from waypost.strict_json import distinct
 from waypost.workflow.ijson import EXACT, UNFAITHFUL, text_fault
 
 OUTPUT_BYTES: Final = 64 * 1024
@@ -40,7 +41,7 @@ def read_output(path: Path) -> Outcome:
         output = msgspec.json.decode(text)
         fault = _fault(output)
         if fault is None and b"{" in text:
-            json.loads(text, object_pairs_hook=_names_differ)
+            json.loads(text, object_pairs_hook=distinct)
     except (ValueError, msgspec.DecodeError) as error:
         return _refused(f"is not JSON: {error}")
     except RecursionError:
@@ -80,8 +81,3 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [*value, *value.values()]
     return value if isinstance(value, list) else []
-
-
-def _names_differ(pairs: list[tuple[str, Any]]) -> None:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name is there twice in one object")

@@ -1,7 +1,6 @@
 """Names in input and data that are not there: a misspelt field is undefined for ever, and its rule never holds, or always."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from gateway.policy.embedded.subset.scopes import Module, declarations
@@ -15,6 +14,7 @@ from gateway.policy.embedded.subset.syntax_tree import (
     path_of,
     steps_of,
 )
+from waypost.suggestions import closest
 
 
 def misspelt(modules: Sequence[Node], schemas: Mapping[str, Any]) -> list[Problem]:
@@ -76,5 +76,5 @@ def _no_field(name: str, steps: Sequence[str | None], schema: Any) -> str:
 
 
 def _guess(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f": did you mean {close[0]}?" if close else ""
+    close = closest(name, known)
+    return f": did you mean {close}?" if close else ""

@@ -80,7 +80,7 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(
         (("sh", "-c", 'echo "{" > "$WAYPOST_OUTPUT"'), "the output is not JSON"),
         (
             ("sh", "-c", """echo '{"a": {"b": 1, "b": 2}}' > "$WAYPOST_OUTPUT\""""),
-            "the output is not JSON: a name is there twice",
+            "the output is not JSON: the name 'b' is there twice",
         ),
         (
             ("sh", "-c", 'echo "[9007199254740993]" > "$WAYPOST_OUTPUT"'),

@@ -1,0 +1,52 @@
+"""JSON pointers (RFC 6901): they say where in a document something is."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+LOCATION: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
+"""How msgspec 0.22 ends a message: ` - at `$.creates[0].item``, or ` - at `key` in `$.labels``."""
+
+STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+"""One step of such a path: a field or an index."""
+
+
+class FieldError(Struct, frozen=True, gc=False):
+    """One thing wrong with a document: a JSON pointer to it and a sentence that says what to do."""
+
+    pointer: str
+    detail: str
+
+
+def below(pointer: str, *parts: str | int) -> str:
+    """Extends `pointer` by `parts`: names of fields and indices of arrays."""
+    steps = (
+        f"/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"/{part}"
+        for part in parts
+    )
+    return pointer + "".join(steps)
+
+
+def pointer_to(parts: Iterable[str | int]) -> str:
+    """The pointer that leads from the whole document along `parts`."""
+    return below("", *parts)
+
+
+def parts_of(pointer: str) -> list[str]:
+    """The names and indices along `pointer`, indices as text."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def located(error: msgspec.DecodeError) -> tuple[str, str]:
+    """Splits a msgspec error into the pointer to the faulty value and the sentence without its location.
+
+    Below a key of a map msgspec writes `[...]` and names no key: the pointer ends there.
+    """
+    message = str(error)
+    location = LOCATION.search(message)
+    steps = STEP.findall(location[1].partition("[...]")[0]) if location else []
+    pointer = pointer_to(name or int(index) for name, index in steps)
+    return pointer, LOCATION.sub("", message)

@@ -1,0 +1,29 @@
+"""JSON objects whose names differ: readers disagree about which of two equal names counts.
+
+`json.loads` and msgspec keep the last one without a word. RFC 7493 (I-JSON) forbids such objects.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+
+class DoubledName(ValueError):
+    """An object has the same name twice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the name {name!r:.80} is there twice")
+        self.name = name
+
+
+def doubled_names(pairs: Sequence[tuple[str, Any]]) -> list[str]:
+    """The names that occur more than once in `pairs`, each listed once."""
+    return [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+
+
+def distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Builds an object; an `object_pairs_hook` for `json.loads`. Raises `DoubledName`."""
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        raise DoubledName(doubled_names(pairs)[0])
+    return built
