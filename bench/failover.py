@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from gateway.cli.dev.stack import Stack
-from gateway.identity.development_issuer import mint
+from gateway.identity.development_issuer import mint_token
 from tests.integration.conftest import QUICK_RETURN, REGIONS, SCOPES, history
 from tests.integration.waiting import described, ended, submitted, taking_work, until
 
@@ -65,7 +65,7 @@ async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: i
 async def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="waypost-failover-") as folder:
         async with Stack(Path(folder), REGIONS, settings=QUICK_RETURN) as stack:
-            token = mint(stack.state / "development", subject="bench", tenant="demo", scopes=SCOPES)
+            token = mint_token(stack.state / "development", subject="bench", tenant="demo", scopes=SCOPES)
             async with httpx.AsyncClient(
                 base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
             ) as client:

@@ -25,7 +25,7 @@ from backup import source_files
 from gateway.cli.dev.stack import Stack
 from gateway.cli.output import table
 from gateway.documents.wfformat import from_wfformat
-from gateway.identity.development_issuer import mint
+from gateway.identity.development_issuer import mint_token
 
 HERE = Path(__file__).parent
 RECORDED = (
@@ -45,7 +45,7 @@ async def demo(root: Path) -> bool:
     source, target = Path(os.__file__).parent, root / "backup"
     async with Stack(root / "state", REGIONS) as stack:
         screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}")
-        token = mint(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)
+        token = mint_token(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)
         async with httpx.AsyncClient(
             base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
         ) as client:

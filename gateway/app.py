@@ -23,10 +23,9 @@ from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.documents.checks import Executors
-from gateway.identity.development_issuer import URL as DEVELOPMENT_URL
-from gateway.identity.development_issuer import development_issuer
+from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.jwt_verification import JwtAuthenticator
-from gateway.identity.key_set_cache import trustworthy
+from gateway.identity.key_set_cache import is_trusted_source
 from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import SHIPPED, RegorusEngine
 from gateway.policy.interface import PolicyEngine
@@ -175,7 +174,7 @@ def _policy(settings: GatewaySettings) -> RegorusEngine:
 
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
     issuers = settings.issuers
-    if any(issuer.url == DEVELOPMENT_URL for issuer in issuers):
+    if any(issuer.url == DEVELOPMENT_ISSUER for issuer in issuers):
         raise StartError(
             "the development issuer is no ordinary one: start the gateway with --dev, or take it off the list"
         )
@@ -189,7 +188,7 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
     if len({issuer.url for issuer in issuers}) < len(issuers):
         raise StartError("two issuers have the same url")
     for issuer in issuers:
-        if not trustworthy(issuer.keys):
+        if not is_trusted_source(issuer.keys):
             raise StartError(
                 f"issuer {issuer.url}: its keys must come by https, without a name or password in the address, or from a file"
             )
@@ -232,8 +231,8 @@ async def _ask_policy(policy: PolicyEngine) -> str:
 
 
 async def _ask_keys(authenticator: JwtAuthenticator) -> str:
-    if authenticator.unreadable:
-        raise Unavailable(f"cannot be read: those of {', '.join(authenticator.unreadable)}")
+    if authenticator.issuers_without_keys:
+        raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"
 
 

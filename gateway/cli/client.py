@@ -17,7 +17,7 @@ import httpx
 import msgspec
 from cyclopts import Parameter
 
-from gateway.identity.development_issuer import SCOPES, mint
+from gateway.identity.development_issuer import SCOPES, mint_token
 from waypost.json_pointer import FieldError
 
 CONTEXT = Path(".waypost") / "context.json"
@@ -204,7 +204,7 @@ def _unreachable(where: httpx.URL, error: httpx.TransportError) -> CliError:
 def _development_token(context: Context | None) -> str | None:
     if context is None or context.development is None:
         return None
-    return mint(
+    return mint_token(
         Path(context.development),
         subject=os.environ.get("USER", "developer"),
         tenant=context.tenant,

@@ -11,8 +11,7 @@ from cyclopts.validators import Number
 from gateway.cli.client import CliError, Exit, find_context
 from gateway.cli.output import command
 from gateway.documents.workflow import Tenant
-from gateway.identity.development_issuer import LIFETIME_MAXIMUM, SCOPES
-from gateway.identity.development_issuer import mint as mint_token
+from gateway.identity.development_issuer import MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
 
 app = App(name="token", help="Tokens for development.")
 
@@ -36,7 +35,7 @@ def mint(
     lifetime_seconds: Annotated[
         int,
         Parameter(
-            validator=Number(gte=1, lte=LIFETIME_MAXIMUM),
+            validator=Number(gte=1, lte=MAXIMUM_LIFETIME_SECONDS),
             help="From now; a gateway takes no longer ones than a day.",
         ),
     ] = 3600,

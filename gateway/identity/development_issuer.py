@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.settings import Issuer
 
-URL: Final = "https://development.waypost.invalid"
+DEVELOPMENT_ISSUER: Final = "https://development.waypost.invalid"
 KEY_ID: Final = "development"
 SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
 """All that a token can be good for."""
-LIFETIME_MAXIMUM: Final = 86_400
+MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 """Seconds; the gateway refuses what lives longer."""
 
 
@@ -39,14 +39,14 @@ def development_issuer(folder: Path) -> Issuer:
         _write(folder / "jwks.json", json.dumps({"keys": [entry]}).encode())
         _write(key, pem)
     return Issuer(
-        url=URL,
+        url=DEVELOPMENT_ISSUER,
         keys=str(folder / "jwks.json"),
         algorithms=("ES256",),
-        maximum_lifetime_seconds=LIFETIME_MAXIMUM,
+        maximum_lifetime_seconds=MAXIMUM_LIFETIME_SECONDS,
     )
 
 
-def mint(
+def mint_token(
     folder: Path,
     *,
     subject: str,
@@ -59,7 +59,7 @@ def mint(
     """A token of the issuer in `folder`. Raises `OSError` where there is none."""
     now = int(time.time())
     claims = {
-        "iss": URL,
+        "iss": DEVELOPMENT_ISSUER,
         "aud": audience,
         "sub": subject,
         "client_id": "waypost-cli",

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from gateway.core.errors import HeadersTooLarge, Malformed, Unauthenticated
 from gateway.core.principal import Principal
-from gateway.identity.claims import bound_certificate, principal
-from gateway.identity.interface import Credentials
-from gateway.identity.jws_parsing import HeaderTooLarge, Rejected, check_header, take_apart
-from gateway.identity.key_set_cache import KeySet
+from gateway.identity.claims import bound_certificate, principal_from
+from gateway.identity.interface import RequestCredentials
+from gateway.identity.jws_parsing import HeaderTooLarge, TokenRejected, check_header, parse_jws
+from gateway.identity.key_set_cache import KeySetCache
 from gateway.settings import Issuer
 
 CACHED: Final = 10_000
@@ -25,7 +25,7 @@ SIGNATURES: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimu
 TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
 
 
-class Verified(Struct, frozen=True, gc=False):
+class VerifiedToken(Struct, frozen=True, gc=False):
     """A token that was verified: who it speaks for, and the certificate it is bound to."""
 
     principal: Principal
@@ -44,8 +44,10 @@ class JwtAuthenticator:
     ) -> None:
         self._clock = clock
         self._issuers = {issuer.url: issuer for issuer in issuers}
-        self._keys = {issuer.url: KeySet(issuer, clock=monotonic, changed=self._forget) for issuer in issuers}
-        self._seen: OrderedDict[bytes, Verified] = OrderedDict()
+        self._keys = {
+            issuer.url: KeySetCache(issuer, clock=monotonic, changed=self._forget) for issuer in issuers
+        }
+        self._seen: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -57,50 +59,50 @@ class JwtAuthenticator:
         await self._exits.aclose()
 
     @property
-    def unreadable(self) -> tuple[str, ...]:
+    def issuers_without_keys(self) -> tuple[str, ...]:
         """The issuers whose keys are out of reach for too long."""
         return tuple(url for url, keys in self._keys.items() if keys.stale)
 
-    async def authenticate(self, credentials: Credentials) -> Principal:
+    async def authenticate(self, credentials: RequestCredentials) -> Principal:
         token = _bearer(credentials)
         digest = hashlib.sha256(token).digest()
         found = self._seen.get(digest)
         now = self._clock()
         try:
-            if found is None or self._keys[found.principal.issuer].due:
+            if found is None or self._keys[found.principal.issuer].refresh_due:
                 found = await self._verify(token, now)
                 self._remember(digest, found)
             if found.principal.expires_at <= now:
                 self._seen.pop(digest, None)
-                raise Rejected("claims.exp")
+                raise TokenRejected("claims.exp")
             if found.certificate is not None and found.certificate != credentials.certificate_sha256:
-                raise Rejected("claims.cnf")
+                raise TokenRejected("claims.cnf")
         except HeaderTooLarge:
             raise HeadersTooLarge("the token's header is too large") from None
-        except Rejected as cause:
+        except TokenRejected as cause:
             logger.debug("token refused: {}", cause)
             raise Unauthenticated(REFUSED) from cause
         return found.principal
 
-    async def _verify(self, token: bytes, now: float) -> Verified:
-        header, claims = take_apart(token)
+    async def _verify(self, token: bytes, now: float) -> VerifiedToken:
+        header, claims = parse_jws(token)
         url = claims.get("iss")
         issuer = self._issuers.get(url) if isinstance(url, str) else None
         if issuer is None:
-            raise Rejected("claims.iss")
+            raise TokenRejected("claims.iss")
         algorithm, kid = check_header(header, TYPES[issuer.profile])
         if algorithm not in issuer.algorithms:
-            raise Rejected("header.alg")
+            raise TokenRejected("header.alg")
         known = await self._keys[issuer.url].key(kid)
         if known is None:
-            raise Rejected("kid.unknown")
+            raise TokenRejected("kid.unknown")
         key, algorithms = known
         if algorithm not in algorithms:
-            raise Rejected("header.alg")
+            raise TokenRejected("header.alg")
         check_signature(token, key, algorithm)
-        return Verified(principal(claims, issuer, now), bound_certificate(claims))
+        return VerifiedToken(principal_from(claims, issuer, now), bound_certificate(claims))
 
-    def _remember(self, digest: bytes, verified: Verified) -> None:
+    def _remember(self, digest: bytes, verified: VerifiedToken) -> None:
         self._seen[digest] = verified
         self._seen.move_to_end(digest)
         if len(self._seen) > CACHED:
@@ -112,16 +114,16 @@ class JwtAuthenticator:
 
 
 def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
-    """Raises `Rejected` unless the token was signed by `key` with `algorithm`."""
+    """Raises `TokenRejected` unless the token was signed by `key` with `algorithm`."""
     try:
         SIGNATURES.decode(token, key.key, algorithms=[algorithm])
     except (jwt.PyJWTError, ValueError, TypeError):
-        raise Rejected("signature") from None
+        raise TokenRejected("signature") from None
 
 
-def _bearer(credentials: Credentials) -> bytes:
+def _bearer(credentials: RequestCredentials) -> bytes:
     """The token of the one Authorization header. Raises `Malformed` for two tokens, `Unauthenticated` for none."""
-    if credentials.elsewhere or len(credentials.authorization) > 1:
+    if credentials.in_query_or_cookie or len(credentials.authorization) > 1:
         raise Malformed("send one token, in the Authorization header alone")
     if not credentials.authorization:
         raise Unauthenticated(REFUSED)

@@ -22,36 +22,36 @@ ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109,
 ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(prime)) for prime in ROCA_PRIMES}
 
 
-class UnfitKeys(Exception):
+class InvalidKeySet(Exception):
     """A key set that cannot be trusted, and why."""
 
 
-def read_keys(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
-    """The keys of a JWKS by id, each with the algorithms it may be used with. Raises `UnfitKeys`."""
+def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
+    """The keys of a JWKS by id, each with the algorithms it may be used with. Raises `InvalidKeySet`."""
     try:
         entries = json.loads(text)["keys"]
         if not isinstance(entries, list):
-            raise UnfitKeys("keys is not a list")
+            raise InvalidKeySet("keys is not a list")
         found: dict[str, tuple[jwt.PyJWK, frozenset[str]]] = {}
         for entry in entries:
             if entry.get("kty") == "oct" or "d" in entry:
-                raise UnfitKeys("a secret key is among them")
+                raise InvalidKeySet("a secret key is among them")
             fitting = _fitting(entry, allowed)
             if not _signs(entry) or not fitting:
                 continue
             kid = entry.get("kid")
             if not isinstance(kid, str) or not kid or kid in found:
-                raise UnfitKeys("a key has no id, or two have the same")
+                raise InvalidKeySet("a key has no id, or two have the same")
             found[kid] = _key(entry, fitting), frozenset(fitting)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
-        raise UnfitKeys(f"not a key set: {type(error).__name__}") from error
+        raise InvalidKeySet(f"not a key set: {type(error).__name__}") from error
     return found
 
 
 def _signs(entry: dict[str, Any]) -> bool:
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list):
-        raise UnfitKeys("a key's key_ops are no list")
+        raise InvalidKeySet("a key's key_ops are no list")
     return entry.get("use", "sig") == "sig" and "verify" in operations
 
 
@@ -67,7 +67,7 @@ def _key(entry: dict[str, Any], fitting: list[str]) -> jwt.PyJWK:
     if isinstance(key.key, rsa.RSAPublicKey):
         numbers = key.key.public_numbers()
         if key.key.key_size not in RSA_BITS or numbers.n % 2 == 0 or numbers.e < 65537 or numbers.e % 2 == 0:
-            raise UnfitKeys("an RSA key is too short or too long, or its exponent or modulus is none")
+            raise InvalidKeySet("an RSA key is too short or too long, or its exponent or modulus is none")
         if all(numbers.n % prime in ROCA_RESIDUES[prime] for prime in ROCA_PRIMES):
-            raise UnfitKeys("an RSA key has the ROCA weakness")
+            raise InvalidKeySet("an RSA key has the ROCA weakness")
     return key

@@ -11,7 +11,7 @@ import jwt
 from loguru import logger
 
 from gateway.core.errors import Unavailable
-from gateway.identity.key_parsing import UnfitKeys, read_keys
+from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
 
@@ -24,7 +24,7 @@ OVERDUE: Final = 2
 Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
-def trustworthy(source: str) -> bool:
+def is_trusted_source(source: str) -> bool:
     """May keys come from there? A file, https, or http on this machine; a password in an address ends up in somebody's log."""
     if "://" not in source:
         return True
@@ -46,7 +46,7 @@ def _is_here(host: str) -> bool:
         return False
 
 
-class KeySet:
+class KeySetCache:
     """`clock` is monotonic. `changed` is called when a key has left or changed: what was verified with it does not count any more."""
 
     def __init__(self, issuer: Issuer, *, clock: Callable[[], float], changed: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class KeySet:
             await self._client.aclose()
 
     @property
-    def due(self) -> bool:
+    def refresh_due(self) -> bool:
         return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
@@ -81,7 +81,7 @@ class KeySet:
         A key set past its time is read again beside; one that was not looked at for long, or is without this id, is read again first, at
         most once a pause.
         """
-        if self.due or kid not in self._keys:
+        if self.refresh_due or kid not in self._keys:
             reading = self._start()
             overdue = self._clock() - self._ended_at >= OVERDUE * self._issuer.keys_fresh_seconds
             if reading is not None and (kid not in self._keys or overdue or self.stale):
@@ -114,10 +114,10 @@ class KeySet:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 text = await self._fetch()
-            keys = read_keys(text, self._issuer.algorithms)
-        except (httpx.HTTPError, OSError, UnfitKeys) as error:
+            keys = parse_key_set(text, self._issuer.algorithms)
+        except (httpx.HTTPError, OSError, InvalidKeySet) as error:
             # Texts of httpx and of the system name the address, which may hold a secret.
-            told = str(error) if isinstance(error, UnfitKeys) else type(error).__name__
+            told = str(error) if isinstance(error, InvalidKeySet) else type(error).__name__
             logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, told)
             return
         finally:
@@ -136,11 +136,11 @@ class KeySet:
         body = b""
         async with self._client.stream("GET", source) as response:
             if response.status_code != httpx.codes.OK:
-                raise UnfitKeys(f"the answer is {response.status_code}")
+                raise InvalidKeySet(f"the answer is {response.status_code}")
             if "content-encoding" in response.headers:
-                raise UnfitKeys("the answer is compressed, which nobody asked for")
+                raise InvalidKeySet("the answer is compressed, which nobody asked for")
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > BODY_BYTES:
-                    raise UnfitKeys("the answer is too large")
+                    raise InvalidKeySet("the answer is too large")
         return body

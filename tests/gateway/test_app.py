@@ -13,7 +13,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from gateway.identity.development_issuer import mint
+from gateway.identity.development_issuer import mint_token
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +48,7 @@ class Process:
 
     def client(self) -> httpx.Client:
         scopes = ("workflows:submit", "workflows:read")
-        token = mint(self.folder / "dev", subject="ada", tenant="demo", scopes=scopes)
+        token = mint_token(self.folder / "dev", subject="ada", tenant="demo", scopes=scopes)
         return httpx.Client(
             base_url=f"http://127.0.0.1:{self.ready['port']}",
             headers={"authorization": f"Bearer {token}"},

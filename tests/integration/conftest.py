@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.cli.dev.stack import Stack
-from gateway.identity.development_issuer import mint
+from gateway.identity.development_issuer import mint_token
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
@@ -40,7 +40,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    token = mint(stack.state / "development", subject="tester", tenant="demo", scopes=SCOPES)
+    token = mint_token(stack.state / "development", subject="tester", tenant="demo", scopes=SCOPES)
     async with httpx.AsyncClient(
         base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
     ) as client:

@@ -13,7 +13,7 @@ from gateway.api.routes import api
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
 from gateway.documents.checks import Executors
-from gateway.identity.interface import Credentials
+from gateway.identity.interface import RequestCredentials
 from gateway.regions.placement import Condition, RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
@@ -38,10 +38,10 @@ class Door:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def authenticate(self, credentials: Credentials) -> Principal:
+    async def authenticate(self, credentials: RequestCredentials) -> Principal:
         if self.broken is not None:
             raise self.broken
-        if credentials.elsewhere or len(credentials.authorization) > 1:
+        if credentials.in_query_or_cookie or len(credentials.authorization) > 1:
             raise Malformed("one token, in one Authorization header")
         scheme, _, token = (credentials.authorization or (b"",))[0].decode().partition(" ")
         tenant, dot, subject = token.partition(".")

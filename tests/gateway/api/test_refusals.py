@@ -16,7 +16,7 @@ from gateway.api.calls import Front
 from gateway.api.routes import api
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.core.principal import Action, Reason
-from gateway.identity.jws_parsing import Rejected
+from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Documents
 
 Document = dict[str, Any]
@@ -171,7 +171,7 @@ async def test_the_log_says_why_a_token_was_refused(
 ) -> None:
     """The caller must not hear which check failed; whoever runs the gateway has to. A flood of bad tokens is one line a second."""
     door.broken = Unauthenticated("no acceptable token")
-    door.broken.__cause__ = Rejected("kid.unknown")
+    door.broken.__cause__ = TokenRejected("kid.unknown")
     answers = [await client.get("/v1/runs", headers={"authorization": "Bearer swordfish"}) for _ in range(50)]
 
     assert told[0] == f"WARNING token refused: kid.unknown; listing, trace {answers[0].json()['trace_id']}"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, Malformed, Unauthenticated
-from gateway.identity.interface import Credentials
+from gateway.identity.interface import RequestCredentials
 from gateway.identity.jwt_verification import JwtAuthenticator
 from tests.gateway.identity.tokens import (
     EC,
@@ -201,9 +201,14 @@ async def test_a_certificate_that_is_shown_fits(authenticator: JwtAuthenticator)
 
 @pytest.mark.parametrize(
     "credentials",
-    [Credentials(authorization=(b"Bearer a", b"Bearer b")), Credentials(authorization=(), elsewhere=True)],
+    [
+        RequestCredentials(authorization=(b"Bearer a", b"Bearer b")),
+        RequestCredentials(authorization=(), in_query_or_cookie=True),
+    ],
 )
-async def test_two_tokens_are_malformed(authenticator: JwtAuthenticator, credentials: Credentials) -> None:
+async def test_two_tokens_are_malformed(
+    authenticator: JwtAuthenticator, credentials: RequestCredentials
+) -> None:
     """41: whoever sends two wants one to be looked at and another to be used."""
     with pytest.raises(Malformed):
         await authenticator.authenticate(credentials)
@@ -217,7 +222,7 @@ async def test_the_scheme_is_bearer_in_any_case_and_one_space(
     authenticator: JwtAuthenticator, scheme: bytes, good: bool
 ) -> None:
     """42."""
-    presented = Credentials(authorization=(scheme + token(),))
+    presented = RequestCredentials(authorization=(scheme + token(),))
     if good:
         assert (await authenticator.authenticate(presented)).subject == "alice"
     else:

@@ -15,10 +15,9 @@ from werkzeug import Request, Response
 
 from gateway.core.errors import Unauthenticated, Unavailable
 from gateway.identity import key_set_cache
-from gateway.identity.development_issuer import URL as DEVELOPMENT
-from gateway.identity.development_issuer import development_issuer, mint
+from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer, mint_token
 from gateway.identity.jwt_verification import JwtAuthenticator
-from gateway.identity.key_parsing import UnfitKeys, read_keys
+from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from tests.gateway.identity.tokens import EC, NOW, OTHER_EC, RSA, URL, Clock, ask, b64, public, token
 
@@ -58,8 +57,8 @@ UNFIT: dict[str, bytes] = {
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_set_with_one_bad_member_is_refused_whole(name: str) -> None:
     """Somebody does not know what they are publishing."""
-    with pytest.raises(UnfitKeys):
-        read_keys(UNFIT[name], ALL)
+    with pytest.raises(InvalidKeySet):
+        parse_key_set(UNFIT[name], ALL)
 
 
 def test_keys_for_something_else_are_left_out() -> None:
@@ -68,7 +67,7 @@ def test_keys_for_something_else_are_left_out() -> None:
         public(EC, "ec"), public(RSA, "enc", use="enc"), public(OTHER_EC, "ops", key_ops=["sign"]), *OF_NO_USE
     )
 
-    assert set(read_keys(text, ALL)) == {"ec"}
+    assert set(parse_key_set(text, ALL)) == {"ec"}
 
 
 class Provider:
@@ -195,7 +194,7 @@ async def test_the_log_does_not_tell_the_address_of_the_keys(httpserver: HTTPSer
 )
 def test_keys_come_by_https_or_from_this_machine(source: str, good: bool) -> None:
     """Who can change them on the way can be anybody."""
-    assert key_set_cache.trustworthy(source) == good
+    assert key_set_cache.is_trusted_source(source) == good
 
 
 async def test_an_outage_of_the_provider_is_not_ours_until_its_keys_are_stale(httpserver: HTTPServer) -> None:
@@ -213,12 +212,12 @@ async def test_an_outage_of_the_provider_is_not_ours_until_its_keys_are_stale(ht
 async def test_a_development_token_counts_only_where_it_was_asked_for(tmp_path: Path) -> None:
     """It works only against a gateway that was started for it."""
     known = development_issuer(tmp_path / "development")
-    presented = mint(
+    presented = mint_token(
         tmp_path / "development", subject="dev", tenant="demo", scopes=("workflows:submit",)
     ).encode()
 
     async with JwtAuthenticator([known]) as authenticator:
-        assert (await ask(authenticator, presented)).issuer == DEVELOPMENT
+        assert (await ask(authenticator, presented)).issuer == DEVELOPMENT_ISSUER
     async with JwtAuthenticator([]) as authenticator:
         with pytest.raises(Unauthenticated):
             await ask(authenticator, presented)

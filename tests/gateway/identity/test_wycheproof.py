@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.identity.jws_parsing import Rejected, segments
+from gateway.identity.jws_parsing import TokenRejected, decode_segments
 from gateway.identity.jwt_verification import check_signature
-from gateway.identity.key_parsing import UnfitKeys, read_keys
+from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 
 ROOT = Path(__file__).parents[3]
 VECTORS = (
@@ -27,14 +27,14 @@ ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 def accepted(group: dict[str, Any], presented: str) -> bool:
     """By the same steps as a token: strict reading, a fit key, the algorithm bound to the key, the signature."""
     try:
-        head, _, _ = segments(presented.encode())
+        head, _, _ = decode_segments(presented.encode())
         header = json.loads(head)
-        keys = read_keys(json.dumps({"keys": [{**group["public"], "kid": "k"}]}).encode(), ALGORITHMS)
+        keys = parse_key_set(json.dumps({"keys": [{**group["public"], "kid": "k"}]}).encode(), ALGORITHMS)
         key, fitting = keys["k"]
         if header.get("alg") not in fitting:
             return False
         check_signature(presented.encode(), key, header["alg"])
-    except (Rejected, UnfitKeys, KeyError, ValueError):
+    except (TokenRejected, InvalidKeySet, KeyError, ValueError):
         return False
     return True
 

@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.core.principal import Principal
-from gateway.identity.interface import Credentials
+from gateway.identity.interface import RequestCredentials
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.settings import Issuer
 
@@ -91,4 +91,6 @@ def issuer(
 
 
 async def ask(authenticator: JwtAuthenticator, presented: bytes, **more: Any) -> Principal:
-    return await authenticator.authenticate(Credentials(authorization=(b"Bearer " + presented,), **more))
+    return await authenticator.authenticate(
+        RequestCredentials(authorization=(b"Bearer " + presented,), **more)
+    )
