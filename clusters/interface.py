@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, Self
 
-from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 
 
 class ClusterAdapter(Protocol):
@@ -13,7 +13,7 @@ class ClusterAdapter(Protocol):
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def apply(self, batch: Batch) -> Answers:
+    async def apply(self, batch: Batch) -> BatchAnswers:
         """Tombstones, creates and renewals; answered when they are durable there. Repeating it is harmless."""
         ...
 

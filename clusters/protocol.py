@@ -139,7 +139,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """Its processors: a task that asks for more never starts there. None: it does not say."""
 
 
-class Answers(Struct, frozen=True, kw_only=True):
+class BatchAnswers(Struct, frozen=True, kw_only=True):
     """One answer per item of the batch, in the batch's order."""
 
     status: ClusterStatus

@@ -23,15 +23,15 @@ from clusters.embedded.executors.process.executor import ProcessExecutor
 from clusters.embedded.scheduling.ownership import Owner, taken
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.state import Launch, Outcome, Step
-from clusters.embedded.storage.folders import Disk
 from clusters.embedded.storage.journal import Event, open_journal, read_events, write_steps
+from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.storage.task_logs import read_log
 from clusters.embedded.task_runner import Tries
 from clusters.errors import ClusterError
 from clusters.protocol import (
-    Answers,
     AttemptId,
     Batch,
+    BatchAnswers,
     Beat,
     ClusterEvent,
     ClusterStatus,
@@ -86,7 +86,7 @@ class Node:
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._root = Path(settings.state)
-        self._disk = Disk(self._root)
+        self._state_folder = StateFolder(self._root)
         self._stack = AsyncExitStack()
         self._steps: list[tuple[Step, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
@@ -107,12 +107,12 @@ class Node:
             loaded = await self._database.write(open_journal)
             if self._settings.adopt:
                 loaded.owner = Owner()
-            processes = ProcessExecutor(self._settings.region, self._disk.workspaces)
+            processes = ProcessExecutor(self._settings.region, self._state_folder.workspaces)
             executors: dict[str, Executor] = {
                 "process": await stack.enter_async_context(processes),
                 "delay": await stack.enter_async_context(DelayExecutor()),
             }
-            self._tries = Tries(self._disk, executors, self._ended)
+            self._tries = Tries(self._state_folder, executors, self._ended)
             settings = self._settings
             self._scheduler = Scheduler(
                 loaded,
@@ -155,7 +155,7 @@ class Node:
 
     # ClusterAdapter
 
-    async def apply(self, batch: Batch) -> Answers:
+    async def apply(self, batch: Batch) -> BatchAnswers:
         if batch.incarnation not in ("", self._scheduler.incarnation):
             raise ClusterError("OtherJournal", f"this is {self._scheduler.incarnation:.8}", retryable=False)
         answers, step = self._scheduler.apply(batch, self._now, time.time())
@@ -199,7 +199,7 @@ class Node:
     async def logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
     ) -> AsyncIterator[LogChunk]:
-        path = self._disk.folders(attempt, task).log
+        path = self._state_folder.task_folders(attempt, task).log
         async for chunk in read_log(
             path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)
         ):
@@ -291,11 +291,11 @@ class Node:
         while True:
             await self._submit(self._scheduler.forget(self._now, time.time()))
             try:
-                found = await self._loop.run_in_executor(None, self._disk.shards)
+                found = await self._loop.run_in_executor(None, self._state_folder.shards_on_disk)
                 kept = self._scheduler.shards
                 self._tries.forget_leases(kept)
-                self._disk.discard(found - kept)
-                await self._loop.run_in_executor(None, self._disk.empty)
+                self._state_folder.move_to_trash(found - kept)
+                await self._loop.run_in_executor(None, self._state_folder.empty_trash)
             except OSError as error:
                 logger.error("files of forgotten shards stay for now: {}", error)
             self.swept.set()

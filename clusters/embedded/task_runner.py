@@ -6,10 +6,10 @@ from collections.abc import Callable, Container, Mapping
 
 from loguru import logger
 
-from clusters.embedded.executors.held_lease import HeldLease
 from clusters.embedded.executors.interface import Executor
+from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.state import Launch, Outcome
-from clusters.embedded.storage.folders import Disk
+from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 
 Ended = Callable[[Launch, Outcome], None]
@@ -18,10 +18,10 @@ Ended = Callable[[Launch, Outcome], None]
 class Tries:
     """`ended` gets each try with how it ended."""
 
-    def __init__(self, disk: Disk, executors: Mapping[str, Executor], ended: Ended) -> None:
-        self._disk, self._executors, self._ended = disk, executors, ended
+    def __init__(self, state_folder: StateFolder, executors: Mapping[str, Executor], ended: Ended) -> None:
+        self._state_folder, self._executors, self._ended = state_folder, executors, ended
         self._going: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
-        self._leases: dict[AttemptId, HeldLease] = {}
+        self._leases: dict[AttemptId, RunLease] = {}
 
     def __len__(self) -> int:
         return len(self._going)
@@ -46,7 +46,7 @@ class Tries:
 
     def renew(self, attempt: AttemptId, until: float) -> None:
         """The lease of an exclusive attempt; `until` on the machine's monotonic clock."""
-        self._leases.setdefault(attempt, HeldLease()).renew(until)
+        self._leases.setdefault(attempt, RunLease()).renew(until)
 
     def forget_leases(self, kept: Container[tuple[str, int]]) -> None:
         """Of shards that are not `kept`."""
@@ -71,7 +71,7 @@ class Tries:
         self._ended(launch, outcome)
 
     async def _execute(self, launch: Launch) -> Outcome:
-        folders = self._disk.folders(launch.attempt, launch.task.name)
+        folders = self._state_folder.task_folders(launch.attempt, launch.task.name)
         try:
             for folder in (folders.workspace, folders.scratch, folders.log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +79,8 @@ class Tries:
             return Outcome(
                 succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}"
             )
-        lease = self._leases.setdefault(launch.attempt, HeldLease()) if launch.exclusive else None
-        if lease is not None and lease.until <= time.monotonic():
+        lease = self._leases.setdefault(launch.attempt, RunLease()) if launch.exclusive else None
+        if lease is not None and lease.expires_at <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         try:
             async with asyncio.timeout(launch.task.timeout_seconds):

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import msgspec
 
-from clusters.protocol import Answers, AttemptId, Batch, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 from gateway.core.failover_rules import leaving
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
@@ -123,7 +123,7 @@ def _create(tracked: Tracked) -> ShardSpec:
     )
 
 
-def answered(ws: WorkingSet, region: Region, answers: Answers, now: Instant, settings: Failover) -> None:
+def answered(ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: Failover) -> None:
     """Takes each item's answer; those of attempts that moved on meanwhile mean nothing, nor does what an earlier boot has said."""
     for create in answers.creates:
         tracked = ws.current(region.name, create.attempt)

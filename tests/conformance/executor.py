@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
-from clusters.embedded.executors.interface import Executor, Folders
+from clusters.embedded.executors.interface import Executor
 from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)
 
 
-def folders(root: Path, name: str = "a") -> Folders:
+def folders(root: Path, name: str = "a") -> TaskFolders:
     """As a node makes them."""
-    made = Folders(workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log")
+    made = TaskFolders(
+        workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log"
+    )
     for folder in (made.workspace, made.scratch, made.log.parent):
         folder.mkdir(parents=True, exist_ok=True)
     return made

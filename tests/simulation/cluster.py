@@ -6,11 +6,11 @@ from collections.abc import Callable
 from clusters.errors import ClusterError
 from clusters.protocol import (
     ERA_BITS,
-    Answers,
     AttemptEnded,
     AttemptEndKind,
     AttemptId,
     Batch,
+    BatchAnswers,
     ClusterEvent,
     ClusterStatus,
     CreateAnswer,
@@ -133,7 +133,7 @@ class ModelCluster:
     def events(self, after: int) -> list[ClusterEvent]:
         return [event for event in self.journal.events if event.seq > after]
 
-    def apply(self, batch: Batch, now: float) -> Answers:
+    def apply(self, batch: Batch, now: float) -> BatchAnswers:
         journal = self.journal
         if batch.incarnation not in ("", journal.incarnation):
             raise ClusterError("OtherJournal")
@@ -147,7 +147,7 @@ class ModelCluster:
             attempt = journal.attempts.get(renewal.attempt)
             if attempt is not None and renewal.ask in attempt.asked:
                 attempt.lease_until = max(attempt.lease_until, attempt.asked.pop(renewal.ask) + LEASE_SECONDS)
-        return Answers(status=self.status(now), creates=creates, tombstones=tombstones)
+        return BatchAnswers(status=self.status(now), creates=creates, tombstones=tombstones)
 
     def _tombstone(self, identity: AttemptId, now: float) -> TombstoneAnswer:
         self.journal.tombstones.add(identity)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
-from clusters.protocol import Answers, AttemptEnded, Batch, Beat, ClusterEvent, Hello, TaskChanged
+from clusters.protocol import AttemptEnded, Batch, BatchAnswers, Beat, ClusterEvent, Hello, TaskChanged
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.store.interface import Cursor
 from tests.simulation.cluster import ModelCluster
@@ -121,7 +121,7 @@ class SimulatedLink:
 
         def answered(answer: object, failure: str | None) -> None:
             self.probing = False
-            status = answer.status if isinstance(answer, Answers) else None
+            status = answer.status if isinstance(answer, BatchAnswers) else None
             self._put(Probed(began=began, ended=self.timeline.now, failure=failure, status=status))
 
         self._call(lambda: self.cluster.apply(Batch(), self.timeline.now), answered)
@@ -131,7 +131,7 @@ class SimulatedLink:
 
         def answered(answer: object, failure: str | None) -> None:
             self.sending = False
-            answers = answer if isinstance(answer, Answers) else None
+            answers = answer if isinstance(answer, BatchAnswers) else None
             self._put(
                 Applied(began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure)
             )

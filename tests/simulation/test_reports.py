@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from clusters.protocol import Answers, AttemptEndKind, Batch, CreateAnswer, CreateOutcome, TaskPhase
+from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.reports import Applied, Heard
 from gateway.store.sqlite.store import SqliteStore
@@ -64,7 +64,7 @@ async def test_what_an_earlier_boot_has_said_confirms_nothing(world: World) -> N
     await run(world, 1)
     assert world.shards[shard.key].phase is Phase.DISPATCHING
     create = CreateAnswer(attempt=shard.attempt, outcome=CreateOutcome.EXISTS)
-    answers, now = Answers(status=before, creates=(create,)), world.timeline.now
+    answers, now = BatchAnswers(status=before, creates=(create,)), world.timeline.now
     link._put(Applied(began=now - 1, ended=now, batch=Batch(), answers=answers, failure=None))
     await world.tick()
     assert world.shards[shard.key].phase is Phase.DISPATCHING

@@ -5,8 +5,9 @@ from typing import Self
 
 import msgspec
 
-from clusters.embedded.executors.interface import Folders, Lease
+from clusters.embedded.executors.interface import Lease
 from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import DelayRun
 
 
@@ -18,7 +19,7 @@ class DelayExecutor:
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def execute(self, launch: Launch, folders: Folders, lease: Lease | None) -> Outcome:  # noqa: ARG002
+    async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:  # noqa: ARG002
         try:
             run = msgspec.convert(launch.task.run, DelayRun)
         except msgspec.ValidationError as error:

@@ -1,42 +1,38 @@
-"""How a cluster runs one try of a task."""
+"""The interface of an executor: it runs one try of a task, whatever the task's type is."""
 
-from pathlib import Path
 from typing import Protocol, Self
 
-from msgspec import Struct
-
 from clusters.embedded.scheduling.state import Launch, Outcome
-
-
-class Folders(Struct, frozen=True, kw_only=True):
-    """Where a try reads and writes. `workspace` is the shard's own, on this region's disk, and outlives the try."""
-
-    workspace: Path
-    scratch: Path
-    log: Path
+from clusters.embedded.storage.state_folder import TaskFolders
 
 
 class Lease(Protocol):
-    """Until when an exclusive task may run, on the machine's monotonic clock. It grows while the gateway renews it."""
+    """The run-lease of an exclusive attempt, as an executor sees it: its task must not run past `expires_at`."""
 
     @property
-    def until(self) -> float: ...
+    def expires_at(self) -> float:
+        """Seconds of the machine's monotonic clock. Grows with each renewal by the gateway."""
+        ...
 
-    async def renewed(self) -> None:
-        """Returns when `until` has changed."""
+    async def wait_for_renewal(self) -> None:
+        """Returns after the next renewal, when `expires_at` has grown."""
         ...
 
 
 class Executor(Protocol):
-    """Runs tries until it is left. Cancelling `execute` kills the try; it returns or raises only when none of its processes is left.
+    """Runs tries of tasks, many at once, for as long as the `async with` lasts.
 
-    Time-outs are not its own: it is cancelled.
+    Cancelling `execute` kills the try. Either way `execute` ends only when none of the try's processes is left.
+    Time-outs are applied by the caller, which cancels.
     """
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def execute(self, launch: Launch, folders: Folders, lease: Lease | None) -> Outcome:
-        """How the try ended. Raises only `asyncio.CancelledError`: whatever goes wrong is an outcome."""
+    async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
+        """Runs one try and returns how it ended; `lease` is None for an attempt that is not exclusive.
+
+        Raises only `asyncio.CancelledError`: every error is an `Outcome` that did not succeed.
+        """
         ...

@@ -8,12 +8,12 @@ from typing import Self
 import msgspec
 from msgspec.json import Decoder
 
-from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.transport import Purpose, Timeouts, Transport
 from waypost.cancellation import cancel_and_wait
 from waypost.tls import cluster_name
 
-ANSWERS: Decoder[Answers] = Decoder(Answers)
+ANSWERS: Decoder[BatchAnswers] = Decoder(BatchAnswers)
 HELLO = Decoder(Hello)
 EVENT: Decoder[ClusterEvent] = Decoder(ClusterEvent)
 CHUNK = Decoder(LogChunk)
@@ -38,7 +38,7 @@ class EmbeddedCluster:
         self._transport = Transport(
             address, server_name=cluster_name(region), tls=tls, store=store, timeouts=timeouts
         )
-        self._probes: set[asyncio.Task[Answers]] = set()
+        self._probes: set[asyncio.Task[BatchAnswers]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,7 +47,7 @@ class EmbeddedCluster:
         await cancel_and_wait(self._probes)
         await self._transport.__aexit__()
 
-    async def apply(self, batch: Batch) -> Answers:
+    async def apply(self, batch: Batch) -> BatchAnswers:
         return await self._transport.call(
             Purpose.APPLY, "/v1/apply", ANSWERS, content=msgspec.json.encode(batch)
         )
@@ -79,7 +79,7 @@ class EmbeddedCluster:
         probe.add_done_callback(self._probed)
         return (await asyncio.shield(probe)).status
 
-    def _probed(self, probe: asyncio.Task[Answers]) -> None:
+    def _probed(self, probe: asyncio.Task[BatchAnswers]) -> None:
         self._probes.discard(probe)
         if not probe.cancelled():
             probe.exception()  # seen, though the caller may be gone

@@ -1,6 +1,6 @@
 """Any `ClusterAdapter` over HTTP, for the gateway alone. The other end is `clusters/embedded/http/client.py`.
 
-    POST /v1/apply     a Batch -> Answers
+    POST /v1/apply     a Batch -> BatchAnswers
     GET  /v1/attempts  -> Hello
     GET  /v1/watch     ?cursor=&incarnation=  -> a line of JSON for each event
     GET  /v1/logs      ?run=&shard=&epoch=&task=&offset=&follow=  -> a line of JSON for each chunk

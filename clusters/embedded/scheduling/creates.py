@@ -9,7 +9,7 @@ from clusters.embedded.scheduling.attempts import Progress, pause_after
 from clusters.embedded.scheduling.create_rules import Admission
 from clusters.embedded.scheduling.retention import Memory
 from clusters.embedded.scheduling.state import Attempt, Plan, Step
-from clusters.protocol import Answers, AttemptId, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 
 
 class Creates:
@@ -96,7 +96,7 @@ class Creates:
             step.launches = [launch for launch in step.launches if launch.attempt not in late]
         self._progress.fill(steps[-1])
 
-    def held(self, answers: Answers) -> Answers:
+    def held(self, answers: BatchAnswers) -> BatchAnswers:
         """The answers when their step is durable: without creates that have expired meanwhile."""
         refused = CreateOutcome.REFUSED
         lost = [

@@ -25,9 +25,9 @@ from clusters.embedded.scheduling.retention import Memory
 from clusters.embedded.scheduling.state import NEVER, Attempt, Outcome, Step, TaskState, size_of
 from clusters.embedded.storage.journal import Loaded
 from clusters.protocol import (
-    Answers,
     AttemptId,
     Batch,
+    BatchAnswers,
     ClusterStatus,
     Hello,
     LeaseAsked,
@@ -73,7 +73,7 @@ class Scheduler:
 
     # What the gateway says
 
-    def apply(self, batch: Batch, now: float, wall: float) -> tuple[Answers, Step]:
+    def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
         """Tombstones first, then creates, then leases; one answer for each, good once the step is durable."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
@@ -88,7 +88,7 @@ class Scheduler:
         for renewal in batch.renewals:
             self._renew(renewal, step)
         self._progress.fill(step)
-        return Answers(status=self.status(now), creates=creates, tombstones=tombstones), step
+        return BatchAnswers(status=self.status(now), creates=creates, tombstones=tombstones), step
 
     def _tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
         if self._memory.bury(identity, step.wall):

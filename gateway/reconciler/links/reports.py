@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from clusters.protocol import Answers, Batch, ClusterEvent, ClusterStatus, Hello
+from clusters.protocol import Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello
 
 
 class Heard(Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class Applied(Struct, frozen=True, kw_only=True):
     began: float
     ended: float
     batch: Batch
-    answers: Answers | None = None
+    answers: BatchAnswers | None = None
     failure: str | None = None
 
 

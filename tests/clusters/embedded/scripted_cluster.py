@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 from clusters.errors import ClusterError
-from clusters.protocol import Answers, AttemptId, Batch, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 
 STATUS = ClusterStatus(
     region="beijing", incarnation="journal", boot="boot", uptime=1.0, slots=10, held=0, seq=0
@@ -33,12 +33,12 @@ class ScriptedCluster:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def apply(self, batch: Batch) -> Answers:
+    async def apply(self, batch: Batch) -> BatchAnswers:
         self.applied.append(batch)
         await self.answering.wait()
         if self.failure is not None:
             raise self.failure
-        return Answers(status=STATUS)
+        return BatchAnswers(status=STATUS)
 
     async def attempts(self) -> Hello:
         return HELLO

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import Struct
 
-from clusters.embedded.executors.interface import Folders, Lease
+from clusters.embedded.executors.interface import Lease
 from clusters.embedded.executors.process.guard import Guard
 from clusters.embedded.executors.process.output import discard, read_output
 from clusters.embedded.executors.process.termination import (
@@ -28,6 +28,7 @@ from clusters.embedded.executors.process.termination import (
 from clusters.embedded.executors.process.watchdog import kill_group
 from clusters.embedded.executors.process.watchdog_client import STARTED, WatchedGroups
 from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.embedded.storage.task_logs import LOG_BYTES, cut, open_regular
 from waypost.workflow.run_types import ProcessRun, text_of
 
@@ -93,7 +94,7 @@ class ProcessExecutor:
         self._cutter.cancel()
         await self._watched.__aexit__()
 
-    async def execute(self, launch: Launch, folders: Folders, lease: Lease | None) -> Outcome:
+    async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
         stem = folders.scratch / f"{launch.task.name}.{launch.tries}"
         given, output = stem.with_name(stem.name + ".in.json"), stem.with_name(stem.name + ".out.json")
         what = "run"
@@ -124,7 +125,7 @@ class ProcessExecutor:
             discard(output)
 
     def _environment(
-        self, launch: Launch, run: ProcessRun, folders: Folders, given: Path, output: Path
+        self, launch: Launch, run: ProcessRun, folders: TaskFolders, given: Path, output: Path
     ) -> dict[str, str]:
         return {
             "PATH": os.defpath + ":/usr/local/bin",

@@ -40,7 +40,7 @@ class Guard:
 
     def command(self, memory_bytes: int, command: Sequence[str]) -> list[str]:
         """What starts the guard of `command`. 0 bytes: any."""
-        return [*PROGRAM, "lease", repr(self._lease.until), str(memory_bytes), *command]
+        return [*PROGRAM, "lease", repr(self._lease.expires_at), str(memory_bytes), *command]
 
     def let_go(self) -> None:
         """Whatever runs under it is ended, and then the guard ends too. What it still tells is heard."""
@@ -76,6 +76,6 @@ class Guard:
     async def _pass_on(self) -> None:
         """Tells the guard of each renewal."""
         while True:
-            await self._lease.renewed()
+            await self._lease.wait_for_renewal()
             with contextlib.suppress(OSError):
-                self._near.send(f"{self._lease.until!r}\n".encode())
+                self._near.send(f"{self._lease.expires_at!r}\n".encode())

@@ -6,7 +6,7 @@ from typing import Any
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.state import Outcome, Step
 from clusters.embedded.storage.journal import open_journal, write_steps
-from clusters.protocol import Answers, AttemptId, Batch, CreateOutcome, Fence, RunSpec, ShardSpec
+from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
 from waypost.workflow.run_types import RUN_TYPES
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -42,7 +42,7 @@ class Cluster:
         self.events += step.events
         return step
 
-    def apply(self, **batch: Any) -> Answers:
+    def apply(self, **batch: Any) -> BatchAnswers:
         answers, step = self.scheduler.apply(Batch(**batch), self.now, 0.0)
         self.act(step)
         return answers

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.executors.held_lease import HeldLease
 from clusters.embedded.executors.process import watchdog
 from clusters.embedded.executors.process.watchdog_client import PROGRAM
+from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.node import Node, NodeSettings
 from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS
 from clusters.protocol import Batch, LeaseAsked, Renewal, TaskPhase
@@ -183,7 +183,9 @@ async def test_a_command_that_its_guard_ended_has_not_failed(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease was over because this cluster was late: the task is tried again, and has lost no retry."""
-    monkeypatch.setattr(HeldLease, "until", property(lambda lease: lease._until - LEASE_SECONDS + 1.0))
+    monkeypatch.setattr(
+        RunLease, "expires_at", property(lambda lease: lease._expires_at - LEASE_SECONDS + 1.0)
+    )
     script = f"echo $$ >> {tmp_path}/pids; test $(wc -l < {tmp_path}/pids) = 2 || sleep 300"
     await start(node, process("a", "sh", "-c", script), side_effects=SideEffects.EXCLUSIVE)
     first = (await written(tmp_path / "pids"))[0]

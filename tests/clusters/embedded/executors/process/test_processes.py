@@ -161,7 +161,7 @@ async def test_a_working_directory_that_cannot_be_is_told_so(
 @pytest.mark.parametrize("there", ["mkfifo {log}", "ln -s /etc/hostname {log}", "mkdir {log}"])
 async def test_a_log_is_a_file_and_nothing_else(node: Node, there: str) -> None:
     """An earlier task can put there a link to what it may not read, or a pipe at which everybody would wait."""
-    log = node._disk.folders(SHARD, "b").log
+    log = node._state_folder.task_folders(SHARD, "b").log
     await start(node, process("a", "sh", "-c", there.format(log=log)), process("b", "true", needs=("a",)))
 
     assert "cannot run true" in (await finished(node))["b"].reason
@@ -174,7 +174,7 @@ async def test_a_log_is_cut_when_its_task_ends(node: Node) -> None:
     await start(node, process("a", "sh", "-c", "head -c 40000000 /dev/zero"))
     await finished(node)
 
-    assert node._disk.folders(SHARD, "a").log.stat().st_size < LOG_BYTES
+    assert node._state_folder.task_folders(SHARD, "a").log.stat().st_size < LOG_BYTES
 
 
 async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: Node) -> None:

@@ -1,0 +1,31 @@
+"""The run-lease of one exclusive attempt: the time until which its tries may run."""
+
+import asyncio
+
+
+class RunLease:
+    """Holds when the lease expires and wakes those who wait for a renewal. Satisfies `executors.interface.Lease`.
+
+    The cluster renews it when the gateway has granted more time; executors see only the `Lease` side of it.
+    """
+
+    def __init__(self) -> None:
+        self._expires_at = float("-inf")
+        self._renewal = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"RunLease(expires_at={self._expires_at:.3f})"
+
+    @property
+    def expires_at(self) -> float:
+        return self._expires_at
+
+    def renew(self, expires_at: float) -> None:
+        """Extends the lease to `expires_at`, in seconds of the machine's monotonic clock. It never becomes shorter."""
+        self._expires_at = max(self._expires_at, expires_at)
+        # An event of its own for each renewal: who waits on the old one wakes, who comes now waits for the next.
+        self._renewal.set()
+        self._renewal = asyncio.Event()
+
+    async def wait_for_renewal(self) -> None:
+        await self._renewal.wait()
