@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 
-class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a region counts as lost, slow or failing, and how it comes back. The numbers are the contract's."""
 
     probe_interval_seconds: float = 2.0
@@ -259,7 +259,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: tuple[RegionTarget, ...] = ()
     documents: Documents = Documents()
     requests: Requests = Requests()
-    health: Health = Health()
+    health: HealthSettings = HealthSettings()
     failover: Failover = Failover()
     placing: Placing = Placing()
     logging: Logging = Logging()

@@ -31,8 +31,8 @@ class Happening(Protocol):
     def detail(self) -> Mapping[str, Any]: ...
 
 
-class Condition(Protocol):
-    """What is shown of a region's health."""
+class RegionGauges(Protocol):
+    """What the gauges show of a region."""
 
     @property
     def condition(self) -> str: ...
@@ -131,15 +131,15 @@ class Metrics:
             elif happening.kind == "Confirmed" and since_lost is not None:
                 self.recovery_seconds.observe(since_lost)
 
-    def observe_region(self, name: str, health: Condition) -> None:
+    def observe_region(self, name: str, region: RegionGauges) -> None:
         """A region as it is now."""
         before = self._conditions.get(name)
-        if before != health.condition:
+        if before != region.condition:
             if before is not None:
                 self.regions.labels(name, before).set(0)
-            self.regions.labels(name, str(health.condition)).set(1)
-            self._conditions[name] = health.condition
-        self.region_latency.labels(name).set(health.peak_ewma_seconds)
+            self.regions.labels(name, str(region.condition)).set(1)
+            self._conditions[name] = region.condition
+        self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

@@ -29,7 +29,7 @@ from gateway.core.principal import Principal
 from gateway.documents.checks import Executors
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
-from gateway.regions.placement import RegionView
+from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.submission.authenticate import authenticate

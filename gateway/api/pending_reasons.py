@@ -11,7 +11,7 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.regions.demand import plan
 from gateway.regions.placement import Unplaceable
-from gateway.regions.region_view import TAKES_WORK, Condition
+from gateway.regions.region_condition import RegionCondition
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
@@ -47,9 +47,9 @@ def _counted(shards: int) -> str:
 def _held_up(front: Front) -> str:
     """Why suspect shards are not moved, whatever time passes (T7); empty where they are."""
     counted = [region for region in front.regions() if not region.forgotten]
-    answering = sum(region.condition in TAKES_WORK for region in counted)
+    answering = sum(region.condition.ready for region in counted)
     if front.cut_off() or 2 * answering >= len(counted):
         return ""
-    lost = ", ".join(region.name for region in counted if region.condition is Condition.UNREACHABLE)
+    lost = ", ".join(region.name for region in counted if region.condition is RegionCondition.UNREACHABLE)
     few = f"only {answering} of {len(counted)} regions answer; with fewer than half nothing is moved, since it may be us who are cut off"
     return f"{few}. `waypost forget` gives up a region that is lost for good ({lost})"

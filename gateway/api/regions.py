@@ -9,7 +9,8 @@ from gateway.api.views import Ordered, RegionList, Released, region_state
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
 from gateway.core.run import AuditEntry
-from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
 from gateway.submission.authorize import authorize
 
@@ -31,7 +32,7 @@ async def regions(call: Call) -> Response:
 async def replace(call: Call) -> Response:
     """Let a region's old journal go, for good: the next one that answers under its name is admitted."""
     view, note = await _operate(call, "JournalReleased")
-    if view.condition in TAKES_WORK:
+    if view.condition.ready:
         raise Conflict(
             f"the region is {view.condition}: its own journal answers, and would be let go for whichever comes next"
         )
@@ -43,14 +44,14 @@ async def replace(call: Call) -> Response:
 async def cordon(call: Call) -> Response:
     """Place no new work in a region; what runs there finishes. Saying it again changes nothing."""
     view, note = await _operate(call, "Cordoned")
-    await call.front.store.give_order(view.name, Order.CORDON, audit=note)
+    await call.front.store.add_taint(view.name, Taint.CORDONED, audit=note)
     return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
 
 
 async def drain(call: Call) -> Response:
     """Cordon a region in order to empty it: it is drained when its `inflight` has come down to 0. Nothing more comes after the answer."""
     view, note = await _operate(call, "Cordoned")
-    await call.front.store.give_order(view.name, Order.CORDON, audit=note)
+    await call.front.store.add_taint(view.name, Taint.CORDONED, audit=note)
     view = await _kept_to(call.front, view.name)
     return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
 
@@ -73,18 +74,18 @@ async def _kept_to(front: Front, name: str) -> RegionView:
 async def uncordon(call: Call) -> Response:
     """Place work in a region again. Saying it again changes nothing."""
     view, note = await _operate(call, "Uncordoned")
-    await call.front.store.withdraw_order(view.name, Order.CORDON, audit=note)
+    await call.front.store.remove_taint(view.name, Taint.CORDONED, audit=note)
     return Reply(Ordered(region=view.name, cordoned=False, inflight=view.inflight))
 
 
 async def forget(call: Call) -> Response:
     """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere. It ends when it answers."""
     view, note = await _operate(call, "ForgetRequested")
-    if view.condition is not Condition.UNREACHABLE:
+    if view.condition is not RegionCondition.UNREACHABLE:
         raise Conflict(
             f"the region is {view.condition}, and only an Unreachable one can be forgotten: cordon or drain it instead"
         )
-    await call.front.store.give_order(view.name, Order.FORGET, audit=note)
+    await call.front.store.add_taint(view.name, Taint.FORGOTTEN, audit=note)
     return Reply(Ordered(region=view.name, cordoned=view.cordoned, inflight=view.inflight), status=202)
 
 

@@ -11,7 +11,7 @@ from clusters.protocol import TaskPhase
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
-from gateway.regions.placement import RegionView
+from gateway.regions.region_view import RegionView
 
 SHOWN_TASKS = 10_000
 SHOWN_BYTES = 20 * 1024 * 1024

@@ -27,12 +27,12 @@ from gateway.reconciler.placing import Placer
 from gateway.reconciler.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
 from gateway.regions.blackout_guard import cut_off, excused
 from gateway.regions.health import evaluated, unknown
-from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
-from gateway.settings import Failover, Health, Placing
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView
+from gateway.settings import Failover, HealthSettings, Placing
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
-LOST = frozenset({Condition.UNREACHABLE, Condition.UNKNOWN})
 PAUSE_SECONDS = 0.005
 """Lets what comes in together be decided together."""
 TICK_SECONDS = 0.1
@@ -52,7 +52,7 @@ class Controller:
         policy: PolicyEngine,
         links: Sequence[Link],
         weights: Mapping[str, float],
-        health: Health,
+        health: HealthSettings,
         failover: Failover,
         placing: Placing,
         metrics: Metrics,
@@ -81,7 +81,7 @@ class Controller:
         )
         self._evaluated_at = self._scanned_at = self._tried_at = NEVER
         self._stuck = self._cut_off = False
-        self._told: dict[str, Condition] = dict.fromkeys(regions, Condition.UNKNOWN)
+        self._told: dict[str, RegionCondition] = dict.fromkeys(regions, RegionCondition.UNKNOWN)
 
     @property
     def cut_off(self) -> bool:
@@ -183,14 +183,14 @@ class Controller:
         for region in self._ws.regions.values():
             if due:
                 region.health = evaluated(region.health, now.monotonic, self._health)
-            if region.health.condition is Condition.UNREACHABLE:
+            if region.health.condition is RegionCondition.UNREACHABLE:
                 suspect(self._ws, region, now)
-            elif region.health.condition not in LOST and region.admitted:
+            elif region.health.condition.reachable and region.admitted:
                 welcome(self._ws, region, now, self._failover)
         counted = [
             region
             for region in self._ws.regions.values()
-            if Order.FORGET not in region.orders and not region.absent
+            if Taint.FORGOTTEN not in region.taints and not region.absent
         ]
         healths = excused([region.health for region in counted], self._health)
         for region, health in zip(counted, healths, strict=True):
@@ -201,7 +201,7 @@ class Controller:
         give_up_unconfirmed(self._ws, now, self._failover)
         self._tell_of_regions()
         lost = frozenset(
-            region.name for region in self._ws.regions.values() if region.health.condition in LOST
+            region.name for region in self._ws.regions.values() if not region.health.condition.reachable
         )
         stop_cancelled(self._ws, lost, now, self._failover)
 
@@ -220,9 +220,7 @@ class Controller:
             condition = region.health.condition
             if self._told.get(name) is not condition:
                 self._told[name] = condition
-                level = (
-                    "INFO" if condition in TAKES_WORK and condition is not Condition.DEGRADED else "WARNING"
-                )
+                level = "INFO" if condition.ready and condition is not RegionCondition.DEGRADED else "WARNING"
                 logger.log(
                     level,
                     "region {} is {}{}",
@@ -249,14 +247,14 @@ class Controller:
 
     async def _obey(self, now: Instant) -> None:
         """What operators have said of regions. One that answers again is forgotten no more."""
-        orders = await self._store.orders()
+        taints = await self._store.taints()
         for region in self._ws.regions.values():
-            region.orders = orders.get(region.name, frozenset())
-            if Order.FORGET in region.orders and region.health.condition in LOST:
+            region.taints = taints.get(region.name, frozenset())
+            if Taint.FORGOTTEN in region.taints and not region.health.condition.reachable:
                 forget(self._ws, region, now, self._failover)
-            elif Order.FORGET in region.orders:
+            elif Taint.FORGOTTEN in region.taints:
                 note = AuditEntry(run="", kind="RegionReturned", at=now.wall, detail={"region": region.name})
-                await self._store.withdraw_order(region.name, Order.FORGET, audit=note)
+                await self._store.remove_taint(region.name, Taint.FORGOTTEN, audit=note)
 
     async def _track(self, shard: Shard, now: Instant, works: dict[str, Work]) -> Tracked:
         """The shard in the working set: as it is there, if that is not older than what was read. `works`: runs read just now."""
@@ -303,7 +301,7 @@ class Controller:
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()
-            if region.health.condition in LOST or not region.admitted:
+            if not region.health.condition.reachable or not region.admitted:
                 continue
             if now.monotonic - region.compared_at >= self._failover.compare_seconds:
                 region.compared_at = now.monotonic

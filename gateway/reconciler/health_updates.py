@@ -6,10 +6,10 @@ from clusters.protocol import Beat, ClusterStatus, Hello
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
 from gateway.reconciler.working_set import Region
 from gateway.regions.health import called, probe_now, probed, restarted
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
 
-def observe(region: Region, report: Report, *, rules: Health, dice: Callable[[], float]) -> None:
+def observe(region: Region, report: Report, *, rules: HealthSettings, dice: Callable[[], float]) -> None:
     """Takes into the region's health what `report` says of the road; what it says of attempts is for `watch` and `dispatch`."""
     match report:
         case Probed():

@@ -21,7 +21,7 @@ from gateway.reconciler.failover import disown
 from gateway.reconciler.health_updates import observe
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Report, StreamEnded
 from gateway.reconciler.working_set import NEVER, Region, WorkingSet
-from gateway.settings import Failover, Health
+from gateway.settings import Failover, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
@@ -39,7 +39,7 @@ class Receiver:
         *,
         ws: WorkingSet,
         store: Store,
-        health: Health,
+        health: HealthSettings,
         failover: Failover,
         metrics: Metrics,
         dice: Callable[[], float],

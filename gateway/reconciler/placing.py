@@ -16,9 +16,10 @@ from gateway.reconciler.loading import load_work, read_again, take_up
 from gateway.reconciler.reauthorize import permit, take_back
 from gateway.reconciler.working_set import NEVER, Tracked, Work, WorkingSet
 from gateway.regions.demand import plan
-from gateway.regions.filters import FULL
-from gateway.regions.placement import Placement, RegionView, Unplaceable, admits, taken
-from gateway.regions.region_view import Order
+from gateway.regions.filters import NO_FREE_SLOT, takes_work
+from gateway.regions.placement import Placement, Unplaceable, taken
+from gateway.regions.region_condition import Taint
+from gateway.regions.region_view import RegionView
 from gateway.settings import Failover, Placing
 from gateway.store.interface import Store
 
@@ -82,14 +83,14 @@ class Placer:
 
     async def _obey(self) -> None:
         """A cordon counts as soon as it is committed: whoever drains a region is told that it is empty, and stops it."""
-        orders = await self._store.orders()
+        taints = await self._store.taints()
         for name, view in self._views.items():
-            if Order.CORDON in orders.get(name, ()):
+            if Taint.CORDONED in taints.get(name, ()):
                 self._views[name] = structs.replace(view, cordoned=True)
 
     def _any_open(self, names: Iterable[str]) -> bool:
         """Can any of these regions take something, and be told so at once?"""
-        return any(name in self._calls and admits(self._views[name]) for name in names)
+        return any(name in self._calls and takes_work(self._views[name]) for name in names)
 
     def _passed_over(self, run_id: str) -> bool:
         aside = self._aside.get(run_id)
@@ -117,7 +118,7 @@ class Placer:
             return
         found = self._plan(work)
         if isinstance(found, Unplaceable):
-            full = [name for name, reason in found.rejected.items() if reason == FULL]
+            full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
             await self._put_aside(shard, work, str(found), now, regions=full, rejected=found.rejected)
         elif found.region in self._calls:
             await self._send_to(found, shard, work, now)

@@ -19,8 +19,9 @@ from gateway.documents.workflow import Workflow
 from gateway.reconciler.links.reports import Report
 from gateway.regions.health import RegionHealth
 from gateway.regions.health import view as health_view
-from gateway.regions.region_view import TAKES_WORK, Condition, Order, RegionView
-from gateway.settings import Health
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView
+from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor, ShardWrite
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -191,8 +192,8 @@ class Region:
     inflight: int = 0
     absent: bool = False
     """It is in the rows of shards and not in the settings."""
-    orders: frozenset[Order] = frozenset()
-    """What operators have said of it."""
+    taints: frozenset[Taint] = frozenset()
+    """Set by operators, as of the last scan."""
 
     @property
     def admitted(self) -> bool:
@@ -209,7 +210,7 @@ class Region:
             boot=self.status.boot, not_after=self.status.uptime + (now.monotonic - self.heard_at) + seconds
         )
 
-    def view(self, now: Instant, rules: Health) -> RegionView:
+    def view(self, now: Instant, rules: HealthSettings) -> RegionView:
         """The region as placement sees it. One whose name another journal uses takes nothing, whatever its road is like."""
         status = self.status
         view = health_view(
@@ -219,21 +220,21 @@ class Region:
             queued=status.queued if status is not None else 0,
             executors=frozenset(status.executors) if status is not None else frozenset(),
             cpu=status.cpu if status is not None else None,
-            cordoned=Order.CORDON in self.orders,
+            cordoned=Taint.CORDONED in self.taints,
             now=now,
             rules=rules,
             share=self.weight,
         )
-        view = structs.replace(view, forgotten=Order.FORGET in self.orders)
-        if not self.stranger and not self.admitted and view.condition in TAKES_WORK:
+        view = structs.replace(view, forgotten=Taint.FORGOTTEN in self.taints)
+        if not self.stranger and not self.admitted and view.condition.ready:
             return structs.replace(
-                view, condition=Condition.UNKNOWN, reason="its event stream has not opened yet"
+                view, condition=RegionCondition.UNKNOWN, reason="its event stream has not opened yet"
             )
         if not self.stranger:
             return view
         return structs.replace(
             view,
-            condition=Condition.UNREACHABLE,
+            condition=RegionCondition.UNREACHABLE,
             reason=f"another journal answers under this name: {self.stranger}",
         )
 

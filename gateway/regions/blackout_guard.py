@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from gateway.regions.health import RegionHealth
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
 
 def cut_off(
-    healths: Sequence[RegionHealth], now: float, rules: Health, *, canary: RegionHealth | None = None
+    healths: Sequence[RegionHealth], now: float, rules: HealthSettings, *, canary: RegionHealth | None = None
 ) -> bool:
     """Does the gateway take itself to be cut off? `canary` is the health of an address that no region depends on.
 
@@ -33,7 +33,7 @@ def cut_off(
 
 
 def excused(
-    healths: Sequence[RegionHealth], rules: Health, *, canary: RegionHealth | None = None
+    healths: Sequence[RegionHealth], rules: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
     """The same regions in the same order; those lost in a blackout are excused. To be taken over at each pass.
 
@@ -47,7 +47,7 @@ def excused(
 
 
 def _lost_with_us(
-    healths: Sequence[RegionHealth], rules: Health, canary: RegionHealth | None
+    healths: Sequence[RegionHealth], rules: HealthSettings, canary: RegionHealth | None
 ) -> frozenset[str]:
     """Regions that are lost, and were lost together with more than half of all or with the canary."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}

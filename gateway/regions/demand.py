@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from gateway.documents.workflow import Workflow
-from gateway.regions.placement import Demand, Placement, RegionView, Unplaceable, place
+from gateway.regions.placement import Placement, Unplaceable, place
+from gateway.regions.region_view import Demand, RegionView
 from gateway.settings import Placing
 
 

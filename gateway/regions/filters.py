@@ -3,10 +3,27 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from gateway.regions.region_view import TAKES_WORK, Condition, Demand, RegionView
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import Demand, RegionView
 
-FULL: Final = "no free slot"
+NO_FREE_SLOT: Final = "no free slot"
 """The refusal that passes by itself, when something there ends."""
+
+
+def why_closed(region: RegionView) -> str | None:
+    """Why the region takes no new work at all, whatever is asked of it; None where it takes some."""
+    if not region.condition.ready:
+        unknown = region.condition is RegionCondition.UNKNOWN
+        return "not heard of yet" if unknown else region.condition.lower()
+    if region.cordoned:
+        return "cordoned"
+    return None if region.free_slots > 0 else NO_FREE_SLOT
+
+
+def takes_work(region: RegionView) -> bool:
+    """Whether the region takes new work at all, whatever is asked of it."""
+    return why_closed(region) is None
+
 
 Filter: TypeAlias = Callable[[Demand, RegionView], str | None]
 
@@ -19,18 +36,8 @@ def wished(demand: Demand, region: RegionView) -> str | None:
     return None if not demand.wished or region.name in demand.wished else "not among the wished regions"
 
 
-def reachable(_: Demand, region: RegionView) -> str | None:
-    if region.condition in TAKES_WORK:
-        return None
-    return "not heard of yet" if region.condition is Condition.UNKNOWN else region.condition.lower()
-
-
-def uncordoned(_: Demand, region: RegionView) -> str | None:
-    return "cordoned" if region.cordoned else None
-
-
-def roomy(_: Demand, region: RegionView) -> str | None:
-    return None if region.free_slots > 0 else FULL
+def open_for_work(_: Demand, region: RegionView) -> str | None:
+    return why_closed(region)
 
 
 def equipped(demand: Demand, region: RegionView) -> str | None:
@@ -44,7 +51,7 @@ def strong(demand: Demand, region: RegionView) -> str | None:
     return f"with too few processors ({region.cpu:g}, where {demand.cpu:g} are asked for)"
 
 
-FILTERS: Final[Sequence[Filter]] = (permitted, wished, reachable, uncordoned, roomy, equipped, strong)
+FILTERS: Final[Sequence[Filter]] = (permitted, wished, open_for_work, equipped, strong)
 """In this order: the law, the wish, the state of the region, its equipment. The first refusal is the reason that is shown."""
 
 
@@ -54,8 +61,3 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         if (reason := fits(demand, region)) is not None:
             return reason
     return None
-
-
-def admits(region: RegionView) -> bool:
-    """Does the region take new work at all, whatever is asked of it?"""
-    return region.condition in TAKES_WORK and not region.cordoned and region.free_slots > 0

@@ -24,15 +24,16 @@ from gateway.regions.outlier_detection import (
     served,
     troubled,
 )
-from gateway.regions.region_view import Condition, RegionView
-from gateway.settings import Health
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import RegionView
+from gateway.settings import HealthSettings
 
 
 class RegionHealth(Struct, frozen=True, kw_only=True):
     """What is known of the road to a region and of its doings. `condition` follows from the rest, see `_condition`."""
 
     name: str
-    condition: Condition = Condition.UNKNOWN
+    condition: RegionCondition = RegionCondition.UNKNOWN
     since: float = NEVER
     """When the condition began."""
     reason: str = ""
@@ -79,7 +80,7 @@ def probed(
     began: float,
     ended: float,
     failure: str | None,
-    rules: Health,
+    rules: HealthSettings,
     dice: Callable[[], float],
     detail: str = "",
 ) -> RegionHealth:
@@ -91,7 +92,7 @@ def probed(
     return structs.replace(health, next_probe_at=ended + _pause(health, began, rules, dice))
 
 
-def _pause(health: RegionHealth, began: float, rules: Health, dice: Callable[[], float]) -> float:
+def _pause(health: RegionHealth, began: float, rules: HealthSettings, dice: Callable[[], float]) -> float:
     """A region that was only lost to us is asked at the quick pace until it is back: ours to make good."""
     if health.failures or (health.excused and health.lost_at is not None):
         return rules.probe_retry_seconds
@@ -101,7 +102,7 @@ def _pause(health: RegionHealth, began: float, rules: Health, dice: Callable[[],
 
 
 def _answered(
-    health: RegionHealth, *, began: float, ended: float, rules: Health, dice: Callable[[], float]
+    health: RegionHealth, *, began: float, ended: float, rules: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
     seconds = ended - began
     successes = health.successes + 1
@@ -128,7 +129,9 @@ def _answered(
     return _returned(health, ended, rules=rules, dice=dice) if back and not first else health
 
 
-def _returned(health: RegionHealth, now: float, *, rules: Health, dice: Callable[[], float]) -> RegionHealth:
+def _returned(
+    health: RegionHealth, now: float, *, rules: HealthSettings, dice: Callable[[], float]
+) -> RegionHealth:
     """Reachable again. Its first loss costs it a slow start; one more within memory, a time out as well; one that was our own, nothing."""
     if health.excused:
         return _moved(health, now, lost_at=None, losses=0, returned_at=now)
@@ -144,7 +147,7 @@ def _returned(health: RegionHealth, now: float, *, rules: Health, dice: Callable
 
 
 def _unanswered(
-    health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: Health
+    health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: HealthSettings
 ) -> RegionHealth:
     failures = health.failures + 1
     changes: dict[str, Any] = {
@@ -182,7 +185,7 @@ def called(
     ended: float,
     seconds: float,
     failure: str | None,
-    rules: Health,
+    rules: HealthSettings,
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
@@ -219,7 +222,7 @@ def called(
     return _moved(health, ended, ejections=ejections)
 
 
-def _fault_sampled(ewma: PeakEwma, at: float, rules: Health) -> PeakEwma:
+def _fault_sampled(ewma: PeakEwma, at: float, rules: HealthSettings) -> PeakEwma:
     """A failure is dear however quickly it came: failing fast must not attract work."""
     return sampled(ewma, at=at, seconds=rules.failure_counts_seconds, tau_seconds=rules.ewma_tau_seconds)
 
@@ -227,7 +230,7 @@ def _fault_sampled(ewma: PeakEwma, at: float, rules: Health) -> PeakEwma:
 # Time
 
 
-def evaluated(health: RegionHealth, now: float, rules: Health) -> RegionHealth:
+def evaluated(health: RegionHealth, now: float, rules: HealthSettings) -> RegionHealth:
     """What time does; to be called once a second.
 
     Who has served an ejection comes back in slow start. The row of faults is kept over it, so that one more fault, with no success
@@ -263,7 +266,7 @@ def restarted(health: RegionHealth) -> RegionHealth:
     )
 
 
-def weight(health: RegionHealth, now: float, rules: Health) -> float:
+def weight(health: RegionHealth, now: float, rules: HealthSettings) -> float:
     """The region's share in `slow_start_floor`..1: it grows evenly while the region warms up."""
     if health.warming_since is None:
         return 1.0
@@ -280,7 +283,7 @@ def view(
     executors: frozenset[str],
     cordoned: bool,
     now: Instant,
-    rules: Health,
+    rules: HealthSettings,
     share: float = 1.0,
     cpu: float | None = None,
 ) -> RegionView:
@@ -301,17 +304,17 @@ def view(
     )
 
 
-def _condition(health: RegionHealth) -> Condition:
+def _condition(health: RegionHealth) -> RegionCondition:
     """The worst that holds."""
     if health.lost_at is not None:
-        return Condition.UNREACHABLE
+        return RegionCondition.UNREACHABLE
     if not health.heard:
-        return Condition.UNKNOWN
+        return RegionCondition.UNKNOWN
     if health.ejections.until is not None:
-        return Condition.EJECTED
+        return RegionCondition.EJECTED
     if health.pace.slow:
-        return Condition.DEGRADED
-    return Condition.HEALTHY if health.warming_since is None else Condition.WARMING
+        return RegionCondition.DEGRADED
+    return RegionCondition.HEALTHY if health.warming_since is None else RegionCondition.WARMING
 
 
 def _moved(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
@@ -321,9 +324,9 @@ def _moved(health: RegionHealth, now: float, *, because: str = "", **changes: An
     if condition is health.condition:
         return after
     reasons = {
-        Condition.EJECTED: after.ejections.reason,
-        Condition.HEALTHY: "",
-        Condition.WARMING: "slow start",
+        RegionCondition.EJECTED: after.ejections.reason,
+        RegionCondition.HEALTHY: "",
+        RegionCondition.WARMING: "slow start",
     }
     return structs.replace(after, condition=condition, since=now, reason=reasons.get(condition, because))
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
 NEVER: Final = float("-inf")
 
@@ -44,7 +44,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     calm_since: float | None = None
 
 
-def timed(pace: Pace, *, at: float, seconds: float, rules: Health) -> Pace:
+def timed(pace: Pace, *, at: float, seconds: float, rules: HealthSettings) -> Pace:
     """One more round trip; those that left the window are dropped."""
     recent = tuple(trip for trip in pace.round_trips if trip[0] > at - rules.degraded_window_seconds)
     return structs.replace(pace, round_trips=(*recent, (at, seconds)))
@@ -55,12 +55,12 @@ def p90(seconds: list[float]) -> float | None:
     return sorted(seconds)[max(1, floor(0.9 * len(seconds))) - 1] if seconds else None
 
 
-def recent_p90(pace: Pace, now: float, rules: Health) -> float | None:
+def recent_p90(pace: Pace, now: float, rules: HealthSettings) -> float | None:
     """Over the window that ends at `now`; None without a round trip in it."""
     return p90([seconds for at, seconds in pace.round_trips if at > now - rules.degraded_window_seconds])
 
 
-def judged(pace: Pace, now: float, rules: Health) -> Pace:
+def judged(pace: Pace, now: float, rules: HealthSettings) -> Pace:
     """The evaluation that is made once a second: slow after enough bad ones in a row, no longer slow after a long calm."""
     value = recent_p90(pace, now, rules)
     if value is None:

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from gateway.regions.latency import NEVER
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
 FAULTS: Final = frozenset({"Unreachable", "Timeout", "Unavailable"})
 """Failures of a call that count against the region: no connection, no answer in time, 502/503/504. Others are about what was asked."""
@@ -18,7 +18,7 @@ class Outcomes(Struct, frozen=True, kw_only=True):
     faults_in_a_row: int = 0
 
 
-def counted(outcomes: Outcomes, *, at: float, fault: bool, rules: Health) -> Outcomes:
+def counted(outcomes: Outcomes, *, at: float, fault: bool, rules: HealthSettings) -> Outcomes:
     """One more call that ended at `at`; seconds that left the window are dropped."""
     second = int(at)
     kept = [entry for entry in outcomes.by_second if entry[0] > at - rules.success_window_seconds]
@@ -32,7 +32,7 @@ def counted(outcomes: Outcomes, *, at: float, fault: bool, rules: Health) -> Out
     )
 
 
-def failing(outcomes: Outcomes, rules: Health) -> str | None:
+def failing(outcomes: Outcomes, rules: HealthSettings) -> str | None:
     """Why the outcomes are bad enough to eject, in words for people; None where they are not."""
     if outcomes.faults_in_a_row >= rules.consecutive_errors:
         return f"{outcomes.faults_in_a_row} calls in a row failed"
@@ -54,14 +54,14 @@ class Ejections(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def troubled(ejections: Ejections, *, now: float, times: int, rules: Health) -> Ejections:
+def troubled(ejections: Ejections, *, now: float, times: int, rules: HealthSettings) -> Ejections:
     """The count, raised by `times`; what lies long enough behind is forgotten first."""
     before = 0 if now - ejections.troubled_at >= rules.ejection_forgotten_seconds else ejections.count
     return structs.replace(ejections, count=before + times, troubled_at=now)
 
 
 def put_out(
-    ejections: Ejections, *, now: float, terms: int, reason: str, rules: Health, chance: float
+    ejections: Ejections, *, now: float, terms: int, reason: str, rules: HealthSettings, chance: float
 ) -> Ejections:
     """Out for `terms` times the first ejection, at most the longest. `chance` in 0..1 remits a part, so that not all come back at once."""
     seconds = min(terms * rules.ejection_seconds, rules.ejection_maximum_seconds) * (
@@ -77,7 +77,7 @@ def served(ejections: Ejections) -> Ejections:
     return structs.replace(ejections, until=None)
 
 
-def absorbed(ejections: Ejections, *, lost_at: float, rules: Health) -> Ejections:
+def absorbed(ejections: Ejections, *, lost_at: float, rules: HealthSettings) -> Ejections:
     """The region is lost. If calls noticed that before the probes did, it is one trouble and not two, and the loss speaks for it."""
     if ejections.until is None or lost_at - ejections.since > rules.blackout_seconds:
         return ejections

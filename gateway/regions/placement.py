@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from gateway.regions.filters import admits, refusal
-from gateway.regions.region_view import Condition, Demand, RegionView
+from gateway.regions.filters import refusal
+from gateway.regions.region_view import Demand, RegionView
 from gateway.regions.scores import outranked, score, tier
 from gateway.settings import Placing
-
-__all__ = ["Condition", "Demand", "Placement", "RegionView", "Unplaceable", "admits", "place", "taken"]
 
 
 class Placement(Struct, frozen=True, kw_only=True):

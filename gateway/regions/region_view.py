@@ -1,44 +1,17 @@
 """A region as a decision sees it, and what an attempt asks of one. Snapshots: whoever plans passes them in."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct
 
-
-class Condition(StrEnum):
-    """A region as the gateway sees it. Only the first three take new work, DEGRADED only where nothing better is left."""
-
-    HEALTHY = "Healthy"
-    DEGRADED = "Degraded"
-    """Slow, but it answers."""
-    WARMING = "Warming"
-    """Back from an outage: slow start."""
-    EJECTED = "Ejected"
-    """It answers probes, but calls fail: it serves its time out. Running shards stay."""
-    UNREACHABLE = "Unreachable"
-    UNKNOWN = "Unknown"
-    """Not yet heard of since this gateway started."""
-
-
-class Order(StrEnum):
-    """What an operator may say of a region."""
-
-    CORDON = "cordon"
-    """No new work; what runs there finishes."""
-    FORGET = "forget"
-    """It is gone for good: until it answers again nothing there is waited for, and the blackout guard does not count it."""
-
-
-TAKES_WORK: Final = frozenset({Condition.HEALTHY, Condition.DEGRADED, Condition.WARMING})
+from gateway.regions.region_condition import RegionCondition
 
 
 class RegionView(Struct, frozen=True, kw_only=True):
     """What is known of a region at one moment. `weight` above 0 is its share: the operator's times that of slow start."""
 
     name: str
-    condition: Condition
+    condition: RegionCondition
     free_slots: int
     peak_ewma_seconds: float
     inflight: int

@@ -2,7 +2,8 @@
 
 from typing import TypeAlias
 
-from gateway.regions.region_view import Condition, Demand, RegionView
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import Demand, RegionView
 
 Tier: TypeAlias = tuple[bool, bool, float]
 
@@ -24,7 +25,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
     Spreading counts shards against the region's share: one that has just come back is not filled up to the others at once.
     """
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
-    return (region.name in demand.avoid, region.condition is Condition.DEGRADED, shards)
+    return (region.name in demand.avoid, region.condition is RegionCondition.DEGRADED, shards)
 
 
 def outranked(demand: Demand, region: RegionView, best: Tier) -> str | None:

@@ -11,7 +11,7 @@ from clusters.protocol import TaskPhase
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
-from gateway.regions.region_view import Order
+from gateway.regions.region_condition import Taint
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -166,16 +166,16 @@ class Store(Protocol):
         """The incarnation that `region` is bound to: the given one if none was, else the one already bound. A new one begins at 0."""
         ...
 
-    async def orders(self) -> Mapping[str, frozenset[Order]]:
-        """What stands, by region; regions of which nothing was said are absent."""
+    async def taints(self) -> Mapping[str, frozenset[Taint]]:
+        """What operators have marked regions with, by region; unmarked regions are absent."""
         ...
 
-    async def give_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
-        """Commits what an operator says of a region. False, and nothing written, where it stands already."""
+    async def add_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
+        """Marks a region. False, and nothing written, where it has that taint already."""
         ...
 
-    async def withdraw_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
-        """The opposite. False where it does not stand."""
+    async def remove_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
+        """Takes the mark away. False, and nothing written, where the region does not have it."""
         ...
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:

@@ -9,7 +9,7 @@ from msgspec import structs
 from clusters.protocol import TaskPhase
 from gateway.core.run import AuditEntry, RunPhase
 from gateway.core.shard_states import Orphan, Phase, Shard
-from gateway.regions.region_view import Order
+from gateway.regions.region_condition import Taint
 from gateway.store.interface import Cursor, ShardWrite, Store
 from tests.conformance.store import NOW, Open, admission, kinds, known, move, task
 
@@ -281,19 +281,19 @@ class ShardsConformance:
             return AuditEntry(run="", kind=kind, at=NOW, actor="sre")
 
         async with open_store() as store:
-            assert await store.orders() == {}
-            assert await store.give_order("beijing", Order.CORDON, audit=note("Cordoned")) is True
-            assert await store.give_order("beijing", Order.CORDON, audit=note("Cordoned")) is False
-            assert await store.give_order("beijing", Order.FORGET, audit=note("ForgetRequested")) is True
-            assert await store.give_order("shanghai", Order.FORGET, audit=note("ForgetRequested")) is True
+            assert await store.taints() == {}
+            assert await store.add_taint("beijing", Taint.CORDONED, audit=note("Cordoned")) is True
+            assert await store.add_taint("beijing", Taint.CORDONED, audit=note("Cordoned")) is False
+            assert await store.add_taint("beijing", Taint.FORGOTTEN, audit=note("ForgetRequested")) is True
+            assert await store.add_taint("shanghai", Taint.FORGOTTEN, audit=note("ForgetRequested")) is True
         async with open_store() as store:
-            assert await store.orders() == {
-                "beijing": {Order.CORDON, Order.FORGET},
-                "shanghai": {Order.FORGET},
+            assert await store.taints() == {
+                "beijing": {Taint.CORDONED, Taint.FORGOTTEN},
+                "shanghai": {Taint.FORGOTTEN},
             }
-            assert await store.withdraw_order("shanghai", Order.CORDON, audit=note("Uncordoned")) is False
-            assert await store.withdraw_order("beijing", Order.CORDON, audit=note("Uncordoned")) is True
-            assert await store.orders() == {"beijing": {Order.FORGET}, "shanghai": {Order.FORGET}}
+            assert await store.remove_taint("shanghai", Taint.CORDONED, audit=note("Uncordoned")) is False
+            assert await store.remove_taint("beijing", Taint.CORDONED, audit=note("Uncordoned")) is True
+            assert await store.taints() == {"beijing": {Taint.FORGOTTEN}, "shanghai": {Taint.FORGOTTEN}}
             assert await kinds(store, "") == ["Cordoned", "ForgetRequested", "ForgetRequested", "Uncordoned"]
 
     @pytest.mark.parametrize("name", ["run-1", None])

@@ -18,8 +18,8 @@ from clusters.protocol import (
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.regions.region_view import Order
-from gateway.settings import Health
+from gateway.regions.region_condition import Taint
+from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.journal import Journal
@@ -121,7 +121,7 @@ async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World)
     assert not world.done()  # what may still run there stays listed ...
 
     world.given_up.add("beijing")
-    await world.store.give_order("beijing", Order.FORGET, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.FORGOTTEN, audit=NOTE)
     await run(world, 5)
     assert world.done()  # ... until somebody says that nothing does
 
@@ -154,7 +154,7 @@ class Repeating:
 async def test_a_stream_that_is_opened_again_has_no_gap() -> None:
     """What waits in the inbox is of the stream before: taken first, it would make the events from the cursor on look like known ones."""
     changed = asyncio.Event()
-    async with RegionLink("a", Repeating(), settings=Health(), wake=changed.set) as link:  # type: ignore[arg-type]
+    async with RegionLink("a", Repeating(), settings=HealthSettings(), wake=changed.set) as link:  # type: ignore[arg-type]
 
         async def heard() -> None:
             while len(link._inbox) < 5:

@@ -5,7 +5,7 @@ import pytest
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
-from gateway.regions.region_view import Condition, Order
+from gateway.regions.region_condition import RegionCondition, Taint
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -16,7 +16,7 @@ LOST = ("beijing", "shanghai")
 async def give_up(world: World, *names: str) -> None:
     for name in names:
         world.given_up.add(name)
-        await world.store.give_order(name, Order.FORGET, audit=NOTE)
+        await world.store.add_taint(name, Taint.FORGOTTEN, audit=NOTE)
 
 
 async def run(world: World, seconds: float) -> None:
@@ -49,7 +49,7 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
     before = placed(world)["beijing"]
     assert before > 0
 
-    await world.store.give_order("beijing", Order.CORDON, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.CORDONED, audit=NOTE)
     await run(world, 1)
     await world.submit(workflow(5.0, shards=12))
     await run(world, 2)
@@ -58,7 +58,7 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
     assert world.done()
     assert {shard.failovers for shard in world.shards.values()} == {0}
 
-    await world.store.withdraw_order("beijing", Order.CORDON, audit=NOTE)
+    await world.store.remove_taint("beijing", Taint.CORDONED, audit=NOTE)
     await run(world, 1)
     await world.submit(workflow(5.0, shards=12))
     await run(world, 2)
@@ -115,10 +115,10 @@ async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) ->
         world.healed_at[name] = 0.0
     await run(world, 60)
 
-    assert await world.store.orders() == {}
+    assert await world.store.taints() == {}
     assert world.controller is not None
     assert {view.condition for view in world.controller.views(world.now)}.isdisjoint(
-        {Condition.UNREACHABLE, Condition.UNKNOWN}
+        {RegionCondition.UNREACHABLE, RegionCondition.UNKNOWN}
     )
     await world.submit(workflow(1.0, shards=12))
     await run(world, 2)

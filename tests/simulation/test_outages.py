@@ -9,7 +9,7 @@ import pytest
 from gateway.core.errors import Unavailable
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase, Shard
-from gateway.regions.region_view import Order
+from gateway.regions.region_condition import Taint
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow
@@ -44,8 +44,8 @@ async def store() -> AsyncIterator[Outage]:
         yield Outage(store)
 
 
-READS = ["orders", "cancelled", "overdue", "pending", "run", "tasks", "shards", "cursors"]
-WRITES = ["record", "admit_incarnation", "withdraw_order", "check"]
+READS = ["taints", "cancelled", "overdue", "pending", "run", "tasks", "shards", "cursors"]
+WRITES = ["record", "admit_incarnation", "remove_taint", "check"]
 
 
 @pytest.mark.parametrize("name", [*READS, *WRITES])
@@ -56,7 +56,7 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
     await world.submit(workflow(5.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 1)
     world.clusters["shenzhen"].crash(world.timeline.now)
-    await store.give_order("beijing", Order.FORGET, audit=NOTE)
+    await store.add_taint("beijing", Taint.FORGOTTEN, audit=NOTE)
     await world.submit(workflow(1.0, shards=3))
     store.names = {name, "record"} if name == "check" else {name}
     await run(world, 10)
@@ -148,13 +148,13 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
 ) -> None:
     """The copy was made before the shard was placed, and its region is out of reach: an attempt may hold a lease for 15 s more."""
     for name in REGIONS:
-        await store.give_order(name, Order.CORDON, audit=NOTE)
+        await store.add_taint(name, Taint.CORDONED, audit=NOTE)
     await run(world, 1)
     await world.submit(workflow(300.0, shards=1, side_effects=SideEffects.EXCLUSIVE))
     await world.submit(workflow(1.0, shards=9))
     copy, rows = await copied(world, store)
     for name in REGIONS:
-        await store.withdraw_order(name, Order.CORDON, audit=NOTE)
+        await store.remove_taint(name, Taint.CORDONED, audit=NOTE)
     await run(world, 10)
     where = world.shards[("run-000", 0)].region
     assert where is not None
@@ -162,7 +162,7 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
     cut(world, where)
     await restore(world, store, copy, rows)
     for name in REGIONS:
-        await store.withdraw_order(name, Order.CORDON, audit=NOTE)
+        await store.remove_taint(name, Taint.CORDONED, audit=NOTE)
     await run(world, 40)  # the world itself sees to it that no two exclusive tries run at once
     assert world.shards[("run-000", 0)].phase is Phase.RUNNING
     assert world.shards[("run-000", 0)].region != where

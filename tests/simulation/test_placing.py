@@ -10,7 +10,7 @@ from gateway.core.run import AuditEntry, Run
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
 from gateway.reconciler import dispatch
-from gateway.regions.region_view import Order
+from gateway.regions.region_condition import Taint
 from gateway.settings import Failover
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
@@ -186,7 +186,7 @@ async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pyt
 async def test_a_region_that_is_seen_empty_gets_nothing_more(world: World) -> None:
     """A cordon counts from its commit: who reads that nothing is there may stop the region."""
     await run(world, 0.3)
-    await world.store.give_order("beijing", Order.CORDON, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.CORDONED, audit=NOTE)
     await world.submit(workflow(20.0, shards=12))
     await run(world, 2)
 

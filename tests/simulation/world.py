@@ -15,8 +15,8 @@ from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.controller import Controller
-from gateway.regions.region_view import Condition
-from gateway.settings import Failover, Health, Placing
+from gateway.regions.region_condition import RegionCondition
+from gateway.settings import Failover, HealthSettings, Placing
 from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics
 from tests.simulation.cluster import ModelCluster
@@ -84,7 +84,7 @@ class World(Invariants):
             policy=self.policy,
             links=list(self.links.values()),
             weights={},
-            health=Health(),
+            health=HealthSettings(),
             failover=self.failover,
             placing=Placing(),
             metrics=Metrics(),
@@ -189,7 +189,9 @@ class World(Invariants):
         else:
             healths = [region.health for region in self.controller._ws.regions.values()]
             self.check_time(
-                frozenset(health.name for health in healths if health.condition is Condition.UNREACHABLE)
+                frozenset(
+                    health.name for health in healths if health.condition is RegionCondition.UNREACHABLE
+                )
             )
         self.check_reality()
 

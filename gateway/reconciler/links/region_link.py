@@ -10,7 +10,7 @@ from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptEnded, Batch, ClusterEvent, Hello, TaskChanged
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from waypost.cancellation import cancel_and_wait
 
@@ -26,7 +26,7 @@ class RegionLink:
     """Turns what one cluster says into reports, and wakes the controller. Satisfies `gateway.reconciler.working_set.Link`."""
 
     def __init__(
-        self, name: str, cluster: ClusterAdapter, *, settings: Health, wake: Callable[[], None]
+        self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]
     ) -> None:
         self.name = name
         self._cluster, self._settings, self._wake = cluster, settings, wake

@@ -10,7 +10,7 @@ from gateway.core.instant import Instant
 from gateway.reconciler.links.reports import Report
 from gateway.reconciler.working_set import Region
 from gateway.regions.health import unknown
-from gateway.regions.region_view import Condition
+from gateway.regions.region_condition import RegionCondition
 from gateway.store.interface import Cursor
 
 
@@ -38,7 +38,7 @@ def absent(name: str, now: Instant) -> Region:
     """The region `name`, lost since now."""
     health = structs.replace(
         unknown(name),
-        condition=Condition.UNREACHABLE,
+        condition=RegionCondition.UNREACHABLE,
         reason="not among the settings any more",
         since=now.monotonic,
         lost_at=now.monotonic,

@@ -12,7 +12,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
-from gateway.regions.region_view import Order
+from gateway.regions.region_condition import Taint
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
 from gateway.store.sqlite import rows, statements
 from gateway.store.sqlite.migrate import migrate
@@ -182,20 +182,20 @@ class SqliteStore:
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
         return await self._write(lambda db: statements.release_incarnation(db, region, audit))
 
-    async def orders(self) -> Mapping[str, frozenset[Order]]:
+    async def taints(self) -> Mapping[str, frozenset[Taint]]:
         found = await self._read(lambda db: db.execute("select region, name from region_order").fetchall())
         return {
-            region: frozenset(Order(name) for other, name in found if other == region) for region, _ in found
+            region: frozenset(Taint(name) for other, name in found if other == region) for region, _ in found
         }
 
-    async def give_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+    async def add_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
         return await self._write(
-            lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, order), audit)
+            lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, taint), audit)
         )
 
-    async def withdraw_order(self, region: str, order: Order, *, audit: AuditEntry) -> bool:
+    async def remove_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
         return await self._write(
-            lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, order), audit)
+            lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, taint), audit)
         )
 
     @contextmanager

@@ -14,7 +14,8 @@ from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
 from gateway.documents.checks import Executors
 from gateway.identity.interface import RequestCredentials
-from gateway.regions.placement import Condition, RegionView
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
@@ -90,7 +91,7 @@ class Rules:
 def region(name: str, **changes: Any) -> RegionView:
     view = RegionView(
         name=name,
-        condition=Condition.HEALTHY,
+        condition=RegionCondition.HEALTHY,
         free_slots=8,
         peak_ewma_seconds=0.01,
         inflight=0,

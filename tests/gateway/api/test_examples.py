@@ -11,7 +11,8 @@ import pytest
 from msgspec import structs
 
 from gateway.api.problems import Problem
-from gateway.regions.placement import Condition, RegionView
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.test_events import end
 
@@ -65,7 +66,7 @@ async def test_every_call_in_the_documentation_works(
     """A reader pastes what is shown. What has not started has no log, and what runs cannot be retried: both are good answers."""
     views[0] = structs.replace(views[0], cordoned=True)  # as the controller makes it, once it has heard
     if words[-1].endswith(("/replace", "/forget")):
-        views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE)
+        views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
     if words[-1].endswith("/events"):
         await end(store, run)  # else it would be followed for as long as it takes
     sent = request(client, words, run)

@@ -10,7 +10,8 @@ from gateway.api.calls import Front
 from gateway.api.pending_reasons import waiting
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, Phase, advance
-from gateway.regions.placement import Condition, RegionView
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import RegionView
 from gateway.store.interface import ShardWrite, Store
 
 
@@ -25,7 +26,7 @@ async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
 ) -> None:
     """While no region takes work the controller looks at no shard: who asks is told all the same."""
     views[0] = structs.replace(views[0], cordoned=True)
-    views[1] = structs.replace(views[1], condition=Condition.UNREACHABLE)
+    views[1] = structs.replace(views[1], condition=RegionCondition.UNREACHABLE)
     assert await told(client, document) == (
         "2 shards wait: 0/2 regions fit: 1 cordoned, 1 unreachable (beijing: cordoned; shanghai: unreachable)"
     )
@@ -72,9 +73,9 @@ async def test_suspect_shards_that_nobody_will_move_are_told_why(
     run = await store.run(name)
     assert run is not None
     shards = [structs.replace(shard, phase=Phase.SUSPECT) for shard in await store.shards(name)]
-    views.append(structs.replace(views[0], name="shenzhen", condition=Condition.UNREACHABLE))
+    views.append(structs.replace(views[0], name="shenzhen", condition=RegionCondition.UNREACHABLE))
     assert waiting(run, shards, front, 0.0) is None
-    views[1] = structs.replace(views[1], condition=Condition.UNREACHABLE)
+    views[1] = structs.replace(views[1], condition=RegionCondition.UNREACHABLE)
     said = waiting(run, shards, front, 0.0)
     assert said is not None
     assert said.startswith("2 shards wait: only 1 of 3 regions answer")

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from gateway.api import regions
 from gateway.core.principal import Action, Reason
-from gateway.regions.region_view import Condition, Order, RegionView
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
 
@@ -16,7 +17,7 @@ from tests.gateway.api.conftest import Rules
 @pytest.fixture
 def lost(views: list[RegionView]) -> None:
     """Beijing is out of reach."""
-    views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE)
+    views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
 
 
 async def test_the_journal_of_a_region_that_answers_is_not_let_go(
@@ -66,11 +67,11 @@ async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, st
             200,
             {"region": "beijing", "cordoned": True, "inflight": 0},
         )
-    assert await store.orders() == {"beijing": {Order.CORDON}}
+    assert await store.taints() == {"beijing": {Taint.CORDONED}}
 
     assert (await client.post("/v1/regions/beijing/uncordon")).json()["cordoned"] is False
     assert (await client.post("/v1/regions/beijing/uncordon")).status_code == 200
-    assert await store.orders() == {}
+    assert await store.taints() == {}
     assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [
         ("Cordoned", "ada"),
         ("Uncordoned", "ada"),
@@ -82,7 +83,7 @@ async def test_a_drain_is_answered_once_nothing_more_can_come(
 ) -> None:
     """What the controller decided before it read the order is counted: else the region is stopped with work on its way there."""
     asked = asyncio.create_task(client.post("/v1/regions/beijing/drain"))
-    while not await store.orders():
+    while not await store.taints():
         await asyncio.sleep(0)
     assert not asked.done()
     views[0] = structs.replace(views[0], cordoned=True, inflight=3)
@@ -106,11 +107,11 @@ async def test_only_an_unreachable_region_is_forgotten(
     refused = await client.post("/v1/regions/beijing/forget")
     assert refused.status_code == 409
     assert "drain" in refused.json()["detail"]
-    assert await store.orders() == {}
+    assert await store.taints() == {}
 
-    views[0] = structs.replace(views[0], condition=Condition.UNREACHABLE, inflight=3)
+    views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE, inflight=3)
     assert (await client.post("/v1/regions/beijing/forget")).status_code == 202
-    assert await store.orders() == {"beijing": {Order.FORGET}}
+    assert await store.taints() == {"beijing": {Taint.FORGOTTEN}}
 
 
 @pytest.mark.parametrize("path", ["cordon", "drain", "uncordon", "forget", "replace"])
@@ -122,4 +123,4 @@ async def test_whatever_is_said_of_a_region_takes_a_right(
 
     assert (await client.post(f"/v1/regions/beijing/{path}")).status_code == 403
     assert rules.asked[-1].context == {"region": "beijing"}
-    assert await store.orders() == {}
+    assert await store.taints() == {}

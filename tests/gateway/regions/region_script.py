@@ -16,8 +16,9 @@ from gateway.core.instant import Instant
 from gateway.regions.blackout_guard import cut_off, excused
 from gateway.regions.health import RegionHealth, called, evaluated, probe_now, probed, unknown, view
 from gateway.regions.placement import Placement, place, taken
-from gateway.regions.region_view import Condition, Demand, RegionView
-from gateway.settings import Health, Placing
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import Demand, RegionView
+from gateway.settings import HealthSettings, Placing
 
 TICK_SECONDS = 0.1
 REOPEN_SECONDS = 0.5
@@ -82,7 +83,7 @@ class Region:
 class Entry:
     at: float
     region: str
-    condition: Condition
+    condition: RegionCondition
 
 
 @dataclass(kw_only=True)
@@ -91,7 +92,7 @@ class Drive:
 
     scripts: Mapping[str, Script]
     seed: int = 0
-    rules: Health = field(default_factory=Health)
+    rules: HealthSettings = field(default_factory=HealthSettings)
     placing: Placing = field(default_factory=Placing)
     work_per_second: float = 0.0
     work_seconds: float = 5.0
@@ -117,7 +118,7 @@ class Drive:
 
     # What is asked of it afterwards
 
-    def when(self, region: str, *conditions: Condition, after: float = 0.0) -> float:
+    def when(self, region: str, *conditions: RegionCondition, after: float = 0.0) -> float:
         """When the region first took one of these conditions at or after `after`; infinity if never."""
         return min(
             (
@@ -128,7 +129,7 @@ class Drive:
             default=float("inf"),
         )
 
-    def conditions(self, region: str, *, since: float = 0.0) -> list[Condition]:
+    def conditions(self, region: str, *, since: float = 0.0) -> list[RegionCondition]:
         return [entry.condition for entry in self.history if entry.region == region and entry.at >= since]
 
     def shares(self, begin: float, end: float) -> dict[str, float]:

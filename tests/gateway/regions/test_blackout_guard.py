@@ -4,18 +4,20 @@ import pytest
 
 from gateway.regions.blackout_guard import cut_off, excused
 from gateway.regions.health import RegionHealth, unknown
-from gateway.regions.region_view import Condition
-from gateway.settings import Health
+from gateway.regions.region_condition import RegionCondition
+from gateway.settings import HealthSettings
 
-RULES = Health()
+RULES = HealthSettings()
 
 
 def lost(name: str, at: float, *, excused: bool = False) -> RegionHealth:
-    return RegionHealth(name=name, heard=True, condition=Condition.UNREACHABLE, lost_at=at, excused=excused)
+    return RegionHealth(
+        name=name, heard=True, condition=RegionCondition.UNREACHABLE, lost_at=at, excused=excused
+    )
 
 
 def back(name: str, at: float = float("-inf")) -> RegionHealth:
-    return RegionHealth(name=name, heard=True, condition=Condition.HEALTHY, returned_at=at)
+    return RegionHealth(name=name, heard=True, condition=RegionCondition.HEALTHY, returned_at=at)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from gateway.regions.health import (
     weight,
 )
 from gateway.regions.latency import peak_at
-from gateway.regions.region_view import Condition
-from gateway.settings import Health
+from gateway.regions.region_condition import RegionCondition
+from gateway.settings import HealthSettings
 
-RULES = Health()
-C = Condition
+RULES = HealthSettings()
+C = RegionCondition
 
 
 def dice() -> float:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.regions.latency import Pace, PeakEwma, judged, p90, peak_at, sampled, timed
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
-RULES = Health()
+RULES = HealthSettings()
 TAU = RULES.ewma_tau_seconds
 samples = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 60)), min_size=1, max_size=30)
 

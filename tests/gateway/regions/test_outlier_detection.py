@@ -11,9 +11,9 @@ from gateway.regions.outlier_detection import (
     put_out,
     troubled,
 )
-from gateway.settings import Health
+from gateway.settings import HealthSettings
 
-RULES = Health()
+RULES = HealthSettings()
 
 
 def outcomes(faults: str, *, every: float = 0.3) -> Outcomes:

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.regions.filters import refusal
-from gateway.regions.placement import Placement, Unplaceable, admits, place, taken
-from gateway.regions.region_view import TAKES_WORK, Condition, Demand, RegionView
+from gateway.regions.filters import refusal, takes_work
+from gateway.regions.placement import Placement, Unplaceable, place, taken
+from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import Demand, RegionView
 from gateway.settings import Placing
 
 SETTINGS = Placing()
 WELL = RegionView(
     name="beijing",
-    condition=Condition.HEALTHY,
+    condition=RegionCondition.HEALTHY,
     free_slots=10,
     peak_ewma_seconds=0.05,
     inflight=0,
@@ -28,7 +29,7 @@ name_sets = st.frozensets(names)
 views = st.builds(
     RegionView,
     name=st.just(""),
-    condition=st.sampled_from(Condition),
+    condition=st.sampled_from(RegionCondition),
     free_slots=st.integers(-1, 3),
     peak_ewma_seconds=st.floats(0, 10),
     inflight=st.integers(0, 100),
@@ -70,9 +71,17 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
     [
         (Demand(permitted=frozenset()), WELL, "not permitted by policy"),
         (Demand(permitted=EVERYWHERE, wished=frozenset({"shanghai"})), WELL, "not among the wished regions"),
-        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.UNREACHABLE), "unreachable"),
-        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.EJECTED), "ejected"),
-        (Demand(permitted=EVERYWHERE), region("beijing", condition=Condition.UNKNOWN), "not heard of yet"),
+        (
+            Demand(permitted=EVERYWHERE),
+            region("beijing", condition=RegionCondition.UNREACHABLE),
+            "unreachable",
+        ),
+        (Demand(permitted=EVERYWHERE), region("beijing", condition=RegionCondition.EJECTED), "ejected"),
+        (
+            Demand(permitted=EVERYWHERE),
+            region("beijing", condition=RegionCondition.UNKNOWN),
+            "not heard of yet",
+        ),
         (Demand(permitted=EVERYWHERE), region("beijing", cordoned=True), "cordoned"),
         (Demand(permitted=EVERYWHERE), region("beijing", free_slots=0), "no free slot"),
         (
@@ -83,7 +92,7 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
         (Demand(permitted=EVERYWHERE, executors=frozenset({"delay"})), WELL, None),
         (
             Demand(permitted=frozenset()),
-            region("beijing", condition=Condition.EJECTED, free_slots=0),
+            region("beijing", condition=RegionCondition.EJECTED, free_slots=0),
             "not permitted by policy",
         ),
     ],
@@ -169,15 +178,18 @@ def test_an_avoided_region_is_taken_only_if_nothing_else_is_left() -> None:
     """It is a wish of the submitter: even a slow region comes first."""
     demand = Demand(permitted=EVERYWHERE, avoid=frozenset({"beijing"}))
 
-    assert chosen(demand, region("beijing"), region("shanghai", condition=Condition.DEGRADED)) == "shanghai"
+    assert (
+        chosen(demand, region("beijing"), region("shanghai", condition=RegionCondition.DEGRADED))
+        == "shanghai"
+    )
     assert chosen(demand, region("beijing"), region("shanghai", free_slots=0)) == "beijing"
 
 
 def test_a_degraded_region_gets_nothing_while_another_fits() -> None:
     """Degraded moves new work at once, however idle it is; alone, slow is better than not at all."""
     demand = Demand(permitted=EVERYWHERE)
-    idle = region("beijing", condition=Condition.DEGRADED, peak_ewma_seconds=0.01)
-    busy = region("shanghai", inflight=90, condition=Condition.WARMING, weight=0.1)
+    idle = region("beijing", condition=RegionCondition.DEGRADED, peak_ewma_seconds=0.01)
+    busy = region("shanghai", inflight=90, condition=RegionCondition.WARMING, weight=0.1)
     found = place(demand, [idle, busy], choose=first, settings=SETTINGS)
 
     assert isinstance(found, Placement)
@@ -200,7 +212,7 @@ def test_spreading_does_not_fill_up_a_region_that_has_just_come_back() -> None:
     demand = Demand(permitted=EVERYWHERE, spread={"beijing": 5})
 
     assert (
-        chosen(demand, region("beijing"), region("shanghai", condition=Condition.WARMING, weight=0.1))
+        chosen(demand, region("beijing"), region("shanghai", condition=RegionCondition.WARMING, weight=0.1))
         == "beijing"
     )
 
@@ -239,9 +251,9 @@ def test_a_region_that_is_refused_is_never_picked(demand: Demand, regions: list[
 
 
 @given(regions=snapshots)
-def test_what_admits_nothing_is_never_placed_on(regions: list[RegionView]) -> None:
-    """`admits` saves a pass the reading of what waits: it must not hide a region that would have fitted."""
+def test_what_takes_no_work_is_never_placed_on(regions: list[RegionView]) -> None:
+    """`takes_work` saves a pass the reading of what waits: it must not hide a region that would have fitted."""
     found = place(Demand(permitted=EVERYWHERE), regions, choose=first, settings=SETTINGS)
 
-    assert any(admits(view) for view in regions) == isinstance(found, Placement)
-    assert all(view.condition in TAKES_WORK for view in regions if admits(view))
+    assert any(takes_work(view) for view in regions) == isinstance(found, Placement)
+    assert all(view.condition.ready for view in regions if takes_work(view))

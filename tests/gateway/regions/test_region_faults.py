@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.regions.region_view import Condition
+from gateway.regions.region_condition import RegionCondition
 from tests.gateway.regions.region_script import (
     ACCEPTS_ONLY,
     ANSWERS,
@@ -24,11 +24,11 @@ from tests.gateway.regions.region_script import (
     three,
 )
 
-C = Condition
+C = RegionCondition
 FOREVER = float("inf")
 
 
-def worst_detection(road: Road, *conditions: Condition, seeds: int = 40) -> float:
+def worst_detection(road: Road, *conditions: RegionCondition, seeds: int = 40) -> float:
     """Seconds from the fault to the condition, at worst."""
     worst = 0.0
     for seed in range(seeds):
