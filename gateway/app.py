@@ -15,6 +15,7 @@ import msgspec
 from loguru import logger
 from starlette.types import ASGIApp
 
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.interface import ClusterAdapter
 from clusters.registry import connect
 from gateway.api.calls import Front
@@ -40,7 +41,6 @@ from waypost.cancellation import cancel_and_wait
 from waypost.serving import Limits, Server, run, stop_signals
 from waypost.sqlite_database import Database, StorageError
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
-from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 LAG_SECONDS: Final = 0.5
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from gateway.configuration import load
 from gateway.documents.checks import Executors, check
 from gateway.documents.parsing import parse
 from gateway.settings import Documents, GatewaySettings
 from observability.metrics import Metrics
-from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

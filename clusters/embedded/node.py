@@ -17,9 +17,7 @@ from typing import Self
 from loguru import logger
 from msgspec import Struct
 
-from clusters.embedded.executors.delay import DelayExecutor
-from clusters.embedded.executors.interface import Executor
-from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.executors.registry import EXCLUSIVE, EXECUTORS, RUN_TYPES, ExecutorContext
 from clusters.embedded.scheduling.ownership import Owner, taken
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.state import Launch, Outcome, Step
@@ -40,7 +38,6 @@ from clusters.protocol import (
     LogChunk,
 )
 from waypost.sqlite_database import Database, StorageError
-from waypost.workflow.run_types import RUN_TYPES
 
 BEAT_SECONDS = 1.0
 EVENTS_AT_ONCE = 500
@@ -107,10 +104,10 @@ class Node:
             loaded = await self._database.write(open_journal)
             if self._settings.adopt:
                 loaded.owner = Owner()
-            processes = ProcessExecutor(self._settings.region, self._state_folder.workspaces)
-            executors: dict[str, Executor] = {
-                "process": await stack.enter_async_context(processes),
-                "delay": await stack.enter_async_context(DelayExecutor()),
+            context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)
+            executors = {
+                name: await stack.enter_async_context(entry.build(context))
+                for name, entry in EXECUTORS.items()
             }
             self._tries = Tries(self._state_folder, executors, self._ended)
             settings = self._settings
@@ -121,6 +118,7 @@ class Node:
                 cpu=settings.cpu,
                 slots=settings.slots,
                 executors=RUN_TYPES,
+                exclusive=EXCLUSIVE,
             )
             self.committer = asyncio.create_task(self._commit_steps(), name="commit")
             self._sweeper = asyncio.create_task(self._sweep(), name="sweep")

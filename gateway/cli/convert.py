@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from gateway.cli.files import JSON, YAML, content, faulty, value
 from gateway.cli.output import Format, command, console, written
 from gateway.core.errors import GatewayError
@@ -13,7 +14,6 @@ from gateway.documents.checks import Executors, check
 from gateway.documents.parsing import parse
 from gateway.documents.wfformat import from_wfformat
 from gateway.settings import Documents
-from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 EXECUTORS: Final = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
 

@@ -1,7 +1,6 @@
 """What `run` holds for each executor that ships with us. Types only: the gateway checks documents against them."""
 
-from collections.abc import Mapping
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -41,9 +40,3 @@ class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     """Does nothing for so long."""
 
     seconds: Annotated[float, Meta(ge=0, le=31_536_000)]
-
-
-RUN_TYPES: Final[Mapping[str, type[Struct]]] = {"process": ProcessRun, "delay": DelayRun}
-
-EXCLUSIVE: Final = frozenset({"process", "delay"})
-"""Executors that end a task for sure before its lease does."""

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from clusters.protocol import ERA_BITS, AttemptId, RunSpec, ShardSpec
 from waypost.workflow.graph import find_cycle
-from waypost.workflow.run_types import EXCLUSIVE
 from waypost.workflow.task import SideEffects, TaskSpec
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -24,9 +23,10 @@ class Admission:
         boot: str,
         cpu: float,
         executors: Mapping[str, type[Struct]],
+        exclusive: Container[str],
         highest: Mapping[tuple[str, int], int],
     ) -> None:
-        self._boot, self._cpu, self._executors = boot, cpu, executors
+        self._boot, self._cpu, self._executors, self._exclusive = boot, cpu, executors, exclusive
         self._highest = dict(highest)
         self._era = max(self._highest.values(), default=0) >> ERA_BITS
 
@@ -69,7 +69,7 @@ class Admission:
                 return f"task {task.name} wants the executor {task.type}, which this cluster has not"
             if task.resources.cpu > self._cpu:
                 return f"task {task.name} asks for {task.resources.cpu:g} processors; this cluster has {self._cpu:g}"
-            if exclusive and task.type not in EXCLUSIVE:
+            if exclusive and task.type not in self._exclusive:
                 return f"task {task.name} is exclusive, which the executor {task.type} cannot promise"
         return ""
 

@@ -5,7 +5,7 @@ do once that is durable. A crash between the two is a restart from the journal: 
 until the gateway creates it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 
 from msgspec import Struct
@@ -51,6 +51,7 @@ class Scheduler:
         cpu: float,
         slots: int,
         executors: Mapping[str, type[Struct]],
+        exclusive: Container[str],
     ) -> None:
         self.incarnation, self.acknowledged, self.owner = (
             loaded.incarnation,
@@ -63,7 +64,9 @@ class Scheduler:
         for attempt in loaded.attempts:
             attempt.awake = attempt.end_seq > 0
         self._progress = Progress(loaded.attempts, cpu=cpu, seq=loaded.seq)
-        self._admission = Admission(boot=boot, cpu=cpu, executors=executors, highest=loaded.highest)
+        self._admission = Admission(
+            boot=boot, cpu=cpu, executors=executors, exclusive=exclusive, highest=loaded.highest
+        )
         self._creates = Creates(self._progress, self._admission, self._memory, slots=slots)
         self.expire, self.held = self._creates.expire, self._creates.held
 

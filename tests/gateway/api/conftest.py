@@ -8,6 +8,7 @@ import httpx
 import pytest
 from msgspec import structs
 
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from gateway.api.calls import Front
 from gateway.api.routes import api
 from gateway.core.errors import Malformed, Unauthenticated
@@ -22,7 +23,6 @@ from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from waypost.sqlite_database import Database
-from waypost.workflow.run_types import EXCLUSIVE, RUN_TYPES
 
 REGIONS = ("beijing", "shanghai")
 

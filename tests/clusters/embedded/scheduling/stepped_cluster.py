@@ -3,11 +3,11 @@
 import sqlite3
 from typing import Any
 
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.state import Outcome, Step
 from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
-from waypost.workflow.run_types import RUN_TYPES
 from waypost.workflow.task import SideEffects, TaskSpec
 
 DONE = Outcome(succeeded=True)
@@ -31,7 +31,13 @@ class Cluster:
         self.boots += 1
         loaded = open_journal(self.db)
         self.scheduler = Scheduler(
-            loaded, region="r", boot=f"boot-{self.boots}", cpu=4.0, slots=3, executors=RUN_TYPES
+            loaded,
+            region="r",
+            boot=f"boot-{self.boots}",
+            cpu=4.0,
+            slots=3,
+            executors=RUN_TYPES,
+            exclusive=EXCLUSIVE,
         )
         self.running: list[tuple[AttemptId, str]] = []
 
@@ -68,7 +74,15 @@ class Cluster:
 
     def forget(self, wall: float) -> list[AttemptId]:
         """What is let go of, the same from memory as after a crash."""
-        copy = Scheduler(open_journal(self.db), region="r", boot="b", cpu=1.0, slots=1, executors=RUN_TYPES)
+        copy = Scheduler(
+            open_journal(self.db),
+            region="r",
+            boot="b",
+            cpu=1.0,
+            slots=1,
+            executors=RUN_TYPES,
+            exclusive=EXCLUSIVE,
+        )
         step = self.act(self.scheduler.forget(self.now, wall))
         assert sorted(copy.forget(0.0, wall).forgotten) == sorted(step.forgotten)
         return step.forgotten
