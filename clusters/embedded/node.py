@@ -18,9 +18,10 @@ from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.executors.registry import EXCLUSIVE, EXECUTORS, RUN_TYPES, ExecutorContext
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.ownership import Owner, taken
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.state import Launch, Outcome, Step
+from clusters.embedded.scheduling.step import Step
 from clusters.embedded.storage.journal import Event, open_journal, read_events, write_steps
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.storage.task_logs import read_log
@@ -101,9 +102,9 @@ class Node:
         self._root.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             self._database = await stack.enter_async_context(Database(self._root / "journal.db"))
-            loaded = await self._database.write(open_journal)
+            recovered = await self._database.write(open_journal)
             if self._settings.adopt:
-                loaded.owner = Owner()
+                recovered.owner = Owner()
             context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)
             executors = {
                 name: await stack.enter_async_context(entry.build(context))
@@ -112,7 +113,7 @@ class Node:
             self._tries = Tries(self._state_folder, executors, self._ended)
             settings = self._settings
             self._scheduler = Scheduler(
-                loaded,
+                recovered,
                 region=settings.region,
                 boot=uuid.uuid4().hex,
                 cpu=settings.cpu,
@@ -207,7 +208,7 @@ class Node:
 
     async def _durable(self, step: Step, *, probe: bool = False) -> None:
         """Returns when the step is journalled. Raises `ClusterError` where that takes too long: it is still written when it can be."""
-        if not step.durable and not probe:
+        if not step.has_records and not probe:
             self._act(step)
             return
         done = self._submit(step)
@@ -252,9 +253,9 @@ class Node:
             self._tries.kill(identity, task)
         for identity, until in step.leases:
             self._tries.renew(identity, self._booted + until)
-        if step.asks or step.events:
+        if step.lease_requests or step.events:
             for watcher in self._watchers:
-                watcher.tell(step.asks)
+                watcher.tell(step.lease_requests)
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -273,7 +274,7 @@ class Node:
         )
 
     def _take(self, step: Step) -> None:
-        if step.durable:
+        if step.has_records:
             self._submit(step)
         else:
             self._act(step)

@@ -8,7 +8,7 @@ from loguru import logger
 
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.run_lease import RunLease
-from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusters.embedded.executors.interface import Executor
-from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec

@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 
 from clusters.embedded.executors.interface import Lease
-from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import DelayRun
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol, Self
 
-from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 
 

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from clusters.embedded.scheduling.state import Attempt, Launch, Step, TaskState
+from clusters.embedded.scheduling.attempt import Attempt
+from clusters.embedded.scheduling.launch import Launch
+from clusters.embedded.scheduling.step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult
 from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, ask
 from waypost.workflow.placeholders import TemplateError, render
@@ -51,7 +53,6 @@ class Progress:
         )
 
     def add(self, attempt: Attempt) -> None:
-        attempt.prepare()
         self.attempts[attempt.id] = attempt
         self.by_shard.setdefault(attempt.shard, {})[attempt.id] = attempt
         self.held += not attempt.over
@@ -95,25 +96,25 @@ class Progress:
     def finish(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         task = result.task
         attempt.finished[task] = result
-        attempt.missing.pop(task, None)
+        attempt.unmet_needs.pop(task, None)
         for dependent in attempt.dependents[task]:
-            if dependent in attempt.missing:
-                attempt.missing[dependent] -= 1
+            if dependent in attempt.unmet_needs:
+                attempt.unmet_needs[dependent] -= 1
         tries = attempt.tries.get(task, 0)
-        step.tasks.append(TaskState(attempt=attempt.id, task=task, tries=tries, result=result))
+        step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, result=result))
         phase = TaskPhase.SKIPPED if result.skipped else TaskPhase.SUCCEEDED
         self.emit(attempt, task, phase, began, step, output=result.output)
 
     def fail(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        attempt.failed = f"task {task}: {reason}"
+        attempt.failure = f"task {task}: {reason}"
         self.unqueue(attempt)
-        step.failures.append((attempt.id, attempt.failed))
+        step.failures.append((attempt.id, attempt.failure))
         self.emit(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
         step.kills += [(attempt.id, other) for other in attempt.running]
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
         """This cluster cannot carry on with it; another may."""
-        attempt.failed, attempt.lost = reason, True
+        attempt.failure, attempt.lost = reason, True
         self.unqueue(attempt)
         step.kills += [(attempt.id, task) for task in attempt.running]
 
@@ -132,19 +133,21 @@ class Progress:
                 self.remove(attempt)
             for other in list(self.by_shard.get(attempt.shard, {}).values()):
                 self.queue_ready(other, step)
-        elif not attempt.end_seq and (attempt.failed or not attempt.missing):
+        elif not attempt.end_seq and (attempt.failure or not attempt.unmet_needs):
             end = (
                 AttemptEndKind.LOST
                 if attempt.lost
                 else AttemptEndKind.FAILED
-                if attempt.failed
+                if attempt.failure
                 else AttemptEndKind.SUCCEEDED
             )
             self.seq += 1
-            attempt.end_seq, attempt.at = self.seq, step.wall
+            attempt.end_seq, attempt.ended_at = self.seq, step.wall
             self.held -= 1
             self.ended.append(attempt)
-            step.events.append(AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failed))
+            step.events.append(
+                AttemptEnded(seq=self.seq, attempt=attempt.id, end=end, reason=attempt.failure)
+            )
 
     def emit(
         self,
@@ -179,13 +182,15 @@ class Progress:
         """
         if not self._may_run(attempt, step.now):
             return
-        waiting = deque(attempt.missing if among is None else among)
+        waiting = deque(attempt.unmet_needs if among is None else among)
         while waiting:
             task = waiting.popleft()
             free = (
-                attempt.missing.get(task) == 0 and task not in attempt.running and task not in attempt.queued
+                attempt.unmet_needs.get(task) == 0
+                and task not in attempt.running
+                and task not in attempt.queued
             )
-            if not free or task in attempt.due or attempt.failed:
+            if not free or task in attempt.due or attempt.failure:
                 continue
             if attempt.tasks[task].when is not None and step.condition_steps >= CONDITION_STEPS_AT_ONCE:
                 attempt.due[task] = step.now
@@ -244,7 +249,7 @@ class Progress:
                 attempt is not None
                 and task in attempt.queued
                 and self._may_run(attempt, step.now)
-                and not attempt.failed
+                and not attempt.failure
             ):
                 if self.busy + thousandths(attempt.tasks[task].resources.cpu) > self.capacity:
                     return
@@ -264,7 +269,7 @@ class Progress:
         attempt.tries[task.name] = launch.tries
         attempt.running[task.name] = step.wall
         self.busy += thousandths(task.resources.cpu)
-        step.tasks.append(TaskState(attempt=attempt.id, task=task.name, tries=launch.tries))
+        step.tasks.append(TaskRecord(attempt=attempt.id, task=task.name, tries=launch.tries))
         self.emit(attempt, task.name, TaskPhase.RUNNING, step.wall, step)
         step.launches.append(launch)
 

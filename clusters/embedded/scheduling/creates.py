@@ -5,19 +5,20 @@ from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
+from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.attempts import Progress, pause_after
 from clusters.embedded.scheduling.create_rules import Admission
-from clusters.embedded.scheduling.retention import Memory
-from clusters.embedded.scheduling.state import Attempt, Plan, Step
+from clusters.embedded.scheduling.retention import Retention
+from clusters.embedded.scheduling.step import Step
 from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 
 
 class Creates:
     """Takes creates for one scheduler, as long as it holds fewer than `slots` attempts."""
 
-    def __init__(self, progress: Progress, admission: Admission, memory: Memory, *, slots: int) -> None:
+    def __init__(self, progress: Progress, admission: Admission, memory: Retention, *, slots: int) -> None:
         self._progress, self._admission, self._memory, self._slots = progress, admission, memory, slots
-        self._plans: WeakValueDictionary[str, Plan] = WeakValueDictionary()
+        self._graphs: WeakValueDictionary[str, TaskGraph] = WeakValueDictionary()
 
     def take(
         self, spec: ShardSpec, run: RunSpec | None, misfit: Callable[[str], tuple[str, str]], step: Step
@@ -28,7 +29,7 @@ class Creates:
         detail = ""
         if identity in self._memory.tombstones:
             reason = "Tombstoned"
-        elif identity in self._memory.past or (known is not None and known.awake and not known.stopped):
+        elif identity in self._memory.ended or (known is not None and known.awake and not known.stopped):
             return CreateAnswer(attempt=identity, outcome=CreateOutcome.EXISTS)
         else:
             full = known is None and self._progress.held >= self._slots
@@ -53,11 +54,11 @@ class Creates:
     def _wake(self, attempt: Attempt, step: Step) -> None:
         """Pauses go on where the cluster's end has interrupted them, whatever the wall clock has done meanwhile."""
         attempt.awake = True
-        for task, due in attempt.paused.items():
+        for task, due in attempt.interrupted_pauses.items():
             pause = pause_after(attempt.tasks[task].retry, attempt.tries[task])
             attempt.due[task] = step.now + min(max(0.0, due - step.wall), pause)
             self._progress.wake_at(attempt, attempt.due[task])
-        attempt.paused.clear()
+        attempt.interrupted_pauses.clear()
 
     def _new(self, spec: ShardSpec, run: RunSpec, step: Step) -> Attempt:
         """A new attempt. Older ones of its shard end first: it starts nothing while a process of theirs is left."""
@@ -67,30 +68,29 @@ class Creates:
                 self._progress.stop(older, step)
         self._admission.seen(identity)
         step.runs.append(run)
-        step.attempts.append(spec)
+        step.created.append(spec)
         return Attempt(
             spec=spec,
-            plan=self._plan(run),
+            graph=self._graph(run),
             finished={result.task: result for result in spec.results},
             tries=dict(spec.tries),
-            at=step.wall,
         )
 
-    def _plan(self, run: RunSpec) -> Plan:
-        plan = self._plans.get(run.run)
-        if plan is None or (plan.run is not run and plan.run != run):
-            plan = self._plans[run.run] = Plan(run)
-        return plan
+    def _graph(self, run: RunSpec) -> TaskGraph:
+        graph = self._graphs.get(run.run)
+        if graph is None or (graph.run is not run and graph.run != run):
+            graph = self._graphs[run.run] = TaskGraph(run)
+        return graph
 
     def expire(self, steps: Sequence[Step], now: float) -> None:
         """To be called before `steps` are journalled: a create that has waited for that until past its fence is not taken after all."""
-        late = {spec.attempt for step in steps for spec in step.attempts if now > spec.fence.not_after}
+        late = {spec.attempt for step in steps for spec in step.created if now > spec.fence.not_after}
         if not late:
             return
         for identity in late & self._progress.attempts.keys():
             self._progress.drop(self._progress.attempts[identity])
         for step in steps:
-            step.attempts = [spec for spec in step.attempts if spec.attempt not in late]
+            step.created = [spec for spec in step.created if spec.attempt not in late]
             step.tasks = [task for task in step.tasks if task.attempt not in late]
             step.events = [event for event in step.events if event.attempt not in late]
             step.launches = [launch for launch in step.launches if launch.attempt not in late]
@@ -118,4 +118,4 @@ class Creates:
         return replace(answers, creates=tuple(creates))
 
     def _knows(self, identity: AttemptId) -> bool:
-        return identity in self._progress.attempts or identity in self._memory.past
+        return identity in self._progress.attempts or identity in self._memory.ended

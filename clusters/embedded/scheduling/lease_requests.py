@@ -4,8 +4,9 @@ import hashlib
 import itertools
 from collections.abc import Iterable
 
+from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.attempts import MARGIN_SECONDS
-from clusters.embedded.scheduling.state import Attempt, Step
+from clusters.embedded.scheduling.step import Step
 from clusters.protocol import LeaseAsked
 
 LEASE_SECONDS = 15.0
@@ -23,23 +24,23 @@ class Leasing:
         """Kills what runs when the lease is about to end, and asks for another in time. When to come again to ask, if it asks."""
         if attempt.lease_until - MARGIN_SECONDS <= step.now:
             step.kills += [(attempt.id, task) for task in attempt.running]
-        if step.now < attempt.ask_at:
+        if step.now < attempt.next_lease_request_at:
             return None
         ask = next(self._asks)
-        attempt.ask_at = step.now + ASK_SECONDS
-        attempt.asked = {
-            earlier: at for earlier, at in attempt.asked.items() if at + LEASE_SECONDS > step.now
+        attempt.next_lease_request_at = step.now + ASK_SECONDS
+        attempt.lease_requests = {
+            earlier: at for earlier, at in attempt.lease_requests.items() if at + LEASE_SECONDS > step.now
         }
-        attempt.asked[ask] = step.now
-        step.asks.append(LeaseAsked(attempt=attempt.id, ask=ask))
-        return attempt.ask_at
+        attempt.lease_requests[ask] = step.now
+        step.lease_requests.append(LeaseAsked(attempt=attempt.id, ask=ask))
+        return attempt.next_lease_request_at
 
     def granted(self, attempt: Attempt, ask: int, step: Step) -> bool:
         """Whether that gives it a lease. An ask is answered once, and those before it then need no answer."""
-        asked_at = attempt.asked.pop(ask, None)
+        asked_at = attempt.lease_requests.pop(ask, None)
         if asked_at is None or attempt.over:
             return False
-        attempt.asked = {later: at for later, at in attempt.asked.items() if later > ask}
+        attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > ask}
         attempt.lease_until = max(attempt.lease_until, asked_at + LEASE_SECONDS)
         step.leases.append((attempt.id, attempt.lease_until))
         return True
@@ -47,7 +48,7 @@ class Leasing:
     def waiting(self, attempts: Iterable[Attempt]) -> list[LeaseAsked]:
         """The newest ask of each attempt that waits for its answer."""
         return [
-            LeaseAsked(attempt=attempt.id, ask=max(attempt.asked))
+            LeaseAsked(attempt=attempt.id, ask=max(attempt.lease_requests))
             for attempt in attempts
-            if attempt.asked and not attempt.over
+            if attempt.lease_requests and not attempt.over
         ]

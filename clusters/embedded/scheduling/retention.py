@@ -1,50 +1,69 @@
-"""What a cluster still knows of attempts that are over: as little as may be, for as long as somebody could ask."""
+"""How long a cluster keeps what is over: tombstones and ended attempts, and with them logs and workspaces."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
-from clusters.embedded.scheduling.state import Attempt, Past
+from msgspec import Struct
+
+from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
 
-DONE_SECONDS = 24 * 3600.0
-"""What succeeded, and is acknowledged, is kept for so long: its logs and its workspace, that is."""
-KEPT_SECONDS = 30 * 24 * 3600.0
-"""What did not: a retry may still build on what its tasks left in the workspace. Tombstones too."""
+SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
+"""For attempts that succeeded: their logs may still be read."""
+RETENTION_SECONDS = 30 * 24 * 3600.0
+"""For failed and lost attempts, because a retry may build on what their tasks left in the workspace; and for tombstones."""
 
 
-class Memory:
-    """`tombstones`, and when each was set by the wall clock; `past` attempts, whose end was acknowledged."""
+class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
+    """What is kept of an attempt when the gateway has acknowledged its end. Its tasks and results are the gateway's by then."""
 
-    def __init__(self, tombstones: Mapping[AttemptId, float], past: Mapping[AttemptId, Past]) -> None:
-        self.tombstones, self.past = dict(tombstones), dict(past)
+    end_seq: int
+    ended_at: float
+    """Seconds since 1970."""
+    succeeded: bool
 
-    def bury(self, identity: AttemptId, wall: float) -> bool:
-        """Whether that is new."""
-        new = identity not in self.tombstones
-        self.tombstones.setdefault(identity, wall)
-        self.past.pop(identity, None)
-        return new
 
-    def keep(self, attempt: Attempt) -> None:
-        self.past[attempt.id] = Past(end_seq=attempt.end_seq, at=attempt.at, succeeded=attempt.succeeded)
+class Retention:
+    """Keeps `tombstones` (with the time of each, in seconds since 1970) and `ended` attempts until they expire."""
 
-    def forget(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """Lets go of what is old enough; a tombstone stays while its attempt is `held`."""
-        past = [
+    def __init__(
+        self, tombstones: Mapping[AttemptId, float], ended: Mapping[AttemptId, EndedAttempt]
+    ) -> None:
+        self.tombstones, self.ended = dict(tombstones), dict(ended)
+
+    def add_tombstone(self, identity: AttemptId, wall: float) -> None:
+        """The tombstone replaces what was kept of an ended attempt."""
+        self.tombstones[identity] = wall
+        self.ended.pop(identity, None)
+
+    def add_ended(self, attempt: Attempt) -> None:
+        self.ended[attempt.id] = EndedAttempt(
+            end_seq=attempt.end_seq, ended_at=attempt.ended_at, succeeded=attempt.succeeded
+        )
+
+    def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
+        """What is past its retention at `wall`.
+
+        A tombstone does not expire while the cluster holds its attempt: the attempt must not start again.
+        """
+        ended = [
             identity
-            for identity, past in self.past.items()
-            if past.at < wall - (DONE_SECONDS if past.succeeded else KEPT_SECONDS)
+            for identity, attempt in self.ended.items()
+            if attempt.ended_at
+            < wall - (SUCCEEDED_RETENTION_SECONDS if attempt.succeeded else RETENTION_SECONDS)
         ]
-        buried = [
+        tombstones = [
             identity
             for identity, at in self.tombstones.items()
-            if at < wall - KEPT_SECONDS and identity not in held
+            if at < wall - RETENTION_SECONDS and identity not in held
         ]
-        for identity in past:
-            del self.past[identity]
-        for identity in buried:
-            del self.tombstones[identity]
-        return past + buried
+        return ended + tombstones
+
+    def remove(self, identities: Iterable[AttemptId]) -> None:
+        for identity in identities:
+            self.ended.pop(identity, None)
+            self.tombstones.pop(identity, None)
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        return {(identity.run, identity.shard) for kept in (self.past, self.tombstones) for identity in kept}
+        """The (run, shard) pairs of which anything is kept."""
+        return {(identity.run, identity.shard) for kept in (self.ended, self.tombstones) for identity in kept}

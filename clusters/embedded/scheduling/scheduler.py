@@ -10,6 +10,7 @@ from functools import cache
 
 from msgspec import Struct
 
+from clusters.embedded.scheduling.attempt import NEVER, Attempt, size_of
 from clusters.embedded.scheduling.attempts import (
     CONDITION_STEPS_AT_ONCE,
     MARGIN_SECONDS,
@@ -19,11 +20,12 @@ from clusters.embedded.scheduling.attempts import (
 )
 from clusters.embedded.scheduling.create_rules import Admission
 from clusters.embedded.scheduling.creates import Creates
+from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.lease_requests import Leasing
 from clusters.embedded.scheduling.ownership import Owner
-from clusters.embedded.scheduling.retention import Memory
-from clusters.embedded.scheduling.state import NEVER, Attempt, Outcome, Step, TaskState, size_of
-from clusters.embedded.storage.journal import Loaded
+from clusters.embedded.scheduling.recovered_state import RecoveredState
+from clusters.embedded.scheduling.retention import Retention
+from clusters.embedded.scheduling.step import Step, TaskRecord
 from clusters.protocol import (
     AttemptId,
     Batch,
@@ -44,7 +46,7 @@ class Scheduler:
 
     def __init__(
         self,
-        loaded: Loaded,
+        recovered: RecoveredState,
         *,
         region: str,
         boot: str,
@@ -54,18 +56,18 @@ class Scheduler:
         exclusive: Container[str],
     ) -> None:
         self.incarnation, self.acknowledged, self.owner = (
-            loaded.incarnation,
-            loaded.acknowledged,
-            loaded.owner,
+            recovered.incarnation,
+            recovered.acknowledged,
+            recovered.owner,
         )
         self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
-        self._memory = Memory(loaded.tombstones, loaded.past)
+        self._memory = Retention(recovered.tombstones, recovered.ended)
         self._leasing = Leasing(boot)
-        for attempt in loaded.attempts:
+        for attempt in recovered.attempts:
             attempt.awake = attempt.end_seq > 0
-        self._progress = Progress(loaded.attempts, cpu=cpu, seq=loaded.seq)
+        self._progress = Progress(recovered.attempts, cpu=cpu, seq=recovered.seq)
         self._admission = Admission(
-            boot=boot, cpu=cpu, executors=executors, exclusive=exclusive, highest=loaded.highest
+            boot=boot, cpu=cpu, executors=executors, exclusive=exclusive, highest=recovered.highest
         )
         self._creates = Creates(self._progress, self._admission, self._memory, slots=slots)
         self.expire, self.held = self._creates.expire, self._creates.held
@@ -94,7 +96,8 @@ class Scheduler:
         return BatchAnswers(status=self.status(now), creates=creates, tombstones=tombstones), step
 
     def _tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
-        if self._memory.bury(identity, step.wall):
+        if identity not in self._memory.tombstones:
+            self._memory.add_tombstone(identity, step.wall)
             self._admission.seen(identity)
             step.tombstones.append(identity)
         attempt = self._progress.attempts.get(identity)
@@ -122,9 +125,9 @@ class Scheduler:
         self._progress.busy -= thousandths(attempt.tasks[task].resources.cpu)
         if not attempt.stopped and outcome.succeeded:
             self._keep(attempt, TaskResult(task=task, output=outcome.output), began, step)
-            if not attempt.failed:
+            if not attempt.failure:
                 self._progress.queue_ready(attempt, step, attempt.dependents[task])
-        elif not attempt.stopped and not attempt.failed:
+        elif not attempt.stopped and not attempt.failure:
             self._try_again(attempt, task, outcome, began, step)
         self._progress.settle(attempt, step)
         self._progress.fill(step)
@@ -155,7 +158,7 @@ class Scheduler:
             return
         pause = 0.0 if outcome.killed else pause_after(retry, tries)
         if pause:
-            step.tasks.append(TaskState(attempt=attempt.id, task=task, tries=tries, due=step.wall + pause))
+            step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, due=step.wall + pause))
         if attempt.awake:
             attempt.due[task] = step.now + pause
             self._progress.wake_at(attempt, attempt.due[task])
@@ -199,12 +202,13 @@ class Scheduler:
             attempt = ended.popleft()
             if attempt.id in self._progress.attempts and not attempt.stopped:
                 self._progress.remove(attempt)
-                self._memory.keep(attempt)
+                self._memory.add_ended(attempt)
 
     def forget(self, now: float, wall: float) -> Step:
         """Lets go of what is old enough; of whom nothing is held any more is not among `shards` from then on."""
         step = Step(now=now, wall=wall)
-        step.forgotten += self._memory.forget(wall, self._progress.attempts)
+        step.expired += self._memory.expired(wall, held=self._progress.attempts)
+        self._memory.remove(step.expired)
         self._admission.forget(self.shards)
         self._progress.forget_turns()
         return step
@@ -245,7 +249,7 @@ class Scheduler:
         )
         ended = (
             (identity, True)
-            for identity, past in self._memory.past.items()
+            for identity, past in self._memory.ended.items()
             if past.end_seq > self.acknowledged
         )
         return Hello(status=self.status(now), attempts=(*known, *ended))
@@ -266,7 +270,7 @@ class Scheduler:
         for attempt in self._progress.attempts.values():
             attempt.awake = attempt.end_seq > 0
             self._progress.unqueue(attempt)
-            attempt.lease_until = attempt.ask_at = NEVER
-            attempt.asked.clear()
+            attempt.lease_until = attempt.next_lease_request_at = NEVER
+            attempt.lease_requests.clear()
             step.kills += [(attempt.id, task) for task in attempt.running]
         return step

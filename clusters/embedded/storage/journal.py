@@ -1,18 +1,20 @@
 """What survives a SIGKILL: runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged.
 
 Every step of the scheduler is one item of a group commit (`waypost.sqlite_database`).
-Reading back gives `Loaded`, from which a scheduler starts.
+Reading back gives `RecoveredState`, from which a scheduler starts.
 """
 
 import sqlite3
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
+from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.ownership import Owner
-from clusters.embedded.scheduling.state import Attempt, Past, Plan, Step
+from clusters.embedded.scheduling.recovered_state import RecoveredState
+from clusters.embedded.scheduling.retention import EndedAttempt
+from clusters.embedded.scheduling.step import Step
 from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskResult
 
 SCHEMA = (
@@ -38,23 +40,7 @@ _result = msgspec.json.Decoder(TaskResult).decode
 _event = msgspec.json.Decoder(Event).decode
 
 
-@dataclass(kw_only=True)
-class Loaded:
-    """What a journal holds at the start."""
-
-    incarnation: str
-    owner: Owner = field(default_factory=Owner)
-    seq: int = 0
-    acknowledged: int = 0
-    attempts: list[Attempt] = field(default_factory=list)
-    past: dict[AttemptId, Past] = field(default_factory=dict)
-    """Those whose end was acknowledged."""
-    tombstones: dict[AttemptId, float] = field(default_factory=dict)
-    """And when each was set, by the wall clock."""
-    highest: dict[tuple[str, int], int] = field(default_factory=dict)
-
-
-def open_journal(db: sqlite3.Connection) -> Loaded:
+def open_journal(db: sqlite3.Connection) -> RecoveredState:
     """Makes the tables where there are none, and reads what they hold. A new journal takes a new incarnation."""
     for statement in SCHEMA:
         db.execute(statement)
@@ -65,15 +51,17 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
     db.execute(f"insert or ignore into meta values {meta_at_first}", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
     acknowledged = int(meta["acknowledged"])
-    plans = {name: Plan(_run(spec)) for name, spec in db.execute("select run, spec from run")}
+    graphs = {name: TaskGraph(_run(spec)) for name, spec in db.execute("select run, spec from run")}
     going = "select run, spec, end_seq, at, failed from attempt where end_seq = 0 or end_seq > ? order by at"
     attempts = [
-        _load(db, _attempt(spec), plans[run], end_seq=end_seq, at=at, failed=failed)
+        _load(db, _attempt(spec), graphs[run], end_seq=end_seq, at=at, failed=failed)
         for run, spec, end_seq, at, failed in db.execute(going, (acknowledged,))
     ]
     ended = "select run, shard, epoch, end_seq, at, failed from attempt where end_seq between 1 and ?"
-    past = {
-        AttemptId(run=run, shard=shard, epoch=epoch): Past(end_seq=end_seq, at=at, succeeded=not failed)
+    ended_attempts = {
+        AttemptId(run=run, shard=shard, epoch=epoch): EndedAttempt(
+            end_seq=end_seq, ended_at=at, succeeded=not failed
+        )
         for run, shard, epoch, end_seq, at, failed in db.execute(ended, (acknowledged,))
     }
     tombstones = {
@@ -81,43 +69,43 @@ def open_journal(db: sqlite3.Connection) -> Loaded:
         for r, s, e, at in db.execute("select run, shard, epoch, at from tombstone")
     }
     highest: dict[tuple[str, int], int] = {}
-    for identity in [*tombstones, *past, *(attempt.id for attempt in attempts)]:
+    for identity in [*tombstones, *ended_attempts, *(attempt.id for attempt in attempts)]:
         shard = (identity.run, identity.shard)
         highest[shard] = max(highest.get(shard, 0), identity.epoch)
-    return Loaded(
+    return RecoveredState(
         incarnation=meta["incarnation"],
         owner=Owner(store=meta["store"], era=int(meta["era"])),
         seq=int(meta["seq"]),
         acknowledged=acknowledged,
         attempts=attempts,
-        past=past,
+        ended=ended_attempts,
         tombstones=tombstones,
         highest=highest,
     )
 
 
 def _load(
-    db: sqlite3.Connection, spec: ShardSpec, plan: Plan, *, end_seq: int, at: float, failed: str
+    db: sqlite3.Connection, spec: ShardSpec, graph: TaskGraph, *, end_seq: int, at: float, failed: str
 ) -> Attempt:
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
-    paused: dict[str, float] = {}
+    pauses: dict[str, float] = {}
     where = "select task, tries, result, due from task where run = ? and shard = ? and epoch = ?"
     for task, count, result, due in db.execute(where, _key(identity)):
         tries[task] = count
         if result is not None:
             finished[task] = _result(result)
         elif due:
-            paused[task] = due
+            pauses[task] = due
     return Attempt(
         spec=spec,
-        plan=plan,
+        graph=graph,
         finished=finished,
         tries=tries,
-        paused=paused,
+        interrupted_pauses=pauses,
         end_seq=end_seq,
-        at=at,
-        failed=failed,
+        ended_at=at if end_seq else 0.0,
+        failure=failed,
     )
 
 
@@ -136,7 +124,7 @@ def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> N
 
 def _write(db: sqlite3.Connection, step: Step, wall: float) -> None:
     _write_identity(db, step)
-    for identity in step.forgotten:
+    for identity in step.expired:
         db.execute("delete from tombstone where run = ? and shard = ? and epoch = ?", _key(identity))
         _remove(db, identity)
     for identity in step.tombstones:
@@ -159,7 +147,7 @@ def _write_identity(db: sqlite3.Connection, step: Step) -> None:
 def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
     for run in step.runs:
         db.execute("insert or ignore into run values (?, ?)", (run.run, encode(run)))
-    for spec in step.attempts:
+    for spec in step.created:
         values = (*_key(spec.attempt), encode(spec), wall)
         db.execute(
             "insert or ignore into attempt (run, shard, epoch, spec, at) values (?, ?, ?, ?, ?)", values

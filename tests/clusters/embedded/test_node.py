@@ -11,7 +11,8 @@ import pytest
 
 from clusters.embedded.main import _either, _raise_descriptors
 from clusters.embedded.node import Node, NodeSettings
-from clusters.embedded.scheduling.state import Outcome, Step
+from clusters.embedded.scheduling.launch import Outcome
+from clusters.embedded.scheduling.step import Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
 from clusters.protocol import (
     AttemptEnded,

@@ -27,7 +27,7 @@ from clusters.embedded.executors.process.termination import (
 )
 from clusters.embedded.executors.process.watchdog import kill_group
 from clusters.embedded.executors.process.watchdog_client import STARTED, WatchedGroups
-from clusters.embedded.scheduling.state import Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.embedded.storage.task_logs import LOG_BYTES, cut, open_regular
 from waypost.workflow.run_types import ProcessRun, text_of

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from clusters.embedded.scheduling.state import Outcome
+from clusters.embedded.scheduling.launch import Outcome
 from waypost.strict_json import distinct
 from waypost.workflow.ijson import EXACT, UNFAITHFUL, text_fault
 

@@ -4,8 +4,9 @@ import sqlite3
 from typing import Any
 
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.state import Outcome, Step
+from clusters.embedded.scheduling.step import Step
 from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -29,9 +30,9 @@ class Cluster:
 
     def crash(self) -> None:
         self.boots += 1
-        loaded = open_journal(self.db)
+        recovered = open_journal(self.db)
         self.scheduler = Scheduler(
-            loaded,
+            recovered,
             region="r",
             boot=f"boot-{self.boots}",
             cpu=4.0,
@@ -84,8 +85,8 @@ class Cluster:
             exclusive=EXCLUSIVE,
         )
         step = self.act(self.scheduler.forget(self.now, wall))
-        assert sorted(copy.forget(0.0, wall).forgotten) == sorted(step.forgotten)
-        return step.forgotten
+        assert sorted(copy.forget(0.0, wall).expired) == sorted(step.expired)
+        return step.expired
 
     def rows(self) -> int:
         tables = ("run", "attempt", "task", "tombstone")

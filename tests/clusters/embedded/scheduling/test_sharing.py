@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.lease_requests import ASK_SECONDS, LEASE_SECONDS
-from clusters.embedded.scheduling.state import Outcome
 from clusters.protocol import (
     AttemptEndKind,
     AttemptId,
@@ -86,7 +86,7 @@ def test_a_create_that_waits_for_the_journal_past_its_fence_is_not_taken(cluster
         cluster.scheduler.apply(Batch(runs=runs, creates=(create,)), 0.0, 0.0) for create in creates
     )
     assert [launch.attempt.run for launch in late[1].launches] == ["run"]
-    soon[1].attempts = [ShardSpec(attempt=creates[1].attempt, fence=Fence(boot="boot-1", not_after=60.0))]
+    soon[1].created = [ShardSpec(attempt=creates[1].attempt, fence=Fence(boot="boot-1", not_after=60.0))]
 
     cluster.scheduler.expire([late[1], soon[1]], 5.1)
     for _, step in (late, soon):
@@ -135,7 +135,7 @@ def test_shards_of_one_run_share_its_tasks(cluster: Cluster) -> None:
             creates=(ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence),),
         )
 
-    plans = {id(attempt.plan) for attempt in cluster.scheduler._progress.attempts.values()}
+    plans = {id(attempt.graph) for attempt in cluster.scheduler._progress.attempts.values()}
     assert len(plans) == 1
 
 
@@ -160,10 +160,10 @@ def test_a_run_is_looked_through_once_a_batch(cluster: Cluster, monkeypatch: pyt
 def test_an_ask_of_another_boot_grants_nothing(cluster: Cluster) -> None:
     """A grant that was held up on its way counts from a time that this boot knows nothing of."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
-    (asked,) = cluster.tick(0.0).asks
+    (asked,) = cluster.tick(0.0).lease_requests
     cluster.crash()
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
-    assert cluster.tick(0.0).asks
+    assert cluster.tick(0.0).lease_requests
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
 
     assert cluster.names == []
@@ -175,17 +175,20 @@ def test_a_lease_is_asked_for_in_time_however_time_is_rounded(cluster: Cluster) 
     cluster.now = 0.1
     asks = 0
     for _ in range(100):
-        asks += len(cluster.tick(0.0).asks)
+        asks += len(cluster.tick(0.0).lease_requests)
         assert cluster.scheduler.next_timer is not None
         cluster.now = cluster.scheduler.next_timer
     assert asks == 100
-    assert len(cluster.scheduler._progress.attempts[attempt(1)].asked) <= LEASE_SECONDS / ASK_SECONDS + 1
+    assert (
+        len(cluster.scheduler._progress.attempts[attempt(1)].lease_requests)
+        <= LEASE_SECONDS / ASK_SECONDS + 1
+    )
 
 
 def test_who_comes_later_hears_of_the_leases_that_are_waited_for(cluster: Cluster) -> None:
     """Until they are granted."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
-    (asked,) = cluster.tick(0.0).asks
+    (asked,) = cluster.tick(0.0).lease_requests
     assert cluster.scheduler.asked() == [asked]
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
     assert cluster.scheduler.asked() == []
@@ -250,11 +253,11 @@ def test_a_restored_journal_keeps_no_plans_of_its_own(cluster: Cluster) -> None:
 def test_a_restored_journal_has_no_lease(cluster: Cluster) -> None:
     """It was given to the one that it is a copy of."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
-    (asked,) = cluster.tick(0.0).asks
+    (asked,) = cluster.tick(0.0).lease_requests
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
     cluster.act(cluster.scheduler.restored("new", 0.0, 0.0))
     cluster.end("a", Outcome(succeeded=False, killed=True))
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
 
     assert cluster.names == []
-    assert cluster.tick(0.0).asks
+    assert cluster.tick(0.0).lease_requests

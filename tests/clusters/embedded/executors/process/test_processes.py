@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clusters.embedded.node import Node, NodeSettings
-from clusters.embedded.scheduling.state import Outcome
+from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEndKind, TaskPhase

@@ -1,0 +1,136 @@
+"""One attempt of a shard as this cluster holds it, and the task graph that all shards of its run share."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from clusters.protocol import AttemptId, RunSpec, ShardSpec, TaskResult
+from waypost.workflow.task import SideEffects, TaskSpec
+
+NEVER = float("-inf")
+
+
+class TaskGraph:
+    """The tasks of one run and what depends on what. Immutable: all shards of the run share one."""
+
+    def __init__(self, run: RunSpec) -> None:
+        self.run = run
+        self.tasks: dict[str, TaskSpec] = {task.name: task for task in run.tasks}
+        self.need_counts = {task.name: len(task.needs) for task in run.tasks}
+        self.dependents: dict[str, list[str]] = {name: [] for name in self.tasks}
+        for task in run.tasks:
+            for need in task.needs:
+                self.dependents[need].append(task.name)
+
+
+@dataclass(kw_only=True, slots=True, repr=False)
+class Attempt:
+    """One attempt.
+
+    The journal has `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest holds for one boot.
+    """
+
+    spec: ShardSpec
+    graph: TaskGraph
+    finished: dict[str, TaskResult]
+    """Results by task, those of earlier epochs included."""
+    tries: dict[str, int]
+    """How often each task was started, tries of earlier epochs included."""
+    unmet_needs: dict[str, int] = field(init=False)
+    """For each unfinished task, how many tasks that it needs are unfinished too."""
+    output_bytes: int = field(init=False)
+    """Size of all outputs in `finished`, as JSON."""
+    awake: bool = True
+    """False for an attempt found in the journal at the start: it starts nothing until it is created again."""
+    running: dict[str, float] = field(default_factory=dict)
+    """Tasks with a try under way, and when it began: seconds since 1970."""
+    queued: set[str] = field(default_factory=set)
+    """Tasks that wait for a processor."""
+    due: dict[str, float] = field(default_factory=dict)
+    """Tasks that are looked at again at an uptime: at the end of a pause before a retry, or in the next tick."""
+    interrupted_pauses: dict[str, float] = field(default_factory=dict)
+    """Pauses before a retry that were going on when the cluster ended, and their end: seconds since 1970."""
+    failure: str = ""
+    """Why the attempt will end as failed or lost; its other tasks are being stopped. Empty: no reason so far."""
+    lost: bool = False
+    """The failure is one of this cluster, not of a task: another cluster may carry on."""
+    stopped: bool = False
+    """Tombstoned or superseded: it starts nothing more, and no event reports its end."""
+    end_seq: int = 0
+    """The seq of the event that reported its end; 0 until then."""
+    ended_at: float = 0.0
+    """Seconds since 1970; 0 until it ends."""
+    lease_until: float = NEVER
+    """The uptime at which its run-lease ends. Exclusive attempts only, as the two fields below."""
+    next_lease_request_at: float = NEVER
+    """The uptime at which its lease is requested again."""
+    lease_requests: dict[int, float] = field(default_factory=dict)
+    """Requests that may still be granted, by number, and the uptime at which each was made."""
+
+    def __post_init__(self) -> None:
+        self.output_bytes = sum(map(size_of, self.finished.values()))
+        self.unmet_needs = dict(self.graph.need_counts)
+        for name in self.finished:
+            self.unmet_needs.pop(name, None)
+        for name in self.finished:
+            for dependent in self.dependents.get(name, ()):
+                if dependent in self.unmet_needs:
+                    self.unmet_needs[dependent] -= 1
+
+    def __repr__(self) -> str:
+        if self.end_seq:
+            state = f"ended with event {self.end_seq}"
+        elif self.stopped:
+            state = "stopped"
+        else:
+            state = "awake" if self.awake else "asleep"
+        parts = [
+            f"Attempt({self.id}: {state}",
+            f"{len(self.finished)} of {len(self.tasks)} finished",
+            f"running {sorted(self.running)}",
+            f"queued {sorted(self.queued)}",
+            f"due {self.due}",
+        ]
+        if self.exclusive:
+            parts.append(f"lease until {self.lease_until:.3f}")
+        if self.failure:
+            parts.append(f"{'lost' if self.lost else 'failed'}: {self.failure}")
+        return ", ".join(parts) + ")"
+
+    @property
+    def run(self) -> RunSpec:
+        return self.graph.run
+
+    @property
+    def tasks(self) -> dict[str, TaskSpec]:
+        return self.graph.tasks
+
+    @property
+    def dependents(self) -> dict[str, list[str]]:
+        return self.graph.dependents
+
+    @property
+    def id(self) -> AttemptId:
+        return self.spec.attempt
+
+    @property
+    def shard(self) -> tuple[str, int]:
+        return (self.spec.attempt.run, self.spec.attempt.shard)
+
+    @property
+    def exclusive(self) -> bool:
+        return self.run.side_effects is SideEffects.EXCLUSIVE
+
+    @property
+    def over(self) -> bool:
+        """Nothing of it starts any more; processes of a stopped attempt may still be left."""
+        return self.stopped or self.end_seq > 0
+
+    @property
+    def succeeded(self) -> bool:
+        return self.end_seq > 0 and not self.unmet_needs
+
+
+def size_of(result: TaskResult) -> int:
+    """The bytes of a result's output, as JSON; 0 where there is none."""
+    return 0 if result.output is None else len(msgspec.json.encode(result.output))
