@@ -27,8 +27,8 @@ from gateway.documents.checks import Executors
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.identity.key_set_cache import is_trusted_source
-from gateway.policy.bundle import BundleError
-from gateway.policy.embedded.engine import SHIPPED, RegorusEngine
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
@@ -167,9 +167,9 @@ def _store(url: Secret) -> SqliteStore:
     return SqliteStore(Database(path))
 
 
-def _policy(settings: GatewaySettings) -> RegorusEngine:
-    folder = SHIPPED if settings.policy.folder is None else Path(settings.policy.folder)
-    return RegorusEngine(folder, None if settings.policy.data is None else Path(settings.policy.data))
+def _policy(settings: GatewaySettings) -> EmbeddedPolicyEngine:
+    folder = SHIPPED_POLICIES if settings.policy.folder is None else Path(settings.policy.folder)
+    return EmbeddedPolicyEngine(folder, None if settings.policy.data is None else Path(settings.policy.data))
 
 
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:

@@ -6,14 +6,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.principal import Obligations, Reason
-from gateway.policy.embedded.evaluator import UNDEFINED
 
 REASONS_MAXIMUM: Final = 100
 MESSAGE_MAXIMUM: Final = 500
 """Decisions are stored: a document with ten thousand banned images must not make ten thousand sentences."""
 
 
-class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The value of a `decision` rule. Nothing may be left out."""
 
     allow: bool
@@ -26,13 +25,11 @@ class AnswerError(Exception):
     """What came back is not a decision."""
 
 
-_decode = msgspec.json.Decoder(Answer).decode
+_decode = msgspec.json.Decoder(PolicyAnswer).decode
 
 
-def read(text: str) -> Answer:
+def parse_answer(text: str) -> PolicyAnswer:
     """The answer in `text`, bounded. Raises `AnswerError`: undefined, null, a wrong type, a field too many or too few, a contradiction."""
-    if UNDEFINED in text:
-        raise AnswerError("the rules give no decision: it, or something in it, is undefined")
     try:
         answer = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -42,7 +39,7 @@ def read(text: str) -> Answer:
     return answer if answer.allow else _bounded(answer)
 
 
-def _bounded(answer: Answer) -> Answer:
+def _bounded(answer: PolicyAnswer) -> PolicyAnswer:
     reasons = tuple(
         structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM])
         for reason in answer.reasons[:REASONS_MAXIMUM]

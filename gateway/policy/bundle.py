@@ -1,114 +1,95 @@
-"""The rules in a folder, with their data: read, examined, named by a revision. What cannot be decided by never gets further than here."""
+"""Reads a policy bundle from a folder: Rego modules, their tests, data and schemas; computes its revision.
+
+Checks what does not depend on the engine: files that cannot be read, JSON that is not valid or has doubled names, and
+data that does not fit its schema. Whether an engine can run the rules is for that engine to say.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import regorus
 from jsonschema import Draft202012Validator
 from msgspec import Struct
 
-from gateway.policy.embedded.evaluator import EvaluationError, Machine, Rules, plain
-from gateway.policy.embedded.subset.constructs import gate
-from gateway.policy.embedded.subset.syntax_tree import Node, Problem
-from gateway.policy.embedded.subset.type_check import unfit
-from gateway.policy.embedded.subset.types import tied
-from gateway.policy.embedded.subset.unknown_fields import misspelt
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.source import PolicySource
 from waypost.strict_json import distinct
 
-SHIPPED: Final = Path(__file__).parents[2] / "policies"
-"""The rules that come with the gateway."""
-TESTS: Final = "_test.rego"
+SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
+"""The folder of the policies that ship with the gateway."""
+
+TEST_SUFFIX: Final = "_test.rego"
 REVISION_DIGITS: Final = 16
 
 
-class BundleError(Exception):
-    """The rules cannot be used. Prints every problem with file and line."""
+class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
+    """One reason why a bundle cannot be used. `file` is relative to its folder; `line` counts from 1, 0: the whole file."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+    file: str
+    line: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.detail}" if self.line else f"{self.file}: {self.detail}"
+
+
+class BundleError(Exception):
+    """The bundle cannot be used. Its text is every diagnostic, one a line, with file and line."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(map(str, self.diagnostics)))
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
-    """`revision` names rules and data, tests left out: the same text gives the same revision, wherever it lies."""
+    """A policy bundle. `tests` are (file name, text) of the Rego tests; `schemas` are those of `input` and `data`.
 
-    rules: Rules
+    `revision` is a hash of `source`, so tests do not change it: the same text gives the same revision in every folder.
+    """
+
+    source: PolicySource
     tests: tuple[tuple[str, str], ...]
+    schemas: dict[str, Any]
     revision: str
 
 
-def read(policies: Path, data: Path | None) -> Bundle:
-    """The `.rego` files below `policies` and `data` (None: its `data/waypost.json`), not examined yet.
+def read_bundle(policies: Path, data: Path | None) -> Bundle:
+    """Reads the `.rego` files below `policies` and the JSON file `data` (None: `data/waypost.json` in that folder).
 
-    Data is held against `schemas/data.json`, and what the rules name of data and input against it and `schemas/input.json`: a limit with
-    a mistyped name would limit nothing. By them it is also known what calls get. A folder without these is held against those that ship.
-    Raises `BundleError`.
+    The data must fit `schemas/data.json`: a limit with a mistyped name would limit nothing. A folder without schemas
+    uses those that ship. Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
         raise BundleError(
-            [Problem(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
+            [Diagnostic(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
         )
-    sources = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
+    texts = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
     schemas = {name: _schema(policies, name) for name in ("input", "data")}
-    text = _data(data or policies / "data" / "waypost.json", schemas["data"])
-    modules = tuple(source for source in sources if not source[0].endswith(TESTS))
-    trees, shapes = syntax_trees(modules), {name: tied(schema) for name, schema in schemas.items()}
-    if problems := misspelt(trees, shapes) or unfit(trees, shapes):
-        raise BundleError(problems)
-    rules = Rules(modules=modules, data=text, entry_points=tuple(sorted(set(ENTRY_POINTS.values()))))
-    return Bundle(
-        rules=rules,
-        tests=tuple(source for source in sources if source[0].endswith(TESTS)),
-        revision=_revision(rules),
+    source = PolicySource(
+        modules=tuple(text for text in texts if not text[0].endswith(TEST_SUFFIX)),
+        data=_data(data or policies / "data" / "waypost.json", schemas["data"]),
+        entry_points=tuple(sorted(set(ENTRY_POINTS.values()))),
     )
-
-
-def examine(rules: Rules) -> Machine:
-    """The machine that decides by the rules, once they have passed the gate. Raises `BundleError`."""
-    if problems := gate(syntax_trees(rules.modules)):
-        raise BundleError(problems)
-    try:
-        return Machine(rules)
-    except EvaluationError as error:
-        raise BundleError([_problem(str(error))]) from error
-
-
-def syntax_trees(modules: Sequence[tuple[str, str]]) -> list[Node]:
-    """The parser's tree of each module. Raises `BundleError` for each that is not Rego."""
-    engine, problems = regorus.Engine(), []
-    for file, text in modules:
-        try:
-            engine.add_policy(file, text)
-        except RuntimeError as error:
-            problems.append(_problem(plain(error)))
-    if problems:
-        raise BundleError(problems)
-    trees: list[Node] = msgspec.json.decode(engine.get_ast_as_json())
-    return trees
-
-
-def _problem(text: str) -> Problem:
-    file, _, rest = text.partition(":")
-    line, _, detail = rest.partition(":")
-    if line.isdigit():
-        return Problem(file=file, line=int(line), detail=detail.strip())
-    return Problem(file="rules", line=0, detail=text)
+    return Bundle(
+        source=source,
+        tests=tuple(text for text in texts if text[0].endswith(TEST_SUFFIX)),
+        schemas=schemas,
+        revision=_revision(source),
+    )
 
 
 def _schema(policies: Path, name: str) -> Any:
     own = policies / "schemas" / f"{name}.json"
-    path = own if own.exists() else SHIPPED / "schemas" / own.name
+    path = own if own.exists() else SHIPPED_POLICIES / "schemas" / own.name
     try:
         return msgspec.json.decode(_text(path))
     except msgspec.DecodeError as error:
         raise BundleError(
-            [Problem(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]
+            [Diagnostic(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]
         ) from error
 
 
@@ -118,16 +99,16 @@ def _data(path: Path, schema: Any) -> str:
         value: Any = json.loads(text, object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            [Problem(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
+            [Diagnostic(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
         ) from error
     if not isinstance(value, dict):
-        raise BundleError([Problem(file=path.name, line=0, detail="the data must be a JSON object")])
+        raise BundleError([Diagnostic(file=path.name, line=0, detail="the data must be a JSON object")])
     errors = Draft202012Validator(schema).iter_errors(value)
-    if problems := [
-        Problem(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}")
+    if diagnostics := [
+        Diagnostic(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}")
         for error in errors
     ]:
-        raise BundleError(sorted(problems))
+        raise BundleError(sorted(diagnostics))
     return text
 
 
@@ -136,11 +117,11 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise BundleError(
-            [Problem(file=str(path), line=0, detail=error.strerror or "cannot be read")]
+            [Diagnostic(file=str(path), line=0, detail=error.strerror or "cannot be read")]
         ) from error
     except UnicodeDecodeError as error:
-        raise BundleError([Problem(file=path.name, line=0, detail="is not UTF-8")]) from error
+        raise BundleError([Diagnostic(file=path.name, line=0, detail="is not UTF-8")]) from error
 
 
-def _revision(rules: Rules) -> str:
-    return hashlib.sha256(msgspec.json.encode(rules)).hexdigest()[:REVISION_DIGITS]
+def _revision(source: PolicySource) -> str:
+    return hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:REVISION_DIGITS]

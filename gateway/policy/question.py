@@ -29,7 +29,7 @@ class QuestionError(Exception):
     """The question cannot be put: something in it is not JSON."""
 
 
-def encode(question: Question) -> bytes:
+def encode_question(question: Question) -> bytes:
     """The input document, UTF-8 JSON. Raises `QuestionError`, also for an integer that engines would round, each in its own way.
 
     The document comes first and who asks comes last: in JSON the last of two equal names counts, so not even bytes that are no single

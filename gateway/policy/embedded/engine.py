@@ -13,19 +13,22 @@ from pathlib import Path
 from typing import Final, Self
 
 from gateway.core.principal import Action, Decision, Question
-from gateway.policy.answer import Answer, AnswerError, read
-from gateway.policy.bundle import SHIPPED, examine
-from gateway.policy.bundle import read as read_bundle
-from gateway.policy.embedded.evaluator import EvaluationError, Exhausted, Machine
+from gateway.policy.answer import AnswerError, PolicyAnswer
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.compilation import compile_source, load_bundle
+from gateway.policy.embedded.evaluator import (
+    EvaluationError,
+    InstructionLimitReached,
+    VirtualMachine,
+    parse_result,
+)
 from gateway.policy.embedded.worker import Worker
-from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
-
-__all__ = ["SHIPPED", "RegorusEngine"]
+from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE: Final = "regorus"
 
 
-class RegorusEngine:
+class EmbeddedPolicyEngine:
     """A `PolicyEngine` over the rules below `policies` and the JSON file `data` (None: the folder's own `data/waypost.json`).
 
     Entering it raises `BundleError`, with file and line, for rules outside the subset that the evaluator was measured to answer rightly.
@@ -34,7 +37,7 @@ class RegorusEngine:
 
     def __init__(
         self,
-        policies: Path = SHIPPED,
+        policies: Path = SHIPPED_POLICIES,
         data: Path | None = None,
         *,
         inline_bytes: int = 65_536,
@@ -45,18 +48,18 @@ class RegorusEngine:
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
-        self._machine: Machine | None = None
+        self._machine: VirtualMachine | None = None
         self._worker: Worker | None = None
         self._placing: Worker | None = None
         self._salt = os.urandom(4).hex()
         self._count = itertools.count()
 
     async def __aenter__(self) -> Self:
-        bundle = read_bundle(self._policies, self._data)
-        self._machine = examine(bundle.rules)
-        self._worker = Worker(bundle.rules, budget_seconds=self._budget_seconds)
+        bundle = load_bundle(self._policies, self._data)
+        self._machine = compile_source(bundle.source)
+        self._worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
         self._placing = Worker(
-            bundle.rules, budget_seconds=self._budget_seconds
+            bundle.source, budget_seconds=self._budget_seconds
         )  # what was accepted waits behind no submission
         self._revision = bundle.revision
         return self
@@ -79,7 +82,7 @@ class RegorusEngine:
         started = time.perf_counter()
         answer, fault = None, ""
         try:
-            answer = read(await self._evaluate(question, encode(question)))
+            answer = parse_result(await self._evaluate(question, encode_question(question)))
         except (QuestionError, EvaluationError, AnswerError) as error:
             fault = str(error)
         return self._decision(question, answer, fault, time.perf_counter() - started)
@@ -90,12 +93,12 @@ class RegorusEngine:
             raise EvaluationError("the engine is not running")
         entry_point = ENTRY_POINTS[question.action]
         if len(document) <= self._inline_bytes:
-            with suppress(Exhausted):
+            with suppress(InstructionLimitReached):
                 return self._machine.evaluate(entry_point, document)
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
 
     def _decision(
-        self, question: Question, answer: Answer | None, fault: str, duration_seconds: float
+        self, question: Question, answer: PolicyAnswer | None, fault: str, duration_seconds: float
     ) -> Decision:
         """Its id sorts by the time of the question, and by the order of decisions within a millisecond."""
         identity = f"{int(question.at * 1000):012x}{next(self._count) & 0xFFFFFFFF:08x}{self._salt}"

@@ -8,49 +8,51 @@ from collections.abc import Callable
 from typing import Final
 
 import regorus
-from msgspec import Struct
+
+from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
+from gateway.policy.source import PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
 """How regorus writes that a rule has no value. Inside an answer it is always this: a quote in a real string is escaped."""
 SHOWN: Final = 300
 
 
-class Rules(Struct, frozen=True, kw_only=True):
-    """What an evaluator is made from: (file, text) of each module, the data as JSON, and the rules that it will be asked for."""
-
-    modules: tuple[tuple[str, str], ...]
-    data: str
-    entry_points: tuple[str, ...]
-
-
 class EvaluationError(Exception):
     """There is no answer. The text is for an operator's eyes, bounded, without a stack."""
 
 
-class Exhausted(EvaluationError):
+class InstructionLimitReached(EvaluationError):
     """The machine's own limit of 25,000 instructions: the document is too much for it, the interpreter may be asked."""
 
 
-class Panicked(EvaluationError):
+class EvaluatorPanicked(EvaluationError):
     """The evaluator is in an unknown state."""
 
 
-class Machine:
+def parse_result(text: str) -> PolicyAnswer:
+    """Parses what an evaluator returned for a `decision` rule. Raises `AnswerError`, also where a part is undefined."""
+    # regorus writes an undefined part as a string, which would pass for text where the answer may hold any text.
+    if UNDEFINED in text:
+        raise AnswerError("the rules give no decision: it, or something in it, is undefined")
+    return parse_answer(text)
+
+
+class VirtualMachine:
     """The quick one: rules compiled to instructions. Right only for rules that passed the gate.
 
     Raises `EvaluationError` where they do not compile, naming file and line.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, source: PolicySource) -> None:
         self._thread = threading.get_ident()
-        self._data = rules.data
+        self._data = source.data
         try:
             self._program = regorus.Program.compile_from_modules(
-                rules.data, list(rules.modules), list(rules.entry_points)
+                source.data, list(source.modules), list(source.entry_points)
             )
             self._machine = self._load()
         except RuntimeError as error:
-            raise EvaluationError(plain(error)) from None
+            raise EvaluationError(one_line(error)) from None
 
     def evaluate(self, entry_point: str, document: bytes) -> str:
         """The value of the rule `entry_point`, as JSON, for the input `document`, which is JSON."""
@@ -58,7 +60,7 @@ class Machine:
             raise EvaluationError("asked on another thread than the one the engine lives on")
         try:
             return _attempt(lambda: self._execute(entry_point, document))
-        except Panicked:
+        except EvaluatorPanicked:
             self._machine = self._load()
             raise
 
@@ -77,14 +79,14 @@ class Machine:
 class Interpreter:
     """The thorough one: walks the syntax tree, knows `with`, has no limit of its own, so it works where it can be killed, and in tests."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, source: PolicySource) -> None:
         self._engine = regorus.Engine()
         try:
-            for file, text in rules.modules:
+            for file, text in source.modules:
                 self._engine.add_policy(file, text)
-            self._engine.add_data_json(rules.data)
+            self._engine.add_data_json(source.data)
         except RuntimeError as error:
-            raise EvaluationError(plain(error)) from None
+            raise EvaluationError(one_line(error)) from None
 
     def evaluate(self, entry_point: str, document: bytes) -> str:
         """The value of the rule `entry_point`, as JSON, for the input `document`, which is JSON."""
@@ -100,16 +102,16 @@ def _attempt(execute: Callable[[], str]) -> str:
     try:
         return execute()
     except (RuntimeError, ValueError) as error:
-        what = plain(error)
-        raise (Exhausted if "instruction limit" in what else EvaluationError)(what) from None
+        what = one_line(error)
+        raise (InstructionLimitReached if "instruction limit" in what else EvaluationError)(what) from None
     except BaseException as error:
         # A panic of the Rust side: pyo3 raises it outside of `Exception`, as a class that cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
-        raise Panicked(f"the evaluator panicked: {plain(error)}") from None
+        raise EvaluatorPanicked(f"the evaluator panicked: {one_line(error)}") from None
 
 
-def plain(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """What regorus says, in one line: `file:line: what is wrong`, without its Rust and interpreter stacks."""
     said = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
     lines = [line.strip() for line in said.splitlines()]

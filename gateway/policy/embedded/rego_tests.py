@@ -18,12 +18,19 @@ from msgspec import Struct
 
 from gateway.core.principal import Action
 from gateway.policy.answer import AnswerError
-from gateway.policy.answer import read as read_answer
-from gateway.policy.bundle import Bundle, BundleError, examine, syntax_trees
-from gateway.policy.embedded.evaluator import EvaluationError, Interpreter, Machine, Rules, plain
+from gateway.policy.bundle import Bundle, BundleError, Diagnostic
+from gateway.policy.embedded.compilation import compile_source, parse_modules
+from gateway.policy.embedded.evaluator import (
+    EvaluationError,
+    Interpreter,
+    VirtualMachine,
+    one_line,
+    parse_result,
+)
 from gateway.policy.embedded.subset.constructs import cycles
-from gateway.policy.embedded.subset.syntax_tree import Node, Problem, package_of
+from gateway.policy.embedded.subset.syntax_tree import SyntaxNode, package_of
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.source import PolicySource
 
 BUDGET_SECONDS: Final = 1.0
 """A case that takes longer, in both evaluators together, would not be decided in time either."""
@@ -45,7 +52,7 @@ class Report(Struct, frozen=True, kw_only=True):
     tests: int
     cases: int
     failed: int
-    failures: tuple[Problem, ...]
+    failures: tuple[Diagnostic, ...]
 
     def __str__(self) -> str:
         if self.failed:
@@ -55,10 +62,10 @@ class Report(Struct, frozen=True, kw_only=True):
 
 def run(bundle: Bundle) -> Report:
     """Every test of the bundle. Raises `BundleError` where the rules or their tests cannot be used at all."""
-    evaluators = _Evaluators(bundle.rules)
+    evaluators = _Evaluators(bundle.source)
     trees, engine = _load(bundle)
     tests, cases, failed = 0, 0, 0
-    shown: list[Problem] = []
+    shown: list[Diagnostic] = []
     for tree in trees:
         failures = []
         for name, line in _tests(tree):
@@ -75,13 +82,15 @@ def run(bundle: Bundle) -> Report:
         shown += [problem for problems in failures[:SHOWN] for problem in problems]
         if (more := len(failures) - SHOWN) > 0:
             shown.append(
-                Problem(file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases")
+                Diagnostic(
+                    file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases"
+                )
             )
     if not tests + cases:
         failed, shown = (
             1,
             [
-                Problem(
+                Diagnostic(
                     file="rules",
                     line=0,
                     detail="have no tests: no test_ rule and no cases in a _test.rego file",
@@ -100,16 +109,16 @@ def examples(bundle: Bundle) -> list[Case]:
 class _Evaluators:
     """Both evaluators, for the data that a case brings."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: PolicySource) -> None:
         self._rules = rules
-        self._quick = {rules.data: examine(rules)}
+        self._quick = {rules.data: compile_source(rules)}
         self._thorough = {rules.data: Interpreter(rules)}
 
-    def of(self, data: str | None) -> tuple[Machine, Interpreter]:
+    def of(self, data: str | None) -> tuple[VirtualMachine, Interpreter]:
         text = data or self._rules.data
         if text not in self._quick:
             rules = msgspec.structs.replace(self._rules, data=text)
-            self._quick[text], self._thorough[text] = Machine(rules), Interpreter(rules)
+            self._quick[text], self._thorough[text] = VirtualMachine(rules), Interpreter(rules)
         return self._quick[text], self._thorough[text]
 
 
@@ -128,7 +137,7 @@ def _case(case: Any, evaluators: _Evaluators) -> Iterator[str]:
         quick = machine.evaluate(entry_point, document)
         thorough = interpreter.evaluate(entry_point, document)
         seconds = time.perf_counter() - started
-        read_answer(quick)
+        parse_result(quick)
     except (EvaluationError, AnswerError) as error:
         yield f"no decision: {error}"
         return
@@ -156,13 +165,13 @@ def _test(engine: regorus.Engine, rule: str) -> Iterator[str]:
     try:
         value = engine.eval_rule_as_json(rule)
     except RuntimeError as error:
-        yield plain(error)
+        yield one_line(error)
         return
     if value != "true":
         yield f"is {_short(value)}, not true"
 
 
-def _tests(tree: Node) -> Iterator[tuple[str, int]]:
+def _tests(tree: SyntaxNode) -> Iterator[tuple[str, int]]:
     """Name and line of each `test_` rule. A rule of several bodies is one test."""
     seen = set()
     for name, rule in _named(tree):
@@ -171,7 +180,7 @@ def _tests(tree: Node) -> Iterator[tuple[str, int]]:
             yield name, rule["span"]["line"]
 
 
-def _cases(engine: regorus.Engine, tree: Node) -> tuple[Mapping[str, Any], Mapping[str, int]]:
+def _cases(engine: regorus.Engine, tree: SyntaxNode) -> tuple[Mapping[str, Any], Mapping[str, int]]:
     """The cases of a test module by name, and the line that each stands on, "" being that of the rule."""
     rule = next((rule for name, rule in _named(tree) if name == "cases"), None)
     if rule is None:
@@ -186,31 +195,33 @@ def _cases(engine: regorus.Engine, tree: Node) -> tuple[Mapping[str, Any], Mappi
     try:
         found = msgspec.json.decode(engine.eval_rule_as_json(f"{package_of(tree['ast'])}.cases"))
     except RuntimeError as error:
-        return {"": plain(error)}, lines
+        return {"": one_line(error)}, lines
     return found if isinstance(found, dict) else {"": found}, lines
 
 
-def _named(tree: Node) -> Iterator[tuple[str, Node]]:
+def _named(tree: SyntaxNode) -> Iterator[tuple[str, SyntaxNode]]:
     for rule in tree["ast"]["rules"]:
         head = rule.get("Spec", {}).get("head", {}).get("Compr", {})
         if name := head.get("refr", {}).get("Var", {}).get("value"):
             yield name, rule["Spec"]
 
 
-def _load(bundle: Bundle) -> tuple[list[Node], regorus.Engine]:
+def _load(bundle: Bundle) -> tuple[list[SyntaxNode], regorus.Engine]:
     """The tests' syntax trees, and an engine that knows rules and tests. A test that needs itself would end the process."""
-    trees = syntax_trees(bundle.tests)
-    if problems := cycles([*syntax_trees(bundle.rules.modules), *trees]):
+    trees = parse_modules(bundle.tests)
+    if problems := cycles([*parse_modules(bundle.source.modules), *trees]):
         raise BundleError(problems)
     engine = regorus.Engine()
-    for file, text in bundle.rules.modules + bundle.tests:
+    for file, text in bundle.source.modules + bundle.tests:
         engine.add_policy(file, text)
-    engine.add_data_json(bundle.rules.data)
+    engine.add_data_json(bundle.source.data)
     return trees, engine
 
 
-def _problems(tree: Node, line: int, name: str, details: Iterator[str]) -> list[Problem]:
-    return [Problem(file=tree["source"]["file"], line=line, detail=f"{name}: {detail}") for detail in details]
+def _problems(tree: SyntaxNode, line: int, name: str, details: Iterator[str]) -> list[Diagnostic]:
+    return [
+        Diagnostic(file=tree["source"]["file"], line=line, detail=f"{name}: {detail}") for detail in details
+    ]
 
 
 def _show(value: Any) -> str:

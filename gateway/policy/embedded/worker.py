@@ -15,8 +15,9 @@ from typing import Final
 
 import msgspec
 
-from gateway.policy.embedded.evaluator import EvaluationError, Rules
-from gateway.policy.embedded.worker_process import HEADER_BYTES, Reply, Request, frame
+from gateway.policy.embedded.evaluator import EvaluationError
+from gateway.policy.embedded.worker_process import HEADER_BYTES, EvaluationReply, EvaluationRequest, frame
+from gateway.policy.source import PolicySource
 
 START_SECONDS: Final = 10.0
 WAITING_MAXIMUM: Final = 32
@@ -28,7 +29,7 @@ TENANT_MAXIMUM: Final = 8
 class Worker:
     """At most one process, one document at a time, in order of arrival."""
 
-    def __init__(self, rules: Rules, *, budget_seconds: float) -> None:
+    def __init__(self, rules: PolicySource, *, budget_seconds: float) -> None:
         self._rules = rules
         self._budget_seconds = budget_seconds
         self._turn = asyncio.Lock()
@@ -65,8 +66,10 @@ class Worker:
 
     async def _ask(self, entry_point: str, document: bytes) -> str:
         process = self._process or await self._start()
-        request = Request(entry_point=entry_point, budget_seconds=self._budget_seconds, document=document)
-        reply: Reply | None = None
+        request = EvaluationRequest(
+            entry_point=entry_point, budget_seconds=self._budget_seconds, document=document
+        )
+        reply: EvaluationReply | None = None
         try:
             async with asyncio.timeout(self._budget_seconds):
                 reply = await _exchange(process, msgspec.msgpack.encode(request))
@@ -108,13 +111,13 @@ class Worker:
         return process
 
 
-async def _exchange(process: Process, payload: bytes) -> Reply:
+async def _exchange(process: Process, payload: bytes) -> EvaluationReply:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(frame(payload))
     await process.stdin.drain()
     length = int.from_bytes(await process.stdout.readexactly(HEADER_BYTES), "big")
-    return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Reply)
+    return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=EvaluationReply)
 
 
 async def _end(process: Process) -> None:

@@ -11,12 +11,13 @@ from typing import BinaryIO, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.embedded.evaluator import EvaluationError, Interpreter, Rules
+from gateway.policy.embedded.evaluator import EvaluationError, Interpreter
+from gateway.policy.source import PolicySource
 
 HEADER_BYTES: Final = 4
 
 
-class Request(Struct, frozen=True, kw_only=True, array_like=True):
+class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
     """One document to decide about."""
 
     entry_point: str
@@ -24,7 +25,7 @@ class Request(Struct, frozen=True, kw_only=True, array_like=True):
     document: bytes
 
 
-class Reply(Struct, frozen=True, kw_only=True, array_like=True):
+class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
     """The rule's value as JSON, or what went wrong. To the rules, the first message, the answer is an empty one."""
 
     answer: str = ""
@@ -42,17 +43,19 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     while (payload := _receive(requests)) is not None:
         try:
             if evaluator is None:
-                evaluator = Interpreter(msgspec.msgpack.decode(payload, type=Rules))
-                reply = Reply()
+                evaluator = Interpreter(msgspec.msgpack.decode(payload, type=PolicySource))
+                reply = EvaluationReply()
             else:
-                reply = Reply(answer=_evaluate(evaluator, msgspec.msgpack.decode(payload, type=Request)))
+                reply = EvaluationReply(
+                    answer=_evaluate(evaluator, msgspec.msgpack.decode(payload, type=EvaluationRequest))
+                )
         except EvaluationError as error:
-            reply = Reply(error=str(error))
+            reply = EvaluationReply(error=str(error))
         replies.write(frame(msgspec.msgpack.encode(reply)))
         replies.flush()
 
 
-def _evaluate(evaluator: Interpreter, request: Request) -> str:
+def _evaluate(evaluator: Interpreter, request: EvaluationRequest) -> str:
     signal.setitimer(signal.ITIMER_REAL, 2 * request.budget_seconds)
     try:
         return evaluator.evaluate(request.entry_point, request.document)

@@ -1,4 +1,4 @@
-"""Rules and data from a folder."""
+"""PolicySource and data from a folder."""
 
 import shutil
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
+from gateway.policy.embedded.compilation import compile_source, load_bundle
 
 FLOOR = {
     "tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}},
@@ -19,33 +19,33 @@ FLOOR = {
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
     """A copy of the rules that ship, to be spoiled."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+    return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
 def refusal(policies: Path, data: Path | None = None) -> str:
     with pytest.raises(BundleError) as caught:
-        examine(read(policies, data).rules)
+        compile_source(load_bundle(policies, data).source)
     return str(caught.value)
 
 
 def test_tests_are_not_rules() -> None:
     """A `_test.rego` file is not decided by, and does not change the revision."""
-    bundle = read(SHIPPED, None)
-    assert [file for file, _ in bundle.rules.modules if file.endswith("_test.rego")] == []
+    bundle = load_bundle(SHIPPED_POLICIES, None)
+    assert [file for file, _ in bundle.source.modules if file.endswith("_test.rego")] == []
     assert "submission/submission_test.rego" in dict(bundle.tests)
 
 
 def test_the_revision_does_not_depend_on_the_folder_or_the_tests(shipped: Path) -> None:
     """Two gateways with the same rules say so, wherever they keep them."""
     (shipped / "access" / "access_test.rego").unlink()
-    assert read(shipped, None).revision == read(SHIPPED, None).revision
+    assert load_bundle(shipped, None).revision == load_bundle(SHIPPED_POLICIES, None).revision
 
 
 def test_a_space_makes_another_revision(shipped: Path) -> None:
     """A decision names the very text that it was made by."""
     path = shipped / "access" / "access.rego"
     path.write_text(path.read_text() + " ")
-    assert read(shipped, None).revision != read(SHIPPED, None).revision
+    assert load_bundle(shipped, None).revision != load_bundle(SHIPPED_POLICIES, None).revision
 
 
 def test_rules_that_are_not_rego_are_refused_with_their_line(shipped: Path) -> None:
@@ -78,7 +78,7 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
     """Everything beside tenants, their regions and residency is optional."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR))
-    examine(read(SHIPPED, path).rules)
+    compile_source(load_bundle(SHIPPED_POLICIES, path).source)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_data_that_would_limit_nothing_is_refused(
     """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never refuse."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR | change))
-    assert detail in refusal(SHIPPED, path)
+    assert detail in refusal(SHIPPED_POLICIES, path)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_data_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, text: str,
     """There is one reading of what is permitted."""
     path = tmp_path / "data.json"
     path.write_text(text)
-    assert detail in refusal(SHIPPED, path)
+    assert detail in refusal(SHIPPED_POLICIES, path)
 
 
 def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """An empty policy would deny all, and nobody would know why."""
-    assert "No such file" in refusal(SHIPPED, tmp_path / "absent.json")
+    assert "No such file" in refusal(SHIPPED_POLICIES, tmp_path / "absent.json")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.core.principal import Action, Principal, Question
-from gateway.policy.embedded.engine import SHIPPED
-from gateway.policy.question import ENTRY_POINTS, QuestionError, encode
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
-SCHEMA: dict[str, Any] = msgspec.json.decode((SHIPPED / "schemas" / "input.json").read_bytes())
+SCHEMA: dict[str, Any] = msgspec.json.decode((SHIPPED_POLICIES / "schemas" / "input.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 PRINCIPALS = st.builds(
@@ -38,8 +38,8 @@ QUESTIONS = st.builds(
 
 @given(QUESTIONS)
 def test_every_question_has_the_frozen_shape(question: Question) -> None:
-    """Rules are written against `schemas/input.json`: what is put must be what it says, and say what was asked."""
-    read = msgspec.json.decode(encode(question))
+    """PolicySource are written against `schemas/input.json`: what is put must be what it says, and say what was asked."""
+    read = msgspec.json.decode(encode_question(question))
     VALIDATOR.validate(read)
     assert read["principal"] == msgspec.to_builtins(question.principal) | {
         "scopes": list(question.principal.scopes),
@@ -67,9 +67,11 @@ def test_an_integer_that_engines_would_round_is_no_question(value: int) -> None:
     """Two ids that differ in their last digit would be one to the rules."""
     asker = Principal(subject="ada", issuer="https://issuer.test", tenant="demo")
     with pytest.raises(QuestionError, match="is not the same number to every reader"):
-        encode(
+        encode_question(
             Question(
                 action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"labels": [{"id": value}]}}
             )
         )
-    encode(Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"id": 2**53 - 1}}))
+    encode_question(
+        Question(action=Action.RUNS_READ, principal=asker, at=1.0, context={"run": {"id": 2**53 - 1}})
+    )

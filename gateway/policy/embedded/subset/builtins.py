@@ -13,18 +13,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.policy.embedded.subset.syntax_tree import Node, items, literal, number
-from gateway.policy.embedded.subset.types import ANY, Shape
+from gateway.policy.embedded.subset.syntax_tree import SyntaxNode, items, literal, number
+from gateway.policy.embedded.subset.types import ANY, ValueType
 
 
 class Signature(Struct, frozen=True, kw_only=True):
     """What a builtin needs and gives. Arguments that surely have these shapes never make it fail."""
 
-    arguments: tuple[Shape, ...]
-    result: Shape
+    arguments: tuple[ValueType, ...]
+    result: ValueType
 
 
-_SHAPES: Final[Mapping[str, Shape]] = {
+_SHAPES: Final[Mapping[str, ValueType]] = {
     "any": ANY,
     "array": {"title": "an array", "type": "array"},
     "boolean": {"title": "a boolean", "type": "boolean"},
@@ -143,7 +143,7 @@ _TAKEN: Final = re.compile(
 flags, names and `\\Q` are known to one alone."""
 
 
-def sound(name: str, arguments: list[Node]) -> Iterator[str]:
+def format_errors(name: str, arguments: list[SyntaxNode]) -> Iterator[str]:
     """What is wrong with a pattern or a format that the builtin `name` is called with."""
     if name in PATTERN and len(arguments) > PATTERN[name]:
         pattern = literal(arguments[PATTERN[name]])
@@ -159,7 +159,7 @@ def sound(name: str, arguments: list[Node]) -> Iterator[str]:
             yield "sprintf: as many values as there are verbs, and no verbs but %s, %v and %d"
 
 
-def written(name: str, arguments: Sequence[Node]) -> Iterator[str]:
+def literal_argument_errors(name: str, arguments: Sequence[SyntaxNode]) -> Iterator[str]:
     """What must be written out for the builtin or operator `name` not to fail on a value of the right type."""
     if name in ("/", "%") and not number(arguments[1]):
         yield f"what {name} divides by must be a number that is written out, and not 0: it would fail on 0"

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from gateway.policy.embedded.subset.builtins import BUILTINS, WHY, sound
-from gateway.policy.embedded.subset.scopes import SCOPES, Declared, Locals, Module, Packages, declarations
+from gateway.policy.bundle import Diagnostic
+from gateway.policy.embedded.subset.builtins import BUILTINS, WHY, format_errors
+from gateway.policy.embedded.subset.scopes import SCOPES, Declaration, Locals, Module, Packages, declarations
 from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
     REFERENCES,
-    Node,
-    Problem,
+    SyntaxNode,
     expressions,
     indices,
     names,
@@ -30,22 +30,20 @@ from gateway.policy.embedded.subset.syntax_tree import (
 )
 from waypost.workflow.ijson import EXACT
 
-__all__ = ["Problem", "cycles", "gate"]
-
 NEGATED: Final = (
     "below a `not` only what surely has a value may be called or compared: elsewhere a missing value fails, here it would hold. "
     "Make what is negated a rule of its own"
 )
 
 
-def gate(modules: Sequence[Node]) -> list[Problem]:
+def check_constructs(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
     """What keeps `modules`, the parser's syntax trees, from being decided by. Sorted by file and line."""
     packages = declarations(modules)
     found = [problem for source in modules for problem in _module(Module(source, packages))]
     return sorted({*found, *_conflicts(packages), *cycles(modules)})
 
 
-def cycles(modules: Sequence[Node]) -> list[Problem]:
+def cycles(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
     """A rule that needs itself, if there is one: no evaluator survives it, and it cannot be caught."""
     packages = declarations(modules)
     needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -61,14 +59,14 @@ def cycles(modules: Sequence[Node]) -> list[Problem]:
         circle = [*circle[start:-1], *circle[:start], circle[start]]
         first = packages[package][name][0]
         return [
-            Problem(
+            Diagnostic(
                 file=first.file, line=first.line, detail=f"a rule cannot need itself: {' -> '.join(circle)}"
             )
         ]
     return []
 
 
-def _conflicts(packages: Packages) -> Iterator[Problem]:
+def _conflicts(packages: Packages) -> Iterator[Diagnostic]:
     for package, rules in packages.items():
         for name, found in rules.items():
             defaults = [one for one in found if one.kind == "Default"]
@@ -92,7 +90,7 @@ def _conflicts(packages: Packages) -> Iterator[Problem]:
                 yield _at(found[0], f"{package}.{name} is a package too: give the rule another name")
 
 
-def _rivals(name: str, found: Sequence[Declared]) -> Iterator[Problem]:
+def _rivals(name: str, found: Sequence[Declaration]) -> Iterator[Diagnostic]:
     """Two values at once are a fault that the evaluator takes for none. Whether conditions exclude each other is not worked out here:
     who writes them in one file has them in view. Nothing excludes a value that is always there.
     """
@@ -109,11 +107,11 @@ def _rivals(name: str, found: Sequence[Declared]) -> Iterator[Problem]:
             )
 
 
-def _at(declared: Declared, detail: str) -> Problem:
-    return Problem(file=declared.file, line=declared.line, detail=detail)
+def _at(declared: Declaration, detail: str) -> Diagnostic:
+    return Diagnostic(file=declared.file, line=declared.line, detail=detail)
 
 
-def _module(module: Module) -> Iterator[Problem]:
+def _module(module: Module) -> Iterator[Diagnostic]:
     for rule in module.rules:
         own = Locals(module, rule)
         taken = [name for name in sorted(own.said) if not module.local(name)]
@@ -130,10 +128,10 @@ def _module(module: Module) -> Iterator[Problem]:
             if kind in SCOPES:
                 found += _scope(module, value)
         for span, detail in found:
-            yield Problem(file=module.file, line=span["line"], detail=detail)
+            yield Diagnostic(file=module.file, line=span["line"], detail=detail)
 
 
-def _rule(module: Module, rule: Node, own: Locals) -> Iterator[tuple[Node, str]]:
+def _rule(module: Module, rule: SyntaxNode, own: Locals) -> Iterator[tuple[SyntaxNode, str]]:
     kind, value = only(rule)
     if kind == "Default":
         if value["args"]:
@@ -178,7 +176,9 @@ def _rule(module: Module, rule: Node, own: Locals) -> Iterator[tuple[Node, str]]
             )
 
 
-def _expression(module: Module, own: Locals, kind: str, value: Node) -> Iterable[tuple[Node, str]]:
+def _expression(
+    module: Module, own: Locals, kind: str, value: SyntaxNode
+) -> Iterable[tuple[SyntaxNode, str]]:
     if kind == "Statement" and value.get("with_mods"):
         yield value["span"], "`with` is for tests"
     elif kind == "Call":
@@ -198,7 +198,7 @@ def _expression(module: Module, own: Locals, kind: str, value: Node) -> Iterable
         yield from _reference(module, own, {kind: value})
 
 
-def _call(module: Module, call: Node) -> Iterator[tuple[Node, str]]:
+def _call(module: Module, call: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
     path, complete = path_of(call["fcn"])
     name, count = ".".join(path), len(call["params"])
     if complete and (declared := module.declared(path)):
@@ -219,10 +219,12 @@ def _call(module: Module, call: Node) -> Iterator[tuple[Node, str]]:
     elif count != BUILTINS[name]:
         yield call["span"], f"{name} wants {BUILTINS[name]} arguments, not {count}"
     else:
-        yield from ((call["span"], detail) for detail in sound(name, call["params"]))
+        yield from ((call["span"], detail) for detail in format_errors(name, call["params"]))
 
 
-def _comprehension(module: Module, own: Locals, kind: str, value: Node) -> Iterator[tuple[Node, str]]:
+def _comprehension(
+    module: Module, own: Locals, kind: str, value: SyntaxNode
+) -> Iterator[tuple[SyntaxNode, str]]:
     if not all(module.defined(value[part]) for part in ("term", "key", "value") if part in value):
         yield (
             value["span"],
@@ -238,7 +240,7 @@ def _comprehension(module: Module, own: Locals, kind: str, value: Node) -> Itera
             )
 
 
-def _scope(module: Module, scope: Node) -> Iterator[tuple[Node, str]]:
+def _scope(module: Module, scope: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
     """The evaluator loads `input` and `data` once in a body, where they are first named; if that is in a loop that is not entered, every
     later mention in the body reads nothing, and `not input.banned` holds. What a loop goes through is read before it is entered.
     """
@@ -251,7 +253,7 @@ def _scope(module: Module, scope: Node) -> Iterator[tuple[Node, str]]:
         )
 
 
-def _negatable(module: Module, node: Node) -> bool:
+def _negatable(module: Module, node: SyntaxNode) -> bool:
     kind, value = only(node)
     if kind == "Var" or kind in REFERENCES:
         return _plain(module, node)
@@ -269,7 +271,7 @@ def _negatable(module: Module, node: Node) -> bool:
     return module.defined(node)
 
 
-def _plain(module: Module, node: Node) -> bool:
+def _plain(module: Module, node: SyntaxNode) -> bool:
     """One reference whose indices have a value: no more than it can be missing."""
     return path_of(node)[0] != ["?"] and all(
         module.defined(index) and "_" not in names(index) and only(index)[0] not in COMPREHENSIONS
@@ -277,7 +279,7 @@ def _plain(module: Module, node: Node) -> bool:
     )
 
 
-def _reference(module: Module, own: Locals, node: Node) -> Iterator[tuple[Node, str]]:
+def _reference(module: Module, own: Locals, node: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
     """A package as a whole, or a rule found by a name that is not written out, is not the same in both evaluators."""
     path, _ = path_of(node)
     span, full = only(node)[1]["span"], ".".join(module.full(path))

@@ -11,7 +11,7 @@ from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
     REFERENCES,
-    Node,
+    SyntaxNode,
     expressions,
     indices,
     names,
@@ -26,7 +26,7 @@ NEGATION: Final = frozenset({"NotExpr"})
 SCOPES: Final = COMPREHENSIONS | {"Every"}
 
 
-class Declared(Struct, frozen=True, kw_only=True):
+class Declaration(Struct, frozen=True, kw_only=True):
     """One declaration of a rule. `kind`: Compr, Set, Func or Default; `arity`: of a function; `valued`: it gives another value than true;
     `always`: it has no condition.
     """
@@ -45,12 +45,12 @@ class Declared(Struct, frozen=True, kw_only=True):
         return self.kind in ("Set", "Default") and not self.arity
 
 
-Packages = Mapping[str, Mapping[str, Sequence[Declared]]]
+Packages = Mapping[str, Mapping[str, Sequence[Declaration]]]
 
 
-def declarations(modules: Sequence[Node]) -> Packages:
+def declarations(modules: Sequence[SyntaxNode]) -> Packages:
     """Every rule of every package, by the package's name and its own."""
-    packages: defaultdict[str, defaultdict[str, list[Declared]]] = defaultdict(lambda: defaultdict(list))
+    packages: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for source in modules:
         known = packages[package_of(source["ast"])]
         for rule in source["ast"]["rules"]:
@@ -65,7 +65,7 @@ def declarations(modules: Sequence[Node]) -> Packages:
             )
             valued, always = said.get("Bool", {}).get("value") is not True, not value.get("bodies")
             known[name].append(
-                Declared(
+                Declaration(
                     name=name,
                     kind=shape,
                     arity=len(head.get("args") or ()),
@@ -80,11 +80,11 @@ def declarations(modules: Sequence[Node]) -> Packages:
 class Module:
     """What the names in one module stand for."""
 
-    def __init__(self, source: Node, packages: Packages) -> None:
+    def __init__(self, source: SyntaxNode, packages: Packages) -> None:
         tree = source["ast"]
         self.file: str = source["source"]["file"]
         self.text: str = source["source"]["contents"]
-        self.rules: Sequence[Node] = tree["rules"]
+        self.rules: Sequence[SyntaxNode] = tree["rules"]
         self.package = package_of(tree)
         self.packages = packages
         self.imports = [node for node in tree["imports"] if path_of(node["refr"])[0][0] != "rego"]
@@ -105,7 +105,7 @@ class Module:
                 return package, full[end]
         return None
 
-    def declared(self, path: Sequence[str]) -> Sequence[Declared]:
+    def declared(self, path: Sequence[str]) -> Sequence[Declaration]:
         """The declarations of the rule that `path` begins with."""
         named = self.rule(path)
         return () if named is None else self.packages[named[0]][named[1]]
@@ -114,7 +114,7 @@ class Module:
         """Is it a name that only its rule can give a meaning to?"""
         return name not in ("input", "data", *self.aliases) and name not in self.packages[self.package]
 
-    def defined(self, node: Node) -> bool:
+    def defined(self, node: SyntaxNode) -> bool:
         """Does this expression have a value whatever input and data hold? Where in doubt, no."""
         kind, value = only(node)
         if kind in LITERALS or kind in COMPREHENSIONS:
@@ -152,7 +152,7 @@ class Module:
         paths = (path_of(node)[0] for node in named if only(node)[0] == "Var" or only(node)[0] in REFERENCES)
         return {self.full(path)[0] for path in paths if self.rule(path) is None} & {"input", "data"}
 
-    def _import(self, node: Node) -> tuple[str, tuple[str, ...]]:
+    def _import(self, node: SyntaxNode) -> tuple[str, tuple[str, ...]]:
         path, _ = path_of(node["refr"])
         return word(self.text, node["as"]) if node.get("as") else path[-1], tuple(path)
 
@@ -160,7 +160,7 @@ class Module:
 class Locals:
     """The names of one rule's own."""
 
-    def __init__(self, module: Module, rule: Node) -> None:
+    def __init__(self, module: Module, rule: SyntaxNode) -> None:
         self._module = module
         tree = parts(rule)
         self.arguments = (
@@ -219,7 +219,7 @@ def _found(tree: Any) -> Iterator[str]:
             yield from _indexing(kind, value)
 
 
-def _indexing(kind: str, value: Node) -> Iterator[str]:
+def _indexing(kind: str, value: SyntaxNode) -> Iterator[str]:
     for index in indices({kind: value}):
         yield from names(index)
 

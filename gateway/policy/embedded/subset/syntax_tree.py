@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct
-
-Node: TypeAlias = Mapping[str, Any]
+SyntaxNode: TypeAlias = Mapping[str, Any]
 
 REFERENCES: Final = frozenset({"RefDot", "RefBrack"})
 STRINGS: Final = frozenset({"String", "RawString"})
@@ -13,35 +11,24 @@ LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
 COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
 
 
-class Problem(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """One thing that keeps rules from being used. `file` is relative to the folder of the rules; `line` counts from 1, 0: all of it."""
-
-    file: str
-    line: int
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.detail}" if self.line else f"{self.file}: {self.detail}"
-
-
-def package_of(tree: Node) -> str:
+def package_of(tree: SyntaxNode) -> str:
     """The package of a module: `data.waypost.submission`."""
     return ".".join(("data", *path_of(tree["package"]["refr"])[0]))
 
 
-def only(node: Node) -> tuple[str, Any]:
+def only(node: SyntaxNode) -> tuple[str, Any]:
     """Kind and content of a node."""
     return next(iter(node.items()))
 
 
-def path_of(node: Node) -> tuple[list[str], bool]:
+def path_of(node: SyntaxNode) -> tuple[list[str], bool]:
     """The names that a reference is written with, up to the first that is computed; and whether that is all of it."""
     steps = steps_of(node)
     path = steps[: steps.index(None)] if None in steps else steps
     return [step for step in path if step is not None] or ["?"], None not in steps
 
 
-def steps_of(node: Node) -> list[str | None]:
+def steps_of(node: SyntaxNode) -> list[str | None]:
     """The same to its end, with None for each part that is computed."""
     kind, value = only(node)
     if kind == "Var":
@@ -54,7 +41,7 @@ def steps_of(node: Node) -> list[str | None]:
     return [*steps_of(value["refr"]), text["value"] if index in STRINGS else None]
 
 
-def indices(node: Node) -> Iterator[Node]:
+def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """The expressions inside a reference: what it starts from where that is not a name, and its indices."""
     kind, value = only(node)
     if kind == "RefBrack":
@@ -65,7 +52,7 @@ def indices(node: Node) -> Iterator[Node]:
         yield node
 
 
-def parts(rule: Node) -> list[Any]:
+def parts(rule: SyntaxNode) -> list[Any]:
     """What a rule consists of beside its name: arguments, values, bodies."""
     kind, value = only(rule)
     if kind == "Default":
@@ -74,7 +61,7 @@ def parts(rule: Node) -> list[Any]:
     return [head.get("args"), head.get("key"), head.get("assign"), value["bodies"]]
 
 
-def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, Node]]:
+def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
     """Kind and content of every expression and literal below `tree`, not looking into those of a kind that is `closed`.
 
     A reference is one expression, and what it is indexed by are others. The name of what is called is none.
@@ -107,24 +94,24 @@ def names(pattern: Any) -> Iterator[str]:
         yield from names(item)
 
 
-def word(text: str, span: Node) -> str:
+def word(text: str, span: SyntaxNode) -> str:
     """What is written at `span`, whose ends count bytes."""
     return text.encode()[span["start"] : span["end"]].decode()
 
 
-def literal(node: Node) -> str | None:
+def literal(node: SyntaxNode) -> str | None:
     """The string that is written here, None where it is not a plain one."""
     kind, value = only(node)
     return str(value["value"]) if kind in STRINGS else None
 
 
-def number(node: Node) -> float | None:
+def number(node: SyntaxNode) -> float | None:
     """The number that is written here, None where it is not a plain one."""
     kind, value = only(node)
     return value["value"] if kind == "Number" else None
 
 
-def items(node: Node) -> Sequence[Node] | None:
+def items(node: SyntaxNode) -> Sequence[SyntaxNode] | None:
     """The items of an array that is written out."""
     kind, value = only(node)
     return list(value["items"]) if kind == "Array" else None

@@ -7,12 +7,12 @@ read. So what an argument is must be known beforehand; where in doubt, the rule 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.policy.embedded.subset.builtins import SIGNATURES, written
+from gateway.policy.bundle import Diagnostic
+from gateway.policy.embedded.subset.builtins import SIGNATURES, literal_argument_errors
 from gateway.policy.embedded.subset.scopes import Module, declarations
 from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
-    Node,
-    Problem,
+    SyntaxNode,
     expressions,
     items,
     literal,
@@ -20,48 +20,48 @@ from gateway.policy.embedded.subset.syntax_tree import (
     path_of,
     word,
 )
-from gateway.policy.embedded.subset.type_inference import Facts, Flow, Rules, bodies, bound, operator
-from gateway.policy.embedded.subset.types import UNKNOWN, Shape, fits, key, kinds, step
+from gateway.policy.embedded.subset.type_inference import Facts, Flow, RuleTypes, bodies, bound, operator
+from gateway.policy.embedded.subset.types import UNKNOWN, ValueType, fits, key, kinds, step
 
-Found: TypeAlias = Iterator[tuple[Node, str]]
+Found: TypeAlias = Iterator[tuple[SyntaxNode, str]]
 
 
-def unfit(modules: Sequence[Node], schemas: Mapping[str, Shape]) -> list[Problem]:
+def check_types(modules: Sequence[SyntaxNode], schemas: Mapping[str, ValueType]) -> list[Diagnostic]:
     """The calls and operators in `modules`, the parser's syntax trees, that may fail. `schemas`: of `input` and `data`, tied."""
     packages = declarations(modules)
-    rules = Rules([Module(source, packages) for source in modules], schemas)
+    rules = RuleTypes([Module(source, packages) for source in modules], schemas)
     found = ((flow.module.file, problem) for flow, rule in rules.every() for problem in _rule(flow, rule))
-    return sorted({Problem(file=file, line=span["line"], detail=detail) for file, (span, detail) in found})
+    return sorted({Diagnostic(file=file, line=span["line"], detail=detail) for file, (span, detail) in found})
 
 
-def _rule(flow: Flow, rule: Node) -> Found:
+def _rule(flow: Flow, rule: SyntaxNode) -> Found:
     kind, value = only(rule)
     for query, said in bodies(value) if kind != "Default" else ():
         yield from _query(flow, query, {}, [said])
-        if said is not None and _refuses(value) and not _reason(flow.shape(said, flow.after(query, {}))):
+        if said is not None and _refuses(value) and not _reason(flow.type_of(said, flow.after(query, {}))):
             yield (
                 value["span"],
                 'a refusal is {"rule": a stable id, "message": a sentence}: the gateway cannot read another',
             )
 
 
-def _refuses(rule: Node) -> bool:
+def _refuses(rule: SyntaxNode) -> bool:
     shape, head = only(rule["head"])
     return shape == "Set" and path_of(head["refr"])[0] == ["refusals"]
 
 
-def _reason(shape: Shape) -> bool:
+def _reason(shape: ValueType) -> bool:
     """May such a value be one? Where nothing is known, yes."""
     known = kinds(shape)
     fields = (kinds(step(shape, name)) for name in ("rule", "message"))
     return UNKNOWN in known or ("object" in known and all(field & {"string", UNKNOWN} for field in fields))
 
 
-def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[Node | None]) -> Found:
+def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[SyntaxNode | None]) -> Found:
     for statement in query["stmts"] if query else ():
         kind, value = only(statement["literal"])
         if kind == "Every":
-            held = flow.shape(value["domain"], facts)
+            held = flow.type_of(value["domain"], facts)
             inner = facts
             for part, shape in (("key", key(held)), ("value", step(held, None))):
                 if value.get(part):
@@ -86,26 +86,26 @@ def _expression(flow: Flow, node: Any, facts: Facts) -> Found:
             yield from ((value["span"], detail) for detail in _call(flow, name, value["params"], facts))
         elif kind in ("ArithExpr", "BinExpr"):
             sides = [value["lhs"], value["rhs"]]
-            name = operator(value, [flow.shape(side, facts) for side in sides])
+            name = operator(value, [flow.type_of(side, facts) for side in sides])
             yield from ((value["span"], detail) for detail in _call(flow, name, sides, facts))
 
 
-def _call(flow: Flow, name: str, arguments: Sequence[Node], facts: Facts) -> Iterator[str]:
+def _call(flow: Flow, name: str, arguments: Sequence[SyntaxNode], facts: Facts) -> Iterator[str]:
     signature = SIGNATURES.get(name)
     if signature is None or len(signature.arguments) != len(arguments):
         return  # the gate says so
     for argument, wanted in zip(arguments, signature.arguments, strict=True):
-        if not fits(shape := flow.shape(argument, facts), wanted):
+        if not fits(shape := flow.type_of(argument, facts), wanted):
             yield _wrong("some .. in" if name == "in" else name.replace("\\", "-"), wanted, shape)
-    yield from written(name, arguments)
+    yield from literal_argument_errors(name, arguments)
     if name == "sprintf":
         verbs = (literal(arguments[0]) or "").replace("%%", "").split("%")[1:]
         for verb, item in zip(verbs, items(arguments[1]) or (), strict=False):
-            if verb.startswith("d") and not fits(flow.shape(item, facts), {"type": "integer"}):
+            if verb.startswith("d") and not fits(flow.type_of(item, facts), {"type": "integer"}):
                 yield "%d of sprintf needs a whole number, and this may be something else: write %v"
 
 
-def _wrong(name: str, wanted: Shape, shape: Shape) -> str:
+def _wrong(name: str, wanted: ValueType, shape: ValueType) -> str:
     known = kinds(shape)
     if UNKNOWN not in known and not any(fits({"type": kind}, {"type": wanted["type"]}) for kind in known):
         return f"{name} needs {wanted['title']}, and this is something else"

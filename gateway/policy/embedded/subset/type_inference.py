@@ -12,7 +12,7 @@ from gateway.policy.embedded.subset.scopes import Module
 from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     REFERENCES,
-    Node,
+    SyntaxNode,
     literal,
     names,
     only,
@@ -24,7 +24,7 @@ from gateway.policy.embedded.subset.types import (
     ANY,
     NUMBERS,
     UNKNOWN,
-    Shape,
+    ValueType,
     either,
     key,
     kinds,
@@ -32,7 +32,7 @@ from gateway.policy.embedded.subset.types import (
     step,
 )
 
-Facts: TypeAlias = Mapping[tuple[str, ...], Shape]
+Facts: TypeAlias = Mapping[tuple[str, ...], ValueType]
 """What is known of locals, and of fields of `input`, `data`, rules and locals, by the path that they are written with."""
 
 TESTS: Final = {
@@ -42,14 +42,14 @@ PLAIN: Final = {"String": "string", "RawString": "string", "Bool": "boolean", "N
 BOOLEAN: Final = {"type": "boolean"}
 
 
-class Rules:
+class RuleTypes:
     """What can be known of each rule, worked out once."""
 
-    def __init__(self, modules: Sequence[Module], schemas: Mapping[str, Shape]) -> None:
+    def __init__(self, modules: Sequence[Module], schemas: Mapping[str, ValueType]) -> None:
         self.schemas = schemas
-        self._written: dict[tuple[str, str], list[tuple[Flow, Node]]] = {}
-        self._values: dict[tuple[str, str], Shape] = {}
-        self._proofs: dict[tuple[str, str], tuple[Sequence[Node], Facts]] = {}
+        self._written: dict[tuple[str, str], list[tuple[Flow, SyntaxNode]]] = {}
+        self._values: dict[tuple[str, str], ValueType] = {}
+        self._proofs: dict[tuple[str, str], tuple[Sequence[SyntaxNode], Facts]] = {}
         for flow in [Flow(module, self) for module in modules]:
             for rule in flow.module.rules:
                 kind, value = only(rule)
@@ -58,11 +58,11 @@ class Rules:
                     (flow, rule)
                 )
 
-    def every(self) -> Iterator[tuple["Flow", Node]]:
+    def every(self) -> Iterator[tuple["Flow", SyntaxNode]]:
         for written in self._written.values():
             yield from written
 
-    def value(self, named: tuple[str, str]) -> Shape:
+    def value(self, named: tuple[str, str]) -> ValueType:
         """That of a rule, or of what a function gives. A rule that needs itself is refused elsewhere, and ends here."""
         if named not in self._values:
             self._values[named] = ANY
@@ -71,7 +71,7 @@ class Rules:
             )
         return self._values[named]
 
-    def proof(self, named: tuple[str, str]) -> tuple[Sequence[Node], Facts]:
+    def proof(self, named: tuple[str, str]) -> tuple[Sequence[SyntaxNode], Facts]:
         """A rule's arguments, and what is sure where it holds: told of what has one body alone, and of no set, which is always there."""
         if named not in self._proofs:
             self._proofs[named] = (), {}
@@ -86,19 +86,19 @@ class Rules:
 class Flow:
     """What is known at each place of one module's rules."""
 
-    def __init__(self, module: Module, rules: Rules) -> None:
+    def __init__(self, module: Module, rules: RuleTypes) -> None:
         self.module = module
         self._rules = rules
 
-    def values(self, rule: Node) -> Iterator[Shape]:
+    def values(self, rule: SyntaxNode) -> Iterator[ValueType]:
         """What a rule's value may be, for each of its bodies."""
         kind, value = only(rule)
         if kind == "Default":
-            yield self.shape(value["value"], {})
+            yield self.type_of(value["value"], {})
             return
         shape = only(value["head"])[0]
         for query, said in bodies(value):
-            found = BOOLEAN if said is None else self.shape(said, self.after(query, {}))
+            found = BOOLEAN if said is None else self.type_of(said, self.after(query, {}))
             yield {"type": "set", "items": found} if shape == "Set" else found
 
     def after(self, query: Any, facts: Facts) -> Facts:
@@ -107,7 +107,7 @@ class Flow:
             facts = self.learned(statement["literal"], facts)
         return facts
 
-    def shape(self, node: Node, facts: Facts) -> Shape:
+    def type_of(self, node: SyntaxNode, facts: Facts) -> ValueType:
         """What is known of the value of an expression."""
         kind, value = only(node)
         if kind in PLAIN:
@@ -115,15 +115,18 @@ class Flow:
         if kind == "Number":
             return {"type": "integer" if isinstance(value["value"], int) else "number"}
         if kind in ("Array", "Set"):
-            return {"type": kind.lower(), "items": either(self.shape(item, facts) for item in value["items"])}
+            return {
+                "type": kind.lower(),
+                "items": either(self.type_of(item, facts) for item in value["items"]),
+            }
         if kind == "Object":
             return self._object(value, facts)
         if kind in COMPREHENSIONS:
             facts = self.after(value["query"], facts)
             if kind == "ObjectCompr":
                 parts = {"propertyNames": value["key"], "additionalProperties": value["value"]}
-                return {"type": "object"} | {name: self.shape(part, facts) for name, part in parts.items()}
-            return {"type": kind.removesuffix("Compr").lower(), "items": self.shape(value["term"], facts)}
+                return {"type": "object"} | {name: self.type_of(part, facts) for name, part in parts.items()}
+            return {"type": kind.removesuffix("Compr").lower(), "items": self.type_of(value["term"], facts)}
         if kind == "Call":
             path = path_of(value["fcn"])[0]
             named, builtin = self.module.rule(path), SIGNATURES.get(".".join(path))
@@ -134,10 +137,10 @@ class Flow:
             return BOOLEAN
         return self._found(node, facts) if kind == "Var" or kind in REFERENCES else ANY
 
-    def _object(self, value: Node, facts: Facts) -> Shape:
+    def _object(self, value: SyntaxNode, facts: Facts) -> ValueType:
         if any(literal(name) is None for _, name, _ in value["fields"]):
             return {"type": "object"}
-        fields = {literal(name): self.shape(item, facts) for _, name, item in value["fields"]}
+        fields = {literal(name): self.type_of(item, facts) for _, name, item in value["fields"]}
         return {
             "type": "object",
             "properties": fields,
@@ -145,15 +148,15 @@ class Flow:
             "propertyNames": {"type": "string"},
         }
 
-    def _result(self, value: Node, facts: Facts) -> Shape:
-        sides = [self.shape(value["lhs"], facts), self.shape(value["rhs"], facts)]
+    def _result(self, value: SyntaxNode, facts: Facts) -> ValueType:
+        sides = [self.type_of(value["lhs"], facts), self.type_of(value["rhs"], facts)]
         result = SIGNATURES[operator(value, sides)].result
         if result["type"] == "set":
             return {"type": "set", "items": either(step(side, None) for side in sides)}
         whole = value["op"] != "Div" and all(kinds(side) == {"integer"} for side in sides)
         return {"type": "integer"} if whole else {"type": result["type"]}
 
-    def _found(self, node: Node, facts: Facts) -> Shape:
+    def _found(self, node: SyntaxNode, facts: Facts) -> ValueType:
         steps, shape = self._written(node), ANY
         known = [
             end for end in range(1, len(steps) + 1) if None not in steps[:end] and tuple(steps[:end]) in facts
@@ -168,7 +171,7 @@ class Flow:
             shape = step(shape, name)
         return shape
 
-    def _written(self, node: Node) -> list[str | None]:
+    def _written(self, node: SyntaxNode) -> list[str | None]:
         """A reference's steps with what was imported written out; a rule, with its package, is one step."""
         steps = steps_of(node)
         if steps[0] is None:
@@ -180,29 +183,29 @@ class Flow:
             steps = [*self.module.full([steps[0]]), *steps[1:]][package.count(".") + 1 :]
         return [f"{package}.{name}", *steps[1:]]
 
-    def _path(self, node: Node) -> tuple[str, ...] | None:
+    def _path(self, node: SyntaxNode) -> tuple[str, ...] | None:
         """That by which facts about an expression are kept; None: there can be none."""
         kind = only(node)[0]
         steps = self._written(node) if kind == "Var" or kind in REFERENCES else [None]
         return None if None in steps or steps[0] == "_" else tuple(map(str, steps))
 
-    def learned(self, statement: Node, facts: Facts) -> Facts:
+    def learned(self, statement: SyntaxNode, facts: Facts) -> Facts:
         kind, value = only(statement)
         if kind == "SomeIn":
-            held = self.shape(value["collection"], facts)
+            held = self.type_of(value["collection"], facts)
             return bound(bound(facts, value["key"], key(held)), value["value"], step(held, None))
         if kind == "SomeVars":
             new = {word(self.module.text, span) for span in value["vars"]}
             return {path: shape for path, shape in facts.items() if path[0] not in new}
         return self._told(*only(value["expr"]), facts) if kind == "Expr" else facts
 
-    def _told(self, kind: str, value: Node, facts: Facts) -> Facts:
+    def _told(self, kind: str, value: SyntaxNode, facts: Facts) -> Facts:
         """What is known once this expression has held."""
         if kind == "AssignExpr" and value["op"] == "ColEq":
-            return bound(facts, value["lhs"], self.shape(value["rhs"], facts))
+            return bound(facts, value["lhs"], self.type_of(value["rhs"], facts))
         if kind in ("AssignExpr", "BoolExpr") and value["op"] == "Eq":
             sides = (value["lhs"], value["rhs"])
-            shapes = [self.shape(side, facts) for side in sides]
+            shapes = [self.type_of(side, facts) for side in sides]
             new = {
                 self._path(side): other
                 for side, one, other in zip(sides, shapes, shapes[::-1], strict=True)
@@ -210,7 +213,7 @@ class Flow:
             }
             return {**facts, **{path: shape for path, shape in new.items() if path is not None}}
         if kind == "BoolExpr" and value["op"] == "Ne" and "Null" in value["rhs"]:
-            return self._narrowed(value["lhs"], kinds(self.shape(value["lhs"], facts)) - {"null"}, facts)
+            return self._narrowed(value["lhs"], kinds(self.type_of(value["lhs"], facts)) - {"null"}, facts)
         node = value["fcn"] if kind == "Call" else {kind: value}
         if kind != "Call" and kind != "Var" and kind not in REFERENCES:
             return facts
@@ -231,12 +234,12 @@ class Flow:
             **facts,
         }
 
-    def _narrowed(self, node: Node, allowed: frozenset[str], facts: Facts) -> Facts:
+    def _narrowed(self, node: SyntaxNode, allowed: frozenset[str], facts: Facts) -> Facts:
         path = self._path(node)
-        return facts if path is None else {**facts, path: narrowed(self.shape(node, facts), allowed)}
+        return facts if path is None else {**facts, path: narrowed(self.type_of(node, facts), allowed)}
 
 
-def bodies(rule: Node) -> Iterator[tuple[Any, Node | None]]:
+def bodies(rule: SyntaxNode) -> Iterator[tuple[Any, SyntaxNode | None]]:
     """Each body's statements with the value, or what a set is given, where they hold."""
     head = only(rule["head"])[1]
     for index, body in enumerate(rule["bodies"] or [{}]):
@@ -244,14 +247,14 @@ def bodies(rule: Node) -> Iterator[tuple[Any, Node | None]]:
         yield body.get("query"), head["key"] if "key" in head else assign and assign["value"]
 
 
-def bound(facts: Facts, pattern: Any, shape: Shape) -> Facts:
+def bound(facts: Facts, pattern: Any, shape: ValueType) -> Facts:
     """Once the names in `pattern` have got new values: nothing that was known of them counts."""
     new = set(names(pattern))
     facts = {path: known for path, known in facts.items() if path[0] not in new}
     return {**facts, (only(pattern)[1]["value"],): shape} if new - {"_"} and "Var" in pattern else facts
 
 
-def operator(value: Node, sides: Sequence[Shape]) -> str:
+def operator(value: SyntaxNode, sides: Sequence[ValueType]) -> str:
     """The minus between sets is another than that between numbers."""
     sets = value["op"] == "Sub" and any(kinds(side) == {"set"} for side in sides)
     return "\\" if sets else OPERATORS[value["op"]]

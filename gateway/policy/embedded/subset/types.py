@@ -7,16 +7,16 @@ import copy
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-Shape: TypeAlias = Any
+ValueType: TypeAlias = Any
 """A schema whose references have been replaced by what they stand for."""
 
-ANY: Final[Shape] = {}
-NOTHING: Final[Shape] = {"type": []}
+ANY: Final[ValueType] = {}
+NOTHING: Final[ValueType] = {"type": []}
 UNKNOWN: Final = "anything"
 NUMBERS: Final = frozenset({"integer", "number"})
 
 
-def tied(schema: Any) -> Shape:
+def resolve_references(schema: Any) -> ValueType:
     """`schema` with each `$ref` replaced by what it refers to; the names in its objects are strings, as JSON has it."""
     root = copy.deepcopy(schema)
     _tie(root, root)
@@ -39,13 +39,13 @@ def _within(root: Any, reference: str) -> Any:
     return root
 
 
-def either(shapes: Iterable[Shape]) -> Shape:
+def either(shapes: Iterable[ValueType]) -> ValueType:
     """That of a value which has one of `shapes`."""
     options = list(shapes)
     return options[0] if len(options) == 1 else {"anyOf": options}
 
 
-def kinds(shape: Shape) -> frozenset[str]:
+def kinds(shape: ValueType) -> frozenset[str]:
     """The types that a value of this shape may have; with `UNKNOWN` among them it may have any."""
     if not isinstance(shape, dict):
         return frozenset({UNKNOWN})
@@ -58,7 +58,7 @@ def kinds(shape: Shape) -> frozenset[str]:
     return frozenset({UNKNOWN})
 
 
-def narrowed(shape: Shape, allowed: frozenset[str]) -> Shape:
+def narrowed(shape: ValueType, allowed: frozenset[str]) -> ValueType:
     """`shape`, once the value was found to have one of the types `allowed`."""
     if UNKNOWN in allowed:
         return shape
@@ -77,7 +77,7 @@ def _whole(types: frozenset[str]) -> frozenset[str]:
     return types | NUMBERS if "number" in types else types
 
 
-def step(shape: Shape, name: str | None) -> Shape:
+def step(shape: ValueType, name: str | None) -> ValueType:
     """That of what is found in the value under `name`; None: under one that is computed."""
     if not isinstance(shape, dict):
         return ANY
@@ -94,7 +94,7 @@ def step(shape: Shape, name: str | None) -> Shape:
     return either([*(fields.values() if name is None else ()), NOTHING if more is False else more])
 
 
-def key(shape: Shape) -> Shape:
+def key(shape: ValueType) -> ValueType:
     """That of what things are found under in the value."""
     known = kinds(shape)
     if known == {"set"}:
@@ -104,7 +104,7 @@ def key(shape: Shape) -> Shape:
     return {"type": "integer"} if known == {"array"} else ANY
 
 
-def fits(shape: Shape, wanted: Shape) -> bool:
+def fits(shape: ValueType, wanted: ValueType) -> bool:
     """Has a value of `shape` surely also the shape `wanted`, of which type and items count?"""
     if not wanted:
         return True
@@ -118,6 +118,6 @@ def fits(shape: Shape, wanted: Shape) -> bool:
     )
 
 
-def _options(shape: Shape) -> list[Shape] | None:
-    options: list[Shape] | None = shape.get("anyOf", shape.get("oneOf"))
+def _options(shape: ValueType) -> list[ValueType] | None:
+    options: list[ValueType] | None = shape.get("anyOf", shape.get("oneOf"))
     return options

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway.policy.bundle import Diagnostic
 from gateway.policy.embedded.subset.scopes import Module, declarations
 from gateway.policy.embedded.subset.syntax_tree import (
     REFERENCES,
-    Node,
-    Problem,
+    SyntaxNode,
     expressions,
     only,
     parts,
@@ -17,25 +17,25 @@ from gateway.policy.embedded.subset.syntax_tree import (
 from waypost.suggestions import closest
 
 
-def misspelt(modules: Sequence[Node], schemas: Mapping[str, Any]) -> list[Problem]:
+def check_fields(modules: Sequence[SyntaxNode], schemas: Mapping[str, Any]) -> list[Diagnostic]:
     """The references into `input` and `data` that their schemas (by these names, tied) do not know. What a schema leaves open may be."""
     packages = declarations(modules)
     found = set()
     for module in (Module(source, packages) for source in modules):
         for node in _references(module):
             if detail := _unknown(module, node, schemas):
-                found.add(Problem(file=module.file, line=only(node)[1]["span"]["line"], detail=detail))
+                found.add(Diagnostic(file=module.file, line=only(node)[1]["span"]["line"], detail=detail))
     return sorted(found)
 
 
-def _references(module: Module) -> Iterator[Node]:
+def _references(module: Module) -> Iterator[SyntaxNode]:
     yield from (node["refr"] for node in module.imports)
     for kind, value in expressions([parts(rule) for rule in module.rules]):
         if kind == "Var" or kind in REFERENCES:
             yield {kind: value}
 
 
-def _unknown(module: Module, node: Node, schemas: Mapping[str, Any]) -> str:
+def _unknown(module: Module, node: SyntaxNode, schemas: Mapping[str, Any]) -> str:
     path = path_of(node)[0]
     if module.rule(path) is not None or module.local(path[0]):
         return ""

@@ -12,18 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.principal import Action, Principal, Question
-from gateway.policy.answer import read as read_answer
-from gateway.policy.bundle import examine, read
-from gateway.policy.embedded.engine import SHIPPED
-from gateway.policy.embedded.evaluator import Interpreter, Machine
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.compilation import compile_source, load_bundle
+from gateway.policy.embedded.evaluator import Interpreter, VirtualMachine, parse_result
 from gateway.policy.embedded.rego_tests import examples
-from gateway.policy.question import ENTRY_POINTS, encode
+from gateway.policy.question import ENTRY_POINTS, encode_question
 
-BUNDLE = read(SHIPPED, None)
-RULES = BUNDLE.rules
+BUNDLE = load_bundle(SHIPPED_POLICIES, None)
+SOURCE = BUNDLE.source
 OPA = shutil.which("opa", path=str(Path(__file__).parents[4] / ".tools")) or shutil.which("opa")
-MACHINE, INTERPRETER = examine(RULES), Interpreter(RULES)
-DATA: dict[str, Any] = msgspec.json.decode(RULES.data)
+MACHINE, INTERPRETER = compile_source(SOURCE), Interpreter(SOURCE)
+DATA: dict[str, Any] = msgspec.json.decode(SOURCE.data)
 
 REGIONS = st.sampled_from(["beijing", "shanghai", "shenzhen", "atlantis"])
 TENANTS = st.sampled_from(["demo", "payments", "ghost"])
@@ -90,16 +89,16 @@ QUESTIONS = st.builds(
 @given(QUESTIONS)
 def test_both_evaluators_give_the_same_complete_decision(question: Question) -> None:
     """Which of them is asked depends on bytes alone: it must not show in the answer."""
-    asked = ENTRY_POINTS[question.action], encode(question)
+    asked = ENTRY_POINTS[question.action], encode_question(question)
     quick = MACHINE.evaluate(*asked)
     assert msgspec.json.decode(quick) == msgspec.json.decode(INTERPRETER.evaluate(*asked))
-    read_answer(quick)
+    parse_result(quick)
 
 
 @given(QUESTIONS)
 def test_what_is_permitted_is_within_the_data(question: Question) -> None:
     """Read once more without Rego: nothing gets in without its scope, its tenant, and regions that its data may be in."""
-    answer = read_answer(MACHINE.evaluate(ENTRY_POINTS[question.action], encode(question)))
+    answer = parse_result(MACHINE.evaluate(ENTRY_POINTS[question.action], encode_question(question)))
     assert answer.allow is not bool(answer.reasons)
     if not answer.allow or question.action not in (Action.RUNS_SUBMIT, Action.RUNS_RETRY):
         return
@@ -137,7 +136,7 @@ def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
         + "]"
         for index, (rule, data) in enumerate(asked)
     )
-    loaded = [argument for file, _ in RULES.modules for argument in ("-d", str(SHIPPED / file))]
+    loaded = [argument for file, _ in SOURCE.modules for argument in ("-d", str(SHIPPED_POLICIES / file))]
     found = subprocess.run(
         [str(OPA), "eval", *loaded, "-d", str(tmp_path / "cases.json"), f"[{query}]"],
         capture_output=True,
@@ -146,7 +145,7 @@ def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
     answers = json.loads(found.stdout)["result"][0]["expressions"][0]["value"]
     assert len(answers) == len(cases) > 100
     for (rule, data), case, answer in zip(asked, cases, answers, strict=True):
-        machine = Machine(msgspec.structs.replace(RULES, data=msgspec.json.encode(data).decode()))
+        machine = VirtualMachine(msgspec.structs.replace(SOURCE, data=msgspec.json.encode(data).decode()))
         own = msgspec.json.decode(machine.evaluate(rule, msgspec.json.encode(case.input)))
         assert [unordered(one) for one in answer] == [unordered(own)], case.input
 

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.policy.bundle import BundleError, syntax_trees
-from gateway.policy.embedded.evaluator import EvaluationError, Machine, Rules
-from gateway.policy.embedded.subset.constructs import gate
+from gateway.policy.bundle import BundleError
+from gateway.policy.embedded.compilation import parse_modules
+from gateway.policy.embedded.evaluator import EvaluationError, VirtualMachine
+from gateway.policy.embedded.subset.constructs import check_constructs
+from gateway.policy.source import PolicySource
 
 SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[5] / "shared"))
 CASES = SHARED / "data" / "rego-compliance" / "rego-compliance-v1.tar.xz"
@@ -38,13 +40,13 @@ def cases() -> Iterator[dict[str, Any]]:
 def answer(case: dict[str, Any], rule: str) -> Any:
     """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer or an undefined one."""
     modules = tuple((f"{index}.rego", text) for index, text in enumerate(case.get("modules") or []))
-    rules = Rules(
+    rules = PolicySource(
         modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,)
     )
     try:
-        if gate(syntax_trees(modules)):
+        if check_constructs(parse_modules(modules)):
             return None
-        machine = Machine(rules)
+        machine = VirtualMachine(rules)
     except (BundleError, EvaluationError):
         return None
     document = case["input_term"].encode() if "input_term" in case else msgspec.json.encode(case.get("input"))

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.core.principal import Action, Decision, Question
 from gateway.policy.bundle import BundleError
-from gateway.policy.embedded.engine import RegorusEngine
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from tests.conformance.policy_engine import (
     ALLOW,
     NAME_BACK,
@@ -69,8 +69,12 @@ class TestInline(PolicyEngineConformance):
     @pytest.fixture
     def engine_with(self, tmp_path: Path) -> EngineWith:
         @asynccontextmanager
-        async def engine(rules: str, data: dict[str, Any] | None = None) -> AsyncIterator[RegorusEngine]:
-            async with RegorusEngine(write(tmp_path, rules, data), inline_bytes=self.inline_bytes) as running:
+        async def engine(
+            rules: str, data: dict[str, Any] | None = None
+        ) -> AsyncIterator[EmbeddedPolicyEngine]:
+            async with EmbeddedPolicyEngine(
+                write(tmp_path, rules, data), inline_bytes=self.inline_bytes
+            ) as running:
                 yield running
 
         return engine
@@ -85,7 +89,7 @@ class TestInTheWorker(TestInline):
 
 async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
     """The evaluator panics on any thread but its own, and a panic is no `Exception`: it must not get that far."""
-    async with RegorusEngine(write(tmp_path, ALLOW)) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, ALLOW)) as engine:
         decisions: list[Decision] = []
         thread = threading.Thread(target=lambda: decisions.append(asyncio.run(engine.decide(submission()))))
         thread.start()
@@ -99,7 +103,7 @@ async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
 
 async def test_an_engine_that_does_not_run_refuses(tmp_path: Path) -> None:
     """Before it is entered and after it is left there are no rules."""
-    engine = RegorusEngine(write(tmp_path, ALLOW))
+    engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW))
     assert (await engine.decide(submission())).fault == "the engine is not running"
     async with engine:
         assert (await engine.decide(submission())).allow is True
@@ -112,7 +116,7 @@ async def test_reasons_are_bounded(tmp_path: Path) -> None:
     reasons contains {"rule": "r", "message": name} if { some task in input.workflow.spec.tasks; name = task.name }
     decision := {"allow": false, "rules": ["r"], "reasons": reasons, "obligations": {}}
     """
-    async with RegorusEngine(write(tmp_path, rules), inline_bytes=10_000_000) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, rules), inline_bytes=10_000_000) as engine:
         decision = await engine.decide(
             submission(document(*(f"{index}{'x' * 1_000}" for index in range(150))))
         )
@@ -123,7 +127,7 @@ async def test_reasons_are_bounded(tmp_path: Path) -> None:
 
 async def test_the_rules_that_ship_permit_the_example() -> None:
     """The default policies and data let the demonstration's tenant in."""
-    async with RegorusEngine() as engine:
+    async with EmbeddedPolicyEngine() as engine:
         decision = await engine.decide(submission(document("scan", dataClass="internal")))
     assert decision.allow is True
     assert decision.obligations.regions == ("beijing", "shanghai", "shenzhen")
@@ -136,7 +140,7 @@ async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
     pairs := {pair | some a in input.workflow.spec.digits; some b in input.workflow.spec.digits; pair = [a, b]}
     decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"max_shards": count(pairs)}}
     """
-    async with RegorusEngine(write(tmp_path, rules)) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, rules)) as engine:
         small = await engine.decide(submission(document("a", digits=list(range(10)))))
         assert engine.worker_pid is None
         large = await engine.decide(submission(document("a", digits=list(range(100)))))
@@ -147,7 +151,7 @@ async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
     """Evaluation knows no time limit: the process does. The next document has a new one."""
-    async with RegorusEngine(
+    async with EmbeddedPolicyEngine(
         write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3
     ) as engine:
         assert (await engine.decide(submission(document("a")))).allow is True
@@ -175,7 +179,7 @@ async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     """What it was deciding is a fault; what comes after is decided."""
-    async with RegorusEngine(
+    async with EmbeddedPolicyEngine(
         write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0
     ) as engine:
         await engine.decide(submission(document("a")))
@@ -192,7 +196,7 @@ async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) -> None:
     """The answer to an abandoned question must not become the answer to the next one."""
-    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         await engine.decide(submission(document("warm")))
         leaving = asyncio.create_task(engine.decide(submission(document("left"))))
         await asyncio.sleep(0)
@@ -205,7 +209,7 @@ async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) ->
 @pytest.mark.integration
 async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
     """Beyond the bound a question is refused at once instead of waiting without end; all others are answered, each its own."""
-    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         decisions = await asyncio.gather(
             *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40))
         )
@@ -218,7 +222,7 @@ async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
     """Beyond its share it is refused, and the others are not."""
-    async with RegorusEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
         *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
         assert [decision.fault for decision in loud] == [""] * 8 + [
@@ -233,7 +237,7 @@ async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -
     """It was accepted long ago; a submission that takes all of its budget must not hold its region back."""
     rules = write(tmp_path, NEVER_ENDS)
     (rules / "placement.rego").write_text(f"package waypost.placement\nimport rego.v1\n{ALLOW}\n")
-    async with RegorusEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
+    async with EmbeddedPolicyEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
         submitting = asyncio.create_task(
             engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
         )
@@ -246,11 +250,11 @@ async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -
 GATEWAY = """
 import asyncio, sys
 from pathlib import Path
-from gateway.policy.embedded.engine import RegorusEngine
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from tests.conformance.policy_engine import document, submission
 
 async def main():
-    async with RegorusEngine(Path(sys.argv[1]), inline_bytes=0, budget_seconds=1.0) as engine:
+    async with EmbeddedPolicyEngine(Path(sys.argv[1]), inline_bytes=0, budget_seconds=1.0) as engine:
         await engine.decide(submission(document("a")))
         print(engine.worker_pid, flush=True)
         if sys.argv[2] == "busy":
@@ -280,14 +284,14 @@ def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
 async def test_the_worker_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the gateway hold passwords: the process that reads strangers' documents has no use for them."""
     monkeypatch.setenv("WAYPOST_STORE", "postgresql://u:hunter2@db")
-    async with RegorusEngine(write(tmp_path, ALLOW), inline_bytes=ALL_TO_THE_WORKER) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, ALLOW), inline_bytes=ALL_TO_THE_WORKER) as engine:
         await engine.decide(submission())
         assert b"hunter2" not in environment(engine.worker_pid)
 
 
 async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
     """Better no gateway than one that permits by accident; whoever wrote the rule is told where."""
-    engine = RegorusEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
+    engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
     with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is not among"):
         await engine.__aenter__()
 

@@ -11,33 +11,33 @@ import msgspec
 import pytest
 
 from gateway.cli import policy
-from gateway.policy.bundle import Bundle, BundleError, read, syntax_trees
-from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError
+from gateway.policy.embedded.compilation import load_bundle, parse_modules
 from gateway.policy.embedded.rego_tests import run
 
-BUNDLE = read(SHIPPED, None)
+BUNDLE = load_bundle(SHIPPED_POLICIES, None)
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+    return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
 def without_each_rule() -> Iterator[tuple[str, Bundle]]:
     """The bundle without one of its rules, for each of them."""
-    for tree in syntax_trees(BUNDLE.rules.modules):
+    for tree in parse_modules(BUNDLE.source.modules):
         file, text = tree["source"]["file"], tree["source"]["contents"].encode()
         for rule in tree["ast"]["rules"]:
             span = next(iter(rule.values()))["span"]
             cut = (text[: span["start"]] + text[span["end"] :]).decode()
-            modules = tuple((name, cut if name == file else rest) for name, rest in BUNDLE.rules.modules)
-            rules = msgspec.structs.replace(BUNDLE.rules, modules=modules)
-            yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, rules=rules)
+            modules = tuple((name, cut if name == file else rest) for name, rest in BUNDLE.source.modules)
+            source = msgspec.structs.replace(BUNDLE.source, modules=modules)
+            yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, source=source)
 
 
 def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
     """In both evaluators; and it says how many there were."""
-    assert policy.test(SHIPPED) == 0
+    assert policy.test(SHIPPED_POLICIES) == 0
     assert capsys.readouterr().out == f"{run(BUNDLE)}\n"
     assert run(BUNDLE).cases > 90
 
@@ -123,12 +123,12 @@ def test_a_case_for_no_action_is_not_a_case(shipped: Path, capsys: pytest.Captur
 
 def test_check_names_the_revision(capsys: pytest.CaptureFixture[str]) -> None:
     """What a gateway with these rules would say of itself."""
-    assert policy.check(SHIPPED) == 0
-    assert capsys.readouterr().out == f"revision {BUNDLE.revision}: {len(BUNDLE.rules.modules)} modules\n"
+    assert policy.check(SHIPPED_POLICIES) == 0
+    assert capsys.readouterr().out == f"revision {BUNDLE.revision}: {len(BUNDLE.source.modules)} modules\n"
 
 
 def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rules outside the subset never get as far as a gateway."""
+    """PolicySource outside the subset never get as far as a gateway."""
     path = shipped / "answer" / "answer.rego"
     path.write_text("package waypost.answer\nimport rego.v1\nx if not http.send({})\n")
     assert policy.check(shipped) == 1
@@ -188,7 +188,7 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ran = subprocess.run(
-        [sys.executable, "-m", "gateway", "policy", "check", str(SHIPPED)],
+        [sys.executable, "-m", "gateway", "policy", "check", str(SHIPPED_POLICIES)],
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.policy.bundle import syntax_trees
-from gateway.policy.embedded.subset.constructs import gate
+from gateway.policy.embedded.compilation import parse_modules
+from gateway.policy.embedded.subset.constructs import check_constructs
 from tests.gateway.policy.embedded.subset.test_constructs import HEAD, NEIGHBOUR, found
 
 
@@ -132,8 +132,8 @@ def test_a_rule_gets_its_values_in_one_file() -> None:
     other = ("z.rego", "package waypost.x\nimport rego.v1\na := 2 if input.y\n")
     assert [
         str(problem)
-        for problem in gate(
-            syntax_trees([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other])
+        for problem in check_constructs(
+            parse_modules([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other])
         )
     ] == [
         "z.rego:3: a has a value in x.rego too, and may get two at once: keep them in one file, or use another name"
@@ -154,7 +154,9 @@ def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
     below = ("z.rego", "package waypost.x.z\nimport rego.v1\nq := 2\n")
     assert [
         str(problem)
-        for problem in gate(syntax_trees([("x.rego", HEAD + 'z := {"q": 1}'), ("y.rego", NEIGHBOUR), below]))
+        for problem in check_constructs(
+            parse_modules([("x.rego", HEAD + 'z := {"q": 1}'), ("y.rego", NEIGHBOUR), below])
+        )
     ] == ["x.rego:5: data.waypost.x.z is a package too: give the rule another name"]
 
 

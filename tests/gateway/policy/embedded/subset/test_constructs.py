@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.policy.bundle import syntax_trees
-from gateway.policy.embedded.subset.constructs import gate
+from gateway.policy.embedded.compilation import parse_modules
+from gateway.policy.embedded.subset.constructs import check_constructs
 
 HEAD = "package waypost.x\nimport rego.v1\nimport data.waypost.y\nimport data.waypost.y.named as other\n"
 ALIASES = "package waypost.x\nimport rego.v1\nimport input.absent as v\nimport data.waypost.y.maybe as q\nimport data.waypost.y as p\n"
@@ -11,7 +11,10 @@ NEIGHBOUR = "package waypost.y\nimport rego.v1\nnamed contains 1\nmaybe := 1 if 
 
 
 def found(rules: str, head: str = HEAD) -> list[str]:
-    return [str(problem) for problem in gate(syntax_trees([("x.rego", head + rules), ("y.rego", NEIGHBOUR)]))]
+    return [
+        str(problem)
+        for problem in check_constructs(parse_modules([("x.rego", head + rules), ("y.rego", NEIGHBOUR)]))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -165,9 +168,9 @@ def test_a_circle_through_packages_is_refused() -> None:
         "package waypost.a\nimport rego.v1\nr if not data.waypost.b.q\n",
         "package waypost.b\nimport rego.v1\nq if data.waypost.a.r\n",
     )
-    assert [str(problem) for problem in gate(syntax_trees([("a.rego", first), ("b.rego", second)]))] == [
-        "a.rego:3: a rule cannot need itself: data.waypost.a.r -> data.waypost.b.q -> data.waypost.a.r"
-    ]
+    assert [
+        str(problem) for problem in check_constructs(parse_modules([("a.rego", first), ("b.rego", second)]))
+    ] == ["a.rego:3: a rule cannot need itself: data.waypost.a.r -> data.waypost.b.q -> data.waypost.a.r"]
 
 
 @pytest.mark.parametrize(

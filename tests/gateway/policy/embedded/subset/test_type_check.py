@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from gateway.core.principal import Action
-from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
+from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import Interpreter
 from gateway.policy.embedded.rego_tests import examples
 from gateway.policy.question import ENTRY_POINTS
@@ -21,14 +21,14 @@ TARGET = "input.workflow.spec.params.target"
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
     """A copy of the rules that ship, to be added to."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+    return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
 def found(policies: Path, rules: str, package: str = "odd") -> str:
     """What is said about `rules`, which begin on line 3."""
     (policies / "odd.rego").write_text(f"package waypost.{package}\nimport rego.v1\n{rules}\n")
     try:
-        examine(read(policies, None).rules)
+        compile_source(load_bundle(policies, None).source)
     except BundleError as error:
         return str(error)
     return ""
@@ -139,7 +139,7 @@ def test_what_may_fail_is_refused(shipped: Path, body: str, detail: str) -> None
 
 
 def test_it_is_said_on_which_line(shipped: Path) -> None:
-    """Rules are long, and every mistake in them is told at once."""
+    """PolicySource are long, and every mistake in them is told at once."""
     said = found(shipped, f'{REFUSAL} startswith({TARGET}, "a")\n input.at / 0 > 1\n}}')
     assert [line.split(": ")[0] for line in said.splitlines()] == ["odd.rego:4", "odd.rego:5"]
 
@@ -187,7 +187,7 @@ def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: 
     """What is not text is refused by a rule that says so; neither evaluator fails on it."""
     rules = f'{REFUSAL} is_string({TARGET})\n startswith({TARGET}, "prod")\n}}\n{REFUSAL} {TARGET} == {TARGET}\n not worded\n}}\n'
     assert found(shipped, f"{rules}worded if is_string({TARGET})", package="document") == ""
-    bundle = read(shipped, None)
+    bundle = load_bundle(shipped, None)
     permitted = next(
         case.input
         for case in examples(bundle)
@@ -198,7 +198,7 @@ def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: 
     question = ENTRY_POINTS[Action.RUNS_SUBMIT], msgspec.json.encode(asked)
     answers = [
         msgspec.json.decode(one.evaluate(*question))
-        for one in (examine(bundle.rules), Interpreter(bundle.rules))
+        for one in (compile_source(bundle.source), Interpreter(bundle.source))
     ]
     assert answers[0] == answers[1]
     assert ("own" in answers[0]["rules"]) is refused

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from gateway.policy.bundle import BundleError, examine, read
-from gateway.policy.embedded.engine import SHIPPED
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
+from gateway.policy.embedded.compilation import compile_source, load_bundle
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
     """A copy of the rules that ship, to be added to."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "policies"))
+    return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
 def refusal(policies: Path, rule: str, head: str = "") -> str:
     (policies / "odd.rego").write_text(f"package waypost.odd\nimport rego.v1\n{head}\n{rule}\n")
     with pytest.raises(BundleError) as caught:
-        read(policies, None)
+        load_bundle(policies, None)
     return str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
 def test_what_is_there_or_left_open_is_taken(shipped: Path, rule: str) -> None:
     """Documents are as open as their schema leaves them."""
     (shipped / "odd.rego").write_text(f"package waypost.odd\nimport rego.v1\n{rule}\n")
-    examine(read(shipped, None).rules)
+    compile_source(load_bundle(shipped, None).source)
 
 
 def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
@@ -104,15 +104,15 @@ def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
         json.dumps({"tenants": {}, "residency": {}, "banned_image": []})
     )
     with pytest.raises(BundleError, match="'banned_image' was unexpected"):
-        read(shipped, None)
+        load_bundle(shipped, None)
 
 
 def test_a_schema_of_ones_own_counts_instead(shipped: Path) -> None:
-    """Rules may read other data than those that ship."""
+    """PolicySource may read other data than those that ship."""
     (shipped / "schemas" / "data.json").write_text(
         '{"additionalProperties": false, "properties": {"tenants": {}, "teams": {}}}'
     )
     (shipped / "data" / "waypost.json").write_text('{"tenants": {}, "teams": {}}')
     (shipped / "odd.rego").write_text("package waypost.odd\nimport rego.v1\nr if data.teams.a\n")
     with pytest.raises(BundleError, match="data has no field residency"):
-        read(shipped, None)
+        load_bundle(shipped, None)
