@@ -12,7 +12,7 @@ from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
 from gateway.api.problems import Problem
 from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
 from gateway.core.run import RunPhase
-from gateway.documents.parsing import schema
+from gateway.documents.parsing import document_schema
 from waypost.problems import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
@@ -111,13 +111,13 @@ ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
 
 async def workflow_schema(_: Call) -> Response:
     """The JSON Schema of a workflow document."""
-    return Reply(schema())
+    return Reply(document_schema())
 
 
 def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:
     """The OpenAPI document of `operations` (by path, then method)."""
     _, components = msgspec.json.schema_components(SHOWN, ref_template="#/components/schemas/{name}")
-    document = schema()
+    document = document_schema()
     components |= {name: _moved(value) for name, value in document["$defs"].items()}
     return {
         "openapi": VERSION,

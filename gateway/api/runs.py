@@ -20,8 +20,8 @@ from gateway.core.identifiers import run_id
 from gateway.core.principal import Action, Decision, Question
 from gateway.core.run import AuditEntry, Run, RunPhase
 from gateway.documents.checks import check
-from gateway.documents.parsing import invalid, parse
-from gateway.documents.partial_checks import check_rest
+from gateway.documents.parsing import invalid_document, parse
+from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
 from gateway.regions.demand import plan
 from gateway.regions.placement import Placement
@@ -188,11 +188,11 @@ def _idempotency_key(call: Call) -> str | None:
 def _understood(body: bytes, media_type: str, tenant: str, front: Front) -> tuple[Workflow, bytes]:
     """The document and its canonical form. Raises what `parse` raises, and `Invalid` with every error."""
     limits, regions = front.settings.documents, frozenset(front.clusters)
-    rest = partial(check_rest, limits=limits, executors=front.executors, regions=regions)
+    rest = partial(check_valid_parts, limits=limits, executors=front.executors, regions=regions)
     workflow = _of_tenant(parse(body, media_type, limits, rest), tenant)
     canonical = msgspec.json.encode(workflow)
     if errors := check(workflow, canonical, limits, front.executors, regions):
-        raise invalid(errors)
+        raise invalid_document(errors)
     return workflow, canonical
 
 

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.documents.condition_checks import ConditionChecks
-from gateway.documents.placeholder_checks import Placeholders, distinct_shards
-from gateway.documents.schema_errors import placed, problems
-from gateway.documents.workflow import NOT_BUILT, Workflow
+from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
+from gateway.documents.schema_errors import field_error, schema_errors
+from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
 from gateway.settings import Documents
 from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
@@ -122,7 +122,7 @@ def _not_built(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
         )
-    if workflow.spec.engine in NOT_BUILT:
+    if workflow.spec.engine in UNSUPPORTED_ENGINES:
         yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
 
 
@@ -209,9 +209,9 @@ def _runs(
             if (run_type := executors.runs.get(task.type)) is not None and not _fits(task.run, run_type):
                 yield from _run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
-    placeholders = Placeholders(workflow)
+    placeholders = PlaceholderChecks(workflow)
     faults = [
-        list(placeholders.faults(task, f"/spec/tasks/{index}"))
+        list(placeholders.errors(task, f"/spec/tasks/{index}"))
         for index, task in enumerate(workflow.spec.tasks)
     ]
     for found in faults:
@@ -259,11 +259,11 @@ def _run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
     try:
         msgspec.convert(run, run_type)
     except msgspec.ValidationError as error:
-        return problems(run, run_type, at) or [placed(error, at)]
+        return schema_errors(run, run_type, at) or [field_error(error, at)]
     return ()
 
 
 def _conditions(workflow: Workflow) -> Iterator[FieldError]:
     checks = ConditionChecks(workflow)
     for index, task in enumerate(workflow.spec.tasks):
-        yield from checks.faults(task, f"/spec/tasks/{index}")
+        yield from checks.errors(task, f"/spec/tasks/{index}")

@@ -29,7 +29,7 @@ class ConditionChecks:
         self._left = TRIED_STEPS
         self._known: dict[str, str | None] = {}
 
-    def faults(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
+    def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
         """What is wrong with the condition of `task`, which is at the pointer `at`."""
         text = task.when
         if text is None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from gateway.core.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType
-from gateway.documents.schema_errors import ENOUGH, placed, problems
+from gateway.documents.schema_errors import MAXIMUM_ERRORS, field_error, schema_errors
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
 from gateway.documents.workflow import Workflow
@@ -19,20 +19,22 @@ from gateway.settings import Documents
 from waypost.json_pointer import FieldError
 from waypost.workflow.ijson import EXACT
 
-SHOWN_ERRORS: Final = 100
+REPORTED_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 FREE_AT: Final = 4
 """How deep the free values of a document are at least: `/spec/tasks/0/run`. A shallower one is looked at more closely than it need be."""
 
-Rest: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
+PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
 """Given a document and what its types refuse in it: what else is wrong."""
 
 _plain_json = msgspec.json.Decoder().decode
 
 
-def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = None) -> Workflow:
-    """The document in `body`. Semantic errors are for `checks`; where its types refuse it, `rest` looks for those too.
+def parse(
+    body: bytes, media_type: str, limits: Documents, partial_checks: PartialChecks | None = None
+) -> Workflow:
+    """The document in `body`. Semantic errors are for `checks`; where its types refuse it, `partial_checks` looks for those too.
 
     Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: not JSON or YAML, and where) or `Invalid` (422: every error).
     """
@@ -45,7 +47,7 @@ def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = N
             *read_yaml(
                 _text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
             ),
-            rest,
+            partial_checks,
         )
     try:
         value = _plain_json(body)
@@ -54,25 +56,25 @@ def parse(body: bytes, media_type: str, limits: Documents, rest: Rest | None = N
             return workflow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the strict reader says what is wrong, and where
-    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting), rest)
+    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting), partial_checks)
 
 
-def schema() -> dict[str, Any]:
+def document_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the document."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Waypost Workflow"}
     return dialect | msgspec.json.schema(Workflow)
 
 
-def invalid(errors: Iterable[FieldError]) -> Invalid:
+def invalid_document(errors: Iterable[FieldError]) -> Invalid:
     """The refusal for a document with `errors`, bounded."""
     found = list(errors)
     count = (
-        f"{ENOUGH} errors or more"
-        if len(found) >= ENOUGH
+        f"{MAXIMUM_ERRORS} errors or more"
+        if len(found) >= MAXIMUM_ERRORS
         else f"{len(found)} error{'s' if len(found) > 1 else ''}"
     )
-    more = f", the first {SHOWN_ERRORS} are shown" if len(found) > SHOWN_ERRORS else ""
-    return Invalid(f"the document has {count}{more}", errors=found[:SHOWN_ERRORS])
+    more = f", the first {REPORTED_ERRORS} are shown" if len(found) > REPORTED_ERRORS else ""
+    return Invalid(f"the document has {count}{more}", errors=found[:REPORTED_ERRORS])
 
 
 def _is_yaml(media_type: str, body: bytes) -> bool:
@@ -92,7 +94,7 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 
 
 def _unquestionable(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """A quick look that is sure when it says yes, as it does for nearly every document; the strict reader decides the rest.
+    """A quick look that is sure when it says yes, as it does for nearly every document; the strict reader decides the partial_checks.
 
     Written out again, a document in which a name is there twice is shorter than it was without its spaces.
     """
@@ -142,13 +144,13 @@ def _text(body: bytes) -> str:
     return text
 
 
-def _typed(value: Any, faults: list[FieldError], rest: Rest | None) -> Workflow:
+def _typed(value: Any, faults: list[FieldError], partial_checks: PartialChecks | None) -> Workflow:
     if faults:
-        raise invalid(faults)
+        raise invalid_document(faults)
     try:
         return msgspec.convert(value, Workflow)
     except msgspec.ValidationError as error:
-        found = problems(value, Workflow) or [placed(error)]
-        if rest is not None and len(found) < ENOUGH:
-            found += rest(value, found)
-        raise invalid(found) from error
+        found = schema_errors(value, Workflow) or [field_error(error)]
+        if partial_checks is not None and len(found) < MAXIMUM_ERRORS:
+            found += partial_checks(value, found)
+        raise invalid_document(found) from error

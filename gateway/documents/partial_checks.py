@@ -17,7 +17,7 @@ RENDERED: Final = frozenset({"run", "source", "target", "when"})
 """What params and shards are filled into."""
 
 
-def check_rest(
+def check_valid_parts(
     value: Any, told: Iterable[FieldError], limits: Documents, executors: Executors, regions: frozenset[str]
 ) -> list[FieldError]:
     """What `check` finds in the parts of `value` that `told` does not complain of. Nothing that follows from these complaints."""

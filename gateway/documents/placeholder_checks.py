@@ -13,7 +13,7 @@ from waypost.workflow.task import TaskSpec
 SHARD_FIELDS: Final = ("count", "index", "item")
 
 
-class Placeholders:
+class PlaceholderChecks:
     """What placeholders of one workflow may name. Each is looked up once, however often it is used."""
 
     def __init__(self, workflow: Workflow) -> None:
@@ -23,7 +23,7 @@ class Placeholders:
         self.added = 0
         """Characters that the placeholders looked at so far put into the tasks of one shard, at most."""
 
-    def faults(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
+    def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
         """What is wrong with the placeholders of `task`, which is at the pointer `at`."""
         for field in ("run", "source", "target"):
             yield from self._value(getattr(task, field), below(at, field))

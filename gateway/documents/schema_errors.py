@@ -12,12 +12,12 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from msgspec import Struct
 
-from gateway.documents.workflow import NOT_BUILT
+from gateway.documents.workflow import UNSUPPORTED_ENGINES
 from waypost.json_pointer import FieldError, below, located
 from waypost.suggestions import closest
 from waypost.workflow.ijson import EXACT
 
-ENOUGH: Final = 1_000
+MAXIMUM_ERRORS: Final = 1_000
 """Nobody mends more at a time, and looking for all of them in a large document takes long."""
 
 SHOWN: Final = 80
@@ -55,18 +55,18 @@ _WholeNumbers: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call]
 """To JSON Schema 5.0 is an integer; to msgspec, which reads the documents, it is none."""
 
 
-def problems(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
-    """What keeps `value` from being a `type_`, below the pointer `at`: all of it up to `ENOUGH`. msgspec would stop at the first."""
+def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
+    """What keeps `value` from being a `type_`, below the pointer `at`: all of it up to `MAXIMUM_ERRORS`. msgspec would stop at the first."""
     found: dict[FieldError, None] = {}
     for error in _validator(type_).iter_errors(value):
-        for fault in islice(_explain(error, at), ENOUGH):
-            found[fault] = None
-        if len(found) >= ENOUGH:
+        for found_error in islice(_explain(error, at), MAXIMUM_ERRORS):
+            found[found_error] = None
+        if len(found) >= MAXIMUM_ERRORS:
             break
-    return list(found)[:ENOUGH]
+    return list(found)[:MAXIMUM_ERRORS]
 
 
-def placed(error: msgspec.ValidationError, at: str = "") -> FieldError:
+def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
     """What msgspec says, where the schema found nothing; `at` leads to what was read."""
     pointer, sentence = located(error)
     return FieldError(at + pointer, sentence)
@@ -152,7 +152,7 @@ def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
 
 
 def _choice(got: Any, values: list[Any]) -> str:
-    values = [value for value in values if value not in NOT_BUILT]
+    values = [value for value in values if value not in UNSUPPORTED_ENGINES]
     listed = ", ".join(map(str, values))
     alike = closest(got, values) if isinstance(got, str) else None
     hint = f"; did you mean {alike}?" if alike and len(values) > 1 else ""

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.core.errors import Invalid
-from gateway.documents.parsing import invalid
-from gateway.documents.schema_errors import problems
+from gateway.documents.parsing import invalid_document
+from gateway.documents.schema_errors import schema_errors
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from waypost.json_pointer import FieldError, below
 from waypost.workflow.task import TaskSpec
@@ -50,7 +50,7 @@ class Execution(Struct):
     tasks: list[ExecutedTask]
 
 
-class Recorded(Struct):
+class RecordedWorkflow(Struct):
     """Both."""
 
     specification: Specification
@@ -60,12 +60,12 @@ class Recorded(Struct):
 class Instance(Struct, rename="camel"):
     """What we read of the whole file."""
 
-    workflow: Recorded
+    workflow: RecordedWorkflow
     schema_version: str
     name: str = "workflow"
 
 
-class Converted(Struct, frozen=True, kw_only=True):
+class Conversion(Struct, frozen=True, kw_only=True):
     """The document; each field of the recording that it does not carry; and each that it carries spelled otherwise."""
 
     workflow: Workflow
@@ -73,7 +73,7 @@ class Converted(Struct, frozen=True, kw_only=True):
     spelled: tuple[FieldError, ...]
 
 
-def from_wfformat(value: Any, *, scale: float) -> Converted:
+def from_wfformat(value: Any, *, scale: float) -> Conversion:
     """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers.
 
     What a document may hold is for `checks`: cycles, too many tasks, seconds without end.
@@ -81,14 +81,14 @@ def from_wfformat(value: Any, *, scale: float) -> Converted:
     if not (math.isfinite(scale) and scale >= 0):
         raise Invalid(f"a scale of {scale} makes no run times: it is 0 or more")
     if errors := list(_version(value)):
-        raise invalid(errors)
+        raise invalid_document(errors)
     try:
         instance = msgspec.convert(value, Instance)
     except msgspec.ValidationError as error:
-        raise invalid(problems(value, Instance) or [FieldError("", str(error))]) from error
+        raise invalid_document(schema_errors(value, Instance) or [FieldError("", str(error))]) from error
     specified, executed = instance.workflow.specification.tasks, instance.workflow.execution.tasks
     if errors := [*_joins(specified, executed), *_edges(specified)]:
-        raise invalid(errors)
+        raise invalid_document(errors)
     names = _names([task.id for task in specified])
     needs = _needs(specified)
     took = {task.id: task.runtime_in_seconds for task in executed}
@@ -105,7 +105,7 @@ def from_wfformat(value: Any, *, scale: float) -> Converted:
     workflow = Workflow(
         api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=name), spec=Spec(tasks=tasks)
     )
-    return Converted(
+    return Conversion(
         workflow=workflow,
         left_out=tuple(_left_out(value, instance)),
         spelled=tuple(_spelled(instance, name, names)),

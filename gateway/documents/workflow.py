@@ -45,7 +45,7 @@ class Engine(StrEnum):
     AIRFLOW = "airflow"
 
 
-NOT_BUILT: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
+UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
 """Refused, never ignored."""
 
 

@@ -33,7 +33,7 @@ def read(value: Any, limits: Documents = LIMITS) -> Workflow:
     return parse(msgspec.json.encode(value), "application/json", limits)
 
 
-def faults(value: Any, limits: Documents = LIMITS) -> dict[str, str]:
+def errors_in(value: Any, limits: Documents = LIMITS) -> dict[str, str]:
     """What the checks find, by pointer; two at one place are joined."""
     workflow = read(value, limits)
     return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.documents.checks import check
 from gateway.settings import Documents
-from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, faults, read, task
+from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, errors_in, read, task
 
 CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
 
@@ -36,7 +36,7 @@ def test_a_good_document_has_no_faults() -> None:
         engine="embedded",
     )
 
-    assert faults(good) == {}
+    assert errors_in(good) == {}
 
 
 def test_every_semantic_error_is_told_at_once() -> None:
@@ -53,7 +53,7 @@ def test_every_semantic_error_is_told_at_once() -> None:
         shards={"count": 2, "items": [1, 2]},
     )
 
-    assert faults(bad) == {
+    assert errors_in(bad) == {
         "/spec/shards": "has count and items: one of them says how many shards there are",
         "/spec/schedule": "schedules are not supported yet: submit the workflow when it is to run",
         "/spec/engine": "argo is not supported yet: use any or embedded",
@@ -74,7 +74,7 @@ def test_every_semantic_error_is_told_at_once() -> None:
 @pytest.mark.parametrize("needs", [{"a": "b", "b": "c", "c": "a"}, {"c": "a", "a": "b", "b": "c"}])
 def test_a_cycle_is_named(needs: dict[str, str]) -> None:
     """a -> b -> c -> a: "there is a cycle" would leave the reader to find it among ten thousand tasks."""
-    (found,) = faults(document(*[task(name, needs=[need]) for name, need in needs.items()])).values()
+    (found,) = errors_in(document(*[task(name, needs=[need]) for name, need in needs.items()])).values()
 
     assert found in ("cycle: a -> b -> c -> a", "cycle: b -> c -> a -> b", "cycle: c -> a -> b -> c")
 
@@ -84,8 +84,10 @@ def test_cycles_that_share_no_task_are_all_named() -> None:
     pairs = [task(f"{name}{i}", needs=[f"{name}{1 - i}"]) for name in "xyz" for i in (0, 1)]
     long = [task(f"t{i}", needs=[f"t{(i + 1) % 500}"]) for i in range(500)]
 
-    assert len([detail for detail in faults(document(*pairs)).values() if detail.startswith("cycle: ")]) == 3
-    (detail,) = faults(document(*long)).values()
+    assert (
+        len([detail for detail in errors_in(document(*pairs)).values() if detail.startswith("cycle: ")]) == 3
+    )
+    (detail,) = errors_in(document(*long)).values()
     assert len(detail) < 300
     assert "... 482 more ..." in detail
 
@@ -98,7 +100,7 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
     needs = {i: {order[at - 1]} if at else set() for at, i in enumerate(order)}
     later, earlier = max(order.index(late), order.index(early)), min(order.index(late), order.index(early))
     needs[order[earlier]] = needs[order[earlier]] | ({order[later]} if later != earlier else set())
-    found = faults(document(*[task(f"t{i}", needs=[f"t{need}" for need in needs[i]]) for i in range(6)]))
+    found = errors_in(document(*[task(f"t{i}", needs=[f"t{need}" for need in needs[i]]) for i in range(6)]))
 
     assert bool(found) == (later != earlier)
 
@@ -136,12 +138,12 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
 )
 def test_limits_are_held(limits: Documents, spec: dict[str, Any], pointer: str, detail: str) -> None:
     """The numbers of the contract, as settings."""
-    assert faults(document(**spec), limits) == {pointer: detail}
+    assert errors_in(document(**spec), limits) == {pointer: detail}
 
 
 def test_names_differ() -> None:
     """A result belongs to a name."""
-    assert faults(document(task("a"), task("b"), task("a"))) == {
+    assert errors_in(document(task("a"), task("b"), task("a"))) == {
         "/spec/tasks/0/name": "a is the name of 2 tasks",
         "/spec/tasks/2/name": "a is the name of 2 tasks",
     }
@@ -151,8 +153,8 @@ def test_what_cannot_be_guarded_is_refused_for_exclusive() -> None:
     """Never two at once holds only where a task is surely dead before its lease ends."""
     tasks = [task("a"), task("b", type="delay", run={"seconds": 1})]
 
-    assert faults(document(*tasks)) == {}
-    assert list(faults(document(*tasks, sideEffects="exclusive"))) == ["/spec/tasks/1/type"]
+    assert errors_in(document(*tasks)) == {}
+    assert list(errors_in(document(*tasks, sideEffects="exclusive"))) == ["/spec/tasks/1/type"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_placeholder_that_cannot_be_filled_in_is_told_where_it_is(
 ) -> None:
     """Down to the string that holds it, and to the shard whose item lacks it: before anything runs."""
     value: Any = {"command": ["x", text]} if field == "run" else {"s3": [{"path/to": text}]}
-    found = faults(
+    found = errors_in(
         document(task("a", **{field: value}), params={"deep": {}}, shards={"items": [{"b": 1}, {"a": 1}]})
     )
 
@@ -190,7 +192,7 @@ def test_a_placeholder_that_cannot_be_filled_in_is_told_where_it_is(
 
 def test_a_placeholder_in_a_name_is_refused() -> None:
     """It would stay as it is, silently."""
-    found = faults(document(task(run={"command": ["x"], "env": {"${params.a}": "1"}}), params={"a": "b"}))
+    found = errors_in(document(task(run={"command": ["x"], "env": {"${params.a}": "1"}}), params={"a": "b"}))
 
     assert found == {
         "/spec/tasks/0/run/env/${params.a}": "placeholders are filled in in values, not in names"
@@ -204,7 +206,7 @@ def test_what_is_filled_in_must_fit_the_executor() -> None:
         task("b", type="delay", run={"seconds": "${shard.item}"}),
     ]
 
-    assert faults(document(*tasks, params={"words": "x"}, shards={"items": ["soon"]})) == {
+    assert errors_in(document(*tasks, params={"words": "x"}, shards={"items": ["soon"]})) == {
         "/spec/tasks/0/run/command": "must be an array, not a string",
         "/spec/tasks/1/run/seconds": "must be a number, not a string",
     }
@@ -215,10 +217,10 @@ def test_placeholders_cannot_make_a_document_endless() -> None:
     many = task(run={"command": ["${params.text}"] * 1000})
     items = task(run={"command": ["${shard.item.text}"] * 1000})
 
-    assert faults(document(many, params={"text": "x" * 10_000})) == {
+    assert errors_in(document(many, params={"text": "x" * 10_000})) == {
         "/spec/tasks": "placeholders add 10002000 characters; 1048576 are allowed"
     }
-    assert list(faults(document(items, shards={"items": [{"text": ""}, {"text": "x" * 10_000}]}))) == [
+    assert list(errors_in(document(items, shards={"items": [{"text": ""}, {"text": "x" * 10_000}]}))) == [
         "/spec/tasks"
     ]
 
@@ -231,7 +233,9 @@ def test_a_condition_may_read_only_what_its_task_needs() -> None:
         task("d", needs=["a"], when='tasks["a"].output == 1 && tasks["b-c"].output == 2'),
     ]
 
-    assert faults(document(*tasks)) == {"/spec/tasks/2/when": "reads what b-c left: put it among the needs"}
+    assert errors_in(document(*tasks)) == {
+        "/spec/tasks/2/when": "reads what b-c left: put it among the needs"
+    }
 
 
 def test_the_largest_document_is_checked_in_reasonable_time() -> None:
@@ -249,7 +253,7 @@ def test_the_largest_document_is_checked_in_reasonable_time() -> None:
 def test_a_number_may_be_a_word_of_a_command() -> None:
     """`${shard.index}` alone keeps its type, and nearly every fan-out passes it on so."""
     assert (
-        faults(
+        errors_in(
             document(
                 task(
                     run={
@@ -270,7 +274,7 @@ def test_an_item_of_another_form_is_filled_in_too() -> None:
         task("b", run={"command": ["echo", "of ${shard.item}", "${shard.index}"]}),
     ]
 
-    assert faults(document(*tasks, shards={"items": ["a", "b", {"x": 1}, {"x": 2}]})) == {
+    assert errors_in(document(*tasks, shards={"items": ["a", "b", {"x": 1}, {"x": 2}]})) == {
         "/spec/tasks/0/run/command/1": "must be a string or a number or a boolean, not an object, in shard 2"
     }
 
@@ -280,12 +284,12 @@ def test_the_forms_of_a_thousand_items_are_checked_in_bounded_time() -> None:
     items = [{f"x{i}": i} for i in range(1_000)]
     tasks = [task(f"t{i}", run={"command": ["echo", "${shard.item}"]}) for i in range(500)]
 
-    assert len(faults(document(*tasks, shards={"items": items}))) == 500
+    assert len(errors_in(document(*tasks, shards={"items": items}))) == 500
 
 
 def test_a_doubled_name_hides_no_cycle() -> None:
     """It is one mistake among others."""
-    assert faults(
+    assert errors_in(
         document(task("a", needs=["b"]), task("b", needs=["a"]), task("a"), task("a", needs=["b"]))
     ) == {
         "/spec/tasks/0/name": "a is the name of 3 tasks",
@@ -297,7 +301,7 @@ def test_a_doubled_name_hides_no_cycle() -> None:
 
 def test_all_bad_placeholders_of_a_text_are_told() -> None:
     """Each is a mistake of its own."""
-    assert faults(document(task(run={"command": ["${params.a} ${params.b} ${ x }"]}))) == {
+    assert errors_in(document(task(run={"command": ["${params.a} ${params.b} ${ x }"]}))) == {
         "/spec/tasks/0/run/command/0": "${params.a} names nothing: there is no params.a; ${params.b} names nothing: there is no params.b; "
         "'${ x }' is not a placeholder: write $${ for a literal ${"
     }
@@ -306,7 +310,7 @@ def test_all_bad_placeholders_of_a_text_are_told() -> None:
 @pytest.mark.parametrize("name", ["", "A=B"])
 def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
     """It would fail in every shard, at every try."""
-    found = faults(document(task(run={"command": ["x"], "env": {name: "1"}})))
+    found = errors_in(document(task(run={"command": ["x"], "env": {name: "1"}})))
 
     assert found == {
         f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"
@@ -319,7 +323,7 @@ def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
 )
 def test_a_working_directory_is_in_the_workspace(folder: str, good: bool) -> None:
     """One that leads out of it is refused before anything runs."""
-    found = faults(document(task(run={"command": ["true"], "workingDirectory": folder})))
+    found = errors_in(document(task(run={"command": ["true"], "workingDirectory": folder})))
     assert list(found) == ([] if good else ["/spec/tasks/0/run/workingDirectory"])
 
 
@@ -328,11 +332,11 @@ def test_labels_are_few_and_short() -> None:
     rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
     value = document()
     value["metadata"]["labels"] = {f"team/{i}": "x" for i in range(64)}
-    assert faults(value) == {}
+    assert errors_in(value) == {}
     value["metadata"]["labels"]["one-more"] = "x"
-    assert faults(value) == {"/metadata/labels": "there are 65 labels; 64 are allowed"}
+    assert errors_in(value) == {"/metadata/labels": "there are 65 labels; 64 are allowed"}
     value["metadata"]["labels"] = {"": "x", "a b": "x", "n" * 64: "x"}
-    assert faults(value) == {
+    assert errors_in(value) == {
         "/metadata/labels/": rule,
         "/metadata/labels/a b": rule,
         f"/metadata/labels/{'n' * 64}": rule,

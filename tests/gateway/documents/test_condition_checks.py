@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway.documents.documents import document, faults, task
+from tests.gateway.documents.documents import document, errors_in, task
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from tests.gateway.documents.documents import document, faults, task
 def test_a_condition_that_is_known_to_fail_is_refused(when: str, detail: str) -> None:
     """Params and items are known at submission: nobody should hear of it hours later."""
     items = [{"table": "x"}, {"table": "y"}, {"view": "z"}]
-    found = faults(
+    found = errors_in(
         document(
             task("a"),
             task("b", needs=["a"], when=when),
@@ -57,7 +57,7 @@ def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
     items = [{"table": "x"}, {"view": "z"}]
 
     assert (
-        faults(
+        errors_in(
             document(
                 task("a"), task("b", needs=["a"], when=when), params={"go": "yes"}, shards={"items": items}
             )
@@ -70,4 +70,4 @@ def test_conditions_are_tried_only_so_long() -> None:
     """To find out that one takes too long takes a while: thousands of them would keep a thread busy for seconds."""
     tasks = [task(f"t{i}", when=f"size(params.many) > {i}") for i in range(100)]
 
-    assert len(faults(document(*tasks, params={"many": [1] * 200_000}))) == 1
+    assert len(errors_in(document(*tasks, params={"many": [1] * 200_000}))) == 1

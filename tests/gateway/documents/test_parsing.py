@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.core.errors import GatewayError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.documents.checks import check
-from gateway.documents.parsing import SHOWN_ERRORS, invalid, parse, schema
+from gateway.documents.parsing import REPORTED_ERRORS, document_schema, invalid_document, parse
 from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
@@ -216,10 +216,10 @@ def test_errors_are_counted_and_the_first_of_them_shown() -> None:
     """The answer stays small, whatever was sent, and so does the time that it takes."""
     with pytest.raises(Invalid, match="has 150 errors, the first 100 are shown") as caught:
         parse(json.dumps(document(*[{"name": "a", "type": "x"}] * 150)).encode(), JSON, LIMITS)
-    assert len(caught.value.errors) == SHOWN_ERRORS
+    assert len(caught.value.errors) == REPORTED_ERRORS
     with pytest.raises(Invalid, match="has 1000 errors or more"):
         parse(json.dumps({f"field-{i}": 1 for i in range(50_000)}).encode(), JSON, LIMITS)
-    assert invalid([FieldError("/a", "b")]).detail == "the document has 1 error"
+    assert invalid_document([FieldError("/a", "b")]).detail == "the document has 1 error"
 
 
 def test_a_limit_of_the_settings_counts() -> None:
@@ -230,7 +230,7 @@ def test_a_limit_of_the_settings_counts() -> None:
 
 def test_the_schema_that_is_served_describes_the_document() -> None:
     """Editors complete and check with it, so it has to be a schema, say what the fields are and agree with the reader."""
-    served = schema()
+    served = document_schema()
     Draft202012Validator.check_schema(served)
     fields = served["$defs"]["Spec"]["properties"] | served["$defs"]["TaskSpec"]["properties"]
 

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.core.errors import Invalid
 from gateway.documents.parsing import parse
-from gateway.documents.partial_checks import check_rest
-from gateway.documents.schema_errors import placed
+from gateway.documents.partial_checks import check_valid_parts
+from gateway.documents.schema_errors import field_error
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
 
 
@@ -72,7 +72,7 @@ def refused_with_all(value: Any) -> dict[str, str]:
             msgspec.json.encode(value),
             "application/json",
             LIMITS,
-            lambda read, told: check_rest(
+            lambda read, told: check_valid_parts(
                 read, told, limits=LIMITS, executors=EXECUTORS, regions=frozenset()
             ),
         )
@@ -101,6 +101,6 @@ def test_what_only_the_decoder_refuses_has_a_pointer_too(value: Any, pointer: st
 
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(value, Outer)
-    found = placed(caught.value, "/x")
+    found = field_error(caught.value, "/x")
     assert found.pointer == pointer
     assert "$" not in found.detail

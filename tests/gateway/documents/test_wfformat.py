@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.errors import Invalid
 from gateway.documents.checks import check
-from gateway.documents.wfformat import Converted, from_wfformat
+from gateway.documents.wfformat import Conversion, from_wfformat
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, read
 from waypost.workflow.graph import longest_path
 
@@ -42,7 +42,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def by_name(converted: Converted) -> dict[str, tuple[Any, set[str]]]:
+def by_name(converted: Conversion) -> dict[str, tuple[Any, set[str]]]:
     return {task.name: (task.run["seconds"], set(task.needs)) for task in converted.workflow.spec.tasks}
 
 
