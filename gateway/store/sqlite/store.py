@@ -1,4 +1,4 @@
-"""The store on SQLite: for one gateway process. Statements are in `statements.py`, durability in `waypost.sqlite_database`."""
+"""The store on SQLite: for one gateway process. Statements are in `transactions.py`, durability in `waypost.sqlite_database`."""
 
 import asyncio
 import sqlite3
@@ -14,8 +14,8 @@ from gateway.core.run import AuditEntry, Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
-from gateway.store.sqlite import rows, statements
-from gateway.store.sqlite.migrate import migrate
+from gateway.store.sqlite import row_mapping, transactions
+from gateway.store.sqlite.schema_migrations import migrate
 from waypost.sqlite_database import Database, StorageError
 
 T = TypeVar("T")
@@ -67,26 +67,26 @@ class SqliteStore:
         return self._era
 
     async def raise_era(self, *, audit: AuditEntry) -> None:
-        self._era = await self._write(lambda db: statements.raise_era(db, audit))
+        self._era = await self._write(lambda db: transactions.raise_era(db, audit))
 
     async def admit(self, admission: Admission) -> Admitted:
         brief = len(admission.shards) <= BRIEF_SHARDS
-        admitted = await self._write(lambda db: statements.admit(db, admission), brief=brief)
+        admitted = await self._write(lambda db: transactions.admit(db, admission), brief=brief)
         if not admitted.replay:
             self._changed(admission.run.id)
         return admitted
 
     async def run(self, run_id: str) -> Run | None:
         row = await self._read(
-            lambda db: db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone()
+            lambda db: db.execute(f"select {row_mapping.RUN} from run where id = ?", (run_id,)).fetchone()
         )
-        return None if row is None else rows.read_run(row)
+        return None if row is None else row_mapping.read_run(row)
 
     async def runs(self, query: RunQuery) -> Sequence[Run]:
         conditions, parameters = _conditions(query)
-        sql = f"select {rows.RUN} from run where {' and '.join(conditions)} order by id desc limit ?"
+        sql = f"select {row_mapping.RUN} from run where {' and '.join(conditions)} order by id desc limit ?"
         return await self._read(
-            lambda db: [rows.read_run(row) for row in db.execute(sql, (*parameters, query.limit))]
+            lambda db: [row_mapping.read_run(row) for row in db.execute(sql, (*parameters, query.limit))]
         )
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
@@ -109,7 +109,7 @@ class SqliteStore:
         state = "state" if outputs else "json_remove(state, '$.output')"
         sql = f"select {state} from task_result where {where} order by run, shard, task limit ?"
         return await self._read(
-            lambda db: rows.read_tasks(
+            lambda db: row_mapping.read_tasks(
                 db.execute(sql, (*parameters, -1 if limit is None else limit)), maximum_bytes
             )
         )
@@ -117,7 +117,7 @@ class SqliteStore:
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
         sql = "select state from task_result where run = ? and shard = ? and task = ?"
         return await self._read(
-            lambda db: next(iter(rows.read_tasks(db.execute(sql, (run_id, shard, name)))), None)
+            lambda db: next(iter(row_mapping.read_tasks(db.execute(sql, (run_id, shard, name)))), None)
         )
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
@@ -128,7 +128,7 @@ class SqliteStore:
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(
-            lambda db: rows.read_decision(
+            lambda db: row_mapping.read_decision(
                 db.execute("select state from decision where id = ?", (decision_id,)).fetchone()
             )
         )
@@ -136,11 +136,11 @@ class SqliteStore:
     async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         sql = "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ? order by seq limit ?"
         return await self._read(
-            lambda db: [rows.read_audit(row) for row in db.execute(sql, (run_id, after, limit))]
+            lambda db: [row_mapping.read_audit(row) for row in db.execute(sql, (run_id, after, limit))]
         )
 
     async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
-        return await self._shards(PENDING, now, now, rows.encode(without).decode(), limit)
+        return await self._shards(PENDING, now, now, row_mapping.encode(without).decode(), limit)
 
     async def working(self) -> Sequence[Shard]:
         return await self._shards(WORKING)
@@ -152,20 +152,20 @@ class SqliteStore:
         return await self._shards(CANCELLED, limit)
 
     async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
-        run = await self._write(lambda db: statements.cancel(db, run_id, at, audit))
+        run = await self._write(lambda db: transactions.cancel(db, run_id, at, audit))
         self._changed(run_id)
         return run
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
-        opened = await self._write(lambda db: statements.retry(db, run, decision, audit))
+        opened = await self._write(lambda db: transactions.retry(db, run, decision, audit))
         self._changed(run_id)
         return opened
 
     async def redecide(self, run_id: str, *, decision: Decision) -> None:
-        await self._write(lambda db: statements.redecide(db, run_id, decision))
+        await self._write(lambda db: transactions.redecide(db, run_id, decision))
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        took = await self._write(lambda db: statements.record(db, writes, cursors))
+        took = await self._write(lambda db: transactions.record(db, writes, cursors))
         for run_id in {write.shard.run for write in writes}:
             self._changed(run_id)
         return took
@@ -177,10 +177,10 @@ class SqliteStore:
         return {region: Cursor(incarnation=incarnation, seq=seq) for region, incarnation, seq in found}
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
-        return await self._write(lambda db: statements.bind_incarnation(db, region, incarnation))
+        return await self._write(lambda db: transactions.bind_incarnation(db, region, incarnation))
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: statements.release_incarnation(db, region, audit))
+        return await self._write(lambda db: transactions.release_incarnation(db, region, audit))
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
         found = await self._read(lambda db: db.execute("select region, name from region_order").fetchall())
@@ -190,12 +190,12 @@ class SqliteStore:
 
     async def add_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
         return await self._write(
-            lambda db: statements.set_order(db, statements.GIVE_ORDER, (region, taint), audit)
+            lambda db: transactions.set_order(db, transactions.GIVE_ORDER, (region, taint), audit)
         )
 
     async def remove_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
         return await self._write(
-            lambda db: statements.set_order(db, statements.WITHDRAW_ORDER, (region, taint), audit)
+            lambda db: transactions.set_order(db, transactions.WITHDRAW_ORDER, (region, taint), audit)
         )
 
     @contextmanager
@@ -229,7 +229,7 @@ class SqliteStore:
                 event.set()
 
     async def _shards(self, where: str, *parameters: object) -> Sequence[Shard]:
-        return await self._read(lambda db: statements.shards_where(db, where, parameters))
+        return await self._read(lambda db: transactions.shards_where(db, where, parameters))
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> T:
         try:

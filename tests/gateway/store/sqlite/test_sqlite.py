@@ -11,8 +11,8 @@ import pytest
 
 from gateway.core.errors import Unavailable
 from gateway.store.interface import RunQuery, Store
-from gateway.store.sqlite import statements
 from gateway.store.sqlite import store as sqlite
+from gateway.store.sqlite import transactions
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import AcceptanceConformance, Open, admission
 from tests.conformance.store_shards import ShardsConformance
@@ -124,7 +124,7 @@ HOT = {
     "cancelled": (f"select shard.state from shard {sqlite.CANCELLED}", (9,)),
     "working": (f"select shard.state from shard {sqlite.WORKING}", ()),
     "counts": (f"select phase, count(*) from shard where {sqlite.OPEN} group by phase", ()),
-    "swap": (statements.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
+    "swap": (transactions.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
     "history": ("select seq from audit where run = ? and seq > ? order by seq limit ?", ("run-1", 0, 9)),
     "a tenant's runs": ("select id from run where tenant in (?) order by id desc limit ?", ("payments", 9)),
 }

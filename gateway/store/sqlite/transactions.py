@@ -8,7 +8,7 @@ from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, run_phase
 from gateway.core.shard_states import TERMINAL, Event, Phase, Shard, advance
 from gateway.store.interface import Admission, Admitted, Cursor, ShardWrite
-from gateway.store.sqlite import rows
+from gateway.store.sqlite import row_mapping
 
 KEY_SECONDS = 72 * 3600
 """How long an idempotency key is kept."""
@@ -39,15 +39,15 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
     """All of one acceptance, or the run that its key has already made."""
     run = admission.run
     try:
-        db.execute(INSERT_RUN, rows.run_row(run))
+        db.execute(INSERT_RUN, row_mapping.run_row(run))
     except sqlite3.IntegrityError:
         known = _by_key(db, run)
         if known is not None:
             return Admitted(run=known, replay=True)
-        db.execute(INSERT_RUN, rows.run_row(run))
+        db.execute(INSERT_RUN, row_mapping.run_row(run))
     for shard in admission.shards:
-        db.execute(INSERT_SHARD, rows.shard_row(shard, run.priority))
-    db.execute(INSERT_DECISION, rows.decision_row(admission.decision))
+        db.execute(INSERT_SHARD, row_mapping.shard_row(shard, run.priority))
+    db.execute(INSERT_DECISION, row_mapping.decision_row(admission.decision))
     append(db, admission.audit)
     return Admitted(run=run, replay=False)
 
@@ -56,20 +56,20 @@ def _by_key(db: sqlite3.Connection, run: Run) -> Run | None:
     """The run that holds the key; None where it has grown old, and is free again."""
     where = (run.tenant, run.idempotency_key)
     row = db.execute(
-        f"select created_at, {rows.RUN} from run where tenant = ? and idempotency_key = ?", where
+        f"select created_at, {row_mapping.RUN} from run where tenant = ? and idempotency_key = ?", where
     ).fetchone()
     if row is None:
         raise sqlite3.IntegrityError(f"run {run.id} exists")
     created_at, *columns = row
     if created_at >= run.created_at - KEY_SECONDS:
-        return rows.read_run(tuple(columns))
+        return row_mapping.read_run(tuple(columns))
     db.execute("update run set idempotency_key = null where tenant = ? and idempotency_key = ?", where)
     return None
 
 
 def append(db: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
     for entry in entries:
-        db.execute(INSERT_AUDIT, rows.audit_row(entry))
+        db.execute(INSERT_AUDIT, row_mapping.audit_row(entry))
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
@@ -92,11 +92,11 @@ def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mappin
 
 def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
     shard = write.shard
-    after = (shard.phase, shard.rev, shard.not_before, len(shard.orphans), rows.encode(shard).decode())
+    after = (shard.phase, shard.rev, shard.not_before, len(shard.orphans), row_mapping.encode(shard).decode())
     if db.execute(SWAP_SHARD, (*after, shard.run, shard.index, shard.rev - 1)).rowcount == 0:
         return False
     for task in write.tasks:
-        db.execute(UPSERT_TASK, (task.run, task.shard, task.task, rows.encode(task).decode()))
+        db.execute(UPSERT_TASK, (task.run, task.shard, task.task, row_mapping.encode(task).decode()))
     if shard.epoch and not shard.phase.placed and write.audit:
         db.execute(STOP_TASKS, (write.audit[-1].at, shard.run, shard.index))
     append(db, write.audit)
@@ -129,14 +129,16 @@ def derive(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, audit: AuditEntry) -> Run | None:
     """The wish, once. A terminal run is left as it is."""
-    row = db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone()
-    run = None if row is None else rows.read_run(row)
+    row = db.execute(f"select {row_mapping.RUN} from run where id = ?", (run_id,)).fetchone()
+    run = None if row is None else row_mapping.read_run(row)
     if run is None or run.phase.terminal or run.cancel_requested_at is not None:
         return run
     db.execute("update run set cancel_requested_at = ? where id = ?", (at, run_id))
     append(db, [audit])
     derive(db, run_id, at)
-    return rows.read_run(db.execute(f"select {rows.RUN} from run where id = ?", (run_id,)).fetchone())
+    return row_mapping.read_run(
+        db.execute(f"select {row_mapping.RUN} from run where id = ?", (run_id,)).fetchone()
+    )
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntry) -> bool:
@@ -144,7 +146,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
     phase = db.execute("select phase from run where id = ?", (run.id,)).fetchone()
     if phase is None or phase[0] not in ("Failed", "Cancelled"):
         return False
-    for shard in rows.read_shards(db.execute("select state from shard where run = ?", (run.id,))):
+    for shard in row_mapping.read_shards(db.execute("select state from shard where run = ?", (run.id,))):
         if shard.phase in TERMINAL and shard.phase is not Phase.SUCCEEDED:
             opened = advance(shard, Event.RETRIED, attempts_lost=0, failovers=0, not_before=0.0).at(
                 shard.rev + 1
@@ -153,7 +155,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
             failed = "delete from task_result where run = ? and shard = ? and state ->> 'phase' = 'Failed'"
             db.execute(failed, (run.id, shard.index))
     db.execute("update shard set priority = ? where run = ?", (run.priority, run.id))
-    db.execute(REOPEN_RUN, (run.deadline_at, rows.run_state(run), run.workflow, run.id))
+    db.execute(REOPEN_RUN, (run.deadline_at, row_mapping.run_state(run), run.workflow, run.id))
     redecide(db, run.id, decision)
     append(db, [audit])
     derive(db, run.id, audit.at)
@@ -162,9 +164,9 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
 
 def redecide(db: sqlite3.Connection, run_id: str, decision: Decision) -> None:
     """Another decision is in force: its regions are where the run may be."""
-    db.execute(INSERT_DECISION, rows.decision_row(decision))
+    db.execute(INSERT_DECISION, row_mapping.decision_row(decision))
     permitted = decision.obligations.regions if decision.allow else ()
-    values = (decision.id, decision.at, rows.encode(permitted).decode(), run_id)
+    values = (decision.id, decision.at, row_mapping.encode(permitted).decode(), run_id)
     db.execute("update run set decision_id = ?, decided_at = ?, permitted = ? where id = ?", values)
 
 
@@ -199,4 +201,4 @@ def set_order(db: sqlite3.Connection, statement: str, order: tuple[str, str], au
 
 
 def shards_where(db: sqlite3.Connection, where: str, parameters: Sequence[object]) -> list[Shard]:
-    return rows.read_shards(db.execute(f"select shard.state from shard {where}", parameters))
+    return row_mapping.read_shards(db.execute(f"select shard.state from shard {where}", parameters))
