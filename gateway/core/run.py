@@ -1,17 +1,15 @@
 """Run, shard, attempt: what was promised and how far it is. Stored values; the life of a shard is in `phase.py`."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
-from gateway.core.shard_states import Phase
 
 
 class RunPhase(StrEnum):
-    """Derived from the shards, see `run_phase`."""
+    """Derived from the phases of the run's shards, see `run_phase` in `gateway/store/rules.py`."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -82,15 +80,3 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     actor: str = "gateway"
     detail: dict[str, Any] = {}
     seq: int = 0
-
-
-def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
-    """The phase of a run from how many of its shards are in each phase. Failed outranks Cancelled outranks Succeeded."""
-    present = {phase for phase, count in counts.items() if count}
-    if any(not phase.terminal for phase in present):
-        if cancelled:
-            return RunPhase.CANCELLING
-        return RunPhase.PENDING if present == {Phase.PENDING} else RunPhase.RUNNING
-    if present & {Phase.FAILED, Phase.QUARANTINED}:
-        return RunPhase.FAILED
-    return RunPhase.CANCELLED if Phase.CANCELLED in present else RunPhase.SUCCEEDED

@@ -24,7 +24,10 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """`replay`: the (tenant, idempotency key) was known, and `run` is the one it made. The caller compares fingerprints."""
+    """`replay`: the (tenant, idempotency key) was known, and `run` is the one it made.
+
+    The caller compares fingerprints.
+    """
 
     run: Run
     replay: bool
@@ -49,7 +52,10 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """`tenants`: what policy lets the caller see (None: all). `after` is the id of the last run of the page before. Newest first."""
+    """`tenants`: what policy lets the caller see (None: all).
+
+    `after` is the id of the last run of the page before. Newest first.
+    """
 
     tenants: tuple[str, ...] | None
     phase: str | None = None
@@ -80,7 +86,10 @@ class Store(Protocol):
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
-        """Durable when it returns. Group-committed with whatever else has queued. A known key writes nothing."""
+        """Durable when it returns. Group-committed with whatever else has queued.
+
+        A known key writes nothing.
+        """
         ...
 
     async def run(self, run_id: str) -> Run | None: ...
@@ -137,14 +146,17 @@ class Store(Protocol):
         ...
 
     async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
-        """Commits the wish on the run, once. Returns the run as it now is, a terminal one left alone; None: no such run."""
+        """Commits the wish on the run, once.
+
+        Returns the run as it now is, a terminal one left alone; None: no such run.
+        """
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
         """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero.
 
-        `Failed` task rows go; document, labels, priority, deadline and decision are those of `run`, for all of its shards. False where the
-        run is not terminal any more.
+        `Failed` task rows go; document, labels, priority, deadline and decision are those of `run`, for all
+        of its shards. False where the run is not terminal any more.
         """
         ...
 
@@ -155,15 +167,18 @@ class Store(Protocol):
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
         """Compare-and-swap each write on `rev`, each on its own; say which took. Durable when it returns.
 
-        Runs of the shards that changed get their derived phase in the same transaction. A cursor is written only if every write took:
-        else the events come again, and the caller decides anew on fresh reads.
+        Runs of the shards that changed get their derived phase in the same transaction. A cursor is written
+        only if every write took: else the events come again, and the caller decides anew on fresh reads.
         """
         ...
 
     async def cursors(self) -> Mapping[str, Cursor]: ...
 
     async def admit_incarnation(self, region: str, incarnation: str) -> str:
-        """The incarnation that `region` is bound to: the given one if none was, else the one already bound. A new one begins at 0."""
+        """The incarnation that `region` is bound to: the given one if none was, else the one already bound.
+
+        A new one begins at 0.
+        """
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
@@ -179,11 +194,17 @@ class Store(Protocol):
         ...
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
-        """The journal that `region` is bound to is gone for good: the next that answers takes its name. False where none was bound."""
+        """The journal that `region` is bound to is gone for good: the next that answers takes its name.
+
+        False where none was bound.
+        """
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
-        """An event that is set after every commit that changes the run (None: any run). The subscriber clears it, then reads."""
+        """An event that is set after every commit that changes the run (None: any run).
+
+        The subscriber clears it, then reads.
+        """
         ...
 
     async def check(self) -> None:

@@ -1,4 +1,8 @@
-"""Values to rows and back."""
+"""Maps the values of `gateway/core` to rows and back.
+
+A row has the whole value as JSON in `state`, and a column for each field that a query selects by or an update
+changes. Where a column and `state` differ, the column is newer.
+"""
 
 import sqlite3
 from typing import Any
@@ -10,10 +14,6 @@ from gateway.core.principal import Decision
 from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
 from gateway.core.shard_states import Shard
 
-RUN = "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted, state, workflow"
-"""The columns that `read_run` takes, in its order."""
-
-encode = msgspec.json.encode
 _decode_run = msgspec.json.Decoder(Run).decode
 _decode_shard = msgspec.json.Decoder(Shard).decode
 _decode_task = msgspec.json.Decoder(TaskRow).decode
@@ -21,8 +21,13 @@ _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
+def to_json(value: Any) -> str:
+    """The value as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
 def run_row(run: Run) -> tuple[Any, ...]:
-    """What never changes goes into `state`, without the document; what may change has a column."""
+    """The parameters of `INSERT_RUN`."""
     return (
         run.id,
         run.tenant,
@@ -32,18 +37,33 @@ def run_row(run: Run) -> tuple[Any, ...]:
         run.deadline_at,
         run.decision_id,
         run.decided_at,
-        encode(run.permitted).decode(),
-        run_state(run),
+        to_json(run.permitted),
+        _run_state(run),
         run.workflow,
     )
 
 
-def run_state(run: Run) -> str:
+def run_changes(run: Run) -> tuple[Any, ...]:
+    """The parameters of `REOPEN_RUN` before the run's id."""
+    return (
+        run.deadline_at,
+        run.cancel_requested_at,
+        run.finished_at,
+        run.decision_id,
+        run.decided_at,
+        to_json(run.permitted),
+        _run_state(run),
+        run.workflow,
+    )
+
+
+def _run_state(run: Run) -> str:
     """The whole run but for its document, which has a column of its own."""
-    return encode(structs.replace(run, workflow=b"")).decode()
+    return to_json(structs.replace(run, workflow=b""))
 
 
 def read_run(row: tuple[Any, ...]) -> Run:
+    """The run of a row with the columns `RUN_COLUMNS`."""
     (
         phase,
         deadline_at,
@@ -69,6 +89,7 @@ def read_run(row: tuple[Any, ...]) -> Run:
 
 
 def shard_row(shard: Shard, priority: int) -> tuple[Any, ...]:
+    """The parameters of `INSERT_SHARD`; `priority` is that of the run."""
     return (
         shard.run,
         shard.index,
@@ -77,17 +98,27 @@ def shard_row(shard: Shard, priority: int) -> tuple[Any, ...]:
         priority,
         shard.not_before,
         len(shard.orphans),
-        encode(shard).decode(),
+        to_json(shard),
     )
 
 
+def shard_changes(shard: Shard) -> tuple[Any, ...]:
+    """The parameters of `SWAP_SHARD` before those of its condition."""
+    return (shard.phase, shard.rev, shard.not_before, len(shard.orphans), to_json(shard))
+
+
 def read_shards(rows: sqlite3.Cursor) -> list[Shard]:
-    """From rows whose one column is `state`."""
+    """The shards of rows whose one column is `state`."""
     return [_decode_shard(state) for (state,) in rows]
 
 
+def task_row(task: TaskRow) -> tuple[Any, ...]:
+    """The parameters of `UPSERT_TASK`."""
+    return (task.run, task.shard, task.task, to_json(task))
+
+
 def read_tasks(rows: sqlite3.Cursor, maximum_bytes: int | None = None) -> list[TaskRow]:
-    """The first of them whose states are no longer than that together."""
+    """The tasks of rows whose one column is `state`: the first that are at most `maximum_bytes` together."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)
@@ -98,18 +129,22 @@ def read_tasks(rows: sqlite3.Cursor, maximum_bytes: int | None = None) -> list[T
 
 
 def decision_row(decision: Decision) -> tuple[Any, ...]:
-    return (decision.id, decision.at, encode(decision).decode())
+    """The parameters of `INSERT_DECISION`."""
+    return (decision.id, decision.at, to_json(decision))
 
 
 def read_decision(row: tuple[str] | None) -> Decision | None:
+    """The decision of a row whose one column is `state`."""
     return None if row is None else _decode_decision(row[0])
 
 
 def audit_row(entry: AuditEntry) -> tuple[Any, ...]:
-    return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, encode(entry.detail).decode())
+    """The parameters of `INSERT_HISTORY`."""
+    return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, to_json(entry.detail))
 
 
 def read_audit(row: tuple[Any, ...]) -> AuditEntry:
+    """The history entry of a row of `HISTORY`."""
     seq, run, shard, kind, at, actor, detail = row
     return AuditEntry(
         seq=seq, run=run, shard=shard, kind=kind, at=at, actor=actor, detail=msgspec.json.decode(detail)

@@ -1,4 +1,8 @@
-"""Numbered SQL, applied in order, once each, and never changed afterwards. New versions expand first and contract a release later."""
+"""Brings the schema of a database file up to date: numbered SQL files, applied in order, once each.
+
+A file that was released is never changed. A new version expands the schema first and contracts it a release
+later.
+"""
 
 import hashlib
 import sqlite3
@@ -8,9 +12,14 @@ from waypost.sqlite_database import StorageError
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Brings the schema up to date. Raises `StorageError` where the file is newer than this program, or a migration was changed."""
+    """Applies the migrations that the database lacks.
+
+    Raises `StorageError` where the database is newer than this program, or where a migration is not the one
+    that it was made with.
+    """
     db.execute(
-        "create table if not exists migration (number integer primary key, name text not null, checksum text not null)"
+        "create table if not exists migration"
+        " (number integer primary key, name text not null, checksum text not null)"
     )
     applied = dict(db.execute("select name, checksum from migration order by number"))
     known = {
@@ -23,10 +32,11 @@ def migrate(db: sqlite3.Connection) -> None:
     for name in sorted(known):
         checksum = hashlib.sha256(known[name].encode()).hexdigest()
         if name not in applied:
+            # One statement at a time: sqlite3's `executescript` commits first, and a migration goes into the
+            # caller's transaction.
             for statement in known[name].split(";\n"):
                 db.execute(statement)
-            db.execute(
-                "insert into migration values (?, ?, ?)", (int(name.partition("_")[0]), name, checksum)
-            )
+            number = int(name.partition("_")[0])
+            db.execute("insert into migration values (?, ?, ?)", (number, name, checksum))
         elif applied[name] != checksum:
             raise StorageError(f"migration {name} is not the one that this store was made with")

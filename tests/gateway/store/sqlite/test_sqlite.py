@@ -11,8 +11,7 @@ import pytest
 
 from gateway.core.errors import Unavailable
 from gateway.store.interface import RunQuery, Store
-from gateway.store.sqlite import store as sqlite
-from gateway.store.sqlite import transactions
+from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import AcceptanceConformance, Open, admission
 from tests.conformance.store_shards import ShardsConformance
@@ -119,14 +118,14 @@ async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) 
 
 
 HOT = {
-    "pending": (f"select shard.state from shard {sqlite.PENDING}", (0, 0, "[]", 9)),
-    "overdue": (f"select shard.state from shard {sqlite.OVERDUE}", (0, 9)),
-    "cancelled": (f"select shard.state from shard {sqlite.CANCELLED}", (9,)),
-    "working": (f"select shard.state from shard {sqlite.WORKING}", ()),
-    "counts": (f"select phase, count(*) from shard where {sqlite.OPEN} group by phase", ()),
-    "swap": (transactions.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
-    "history": ("select seq from audit where run = ? and seq > ? order by seq limit ?", ("run-1", 0, 9)),
-    "a tenant's runs": ("select id from run where tenant in (?) order by id desc limit ?", ("payments", 9)),
+    "pending": (sql.PENDING_SHARDS, (0, 0, "[]", 9)),
+    "overdue": (sql.OVERDUE_SHARDS, (0, 9)),
+    "cancelled": (sql.SHARDS_TO_CANCEL, (9,)),
+    "working": (sql.ACTIVE_SHARDS, ()),
+    "counts": (sql.COUNT_SHARDS, ()),
+    "swap": (sql.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
+    "history": (sql.HISTORY, ("run-1", 0, 9)),
+    "a tenant's runs": sql.runs_matching(RunQuery(tenants=("payments",), limit=9)),
 }
 
 

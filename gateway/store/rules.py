@@ -1,0 +1,162 @@
+"""Decisions that every store makes alike, whatever database it writes to. Pure: no SQL, no clock.
+
+A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
+query selects is the database's own work; the phases that it selects by are here, and
+`tests/conformance/store*.py` hold the rest.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct, structs
+
+from clusters.protocol import TaskPhase
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, advance
+from gateway.store.interface import Cursor, ShardWrite
+
+KEY_SECONDS: Final = 72 * 3600
+"""How long an idempotency key names the run that it made."""
+
+FIRST_ERA: Final = 0
+"""The era of a store that was never restored from a copy."""
+
+UNFINISHED: Final = frozenset(Phase) - TERMINAL
+"""Shards that count as under way: those that a deadline can end and that the gauge shows."""
+
+ACTIVE: Final = PLACED | {Phase.CANCELLING}
+"""Shards of which an attempt is in a cluster."""
+
+CANCELLABLE: Final = PLACED | {Phase.PENDING}
+"""Shards that the cancellation of their run has yet to reach."""
+
+RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
+"""Runs that a retry opens again (T13)."""
+
+DROPPED_BY_RETRY: Final = TaskPhase.FAILED
+"""A retry deletes tasks in this phase: they run again, with all their tries. Finished ones are kept."""
+
+CANNOT_WRITE: Final = "the store does not take writes now"
+CANNOT_READ: Final = "the store does not answer now"
+RETRY_AFTER_SECONDS: Final = 1.0
+"""What a caller is asked to wait when the store is unavailable."""
+
+
+class RunPhaseChange(Struct, frozen=True, kw_only=True):
+    """A run's new phase, and the history entry of the change."""
+
+    phase: RunPhase
+    finished_at: float | None
+    """Seconds since 1970. None: the run has not ended, or the time is unknown."""
+    audit: AuditEntry
+
+
+def key_expired(*, made_at: float, now: float) -> bool:
+    """Whether the key of a run accepted at `made_at` is free for another run. Both in seconds since 1970."""
+    return made_at < now - KEY_SECONDS
+
+
+def permitted_regions(decision: Decision) -> tuple[str, ...]:
+    """The regions in which a run may be placed: a refusal permits none, whatever its obligations name."""
+    return decision.obligations.regions if decision.allow else ()
+
+
+def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
+    """The phase of a run from how many of its shards are in each phase.
+
+    Failed outranks Cancelled outranks Succeeded.
+    """
+    present = {phase for phase, count in counts.items() if count}
+    if present & UNFINISHED:
+        if cancelled:
+            return RunPhase.CANCELLING
+        return RunPhase.PENDING if present == {Phase.PENDING} else RunPhase.RUNNING
+    if present & {Phase.FAILED, Phase.QUARANTINED}:
+        return RunPhase.FAILED
+    return RunPhase.CANCELLED if Phase.CANCELLED in present else RunPhase.SUCCEEDED
+
+
+def run_phase_change(
+    run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
+) -> RunPhaseChange | None:
+    """What to write on a run whose shards are now in these phases; None where its phase stays `before`.
+
+    `at` is when the last of the shards changed, None where that write brought no history entry to read the
+    time from.
+    """
+    phase = run_phase(counts, cancelled=cancelled)
+    if phase is before:
+        return None
+    entry = AuditEntry(run=run_id, kind="RunPhase", at=at or 0.0, detail={"from": before, "to": phase})
+    return RunPhaseChange(phase=phase, finished_at=at if phase.terminal else None, audit=entry)
+
+
+def may_cancel(run: Run) -> bool:
+    """Whether a cancellation changes anything: the run has not ended and none was committed before."""
+    return not run.phase.terminal and run.cancel_requested_at is None
+
+
+def run_after_retry(run: Run, decision: Decision) -> Run:
+    """The run as stored when it is opened again: under `decision`, without an end or a cancellation (T13)."""
+    return structs.replace(
+        run,
+        cancel_requested_at=None,
+        finished_at=None,
+        decision_id=decision.id,
+        decided_at=decision.at,
+        permitted=permitted_regions(decision),
+    )
+
+
+def shard_after_retry(shard: Shard) -> Shard | None:
+    """The shard when its run is opened again: Pending, with counts at zero. None: it is left as it is."""
+    # What succeeded stays done, and a shard that is still under way needs no second start.
+    if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
+        return None
+    return advance(shard, Event.RETRIED, attempts_lost=0, failovers=0, not_before=0.0).at(shard.rev + 1)
+
+
+def tasks_stopped_at(write: ShardWrite) -> float | None:
+    """When the shard's tasks that are recorded as Running stopped; None: they are left as they are.
+
+    Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
+    for ever.
+    """
+    was_placed = write.shard.epoch > 0
+    # Without a history entry no time is known: such a write changes the revision only.
+    return write.audit[-1].at if was_placed and not write.shard.phase.placed and write.audit else None
+
+
+def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
+    """The runs whose phase has to be derived again, each with the time of its last write that took."""
+    return {
+        write.shard.run: write.audit[-1].at if write.audit else None
+        for write, done in zip(writes, took, strict=True)
+        if done
+    }
+
+
+def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Mapping[str, Cursor]:
+    """All cursors if every write took, else none.
+
+    An event before a cursor never comes again, so its write must not be lost.
+    """
+    return cursors if all(took) else {}
+
+
+def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
+    """A region's cursor once its name is bound to the journal `incarnation`.
+
+    Sequence numbers count within one journal: another journal is read from its beginning.
+    """
+    return (
+        cursor
+        if cursor is not None and cursor.incarnation == incarnation
+        else Cursor(incarnation=incarnation)
+    )
+
+
+def next_era(era: int) -> int:
+    """The era that begins when the store was restored from a copy: its epochs outrank all earlier ones."""
+    return era + 1

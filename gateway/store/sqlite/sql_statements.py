@@ -1,0 +1,149 @@
+"""Every SQL statement of the SQLite store, named for what it does. The tables are in `migrations/`."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from gateway.core.shard_states import Phase
+from gateway.store import rules
+from gateway.store.interface import RunQuery
+
+
+def _in(phases: Iterable[Phase]) -> str:
+    return f"in ({', '.join(repr(phase.value) for phase in Phase if phase in frozenset(phases))})"
+
+
+_UNFINISHED = f"phase {_in(rules.UNFINISHED)}"
+
+IDENTIFY: Final = "insert or ignore into meta values ('identity', ?)"
+BEGIN_ERAS: Final = "insert or ignore into meta values ('era', ?)"
+READ_META: Final = "select name, value from meta"
+READ_ERA: Final = "select value from meta where name = 'era'"
+WRITE_ERA: Final = "update meta set value = ? where name = 'era'"
+TRY_WRITE: Final = "insert or replace into meta values ('checked', ?)"
+
+RUN_COLUMNS: Final = (
+    "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted,"
+    " state, workflow"
+)
+"""What `row_mapping.read_run` takes, in this order."""
+INSERT_RUN: Final = (
+    "insert into run (id, tenant, idempotency_key, phase, created_at, deadline_at, decision_id, decided_at,"
+    " permitted, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+RUN: Final = f"select {RUN_COLUMNS} from run where id = ?"
+RUN_BY_KEY: Final = f"select created_at, {RUN_COLUMNS} from run where tenant = ? and idempotency_key = ?"
+FREE_KEY: Final = "update run set idempotency_key = null where tenant = ? and idempotency_key = ?"
+RUN_PHASE: Final = "select phase, cancel_requested_at is not null from run where id = ?"
+CHANGE_RUN_PHASE: Final = "update run set phase = ?, finished_at = ? where id = ?"
+CANCEL_RUN: Final = "update run set cancel_requested_at = ? where id = ?"
+REOPEN_RUN: Final = (
+    "update run set deadline_at = ?, cancel_requested_at = ?, finished_at = ?, decision_id = ?,"
+    " decided_at = ?, permitted = ?, state = ?, workflow = ? where id = ?"
+)
+REPLACE_DECISION: Final = "update run set decision_id = ?, decided_at = ?, permitted = ? where id = ?"
+
+INSERT_SHARD: Final = (
+    "insert into shard (run, idx, phase, rev, priority, not_before, orphans, state)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+SWAP_SHARD: Final = (
+    "update shard set phase = ?, rev = ?, not_before = ?, orphans = ?, state = ?"
+    " where run = ? and idx = ? and rev = ?"
+)
+CHANGE_PRIORITY: Final = "update shard set priority = ? where run = ?"
+SHARD: Final = "select state from shard where run = ? and idx = ?"
+SHARDS_OF_RUN: Final = "select state from shard where run = ? order by idx"
+SHARD_PHASES_OF_RUN: Final = "select phase, count(*) from shard where run = ? group by phase"
+COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} group by phase"
+ACTIVE_SHARDS: Final = (
+    f"select state from shard where phase {_in(rules.ACTIVE)} union select state from shard where orphans > 0"
+)
+PENDING_SHARDS: Final = (
+    "select shard.state from shard join run on run.id = shard.run"
+    " where shard.phase = 'Pending' and shard.not_before <= ? and run.cancel_requested_at is null"
+    " and (run.deadline_at is null or run.deadline_at > ?)"
+    " and shard.run not in (select value from json_each(?))"
+    " order by shard.priority desc, shard.run, shard.idx limit ?"
+)
+# The plus before `shard.phase` keeps SQLite from walking the index of all unfinished shards: the few runs
+# that these two are about come first, by an index of their own.
+OVERDUE_SHARDS: Final = (
+    "select shard.state from shard join run on run.id = shard.run"
+    f" where run.deadline_at <= ? and run.finished_at is null and +shard.{_UNFINISHED} limit ?"
+)
+SHARDS_TO_CANCEL: Final = (
+    "select shard.state from shard join run on run.id = shard.run"
+    " where run.cancel_requested_at is not null and run.finished_at is null"
+    f" and +shard.phase {_in(rules.CANCELLABLE)} limit ?"
+)
+
+UPSERT_TASK: Final = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
+STOP_TASKS: Final = (
+    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
+    " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
+)
+DELETE_TASKS: Final = "delete from task_result where run = ? and shard = ? and state ->> 'phase' = ?"
+TASK: Final = "select state from task_result where run = ? and shard = ? and task = ?"
+
+INSERT_DECISION: Final = "insert or replace into decision (id, at, state) values (?, ?, ?)"
+DECISION: Final = "select state from decision where id = ?"
+
+INSERT_HISTORY: Final = "insert into audit (run, shard, kind, at, actor, detail) values (?, ?, ?, ?, ?, ?)"
+HISTORY: Final = (
+    "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ?"
+    " order by seq limit ?"
+)
+WRITE_CURSOR: Final = "insert or replace into cursor values (?, ?, ?)"
+CURSOR: Final = "select incarnation, seq from cursor where region = ?"
+CURSORS: Final = "select region, incarnation, seq from cursor"
+BIND_INCARNATION: Final = "insert or ignore into incarnation values (?, ?)"
+BOUND_INCARNATION: Final = "select incarnation from incarnation where region = ?"
+RELEASE_INCARNATION: Final = "delete from incarnation where region = ?"
+
+# Taints were called orders when migration 2 named their table.
+ADD_TAINT: Final = "insert or ignore into region_order values (?, ?)"
+REMOVE_TAINT: Final = "delete from region_order where region = ? and name = ?"
+TAINTS: Final = "select region, name from region_order"
+
+
+def runs_matching(query: RunQuery) -> tuple[str, list[Any]]:
+    """The statement that lists the runs of one page, and its parameters."""
+    conditions: list[str] = ["1"]
+    parameters: list[Any] = []
+    if query.tenants is not None:
+        conditions.append(f"tenant in ({', '.join('?' * len(query.tenants))})")
+        parameters += query.tenants
+    if query.phase is not None:
+        conditions.append("phase = ?")
+        parameters.append(query.phase)
+    for name, value in query.labels.items():
+        conditions.append("exists (select 1 from json_each(state, '$.labels') where key = ? and value = ?)")
+        parameters += [name, value]
+    if query.after is not None:
+        conditions.append("id < ?")
+        parameters.append(query.after)
+    sql = f"select {RUN_COLUMNS} from run where {' and '.join(conditions)} order by id desc limit ?"
+    return sql, [*parameters, query.limit]
+
+
+def tasks_of(
+    run_id: str, shard: int | None, *, limit: int | None, outputs: bool
+) -> tuple[str, tuple[object, ...]]:
+    """The statement that lists the tasks of a run or of one of its shards, and its parameters."""
+    where, parameters = _of_shard(run_id, shard)
+    state = "state" if outputs else "json_remove(state, '$.output')"
+    # SQLite takes -1 for no limit.
+    return (
+        f"select {state} from task_result where {where} order by run, shard, task limit ?",
+        (*parameters, -1 if limit is None else limit),
+    )
+
+
+def task_counts_of(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
+    """The statement that counts those tasks by phase, and its parameters."""
+    where, parameters = _of_shard(run_id, shard)
+    return f"select state ->> 'phase', count(*) from task_result where {where} group by 1", parameters
+
+
+def _of_shard(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
+    return ("run = ?", (run_id,)) if shard is None else ("run = ? and shard = ?", (run_id, shard))

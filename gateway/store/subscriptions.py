@@ -1,0 +1,31 @@
+"""Callers of this process who wait for a run to change."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Subscriptions:
+    """Events to set after each commit that changes a run. A run without subscribers takes no memory."""
+
+    def __init__(self) -> None:
+        self._events: dict[str | None, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the run changes (None: any run)."""
+        event = asyncio.Event()
+        events = self._events.setdefault(run_id, set())
+        events.add(event)
+        try:
+            yield event
+        finally:
+            events.discard(event)
+            if not events:
+                self._events.pop(run_id, None)
+
+    def notify(self, run_id: str) -> None:
+        """Sets the events of those who wait for this run or for any."""
+        for name in (run_id, None):
+            for event in self._events.get(name, ()):
+                event.set()
