@@ -221,8 +221,8 @@ async def _ask_store(store: Store, controller: Controller) -> str:
     """A store that can be read but not written keeps no promise: so something is written."""
     if controller.stuck:
         raise Unavailable("it does not take what the controller writes")
-    await store.check()
-    counts = await store.counts()
+    await store.check_writable()
+    counts = await store.shard_counts()
     return f"{sum(counts.values())} shards under way"
 
 

@@ -84,7 +84,7 @@ async def _refresh(front: Front) -> None:
     for view in front.regions():
         front.metrics.region_score.labels(view.name).set(score(view, floor_seconds=floor))
     try:
-        counts = await front.store.counts()
+        counts = await front.store.shard_counts()
     except GatewayError as error:
         logger.warning("the store does not tell its counts: {}", error.detail)
         return

@@ -96,7 +96,7 @@ class Controller:
     async def start(self, now: Instant) -> None:
         """Takes up what the store says is under way: before the first pass, and after each outage of the store."""
         cursors = await self._store.cursors()
-        working = await self._store.working()
+        working = await self._store.active()
         self._ws.shards.clear()
         self._add_absent(working, now)
         for region in self._ws.regions.values():
@@ -142,7 +142,7 @@ class Controller:
         if now.monotonic - self._tried_at < STORE_SECONDS:
             return False
         self._tried_at = now.monotonic
-        await self._store.check()
+        await self._store.check_writable()
         await self.start(now)
         self._stuck = False
         logger.info("the store takes writes again")
@@ -236,7 +236,7 @@ class Controller:
         self._scanned_at = now.monotonic
         await self._obey(now)
         works: dict[str, Work] = {}
-        for shard in await self._store.cancelled(limit=SCAN_LIMIT):
+        for shard in await self._store.to_cancel(limit=SCAN_LIMIT):
             tracked = await self._track(shard, now, works)
             if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
                 cancel(tracked, now)

@@ -100,7 +100,7 @@ class Receiver:
         ):
             return
         region.bound_at = now.monotonic
-        bound = await self._store.admit_incarnation(region.name, found)
+        bound = await self._store.bind_incarnation(region.name, found)
         if bound == found:
             if region.incarnation or region.cursor.incarnation != bound:
                 region.cursor = Cursor(incarnation=bound)

@@ -32,7 +32,7 @@ async def permit(
     )
     if decision.fault:
         return None
-    await store.redecide(run.id, decision=decision)
+    await store.replace_decision(run.id, decision=decision)
     permitted = decision.obligations.regions if decision.allow else ()
     return work_of(
         msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted)

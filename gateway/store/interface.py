@@ -133,7 +133,7 @@ class Store(Protocol):
         """
         ...
 
-    async def working(self) -> Sequence[Shard]:
+    async def active(self) -> Sequence[Shard]:
         """Every shard that is placed, Cancelling, or has orphans (in whatever phase): what a controller takes up at its start."""
         ...
 
@@ -141,7 +141,7 @@ class Store(Protocol):
         """Shards that are not terminal and whose run's deadline has passed."""
         ...
 
-    async def cancelled(self, *, limit: int) -> Sequence[Shard]:
+    async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
         """Shards that are not terminal and not yet Cancelling although their run's cancellation is committed."""
         ...
 
@@ -160,7 +160,7 @@ class Store(Protocol):
         """
         ...
 
-    async def redecide(self, run_id: str, *, decision: Decision) -> None:
+    async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
         """Placement was asked again: store the decision and make its regions the run's permitted ones."""
         ...
 
@@ -174,7 +174,7 @@ class Store(Protocol):
 
     async def cursors(self) -> Mapping[str, Cursor]: ...
 
-    async def admit_incarnation(self, region: str, incarnation: str) -> str:
+    async def bind_incarnation(self, region: str, incarnation: str) -> str:
         """The incarnation that `region` is bound to: the given one if none was, else the one already bound.
 
         A new one begins at 0.
@@ -207,10 +207,10 @@ class Store(Protocol):
         """
         ...
 
-    async def check(self) -> None:
+    async def check_writable(self) -> None:
         """Writes something, to see whether that can be done. Raises `Unavailable`."""
         ...
 
-    async def counts(self) -> Mapping[Phase, int]:
+    async def shard_counts(self) -> Mapping[Phase, int]:
         """Shards by phase, for the gauge. Costs no scan of the finished ones."""
         ...

@@ -248,7 +248,7 @@ class AcceptanceConformance:
         assert (first.phase, first.cancel_requested_at) == (RunPhase.CANCELLING, NOW + 1)
         assert second == first
         assert (await kinds(store, "run-1")).count("CancelRequested") == 1
-        assert [shard.index for shard in await store.cancelled(limit=9)] == [0, 1]
+        assert [shard.index for shard in await store.to_cancel(limit=9)] == [0, 1]
 
     async def test_what_has_ended_is_not_cancelled(self, store: Store) -> None:
         """Nor what never was."""
@@ -346,7 +346,7 @@ class AcceptanceConformance:
         """A refusal permits no region, whatever it obliges to."""
         await store.admit(admission("run-1"))
 
-        await store.redecide("run-1", decision=decision("d2", "shenzhen", allow=allow))
+        await store.replace_decision("run-1", decision=decision("d2", "shenzhen", allow=allow))
 
         run = await known(store, "run-1")
         assert (run.decision_id, run.permitted) == ("d2", permitted)

@@ -217,7 +217,7 @@ class ShardsConformance:
             await move(store, "run-2", Phase.FAILED, orphans=orphan)
             await move(store, "run-2", Phase.RUNNING, index=1, orphans=orphan)
         async with open_store() as store:
-            found = keys(await store.working())
+            found = keys(await store.active())
         assert sorted(found) == [
             ("run-1", 1),
             ("run-1", 2),
@@ -244,31 +244,31 @@ class ShardsConformance:
         await move(store, "run-1", Phase.RUNNING, region="beijing")
         await move(store, "run-1", Phase.CANCELLING, index=1)
         await move(store, "run-1", Phase.SUCCEEDED, index=2)
-        assert keys(await store.cancelled(limit=9)) == []
+        assert keys(await store.to_cancel(limit=9)) == []
 
         await store.cancel("run-1", at=NOW, audit=AuditEntry(run="run-1", kind="CancelRequested", at=NOW))
 
-        assert keys(await store.cancelled(limit=9)) == [("run-1", 0), ("run-1", 3)]
-        assert keys(await store.cancelled(limit=1)) == [("run-1", 0)]
+        assert keys(await store.to_cancel(limit=9)) == [("run-1", 0), ("run-1", 3)]
+        assert keys(await store.to_cancel(limit=1)) == [("run-1", 0)]
 
     async def test_a_regions_name_is_bound_to_the_first_journal_that_comes(self, open_store: Open) -> None:
         """A region that comes back without its journal is another one, until an operator says otherwise."""
         async with open_store() as store:
-            assert await store.admit_incarnation("beijing", "j1") == "j1"
-            assert await store.admit_incarnation("beijing", "j2") == "j1"
-            assert await store.admit_incarnation("shanghai", "j2") == "j2"
+            assert await store.bind_incarnation("beijing", "j1") == "j1"
+            assert await store.bind_incarnation("beijing", "j2") == "j1"
+            assert await store.bind_incarnation("shanghai", "j2") == "j2"
             await store.record([], {"beijing": Cursor(incarnation="j1", seq=7)})
         release = AuditEntry(run="", kind="JournalReleased", at=NOW, actor="sre")
         async with open_store() as store:
-            assert await store.admit_incarnation("beijing", "j2") == "j1"
+            assert await store.bind_incarnation("beijing", "j2") == "j1"
             assert await store.release_incarnation("beijing", audit=release) is True
             assert await store.release_incarnation("beijing", audit=release) is False
-            assert await store.admit_incarnation("beijing", "j3") == "j3"
+            assert await store.bind_incarnation("beijing", "j3") == "j3"
             begins = {"beijing": Cursor(incarnation="j3"), "shanghai": Cursor(incarnation="j2")}
             assert await store.cursors() == begins, "a copy must know whose its cursor is"
             await store.record([], {"beijing": Cursor(incarnation="j3", seq=9)})
             await store.release_incarnation("beijing", audit=release)
-            await store.admit_incarnation("beijing", "j3")
+            await store.bind_incarnation("beijing", "j3")
             assert (await store.cursors())["beijing"].seq == 9, "the same journal goes on where it was"
             assert await kinds(store, "") == ["JournalReleased"] * 2
 
@@ -320,7 +320,7 @@ class ShardsConformance:
         await move(store, "run-1", Phase.RUNNING, region="beijing")
         await move(store, "run-1", Phase.SUCCEEDED, index=1)
 
-        assert await store.counts() == {Phase.PENDING: 2, Phase.RUNNING: 1}
+        assert await store.shard_counts() == {Phase.PENDING: 2, Phase.RUNNING: 1}
 
     async def test_a_store_knows_itself_and_its_copies_again(self, open_store: Open) -> None:
         """By its identity; what came of it since the copy was made is told apart by the era, which only rises."""
@@ -332,4 +332,4 @@ class ShardsConformance:
         async with open_store() as store:
             assert (store.identity, store.era) == (identity, 1)
             assert await kinds(store, "") == ["StoreRestored"]
-            await store.check()
+            await store.check_writable()

@@ -116,7 +116,7 @@ async def test_a_replaced_journal_takes_nothing_over(world: World, store: Sqlite
     await run(world, 4)
     assert {world.shards[key].epoch for key in mine} == {1}
     assert not world.clusters[region].journal.attempts, "it is not admitted"
-    assert await store.admit_incarnation(region, "asked") == f"{region}-journal-1"
+    assert await store.bind_incarnation(region, "asked") == f"{region}-journal-1"
 
     await store.release_incarnation(region, audit=NOTE)
     await run(world, 5)

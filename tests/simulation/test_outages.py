@@ -45,7 +45,7 @@ async def store() -> AsyncIterator[Outage]:
 
 
 READS = ["taints", "cancelled", "overdue", "pending", "run", "tasks", "shards", "cursors"]
-WRITES = ["record", "admit_incarnation", "remove_taint", "check"]
+WRITES = ["record", "bind_incarnation", "remove_taint", "check_writable"]
 
 
 @pytest.mark.parametrize("name", [*READS, *WRITES])

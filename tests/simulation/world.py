@@ -145,7 +145,7 @@ class World(Invariants):
     async def operate(self) -> None:
         """Somebody lets a lost journal go, cancels a run, or opens one again that did not succeed."""
         for region in REGIONS:
-            bound = await self.store.admit_incarnation(region, self.clusters[region].journal.incarnation)
+            bound = await self.store.bind_incarnation(region, self.clusters[region].journal.incarnation)
             if bound != self.clusters[region].journal.incarnation and (
                 self.rng.random() < 0.01 or not self.trouble
             ):

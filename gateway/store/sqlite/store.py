@@ -122,13 +122,13 @@ class SqliteStore:
     async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
         return await self._shards(sql.PENDING_SHARDS, now, now, row_mapping.to_json(without), limit)
 
-    async def working(self) -> Sequence[Shard]:
+    async def active(self) -> Sequence[Shard]:
         return await self._shards(sql.ACTIVE_SHARDS)
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
         return await self._shards(sql.OVERDUE_SHARDS, now, limit)
 
-    async def cancelled(self, *, limit: int) -> Sequence[Shard]:
+    async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
         return await self._shards(sql.SHARDS_TO_CANCEL, limit)
 
     async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
@@ -141,7 +141,7 @@ class SqliteStore:
         self._subscriptions.notify(run_id)
         return opened
 
-    async def redecide(self, run_id: str, *, decision: Decision) -> None:
+    async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
         await self._write(lambda db: transactions.replace_decision(db, run_id, decision))
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
@@ -154,7 +154,7 @@ class SqliteStore:
         found = await self._read(lambda db: db.execute(sql.CURSORS).fetchall())
         return {region: Cursor(incarnation=incarnation, seq=seq) for region, incarnation, seq in found}
 
-    async def admit_incarnation(self, region: str, incarnation: str) -> str:
+    async def bind_incarnation(self, region: str, incarnation: str) -> str:
         return await self._write(lambda db: transactions.bind_incarnation(db, region, incarnation))
 
     async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
@@ -175,10 +175,10 @@ class SqliteStore:
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         return self._subscriptions.subscribe(run_id)
 
-    async def check(self) -> None:
+    async def check_writable(self) -> None:
         await self._write(transactions.try_write)
 
-    async def counts(self) -> Mapping[Phase, int]:
+    async def shard_counts(self) -> Mapping[Phase, int]:
         found = await self._read(lambda db: db.execute(sql.COUNT_SHARDS).fetchall())
         return {Phase(phase): count for phase, count in found}
 

@@ -24,19 +24,19 @@ async def test_the_journal_of_a_region_that_answers_is_not_let_go(
     client: httpx.AsyncClient, store: Store
 ) -> None:
     """It would stay so until some other disk comes along, and nobody would remember."""
-    await store.admit_incarnation("beijing", "old")
+    await store.bind_incarnation("beijing", "old")
     refused = await client.post("/v1/regions/beijing/replace")
     assert (refused.status_code, "its own journal answers" in refused.json()["detail"]) == (409, True)
-    assert await store.admit_incarnation("beijing", "new") == "old"
+    assert await store.bind_incarnation("beijing", "new") == "old"
 
 
 @pytest.mark.usefixtures("lost")
 async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: Store) -> None:
     """The next journal that answers takes the name; there is nothing to let go a second time."""
-    await store.admit_incarnation("beijing", "old")
+    await store.bind_incarnation("beijing", "old")
 
     assert (await client.post("/v1/regions/beijing/replace")).json() == {"region": "beijing"}
-    assert await store.admit_incarnation("beijing", "new") == "new"
+    assert await store.bind_incarnation("beijing", "new") == "new"
     await store.release_incarnation("beijing", audit=(await store.audit(""))[0])
     assert (await client.post("/v1/regions/beijing/replace")).status_code == 409
 
@@ -44,7 +44,7 @@ async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: S
 @pytest.mark.usefixtures("lost")
 async def test_it_is_kept_who_let_it_go(client: httpx.AsyncClient, store: Store) -> None:
     """Placing work anew because somebody said so is somebody's decision."""
-    await store.admit_incarnation("beijing", "old")
+    await store.bind_incarnation("beijing", "old")
     await client.post("/v1/regions/beijing/replace")
 
     (entry,) = await store.audit("")

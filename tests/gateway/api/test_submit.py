@@ -139,7 +139,7 @@ async def test_a_dry_run_stores_nothing(client: httpx.AsyncClient, store: Store,
     assert [region["name"] for region in plan["regions"]] == ["beijing", "shanghai"]
     assert all(region["score"] == pytest.approx(0.01) for region in plan["regions"])
     assert plan["region"] in ("beijing", "shanghai")
-    assert await store.counts() == {}
+    assert await store.shard_counts() == {}
 
 
 async def test_obligations_hold(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
@@ -217,7 +217,7 @@ async def test_policy_that_cannot_answer_is_a_503(
 
     assert (answer.status_code, answer.json()["retryable"]) == (503, True)
     assert int(answer.headers["retry-after"]) >= 1
-    assert await store.counts() == {}
+    assert await store.shard_counts() == {}
 
 
 async def test_a_store_that_cannot_commit_is_a_503(
