@@ -44,7 +44,7 @@ async def store() -> AsyncIterator[Outage]:
         yield Outage(store)
 
 
-READS = ["taints", "cancelled", "overdue", "pending", "run", "tasks", "shards", "cursors"]
+READS = ["taints", "to_cancel", "overdue", "pending", "run", "tasks", "shards", "cursors"]
 WRITES = ["record", "bind_incarnation", "remove_taint", "check_writable"]
 
 
@@ -58,7 +58,7 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
     world.clusters["shenzhen"].crash(world.timeline.now)
     await store.add_taint("beijing", Taint.FORGOTTEN, audit=NOTE)
     await world.submit(workflow(1.0, shards=3))
-    store.names = {name, "record"} if name == "check" else {name}
+    store.names = {name, "record"} if name == "check_writable" else {name}
     await run(world, 10)
     world.clusters["shenzhen"].lose_journal()
     world.clusters["shenzhen"].restart(world.timeline.now)
@@ -75,7 +75,7 @@ async def test_exclusive_work_goes_on_while_the_store_takes_no_writes(world: Wor
     """Its leases are granted on a fresh read, which does work: a full disk must not kill what has run for hours."""
     await world.submit(workflow(100.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
-    store.names = {"record", "check"}
+    store.names = {"record", "check_writable"}
     await world.submit(workflow(1.0, shards=1))  # something to write
     await run(world, 40)
     assert "check" in store.failed
