@@ -38,7 +38,8 @@ from gateway.store.sqlite.store import SqliteStore
 from observability import logs
 from observability.metrics import Metrics
 from waypost.cancellation import cancel_and_wait
-from waypost.serving import Limits, Server, run, stop_signals
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_database import Database, StorageError
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
 
@@ -120,7 +121,7 @@ def serve(settings: GatewaySettings) -> int:
 
 
 async def _serve(settings: GatewaySettings) -> int:
-    limits = Limits(grace_seconds=round(settings.requests.drain_seconds))
+    limits = ConnectionLimits(grace_seconds=round(settings.requests.drain_seconds))
     tls = (
         None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
     )

@@ -1,7 +1,9 @@
-"""What one HTTP connection may do, and who is at its other end.
+"""Bounds each HTTP connection (bytes, seconds, number) and identifies its TLS peer: a uvicorn protocol of our
+own.
 
-uvicorn lets the head of a request grow without bound, waits for ever for what does not come, refuses in plain text, and does not tell an
-application whose certificate a mutual TLS connection has.
+uvicorn 0.54 keeps a request head of any size, waits without limit for a head or body that does not come,
+refuses in plain text, and does not put the client certificate of a TLS connection into the ASGI scope. Its
+internals are subclassed here, so the lock pins it to a minor version.
 """
 
 import asyncio
@@ -17,51 +19,59 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from waypost.problems import on_the_wire, problem, refusing
+from waypost.problems import http11_bytes, problem, refusing_app
 
 TRAILERS: Final = 100
-"""Fields behind a chunked body; uvicorn would keep any number."""
+"""Most trailer fields behind a chunked body; uvicorn 0.54 keeps any number."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one server lets its clients do."""
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one server for its connections."""
 
     head_bytes: int = 32_768
-    """Request line and header fields together; more is a 431."""
+    """Most bytes of request line and header fields together; more is a 431."""
 
     head_seconds: float = 10.0
-    """A new connection must have sent the head of its first request within so long, and a begun head must be complete."""
+    """A new connection must have sent its first request head within this time, and a head must be complete
+    this long after it has begun.
+    """
 
     body_seconds: float = 30.0
-    """A body must be complete so long after its head. An answer may take as long as it takes."""
+    """A body must be complete this long after its head. Answers have no limit."""
 
     keep_alive_seconds: int = 75
-    """An idle connection stays open for so long. Longer than clients keep theirs, or a request would meet a closing connection."""
+    """An idle connection is closed after this time: later than clients close theirs, or a request could meet
+    a closing one.
+    """
 
     connections: int = 10_000
-    """Above it, 503 and the connection is closed."""
+    """Open connections; above it a new one gets 503 and is closed."""
 
     grace_seconds: int = 5
-    """What is under way when the server stops may take so long; then it is cut off."""
+    """Requests under way when the server stops may take this long; then they are aborted."""
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is at the other end of a mutual TLS connection: the URIs in the verified certificate's SAN, and its SHA-256 as in RFC 8705."""
+    """The client of a mutual TLS connection: the URIs in its certificate's SAN, and the certificate's
+    SHA-256.
+
+    The certificate is verified. The thumbprint is encoded as RFC 8705 does (base64url without padding).
+    """
 
     uris: tuple[str, ...]
     thumbprint: str
 
 
-class Config(uvicorn.Config):
-    """uvicorn's settings with ours beside them."""
+class ServerConfig(uvicorn.Config):
+    """uvicorn's configuration with our limits beside it."""
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits, tls: ssl.SSLContext | None, closing: asyncio.Event
+        self, app: ASGIApp, *, limits: ConnectionLimits, tls: ssl.SSLContext | None, closing: asyncio.Event
     ) -> None:
         self.limits, self.closing = limits, closing
         super().__init__(
             app,
-            http=Protocol,
+            http=BoundedHttpProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -76,12 +86,16 @@ class Config(uvicorn.Config):
         )
 
 
-class Protocol(HttpToolsProtocol):
-    """Bounds a request, in bytes and in seconds, refuses in problem documents, and puts `peer` and `closing` into the request's state."""
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One HTTP connection: bounds requests in bytes and seconds and refuses in problem documents.
+
+    Puts `peer` (`Peer` or None) and `closing` (an event set when the server stops) into the state of each
+    request.
+    """
 
     def __init__(
         self,
-        config: Config,
+        config: ServerConfig,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
@@ -97,7 +111,7 @@ class Protocol(HttpToolsProtocol):
         self.app_state = {**self.app_state, "peer": _peer(transport), "closing": self._closing}
         self._timer = self.loop.call_later(self._limits.head_seconds, transport.abort)
         if len(self.connections) > self._limits.connections:
-            self.app = refusing(503, "Overloaded", "too many connections", retryable=True)
+            self.app = refusing_app(503, "Overloaded", "too many connections", retryable=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -111,7 +125,9 @@ class Protocol(HttpToolsProtocol):
         if self._in_body and len(self.headers) > TRAILERS:
             self.transport.abort()
             return
-        if self._in_head and not self._begun:  # then all of `data` belongs to the head
+        # A head that begins within `data` is counted in `on_headers_complete`: what stands before it is
+        # another request.
+        if self._in_head and not self._begun:
             self._head_seen += len(data)
         if self._in_head and self._head_seen > self._limits.head_bytes:
             self._refuse(problem(431, "HeadersTooLarge", f"over {self._limits.head_bytes} bytes", close=True))
@@ -120,7 +136,7 @@ class Protocol(HttpToolsProtocol):
         elif self._timer is None and self._in_body:
             self._timer = self.loop.call_later(self._limits.body_seconds, self._body_is_late)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's text is not for clients
         self._refuse(problem(400, "Malformed", "the request is not what HTTP looks like", close=True))
 
     def _body_is_late(self) -> None:
@@ -128,21 +144,23 @@ class Protocol(HttpToolsProtocol):
         self._refuse(problem(408, "BodyTimeout", late, retryable=True, close=True))
 
     def _refuse(self, response: Response) -> None:
-        """Answers in the application's place, and closes. Where the application's answer is owed or under way, it only closes."""
+        """Writes a refusal and closes the connection; aborts it where an answer of the application is owed or
+        under way.
+        """
         cycle = self.cycle
         if self.pipeline or (
             cycle and not cycle.response_complete and (cycle.response_started or not cycle.more_body)
         ):
             self.transport.abort()
         else:
-            self.transport.write(on_the_wire(response))
+            self.transport.write(http11_bytes(response))
             self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Whoever wants another protocol is answered in this one. That is no news."""
+        """Logs nothing: a client that asks for another protocol is answered in HTTP/1.1."""
 
     def shutdown(self) -> None:
-        """An idle connection ends at once."""
+        """Aborts an idle connection at once; uvicorn 0.54 would wait for its keep-alive."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
         else:
@@ -157,9 +175,9 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         limit = self._limits.head_bytes
         if not (self._begun and self._chunk <= limit) and self._head_bytes() > limit:
-            self.app = refusing(431, "HeadersTooLarge", f"over {limit} bytes")
+            self.app = refusing_app(431, "HeadersTooLarge", f"over {limit} bytes")
         super().on_headers_complete()
-        self.headers = []  # the request has its own: what comes behind a chunked body is read by nobody
+        self.headers = []  # the request keeps its own list; trailers are read by nobody
 
     def on_message_complete(self) -> None:
         self._in_body = False

@@ -1,4 +1,6 @@
-"""Writes refusals as RFC 9457 problem documents, for the HTTP server itself, for clusters and for the gateway's API."""
+"""Writes refusals as RFC 9457 problem documents, for the HTTP server itself, for clusters and for the
+gateway's API.
+"""
 
 import random
 from collections.abc import Collection, Mapping
@@ -11,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.json_pointer import FieldError
-from waypost.trace_context import new_trace, trace_of, traceparent
+from waypost.trace_context import new_trace_id, trace_id_of, traceparent_header
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -19,8 +21,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 class ProblemDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A problem document (RFC 9457) with our members beside the standard ones.
 
-    `reason` is CamelCase and stable; `retryable` says whether the same request may succeed later; `errors` point into
-    the document that was sent.
+    `reason` is CamelCase and stable; `retryable` says whether the same request may succeed later; `errors`
+    point into the document that was sent.
     """
 
     type: str
@@ -53,9 +55,11 @@ def problem(
     close: bool = False,
     trace_id: str | None = None,
 ) -> Response:
-    """A refusal with a `traceparent` (a new trace where `trace_id` is None); `close` ends the connection after it.
+    """A refusal with a `traceparent` (a new trace where `trace_id` is None); `close` ends the connection
+    after it.
 
-    Where `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come back together.
+    Where `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come
+    back together.
     """
     document = ProblemDocument(
         type=problem_type(reason),
@@ -64,11 +68,11 @@ def problem(
         detail=detail or HTTPStatus(status).description,
         reason=reason,
         retryable=retryable,
-        trace_id=trace_id or new_trace(),
+        trace_id=trace_id or new_trace_id(),
         errors=tuple(errors),
     )
     answer = response(document)
-    answer.raw_headers.append(traceparent(document.trace_id))
+    answer.raw_headers.append(traceparent_header(document.trace_id))
     if close:
         answer.headers["connection"] = "close"
     if retryable:
@@ -76,20 +80,20 @@ def problem(
     return answer
 
 
-def refusing(status: int, reason: str, detail: str, *, retryable: bool = False) -> ASGIApp:
-    """An application that answers everything so, and closes the connection."""
+def refusing_app(status: int, reason: str, detail: str, *, retryable: bool = False) -> ASGIApp:
+    """An ASGI application that answers every request with this problem and closes the connection."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         response = problem(
-            status, reason, detail, retryable=retryable, close=True, trace_id=trace_of(scope["headers"])
+            status, reason, detail, retryable=retryable, close=True, trace_id=trace_id_of(scope["headers"])
         )
         await response(scope, receive, send)
 
     return refuse
 
 
-def on_the_wire(response: Response) -> bytes:
-    """The answer as HTTP/1.1 writes it, for where there is no application that could send it."""
+def http11_bytes(response: Response) -> bytes:
+    """The response as bytes of HTTP/1.1, for refusals that are written before any application is called."""
     lines = [b"HTTP/1.1 %d %b" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
     return b"\r\n".join(
         [*lines, *(b"%b: %b" % header for header in response.raw_headers), b"", bytes(response.body)]

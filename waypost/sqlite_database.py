@@ -1,10 +1,11 @@
-"""SQLite made durable and quick: one writer that commits whatever has queued in one fsync, and readers that never write.
+"""A SQLite database with group commit: one writer commits everything that has queued in one fsync; readers
+never write.
 
-The writer is a thread, since an fsync takes as long as it takes. Statements that take microseconds are better run before the hand-over:
-each one that runs on another thread passes the interpreter's lock to and fro, which costs more than itself.
-
-One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when two of them do.
-`synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power goes.
+One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when
+two connections do. `synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power fails. The
+commit runs on a thread of its own, since an fsync takes as long as it takes. Statements that take
+microseconds run before the hand-over, on the event loop's thread: passing the interpreter's lock to another
+thread and back costs more.
 """
 
 import asyncio
@@ -25,17 +26,25 @@ Item = tuple[Write, "asyncio.Future[Any]"]
 Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 
 GATHER_TURNS = 4
-"""Of the event loop, before a group is closed: measured at 16 connections, where each commit else carried one or two acceptances."""
+"""Turns of the event loop before a group of writes is closed.
+
+Measured at 16 connections, where each commit otherwise carried one or two acceptances.
+"""
 
 
 class StorageError(Exception):
-    """Nothing was written: the disk is full or failing, the file is in use, or the database is closed. It may work again later."""
+    """Nothing was written or read: the disk is full or failing, the file is in use, or the database is
+    closed.
+
+    The same call may succeed later.
+    """
 
 
 class Database:
     """One SQLite file, owned by one process.
 
-    `inline` runs everything on the caller's own thread, in the same transactions: for a simulation that must repeat itself.
+    `group_size` is the most writes in one commit, `readers` the number of reading threads. `inline` runs
+    everything on the caller's thread, in the same transactions: for simulations, which must be deterministic.
     """
 
     def __init__(
@@ -54,7 +63,7 @@ class Database:
         self._closed = True
 
     async def __aenter__(self) -> Self:
-        """Opens the file. Raises `StorageError` where another process has it."""
+        """Opens the file and takes its lock. Raises `StorageError` where another process holds that."""
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else _locked(Path(self._path))
         try:
@@ -77,7 +86,7 @@ class Database:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Commits what has queued, then closes."""
+        """Commits the queued writes, then closes the file."""
         self._closed = True
         if not self._inline:
             await self._idle.wait()
@@ -90,10 +99,12 @@ class Database:
             os.close(self._lock)
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
-        """What `work` returns, once it is durable. `work` may be run twice, and sees only the database.
+        """Queues a write; the future resolves to what `work` returns once that is durable.
 
-        `brief`: it takes microseconds, and may be run on the event loop's own thread; only its commit is waited for elsewhere.
-        What it raises fails this item alone; `StorageError` means that the whole group was not written.
+        `work` may be called twice, so it must depend on the database alone. `brief` says that it takes
+        microseconds: it may then run on the event loop's thread, and only its commit on the writer's. An
+        error that `work` raises fails this write alone; `StorageError` means that the whole group was not
+        written.
         """
         done: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
@@ -105,11 +116,11 @@ class Database:
             self._brief = self._brief and brief
             if self._idle.is_set():
                 self._idle.clear()
-                self._loop.call_soon(self._gather, GATHER_TURNS if self._shared else 0)
+                self._loop.call_soon(self._wait_turns, GATHER_TURNS if self._shared else 0)
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, off the event loop, on a connection that cannot write. Raises `StorageError`."""
+        """Runs `work` on a reading thread, on a connection that cannot write. Raises `StorageError`."""
         if self._closed:
             raise StorageError("the database is closed")
         try:
@@ -128,15 +139,17 @@ class Database:
             self._local.connection = connection
         return work(connection)
 
-    def _gather(self, turns: int) -> None:
-        """Lets what is ready on the loop come first, for so many of its turns: no time passes, but more writes share a commit."""
+    def _wait_turns(self, turns: int) -> None:
+        """Waits for `turns` turns of the event loop, so that writes that are about to be queued share the
+        commit.
+        """
         if turns:
-            self._loop.call_soon(self._gather, turns - 1)
+            self._loop.call_soon(self._wait_turns, turns - 1)
         else:
             self._next_group()
 
     def _next_group(self) -> None:
-        """Gives the writer what has queued. Until it is done with that, nobody else touches its connection."""
+        """Hands the queued writes to the writer thread, which alone uses the connection until it is done."""
         self._shared = len(self._waiting) > 1
         group, self._waiting = self._waiting[: self._group_size], self._waiting[self._group_size :]
         results = self._run_here(group) if self._brief else None
@@ -144,7 +157,9 @@ class Database:
         self._jobs.put(partial(self._commit, group) if results is None else partial(self._finish, results))
 
     def _run_here(self, group: list[Item]) -> Results | None:
-        """The statements of a group whose commit is still to come; None where something failed, and it is to be tried in the long way."""
+        """Runs a group's statements without committing; None where one failed, and the writer must run them
+        one by one.
+        """
         try:
             self._db.execute("begin immediate")
             return _run_all(self._db, group)
@@ -154,7 +169,7 @@ class Database:
             return None
 
     def _finish(self, results: Results) -> Results:
-        """Commits what was run before."""
+        """Commits statements that `_run_here` has run."""
         try:
             self._db.execute("commit")
         except sqlite3.Error as error:
@@ -171,12 +186,12 @@ class Database:
     def _written(self, results: Results) -> None:
         _resolve(results)
         if self._waiting:
-            self._gather(GATHER_TURNS)
+            self._wait_turns(GATHER_TURNS)
         else:
             self._idle.set()
 
     def _commit(self, group: list[Item]) -> Results:
-        """One transaction for all; where one item fails, once more with each on its own."""
+        """One transaction for all; where one write fails, again with a savepoint around each."""
         try:
             try:
                 return self._transact(group, _run_all)
@@ -199,7 +214,7 @@ class Database:
 
 
 class _ItemFailedError(Exception):
-    """One of a group raised."""
+    """One write of a group raised an error of its own."""
 
 
 def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:
@@ -219,7 +234,7 @@ def _run_each(db: sqlite3.Connection, group: list[Item]) -> Results:
             results.append((done, work(db), None))
         except sqlite3.OperationalError:
             raise
-        except Exception as error:  # whatever an item raises is its caller's to hear
+        except Exception as error:  # what a write raises is for its caller, not for the group
             db.execute("rollback to item")
             results.append((done, None, error))
         db.execute("release item")

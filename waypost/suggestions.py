@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import Final
 
 LONGEST: Final = 100
-"""Longer names get no suggestion: the comparison is quadratic, and the name may come from a stranger's document."""
+"""Longer names get no suggestion: the comparison is quadratic, and the name may come from a stranger's
+document.
+"""
 
 
 def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The name in `known` that is most like `name`; None where none reaches the similarity `cutoff` (0 to 1)."""
+    """The name in `known` most like `name`; None where none reaches the similarity `cutoff` (0 to 1)."""
     if len(name) > LONGEST:
         return None
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)

@@ -1,6 +1,7 @@
-"""How gateway and clusters recognize each other on a connection: names, files, and TLS 1.3 contexts both of whose ends show a certificate.
+"""Mutual TLS between gateway and clusters: the names in certificates, the files, and the TLS 1.3 contexts of
+both ends.
 
-The certificates come from `waypost.pki`; a process that only uses them needs nothing but this.
+The certificates come from `waypost.pki`; a process that only uses them needs nothing but this module.
 """
 
 import re
@@ -13,18 +14,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from loguru import logger
 from msgspec import Struct
 
-OURS: Final = "spiffe://waypost/"
-GATEWAY_URI: Final = f"{OURS}gateway"
+SPIFFE_ROOT: Final = "spiffe://waypost/"
+GATEWAY_URI: Final = f"{SPIFFE_ROOT}gateway"
 CLUSTERS: Final = ".clusters.waypost.internal"
 REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class PkiError(Exception):
-    """The certificates there are do not do for what was asked; the text names the file and what is wrong with it."""
+    """A certificate, key or name cannot be used; the text names the file and what is wrong with it."""
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
-    """What one side proves itself with, and the root by which it knows the other: PEM files."""
+    """PEM files of one end: its certificate and key, and the root that it trusts."""
 
     certificate: Path
     key: Path
@@ -32,13 +33,16 @@ class Credentials(Struct, frozen=True, kw_only=True):
 
 
 def cluster_name(region: str) -> str:
-    """The DNS name in the certificate of `region`'s cluster, whatever address it is reached at. Raises `PkiError` for a wrong name."""
-    return _checked(region) + CLUSTERS
+    """The DNS name in the certificate of `region`'s cluster, independent of its address.
+
+    Raises `PkiError` for a name that cannot be a region's.
+    """
+    return _valid_region(region) + CLUSTERS
 
 
 def cluster_uri(region: str) -> str:
-    """The SPIFFE id in the same certificate."""
-    return f"{OURS}cluster/{_checked(region)}"
+    """The SPIFFE id in the certificate of `region`'s cluster."""
+    return f"{SPIFFE_ROOT}cluster/{_valid_region(region)}"
 
 
 def gateway_credentials(directory: Path) -> Credentials:
@@ -48,7 +52,7 @@ def gateway_credentials(directory: Path) -> Credentials:
 
 
 def cluster_credentials(directory: Path, region: str) -> Credentials:
-    stem = directory / "clusters" / _checked(region)
+    stem = directory / "clusters" / _valid_region(region)
     return Credentials(
         certificate=stem.with_suffix(".pem"), key=stem.with_suffix(".key"), root=directory / "ca.pem"
     )
@@ -61,36 +65,40 @@ def api_credentials(directory: Path) -> Credentials:
 
 
 def server_context(credentials: Credentials) -> ssl.SSLContext:
-    """For a server that takes only clients with a client certificate of our root. Raises `PkiError`.
+    """A context for a server that accepts only clients with a client certificate of our root.
 
-    No session tickets: every connection proves itself anew. Who is refused learns why, and a log line tells it here.
+    Raises `PkiError`.
+
+    It issues no session tickets, so that every connection shows its certificate. A refused client gets the
+    alert that says why, and the reason is logged here.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
-    context.sslobject_class = _Refusing
+    context.sslobject_class = _ServerSide
     context.verify_mode = ssl.CERT_REQUIRED
     context.num_tickets = 0
     return context
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
-    """For a client that shows its certificate, and checks the server's against our root and the name it asks for. Raises `PkiError`.
+    """A context for a client that shows its certificate and verifies the server's root and DNS name.
 
-    A server that is asked for by a cluster's name and carries SPIFFE ids of ours must carry that cluster's.
+    A server asked for by a cluster's name must, if its certificate has SPIFFE ids of ours, have that
+    cluster's. Raises `PkiError`.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
-    context.sslobject_class = _Recognizing
+    context.sslobject_class = _ClientSide
     return context
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """For a server whose clients show no certificate; TLS 1.2 will do. Raises `PkiError`."""
+    """A context for a server whose clients show no certificate; TLS 1.2 or newer. Raises `PkiError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
 
 
-class _Recognizing(ssl.SSLObject):
-    """The client's half of a handshake with a cluster."""
+class _ClientSide(ssl.SSLObject):
+    """The client's end of a handshake: compares the cluster's SPIFFE id with the name it was asked for by."""
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -99,15 +107,17 @@ class _Recognizing(ssl.SSLObject):
         ours = [
             value
             for kind, value in shown.get("subjectAltName", ())
-            if kind == "URI" and value.startswith(OURS)
+            if kind == "URI" and value.startswith(SPIFFE_ROOT)
         ]
         if name.endswith(CLUSTERS) and ours and cluster_uri(name.removesuffix(CLUSTERS)) not in ours:
             raise ssl.SSLCertVerificationError(1, f"the certificate for {name} is that of {', '.join(ours)}")
 
 
-class _Refusing(ssl.SSLObject):
-    """The server's half of a handshake. Event loops drop a failed one without sending the alert that tells the client why: asked for
-    more first, they send it, and the failure comes with what they read next.
+class _ServerSide(ssl.SSLObject):
+    """The server's end of a handshake: sends the TLS alert before a handshake fails, and logs the reason.
+
+    asyncio and uvloop 0.23 drop a failed handshake without flushing the alert. When told that more is to be
+    read (SSLWantReadError) they flush it first; the failure is raised at their next call.
     """
 
     _failure: ssl.SSLError | None = None
@@ -123,13 +133,13 @@ class _Refusing(ssl.SSLObject):
             self._failure = error
             logger.warning("a client was refused: {}", getattr(error, "verify_message", "") or error.reason)
             raise ssl.SSLWantReadError from error
-        if not _for_clients(self.getpeercert(binary_form=True) or b""):
+        if not _is_client_certificate(self.getpeercert(binary_form=True) or b""):
             logger.warning("a client was refused: its certificate does not say that it is a client's")
             raise ssl.SSLError(1, "the certificate is not a client's")
 
 
-def _for_clients(certificate: bytes) -> bool:
-    """Does it say so? OpenSSL takes one that says nothing for every purpose."""
+def _is_client_certificate(certificate: bytes) -> bool:
+    """Does the certificate's extended key usage name TLS clients? OpenSSL accepts one without any usage."""
     try:
         usage = (
             x509.load_der_x509_certificate(certificate)
@@ -148,13 +158,13 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
     _load_pair(context, credentials.certificate, credentials.key)
     try:
         context.load_verify_locations(credentials.root)
-    except OSError as error:  # SSLError is one
+    except OSError as error:  # ssl.SSLError is an OSError
         raise PkiError(f"{credentials.root} cannot be used: {error.strerror or error}") from error
     return context
 
 
-def exposed(key: Path) -> list[str]:
-    """In words, where others than its owner can read `key`."""
+def key_permission_problems(key: Path) -> list[str]:
+    """A sentence where others than its owner can read the file `key`; else nothing."""
     return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
 
 
@@ -162,15 +172,17 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     for path in (certificate, key):
         if not path.exists():
             raise PkiError(f"{path} is missing")
-    for problem in exposed(key):
+    for problem in key_permission_problems(key):
         logger.warning("{}", problem)
     try:
-        context.load_cert_chain(certificate, key, password="")  # never asks at the terminal
+        context.load_cert_chain(
+            certificate, key, password=""
+        )  # an encrypted key fails instead of asking at the terminal
     except OSError as error:
         raise PkiError(f"{certificate} with {key} cannot be used: {error.strerror or error}") from error
 
 
-def _checked(region: str) -> str:
+def _valid_region(region: str) -> str:
     if not REGION.fullmatch(region):
         raise PkiError(
             f"{region!r} cannot be a region's name: lower-case letters, digits and inner dashes, at most 63"

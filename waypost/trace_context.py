@@ -1,4 +1,4 @@
-"""W3C trace context: which trace a request belongs to, and what the answer says of it."""
+"""W3C trace context: reads the trace id of a request and writes the `traceparent` header of its answer."""
 
 import random
 import re
@@ -10,7 +10,7 @@ TRACEPARENT: Final = re.compile(
 )
 
 
-def trace_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def trace_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The trace id of the one valid `traceparent` among `headers` (lower-case names), or a new one.
 
     Version 00 ends after its flags; a later one may go on after a dash.
@@ -18,15 +18,15 @@ def trace_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     values = [value for name, value in headers if name == b"traceparent"]
     found = TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or (found[1] == b"00" and found[3] is not None):
-        return new_trace()
+        return new_trace_id()
     return found[2].decode()
 
 
-def new_trace() -> str:
-    """A trace id that nobody has yet."""
+def new_trace_id() -> str:
+    """A random trace id: 32 hexadecimal digits, not all zero."""
     return f"{random.getrandbits(128) or 1:032x}"
 
 
-def traceparent(trace_id: str) -> tuple[bytes, bytes]:
-    """The header by which an answer names its trace. The flags are 0: nothing is recorded here."""
+def traceparent_header(trace_id: str) -> tuple[bytes, bytes]:
+    """The `traceparent` header of an answer. Its flags are 0: this process records no spans."""
     return (b"traceparent", b"00-%b-%016x-00" % (trace_id.encode(), random.getrandbits(64) or 1))

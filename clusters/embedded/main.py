@@ -13,11 +13,12 @@ from msgspec import Struct
 from clusters.embedded.http.server import application
 from clusters.embedded.node import Node, NodeSettings
 from observability.logs import configure
-from waypost.serving import Limits, Server, run, stop_signals
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_database import StorageError
 from waypost.tls import PkiError, cluster_credentials, server_context
 
-LIMITS = Limits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)
+LIMITS = ConnectionLimits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)
 
 
 DESCRIPTORS = 65_536

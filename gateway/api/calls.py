@@ -35,7 +35,7 @@ from gateway.store.interface import Store
 from gateway.submission.authenticate import authenticate
 from observability.logs import Seldom
 from observability.metrics import Metrics
-from waypost.trace_context import trace_of, traceparent
+from waypost.trace_context import trace_id_of, traceparent_header
 
 NOBODY: Final = Principal(subject="", issuer="", tenant="")
 """Who calls what needs no token."""
@@ -176,7 +176,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        trace_id = trace_of(scope["headers"])
+        trace_id = trace_id_of(scope["headers"])
         outcome = "Internal"
         try:
             response, outcome = await self._answer(method, scope, receive, trace_id)
@@ -192,7 +192,7 @@ class Resource:
             )
             response = unexpected(trace_id)
         self.front.metrics.count_request(self.names.get(method, "none"), outcome)
-        response.raw_headers.append(traceparent(trace_id))
+        response.raw_headers.append(traceparent_header(trace_id))
         await response(scope, receive, send)
 
     async def _answer(
@@ -241,14 +241,14 @@ class Resource:
 
 async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     """The application for every path that is not there."""
-    trace_id = trace_of(scope["headers"])
+    trace_id = trace_id_of(scope["headers"])
     response = problem(
         NotFound("there is no such path: /openapi.json describes those that are"),
         trace_id,
         bearer=False,
         retry_after_seconds=0,
     )
-    response.raw_headers.append(traceparent(trace_id))
+    response.raw_headers.append(traceparent_header(trace_id))
     await response(scope, receive, send)
 
 

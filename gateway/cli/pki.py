@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from gateway.cli.client import CliError, Exit
 from gateway.cli.output import command, console
 from waypost import pki, tls
+from waypost.tls import PkiError
 
 app = App(name="pki", help="Certificates for the road between the gateway and its clusters.")
 Folder = Annotated[
@@ -40,7 +41,7 @@ def init(
             before = _content(certificate)
             make()
             done["kept" if _content(certificate) == before else "made"].append(name)
-    except pki.PkiError as error:
+    except PkiError as error:
         raise CliError(str(error), code=Exit.USAGE) from error
     for what, names in done.items():
         if names:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from clusters.protocol import TaskPhase, TaskResult
 from gateway.core.run import TaskRow
-from waypost.workflow.graph import order
+from waypost.workflow.graph import topological_order
 from waypost.workflow.task import TaskSpec
 
 
@@ -49,7 +49,7 @@ def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnat
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()
     wanted: set[str] = set()
-    for name in reversed(order(tasks)):
+    for name in reversed(topological_order(tasks)):
         row, task = finished.get(name), by_name[name]
         held_elsewhere = row is not None and task.result_scope == "region" and row.incarnation != incarnation
         if row is None or (held_elsewhere and name in wanted):

@@ -8,10 +8,10 @@ from gateway.documents.workflow import Workflow
 from waypost.json_pointer import FieldError
 from waypost.workflow.conditions import (
     MAXIMUM_STEPS,
+    BoundCondition,
     Condition,
     ConditionError,
-    Question,
-    ask,
+    bind,
     compile_condition,
 )
 from waypost.workflow.task import TaskSpec
@@ -64,8 +64,8 @@ class ConditionChecks:
 
     def _look(self, condition: Condition, text: str) -> None:
         """What the tasks will leave is not known yet; the names of params are, and how long it takes to loop over them."""
-        absent = [name for name in condition.read("params") if name not in self._params]
-        if absent and not condition.wary:
+        absent = [name for name in condition.names_read("params") if name not in self._params]
+        if absent and not condition.tests_presence:
             raise ConditionError(f"there is no params.{absent[0][:80]}")
         if self._left > 0:
             self._ask(text, {})
@@ -73,14 +73,14 @@ class ConditionChecks:
     def _try(self, text: str, shard: Mapping[str, Any]) -> str | None:
         """It sees only what is known already, so that what goes wrong now would go wrong later."""
         try:
-            self._ask(text, shard).answer()
+            self._ask(text, shard).evaluate()
         except ConditionError as error:
             return str(error)
         return None
 
-    def _ask(self, text: str, shard: Mapping[str, Any]) -> Question:
+    def _ask(self, text: str, shard: Mapping[str, Any]) -> BoundCondition:
         """Raises `ConditionError` where it would take too long: to find that out takes a while too."""
         before, self._left = self._left, self._left - MAXIMUM_STEPS
-        question = ask(text, outputs={}, params=self._params, shard=shard)
+        question = bind(text, outputs={}, params=self._params, shard=shard)
         self._left = before - question.steps
         return question

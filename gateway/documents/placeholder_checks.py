@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.documents.workflow import Workflow
 from waypost.json_pointer import FieldError, below
-from waypost.workflow.placeholders import TemplateError, lookup, mistakes, references
+from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references
 from waypost.workflow.task import TaskSpec
 
 SHARD_FIELDS: Final = ("count", "index", "item")
@@ -45,16 +45,16 @@ class PlaceholderChecks:
         for names in references(text):
             try:
                 self.added += self._size(names)
-            except TemplateError as error:
+            except PlaceholderError as error:
                 yield FieldError(at, str(error))
-        yield from (FieldError(at, mistake) for mistake in mistakes(text))
+        yield from (FieldError(at, mistake) for mistake in malformed(text))
 
     def _size(self, names: tuple[str, ...]) -> int:
-        """The most characters that `names` stands for in any shard. Raises `TemplateError` where it names nothing in one of them."""
+        """The most characters that `names` stands for in any shard. Raises `PlaceholderError` where it names nothing in one of them."""
         if names not in self._sizes:
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
                 known = "there are params.NAME, shard.index, shard.count and shard.item"
-                raise TemplateError(f"${{{'.'.join(names)}}} names nothing: {known}")
+                raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: {known}")
             scopes = [self._params] if names[0] == "params" else self._shards
             self._sizes[names] = max(_length(names, scope) for scope in scopes)
         return self._sizes[names]
@@ -63,8 +63,8 @@ class PlaceholderChecks:
 def _length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
     try:
         return len(msgspec.json.encode(lookup(names, scope)))
-    except TemplateError as error:
-        raise TemplateError(
+    except PlaceholderError as error:
+        raise PlaceholderError(
             f"{error} in shard {scope['shard']['index']}" if "shard" in scope else str(error)
         ) from error
 

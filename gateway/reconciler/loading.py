@@ -15,7 +15,7 @@ from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.reconciler.working_set import NEVER, Tracked, Work
 from gateway.settings import Failover
 from gateway.store.interface import Store
-from waypost.workflow.placeholders import TemplateError
+from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
 
 _decode = msgspec.json.Decoder(Workflow).decode
@@ -26,7 +26,7 @@ def work_of(run: Run) -> Work:
     try:
         workflow = _decode(run.workflow)
         spec = run_spec(run.id, workflow)
-    except (msgspec.MsgspecError, TemplateError, RecursionError) as error:
+    except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
         logger.error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)
     return Work(run=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})

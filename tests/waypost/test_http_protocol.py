@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tests.waypost.test_serving import HOST, application, raw
-from waypost.serving import Limits, Server
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import Server
 
 HEAD = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
 
@@ -25,7 +26,7 @@ def problem(answer: bytes) -> tuple[int, dict[str, object]]:
 async def test_a_body_that_does_not_come_closes_the_connection() -> None:
     """Fifty connections that each sent one byte of a body stayed open for as long as they liked."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(body_seconds=0.05)) as server,
         asyncio.timeout(3),
     ):
         answers = await asyncio.gather(*(raw(server, HEAD, b"x") for _ in range(5)))
@@ -58,7 +59,7 @@ async def test_fields_behind_a_body_are_not_kept() -> None:
 async def test_the_clock_ends_with_the_body() -> None:
     """A connection goes on to its next request, whenever that comes."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.5)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(body_seconds=0.5)) as server,
         asyncio.timeout(9),
     ):
         reader, writer = await asyncio.open_connection(HOST, server.port)
@@ -75,7 +76,7 @@ async def test_the_clock_ends_with_the_body() -> None:
 async def test_a_long_answer_is_not_cut_off_by_the_bodys_clock() -> None:
     """An event stream lasts for hours."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(body_seconds=0.05)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(body_seconds=0.05)) as server,
         httpx.AsyncClient() as plain,
     ):
         request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless", content=b"{}")
@@ -121,7 +122,7 @@ async def test_no_refusal_is_written_into_another_answer() -> None:
 async def test_a_head_that_is_too_large_is_one_and_the_same_problem(pieces: list[bytes]) -> None:
     """However it arrives: one reason for one status."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(head_bytes=1000)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(head_bytes=1000)) as server,
         asyncio.timeout(9),
     ):
         reader, writer = await asyncio.open_connection(HOST, server.port)

@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from waypost import pki, serving, tls
-from waypost.serving import AdmitPeers, Limits, Server
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import AdmitPeers, Server
 
 HOST = "127.0.0.1"
 
@@ -199,7 +200,7 @@ async def test_an_open_stream_ends_cleanly_when_the_server_stops() -> None:
     async with httpx.AsyncClient() as plain:
         async with (
             asyncio.timeout(3),
-            Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=60)) as server,
+            Server(application(), host=HOST, port=0, limits=ConnectionLimits(grace_seconds=60)) as server,
         ):
             request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless")
             answer = await plain.send(request, stream=True)
@@ -213,7 +214,7 @@ async def test_a_stream_that_does_not_end_is_cut_off_after_the_grace() -> None:
     async with httpx.AsyncClient() as plain:
         async with (
             asyncio.timeout(5),
-            Server(application(), host=HOST, port=0, limits=Limits(grace_seconds=0)) as server,
+            Server(application(), host=HOST, port=0, limits=ConnectionLimits(grace_seconds=0)) as server,
         ):
             request = plain.build_request("GET", f"http://{HOST}:{server.port}/stubborn")
             answer = await plain.send(request, stream=True)
@@ -237,7 +238,7 @@ async def test_a_head_that_is_too_large_is_refused(size: int) -> None:
 async def test_a_head_that_never_ends_is_refused() -> None:
     """Without waiting for its end, which is what would fill the memory."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=60)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(head_seconds=60)) as server,
         asyncio.timeout(3),
     ):
         answer = await raw(server, *(b"GET / HTTP/1.1\r\nx: ", *(b"a" * 10_000 for _ in range(200))))
@@ -248,7 +249,7 @@ async def test_a_head_that_never_ends_is_refused() -> None:
 async def test_a_head_in_one_read_is_measured_exactly() -> None:
     """A large body in the same read does not count."""
     body = b"b" * 60_000
-    async with Server(application(), host=HOST, port=0, limits=Limits(head_bytes=1000)) as server:
+    async with Server(application(), host=HOST, port=0, limits=ConnectionLimits(head_bytes=1000)) as server:
         head = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 60000\r\n"
         answer = await raw(server, head + b"\r\n" + body)
         refused = await raw(server, head + b"x: " + b"y" * 1000 + b"\r\n\r\n" + body)
@@ -262,7 +263,7 @@ async def test_a_head_in_one_read_is_measured_exactly() -> None:
 async def test_a_head_that_does_not_come_closes_the_connection(sent: bytes) -> None:
     """A thousand silent connections would cost nothing to open and never end."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(head_seconds=0.05)) as server,
         asyncio.timeout(3),
     ):
         assert await raw(server, sent) == b""
@@ -271,7 +272,7 @@ async def test_a_head_that_does_not_come_closes_the_connection(sent: bytes) -> N
 async def test_a_slow_answer_is_not_cut_off_by_the_heads_clock() -> None:
     """The clock is for the head alone."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(head_seconds=0.05)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(head_seconds=0.05)) as server,
         httpx.AsyncClient() as plain,
     ):
         request = plain.build_request("GET", f"http://{HOST}:{server.port}/endless")
@@ -285,7 +286,7 @@ async def test_a_slow_answer_is_not_cut_off_by_the_heads_clock() -> None:
 async def test_connections_above_the_limit_are_told_to_come_back() -> None:
     """And those that are open go on."""
     async with (
-        Server(application(), host=HOST, port=0, limits=Limits(connections=1)) as server,
+        Server(application(), host=HOST, port=0, limits=ConnectionLimits(connections=1)) as server,
         httpx.AsyncClient() as plain,
     ):
         address = f"http://{HOST}:{server.port}/"
@@ -316,6 +317,8 @@ async def test_an_idle_client_does_not_hold_the_end_up(folder: Path) -> None:
     async with (
         client(folder) as mutual,
         asyncio.timeout(0.9),
-        Server(application(), host=HOST, port=0, tls=context, limits=Limits(grace_seconds=60)) as server,
+        Server(
+            application(), host=HOST, port=0, tls=context, limits=ConnectionLimits(grace_seconds=60)
+        ) as server,
     ):
         await ask(mutual, server, "/")

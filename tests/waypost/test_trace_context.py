@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.trace_context import trace_of, traceparent
+from waypost.trace_context import trace_id_of, traceparent_header
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
 
@@ -13,7 +13,7 @@ TRACE, PARENT = "ab" * 16, "cd" * 8
 )
 def test_a_good_traceparent_is_kept(value: str) -> None:
     """The caller finds our log by its own trace, also when it speaks a later version."""
-    assert trace_of([(b"traceparent", value.encode())]) == TRACE
+    assert trace_id_of([(b"traceparent", value.encode())]) == TRACE
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_good_traceparent_is_kept(value: str) -> None:
 )
 def test_a_broken_traceparent_starts_a_new_trace(value: str) -> None:
     """What does not parse is as if it were not there."""
-    trace_id = trace_of([(b"traceparent", value.encode("latin-1"))])
+    trace_id = trace_id_of([(b"traceparent", value.encode("latin-1"))])
 
     assert len(trace_id) == 32
     assert trace_id not in value.lower()
@@ -47,12 +47,12 @@ def test_a_broken_traceparent_starts_a_new_trace(value: str) -> None:
 
 def test_two_of_them_are_none() -> None:
     """Nobody can say which one is meant."""
-    assert trace_of([(b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())] * 2) != TRACE
+    assert trace_id_of([(b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())] * 2) != TRACE
 
 
 def test_what_is_answered_is_a_traceparent_itself() -> None:
     """Of the same trace, with a span of its own."""
-    name, value = traceparent(TRACE)
+    name, value = traceparent_header(TRACE)
 
-    assert trace_of([(name, value)]) == TRACE
-    assert traceparent(TRACE)[1] != value
+    assert trace_id_of([(name, value)]) == TRACE
+    assert traceparent_header(TRACE)[1] != value

@@ -1,4 +1,6 @@
-"""What can be told from the text of a condition alone: what it reads, how its loops are nested, and what its patterns cost."""
+"""Analyzes the text of a condition: what it reads, how its loops are nested, what its regular expressions
+cost.
+"""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ _RAW: Final = (
     r'(?<![A-Za-z0-9_])[bB]?[rR](?:"""[\s\S]*?"""|' + r"'''[\s\S]*?'''|" + r'"[^"\n\r]*"|' + r"'[^'\n\r]*')"
 )
 _ASIDE: Final = rf"{_RAW}|{_QUOTED}|//[^\n\r]*"
-"""A literal or a comment: what stands in it names nothing."""
+"""Matches a literal or a comment: words inside them are not names."""
 
 _MEMBER: Final = r"""\s*(?:\[\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*\]|\.\s*([A-Za-z_]\w*))"""
 READS: Final = re.compile(rf"(?<![\w.])(tasks|params|shard)\b(?:{_MEMBER})?|{_ASIDE}")
@@ -29,28 +31,30 @@ ATOM: Final = re.compile(r"([)\]]?)\{(\d{1,6})?,?(\d{1,6})?\}|\\{1,2}(?:[pP](?:\
 UNBOUNDED: Final = 10**12
 
 
-class Text(Struct, frozen=True, kw_only=True):
-    """A condition's text, taken apart. Work is counted in steps of about 20 ns."""
+class ConditionText(Struct, frozen=True, kw_only=True):
+    """The result of analyzing a condition's text. Work is counted in steps of about 20 ns."""
 
     reads: tuple[tuple[str, str | None], ...]
-    """(tasks, params or shard, what of it) in order; None where that is worked out as it goes, or all of it is read."""
+    """Pairs of a root (tasks, params or shard) and the name read below it, in order; None for a computed name
+    or all.
+    """
     mentions: int
     variables: frozenset[str]
-    """Names that its loops give to what they go over."""
+    """The loop variables."""
     depth: int
-    """How many loops are in one another at most."""
+    """The deepest nesting of loops."""
     copying: bool
-    """Does a loop copy something long at each turn: what it has gathered, or what the condition reads?"""
+    """Whether a loop copies its accumulator or a value that is read, at each turn."""
     maps: int
-    """Loops whose result may be larger than what they go over."""
+    """Loops whose result may be larger than what they iterate over (`map`)."""
     sums: int
     commas: int
     compiling: int
-    """Steps that it takes to compile it, and its patterns at each evaluation."""
+    """Steps to compile the expression, and its regular expressions at each evaluation."""
 
 
-def take_apart(text: str) -> Text:
-    """Never raises: a text that does not compile is refused by whoever compiles it."""
+def analyze(text: str) -> ConditionText:
+    """Analyzes `text`. Never raises: a text that does not compile is refused where it is compiled."""
     bare = ASIDE.sub(lambda aside: " " if aside[0].startswith("//") else '""', text)
     found = [
         (match[1], "".join(filter(None, match.groups()[1:])) or None)
@@ -59,7 +63,7 @@ def take_apart(text: str) -> Text:
     ]
     loops = LOOP.findall(bare)
     depth, inside = _nesting(bare)
-    return Text(
+    return ConditionText(
         reads=tuple(dict.fromkeys(found)),
         mentions=len(found),
         variables=frozenset(name for _, name in loops if name),
@@ -73,7 +77,7 @@ def take_apart(text: str) -> Text:
 
 
 def _nesting(bare: str) -> tuple[int, bool]:
-    """How deep loops are nested, and whether something is read within one."""
+    """The deepest nesting of loops, and whether a value is read inside a loop."""
     opened: list[bool] = []
     deepest, inside = 0, False
     for part in PART.finditer(bare):
@@ -88,7 +92,7 @@ def _nesting(bare: str) -> tuple[int, bool]:
 
 
 def _patterns(text: str, calls: int) -> Iterator[int]:
-    """What each pattern costs. One that is not written out may be any, so its cost has no bound."""
+    """The cost of each regular expression. A computed one may be any, so its cost has no bound."""
     literal = [match[1] for match in PATTERN.finditer(text) if match[1]]
     yield from map(_pattern, literal)
     if len(literal) < calls:
@@ -96,7 +100,9 @@ def _patterns(text: str, calls: int) -> Iterator[int]:
 
 
 def _pattern(pattern: str) -> int:
-    """A class of Unicode takes a hundred times as long as a character, and a repetition is written out. At most what the library takes."""
+    """The cost of one regular expression: a Unicode class compiles to about 50 times a character, repetitions
+    multiply.
+    """
     steps, groups, last = 0, 1, 0
     for atom in ATOM.finditer(pattern):
         if atom[2] or atom[3]:

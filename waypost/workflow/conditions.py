@@ -1,8 +1,9 @@
-"""`tasks[].when`: a CEL expression over `tasks["name"].output`, `params` and `shard`. False means the task is skipped.
+"""Compiles and evaluates `tasks[].when`: a CEL expression over `tasks["name"].output`, `params` and `shard`.
 
-Whoever may submit may write a condition, and a cluster evaluates it among everybody's work. CEL has no endless loops, but the library
-overflows the machine's stack on a long expression, copies whatever is read at each mention, and nested loops over long lists take hours:
-all of that is bounded here.
+False means that the task is skipped. Anybody who may submit may write a condition, and a cluster evaluates it
+in the process that runs everybody's work. CEL has no endless loops, but common-expression-language 0.10
+overflows the stack on a long expression, copies what is read at each mention, and takes hours for nested
+loops over long lists. So the length of an expression and the work it may cause are bounded here.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar
 import cel
 from msgspec import Struct
 
-from waypost.workflow.condition_cost import Text, take_apart
+from waypost.workflow.condition_cost import ConditionText, analyze
 
 NAMES: Final = frozenset({"tasks", "params", "shard"})
 SHARD_FIELDS: Final = ("count", "index", "item")
@@ -46,21 +47,27 @@ FUNCTIONS: Final = frozenset(
     }
     | {"getMonth", "getSeconds", "uint"}
 )
-"""What a condition may call, beside operators, `has` and the loops: a misspelt function would show only when the task is about to run."""
+"""Functions that a condition may call, beside operators, `has` and the loops.
+
+The library reports an unknown function only when it is called, which would be when the task is about to run.
+"""
 
 MAXIMUM_CHARACTERS: Final = 2_048
-"""The parser goes one frame deeper for each `+` or `.`: ten times as many end the process."""
+"""Longest expression. The parser recurses once for each `+` or `.`; ten times as many overflow the stack."""
 
 MAXIMUM_STEPS: Final = 1_500_000
-"""About 30 ms: a step is the copy of one number, 20 ns. The figures below are measured in it."""
+"""Bound of the work of one evaluation, about 30 ms.
 
-PER_QUESTION: Final = 1_000
+A step is the copy of one number, 20 ns; the costs below count in steps.
+"""
+
+PER_EVALUATION: Final = 1_000
 PER_VALUE: Final = 10
 PER_NAME: Final = 8
-"""A field of an object takes so many times what an item of a list does."""
+"""Cost of a field of an object, in items of a list."""
 PER_TURN: Final = 12
 CACHED: Final = 128
-"""Compiled conditions that are kept: a long one takes 230 KiB."""
+"""Compiled conditions kept in memory: a long one takes 230 KiB."""
 
 PLACE: Final = re.compile(
     r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE
@@ -70,59 +77,62 @@ T = TypeVar("T")
 
 
 class ConditionError(Exception):
-    """The expression does not compile, asks for what there is not, would take too long, or is neither true nor false."""
+    """The expression does not compile, names what does not exist, would take too long, or does not give a
+    boolean.
+    """
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """A condition that compiles. It may be evaluated in any thread."""
+    """A compiled condition. It may be evaluated in any thread."""
 
     program: cel.Program
-    text: Text
+    text: ConditionText
     names: frozenset[str]
-    """Those of `tasks`, `params` and `shard` that it reads."""
-    wary: bool
-    """Does it ask whether something is there, with `has` or `in`?"""
+    """Which of `tasks`, `params` and `shard` it reads."""
+    tests_presence: bool
+    """Whether it tests that a value exists, with `has` or `in`."""
 
     @property
     def tasks_read(self) -> tuple[str, ...]:
-        """The tasks that it names, in order. One that it works out as it goes is not among them."""
-        return self.read("tasks")
+        """The tasks that it names literally, in order; a computed name is not among them."""
+        return self.names_read("tasks")
 
-    def read(self, root: str) -> tuple[str, ...]:
-        """What it reads of `tasks`, `params` or `shard`, as far as it is written out."""
+    def names_read(self, root: str) -> tuple[str, ...]:
+        """The names below `root` (`tasks`, `params` or `shard`) that it reads literally."""
         return tuple(name for holder, name in self.text.reads if holder == root and name is not None)
 
 
-class Question(Struct, frozen=True, kw_only=True):
-    """A condition and what it sees: ready to be answered, with what that takes at most."""
+class BoundCondition(Struct, frozen=True, kw_only=True):
+    """A condition with the values it sees, ready to be evaluated; `steps` is the most that this takes."""
 
     condition: Condition
     given: dict[str, Any]
     steps: int
 
-    def answer(self) -> bool:
-        """Raises `ConditionError`."""
+    def evaluate(self) -> bool:
+        """Whether the condition is true. Raises `ConditionError`."""
         try:
-            answer = _guarded("cannot be evaluated", lambda: self.condition.program.execute(self.given))
-        except ConditionError as error:  # the library's words do not tell what most often is behind them
+            result = _guarded("cannot be evaluated", lambda: self.condition.program.execute(self.given))
+        except ConditionError as error:
+            # The library names a type error; what most often causes it is a task that left no output.
             empty = [name for name, task in self.given.get("tasks", {}).items() if task["output"] is None]
             if not empty:
                 raise
             raise ConditionError(f"the output of {', '.join(empty)} is null: {error}") from error
-        if not isinstance(answer, bool):
-            raise ConditionError(f"gives {type(answer).__name__}, not true or false")
-        return answer
+        if not isinstance(result, bool):
+            raise ConditionError(f"gives {type(result).__name__}, not true or false")
+        return result
 
 
 @lru_cache(CACHED)
 def compile_condition(text: str) -> Condition:
-    """Raises `ConditionError` with what is wrong."""
+    """Compiles `text` and checks every name and function in it. Raises `ConditionError`."""
     if len(text) > MAXIMUM_CHARACTERS:
         raise ConditionError(f"has {len(text)} characters; {MAXIMUM_CHARACTERS} are allowed")
     if "${" in text:
         raise ConditionError("placeholders are not filled in here: write params.name for ${params.name}")
     program = _guarded("not a CEL expression", lambda: cel.compile(text))
-    parts = take_apart(text)
+    parts = analyze(text)
     functions, variables = program.functions(), program.variables()
     if unknown := sorted(set(variables) - NAMES - TYPES - parts.variables):
         raise ConditionError(f"unknown name {', '.join(unknown)}: a condition sees tasks, params and shard")
@@ -138,14 +148,21 @@ def compile_condition(text: str) -> Condition:
         raise ConditionError(
             "would take too long: matches takes its pattern as a literal text, and a short one"
         )
-    wary = "@in" in functions or re.search(r"\bhas\s*\(", text) is not None
-    return Condition(program=program, text=parts, names=frozenset(variables) & NAMES, wary=wary)
+    tests_presence = "@in" in functions or re.search(r"\bhas\s*\(", text) is not None
+    return Condition(
+        program=program, text=parts, names=frozenset(variables) & NAMES, tests_presence=tests_presence
+    )
 
 
-def ask(
+def bind(
     text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]
-) -> Question:
-    """The condition with what it sees. `outputs`: what the tasks that its own needs have left, by name. Raises `ConditionError`."""
+) -> BoundCondition:
+    """Binds the condition `text` to the values it sees.
+
+    `outputs` are those of the tasks its task needs, by name.
+
+    Raises `ConditionError`, also where evaluating it would take more than `MAXIMUM_STEPS`.
+    """
     condition = compile_condition(text)
     if ("tasks", None) not in condition.text.reads:
         outputs = {name: outputs[name] for name in condition.tasks_read if name in outputs}
@@ -155,18 +172,22 @@ def ask(
         "shard": dict(shard),
     }
     given = {name: seen[name] for name in condition.names}
-    return Question(condition=condition, given=given, steps=_steps(condition.text, given))
+    return BoundCondition(condition=condition, given=given, steps=_steps(condition.text, given))
 
 
 def holds(
     text: str, *, outputs: Mapping[str, Any], params: Mapping[str, Any], shard: Mapping[str, Any]
 ) -> bool:
-    """Is the condition true? Raises `ConditionError`."""
-    return ask(text, outputs=outputs, params=params, shard=shard).answer()
+    """Compiles, binds and evaluates the condition `text`. Raises `ConditionError`."""
+    return bind(text, outputs=outputs, params=params, shard=shard).evaluate()
 
 
 def _guarded(trouble: str, work: Callable[[], T]) -> T:
-    """The library says what went wrong with whatever exception of Python is nearest, and with Rust's own for a panic."""
+    """Calls `work` and turns every error of the library into a `ConditionError` that begins with `trouble`.
+
+    common-expression-language 0.10 raises KeyError, TypeError, ValueError or RuntimeError, whichever is
+    nearest, and pyo3's PanicException, a BaseException, where its Rust code panics.
+    """
     try:
         return work()
     except KeyError as error:
@@ -183,15 +204,17 @@ def _guarded(trouble: str, work: Callable[[], T]) -> T:
         raise ConditionError(f"{trouble}: it is more than the evaluator can bear") from error
 
 
-def _steps(text: Text, given: Mapping[str, Any]) -> int:
-    """How much work there is at most: what is handed over, what each mention copies, and what each turn of a loop does.
+def _steps(text: ConditionText, given: Mapping[str, Any]) -> int:
+    """An upper bound of the work, in steps: handing over the values, copying them at each mention, turning
+    loops.
 
-    Loops in one another multiply, those beside one another do not, but for `map`: what it makes may be as large as all that it goes over
-    times all that is read. Raises `ConditionError` where it is too much.
+    Nested loops multiply; loops beside one another do not, except `map`, whose result may be as large as all
+    that it iterates over times all that is read. Raises `ConditionError` where the bound is over
+    `MAXIMUM_STEPS`.
     """
     size, width = _size(given.values())
     size, width = (size + text.commas + 1) * (text.sums + 1), max(width, text.commas + 1) * (text.sums + 1)
-    steps = PER_QUESTION + text.compiling + size * (PER_VALUE + text.mentions)
+    steps = PER_EVALUATION + text.compiling + size * (PER_VALUE + text.mentions)
     if text.depth:
         turns = width ** (text.depth * (text.maps + 1))
         steps += turns * (PER_TURN + size ** (text.maps + 1) * text.copying)
@@ -204,7 +227,9 @@ def _steps(text: Text, given: Mapping[str, Any]) -> int:
 
 
 def _size(values: Iterable[Any]) -> tuple[int, int]:
-    """How much there is at any depth, up to what is too much anyway, and how long the longest list or object is."""
+    """Counts the values at any depth (no further than what is too much anyway), and the longest list or
+    object.
+    """
     waiting, size, width = list(values), 0, 0
     while waiting and size * PER_VALUE <= MAXIMUM_STEPS:
         value = waiting.pop()

@@ -1,12 +1,12 @@
-"""Order and cycles of a DAG of tasks, over the standard library's graphlib."""
+"""Sorts a DAG of tasks topologically and finds its cycles, with the standard library's graphlib."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Protocol
 
 
-class Node(Protocol):
-    """Anything that has a name and needs others."""
+class GraphTask(Protocol):
+    """A node of the DAG: it has a name and names the tasks that it needs."""
 
     @property
     def name(self) -> str: ...
@@ -15,30 +15,33 @@ class Node(Protocol):
     def needs(self) -> tuple[str, ...]: ...
 
 
-def order(tasks: Iterable[Node]) -> list[str]:
-    """Names such that each comes after all that it needs; document order where that leaves a choice.
+def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
+    """Task names, each after all the names that it needs; in document order where that leaves a choice.
 
     Raises `ValueError` naming the cycle where there is one.
     """
     try:
         return list(TopologicalSorter({task.name: task.needs for task in tasks}).static_order())
     except CycleError as error:
-        raise ValueError(f"cycle: {' -> '.join(_forward(error))}") from error
+        raise ValueError(f"cycle: {' -> '.join(_in_reading_order(error))}") from error
 
 
-def find_cycle(tasks: Sequence[Node]) -> tuple[str, ...] | None:
-    """A cycle as (a, b, ..., a), each needing the next; None where there is none."""
-    if _in_order(tasks):
+def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
+    """A cycle as (a, b, ..., a), each task needing the next; None where there is none."""
+    if _already_ordered(tasks):
         return None
     try:
         TopologicalSorter({task.name: task.needs for task in tasks}).prepare()
     except CycleError as error:
-        return _forward(error)
+        return _in_reading_order(error)
     return None
 
 
-def _in_order(tasks: Iterable[Node]) -> bool:
-    """Each comes after all that it needs, as most people write them: then there is no cycle, and no need to sort."""
+def _already_ordered(tasks: Iterable[GraphTask]) -> bool:
+    """Does each task stand after all that it needs?
+
+    Most documents do: then there is no cycle, and no need to sort.
+    """
     seen: set[str] = set()
     for task in tasks:
         if not seen.issuperset(task.needs):
@@ -47,16 +50,7 @@ def _in_order(tasks: Iterable[Node]) -> bool:
     return True
 
 
-def _forward(error: CycleError) -> tuple[str, ...]:
-    """graphlib lists each node before the one that needs it; people read the other way round."""
+def _in_reading_order(error: CycleError) -> tuple[str, ...]:
+    """Reverses graphlib's cycle, which lists each node before the one that needs it."""
     names: list[str] = error.args[1]
     return tuple(reversed(names))
-
-
-def longest_path(seconds: Mapping[str, float], tasks: Iterable[Node]) -> float:
-    """The critical path: what the DAG takes with workers without number, given what each task takes."""
-    needs = {task.name: task.needs for task in tasks}
-    ends: dict[str, float] = {}
-    for name in TopologicalSorter(needs).static_order():
-        ends[name] = seconds[name] + max((ends[need] for need in needs[name]), default=0.0)
-    return max(ends.values(), default=0.0)

@@ -1,20 +1,22 @@
-"""Numbers and texts that everybody who reads a document, or what a task has left, reads the same."""
+"""Limits of numbers and texts (RFC 7493, I-JSON) that every reader of a document or of a task's output takes
+alike.
+"""
 
 import math
 import re
 from typing import Final
 
 EXACT: Final = 2**53 - 1
-"""The largest integer that survives every JSON reader, policy engines among them (RFC 7493, I-JSON): larger ones travel as strings."""
+"""The largest integer that every JSON reader keeps exactly (RFC 7493); larger ones travel as strings."""
 
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-"""A number as JSON writes it."""
+"""The grammar of a JSON number."""
 
 UNFAITHFUL: Final = "is not the same number to every reader: write it as a string"
 
 
 def faithful(text: str) -> int | float | None:
-    """What the JSON number `text` says, or None where readers would differ: an integer beyond 2^53 - 1, anything beyond a double."""
+    """The value of the JSON number `text`; None for an integer over 2^53 - 1 or a number over a double."""
     match = NUMBER.fullmatch(text)
     if match is None:
         return None
@@ -25,7 +27,7 @@ def faithful(text: str) -> int | float | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Why a text cannot be carried everywhere: it holds a NUL, or half a character."""
+    """Says why `text` cannot be carried everywhere (a NUL, half a surrogate pair); None where it can."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):

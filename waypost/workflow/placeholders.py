@@ -1,9 +1,10 @@
-"""`${params.date}`, `${shard.index}`, `${shard.item.name}` in the strings of a task.
+"""Fills in placeholders in the strings of a task: `${params.date}`, `${shard.index}`, `${shard.item.name}`.
 
-Rendering happens twice: the gateway fills in `params` once a run, the cluster `shard` for each shard. A value that was filled in is
-never looked at again, nor can it become part of a placeholder with the text around it, nor leave one alone: the first pass writes each
-of its dollars as `${$}` and an empty text as `${}`, which the last sets free. So `$${` stands for a literal `${`, `${$}` for a literal
-`$` (as in `${$}${params.price}`), and `${}` for nothing.
+A task is rendered twice: the gateway fills in `params` once a run, the cluster fills in `shard` for each
+shard. The second pass must not interpret what the first has filled in. So the first pass escapes values: each
+dollar becomes `${$}` and an empty text becomes `${}`, and the last pass turns these back. In a document `$${`
+therefore stands for a literal `${`, `${$}` for a literal `$` (as in `${$}${params.price}`), and `${}` for an
+empty text.
 """
 
 import re
@@ -15,30 +16,32 @@ import msgspec
 DOLLAR: Final = "${$}"
 NOTHING: Final = "${}"
 PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$?\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
-"""An escape, a dollar or nothing, a placeholder, or a `${` that is none of them: a mistake."""
+"""Matches an escape, a dollar or empty text, a placeholder, or (last) a malformed `${`."""
 
 LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
 
 
-class TemplateError(Exception):
-    """A placeholder that names nothing, or is not one."""
+class PlaceholderError(Exception):
+    """A placeholder is malformed, or names a value that does not exist."""
 
 
 def references(text: str) -> Iterator[tuple[str, ...]]:
-    """Every placeholder in `text`, as the names between its dots. A broken one is among `mistakes`."""
+    """Every well-formed placeholder in `text`, as the names between its dots."""
     return (tuple(match[1].split(".")) for match in PLACEHOLDER.finditer(text) if match[1])
 
 
-def mistakes(text: str) -> Iterator[str]:
-    """What is wrong with each `${` in `text` that begins no placeholder."""
-    return (str(_mistake(match)) for match in PLACEHOLDER.finditer(text) if match[0] == "${")
+def malformed(text: str) -> Iterator[str]:
+    """A sentence for each `${` in `text` that begins no placeholder."""
+    return (str(_malformed_placeholder(match)) for match in PLACEHOLDER.finditer(text) if match[0] == "${")
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
-    """`value` with every placeholder of the namespaces in `values` filled in; others stay for the next pass.
+    """Returns `value` with the placeholders of the namespaces in `values` filled in; others stay for the next
+    pass.
 
-    A string that is one placeholder takes the value's own JSON type; inside other text a string goes in as it is, anything else as JSON.
-    Names of fields are left alone. `last` sets literals free. Raises `TemplateError`.
+    A string that consists of one placeholder takes the value's own JSON type; inside other text a string is
+    inserted as it is and anything else as JSON. Names of fields are not rendered. `last` turns escapes into
+    the text that they stand for. Raises `PlaceholderError`.
     """
     if isinstance(value, str):
         return _render_text(value, values, last) if "${" in value else value
@@ -50,11 +53,11 @@ def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
 
 
 def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    """What a placeholder names. Raises `TemplateError` where there is no such thing."""
+    """The value that a placeholder names. Raises `PlaceholderError` where there is none."""
     found: Any = values
     for index, name in enumerate(names):
         if not isinstance(found, Mapping) or name not in found:
-            raise TemplateError(
+            raise PlaceholderError(
                 f"${{{'.'.join(names)}}} names nothing: there is no {'.'.join(names[: index + 1])}"
             )
         found = found[name]
@@ -68,11 +71,11 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
         if names[0] not in values:
             return text
         found = lookup(names, values)
-        return found if last else _kept(found)
+        return found if last else _escaped(found)
 
     def fill(match: re.Match[str]) -> str:
         if match[0] == "${":
-            raise _mistake(match)
+            raise _malformed_placeholder(match)
         if not match[1]:
             return LITERALS[match[0]] if last else match[0]
         names = tuple(match[1].split("."))
@@ -85,17 +88,19 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
     return PLACEHOLDER.sub(fill, text)
 
 
-def _mistake(match: re.Match[str]) -> TemplateError:
+def _malformed_placeholder(match: re.Match[str]) -> PlaceholderError:
     hint = "write $${ for a literal ${" if "}" in match.string[match.start() :] else "its } is missing"
-    return TemplateError(f"'{match.string[match.start() : match.start() + 20]}' is not a placeholder: {hint}")
+    return PlaceholderError(
+        f"'{match.string[match.start() : match.start() + 20]}' is not a placeholder: {hint}"
+    )
 
 
-def _kept(value: Any) -> Any:
-    """A value that a later pass must leave as it is."""
+def _escaped(value: Any) -> Any:
+    """Escapes a value, so that a later pass leaves it as it is."""
     if isinstance(value, str):
         return value.replace("$", DOLLAR)
     if isinstance(value, Mapping):
-        return {name: _kept(inner) for name, inner in value.items()}
+        return {name: _escaped(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_kept(inner) for inner in value]
+        return [_escaped(inner) for inner in value]
     return value

@@ -1,4 +1,6 @@
-"""What `run` holds for each executor that ships with us. Types only: the gateway checks documents against them."""
+"""The types of `tasks[].run` for the executors that ship with Waypost: the gateway checks documents against
+them.
+"""
 
 from typing import Annotated, TypeAlias
 
@@ -6,14 +8,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 Argument: TypeAlias = str | int | float | bool
-"""A word of a command: `${shard.index}` alone is a number, and may stand there like one inside a longer text."""
+"""One word of a command: text, or a number or boolean such as a lone `${shard.index}` renders to."""
 
-Variable: TypeAlias = Annotated[
+VariableName: TypeAlias = Annotated[
     str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")
 ]
 
 
-Inside: TypeAlias = Annotated[
+WorkspacePath: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))",
@@ -23,20 +25,23 @@ Inside: TypeAlias = Annotated[
 
 
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A command, without a shell. Its environment is `env` and what Waypost sets, nothing of the cluster's own."""
+    """A command that is started without a shell.
+
+    Its environment is `env` and what Waypost sets, nothing of the cluster's.
+    """
 
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
-    env: dict[Variable, Argument] = {}
-    working_directory: Inside | None = None
+    env: dict[VariableName, Argument] = {}
+    working_directory: WorkspacePath | None = None
     """Relative to the shard's workspace."""
 
 
-def text_of(argument: Argument) -> str:
-    """The argument as a process gets it: what is no text as JSON writes it."""
+def argument_text(argument: Argument) -> str:
+    """The argument as the process receives it: text as it is, anything else as JSON."""
     return argument if isinstance(argument, str) else msgspec.json.encode(argument).decode()
 
 
 class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Does nothing for so long."""
+    """Waits for `seconds` and succeeds."""
 
     seconds: Annotated[float, Meta(ge=0, le=31_536_000)]

@@ -13,7 +13,7 @@ TaskName: TypeAlias = Annotated[
     ),
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""What a journal can hold."""
+"""A count or sequence number that fits a signed 64-bit integer of a journal."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[
     dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")
@@ -29,7 +29,9 @@ class Retry(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """How often a failed task is tried again, and after what pause: `backoff * factor ** (try - 1)`, at most `max`."""
+    """How often a failed task is tried again, and after what pause: `backoff * factor ** (try - 1)` seconds,
+    at most `max`.
+    """
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
     backoff_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
@@ -46,7 +48,9 @@ class Resources(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """What a task takes of its cluster while it runs: processors, and the memory it may not pass."""
+    """What a task needs while it runs: `cpu` processors, and `memory_mib`, which its processes may not
+    exceed.
+    """
 
     cpu: Annotated[float, Meta(gt=0, le=1024)] = 1.0
     memory_mib: Annotated[int, Meta(gt=0, le=1_073_741_824)] | None = field(name="memoryMiB", default=None)
@@ -55,7 +59,7 @@ class Resources(
 class TaskSpec(
     Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One node of the DAG, as the document writes it and as the cluster runs it."""
+    """One node of the DAG: the same type in the document and on the way to the cluster."""
 
     name: TaskName
     type: Annotated[str, Meta(description="The executor that runs it.")]
@@ -77,7 +81,8 @@ class TaskSpec(
     result_scope: Annotated[
         Literal["global", "region"],
         Meta(
-            description="Where what it made lives. `region`: there only, so after a failover it runs again if something needs it."
+            description="Where what it made lives. `region`: there only, so after a failover it runs again "
+            "if something needs it."
         ),
     ] = "global"
     priority: Annotated[int, Meta(ge=0, le=9, description="Higher starts first, within its cluster.")] = 5
@@ -85,7 +90,7 @@ class TaskSpec(
 
 
 class SideEffects(StrEnum):
-    """May a shard briefly run twice during a failover?"""
+    """Whether a shard may briefly run twice during a failover (idempotent) or never (exclusive)."""
 
     IDEMPOTENT = "idempotent"
     EXCLUSIVE = "exclusive"

@@ -13,8 +13,8 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.scheduling.step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, TaskChanged, TaskPhase, TaskResult
-from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, ask
-from waypost.workflow.placeholders import TemplateError, render
+from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, bind
+from waypost.workflow.placeholders import PlaceholderError, render
 from waypost.workflow.task import Retry, TaskSpec
 
 MARGIN_SECONDS = 1.0
@@ -233,9 +233,9 @@ class Progress:
             return True
         outputs = {need: attempt.finished[need].output for need in task.needs}
         try:
-            question = ask(task.when, outputs=outputs, params=attempt.run.params, shard=_shard(attempt))
+            question = bind(task.when, outputs=outputs, params=attempt.run.params, shard=_shard(attempt))
             step.condition_steps += question.steps
-            return question.answer()
+            return question.evaluate()
         except ConditionError as error:
             step.condition_steps += MAXIMUM_STEPS
             return f"when: {error}"
@@ -290,7 +290,7 @@ def _launch(attempt: Attempt, task: TaskSpec) -> Launch | str:
         run, source, target = (
             render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)
         )
-    except TemplateError as error:
+    except PlaceholderError as error:
         return str(error)
     outputs = {need: attempt.finished[need].output for need in task.needs}
     given = {

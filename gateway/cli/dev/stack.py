@@ -17,6 +17,7 @@ from msgspec import json as msgspec_json
 from gateway.cli.client import CONTEXT, CliError, Context, Exit
 from gateway.cli.dev.faulty_proxy import Proxy
 from waypost import pki
+from waypost.tls import PkiError
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -89,7 +90,7 @@ class Stack:
             pki.issue_gateway(folder)
             for region in self.regions:
                 pki.issue_cluster(folder, region)
-        except pki.PkiError as error:
+        except PkiError as error:
             raise CliError(
                 str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE
             ) from error

@@ -12,7 +12,6 @@ from gateway.core.errors import Invalid
 from gateway.documents.checks import check
 from gateway.documents.wfformat import Conversion, from_wfformat
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, read
-from waypost.workflow.graph import longest_path
 
 SHARED = Path(os.environ.get("WAYPOST_SHARED", Path(__file__).parents[4] / "shared"))
 RECORDINGS = sorted((SHARED / "data/wfinstances").glob("*.json"))
@@ -159,4 +158,3 @@ def test_a_real_recording_converts_with_every_edge(path: Path) -> None:
     assert {task.name: task.run["seconds"] for task in workflow.spec.tasks} == {
         name: round(s * 0.01, 6) for name, s in took.items()
     }
-    assert 0 < longest_path(took, workflow.spec.tasks) <= sum(took.values())

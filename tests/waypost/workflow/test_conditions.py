@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.workflow.condition_cost import take_apart
+from waypost.workflow.condition_cost import analyze
 from waypost.workflow.conditions import (
     FUNCTIONS,
     MAXIMUM_CHARACTERS,
@@ -22,7 +22,7 @@ SHARD = {"index": 1, "count": 4, "item": {"table": "orders"}}
 DAY = 'timestamp("2024-01-02T03:04:05Z")'
 
 
-def ask(text: str) -> bool:
+def holds_alone(text: str) -> bool:
     return holds(text, outputs=OUTPUTS, params=PARAMS, shard=SHARD)
 
 
@@ -49,7 +49,7 @@ def test_a_task_that_left_nothing_is_named() -> None:
 )
 def test_a_condition_sees_outputs_params_and_shard(text: str, expected: bool) -> None:
     """The three things that a task may depend on."""
-    assert ask(text) is expected
+    assert holds_alone(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_condition_that_cannot_hold_is_refused_at_once(text: str, reason: str)
 def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
     """The task fails with it: the library's own exceptions are of a dozen kinds, and one that got out would end the scheduler."""
     with pytest.raises(ConditionError, match=reason):
-        ask(text)
+        holds_alone(text)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
 def test_work_without_end_is_refused(text: str) -> None:
     """Nested loops over long lists take hours, and doubling a text sixty times takes all the memory: of a cluster that others use too."""
     with pytest.raises(ConditionError, match="would take too long"):
-        ask(text)
+        holds_alone(text)
 
 
 @pytest.mark.parametrize("piece", ["1+", "x.a.", "!", "-", "(", "[", "{1:", "true?1:", "a.map(a,"])
@@ -119,14 +119,14 @@ def test_the_longest_condition_does_not_end_the_process(piece: str) -> None:
     text = piece * (MAXIMUM_CHARACTERS // len(piece) - 1) + "1"
 
     with pytest.raises(ConditionError):
-        ask(text)
+        holds_alone(text)
 
 
 @given(st.text(alphabet="tasks[]{}().,\"'`\\$ab01+-*/%<>=!&|?: \n\0é\u2028", max_size=60))
 def test_no_text_brings_anything_but_an_answer_or_a_condition_error(text: str) -> None:
     """Whatever is submitted, neither gateway nor cluster falls over it."""
     with suppress(ConditionError):
-        assert ask(text) in (True, False)
+        assert holds_alone(text) in (True, False)
 
 
 def test_each_function_that_is_let_through_exists() -> None:
@@ -149,7 +149,7 @@ def test_each_function_that_is_let_through_exists() -> None:
         *(f"{DAY}.{name}() >= 0" for name in FUNCTIONS if name.startswith("get")),
     ]
 
-    assert all(ask(call) for call in calls)
+    assert all(holds_alone(call) for call in calls)
     assert len(calls) == len(FUNCTIONS)
 
 
@@ -197,5 +197,5 @@ def test_a_loop_over_a_thousand_hosts_is_no_trouble(text: str) -> None:
 
 def test_loops_are_counted_by_how_they_are_nested() -> None:
     """Only loops within one another multiply what there is to do."""
-    assert take_apart("params.a.all(x, x.b.all(y, y > 0)) && params.c.exists(z, z > 0)").depth == 2
-    assert take_apart('"params.a.all(x, x)" == "" && params.all(1 > 0)').depth == 1
+    assert analyze("params.a.all(x, x.b.all(y, y > 0)) && params.c.exists(z, z > 0)").depth == 2
+    assert analyze('"params.a.all(x, x)" == "" && params.all(1 > 0)').depth == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.workflow.placeholders import TemplateError, mistakes, references, render
+from waypost.workflow.placeholders import PlaceholderError, malformed, references, render
 
 PARAMS = {"date": "2026-11-24", "n": 3, "deep": {"name": "x", "list": [1, None]}, "nothing": None}
 SHARD = {"index": 2, "count": 8, "item": {"table": "orders"}}
@@ -103,8 +103,8 @@ def test_two_passes_say_what_one_would(text: str, a: str, b: Any) -> None:
     params, shard = {"a": a, "b": b}, {"index": 7}
     try:
         once = render(text, {"params": params, "shard": shard}, last=True)
-    except TemplateError:
-        with pytest.raises(TemplateError):
+    except PlaceholderError:
+        with pytest.raises(PlaceholderError):
             render(text, {"params": params}, last=False)
         return
 
@@ -116,7 +116,7 @@ def test_two_passes_say_what_one_would(text: str, a: str, b: Any) -> None:
 )
 def test_a_placeholder_that_names_nothing_is_told(text: str) -> None:
     """An empty string in its place would be a backup in the wrong folder."""
-    with pytest.raises(TemplateError, match="names nothing"):
+    with pytest.raises(PlaceholderError, match="names nothing"):
         render(text, VALUES, last=True)
 
 
@@ -127,10 +127,10 @@ def test_references_are_listed_and_broken_ones_refused() -> None:
         ("shard", "item", "b-c"),
     ]
     for broken in ("${params}", "${", "${params.a", "${ params.a }", "${1.a}", "${a..b}"):
-        assert ["is not a placeholder" in mistake for mistake in mistakes(f"{broken} {broken}")] == [
+        assert ["is not a placeholder" in mistake for mistake in malformed(f"{broken} {broken}")] == [
             True,
             True,
         ]
-        assert len(list(mistakes(f"{broken} ${{params.a}}"))) == 1
-        with pytest.raises(TemplateError, match="is not a placeholder"):
+        assert len(list(malformed(f"{broken} ${{params.a}}"))) == 1
+        with pytest.raises(PlaceholderError, match="is not a placeholder"):
             render(broken, VALUES, last=False)

@@ -30,7 +30,7 @@ from clusters.embedded.executors.process.watchdog_client import STARTED, Watched
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.embedded.storage.task_logs import LOG_BYTES, cut, open_regular
-from waypost.workflow.run_types import ProcessRun, text_of
+from waypost.workflow.run_types import ProcessRun, argument_text
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
@@ -101,7 +101,7 @@ class ProcessExecutor:
         try:
             run = msgspec.convert(launch.task.run, ProcessRun)
             start = Start(
-                command=[text_of(word) for word in run.command],
+                command=[argument_text(word) for word in run.command],
                 directory=_directory(folders.workspace, run.working_directory),
                 environment=self._environment(launch, run, folders, given, output),
                 log=folders.log,
@@ -132,7 +132,7 @@ class ProcessExecutor:
             "LANG": "C.UTF-8",
             "HOME": str(folders.workspace),
             "TMPDIR": str(folders.scratch),
-            **{name: text_of(value) for name, value in run.env.items()},
+            **{name: argument_text(value) for name, value in run.env.items()},
             "WAYPOST_INPUT": str(given),
             "WAYPOST_OUTPUT": str(output),
             "WAYPOST_WORKSPACE": str(folders.workspace),

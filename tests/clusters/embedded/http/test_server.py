@@ -16,7 +16,8 @@ from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, Batch, Beat, LogChunk
 from tests.clusters.embedded.scripted_cluster import HELLO, STATUS, ScriptedCluster
 from waypost import pki, tls
-from waypost.serving import Limits, Server
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import Server
 
 HOST = "127.0.0.1"
 
@@ -47,7 +48,7 @@ async def asked(
 
     app = application(cluster, body_bytes=10_000)
     async with Server(
-        app, host=HOST, port=0, tls=contexts[0], limits=Limits(grace_seconds=grace_seconds)
+        app, host=HOST, port=0, tls=contexts[0], limits=ConnectionLimits(grace_seconds=grace_seconds)
     ) as server:
         address = f"https://{HOST}:{server.port}"
         async with httpx.AsyncClient(

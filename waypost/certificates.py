@@ -1,0 +1,200 @@
+"""X.509 certificates of the deployment: what each kind holds, how it is signed, and its PEM files on disk.
+
+Keys are EC P-256. A gateway's certificate is for TLS clients only and a cluster's for TLS servers only, so
+neither can stand in for the other. The root signs no further authorities (path length 0) and carries no name
+constraints: it is trusted by Waypost's own processes only, and those compare the SAN themselves.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+
+from waypost import tls
+from waypost.tls import PkiError
+
+SKEW: Final = timedelta(minutes=5)
+"""Certificates are valid from this long before they are issued: the clocks of two machines differ."""
+DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+
+
+class CertificateProfile(Struct, frozen=True, kw_only=True):
+    """What a kind of certificate holds: its common name, its one extended key usage, and its SAN entries."""
+
+    name: str
+    usage: x509.ObjectIdentifier
+    names: tuple[x509.GeneralName, ...]
+
+
+def gateway_profile() -> CertificateProfile:
+    """The gateway's client certificate."""
+    names = (x509.UniformResourceIdentifier(tls.GATEWAY_URI),)
+    return CertificateProfile(name="Waypost gateway", usage=ExtendedKeyUsageOID.CLIENT_AUTH, names=names)
+
+
+def cluster_profile(region: str) -> CertificateProfile:
+    """The server certificate of `region`'s cluster.
+
+    Raises `PkiError` for a name that cannot be a region's.
+    """
+    names = (x509.DNSName(tls.cluster_name(region)), x509.UniformResourceIdentifier(tls.cluster_uri(region)))
+    common_name = f"Waypost cluster {region}"[:64]  # X.520 allows 64 characters
+    return CertificateProfile(name=common_name, usage=ExtendedKeyUsageOID.SERVER_AUTH, names=names)
+
+
+def api_profile(hosts: Sequence[str]) -> CertificateProfile:
+    """The server certificate of the gateway's API under the DNS names and IP addresses `hosts`.
+
+    Raises `PkiError`.
+    """
+    names = tuple(_host_name(host) for host in hosts)
+    return CertificateProfile(name="Waypost API", usage=ExtendedKeyUsageOID.SERVER_AUTH, names=names)
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not DNS_NAME.fullmatch(host):
+        raise PkiError(f"{host!r} is neither a DNS name nor an IP address")
+    if host.lower().endswith(tls.CLUSTERS):
+        raise PkiError(f"{host!r} is a cluster's name: the API could pass for that cluster")
+    return x509.DNSName(host)
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A fresh P-256 key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def self_signed_root(key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.Certificate:
+    """The certificate of a root whose key is `key`."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Waypost root")])
+    return (
+        _builder(name, name, key, key, days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def signed(
+    profile: CertificateProfile,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    days: int,
+) -> x509.Certificate:
+    """A certificate of `profile` for `key`, signed by the root."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, profile.name)])
+    return (
+        _builder(subject, root.subject, key, root_key, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([profile.usage]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(profile.names), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    days: int,
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    return (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(key_id, critical=False)
+        .add_extension(issuer_key_id, critical=False)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def read_certificate(path: Path) -> x509.Certificate:
+    """The PEM certificate in `path`. Raises `PkiError`."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise PkiError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PkiError(f"{path} is not a PEM certificate") from error
+
+
+def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The unencrypted PEM key in `path`.
+
+    Raises `PkiError`, also for a key that is not on an elliptic curve.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise PkiError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise PkiError(f"{path} is not a PEM key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise PkiError(f"{path} is not a key of an elliptic curve")
+    return key
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """The content of a certificate file."""
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The content of a key file: PKCS 8, unencrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@contextmanager
+def temporary_file(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """A synced file beside `path` that holds `content`, to be renamed or linked there; removed on exit."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
