@@ -1,4 +1,7 @@
-"""How quickly one embedded cluster runs tasks, durable at each transition, with the disk's fsync beside it: `python bench/cluster.py`."""
+"""Measures how fast one embedded cluster runs tasks, durable at each transition, beside the disk's fsync.
+
+Usage: python bench/cluster.py
+"""
 
 import asyncio
 import os

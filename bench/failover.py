@@ -1,4 +1,5 @@
-"""After how long a lost region is noticed, and after how long its shards are handed on: killed and silent regions, real processes.
+"""Measures how soon a lost region is noticed and its shards are dispatched again, with killed and with silent
+processes.
 
 Prints p50 and worst beside what the contract promises. Usage: python bench/failover.py [ROUNDS]
 """
@@ -49,9 +50,11 @@ async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: i
     at = time.time()
     stack.signal(victim, signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
     await until(lambda: in_phase(2), seconds=60)
-    told = history(stack, run)
-    noticed = min(entry["at"] for entry in told if entry["kind"] == "RegionLost") - at
-    handed_on = max(entry["at"] for entry in told if entry["kind"] == "Intended" and entry["epoch"] == 2) - at
+    entries = history(stack, run)
+    noticed = min(entry["at"] for entry in entries if entry["kind"] == "RegionLost") - at
+    handed_on = (
+        max(entry["at"] for entry in entries if entry["kind"] == "Intended" and entry["epoch"] == 2) - at
+    )
     await client.post(f"/v1/runs/{run}/cancel")
     await ended(client, run)
     if fault == "killed":
@@ -76,7 +79,8 @@ async def main(rounds: int) -> None:
                     ):
                         p50, worst = statistics.median(values), max(values)
                         print(
-                            f"{fault}: {what:9} p50 {p50:5.2f} s  worst {worst:5.2f} s  promised {promise:4.1f} s  ({rounds} rounds)",
+                            f"{fault}: {what:9} p50 {p50:5.2f} s  worst {worst:5.2f} s  "
+                            f"promised {promise:4.1f} s  ({rounds} rounds)",
                             flush=True,
                         )
 

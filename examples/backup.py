@@ -1,7 +1,7 @@
-"""The steps of examples/backup-stdlib.yaml: scan, pack, verify, publish. Standard library only; each step may be repeated.
+"""Performs the steps of examples/backup-stdlib.yaml: scan, pack, verify, publish; each may be repeated.
 
-A step reads the file named in WAYPOST_INPUT (`params`, `shard`, `outputs` of the steps it needs), works in WAYPOST_WORKSPACE, and writes
-its result as JSON to WAYPOST_OUTPUT.
+Uses the standard library only. A step reads the file named in WAYPOST_INPUT (`params`, `shard`, `outputs` of
+the steps it needs), works in WAYPOST_WORKSPACE, and writes its result as JSON to WAYPOST_OUTPUT.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ SKIPPED = {"__pycache__", "site-packages", "dist-packages"}
 
 
 def source_files(root: pathlib.Path) -> list[str]:
-    """Every file below `root`, as sorted relative paths, without what installers and interpreters put there."""
+    """Every file below `root`, as sorted relative paths, without installed packages and bytecode caches."""
     found: list[str] = []
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if name not in SKIPPED)

@@ -1,7 +1,9 @@
-"""The demo: a real backup in three regions, one of which is killed while it works; complete and correct at the end, or a non-zero exit.
+"""Runs a real backup in three regions and kills one of them while it works; exits non-zero unless the backup
+is complete.
 
-Starts the whole stack, submits examples/backup-stdlib.yaml (and, where the recorded workflows are at hand, one of those beside it), kills
-the region that holds most running shards, and checks the result from the files alone.
+Starts the whole stack, submits examples/backup-stdlib.yaml (and, where the recorded workflows are available,
+one of them beside it), kills the region that holds most running shards, and checks the result from the files
+alone.
 """
 
 import asyncio
@@ -95,7 +97,7 @@ async def submit(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
 
 
 async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tuple[str, float]:
-    """SIGKILL for the region that holds most running shards, once something is packed on its disk and not yet published."""
+    """Kills the region that holds most running shards, once a packed and unpublished part is on its disk."""
     async with asyncio.timeout(30):
         while True:
             found = (await client.get(f"/v1/runs/{run}")).json()

@@ -1,7 +1,8 @@
-"""Where log lines go and what may not be in them: one sink, JSON lines for programs or plain lines at a terminal.
+"""Configures logging: one sink that writes JSON lines for programs or plain lines at a terminal, and redacts
+credentials.
 
-Nothing is queued and no variable's value is shown in a traceback. Secrets do not belong in a log call: the redaction here is only the
-last guard.
+Nothing is queued, and tracebacks show no values of variables. Secrets do not belong in a log call: redaction
+is only the last guard.
 """
 
 import logging
@@ -25,18 +26,22 @@ Style = Literal["auto", "json", "human"]
 TOKEN: Final = re.compile(
     r"(?i:bearer)(?:\s|%20|[=:])+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*|(?<=Basic )[\w+/]{6,}=*|(?<=://)[^\s/@\"']+(?=@)"
 )
-"""A bearer credential, anything that looks like a JWT or the beginning of one, a password for HTTP or in an address."""
+"""Matches a bearer credential, a JWT or the beginning of one, an HTTP Basic credential, a password in a URL.
+"""
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What somebody else's words could make a line of their own with, or paint a terminal."""
+"""Control characters, with which logged text from outside could forge a line or change the terminal."""
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio", "sse_starlette")
-"""Loggers of the standard library that are heard too, from warnings on."""
+"""Loggers of the standard library whose warnings and errors are logged too."""
 
 KINDS: Final = 1_000
-"""Of seldom lines that are remembered."""
+"""Most kinds of line whose rate is remembered; above it all are forgotten."""
 
 
 def configure(*, level: str = "INFO", style: Style = "auto", stream: TextIO | None = None) -> None:
-    """Sends every log line of this process to `stream` (standard error). To be called once, by whoever starts the process."""
+    """Sends every log line of this process to `stream` (default: standard error).
+
+    To be called once, at its start.
+    """
     target = sys.stderr if stream is None else stream
     human = style == "human" or (style == "auto" and target.isatty())
     line = _human if human else _json
@@ -54,12 +59,14 @@ def configure(*, level: str = "INFO", style: Style = "auto", stream: TextIO | No
 
 
 def redacted(text: str) -> str:
-    """`text` without anything that looks like a credential."""
+    """Replaces everything in `text` that looks like a credential by `***`."""
     return TOKEN.sub("***", text)
 
 
 class Seldom:
-    """For lines that a stranger can cause: one of each kind in so many seconds, so that nobody fills the disk with them."""
+    """Limits the rate of log lines that callers can cause: one of each kind in `seconds`, so that nobody
+    fills the disk.
+    """
 
     def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock = seconds, clock
@@ -67,7 +74,10 @@ class Seldom:
         self._kept_back: Counter[str] = Counter()
 
     def due(self, kind: str) -> str | None:
-        """None: not now. Else what is to be added to the line: how many of its kind were kept back before it."""
+        """Takes the turn of a line of `kind`.
+
+        None: do not log it now. Else a suffix that says how many were suppressed before.
+        """
         now = self._clock()
         if now < self._next.get(kind, now):
             self._kept_back[kind] += 1
@@ -80,7 +90,10 @@ class Seldom:
 
 
 class _Forward(logging.Handler):
-    """Hands a line of the standard library's logging on. Warnings are seldom: some libraries have one for each odd request."""
+    """Forwards records of the standard library's logging to loguru.
+
+    Warnings are rate limited: some libraries log one for each odd request.
+    """
 
     def __init__(self) -> None:
         super().__init__()
