@@ -63,7 +63,7 @@ def redacted(text: str) -> str:
     return TOKEN.sub("***", text)
 
 
-class Seldom:
+class LogRateLimiter:
     """Limits the rate of log lines that callers can cause: one of each kind in `seconds`, so that nobody
     fills the disk.
     """
@@ -73,7 +73,7 @@ class Seldom:
         self._next: dict[str, float] = {}
         self._kept_back: Counter[str] = Counter()
 
-    def due(self, kind: str) -> str | None:
+    def take_turn(self, kind: str) -> str | None:
         """Takes the turn of a line of `kind`.
 
         None: do not log it now. Else a suffix that says how many were suppressed before.
@@ -97,10 +97,10 @@ class _Forward(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seldom = Seldom()
+        self._limiter = LogRateLimiter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        more = self._seldom.due(str(record.msg)) if record.levelno <= logging.WARNING else ""
+        more = self._limiter.take_turn(str(record.msg)) if record.levelno <= logging.WARNING else ""
         if more is not None:
             logger.opt(exception=record.exc_info).log(record.levelname, "{}{}", record.getMessage(), more)
 

@@ -33,7 +33,7 @@ from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.submission.authenticate import authenticate
-from observability.logs import Seldom
+from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
 from waypost.trace_context import trace_id_of, traceparent_header
 
@@ -58,7 +58,7 @@ class Front(Struct, frozen=True, kw_only=True):
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     following: Following = msgspec.field(default_factory=Following)
-    seldom: Seldom = msgspec.field(default_factory=Seldom)
+    refusals: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -182,7 +182,7 @@ class Resource:
             response, outcome = await self._answer(method, scope, receive, trace_id)
         except GatewayError as error:
             outcome = error.reason
-            tell(error, self.names.get(method, "none"), trace_id, self.front.seldom)
+            tell(error, self.names.get(method, "none"), trace_id, self.front.refusals)
             response = self._refusal(error, scope, trace_id)
         except ClientDisconnect:
             return

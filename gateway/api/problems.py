@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
 from gateway.core.principal import Reason
-from observability.logs import Seldom
+from observability.logs import LogRateLimiter
 from waypost.problems import ProblemDocument, problem_type, response
 
 REALM: Final = 'Bearer realm="waypost"'
@@ -60,12 +60,12 @@ def unexpected(trace_id: str) -> Response:
     return response(document)
 
 
-def tell(error: GatewayError, call: str, trace_id: str, seldom: Seldom) -> None:
+def tell(error: GatewayError, call: str, trace_id: str, refusals: LogRateLimiter) -> None:
     """What the log says of a refusal: why a token was rejected, which its sender does not hear, and decisions, which are stored nowhere."""
     match error:
         case Unauthenticated():
             reason = str(error.__cause__ or "none was sent")
-            if (more := seldom.due(reason)) is not None:
+            if (more := refusals.take_turn(reason)) is not None:
                 logger.warning("token refused: {}; {}, trace {}{}", reason, call, trace_id, more)
         case Denied():
             reasons = (

@@ -85,17 +85,17 @@ def test_libraries_are_heard_from_warnings_on(stream: io.StringIO) -> None:
     assert [msgspec.json.decode(line)["message"] for line in stream.getvalue().splitlines()] == ["odd"]
 
 
-def test_what_a_stranger_can_cause_is_seldom_told() -> None:
+def test_lines_that_callers_can_cause_are_rate_limited() -> None:
     """One line of each kind a second; the next one says how many there were."""
     now = 0.0
-    seldom = logs.Seldom(clock=lambda: now)
+    limiter = logs.LogRateLimiter(clock=lambda: now)
 
-    assert [seldom.due("kid.unknown") for _ in range(4)] == ["", None, None, None]
-    assert seldom.due("claims.exp") == ""
+    assert [limiter.take_turn("kid.unknown") for _ in range(4)] == ["", None, None, None]
+    assert limiter.take_turn("claims.exp") == ""
     now = 1.0
-    assert seldom.due("kid.unknown") == " (and 3 more like it before)"
+    assert limiter.take_turn("kid.unknown") == " (and 3 more like it before)"
     now = 2.0
-    assert seldom.due("kid.unknown") == ""
+    assert limiter.take_turn("kid.unknown") == ""
 
 
 def test_a_library_cannot_fill_the_disk(stream: io.StringIO) -> None:
