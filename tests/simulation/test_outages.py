@@ -78,7 +78,7 @@ async def test_exclusive_work_goes_on_while_the_store_takes_no_writes(world: Wor
     store.names = {"record", "check_writable"}
     await world.submit(workflow(1.0, shards=1))  # something to write
     await run(world, 40)
-    assert "check" in store.failed
+    assert "check_writable" in store.failed
     assert [start for start in world.starts if start.exclusive and start.ended is not None] == []
 
 

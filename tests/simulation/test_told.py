@@ -30,7 +30,7 @@ async def test_a_gateway_that_is_cut_off_says_so(world: World) -> None:
 async def test_a_gateway_whose_store_takes_no_writes_says_so(world: World, store: Outage) -> None:
     """It decides nothing then: it is not ready, until the store is back."""
     assert world.controller is not None
-    store.names = {"taints", "check"}
+    store.names = {"taints", "check_writable"}
     await run(world, 5)
     assert world.controller.stuck
 
