@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.interface import ClusterAdapter
 from clusters.registry import connect
-from gateway.api.calls import Front
-from gateway.api.health import inside
+from gateway.api.health import internal_api
+from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
@@ -89,7 +89,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             metrics=metrics,
             rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
         )
-        front = Front(
+        services = Services(
             settings=settings,
             authenticator=authenticator,
             policy=policy,
@@ -100,13 +100,17 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
         )
-        probes = {
+        checks = {
             "store": lambda: _ask_store(store, controller),
             "policy": lambda: _ask_policy(policy),
             "keys": lambda: _ask_keys(authenticator),
         }
         yield Gateway(
-            api=api(front), inside=inside(front, probes), controller=controller, wake=wake, metrics=metrics
+            api=api(services),
+            inside=internal_api(services, checks),
+            controller=controller,
+            wake=wake,
+            metrics=metrics,
         )
 
 

@@ -1,4 +1,4 @@
-"""The inside port: is the process alive, can it keep its promises, and what it counts. No token: never exposed to callers."""
+"""The internal port: `/livez`, `/readyz` and `/metrics`, without tokens: not to be exposed to callers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import Phase
 from gateway.regions.scores import score
@@ -18,20 +18,20 @@ from observability.metrics import CONTENT_TYPE
 VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a promise needs."""
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one readiness check."""
 
     name: str
     ok: bool
     detail: str
 
 
-Probe = Callable[[], Awaitable[str]]
-"""Says in words how it is; raises `GatewayError` where it is not well."""
+ReadinessCheck = Callable[[], Awaitable[str]]
+"""Returns a sentence about a thing that works; raises `GatewayError` where it does not."""
 
 
-def inside(front: Front, probes: Mapping[str, Probe]) -> Router:
-    """The application of the inside port. `probes` are what `readyz` asks, by name."""
+def internal_api(services: Services, checks: Mapping[str, ReadinessCheck]) -> Router:
+    """The ASGI application of the internal port. A gateway is ready when all `checks` (by name) pass."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -40,53 +40,52 @@ def inside(front: Front, probes: Mapping[str, Probe]) -> Router:
         verbose = request.scope["query_string"] in VERBOSE
         if request.scope["query_string"] and not verbose:
             return PlainTextResponse("readyz takes no query but verbose\n", 400)
-        checks = [await _asked(name, probe) for name, probe in probes.items()]
-        checks.append(_regions(front))
-        ready = all(check.ok for check in checks)
-        lines = (
-            [f"[{'+' if check.ok else '-'}] {check.name}: {check.detail}" for check in checks]
-            if verbose
-            else []
-        )
-        return PlainTextResponse(
-            "\n".join([*lines, "ready" if ready else "not ready"]) + "\n", 200 if ready else 503
-        )
+        results = [await _run_check(name, check) for name, check in checks.items()]
+        results.append(_regions(services))
+        return _readiness(results, verbose=verbose)
 
     async def metrics(_: Request) -> Response:
-        await _refresh(front)
-        return Response(front.metrics.exposition(), media_type=CONTENT_TYPE)
+        await _update_gauges(services)
+        return Response(services.metrics.exposition(), media_type=CONTENT_TYPE)
 
     routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Router(routes, redirect_slashes=False)
 
 
-async def _asked(name: str, probe: Probe) -> Check:
+def _readiness(results: list[CheckResult], *, verbose: bool) -> Response:
+    ready = all(result.ok for result in results)
+    lines = [f"[{'+' if result.ok else '-'}] {result.name}: {result.detail}" for result in results]
+    text = "\n".join([*(lines if verbose else ()), "ready" if ready else "not ready"])
+    return PlainTextResponse(text + "\n", 200 if ready else 503)
+
+
+async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
     try:
-        return Check(name=name, ok=True, detail=await probe())
+        return CheckResult(name=name, ok=True, detail=await check())
     except GatewayError as error:
-        return Check(name=name, ok=False, detail=error.detail)
+        return CheckResult(name=name, ok=False, detail=error.detail)
 
 
-def _regions(front: Front) -> Check:
-    """Told, but no reason not to be ready: what is accepted waits for a region."""
-    views = front.regions()
-    told = ", ".join(f"{view.name} {view.condition}" for view in views) or "none configured"
-    return Check(
-        name="regions",
-        ok=True,
-        detail=told + ("; this gateway takes itself to be cut off" if front.cut_off() else ""),
-    )
+def _regions(services: Services) -> CheckResult:
+    """The condition of each region.
+
+    Always passes: a gateway without regions accepts runs, which wait for one.
+    """
+    conditions = ", ".join(f"{view.name} {view.condition}" for view in services.regions())
+    cut_off = "; this gateway takes itself to be cut off" if services.cut_off() else ""
+    return CheckResult(name="regions", ok=True, detail=(conditions or "none configured") + cut_off)
 
 
-async def _refresh(front: Front) -> None:
-    """What is counted by looking, not by hearing."""
-    floor = front.settings.placing.latency_floor_seconds
-    for view in front.regions():
-        front.metrics.region_score.labels(view.name).set(score(view, floor_seconds=floor))
+async def _update_gauges(services: Services) -> None:
+    """Sets the gauges that are read from the present state: region scores and shards by phase."""
+    floor = services.settings.placing.latency_floor_seconds
+    for view in services.regions():
+        services.metrics.region_score.labels(view.name).set(score(view, floor_seconds=floor))
     try:
-        counts = await front.store.shard_counts()
+        counts = await services.store.shard_counts()
     except GatewayError as error:
+        # The other metrics are served all the same: they are needed most when the store is out of order.
         logger.warning("the store does not tell its counts: {}", error.detail)
         return
     for phase in Phase:
-        front.metrics.shards.labels(phase.value).set(counts.get(phase, 0))
+        services.metrics.shards.labels(phase.value).set(counts.get(phase, 0))

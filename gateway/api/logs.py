@@ -1,4 +1,4 @@
-"""What a task wrote, from whichever region it ran in. A follower goes along when its shard moves."""
+"""The output of a task, read from the region it ran in. A follower changes regions when the shard moves."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,28 +10,29 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
-from gateway.api.calls import Call, encode
-from gateway.api.event_feed import Held
-from gateway.api.runs import visible
+from gateway.api.http.call import Call
+from gateway.api.http.responses import ClosingResponse, encode_json
+from gateway.api.runs import visible_run
 from gateway.core.errors import Malformed, NotFound, Unavailable
 from gateway.core.run import Run
 
 NDJSON: Final = "application/x-ndjson"
 OFFSET_MAXIMUM: Final = 2**53
+"""In bytes. Larger integers are not exact in readers that keep numbers as doubles."""
 
 
-class Source(Struct, frozen=True, kw_only=True):
-    """The attempt whose words count now. `over`: the task will not write any more."""
+class LogSource(Struct, frozen=True, kw_only=True):
+    """The attempt whose output is the task's output now. `over`: the task will not write any more."""
 
     region: str
     attempt: AttemptId
     over: bool
 
 
-class Reading(Struct, frozen=True, kw_only=True):
-    """How far a follower is in one attempt, in bytes."""
+class LogPosition(Struct, frozen=True, kw_only=True):
+    """How far a reader is: the attempt, and the bytes of its output that it has."""
 
-    source: Source
+    source: LogSource
     task: str
     offset: int
 
@@ -46,53 +47,65 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 async def logs(call: Call) -> Response:
-    """Read what a task of a shard wrote, as text or (by `Accept`) as NDJSON; `follow=true` until the task ends."""
-    run = await visible(call)
-    task = call.asked("task")
+    """Read what a task of a shard wrote, as text or (by `Accept`) as NDJSON; `follow=true` until the task
+    ends.
+    """
+    run = await visible_run(call)
+    task = call.query.value("task")
     if task is None:
         raise Malformed("the query parameter task is missing: it names the task")
-    shard = call.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
-    offset = call.number("offset", default=0, minimum=0, maximum=OFFSET_MAXIMUM)
-    follow = call.flag("follow")
-    source = await _source(call, run, shard, task)
+    shard = call.query.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
+    offset = call.query.number("offset", default=0, minimum=0, maximum=OFFSET_MAXIMUM)
+    follow = call.query.flag("follow")
+    source = await _newest_source(call, run, shard, task)
     if source is None:
         raise NotFound(f"task {task} of shard {shard} has not started")
-    with ExitStack() as place:
+    with ExitStack() as exits:
         if follow:
-            place.enter_context(
-                call.front.following.stream(call.principal.tenant, call.front.settings.requests)
-            )
-        chunks = _read(call, source, task, offset=offset, follow=follow)
-        first = await _first(chunks, source)
-        reading = Reading(source=source, task=task, offset=offset if first is None else first.offset)
-        lines = _lines(call, run, reading, first, chunks) if follow else _once(source, first, chunks)
-        return Held(_streaming(lines, ndjson=NDJSON in (call.header(b"accept") or "")), place.pop_all().close)
+            limits = call.services.settings.requests
+            exits.enter_context(call.services.streams.slot(call.principal.tenant, limits))
+        chunks = _open_log(call, source, task, offset=offset, follow=follow)
+        first = await _first_chunk(chunks, source)
+        position = LogPosition(source=source, task=task, offset=offset if first is None else first.offset)
+        lines = _follow(call, run, position, first, chunks) if follow else _lines(source, first, chunks)
+        response = _streaming(lines, ndjson=NDJSON in (call.header(b"accept") or ""))
+        return ClosingResponse(response, exits.pop_all().close)
 
 
 def _streaming(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Response:
     if ndjson:
-        return StreamingResponse((encode(line) + b"\n" async for line in lines), media_type=NDJSON)
+        return StreamingResponse((encode_json(line) + b"\n" async for line in lines), media_type=NDJSON)
     return StreamingResponse((line.text async for line in lines), media_type="text/plain; charset=utf-8")
 
 
-async def _source(call: Call, run: Run, shard: int, task: str) -> Source | None:
-    """Where the task ran last, or where its shard is now."""
-    row = await call.front.store.task(run.id, shard, task)
+async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
+    """The attempt that reported the task last; None where none has."""
+    row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
     attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
-    return Source(region=row.region, attempt=attempt, over=row.phase is not TaskPhase.RUNNING)
+    return LogSource(region=row.region, attempt=attempt, over=row.phase is not TaskPhase.RUNNING)
 
 
-def _read(call: Call, source: Source, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
-    cluster = call.front.clusters.get(source.region)
+def _open_log(
+    call: Call, source: LogSource, task: str, *, offset: int, follow: bool
+) -> AsyncIterator[LogChunk]:
+    """The cluster's chunks from byte `offset` on.
+
+    Raises `Unavailable` where the region was removed from the settings.
+    """
+    cluster = call.services.clusters.get(source.region)
     if cluster is None:
         raise Unavailable(f"region {source.region}, where the task ran, is not known to this gateway")
     return cluster.logs(source.attempt, task, offset=offset, follow=follow)
 
 
-async def _first(chunks: AsyncIterator[LogChunk], source: Source) -> LogChunk | None:
-    """The first piece, so that a region that cannot be read is a status and not a broken stream."""
+async def _first_chunk(chunks: AsyncIterator[LogChunk], source: LogSource) -> LogChunk | None:
+    """The first chunk; None where the log is empty. Raises `NotFound` or `Unavailable`.
+
+    It is read before the response begins, so that a region that cannot be read is a status and not a broken
+    stream.
+    """
     try:
         return await anext(chunks, None)
     except ClusterError as error:
@@ -103,51 +116,49 @@ async def _first(chunks: AsyncIterator[LogChunk], source: Source) -> LogChunk | 
         ) from error
 
 
-async def _once(
-    source: Source, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
+async def _lines(
+    source: LogSource, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
 ) -> AsyncGenerator[LogLine, None]:
-    """What is there now."""
+    """The chunks of one attempt, from `first` on, as lines."""
     if first is not None:
         yield _line(source, first)
-        async for chunk in _unbroken(chunks):
+        async for chunk in _until_lost(chunks):
             yield _line(source, chunk)
 
 
-async def _lines(
-    call: Call, run: Run, reading: Reading, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
+async def _follow(
+    call: Call, run: Run, position: LogPosition, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
 ) -> AsyncGenerator[LogLine, None]:
-    """What is there and what comes, from one attempt after another: a follower stays until the task is over, in whichever region."""
-    with call.front.store.subscribe(run.id) as changed:
-        async for line in _once(reading.source, first, chunks):
-            reading = structs.replace(reading, offset=line.offset)
+    """What is written and what will be, from one attempt after another, until the task is over."""
+    services = call.services
+    with services.store.subscribe(run.id) as changed:
+        async for line in _lines(position.source, first, chunks):
+            position = structs.replace(position, offset=line.offset)
             yield line
         while True:
+            # Cleared before the store is read: a change in between wakes the wait below.
             changed.clear()
-            source = await _source(call, run, reading.source.attempt.shard, reading.task)
-            now = await call.front.store.run(run.id)
-            if (
-                source is None
-                or source.region not in call.front.clusters
-                or now is None
-                or now.phase.terminal
-            ):
+            source = await _newest_source(call, run, position.source.attempt.shard, position.task)
+            now = await services.store.run(run.id)
+            if source is None or source.region not in services.clusters or now is None or now.phase.terminal:
                 return
-            if source.over and source.attempt == reading.source.attempt:
+            if source.over and source.attempt == position.source.attempt:
                 return
-            if source.attempt != reading.source.attempt:
-                reading = structs.replace(reading, source=source, offset=0)
-            async for chunk in _unbroken(
-                _read(call, source, reading.task, offset=reading.offset, follow=True)
-            ):
-                reading = structs.replace(reading, offset=chunk.offset)
+            # Another attempt runs the task from its beginning, and its log is another file.
+            if source.attempt != position.source.attempt:
+                position = structs.replace(position, source=source, offset=0)
+            chunks = _open_log(call, source, position.task, offset=position.offset, follow=True)
+            async for chunk in _until_lost(chunks):
+                position = structs.replace(position, offset=chunk.offset)
                 yield _line(source, chunk)
-            if source.over or not await call.woken(changed):
+            if source.over or not await call.wait_for_change(changed):
                 return
-            await asyncio.sleep(call.front.settings.requests.follow_pause_seconds)
+            # A run with many shards changes all the time: its region is not asked again for each change.
+            await asyncio.sleep(services.settings.requests.follow_pause_seconds)
 
 
-async def _unbroken(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:
-    """Ends where the region does not answer any more: what the store hears next tells where to go on."""
+async def _until_lost(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:
+    """The chunks until the region stops answering: the store will say in which region the task runs next."""
     try:
         async for chunk in chunks:
             yield chunk
@@ -155,5 +166,5 @@ async def _unbroken(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk,
         return
 
 
-def _line(source: Source, chunk: LogChunk) -> LogLine:
+def _line(source: LogSource, chunk: LogChunk) -> LogLine:
     return LogLine(region=source.region, epoch=source.attempt.epoch, text=chunk.text, offset=chunk.offset)

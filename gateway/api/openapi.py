@@ -1,4 +1,4 @@
-"""The description of the API, made from its own list of routes and its own types."""
+"""The OpenAPI document of the API, made from its list of routes and the types of its answers."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,27 +7,39 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from gateway.api.calls import Call, Operation, Reply
+from gateway.api.http.call import Call
+from gateway.api.http.problems import ApiProblem
+from gateway.api.http.resource import Operation
+from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
-from gateway.api.problems import Problem
-from gateway.api.views import DryRun, Ordered, RegionList, Released, RunDetail, RunPage, RunStory, RunSummary
-from gateway.core.run import RunPhase
-from gateway.documents.parsing import document_schema
-from waypost.problems import MEDIA_TYPE
-
-VERSION: Final = "3.1.0"
-SHOWN: Final = (
+from gateway.api.views import (
+    CordonStatus,
     DryRun,
-    LogLine,
-    Ordered,
-    Problem,
+    JournalRelease,
     RegionList,
-    Released,
     RunDetail,
     RunPage,
     RunStory,
     RunSummary,
 )
+from gateway.core.run import RunPhase
+from gateway.documents.parsing import document_schema
+from waypost.problems import MEDIA_TYPE
+
+VERSION: Final = "3.1.0"
+BODIES: Final = (
+    ApiProblem,
+    CordonStatus,
+    DryRun,
+    JournalRelease,
+    LogLine,
+    RegionList,
+    RunDetail,
+    RunPage,
+    RunStory,
+    RunSummary,
+)
+"""The types of all bodies that the API answers with; a type inside another is found by itself."""
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
@@ -55,20 +67,23 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
 }
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One status that a call gives where it is not refused: the shapes of its body by media type, none for no body."""
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """One successful status of an operation: the schemas of its body by media type, none for no body.
+
+    `location`: the response has a `Location` header.
+    """
 
     status: int = 200
-    what: str
+    description: str
     content: Mapping[str, tuple[str, ...]] = {}
     location: bool = False
 
 
-def _json(what: str, *shapes: str, status: int = 200, location: bool = False) -> Answer:
-    return Answer(status=status, what=what, content={JSON: shapes}, location=location)
+def _json(description: str, *schemas: str, status: int = 200, location: bool = False) -> Success:
+    return Success(status=status, description=description, content={JSON: schemas}, location=location)
 
 
-ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
+SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "submit": (
         _json("Accepted: it is durable", "RunSummary", status=202, location=True),
         _json(
@@ -81,14 +96,15 @@ ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
     "listing": (_json("A page of runs", "RunPage"),),
     "describe": (_json("The run", "RunDetail"),),
     "events": (
-        Answer(
-            what="One event for each entry of the run's history, as JSON: `AuditEntry`", content={EVENTS: ()}
+        Success(
+            description="One event for each entry of the run's history, as JSON: `AuditEntry`",
+            content={EVENTS: ()},
         ),
-        Answer(what="The run is over, and everything was told: do not come back", status=204),
+        Success(description="The run is over, and everything was told: do not come back", status=204),
     ),
     "logs": (
-        Answer(
-            what="What the task wrote; as NDJSON each line is a `LogLine`",
+        Success(
+            description="What the task wrote; as NDJSON each line is a `LogLine`",
             content={"text/plain": (), NDJSON: ("LogLine",)},
         ),
     ),
@@ -99,11 +115,11 @@ ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
     ),
     "retry": (_json("Opened again", "RunSummary", status=202),),
     "regions": (_json("The regions", "RegionList"),),
-    "cordon": (_json("No new work is placed there", "Ordered"),),
-    "drain": (_json("No new work is placed there", "Ordered"),),
-    "uncordon": (_json("Work is placed there", "Ordered"),),
-    "forget": (_json("It is given up from the controller's next pass on", "Ordered", status=202),),
-    "replace": (_json("The next journal that answers is admitted", "Released"),),
+    "cordon": (_json("No new work is placed there", "CordonStatus"),),
+    "drain": (_json("No new work is placed there", "CordonStatus"),),
+    "uncordon": (_json("Work is placed there", "CordonStatus"),),
+    "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
+    "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
@@ -111,14 +127,15 @@ ANSWERS: Final[Mapping[str, tuple[Answer, ...]]] = {
 
 async def workflow_schema(_: Call) -> Response:
     """The JSON Schema of a workflow document."""
-    return Reply(document_schema())
+    return JsonResponse(document_schema())
 
 
-def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:
+def openapi_document(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:
     """The OpenAPI document of `operations` (by path, then method)."""
-    _, components = msgspec.json.schema_components(SHOWN, ref_template="#/components/schemas/{name}")
-    document = document_schema()
-    components |= {name: _moved(value) for name, value in document["$defs"].items()}
+    _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
+    components |= {
+        name: _with_component_references(value) for name, value in document_schema()["$defs"].items()
+    }
     return {
         "openapi": VERSION,
         "info": {
@@ -149,10 +166,10 @@ def describing(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, A
 
 
 def _operation(path: str, operation: Operation) -> dict[str, Any]:
-    summary = (operation.handler.__doc__ or "").strip().partition("\n")[0]
+    summary = " ".join((operation.handler.__doc__ or "").split())
     refused = {
         "description": "Refused",
-        "content": _content(MEDIA_TYPE, "Problem"),
+        "content": _content(MEDIA_TYPE, "ApiProblem"),
         "headers": _headers("Retry-After"),
     }
     described: dict[str, Any] = {
@@ -160,10 +177,10 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
         "summary": summary,
         "parameters": list(_parameters(path, operation)),
         "responses": {
-            **{str(answer.status): _answer(answer) for answer in ANSWERS[operation.name]},
+            **{str(success.status): _response(success) for success in SUCCESSES[operation.name]},
             "default": refused,
         },
-        "security": [] if operation.open else [{"bearer": []}],
+        "security": [] if operation.public else [{"bearer": []}],
     }
     if operation.name == "submit":
         described["requestBody"] = {
@@ -173,40 +190,44 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _response(success: Success) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    for media_type, shapes in answer.content.items():
-        content |= _content(media_type, *shapes)
-    headers = _headers(*(["Location"] if answer.location else []))
-    return {"description": answer.what, "headers": headers} | ({"content": content} if content else {})
+    for media_type, schemas in success.content.items():
+        content |= _content(media_type, *schemas)
+    headers = _headers(*(["Location"] if success.location else []))
+    return {"description": success.description, "headers": headers} | (
+        {"content": content} if content else {}
+    )
 
 
 def _parameters(path: str, operation: Operation) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", path):
         yield {"name": name, "in": "path", "required": True, "schema": TEXT}
-    for name in sorted(operation.query):
+    for name in sorted(operation.query_parameters):
         yield {"name": name, "in": "query", "required": name in REQUIRED, "schema": QUERY[name]}
-    for name, shape in HEADERS.get(operation.name, {}).items():
-        yield {"name": name, "in": "header", "schema": shape}
+    for name, header_schema in HEADERS.get(operation.name, {}).items():
+        yield {"name": name, "in": "header", "schema": header_schema}
 
 
 def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "traceparent")}
 
 
-def _content(media_type: str, *shapes: str) -> dict[str, Any]:
-    """The media type with the one of `shapes` that it holds; none: an object of JSON, or else text."""
-    named = [{"$ref": f"#/components/schemas/{shape}"} for shape in shapes]
-    if not named:
+def _content(media_type: str, *schemas: str) -> dict[str, Any]:
+    """The media type, and the schemas of which its body matches one; none: a JSON object, or else text."""
+    references = [{"$ref": f"#/components/schemas/{schema}"} for schema in schemas]
+    if not references:
         return {media_type: {"schema": {"type": "object"} if media_type == JSON else TEXT}}
-    return {media_type: {"schema": named[0] if len(named) == 1 else {"anyOf": named}}}
+    return {media_type: {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
 
 
-def _moved(value: Any) -> Any:
-    """The same schema with its references under `components`."""
+def _with_component_references(value: Any) -> Any:
+    """The same schema, with its references to `$defs` (JSON Schema) led to `components` (OpenAPI)."""
     if isinstance(value, dict):
         return {
-            k: v.replace("#/$defs/", "#/components/schemas/") if k == "$ref" else _moved(v)
+            k: v.replace("#/$defs/", "#/components/schemas/")
+            if k == "$ref"
+            else _with_component_references(v)
             for k, v in value.items()
         }
-    return [_moved(item) for item in value] if isinstance(value, list) else value
+    return [_with_component_references(item) for item in value] if isinstance(value, list) else value

@@ -1,11 +1,15 @@
-"""Why shards have no place now: worked out when somebody asks, since while nothing takes work nothing is written down."""
+"""Why shards wait, as a sentence for people, worked out from the regions as they are when somebody asks.
+
+While no region takes work the controller looks at no shard and records nothing, so the history could not say
+it.
+"""
 
 from collections.abc import Sequence
 from random import choice
 
 import msgspec
 
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
@@ -16,40 +20,49 @@ from gateway.regions.region_condition import RegionCondition
 _decode = msgspec.json.Decoder(Workflow).decode
 
 
-def waiting(run: Run, shards: Sequence[Shard], front: Front, at: float) -> str | None:
-    """A sentence about the shards of `run` that are Pending; None where there are none, or the run is not one that can be read."""
+def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: float) -> str | None:
+    """Why the Pending shards of `run`, or its Suspect ones that cannot move, wait at wall-clock second `at`.
+
+    None where there are none, or where the stored document cannot be read.
+    """
+    # Suspect shards first: where they cannot move only an operator helps, and the sentence says how.
     suspect = sum(shard.phase is Phase.SUSPECT for shard in shards)
-    if suspect and (held := _held_up(front)):
-        return f"{_counted(suspect)}: {held}"
+    if suspect and (reason := _cannot_move(services)):
+        return f"{_shards_wait(suspect)}: {reason}"
     pending = [shard for shard in shards if shard.phase is Phase.PENDING]
     if not pending:
         return None
-    count = _counted(len(pending))
-    if front.cut_off():
-        return f"{count}: this gateway takes itself to be cut off from its regions, and places nothing"
+    wait = _shards_wait(len(pending))
+    if services.cut_off():
+        return f"{wait}: this gateway takes itself to be cut off from its regions, and places nothing"
     try:
         workflow = _decode(run.workflow)
     except msgspec.MsgspecError:
         return None
-    found = plan(workflow, run.permitted, front.regions(), choose=choice, settings=front.settings.placing)
+    found = plan(
+        workflow, run.permitted, services.regions(), choose=choice, settings=services.settings.placing
+    )
     if isinstance(found, Unplaceable):
-        return f"{count}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"
+        return f"{wait}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"
     soonest = min(shard.not_before for shard in pending) - at
     if soonest > 0:
-        return f"{count} for a pause to end, for {soonest:.0f} s more"
-    return f"{count} for a turn: {found.region} fits"
+        return f"{wait} for a pause to end, for {soonest:.0f} s more"
+    return f"{wait} for a turn: {found.region} fits"
 
 
-def _counted(shards: int) -> str:
-    return "1 shard waits" if shards == 1 else f"{shards} shards wait"
+def _shards_wait(count: int) -> str:
+    return "1 shard waits" if count == 1 else f"{count} shards wait"
 
 
-def _held_up(front: Front) -> str:
-    """Why suspect shards are not moved, whatever time passes (T7); empty where they are."""
-    counted = [region for region in front.regions() if not region.forgotten]
+def _cannot_move(services: Services) -> str:
+    """Why Suspect shards are not moved, however long they wait (T7); empty where they are."""
+    counted = [region for region in services.regions() if not region.forgotten]
     answering = sum(region.condition.ready for region in counted)
-    if front.cut_off() or 2 * answering >= len(counted):
+    if services.cut_off() or 2 * answering >= len(counted):
         return ""
     lost = ", ".join(region.name for region in counted if region.condition is RegionCondition.UNREACHABLE)
-    few = f"only {answering} of {len(counted)} regions answer; with fewer than half nothing is moved, since it may be us who are cut off"
-    return f"{few}. `waypost forget` gives up a region that is lost for good ({lost})"
+    return (
+        f"only {answering} of {len(counted)} regions answer; with fewer than half nothing is moved,"
+        " since it may be us who are cut off."
+        f" `waypost forget` gives up a region that is lost for good ({lost})"
+    )

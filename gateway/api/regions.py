@@ -1,11 +1,14 @@
-"""Regions, as placement sees them now, and what an operator says of them."""
+"""Regions as placement sees them now, and what operators order of them: cordon, drain, forget, replace."""
 
 import asyncio
+from typing import Final
 
 from starlette.responses import Response
 
-from gateway.api.calls import Call, Front, Reply
-from gateway.api.views import Ordered, RegionList, Released, region_state
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.http.services import Services
+from gateway.api.views import CordonStatus, JournalRelease, RegionList, region_state
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.principal import Action, Question
 from gateway.core.run import AuditEntry
@@ -14,55 +17,65 @@ from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
 from gateway.submission.authorize import authorize
 
-LOOKS, LOOK_SECONDS = 40, 0.05
-"""The controller reads what operators say twice a second."""
+CORDON_POLLS: Final = 40
+CORDON_POLL_SECONDS = 0.05
+"""The controller reads orders twice a second: a cordon is in force well within 40 polls."""
 
 
 async def regions(call: Call) -> Response:
     """List the regions with their condition and score."""
-    front = call.front
-    await authorize(
-        Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at), policy=front.policy
-    )
-    floor = front.settings.placing.latency_floor_seconds
-    items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in front.regions())
-    return Reply(RegionList(items=items, cut_off=front.cut_off()))
+    services = call.services
+    question = Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at)
+    await authorize(question, policy=services.policy)
+    floor = services.settings.placing.latency_floor_seconds
+    items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in services.regions())
+    return JsonResponse(RegionList(items=items, cut_off=services.cut_off()))
 
 
 async def replace(call: Call) -> Response:
-    """Let a region's old journal go, for good: the next one that answers under its name is admitted."""
-    view, note = await _operate(call, "JournalReleased")
+    """Give a region's old journal up, for good: the next one that answers under its name is admitted."""
+    view, entry = await _authorize_order(call, "JournalReleased")
+    # Releasing the journal of a region that answers would admit any other that comes next, perhaps months
+    # later.
     if view.condition.ready:
         raise Conflict(
-            f"the region is {view.condition}: its own journal answers, and would be let go for whichever comes next"
+            f"the region is {view.condition}: its own journal answers,"
+            " and would be let go for whichever comes next"
         )
-    if not await call.front.store.release_incarnation(view.name, audit=note):
+    if not await call.services.store.release_incarnation(view.name, audit=entry):
         raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
-    return Reply(Released(region=view.name))
+    return JsonResponse(JournalRelease(region=view.name))
 
 
 async def cordon(call: Call) -> Response:
-    """Place no new work in a region; what runs there finishes. Saying it again changes nothing."""
-    view, note = await _operate(call, "Cordoned")
-    await call.front.store.add_taint(view.name, Taint.CORDONED, audit=note)
-    return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
+    """Place no new work in a region; what runs there finishes. A second cordon changes nothing."""
+    view, entry = await _authorize_order(call, "Cordoned")
+    await call.services.store.add_taint(view.name, Taint.CORDONED, audit=entry)
+    return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
 
 async def drain(call: Call) -> Response:
-    """Cordon a region in order to empty it: it is drained when its `inflight` has come down to 0. Nothing more comes after the answer."""
-    view, note = await _operate(call, "Cordoned")
-    await call.front.store.add_taint(view.name, Taint.CORDONED, audit=note)
-    view = await _kept_to(call.front, view.name)
-    return Reply(Ordered(region=view.name, cordoned=True, inflight=view.inflight))
+    """Cordon a region in order to empty it: it is drained when its `inflight` is 0.
+
+    After the answer no new work comes there.
+    """
+    view, entry = await _authorize_order(call, "Cordoned")
+    await call.services.store.add_taint(view.name, Taint.CORDONED, audit=entry)
+    view = await _wait_until_cordoned(call.services, view.name)
+    return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
 
-async def _kept_to(front: Front, name: str) -> RegionView:
-    """The region once the controller has taken the cordon up: until then an intent may be on its way that nobody counts yet."""
-    for _ in range(LOOKS):
-        view = next((view for view in front.regions() if view.name == name), None)
+async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
+    """The region once the controller has read its cordon. Raises `Unavailable` after `CORDON_POLLS` looks.
+
+    Until then an intent may be on its way there that no `inflight` counts yet, and an empty region would pass
+    for a drained one.
+    """
+    for _ in range(CORDON_POLLS):
+        view = _find(services, name)
         if view is None or view.cordoned:
             break
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CORDON_POLL_SECONDS)
     if view is None or not view.cordoned:
         raise Unavailable(
             "the region is cordoned, but work may still be on its way there: ask again",
@@ -72,32 +85,46 @@ async def _kept_to(front: Front, name: str) -> RegionView:
 
 
 async def uncordon(call: Call) -> Response:
-    """Place work in a region again. Saying it again changes nothing."""
-    view, note = await _operate(call, "Uncordoned")
-    await call.front.store.remove_taint(view.name, Taint.CORDONED, audit=note)
-    return Reply(Ordered(region=view.name, cordoned=False, inflight=view.inflight))
+    """Place work in a region again. A second uncordon changes nothing."""
+    view, entry = await _authorize_order(call, "Uncordoned")
+    await call.services.store.remove_taint(view.name, Taint.CORDONED, audit=entry)
+    return JsonResponse(CordonStatus(region=view.name, cordoned=False, inflight=view.inflight))
 
 
 async def forget(call: Call) -> Response:
-    """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere. It ends when it answers."""
-    view, note = await _operate(call, "ForgetRequested")
+    """Give up an unreachable region: its shards are placed elsewhere at once.
+
+    It counts again as soon as it answers.
+    """
+    view, entry = await _authorize_order(call, "ForgetRequested")
+    # The work of a region that answers would go on there, unseen and beside its copies elsewhere.
     if view.condition is not RegionCondition.UNREACHABLE:
         raise Conflict(
-            f"the region is {view.condition}, and only an Unreachable one can be forgotten: cordon or drain it instead"
+            f"the region is {view.condition}, and only an Unreachable one can be forgotten:"
+            " cordon or drain it instead"
         )
-    await call.front.store.add_taint(view.name, Taint.FORGOTTEN, audit=note)
-    return Reply(Ordered(region=view.name, cordoned=view.cordoned, inflight=view.inflight), status=202)
+    await call.services.store.add_taint(view.name, Taint.FORGOTTEN, audit=entry)
+    status = CordonStatus(region=view.name, cordoned=view.cordoned, inflight=view.inflight)
+    return JsonResponse(status, status=202)
 
 
-async def _operate(call: Call, kind: str) -> tuple[RegionView, AuditEntry]:
-    """The region that is meant and the note of who wants what. Raises `Forbidden` before `NotFound`: policy has the first word."""
-    front, name = call.front, call.path["region"]
-    asked = Question(
+async def _authorize_order(call: Call, kind: str) -> tuple[RegionView, AuditEntry]:
+    """The region that the path names, and the history entry that records the caller's order of this `kind`.
+
+    Raises `Denied` or `Unavailable`, and after them `NotFound`: who may not operate regions does not learn
+    which there are.
+    """
+    services, name = call.services, call.path_parameters["region"]
+    question = Question(
         action=Action.REGIONS_OPERATE, principal=call.principal, at=call.at, context={"region": name}
     )
-    decision = await authorize(asked, policy=front.policy)
-    view = next((view for view in front.regions() if view.name == name), None)
+    decision = await authorize(question, policy=services.policy)
+    view = _find(services, name)
     if view is None:
         raise NotFound("there is no such region")
     detail = {"region": name, "decision_id": decision.id}
     return view, AuditEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+
+
+def _find(services: Services, name: str) -> RegionView | None:
+    return next((view for view in services.regions() if view.name == name), None)

@@ -1,4 +1,4 @@
-"""Every path of the API, in one list."""
+"""Every path of the API with its operations, in one list, and the ASGI application that serves them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,12 +6,17 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from gateway.api.calls import Call, Front, Operation, Resource, encode, nowhere
-from gateway.api.events import events, explain
+from gateway.api.events import events
+from gateway.api.explain import explain
+from gateway.api.http.call import Call
+from gateway.api.http.resource import Operation, Resource, unknown_path
+from gateway.api.http.responses import encode_json
+from gateway.api.http.services import Services
 from gateway.api.logs import logs
-from gateway.api.openapi import describing, workflow_schema
+from gateway.api.openapi import openapi_document, workflow_schema
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
-from gateway.api.runs import cancel, describe, listing, retry, submit
+from gateway.api.runs import cancel, describe, listing, retry
+from gateway.api.submit import submit
 
 LISTING: Final = frozenset({"tenant", "phase", "label", "limit", "continue"})
 LOGS: Final = frozenset({"task", "shard", "follow", "offset"})
@@ -24,12 +29,12 @@ async def openapi(_: Call) -> Response:
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/runs": {
-        "POST": Operation(handler=submit, query=frozenset({"dryRun"})),
-        "GET": Operation(handler=listing, query=LISTING),
+        "POST": Operation(handler=submit, query_parameters=frozenset({"dryRun"})),
+        "GET": Operation(handler=listing, query_parameters=LISTING),
     },
-    "/v1/runs/{id}": {"GET": Operation(handler=describe, query=frozenset({"shard", "outputs"}))},
+    "/v1/runs/{id}": {"GET": Operation(handler=describe, query_parameters=frozenset({"shard", "outputs"}))},
     "/v1/runs/{id}/events": {"GET": Operation(handler=events)},
-    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query=LOGS)},
+    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS)},
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},
     "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel)},
     "/v1/runs/{id}/retry": {"POST": Operation(handler=retry)},
@@ -39,16 +44,17 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/regions/{region}/uncordon": {"POST": Operation(handler=uncordon)},
     "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
-    "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, open=True)},
-    "/openapi.json": {"GET": Operation(handler=openapi, open=True)},
+    "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
+    "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }
 
-OPENAPI: Final = encode(describing(OPERATIONS))
+OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 
 
-def api(front: Front) -> Router:
-    """The application that callers reach."""
+def api(services: Services) -> Router:
+    """The ASGI application of the public port."""
     routes = [
-        Route(path, Resource(front=front, operations=operations)) for path, operations in OPERATIONS.items()
+        Route(path, Resource(services=services, operations=operations))
+        for path, operations in OPERATIONS.items()
     ]
-    return Router(routes, redirect_slashes=False, default=nowhere)
+    return Router(routes, redirect_slashes=False, default=unknown_path)

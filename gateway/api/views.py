@@ -1,9 +1,12 @@
-"""What the API shows: the shapes of its answers. Names are snake_case (only the document itself is camelCase), times are wall-clock
-seconds since 1970, durations are seconds."""
+"""The shapes of the API's answers, and how they are made from stored values.
+
+Names are snake_case (only the workflow document itself is camelCase), times are wall-clock seconds since
+1970, durations are seconds. The docstrings are the descriptions of the schemas in `/openapi.json`.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Raw, Struct, convert, structs
 
@@ -13,8 +16,8 @@ from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import RegionView
 
-SHOWN_TASKS = 10_000
-SHOWN_BYTES = 20 * 1024 * 1024
+SHOWN_TASKS: Final = 10_000
+SHOWN_BYTES: Final = 20 * 1024 * 1024
 """Of tasks with their outputs: a shard's outputs are 16 MiB at most, so that one shard is shown whole."""
 
 
@@ -67,8 +70,11 @@ class TaskView(Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
-    """A run with all that is in it. `tasks` are the first 10,000, or with `outputs=true` the first 20 MiB of them; `tasks_left_out` counts
-    the rest: ask shard by shard. `task_phases` counts all of them."""
+    """A run with all that is in it.
+
+    `tasks` are the first 10,000, or with `outputs=true` the first 20 MiB of them; `tasks_left_out` counts the
+    rest: ask shard by shard. `task_phases` counts all of them.
+    """
 
     permitted: tuple[str, ...]
     workflow: Raw
@@ -87,7 +93,7 @@ class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
 
 
 class RunStory(Struct, frozen=True, kw_only=True):
-    """Why a run went the way it went: every decision that stood behind it, and everything that happened, in order."""
+    """Why a run went the way it went: every decision behind it, and what happened to it, in order."""
 
     run: RunSummary
     decisions: tuple[Decision, ...]
@@ -95,11 +101,18 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """What shards that are Pending, or that nobody will move, wait for as things are now. None: there are none."""
+    """What shards that are Pending, or that cannot be moved, wait for as things are now.
+
+    None: there are none.
+    """
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):
-    """A region as a placement would see it now. `score` (lower is better) or why it is not taken; both where something is preferred."""
+    """A region as a placement would see it now.
+
+    `score` (lower is better), or in `rejected` why it is not taken; both where another region is preferred to
+    one that fits.
+    """
 
     name: str
     score: float | None
@@ -107,7 +120,10 @@ class RegionPlan(Struct, frozen=True, kw_only=True):
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """What would become of a submission. `region` is where the first shard would go, `unplaceable` why nowhere for now."""
+    """The outcome that a submission would have.
+
+    `region` is where the first shard would go, `unplaceable` why nowhere for now.
+    """
 
     decision: Decision
     workflow: Raw
@@ -135,20 +151,26 @@ class RegionState(Struct, frozen=True, kw_only=True):
 
 
 class RegionList(Struct, frozen=True, kw_only=True):
-    """Every region of this gateway. `cut_off`: it takes itself, not them, to be cut off, and places and moves nothing."""
+    """Every region of this gateway.
+
+    `cut_off`: it takes itself, not them, to be cut off, and places and moves nothing.
+    """
 
     items: tuple[RegionState, ...]
     cut_off: bool
 
 
-class Released(Struct, frozen=True, kw_only=True):
+class JournalRelease(Struct, frozen=True, kw_only=True):
     """The region's name is free for the next journal that answers."""
 
     region: str
 
 
-class Ordered(Struct, frozen=True, kw_only=True):
-    """What now stands of a region. `inflight`: attempts that are, or may still be, there: a drain is done when there are none."""
+class CordonStatus(Struct, frozen=True, kw_only=True):
+    """A region after an operator's order.
+
+    `inflight`: attempts that are, or may still be, there: a drain is done when there are none.
+    """
 
     region: str
     cordoned: bool
@@ -156,50 +178,27 @@ class Ordered(Struct, frozen=True, kw_only=True):
 
 
 def summary(run: Run) -> RunSummary:
-    return RunSummary(
-        id=run.id,
-        tenant=run.tenant,
-        name=run.name,
-        subject=run.subject,
-        phase=run.phase,
-        priority=run.priority,
-        shard_count=run.shard_count,
-        labels=run.labels,
-        created_at=run.created_at,
-        deadline_at=run.deadline_at,
-        cancel_requested_at=run.cancel_requested_at,
-        finished_at=run.finished_at,
-        decision_id=run.decision_id,
-    )
+    """The fields of `run` that a list shows."""
+    return convert(run, RunSummary, from_attributes=True)
 
 
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
+    """`run` with its `shards` and those of its tasks that are shown; `counts` has all its tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,
         workflow=Raw(run.workflow),
         shard_phases=Counter(shard.phase for shard in shards),
         task_phases=dict(counts.items()),
-        shards=tuple(convert(shard, ShardView, from_attributes=True) for shard in shards),
-        tasks=tuple(convert(task, TaskView, from_attributes=True) for task in tasks),
-        tasks_left_out=max(0, sum(counts.values()) - len(tasks)),  # one may have started in between
+        shards=convert(shards, tuple[ShardView, ...], from_attributes=True),
+        tasks=convert(tasks, tuple[TaskView, ...], from_attributes=True),
+        tasks_left_out=max(0, sum(counts.values()) - len(tasks)),  # a task may have started in between
     )
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    return RegionState(
-        name=view.name,
-        condition=view.condition,
-        reason=view.reason,
-        since=view.since,
-        score=score,
-        weight=view.weight,
-        peak_ewma_seconds=view.peak_ewma_seconds,
-        free_slots=view.free_slots,
-        inflight=view.inflight,
-        cordoned=view.cordoned,
-        forgotten=view.forgotten,
-        executors=tuple(sorted(view.executors)),
-    )
+    """`view` as the API shows it, with its `score`."""
+    fields = structs.asdict(view) | {"score": score, "executors": sorted(view.executors)}
+    return convert(fields, RegionState)

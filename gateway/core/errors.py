@@ -1,6 +1,6 @@
 """The tree of problems: each has a status, a stable CamelCase reason, and says whether the same request may succeed later.
 
-On the wire they are RFC 9457 problem+json (`gateway/api/problems.py`).
+On the wire they are RFC 9457 problem+json (`gateway/api/http/problems.py`).
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A front door on a real store. Identity and policy answer what a test tells them to; the real ones have suites of their own."""
+"""A services door on a real store. Identity and policy answer what a test tells them to; the real ones have suites of their own."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
@@ -122,8 +122,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def front(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Front:
-    return Front(
+def services(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Services:
+    return Services(
         settings=GatewaySettings(),
         authenticator=door,
         policy=rules,
@@ -136,10 +136,10 @@ def front(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -
 
 
 @pytest.fixture
-async def client(front: Front) -> AsyncIterator[httpx.AsyncClient]:
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A caller of tenant `payments`. Every answer is held against the description of the API."""
     headers = {"authorization": "Bearer payments.ada"}
-    transport = httpx.ASGITransport(api(front), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(api(services), raise_app_exceptions=True)
     hooks = {"response": [described]}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers=headers, event_hooks=hooks

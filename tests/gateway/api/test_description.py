@@ -9,8 +9,8 @@ import pytest
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
-from gateway.api.calls import Operation
-from gateway.api.openapi import ANSWERS, QUERY
+from gateway.api.http.resource import Operation
+from gateway.api.openapi import QUERY, SUCCESSES
 from gateway.api.routes import OPERATIONS
 from tests.gateway.api.description import DOCUMENT, described
 
@@ -61,7 +61,7 @@ def test_every_path_and_method_is_described() -> None:
 def test_every_parameter_is_described(path: str, method: str, operation: Operation) -> None:
     """With its type: those in the path and those in the query."""
     assert set(parameters(path, method, "path")) == set(re.findall(r"{(\w+)}", path))
-    assert set(parameters(path, method, "query")) == operation.query
+    assert set(parameters(path, method, "query")) == operation.query_parameters
     assert all(
         parameter["schema"].get("type") for parameter in DOCUMENT["paths"][path][method.lower()]["parameters"]
     )
@@ -69,8 +69,8 @@ def test_every_parameter_is_described(path: str, method: str, operation: Operati
 
 def test_nothing_is_described_that_is_not_there() -> None:
     """What was taken away must go from the description too."""
-    assert set(ANSWERS) == {operation.name for _, _, operation in ALL}
-    assert set(QUERY) == {name for _, _, operation in ALL for name in operation.query}
+    assert set(SUCCESSES) == {operation.name for _, _, operation in ALL}
+    assert set(QUERY) == {name for _, _, operation in ALL for name in operation.query_parameters}
 
 
 @pytest.mark.parametrize(

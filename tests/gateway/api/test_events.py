@@ -6,8 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.api.calls import Call, Front
 from gateway.api.events import _stream
+from gateway.api.http.call import Call
+from gateway.api.http.query import Query
+from gateway.api.http.services import Services
 from gateway.core.principal import Principal
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, advance
@@ -85,10 +87,18 @@ async def test_an_event_id_is_a_number(client: httpx.AsyncClient, document: Docu
     assert (await client.get(f"/v1/runs/{run}/events", headers={"last-event-id": seen})).status_code == 400
 
 
-def call(front: Front, *, expires_at: float, closing: asyncio.Event) -> Call:
+def call(services: Services, *, expires_at: float, closing: asyncio.Event) -> Call:
     principal = Principal(subject="ada", issuer="i", tenant="payments", expires_at=expires_at)
     scope = {"type": "http", "headers": [], "state": {"closing": closing}}
-    return Call(front=front, scope=scope, receive=_never, principal=principal, trace_id="", at=0.0, query={})
+    return Call(
+        services=services,
+        scope=scope,
+        receive=_never,
+        principal=principal,
+        trace_id="",
+        at=0.0,
+        query=Query(),
+    )
 
 
 async def _never() -> Any:
@@ -96,12 +106,12 @@ async def _never() -> Any:
 
 
 async def test_a_waiting_stream_hears_of_a_change_at_once(
-    front: Front, client: httpx.AsyncClient, store: Store, document: Document
+    services: Services, client: httpx.AsyncClient, store: Store, document: Document
 ) -> None:
     """It is woken by the commit, not by a clock."""
     run = await store.run(await submitted(client, document))
     assert run is not None
-    stream = _stream(call(front, expires_at=2e9, closing=asyncio.Event()), run.id, 0)
+    stream = _stream(call(services, expires_at=2e9, closing=asyncio.Event()), run.id, 0)
     assert b"event: Accepted" in await anext(stream)
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
@@ -113,13 +123,13 @@ async def test_a_waiting_stream_hears_of_a_change_at_once(
 
 @pytest.mark.parametrize("end_of", ["token", "server"])
 async def test_a_stream_does_not_outlive_its_reason(
-    front: Front, client: httpx.AsyncClient, store: Store, document: Document, end_of: str
+    services: Services, client: httpx.AsyncClient, store: Store, document: Document, end_of: str
 ) -> None:
     """Neither the caller's token nor the server: the reader comes back with a fresh one, to whoever is there."""
     run = await store.run(await submitted(client, document))
     assert run is not None
     closing = asyncio.Event()
-    stream = _stream(call(front, expires_at=0.0 if end_of == "token" else 2e9, closing=closing), run.id, 0)
+    stream = _stream(call(services, expires_at=0.0 if end_of == "token" else 2e9, closing=closing), run.id, 0)
     await anext(stream)
     if end_of == "server":
         closing.set()

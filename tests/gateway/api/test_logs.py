@@ -11,7 +11,7 @@ from msgspec import structs
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
@@ -42,8 +42,8 @@ class Region:
                 raise ClusterError("Unreachable")
 
 
-def with_clusters(front: Front, **clusters: Any) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(api(structs.replace(front, clusters=clusters)))
+def with_clusters(services: Services, **clusters: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(api(structs.replace(services, clusters=clusters)))
     return httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers={"authorization": "Bearer payments.ada"}
     )
@@ -77,10 +77,10 @@ async def run(client: httpx.AsyncClient, document: Document) -> str:
     return str((await client.post("/v1/runs", json=document)).json()["id"])
 
 
-async def test_a_log_comes_from_the_region_that_has_it(front: Front, store: Store, run: str) -> None:
+async def test_a_log_comes_from_the_region_that_has_it(services: Services, store: Store, run: str) -> None:
     """As text for people, as NDJSON with offsets for programs."""
     await started(store, run, "beijing", 1)
-    async with with_clusters(front, beijing=Region({1: ["one\n", "two\n"]})) as client:
+    async with with_clusters(services, beijing=Region({1: ["one\n", "two\n"]})) as client:
         text = await client.get(f"/v1/runs/{run}/logs?task=a")
         lines = await client.get(
             f"/v1/runs/{run}/logs?task=a&offset=4", headers={"accept": "application/x-ndjson"}
@@ -92,11 +92,11 @@ async def test_a_log_comes_from_the_region_that_has_it(front: Front, store: Stor
     ]
 
 
-async def test_a_follower_goes_along_when_the_shard_moves(front: Front, store: Store, run: str) -> None:
+async def test_a_follower_goes_along_when_the_shard_moves(services: Services, store: Store, run: str) -> None:
     """The first region dies in the middle; what the next attempt writes is told from its beginning."""
     await started(store, run, "beijing", 1)
     beijing, shanghai = Region({1: ["one\n", "two\n"]}, gone=1), Region({2: ["again\n", "done\n"]})
-    async with with_clusters(front, beijing=beijing, shanghai=shanghai) as client:
+    async with with_clusters(services, beijing=beijing, shanghai=shanghai) as client:
         following = asyncio.create_task(client.get(f"/v1/runs/{run}/logs?task=a&follow=true"))
         await beijing.read.wait()
         await started(store, run, "shanghai", 2, TaskPhase.SUCCEEDED)
@@ -110,11 +110,11 @@ async def test_a_follower_goes_along_when_the_shard_moves(front: Front, store: S
     [("beijing", "NotFound", 404), ("beijing", "Unreachable", 503), ("shanghai", "", 503)],
 )
 async def test_a_region_that_cannot_be_read_is_a_status(
-    front: Front, store: Store, run: str, region: str, error: str, status: int
+    services: Services, store: Store, run: str, region: str, error: str, status: int
 ) -> None:
     """And not a stream that breaks off."""
     await started(store, run, region, 1)
-    async with with_clusters(front, beijing=Region({1: []}, error=error)) as client:
+    async with with_clusters(services, beijing=Region({1: []}, error=error)) as client:
         answer = await client.get(f"/v1/runs/{run}/logs?task=a")
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")

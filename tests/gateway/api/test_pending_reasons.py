@@ -6,8 +6,8 @@ import httpx
 import pytest
 from msgspec import structs
 
-from gateway.api.calls import Front
-from gateway.api.pending_reasons import waiting
+from gateway.api.http.services import Services
+from gateway.api.pending_reasons import pending_reason
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, Phase, advance
 from gateway.regions.region_condition import RegionCondition
@@ -38,7 +38,7 @@ async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
 async def test_who_only_waits_for_a_turn_is_told_so(
     client: httpx.AsyncClient,
     store: Store,
-    front: Front,
+    services: Services,
     views: list[RegionView],
     document: dict[str, Any],
     pause: float,
@@ -50,23 +50,27 @@ async def test_who_only_waits_for_a_turn_is_told_so(
     run = await store.run(name)
     assert run is not None
     shards = [structs.replace(shard, not_before=run.created_at + pause) for shard in await store.shards(name)]
-    assert waiting(run, shards, front, run.created_at) == f"2 shards wait {said}"
+    assert pending_reason(run, shards, services, run.created_at) == f"2 shards wait {said}"
 
 
 async def test_a_gateway_that_is_cut_off_says_that_it_is_its_own_fault(
-    front: Front, store: Store, client: httpx.AsyncClient, document: Any
+    services: Services, store: Store, client: httpx.AsyncClient, document: Any
 ) -> None:
     """The regions may all be well."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
     run = await store.run(name)
     assert run is not None
-    said = waiting(run, await store.shards(name), structs.replace(front, cut_off=lambda: True), 0.0)
+    said = pending_reason(run, await store.shards(name), structs.replace(services, cut_off=lambda: True), 0.0)
     assert said is not None
     assert "cut off" in said
 
 
 async def test_suspect_shards_that_nobody_will_move_are_told_why(
-    client: httpx.AsyncClient, store: Store, front: Front, views: list[RegionView], document: dict[str, Any]
+    client: httpx.AsyncClient,
+    store: Store,
+    services: Services,
+    views: list[RegionView],
+    document: dict[str, Any],
 ) -> None:
     """With fewer than half of the regions answering the gateway cannot tell who is lost: an operator has to."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
@@ -74,14 +78,14 @@ async def test_suspect_shards_that_nobody_will_move_are_told_why(
     assert run is not None
     shards = [structs.replace(shard, phase=Phase.SUSPECT) for shard in await store.shards(name)]
     views.append(structs.replace(views[0], name="shenzhen", condition=RegionCondition.UNREACHABLE))
-    assert waiting(run, shards, front, 0.0) is None
+    assert pending_reason(run, shards, services, 0.0) is None
     views[1] = structs.replace(views[1], condition=RegionCondition.UNREACHABLE)
-    said = waiting(run, shards, front, 0.0)
+    said = pending_reason(run, shards, services, 0.0)
     assert said is not None
     assert said.startswith("2 shards wait: only 1 of 3 regions answer")
     assert "(shanghai, shenzhen)" in said
     views[1:] = [structs.replace(view, forgotten=True) for view in views[1:]]
-    assert waiting(run, shards, front, 0.0) is None
+    assert pending_reason(run, shards, services, 0.0) is None
 
 
 async def test_of_shards_that_are_over_nothing_is_said(

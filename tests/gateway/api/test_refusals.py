@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loguru import logger
 from msgspec import structs
 
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.core.principal import Action, Reason
@@ -76,10 +76,10 @@ async def test_a_body_that_is_none_is_refused(
     assert answer.json()["status"] == status
 
 
-async def test_a_body_without_end_is_cut_off(front: Front, client: httpx.AsyncClient) -> None:
+async def test_a_body_without_end_is_cut_off(services: Services, client: httpx.AsyncClient) -> None:
     """The limit holds while reading: what a chunked body claims is not known beforehand."""
     small = structs.replace(
-        front, settings=structs.replace(front.settings, documents=Documents(maximum_bytes=1000))
+        services, settings=structs.replace(services.settings, documents=Documents(maximum_bytes=1000))
     )
     read = 0
 
@@ -206,13 +206,13 @@ values = st.recursive(
     place=st.sampled_from(["", "spec", "task", "run", "shards", "params"]),
 )
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_body_is_a_500(front: Front, body: bytes, place: str) -> None:
+def test_no_body_is_a_500(services: Services, body: bytes, place: str) -> None:
     """Whatever comes in is the sender's matter, never our failure."""
 
     async def post() -> int:
         headers = {"authorization": "Bearer payments.ada", "content-type": "application/json"}
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(api(front)), base_url="http://gateway", headers=headers
+            transport=httpx.ASGITransport(api(services)), base_url="http://gateway", headers=headers
         ) as client:
             return (await client.post("/v1/runs?dryRun=true", content=_inside(body, place))).status_code
 

@@ -95,7 +95,7 @@ async def test_a_drain_that_nobody_keeps_to_is_not_done(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An empty region is no drained one while the controller does not know."""
-    monkeypatch.setattr(regions, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(regions, "CORDON_POLL_SECONDS", 0.0)
 
     assert (await client.post("/v1/regions/beijing/drain")).status_code == 503
 

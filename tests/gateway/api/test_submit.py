@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from gateway.api.calls import Front
+from gateway.api.http.services import Services
 from gateway.core.principal import Action, Obligations, Reason
 from gateway.documents.checks import check
 from gateway.store.interface import Store
@@ -53,7 +53,7 @@ async def test_a_document_with_many_conditions_is_read_on_a_thread(
         threads.append(threading.get_ident())
         return check(*arguments)
 
-    monkeypatch.setattr("gateway.api.runs.check", check_on)
+    monkeypatch.setattr("gateway.api.submit.check", check_on)
     assert (await client.post("/v1/runs", json=document)).status_code == 202
     document["spec"]["tasks"] = [
         document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i}{' + 1' * 500} > 0"} for i in range(5)
@@ -221,7 +221,7 @@ async def test_policy_that_cannot_answer_is_a_503(
 
 
 async def test_a_store_that_cannot_commit_is_a_503(
-    client: httpx.AsyncClient, front: Front, store: Any, document: Document
+    client: httpx.AsyncClient, services: Services, store: Any, document: Document
 ) -> None:
     """No 202 without a commit."""
     await store.__aexit__()

@@ -9,8 +9,10 @@ import pytest
 from msgspec import structs
 from starlette.responses import Response
 
-from gateway.api.calls import Front
-from gateway.api.event_feed import PAGE, Feed, Following, Held
+from gateway.api.http.event_feed import PAGE_ENTRIES, EventFeed, EventFeeds
+from gateway.api.http.responses import ClosingResponse
+from gateway.api.http.services import Services
+from gateway.api.http.stream_limits import StreamLimiter
 from gateway.api.routes import api
 from gateway.core.errors import TooManyRequests, Unavailable
 from gateway.core.run import AuditEntry
@@ -55,7 +57,7 @@ async def happen(store: Store, run: str, count: int = 1) -> None:
 
 async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
     """Each change would else cost a read and an encoding for each of three hundred followers, and nobody else was served."""
-    feed = Feed(counting, run, pause_seconds=0.0)
+    feed = EventFeed(counting, run, pause_seconds=0.0)
     first = await asyncio.gather(*(feed.page(0) for _ in range(50)))
     await happen(counting.store, run)
     second = await asyncio.gather(*(feed.page(first[0].last) for _ in range(50)))
@@ -67,7 +69,7 @@ async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
 
 async def test_nothing_that_was_committed_before_the_question_is_missing(counting: Any, run: str) -> None:
     """A page that was read before a change must not be given to one who was woken by it."""
-    feed = Feed(counting, run, pause_seconds=0.0)
+    feed = EventFeed(counting, run, pause_seconds=0.0)
     last = (await feed.page(0)).last
     for _ in range(5):
         assert not (await feed.page(last)).text
@@ -78,8 +80,8 @@ async def test_nothing_that_was_committed_before_the_question_is_missing(countin
 
 async def test_a_full_page_outlives_a_change(counting: Any, run: str) -> None:
     """What has happened does not change: who comes later to a long history reads what others have read."""
-    await happen(counting.store, run, PAGE)
-    feed = Feed(counting, run, pause_seconds=0.0)
+    await happen(counting.store, run, PAGE_ENTRIES)
+    feed = EventFeed(counting, run, pause_seconds=0.0)
     first = await feed.page(0)
     await happen(counting.store, run)
     again = await feed.page(0)
@@ -89,7 +91,7 @@ async def test_a_full_page_outlives_a_change(counting: Any, run: str) -> None:
 
 async def test_changes_in_quick_succession_are_told_together(counting: Any, run: str) -> None:
     """A run of a thousand shards changes two hundred times a second: its followers hear of it ten times a second."""
-    feed = Feed(counting, run, pause_seconds=60.0)
+    feed = EventFeed(counting, run, pause_seconds=60.0)
     last = (await feed.page(0)).last
     await happen(counting.store, run)
     await feed.page(last)
@@ -103,7 +105,7 @@ async def test_changes_in_quick_succession_are_told_together(counting: Any, run:
 
 async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> None:
     """And not remembered for all who come later."""
-    feed = Feed(counting, run, pause_seconds=0.0)
+    feed = EventFeed(counting, run, pause_seconds=0.0)
     counting.broken = True
     with pytest.raises(Unavailable):
         await feed.page(0)
@@ -112,9 +114,11 @@ async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> Non
     assert (await feed.page(0)).text
 
 
-def limited(front: Front, **limits: int) -> httpx.AsyncClient:
+def limited(services: Services, **limits: int) -> httpx.AsyncClient:
     narrow = structs.replace(
-        front, settings=structs.replace(front.settings, requests=Requests(**limits)), following=Following()
+        services,
+        settings=structs.replace(services.settings, requests=Requests(**limits)),
+        streams=StreamLimiter(),
     )
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(api(narrow)),
@@ -128,11 +132,11 @@ def limited(front: Front, **limits: int) -> httpx.AsyncClient:
     ("limits", "status"), [({"streams_per_tenant": 0}, 429), ({"streams_maximum": 0}, 503)]
 )
 async def test_streams_have_a_bound(
-    front: Front, store: Store, run: str, path: str, limits: dict[str, int], status: int
+    services: Services, store: Store, run: str, path: str, limits: dict[str, int], status: int
 ) -> None:
     """Each costs memory and a share of every change: one tenant's must not take those of all."""
     await started(store, run, "beijing", 1)
-    async with limited(front, **limits) as client:
+    async with limited(services, **limits) as client:
         answer = await client.get(f"/v1/runs/{run}/{path}")
 
     assert (answer.status_code, answer.json()["retryable"]) == (status, True)
@@ -141,16 +145,16 @@ async def test_streams_have_a_bound(
 
 def test_a_tenants_streams_are_its_own() -> None:
     """Another tenant still has its places, until all of them are taken."""
-    following, limits = Following(), Requests(streams_per_tenant=2, streams_maximum=3)
+    streams, limits = StreamLimiter(), Requests(streams_per_tenant=2, streams_maximum=3)
     with ExitStack() as places:
         for _ in range(2):
-            places.enter_context(following.stream("payments", limits))
+            places.enter_context(streams.slot("payments", limits))
         with pytest.raises(TooManyRequests):
-            places.enter_context(following.stream("payments", limits))
-        places.enter_context(following.stream("science", limits))
+            places.enter_context(streams.slot("payments", limits))
+        places.enter_context(streams.slot("science", limits))
         with pytest.raises(Unavailable):
-            places.enter_context(following.stream("research", limits))
-    with following.stream("payments", limits):
+            places.enter_context(streams.slot("research", limits))
+    with streams.slot("payments", limits):
         pass
 
 
@@ -163,22 +167,22 @@ class Broken(Response):
 
 async def test_a_place_is_given_back_however_a_stream_ends() -> None:
     """A reader that is gone before the first byte holds nothing either."""
-    following, limits, places = Following(), Requests(streams_per_tenant=1), ExitStack()
-    places.enter_context(following.stream("payments", limits))
+    streams, limits, places = StreamLimiter(), Requests(streams_per_tenant=1), ExitStack()
+    places.enter_context(streams.slot("payments", limits))
     with pytest.raises(ConnectionError):
-        await Held(Broken(), places.close)({}, None, None)  # type: ignore[arg-type]  # nothing is sent
+        await ClosingResponse(Broken(), places.close)({}, None, None)  # type: ignore[arg-type]  # nothing is sent
 
-    with following.stream("payments", limits):
+    with streams.slot("payments", limits):
         pass
 
 
 async def test_a_feed_ends_with_its_last_follower(store: Store, run: str) -> None:
     """What nobody follows any more must not be kept."""
-    following = Following()
+    feeds = EventFeeds()
     with (
-        following.feed(store, run, pause_seconds=0.0) as one,
-        following.feed(store, run, pause_seconds=0.0) as other,
+        feeds.feed(store, run, pause_seconds=0.0) as one,
+        feeds.feed(store, run, pause_seconds=0.0) as other,
     ):
         assert one is other
-    with following.feed(store, run, pause_seconds=0.0) as later:
+    with feeds.feed(store, run, pause_seconds=0.0) as later:
         assert later is not one

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from msgspec import structs
 
-from gateway.api.calls import Front
-from gateway.api.health import inside
+from gateway.api.health import internal_api
+from gateway.api.http.services import Services
 from gateway.api.routes import OPERATIONS, api
 from gateway.core.errors import Unavailable
 
@@ -102,7 +102,7 @@ async def test_the_workflow_schema_is_served(client: httpx.AsyncClient) -> None:
 
 
 @pytest.fixture
-async def insider(front: Front) -> Any:
+async def insider(services: Services) -> Any:
     async def broken() -> str:
         raise Unavailable("no key set")
 
@@ -110,8 +110,8 @@ async def insider(front: Front) -> Any:
         return "revision 1"
 
     applications = {
-        "well": inside(front, {"policy": well}),
-        "ill": inside(front, {"policy": well, "keys": broken}),
+        "well": internal_api(services, {"policy": well}),
+        "ill": internal_api(services, {"policy": well, "keys": broken}),
     }
     return {
         name: httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside")
@@ -129,11 +129,11 @@ async def test_readiness_names_what_is_missing(insider: Any) -> None:
     assert (await insider["ill"].get("/livez")).status_code == 200
 
 
-async def test_a_gateway_that_is_cut_off_says_so(front: Front, client: httpx.AsyncClient) -> None:
+async def test_a_gateway_that_is_cut_off_says_so(services: Services, client: httpx.AsyncClient) -> None:
     """Where its operator looks first: all regions Unreachable means something else then. It goes on accepting."""
-    alone = structs.replace(front, cut_off=lambda: True)
+    alone = structs.replace(services, cut_off=lambda: True)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(inside(alone, {})), base_url="http://inside"
+        transport=httpx.ASGITransport(internal_api(alone, {})), base_url="http://inside"
     ) as insider:
         ready = await insider.get("/readyz?verbose")
     async with httpx.AsyncClient(

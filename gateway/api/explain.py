@@ -1,0 +1,57 @@
+"""The story of a run: the decisions behind it, its whole history, and what its shards wait for now."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.pending_reasons import pending_reason
+from gateway.api.runs import visible_run
+from gateway.api.views import RunStory, summary
+from gateway.core.principal import Decision
+from gateway.core.run import AuditEntry, Run
+from gateway.store.interface import Store
+
+PAGE_ENTRIES: Final = 500
+"""Entries read from the store at once."""
+STORY_MAXIMUM: Final = 20_000
+"""Entries of one story: a thousand shards that each failed over."""
+
+
+async def explain(call: Call) -> Response:
+    """Tell why a run went the way it went.
+
+    Who asked for it, what policy said and by which rules, each placement with every score, each attempt and
+    failover.
+    """
+    store = call.services.store
+    run = await visible_run(call)
+    history = await _history(store, run)
+    story = RunStory(
+        run=summary(run),
+        decisions=await _decisions(store, run, history),
+        history=tuple(history),
+        complete=len(history) < STORY_MAXIMUM,
+        waiting=pending_reason(run, await store.shards(run.id), call.services, call.at),
+    )
+    return JsonResponse(story)
+
+
+async def _history(store: Store, run: Run) -> Sequence[AuditEntry]:
+    """The run's history from its beginning, cut off after the page that passes `STORY_MAXIMUM`."""
+    history: list[AuditEntry] = []
+    while page := await store.audit(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
+        history += page
+        if len(history) >= STORY_MAXIMUM:
+            break
+    return history
+
+
+async def _decisions(store: Store, run: Run, history: Sequence[AuditEntry]) -> tuple[Decision, ...]:
+    """The decisions that the history names, in its order, and the one in force."""
+    named = [str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail]
+    # a dict, for one of each in the order of their first mention
+    found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]
+    return tuple(decision for decision in found if decision is not None)

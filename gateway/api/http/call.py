@@ -1,0 +1,97 @@
+"""One call of the API: an HTTP request whose caller and query are known, as its handler sees it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from gateway.api.http.query import Query
+from gateway.api.http.services import Services
+from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.principal import Principal
+from waypost.cancellation import cancel_and_wait
+
+
+@dataclass(kw_only=True, slots=True, repr=False)
+class Call:
+    """One request. `at` is when it came, in wall-clock seconds since 1970.
+
+    `outcome` is the metric label that the request is counted under: a handler may replace it by one that says
+    more.
+    """
+
+    services: Services
+    scope: Scope
+    receive: Receive
+    principal: Principal
+    query: Query
+    trace_id: str
+    at: float
+    outcome: str = "Ok"
+    headers: dict[bytes, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = dict(self.scope["headers"])
+
+    def __repr__(self) -> str:
+        # written by hand: the fields hold the caller's token
+        method, path = self.scope.get("method", "-"), self.scope.get("path", "-")
+        return f"<Call {method} {path} of tenant {self.principal.tenant}, trace {self.trace_id}>"
+
+    @property
+    def path_parameters(self) -> Mapping[str, str]:
+        """The parts of the path that the route names in braces."""
+        return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
+
+    def header(self, name: bytes) -> str | None:
+        """The header of that (lower-case) name; None where there is none. Raises `Malformed` for several."""
+        # The dict keeps the last of several: they are counted only where it has lost one, which is hardly
+        # ever.
+        if (
+            len(self.headers) < len(self.scope["headers"])
+            and sum(key == name for key, _ in self.scope["headers"]) > 1
+        ):
+            raise Malformed(f"several {name.decode()} headers")
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def body(self, limit: int) -> bytes:
+        """Reads the body, of at most `limit` bytes. Raises `TooLarge` or `UnsupportedMediaType`."""
+        if (self.header(b"content-encoding") or "identity").lower() != "identity":
+            raise UnsupportedMediaType("send the body without a content encoding")
+        # An announced length is refused before anything is read. Its digits are counted first: int() of
+        # thousands of them is slow, or raises.
+        if len(length := self.header(b"content-length") or "") > len(str(limit)) or (
+            length.isdigit() and int(length) > limit
+        ):
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        body, more = b"", True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            body = body + chunk if body else chunk
+            # A chunked body announces no length: the limit must hold while reading.
+            if len(body) > limit:
+                raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        return body
+
+    async def wait_for_change(self, changed: asyncio.Event) -> bool:
+        """Waits for `changed`.
+
+        False where the stream is to end: the server stops, or the caller's token has expired.
+        """
+        closing: asyncio.Event = self.scope.get("state", {}).get("closing") or asyncio.Event()
+        waits = [asyncio.create_task(event.wait()) for event in (changed, closing)]
+        try:
+            await asyncio.wait(
+                waits,
+                timeout=max(0.0, self.principal.expires_at - self.services.clock()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            await cancel_and_wait(waits)
+        return changed.is_set() and not closing.is_set()

@@ -1,0 +1,110 @@
+"""Refusals of the API: problem documents (RFC 9457), the headers that belong to them, and their log lines."""
+
+import math
+import random
+from http import HTTPStatus
+from typing import Final
+
+from loguru import logger
+from starlette.responses import Response
+
+from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
+from gateway.core.principal import Reason
+from observability.logs import LogRateLimiter
+from waypost.problems import ProblemDocument, problem_type, response
+
+REALM: Final = 'Bearer realm="waypost"'
+
+
+class ApiProblem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document of the API, with the decision behind it and in `reasons` the rules that denied."""
+
+    decision_id: str | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_seconds: float) -> Response:
+    """The response that refuses a call with `error`.
+
+    RFC 6750 has a 401 differ by whether the call came with a token.
+
+    A retryable error carries a `Retry-After` of its own number of seconds, else of `retry_after_seconds`,
+    +-50 % at random.
+    """
+    document = ApiProblem(
+        type=problem_type(error.reason),
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.detail,
+        reason=error.reason,
+        retryable=error.retryable,
+        trace_id=trace_id,
+        decision_id=error.decision_id,
+        errors=error.errors,
+        reasons=error.reasons if isinstance(error, Denied) else (),
+    )
+    headers = {}
+    if (challenge := _challenge(error, has_token=has_token)) is not None:
+        headers["www-authenticate"] = challenge
+    if error.retryable:
+        seconds = error.retry_after_seconds or retry_after_seconds
+        # at random, so that clients who were refused together do not come back together
+        factor = 0.5 + random.random()  # noqa: S311 - keeps no secret
+        headers["retry-after"] = str(math.ceil(seconds * factor))
+    return response(document, headers)
+
+
+def internal_error(trace_id: str) -> Response:
+    """The response to a failure of the gateway itself: names the trace under which the log has the rest."""
+    document = ApiProblem(
+        type="about:blank",
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        status=500,
+        detail="the gateway failed; its log says more under this trace_id",
+        reason="Internal",
+        retryable=False,
+        trace_id=trace_id,
+    )
+    return response(document)
+
+
+def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: LogRateLimiter) -> None:
+    """Logs the refusals that an operator must see: rejected tokens, denials, faults of the policy engine."""
+    match error:
+        case Unauthenticated():
+            # The caller must not learn which check failed. Anybody can send bad tokens: one line a second of
+            # each kind.
+            reason = str(error.__cause__ or "none was sent")
+            if (more := rejections.take_turn(reason)) is not None:
+                logger.warning("token refused: {}; {}, trace {}{}", reason, operation, trace_id, more)
+        case Denied():
+            # Decisions of refusals are stored nowhere: this line is all that tells what the id in the answer
+            # stands for.
+            reasons = (
+                "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
+            )
+            logger.info(
+                "{} refused by policy: {}; decision {}, trace {}",
+                operation,
+                reasons,
+                error.decision_id,
+                trace_id,
+            )
+        case Unavailable() if error.decision_id is not None:
+            fault = error.__cause__ or error.detail
+            logger.warning(
+                "policy could not answer {}: {}; decision {}, trace {}",
+                operation,
+                fault,
+                error.decision_id,
+                trace_id,
+            )
+
+
+def _challenge(error: GatewayError, *, has_token: bool) -> str | None:
+    """The `WWW-Authenticate` header (RFC 6750, section 3); None where the refusal has none."""
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return f'{REALM}, error="invalid_token"' if has_token else REALM
+    if isinstance(error, Denied) and any(reason.rule.startswith("scope") for reason in error.reasons):
+        return f'{REALM}, error="insufficient_scope"'
+    return None

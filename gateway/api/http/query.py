@@ -1,0 +1,83 @@
+"""The query parameters of a call, parsed strictly: an unknown, doubled or misspelt one is refused."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+from gateway.core.errors import Malformed
+
+PARAMETERS_MAXIMUM = 50
+
+
+class Query(Struct, frozen=True):
+    """The values of each query parameter, by name.
+
+    Every method but `values` raises `Malformed` where one is given twice.
+    """
+
+    parameters: Mapping[str, Sequence[str]] = {}
+
+    def values(self, name: str) -> Sequence[str]:
+        """All values of a parameter that may be repeated."""
+        return self.parameters.get(name, ())
+
+    def value(self, name: str) -> str | None:
+        """The value of a parameter; None where it is not given."""
+        values = self.values(name)
+        if len(values) > 1:
+            raise Malformed(f"the query parameter {name} is given {len(values)} times")
+        return values[0] if values else None
+
+    def number(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
+        """The value as a whole number.
+
+        Raises `Malformed` where it is none, or outside `minimum` to `maximum`.
+        """
+        text = self.value(name)
+        if text is None:
+            return default
+        # under 19 digits, so that int() stays cheap whatever is sent
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and minimum <= int(text) <= maximum):
+            raise Malformed(f"the query parameter {name} is a number from {minimum} to {maximum}")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Whether the value is `true`; False where it is not given.
+
+        Raises `Malformed` for anything but `true` or `false`.
+        """
+        text = self.value(name)
+        if text not in (None, "true", "false"):
+            raise Malformed(f"the query parameter {name} is true or false")
+        return text == "true"
+
+
+def parse_query(query: bytes, known: frozenset[str]) -> Query:
+    """Parses the query string of a call that takes the parameters `known`.
+
+    Raises `Malformed`, also for any other parameter.
+    """
+    if not query:
+        return Query()
+    found: dict[str, list[str]] = {}
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=PARAMETERS_MAXIMUM,
+        )
+    except (ValueError, UnicodeError) as error:
+        raise Malformed("the query is not what a query looks like") from error
+    for name, value in pairs:
+        # Refused, not ignored: a misspelt filter would widen the answer, a misspelt dryRun would become a
+        # submission.
+        if name not in known:
+            raise Malformed(
+                f"there is no query parameter {name[:50]!r} here"
+                + (f"; there are {', '.join(sorted(known))}" if known else "")
+            )
+        found.setdefault(name, []).append(value)
+    return Query(found)

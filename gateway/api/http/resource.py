@@ -1,0 +1,135 @@
+"""A path of the API as an ASGI application: authenticates, calls the handler, answers every failure."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from loguru import logger
+from msgspec import Struct
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.api.http.call import Call
+from gateway.api.http.problems import internal_error, log_refusal, refusal
+from gateway.api.http.query import parse_query
+from gateway.api.http.services import Services
+from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.core.principal import Principal
+from gateway.submission.authenticate import authenticate
+from waypost.trace_context import trace_id_of, traceparent_header
+
+ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
+"""The caller of an operation that needs no token."""
+NO_OPERATION: Final = "none"
+"""The metric label of a request whose method the path does not have."""
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one path: its handler and the query parameters it takes. `public`: no token is needed."""
+
+    handler: Handler
+    query_parameters: frozenset[str] = frozenset()
+    public: bool = False
+
+    @property
+    def name(self) -> str:
+        """The handler's name: `operationId` in the description, `call` in the metrics."""
+        return str(getattr(self.handler, "__name__", "call"))
+
+
+@dataclass(kw_only=True, slots=True)
+class Resource:
+    """A path as an ASGI application: its operations by method. No request can make it raise."""
+
+    services: Services
+    operations: Mapping[str, Operation]
+    names: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = {method: operation.name for method, operation in self.operations.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        name = self.names.get(method, NO_OPERATION)
+        trace_id = trace_id_of(scope["headers"])
+        try:
+            response, outcome = await self._respond(method, scope, receive, trace_id)
+        except GatewayError as error:
+            outcome = error.reason
+            log_refusal(error, name, trace_id, self.services.rejections)
+            response = self._refusal(error, scope, trace_id)
+        except ClientDisconnect:
+            # Nobody is there to answer; and what was never sent whole is no request to count.
+            return
+        except Exception:
+            outcome = "Internal"
+            # The log line has the traceback, the answer only the trace: a message may hold what callers must
+            # not see.
+            logger.opt(exception=True).error(
+                "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
+            )
+            response = internal_error(trace_id)
+        self.services.metrics.count_request(name, outcome)
+        response.raw_headers.append(traceparent_header(trace_id))
+        await response(scope, receive, send)
+
+    async def _respond(
+        self, method: str, scope: Scope, receive: Receive, trace_id: str
+    ) -> tuple[Response, str]:
+        """The handler's response and the outcome that the request is counted under."""
+        operation = self.operations.get(method)
+        if operation is None:
+            raise MethodNotAllowed(f"{scope['method']} is not for this path")
+        principal = ANONYMOUS if operation.public else await self._authenticate(scope)
+        call = Call(
+            services=self.services,
+            scope=scope,
+            receive=receive,
+            principal=principal,
+            # After authentication: who has no token does not learn which parameters there are.
+            query=parse_query(scope["query_string"], operation.query_parameters),
+            trace_id=trace_id,
+            at=self.services.clock(),
+        )
+        response = await operation.handler(call)
+        return response, call.outcome
+
+    async def _authenticate(self, scope: Scope) -> Principal:
+        peer = scope.get("state", {}).get("peer")
+        return await authenticate(
+            scope["headers"],
+            scope["query_string"],
+            peer and peer.thumbprint,
+            authenticator=self.services.authenticator,
+        )
+
+    def _refusal(self, error: GatewayError, scope: Scope, trace_id: str) -> Response:
+        has_token = any(name == b"authorization" for name, _ in scope["headers"])
+        response = refusal(
+            error,
+            trace_id,
+            has_token=has_token,
+            retry_after_seconds=self.services.settings.requests.retry_after_seconds,
+        )
+        # RFC 9110: a 405 lists the methods that the path has; HEAD is served wherever GET is.
+        if isinstance(error, MethodNotAllowed):
+            response.headers["allow"] = ", ".join(
+                sorted({*self.operations, *(["HEAD"] if "GET" in self.operations else [])})
+            )
+        return response
+
+
+async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application for every path that the API does not have: a 404 that names its description."""
+    trace_id = trace_id_of(scope["headers"])
+    response = refusal(
+        NotFound("there is no such path: /openapi.json describes those that are"),
+        trace_id,
+        has_token=False,
+        retry_after_seconds=0,
+    )
+    response.raw_headers.append(traceparent_header(trace_id))
+    await response(scope, receive, send)

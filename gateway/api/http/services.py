@@ -1,0 +1,43 @@
+"""What the handlers of the API work with: settings, store, policy engine, clusters, views of the regions."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from clusters.interface import ClusterAdapter
+from gateway.api.http.event_feed import EventFeeds
+from gateway.api.http.stream_limits import StreamLimiter
+from gateway.documents.checks import Executors
+from gateway.identity.interface import Authenticator
+from gateway.policy.interface import PolicyEngine
+from gateway.regions.region_view import RegionView
+from gateway.settings import GatewaySettings
+from gateway.store.interface import Store
+from observability.logs import LogRateLimiter
+from observability.metrics import Metrics
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """Everything that a handler uses beside its request; built once, by `gateway/app.py`.
+
+    `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
+    not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
+    task logs. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
+    tokens few.
+    """
+
+    settings: GatewaySettings
+    authenticator: Authenticator
+    policy: PolicyEngine
+    store: Store
+    metrics: Metrics
+    executors: Executors
+    regions: Callable[[], Sequence[RegionView]]
+    clusters: Mapping[str, ClusterAdapter]
+    cut_off: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.time
+    feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
+    streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
+    rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)

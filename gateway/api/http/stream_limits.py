@@ -1,0 +1,44 @@
+"""Limits how many event and log streams are open at once, per tenant and in all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.core.errors import TooManyRequests, Unavailable
+from gateway.settings import Requests
+
+
+class StreamLimiter:
+    """Counts the open streams of one gateway by tenant.
+
+    Each costs memory and a share of the work of every change.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<StreamLimiter {dict(self._open)}>"
+
+    @contextmanager
+    def slot(self, tenant: str, limits: Requests) -> Iterator[None]:
+        """Holds the place of one open stream of `tenant`.
+
+        Raises `TooManyRequests` or `Unavailable` where there is none.
+        """
+        # The tenant's own limit first: its callers learn that they themselves have too many, and not that the
+        # gateway is full.
+        if self._open[tenant] >= limits.streams_per_tenant:
+            raise TooManyRequests(
+                f"your tenant has {limits.streams_per_tenant} streams open, which is all it may"
+            )
+        if self._open.total() >= limits.streams_maximum:
+            raise Unavailable("too many streams are open")
+        self._open[tenant] += 1
+        try:
+            yield
+        finally:
+            self._open[tenant] -= 1
+            # a Counter keeps zeros: without this every tenant that ever came would stay in it
+            if not self._open[tenant]:
+                del self._open[tenant]

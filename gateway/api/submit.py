@@ -1,0 +1,122 @@
+"""Submission of a workflow, step by step: read, authorize, admit. It is the hot path of the API."""
+
+import asyncio
+import os
+from functools import partial
+from random import choice
+from time import perf_counter
+from typing import Final
+
+import msgspec
+from msgspec import Raw, structs
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.http.services import Services
+from gateway.api.views import DryRun, RegionPlan, summary
+from gateway.core.errors import Malformed
+from gateway.core.identifiers import run_id
+from gateway.core.principal import Action, Decision, Question
+from gateway.documents.checks import check
+from gateway.documents.parsing import invalid_document, parse
+from gateway.documents.partial_checks import check_valid_parts
+from gateway.documents.workflow import Workflow
+from gateway.regions.demand import plan
+from gateway.regions.placement import Placement
+from gateway.submission.admit import Submission, admit, fingerprint, oblige
+from gateway.submission.authorize import authorize
+
+INLINE_BYTES: Final = 8 * 1024
+"""A larger document is read on a thread, which costs it a tenth of a millisecond.
+
+The worst of this size, all conditions or all mistakes, holds the event loop for some 20 ms.
+"""
+KEY_MAXIMUM: Final = 255
+"""Characters of an idempotency key."""
+
+
+async def submit(call: Call) -> Response:
+    """Submit a workflow: 202 once it is durable.
+
+    200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing.
+    """
+    services = call.services
+    key = _idempotency_key(call)
+    body = await call.body(services.settings.documents.maximum_bytes)
+    media_type = call.header(b"content-type") or "application/json"
+    read = partial(_read_workflow, body, media_type, call.principal.tenant, services)
+    workflow, canonical = read() if len(body) <= INLINE_BYTES else await asyncio.to_thread(read)
+    question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
+    decision = await authorize(question, policy=services.policy)
+    services.metrics.decision_seconds.observe(decision.duration_seconds)
+    obliged, document = oblige(workflow, canonical, decision, exclusive=services.executors.exclusive)
+    if call.query.flag("dryRun"):
+        call.outcome = "DryRun"
+        return JsonResponse(_dry_run(services, obliged, document, decision))
+    submission = Submission(
+        workflow=obliged,
+        document=document,
+        fingerprint=fingerprint(canonical),
+        principal=call.principal,
+        key=key,
+        at=call.at,
+        trace_id=call.trace_id,
+    )
+    began = perf_counter()
+    admitted = await admit(
+        submission,
+        decision,
+        run_id(int(call.at * 1000), os.urandom(8)),
+        store=services.store,
+        policy=services.policy,
+    )
+    services.metrics.commit_seconds.observe(perf_counter() - began)
+    call.outcome = "Replayed" if admitted.replay else "Accepted"
+    return JsonResponse(
+        summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
+    )
+
+
+def _idempotency_key(call: Call) -> str | None:
+    key = call.header(b"idempotency-key")
+    if key is None:
+        return None
+    # Visible ASCII only: servers on the way read anything else differently, and two keys could become one.
+    if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
+        raise Malformed(f"Idempotency-Key has 1 to {KEY_MAXIMUM} visible ASCII characters")
+    return key
+
+
+def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services) -> tuple[Workflow, bytes]:
+    """The workflow that `body` holds, with `tenant` where it names none, and its canonical JSON.
+
+    Raises what `parse` raises, and `Invalid` with every error of the document.
+    """
+    limits, regions = services.settings.documents, frozenset(services.clusters)
+    rest = partial(check_valid_parts, limits=limits, executors=services.executors, regions=regions)
+    workflow = parse(body, media_type, limits, rest)
+    # Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
+    if workflow.metadata.tenant is None:
+        workflow = structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))
+    canonical = msgspec.json.encode(workflow)
+    if errors := check(workflow, canonical, limits, services.executors, regions):
+        raise invalid_document(errors)
+    return workflow, canonical
+
+
+def _dry_run(services: Services, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:
+    regions, placing = services.regions(), services.settings.placing
+    found = plan(workflow, decision.obligations.regions, regions, choose=choice, settings=placing)
+    scores = found.scores if isinstance(found, Placement) else {}
+    return DryRun(
+        decision=decision,
+        workflow=Raw(document),
+        shard_count=workflow.shard_count,
+        region=found.region if isinstance(found, Placement) else None,
+        unplaceable=None if isinstance(found, Placement) else str(found),
+        regions=tuple(
+            RegionPlan(name=r.name, score=scores.get(r.name), rejected=found.rejected.get(r.name))
+            for r in regions
+        ),
+    )
