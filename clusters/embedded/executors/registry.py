@@ -1,8 +1,8 @@
 """The executors that ship with the embedded cluster, one entry each.
 
 To add one: write it beside this file (or in a room of its own), declare the type of its `run` in
-`waypost/workflow/run_types.py`, and add an entry here. The cluster builds what is listed and takes only tasks that these
-executors run; the gateway checks documents against the same entries.
+`waypost/workflow/run_types.py`, and add an entry here. The cluster builds what is listed and takes only tasks
+that these executors run; the gateway checks documents against the same entries.
 """
 
 from collections.abc import Callable, Mapping

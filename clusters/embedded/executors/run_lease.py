@@ -4,7 +4,9 @@ import asyncio
 
 
 class RunLease:
-    """Holds when the lease expires and wakes those who wait for a renewal. Satisfies `executors.interface.Lease`.
+    """Holds when the lease expires and wakes those who wait for a renewal.
+
+    Satisfies `executors.interface.Lease`.
 
     The cluster renews it when the gateway has granted more time; executors see only the `Lease` side of it.
     """
@@ -21,9 +23,13 @@ class RunLease:
         return self._expires_at
 
     def renew(self, expires_at: float) -> None:
-        """Extends the lease to `expires_at`, in seconds of the machine's monotonic clock. It never becomes shorter."""
+        """Extends the lease to `expires_at`, in seconds of the machine's monotonic clock.
+
+        It never becomes shorter.
+        """
         self._expires_at = max(self._expires_at, expires_at)
-        # An event of its own for each renewal: who waits on the old one wakes, who comes now waits for the next.
+        # An event of its own for each renewal: who waits on the old one wakes, who comes now waits for the
+        # next.
         self._renewal.set()
         self._renewal = asyncio.Event()
 

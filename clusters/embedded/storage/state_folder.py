@@ -1,4 +1,4 @@
-"""The layout of a cluster's state folder, and the removal of the files of shards that the cluster no longer holds."""
+"""The layout of a cluster's state folder, and the removal of files of shards that it no longer holds."""
 
 import shutil
 import uuid
@@ -46,10 +46,10 @@ class StateFolder:
         return {(path.parent.name, int(path.name)) for path in found if path.name.isdecimal()}
 
     def move_to_trash(self, shards: Iterable[tuple[str, int]]) -> None:
-        """Moves the files of `shards` to the trash folder, and removes the folders of runs that are then empty.
+        """Moves the files of `shards` to the trash folder; removes the folders of runs that are then empty.
 
-        A rename takes effect at once, however many files there are: a shard that is created again under the same
-        name starts with an empty workspace. Raises `OSError`.
+        A rename takes effect at once, however many files there are: a shard that is created again under the
+        same name starts with an empty workspace. Raises `OSError`.
         """
         self._trash.mkdir(exist_ok=True)
         for run, shard in shards:

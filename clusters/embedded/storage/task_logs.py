@@ -66,7 +66,7 @@ def open_regular(path: Path, flags: int) -> int:
     return descriptor
 
 
-def cut(path: Path) -> None:
+def shorten(path: Path) -> None:
     """Takes the middle out of a log that is over `LOG_BYTES`. Its writers append, so they go on after what is left. Blocks."""
     with open(open_regular(path, os.O_RDWR), "r+b") as file:
         size = os.fstat(file.fileno()).st_size

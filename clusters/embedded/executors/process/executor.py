@@ -1,268 +1,120 @@
-"""Runs a command as a process group of its own, without a shell and with an environment that holds nothing of the cluster's."""
+"""The executor of `process` tasks: runs a command in a process group and an environment of its own."""
 
-import asyncio
 import contextlib
-import errno
-import os
-import resource
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Self
 
 import msgspec
-from msgspec import Struct
 
 from clusters.embedded.executors.interface import Lease
-from clusters.embedded.executors.process.guard import Guard
-from clusters.embedded.executors.process.output import discard, read_output
-from clusters.embedded.executors.process.termination import (
-    clear,
-    exit_of,
-    exits_within,
-    left,
-    name_of,
-    terminate,
-    uninterrupted,
+from clusters.embedded.executors.process.child_exit import signal_name, wait_for_exit
+from clusters.embedded.executors.process.lease_guard import LeaseGuard
+from clusters.embedded.executors.process.leftovers import ADOPTED, find_leftovers
+from clusters.embedded.executors.process.log_limits import LogLimits, is_too_long, shorten_log
+from clusters.embedded.executors.process.output import read_output, remove
+from clusters.embedded.executors.process.process_spec import (
+    MACHINE_FAULTS,
+    ProcessSpec,
+    limit_memory,
+    process_spec,
+    start_process,
+    write_new,
 )
-from clusters.embedded.executors.process.watchdog import kill_group
-from clusters.embedded.executors.process.watchdog_client import STARTED, WatchedGroups
+from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate
+from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
-from clusters.embedded.storage.task_logs import LOG_BYTES, cut, open_regular
-from waypost.workflow.run_types import ProcessRun, argument_text
-
-GRACE_SECONDS = 2.0
-"""Between SIGTERM and SIGKILL."""
-CUT_SECONDS = 1.0
-MARKS: Final = (
-    "WAYPOST_WORKSPACE",
-    "WAYPOST_RUN",
-    "WAYPOST_SHARD",
-    "WAYPOST_EPOCH",
-    "WAYPOST_TASK",
-    "WAYPOST_TRY",
-)
-"""What tells a try's processes from all others."""
-FAULTS: Final = frozenset(
-    {
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.EAGAIN,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EROFS,
-    }
-)
-"""Errors that are this machine's, and no word about the task."""
-
-
-class Start(Struct, frozen=True, kw_only=True):
-    """What a process is started with."""
-
-    command: Sequence[str]
-    directory: Path
-    environment: dict[str, str]
-    log: Path
-    memory_bytes: int = 0
-    """0: any."""
-
-    @property
-    def marks(self) -> frozenset[bytes]:
-        return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in MARKS)
+from waypost.workflow.run_types import ProcessRun
 
 
 class ProcessExecutor:
-    """Satisfies `Executor`. A watchdog process kills what is still there when this process is killed.
+    """Satisfies `Executor`. A watchdog process kills the tries that still run when this process is killed.
 
-    `workspaces`: the folder that all tries have theirs below.
+    `workspaces` is the folder below which all tries have their workspaces.
     """
 
     def __init__(self, region: str, workspaces: Path) -> None:
         self._region = region
-        self._watched = WatchedGroups(workspaces)
-        self._logs: set[Path] = set()
+        self._watchdog = WatchdogClient(workspaces)
+        self._log_limits = LogLimits()
 
     async def __aenter__(self) -> Self:
-        await self._watched.__aenter__()
-        self._cutter = asyncio.create_task(self._cut_logs(), name="cut logs")
+        await self._watchdog.__aenter__()
+        await self._log_limits.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._cutter.cancel()
-        await self._watched.__aexit__()
+        await self._log_limits.__aexit__()
+        await self._watchdog.__aexit__()
 
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
         stem = folders.scratch / f"{launch.task.name}.{launch.tries}"
-        given, output = stem.with_name(stem.name + ".in.json"), stem.with_name(stem.name + ".out.json")
-        what = "run"
+        input_file, output_file = (stem.with_name(f"{stem.name}.{kind}.json") for kind in ("in", "out"))
+        failing = "run"
         try:
             run = msgspec.convert(launch.task.run, ProcessRun)
-            start = Start(
-                command=[argument_text(word) for word in run.command],
-                directory=_directory(folders.workspace, run.working_directory),
-                environment=self._environment(launch, run, folders, given, output),
-                log=folders.log,
-                memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
+            spec = process_spec(
+                launch, run, folders, region=self._region, input_file=input_file, output_file=output_file
             )
-            what = f"cannot run {start.command[0]}"
-            _write_new(given, msgspec.json.encode(launch.input))
-            return await self._run(start, output, lease)
-        except (
-            ValueError,
-            OSError,
-        ) as error:  # the former also for what no process can be given: a name of a variable with `=` in it
+            failing = f"cannot run {spec.command[0]}"
+            write_new(input_file, msgspec.json.encode(launch.input))
+            return await self._run(spec, output_file, lease)
+        # ValueError: the run has another form, or holds what no process can be given, such as a variable with
+        # `=` in its name (msgspec.ValidationError is one too).
+        except (ValueError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             return Outcome(
                 succeeded=False,
-                lost=isinstance(error, OSError) and error.errno in FAULTS,
-                reason=f"{what}: {why}",
+                lost=isinstance(error, OSError) and error.errno in MACHINE_FAULTS,
+                reason=f"{failing}: {why}",
             )
         finally:
-            discard(given)
-            discard(output)
+            remove(input_file)
+            remove(output_file)
 
-    def _environment(
-        self, launch: Launch, run: ProcessRun, folders: TaskFolders, given: Path, output: Path
-    ) -> dict[str, str]:
-        return {
-            "PATH": os.defpath + ":/usr/local/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(folders.workspace),
-            "TMPDIR": str(folders.scratch),
-            **{name: argument_text(value) for name, value in run.env.items()},
-            "WAYPOST_INPUT": str(given),
-            "WAYPOST_OUTPUT": str(output),
-            "WAYPOST_WORKSPACE": str(folders.workspace),
-            "WAYPOST_REGION": self._region,
-            "WAYPOST_RUN": launch.attempt.run,
-            "WAYPOST_SHARD": str(launch.attempt.shard),
-            "WAYPOST_EPOCH": str(launch.attempt.epoch),
-            "WAYPOST_TASK": launch.task.name,
-            "WAYPOST_TRY": str(launch.tries),
-        }
+    async def _run(self, spec: ProcessSpec, output_file: Path, lease: Lease | None) -> Outcome:
+        """Starts the process and waits until it and all that it started have ended.
 
-    async def _run(self, start: Start, output: Path, lease: Lease | None) -> Outcome:
+        Raises `OSError` and `ValueError`.
+        """
         with contextlib.ExitStack() as stack:
-            guard = None if lease is None else stack.enter_context(Guard(lease, self._watched.add))
-            child = _started(start, guard)
-            self._logs.add(start.log)
+            guard = None if lease is None else stack.enter_context(LeaseGuard(lease, self._watchdog.watch))
+            child = start_process(spec, guard)
+            self._log_limits.add(spec.log)
             try:
-                if (
-                    guard is None
-                ):  # a guard ends its own command when its socket closes, and must live to do so
-                    self._watched.add(child.pid)
-                    _limit(child.pid, start.memory_bytes)
-                code = await exit_of(child)
-            finally:
-                if child.returncode is None or guard is not None or left([child.pid], start.marks):
-                    await uninterrupted(self._end(child, guard, start))
+                # A guard is not on the watchdog's list: it kills its command by itself when this process ends
+                # and its socket closes, and has to live to do so.
                 if guard is None:
-                    self._watched.discard(child.pid)
-                self._logs.discard(start.log)
-                if _too_long(start.log):
-                    await uninterrupted(asyncio.to_thread(_cut, start.log))
-            if guard is not None and guard.over:
+                    self._watchdog.watch(child.pid)
+                    limit_memory(child.pid, spec.memory_bytes)
+                exit_code = await wait_for_exit(child)
+            finally:
+                ADOPTED.refresh()
+                # Most commands leave nothing behind. What they might is looked for before a task is made to
+                # kill it.
+                if (
+                    child.returncode is None
+                    or guard is not None
+                    or find_leftovers([child.pid], spec.identity)
+                ):
+                    await finish_despite_cancellation(terminate(child, guard, spec.identity))
+                if (group := child.pid if guard is None else guard.group) is not None:
+                    self._watchdog.unwatch(group)
+                self._log_limits.discard(spec.log)
+                # What it wrote since the last check may be as much as the disk holds.
+                if is_too_long(spec.log):
+                    await finish_despite_cancellation(shorten_log(spec.log))
+            if guard is not None and guard.lease_expired:
                 return Outcome(succeeded=False, killed=True, reason="its lease has ended")
-            return _outcome(code if guard is None or guard.code is None else guard.code, output)
-
-    async def _end(self, child: "subprocess.Popen[Any]", guard: Guard | None, start: Start) -> None:
-        """SIGTERM to a command that goes on, then SIGKILL. A guard comes after what it guards."""
-        if child.returncode is None:
-            terminate([child.pid] if guard is None else [] if guard.group is None else [guard.group])
-            if guard is not None and guard.group is None:
-                guard.let_go()
-            if not await exits_within(child, GRACE_SECONDS) and guard is not None:
-                guard.let_go()
-                await exits_within(child, GRACE_SECONDS)
-        if child.returncode is None:
-            kill_group(child.pid)
-            await exit_of(child)
-        groups = [child.pid]
-        if guard is not None:
-            guard.hear()
-            groups += [guard.group] if guard.group is not None else []
-        await clear(groups, start.marks)
-        if guard is not None and guard.group is not None:
-            self._watched.discard(guard.group)
-
-    async def _cut_logs(self) -> None:
-        """One talkative task must not take the disk from all others."""
-        while True:
-            await asyncio.sleep(CUT_SECONDS)
-            for log in list(self._logs):
-                await asyncio.to_thread(_cut, log)
+            # A guard that was killed itself has not reported: then its own exit code says what happened.
+            if guard is not None and guard.exit_code is not None:
+                exit_code = guard.exit_code
+            return _outcome(exit_code, output_file)
 
 
-def _started(start: Start, guard: Guard | None) -> "subprocess.Popen[Any]":
-    """Raises `OSError` and `ValueError`."""
-    sink = open_regular(start.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        child = subprocess.Popen(
-            start.command if guard is None else guard.command(start.memory_bytes, start.command),
-            stdin=subprocess.DEVNULL if guard is None else guard.far.fileno(),
-            stdout=sink,
-            stderr=sink,
-            cwd=start.directory,
-            env=start.environment,
-            start_new_session=True,
-        )
-    finally:
-        os.close(sink)
-        if guard is not None:
-            guard.far.close()
-    STARTED.add(child.pid)
-    return child
-
-
-def _limit(pid: int, memory_bytes: int) -> None:
-    """Each process has as much for itself: its children inherit the limit, not what is left of it."""
-    if memory_bytes:
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """An earlier task may have put something there: a pipe, a link."""
-    discard(path)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
-        file.write(content)
-
-
-def _too_long(log: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return log.lstat().st_size > LOG_BYTES
-    return False
-
-
-def _cut(log: Path) -> None:
-    with contextlib.suppress(OSError):
-        cut(log)
-
-
-def _directory(workspace: Path, relative: str | None) -> Path:
-    """Raises `ValueError` where it cannot be one in the workspace, and `OSError` for this machine's own faults."""
-    try:
-        directory = (workspace / (relative or ".")).resolve()
-        if not directory.is_relative_to(workspace.resolve()):
-            raise ValueError("workingDirectory leads out of the workspace")
-        directory.mkdir(parents=True, exist_ok=True)
-    except RuntimeError:
-        raise ValueError("workingDirectory is a link that leads to itself") from None
-    except OSError as error:
-        if error.errno in FAULTS:
-            raise
-        raise ValueError(
-            f"workingDirectory: {'it is no folder' if error.errno == errno.EEXIST else error.strerror}"
-        ) from None
-    return directory
-
-
-def _outcome(code: int, output: Path) -> Outcome:
-    if code:
-        return Outcome(
-            succeeded=False, reason=f"killed by {name_of(-code)}" if code < 0 else f"exit code {code}"
-        )
-    return read_output(output)
+def _outcome(exit_code: int, output_file: Path) -> Outcome:
+    if exit_code < 0:
+        return Outcome(succeeded=False, reason=f"killed by {signal_name(-exit_code)}")
+    if exit_code > 0:
+        return Outcome(succeeded=False, reason=f"exit code {exit_code}")
+    return read_output(output_file)

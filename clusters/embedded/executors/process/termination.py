@@ -1,112 +1,60 @@
-"""How the processes of a try end: all of them, also those that have left its process group."""
+"""Ends the processes of a try: SIGTERM, a grace period, SIGKILL, until none is left."""
 
 import asyncio
 import contextlib
-import os
-import signal
 import subprocess
-import time
-from collections.abc import Collection, Coroutine, Iterable
-from typing import Any, Final
+from collections.abc import Collection, Coroutine
+from signal import SIGTERM
+from typing import Any
 
-from clusters.embedded.executors.process.watchdog import children, environment, kill_group
-from clusters.embedded.executors.process.watchdog_client import STARTED
+from clusters.embedded.executors.process.child_exit import exits_within, wait_for_exit
+from clusters.embedded.executors.process.lease_guard import LeaseGuard
+from clusters.embedded.executors.process.leftovers import clear_leftovers
+from clusters.embedded.executors.process.watchdog import signal_group
 
-GONE_SECONDS = 1.0
-POLL_SECONDS = 0.05
-NAMELESS_SECONDS = 0.5
-"""A process that becomes another program, or ends and has not yet handed us its children, has no environment for a moment. Who has none
-for so long has left it behind.
-"""
-NAMELESS: Final[dict[int, float]] = {}
-"""Adopted children without an environment, and since when."""
+GRACE_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL."""
 
 
-async def exit_of(child: "subprocess.Popen[Any]") -> int:
-    """The exit code, without a thread that waits for it."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    try:
-        descriptor = os.pidfd_open(child.pid)
-    except OSError:  # no descriptors are left: what has been started is waited for all the same
-        while child.poll() is None:  # noqa: ASYNC110  # nothing tells of it
-            await asyncio.sleep(POLL_SECONDS)
-    else:
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-    STARTED.discard(child.pid)
-    return child.wait()
+async def terminate(
+    child: "subprocess.Popen[Any]", guard: LeaseGuard | None, identity: Collection[bytes]
+) -> None:
+    """Ends a try of which `child` was started: the command itself, or the `guard` that runs the command.
 
-
-async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await exit_of(child)
-    except TimeoutError:
-        return False
-    return True
-
-
-def left(groups: Iterable[int], marks: Collection[bytes]) -> bool:
-    """Kills what is there of the groups, and of adopted children that have `marks` in their environment. False: nothing is left.
-
-    Who leaves a group and loses its parent becomes our child (`become_subreaper`). It is known by its environment, as long as it keeps it.
+    A command that still runs gets SIGTERM and `GRACE_SECONDS`. Returns when nothing that was started with
+    `identity` is left.
     """
-    found = [_left_of(group) for group in groups]
-    nameless: dict[int, float] = {}
-    for pid in children(spared=STARTED):
-        items = environment(pid)
-        if not items:
-            nameless[pid] = NAMELESS.get(pid, time.monotonic())
-            found.append(time.monotonic() < nameless[pid] + NAMELESS_SECONDS)
-        elif set(marks) <= set(items):
-            found.append(True)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
-    NAMELESS.clear()
-    NAMELESS.update(nameless)
-    return any(found)
+    if child.returncode is None:
+        _request_end(child, guard)
+        if not await exits_within(child, GRACE_SECONDS) and guard is not None:
+            # The command has ignored SIGTERM. Its guard kills it, with all its descendants, and then exits.
+            guard.close_input()
+            await exits_within(child, GRACE_SECONDS)
+    if child.returncode is None:
+        signal_group(child.pid)
+        await wait_for_exit(child)
+    groups = [child.pid]
+    if guard is not None:
+        # Its last reports may not have been read yet: also the one that it has started the command.
+        guard.read_reports()
+        groups += [guard.group] if guard.group is not None else []
+    await clear_leftovers(groups, identity)
 
 
-def _left_of(group: int) -> bool:
-    try:
-        os.killpg(group, signal.SIGKILL)
-        while os.waitpid(-group, os.WNOHANG)[0]:
-            pass
-    except ProcessLookupError:
-        return False
-    except (ChildProcessError, PermissionError):  # another's children, for now
-        return True
-    return True
+def _request_end(child: "subprocess.Popen[Any]", guard: LeaseGuard | None) -> None:
+    if guard is None:
+        signal_group(child.pid, SIGTERM)
+    elif guard.group is not None:
+        signal_group(guard.group, SIGTERM)
+    else:
+        # The guard has not started the command yet. It ignores SIGTERM, and ends when its input closes.
+        guard.close_input()
 
 
-async def clear(groups: Iterable[int], marks: Collection[bytes]) -> None:
-    """Kills all of it, and waits until it is gone: a killed process still ends in its own time. Not for ever: it may hang in the kernel."""
-    until = time.monotonic() + GONE_SECONDS
-    while left(groups, marks) and time.monotonic() < until:  # noqa: ASYNC110  # nothing tells of it
-        await asyncio.sleep(0.002)
-
-
-async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Sees it through, however often the caller is cancelled meanwhile."""
+async def finish_despite_cancellation(work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` to its end, however often the caller is cancelled: a gateway repeats its tombstones."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     task.result()
-
-
-def name_of(number: int) -> str:
-    """SIGKILL, SIGRTMIN+6."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # Python names the first and the last of the real-time signals only
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
-
-
-def terminate(groups: Iterable[int]) -> None:
-    for group in groups:
-        kill_group(group, signal.SIGTERM)

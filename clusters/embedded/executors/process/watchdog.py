@@ -1,12 +1,18 @@
-"""Ends what must not outlive the process that started it. Runs as a program of its own, on the standard library alone.
+"""Kills processes that must not outlive a cluster or a lease.
 
-`python watchdog.py groups FOLDER`: reads `+PGID` and `-PGID` lines; when the pipe closes, because its writer was killed, every group still
-listed is killed, and with them whatever else was given a workspace below FOLDER. A thread or PR_SET_PDEATHSIG would not do: the first dies
-with the process, the second fires when a thread ends.
+Runs as a program, on the standard library alone.
 
-`python watchdog.py lease UNTIL BYTES COMMAND...`: a guard. Runs the command in a process group of its own, with BYTES of memory at most (0:
-any), and kills it with all that it started at UNTIL (seconds of the machine's monotonic clock), or when its input, a socket, closes. Each
-line read is a later UNTIL. It writes `+PGID` when the command runs, then `=CODE` when that has ended, or `!` when the lease has.
+`python watchdog.py groups FOLDER` is the watchdog of a cluster. It reads lines `+PGID` and `-PGID` from its
+standard input. When that closes, because the cluster has ended or was killed, it kills every process group
+still listed, and then every process that was given a workspace below FOLDER. Neither a thread nor
+PR_SET_PDEATHSIG (prctl(2)) would do: a thread dies with its process, and the signal is already sent when the
+thread ends that started the child.
+
+`python watchdog.py lease EXPIRES_AT BYTES COMMAND...` is a guard. It runs COMMAND in a process group of its
+own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at EXPIRES_AT (seconds
+of the machine's monotonic clock) or when its standard input, a socket, closes. Each line that it reads is a
+later EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when the command
+has ended, or `!` when the lease has.
 """
 
 import contextlib
@@ -23,122 +29,149 @@ from collections.abc import Container
 PR_SET_CHILD_SUBREAPER = 36
 CHILDREN = "/proc/thread-self/children"
 ROUNDS = 50
-"""A process may start another while the list of all is gone through."""
+"""How often all processes are searched at most: one may start another while the list is read."""
 NAMELESS_ROUNDS = 20
-"""So often those are looked at again that have no environment."""
+"""After so many searches, processes without an environment are given up (10 ms apart: 0.2 s)."""
 
 
-def kill_group(group: int, number: int = signal.SIGKILL) -> None:
+def signal_group(group: int, number: int = signal.SIGKILL) -> None:
+    """Sends a signal to a process group, if it is there and ours."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def become_subreaper() -> None:
-    """Processes that lose their parents become children of this one, if they descend from it: wherever they have moved to."""
+    """Makes this process the parent of its descendants that lose theirs, in any session (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children(spared: Container[int] = ()) -> list[int]:
-    """Those of this process in other sessions that live. Who has ended is collected; since that may have left us others, it looks again."""
+def reap_children(spared: Container[int] = ()) -> list[int]:
+    """Reaps ended children of other sessions, except `spared`; returns the pids of those that live."""
     session = os.getsid(0)
     while True:
-        alive, ended = list[int](), False
-        for pid in _listed():
+        alive, reaped_any = list[int](), False
+        for pid in _listed_children():
             with contextlib.suppress(ChildProcessError, ProcessLookupError):
                 if pid not in spared and os.getsid(pid) != session:
-                    collected, _ = os.waitpid(pid, os.WNOHANG)
-                    ended = ended or collected > 0
-                    alive += [] if collected else [pid]
-        if not ended:
+                    reaped, _ = os.waitpid(pid, os.WNOHANG)
+                    reaped_any = reaped_any or reaped > 0
+                    alive += [] if reaped else [pid]
+        # A child that has ended may have left us its own children after the list was read: read it again.
+        if not reaped_any:
             return alive
 
 
-def _listed() -> list[int]:
+def _listed_children() -> list[int]:
     try:
         with open(CHILDREN) as file:
             return list(map(int, file.read().split()))
-    except FileNotFoundError:  # not every kernel has it: then each process is asked whether it is ours
+    except FileNotFoundError:
+        # Linux built without CONFIG_PROC_CHILDREN has no such list. Then every process is tried: waitpid
+        # refuses those that are not our children.
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
-def environment(pid: int) -> list[bytes] | None:
-    """`NAME=value` each, as the process was started; none for one that has ended or is not ours to look at.
+def environment_of(pid: int) -> list[bytes] | None:
+    """The environment that a process was started with, `NAME=value` each.
 
-    None: it has no environment, or not yet, since it is just becoming another program.
+    []: it has ended, or is not ours to read. None: it has no environment, or none yet, since it is just
+    executing another program.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             found = file.read()
+        # A zombie or a kernel thread has no environment for good; it has no program either, and readlink
+        # raises.
         return found.split(b"\0") if found or not os.readlink(f"/proc/{pid}/exe") else None
     except OSError:
         return []
 
 
-def end_all_below(folder: str) -> None:
-    """Kills every process that was given a workspace below `folder`."""
+def kill_all_below(folder: str) -> None:
+    """Kills every process that was given a workspace below `folder`, and searches until there is none."""
     mark = b"WAYPOST_WORKSPACE=" + os.fsencode(folder) + b"/"
     for turn in range(ROUNDS):
-        environments = {int(name): environment(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
+        environments = {
+            int(name): environment_of(int(name)) for name in os.listdir("/proc") if name.isdecimal()
+        }
         found = [
             pid for pid, items in environments.items() if any(item.startswith(mark) for item in items or ())
         ]
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        # One without an environment may be executing another program at this moment, and have the mark right
+        # after.
         if not found and (turn >= NAMELESS_ROUNDS or None not in environments.values()):
             return
         time.sleep(0.01)
 
 
 def watch_groups(folder: str) -> int:
+    """Runs the watchdog of a cluster until its standard input closes; returns the exit code."""
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])
         groups.add(group) if line[0] == "+" else groups.discard(group)
     for group in groups:
-        kill_group(group)
-    end_all_below(folder)
+        signal_group(group)
+    kill_all_below(folder)
     return 0
 
 
-class Holding:
-    """A lease as its guard knows it."""
+class LeaseInput:
+    """A lease in its guard: it ends at the latest time read from standard input, or when that closes."""
 
-    def __init__(self, until: float) -> None:
-        self._until, self._rest = until, b""
+    def __init__(self, expires_at: float) -> None:
+        self._expires_at, self._partial_line = expires_at, b""
 
-    def goes_on(self, ended: int | None = None) -> bool:
-        """Waits until the command has `ended`: True; or until the lease is over or its writer is gone: False. Without one, looks once."""
-        watched = [0] if ended is None else [0, ended]
-        while (left := self._until - time.monotonic()) > 0:
-            ready, _, _ = select.select(watched, [], [], 0.0 if ended is None else left)
-            if ended in ready:
+    def read_arrived(self) -> bool:
+        """Reads the renewals that have arrived, without waiting.
+
+        False: the lease has expired or the input is closed.
+        """
+        while time.monotonic() < self._expires_at:
+            ready, _, _ = select.select([0], [], [], 0.0)
+            if not ready:
                 return True
-            if 0 in ready and not self._renewed():
+            if not self._read_renewals():
                 return False
-            if ended is None and not ready:
-                return True
         return False
 
-    def _renewed(self) -> bool:
+    def wait_for_exit(self, pidfd: int) -> bool:
+        """Waits until the process of `pidfd` has ended: True.
+
+        False: the lease expired first, or the input closed.
+        """
+        while (left := self._expires_at - time.monotonic()) > 0:
+            ready, _, _ = select.select([0, pidfd], [], [], left)
+            if pidfd in ready:
+                return True
+            if 0 in ready and not self._read_renewals():
+                return False
+        return False
+
+    def _read_renewals(self) -> bool:
         try:
-            news = os.read(0, 4096)
+            received = os.read(0, 4096)
         except ConnectionResetError:
             return False
-        *lines, self._rest = (self._rest + news).split(b"\n")
-        self._until = max([self._until, *map(float, lines)])
-        return bool(news)
+        *lines, self._partial_line = (self._partial_line + received).split(b"\n")
+        self._expires_at = max([self._expires_at, *map(float, lines)])
+        return bool(received)
 
 
-def hold_lease(until: float, memory_bytes: int, command: list[str]) -> int:
+def guard_lease(expires_at: float, memory_bytes: int, command: list[str]) -> int:
+    """Runs `command` under a lease; returns the guard's exit code, which says nothing about the command."""
     become_subreaper()
-    lease = Holding(until)
-    if not lease.goes_on():
-        _tell("!")
+    lease = LeaseInput(expires_at)
+    # This process itself may have been started too late, or have waited for a processor until now.
+    if not lease.read_arrived():
+        _report("!")
         return 1
 
     def prepare() -> None:
-        """As the command would find things without a guard."""
+        """Gives the command the signal handlers and the memory limit that it would have without a guard."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if memory_bytes:
@@ -151,31 +184,37 @@ def hold_lease(until: float, memory_bytes: int, command: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
         return 127
-    _tell(f"+{child.pid}")
-    in_time = lease.goes_on(os.pidfd_open(child.pid))
-    kill_group(child.pid)
+    _report(f"+{child.pid}")
+    in_time = lease.wait_for_exit(os.pidfd_open(child.pid))
+    signal_group(child.pid)
     code = child.wait()
-    while True:
-        for pid in (left := children()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if not left:
-            break
-        time.sleep(0.002)
-    _tell(f"={code}" if in_time else "!")
+    _kill_descendants()
+    # Only now: whoever reads this line may count on it that nothing of the try is left.
+    _report(f"={code}" if in_time else "!")
     return 0
 
 
-def _tell(line: str) -> None:
+def _kill_descendants() -> None:
+    """Kills all descendants of this process, a subreaper: also those that left their group and session."""
+    while alive := reap_children():
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def _report(line: str) -> None:
     with contextlib.suppress(OSError):
         os.write(0, line.encode() + b"\n")
 
 
 if __name__ == "__main__":
+    # Ctrl-C reaches every process of a terminal's foreground group, and a service manager's SIGTERM every
+    # process of the service: this one still has others to kill.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(
         watch_groups(sys.argv[2])
         if sys.argv[1] == "groups"
-        else hold_lease(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        else guard_lease(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     )

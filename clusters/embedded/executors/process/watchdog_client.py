@@ -1,4 +1,4 @@
-"""The process groups that end with this process, however it ends: another one, the watchdog, has their list."""
+"""The cluster's side of the watchdog: keeps that process running and tells it which groups to kill."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,16 @@ from loguru import logger
 from clusters.embedded.executors.process import watchdog
 
 PROGRAM: Final = (sys.executable, "-I", "-S", watchdog.__file__)
-STARTED: Final[set[int]] = set()
-"""Children of this process that somebody here waits for: nobody else may collect them."""
+"""-I and -S: nothing in the environment or in site-packages changes what it imports, and it starts sooner."""
+AWAITED_CHILDREN: Final[set[int]] = set()
+"""Children that code of this process waits for: anything else that reaps them loses their exit codes."""
 
 
-class WatchedGroups:
-    """A watchdog that is killed itself is replaced at once, by one that gets the whole list.
+class WatchdogClient:
+    """Keeps the list of process groups that the watchdog kills when this process ends, however it ends.
 
-    Entered, it first ends what a cluster before this one has left below the folder `workspaces`.
+    It kills nothing itself, except once: when entered it kills what an earlier cluster has left below the
+    folder `workspaces`. A watchdog that has ended is replaced at once by one that gets the whole list.
     """
 
     def __init__(self, workspaces: Path) -> None:
@@ -31,59 +33,69 @@ class WatchedGroups:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         watchdog.become_subreaper()
-        watchdog.end_all_below(self._workspaces)
-        self._begin()
+        watchdog.kill_all_below(self._workspaces)
+        self._start_watchdog()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if (process := self._release()) is not None:
+        if (process := self._detach()) is not None:
             await self._loop.run_in_executor(None, process.wait)
-            STARTED.discard(process.pid)
+            AWAITED_CHILDREN.discard(process.pid)
 
-    def add(self, group: int) -> None:
-        """Raises `OSError` where it cannot be watched: then it must not run."""
+    def __repr__(self) -> str:
+        pid = None if self._watchdog is None else self._watchdog.pid
+        return f"WatchdogClient(watchdog={pid}, groups={sorted(self._groups)})"
+
+    def watch(self, group: int) -> None:
+        """Puts a process group on the list.
+
+        Raises `OSError` where there is no watchdog: then the group must not run.
+        """
         self._groups.add(group)
-        self._tell(f"+{group}\n")
+        self._send(f"+{group}\n")
 
-    def discard(self, group: int) -> None:
-        """Of which nothing is left."""
+    def unwatch(self, group: int) -> None:
+        """Takes a process group of which nothing is left off the list."""
         self._groups.discard(group)
         with contextlib.suppress(OSError):
-            self._tell(f"-{group}\n")
+            self._send(f"-{group}\n")
 
-    def _tell(self, lines: str) -> None:
+    def _send(self, lines: str) -> None:
         if self._watchdog is None:
-            self._begin()
+            # The last one could not be replaced. The new one gets the whole list, this change included.
+            self._start_watchdog()
             return
         try:
             os.write(self._pipe, lines.encode())
         except OSError:
-            self._replace()
+            self._replace_watchdog()
 
-    def _begin(self) -> None:
+    def _start_watchdog(self) -> None:
         process = subprocess.Popen(
             [*PROGRAM, "groups", self._workspaces], stdin=subprocess.PIPE, start_new_session=True
         )
         assert process.stdin is not None
         self._watchdog, self._pipe = process, process.stdin.fileno()
-        STARTED.add(process.pid)
-        self._ended = os.pidfd_open(process.pid)
-        self._loop.add_reader(self._ended, self._replace)
+        AWAITED_CHILDREN.add(process.pid)
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._replace_watchdog)
         os.write(self._pipe, "".join(f"+{group}\n" for group in self._groups).encode())
 
-    def _release(self) -> "subprocess.Popen[bytes] | None":
-        """Ends the list of a watchdog that lives, and lets go of it."""
+    def _detach(self) -> "subprocess.Popen[bytes] | None":
+        """Closes the pipe to the watchdog, which ends it; returns its process, None where there is none."""
         process, self._watchdog = self._watchdog, None
         if process is not None and process.stdin is not None:
-            self._loop.remove_reader(self._ended)
-            os.close(self._ended)
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
             process.stdin.close()
         return process
 
-    def _replace(self) -> None:
+    def _replace_watchdog(self) -> None:
         logger.error("the watchdog has ended: another takes over")
-        if (process := self._release()) is not None:
+        if (process := self._detach()) is not None:
+            # Its pipe is closed now, which makes a watchdog kill its groups: its successor has them, so it
+            # must not.
             process.kill()
             process.wait()
-            STARTED.discard(process.pid)
-        self._begin()
+            AWAITED_CHILDREN.discard(process.pid)
+        self._start_watchdog()

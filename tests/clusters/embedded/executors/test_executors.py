@@ -7,7 +7,7 @@ import pytest
 
 from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor
-from clusters.embedded.executors.process import executor as process
+from clusters.embedded.executors.process import termination
 from clusters.embedded.executors.process.executor import ProcessExecutor
 from tests.conformance.executor import ExecutorConformance
 
@@ -45,7 +45,7 @@ class TestStubbornProcess(TestProcess):
 
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(process, "GRACE_SECONDS", 0.05)
+        monkeypatch.setattr(termination, "GRACE_SECONDS", 0.05)
 
 
 def _works_in(process: Path, root: Path) -> bool:

@@ -11,8 +11,8 @@ from clusters.embedded.storage.task_logs import (
     HEAD_BYTES,
     LOG_BYTES,
     TAIL_BYTES,
-    cut,
     read_log,
+    shorten,
 )
 from clusters.errors import ClusterError
 
@@ -56,7 +56,7 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path: Path) -> None:
     """To the byte."""
     path = tmp_path / "a.log"
     path.write_bytes(b"x" * LOG_BYTES)
-    cut(path)
+    shorten(path)
     assert path.stat().st_size == LOG_BYTES
 
 
@@ -65,7 +65,7 @@ def test_a_log_that_grew_too_long_keeps_its_beginning_and_its_end(tmp_path: Path
     path = tmp_path / "a.log"
     path.write_bytes(b"begin" + b"x" * LOG_BYTES + b"end")
     with path.open("ab") as writer:
-        cut(path)
+        shorten(path)
         writer.write(b" more")
     found = path.read_bytes()
     assert found.startswith(b"begin")
@@ -85,7 +85,7 @@ async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(
     def going_on() -> bool:
         step = next(steps, "end")
         if step == "cut":
-            cut(path)
+            shorten(path)
         elif step == "more":
             with path.open("ab") as writer:
                 writer.write(b"more")

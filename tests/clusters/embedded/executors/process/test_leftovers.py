@@ -100,7 +100,7 @@ async def test_children_of_children_that_left_are_found_while_everything_moves(
 
     mark = f"WAYPOST_WORKSPACE={tmp_path}/workspaces/run/0".encode()
     pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    assert [pid for pid in pids if mark in (watchdog.environment(pid) or [])] == []
+    assert [pid for pid in pids if mark in (watchdog.environment_of(pid) or [])] == []
 
 
 async def test_a_child_that_left_everything_behind_ends_with_its_guard(node: Node, tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_children_are_found_where_the_kernel_has_no_list_of_them(monkeypatch: py
     """Then each process is asked whether it is ours."""
     monkeypatch.setattr(watchdog, "CHILDREN", "/proc/nowhere")
     child = subprocess.Popen(["sleep", "300"], start_new_session=True)
-    assert child.pid in watchdog.children()
-    assert child.pid not in watchdog.children(spared={child.pid})
+    assert child.pid in watchdog.reap_children()
+    assert child.pid not in watchdog.reap_children(spared={child.pid})
     child.kill()
     child.wait()
 
@@ -148,9 +148,9 @@ def test_who_has_ended_may_have_left_children(monkeypatch: pytest.MonkeyPatch) -
     )
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     lists = iter([[ended.pid], [left.pid]])
-    monkeypatch.setattr(watchdog, "_listed", lambda: next(lists))
+    monkeypatch.setattr(watchdog, "_listed_children", lambda: next(lists))
 
-    assert watchdog.children() == [left.pid]
+    assert watchdog.reap_children() == [left.pid]
     left.kill()
     left.wait()
     ended.wait()
@@ -228,14 +228,14 @@ async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(node: Node,
         process("b", "sleep", "0.01", needs=("a",)),
     )
     (pid,) = await written(tmp_path / "pid")
-    watched = node._tries._executors["process"]._watched  # type: ignore[attr-defined]
-    first = watched._watchdog
+    client = node._tries._executors["process"]._watchdog  # type: ignore[attr-defined]
+    first = client._watchdog
     first.kill()
     async with asyncio.timeout(20):
-        while watched._watchdog is first:
+        while client._watchdog is first:
             await asyncio.sleep(0.01)
     assert running(pid)
-    watched._release().wait()
+    client._detach().wait()
 
     async with asyncio.timeout(20):
         while running(pid):

@@ -1,0 +1,50 @@
+"""Waits for the exit of a child process without a thread, and names what ended it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from typing import Any
+
+from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
+
+POLL_SECONDS = 0.05
+
+
+async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
+    """Returns the exit code when the child has ended; -N for signal N. The child is then reaped."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        pidfd = os.pidfd_open(child.pid)
+    except OSError:
+        # No descriptor is free (EMFILE). The child runs all the same, so its exit is polled for.
+        while child.poll() is None:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(POLL_SECONDS)
+    else:
+        loop.add_reader(pidfd, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+    AWAITED_CHILDREN.discard(child.pid)
+    return child.wait()
+
+
+async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
+    """Waits at most so long for the child's exit; False where it still runs then."""
+    try:
+        async with asyncio.timeout(seconds):
+            await wait_for_exit(child)
+    except TimeoutError:
+        return False
+    return True
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal: SIGKILL, SIGRTMIN+6."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # `signal.Signals` (Python 3.11) has only the first and the last of the real-time signals.
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

@@ -1,0 +1,97 @@
+"""The executor's side of a lease guard, which kills the command of an exclusive try when its lease expires.
+
+The guard itself is `watchdog.py lease`, a process between the cluster and the command. It keeps the promise
+of the lease even while the cluster is stopped, overloaded or dead. The two talk over a socket pair, which is
+the guard's standard input.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from clusters.embedded.executors.interface import Lease
+from clusters.embedded.executors.process.watchdog_client import PROGRAM
+
+
+class LeaseGuard:
+    """Reads the reports of one guard and forwards each renewal of the lease to it, while the `with` lasts.
+
+    Enter it first, then start the guard with `command_line` and with `guard_end` as its standard input.
+    `on_started` is called with the process group of the command as soon as the guard has started it.
+    """
+
+    def __init__(self, lease: Lease, on_started: Callable[[int], None]) -> None:
+        self._lease, self._on_started = lease, on_started
+        self._partial_line = b""
+        self.group: int | None = None
+        """Process group of the command, once that runs."""
+        self.exit_code: int | None = None
+        """Exit code of the command, once that has ended by itself; -N for signal N."""
+        self.lease_expired = False
+        """The guard killed the command, or did not start it, because the lease had expired."""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._socket, self.guard_end = socket.socketpair()
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self.read_reports)
+        self._forwarding = asyncio.create_task(self._forward_renewals(), name="renewals")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_input()
+        self._loop.remove_reader(self._socket)
+        self.guard_end.close()
+        self._socket.close()
+
+    def __repr__(self) -> str:
+        state = f"group={self.group}, exit_code={self.exit_code}, lease_expired={self.lease_expired}"
+        return f"LeaseGuard({state}, lease={self._lease!r})"
+
+    def command_line(self, memory_bytes: int, command: Sequence[str]) -> list[str]:
+        """The command line of the guard that runs `command`. `memory_bytes` 0: no limit."""
+        return [*PROGRAM, "lease", repr(self._lease.expires_at), str(memory_bytes), *command]
+
+    def close_input(self) -> None:
+        """Makes the guard kill what runs under it and exit. Its last reports can still be read."""
+        self._forwarding.cancel()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def read_reports(self) -> None:
+        """Reads and applies the reports that the guard has sent so far. Does not wait for more."""
+        while True:
+            try:
+                received = self._socket.recv(4096)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = b""
+            if not received:
+                # The guard has exited: a socket at its end stays readable, and the loop would call this for
+                # ever.
+                self._loop.remove_reader(self._socket)
+                return
+            *lines, self._partial_line = (self._partial_line + received).split(b"\n")
+            for line in lines:
+                self._apply(line)
+
+    def _apply(self, report: bytes) -> None:
+        """The three reports are described in `watchdog.py`."""
+        if report.startswith(b"+"):
+            self.group = int(report[1:])
+            self._on_started(self.group)
+        elif report.startswith(b"="):
+            self.exit_code = int(report[1:])
+        else:
+            self.lease_expired = True
+
+    async def _forward_renewals(self) -> None:
+        while True:
+            await self._lease.wait_for_renewal()
+            # A guard that has exited is noticed by its exit. One that reads so slowly that the socket is full
+            # has enough unread renewals before it.
+            with contextlib.suppress(OSError):
+                self._socket.send(f"{self._lease.expires_at!r}\n".encode())

@@ -1,0 +1,118 @@
+"""Finds and kills the processes that a try has left behind, also those that have left its process group.
+
+A process that leaves the group (setsid(2)) and loses its parent becomes a child of this process, which is a
+subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)). The environment that it was started with says which try it
+belongs to, unless it has been started with another one.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Collection
+from typing import Final
+
+from msgspec import Struct
+
+from clusters.embedded.executors.process.watchdog import environment_of, reap_children, signal_group
+from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
+
+GONE_SECONDS = 1.0
+NAMELESS_SECONDS = 0.5
+"""How long an adopted child without an environment may belong to any try.
+
+A process that executes another program, or ends and has not yet handed us its children, has none for a
+moment. One that has none for so long was started without.
+"""
+
+
+class AdoptedChildren:
+    """The living adopted children of this process and their environments, as of the last `refresh`."""
+
+    def __init__(self) -> None:
+        self._environments: dict[int, frozenset[bytes]] = {}
+        self._nameless_since: dict[int, float] = {}
+
+    def __repr__(self) -> str:
+        return f"AdoptedChildren({sorted(self._environments)}, nameless={sorted(self._nameless_since)})"
+
+    def refresh(self) -> None:
+        """Reaps the adopted children that have ended and reads the environments of the others."""
+        now, known = time.monotonic(), self._nameless_since
+        found = {pid: environment_of(pid) for pid in reap_children(spared=AWAITED_CHILDREN)}
+        self._environments = {pid: frozenset(items) for pid, items in found.items() if items}
+        self._nameless_since = {pid: known.get(pid, now) for pid, items in found.items() if not items}
+
+    def started_with(self, identity: Collection[bytes]) -> list[int]:
+        """The pids of those that have all of `identity` in their environment, `NAME=value` each."""
+        return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
+
+    def any_nameless(self) -> bool:
+        """True while one has had no environment for less than `NAMELESS_SECONDS`."""
+        now = time.monotonic()
+        return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())
+
+
+ADOPTED: Final = AdoptedChildren()
+"""One for the process, as adoption is."""
+
+
+class Leftovers(Struct, frozen=True, kw_only=True):
+    """What is left of a try at one moment. True where there is anything."""
+
+    groups: tuple[int, ...]
+    """Its process groups that still have a member, be it a zombie."""
+    adopted: tuple[int, ...]
+    """Adopted children that were started by it."""
+    uncertain: bool
+    """An adopted child cannot be told yet: it may be one."""
+
+    def __bool__(self) -> bool:
+        return bool(self.groups or self.adopted or self.uncertain)
+
+
+def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
+    """Looks for members of `groups`, and for processes started with `identity` in `ADOPTED`."""
+    return Leftovers(
+        groups=tuple(group for group in groups if _has_members(group)),
+        adopted=tuple(ADOPTED.started_with(identity)),
+        uncertain=ADOPTED.any_nameless(),
+    )
+
+
+def kill_leftovers(leftovers: Leftovers) -> None:
+    """Sends SIGKILL to the groups and to those of the adopted children; reaps those that are our children."""
+    for group in leftovers.groups:
+        signal_group(group)
+        with contextlib.suppress(ChildProcessError):  # none of its members is our child, for now
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
+    for pid in leftovers.adopted:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+
+
+async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
+    """Kills what is left of a try until nothing is, since a killed process may have started another before.
+
+    Gives up after `GONE_SECONDS`: a process may hang in the kernel.
+    """
+    until = time.monotonic() + GONE_SECONDS
+    while True:
+        ADOPTED.refresh()
+        leftovers = find_leftovers(groups, identity)
+        kill_leftovers(leftovers)
+        if not leftovers or time.monotonic() >= until:
+            return
+        await asyncio.sleep(0.002)
+
+
+def _has_members(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user's, but there
+        return True
+    return True

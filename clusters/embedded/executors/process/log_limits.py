@@ -1,0 +1,52 @@
+"""Keeps the logs of running tries short: one talkative task must not fill the disk for all others."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Self
+
+from clusters.embedded.storage.task_logs import LOG_BYTES, shorten
+
+CHECK_SECONDS = 1.0
+
+
+class LogLimits:
+    """Shortens added logs that grow over `LOG_BYTES`, every `CHECK_SECONDS`, while the `async with` lasts."""
+
+    def __init__(self) -> None:
+        self._logs: set[Path] = set()
+
+    async def __aenter__(self) -> Self:
+        self._checking = asyncio.create_task(self._check(), name="log limits")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._checking.cancel()
+
+    def add(self, log: Path) -> None:
+        self._logs.add(log)
+
+    def discard(self, log: Path) -> None:
+        self._logs.discard(log)
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            for log in list(self._logs):
+                await shorten_log(log)
+
+
+def is_too_long(log: Path) -> bool:
+    """False also where there is no log."""
+    with contextlib.suppress(OSError):
+        return log.lstat().st_size > LOG_BYTES
+    return False
+
+
+async def shorten_log(log: Path) -> None:
+    """Shortens a log in a thread.
+
+    Errors are ignored: a task may have removed its log, or put a pipe in its place.
+    """
+    with contextlib.suppress(OSError):
+        await asyncio.to_thread(shorten, log)

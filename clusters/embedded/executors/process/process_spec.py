@@ -1,0 +1,157 @@
+"""Describes the process of a try, command, folder and environment, and starts it."""
+
+import contextlib
+import errno
+import os
+import resource
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from clusters.embedded.executors.process.lease_guard import LeaseGuard
+from clusters.embedded.executors.process.output import remove
+from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
+from clusters.embedded.scheduling.launch import Launch
+from clusters.embedded.storage.state_folder import TaskFolders
+from clusters.embedded.storage.task_logs import open_regular
+from waypost.workflow.run_types import ProcessRun, argument_text
+
+IDENTITY: Final = (
+    "WAYPOST_WORKSPACE",
+    "WAYPOST_RUN",
+    "WAYPOST_SHARD",
+    "WAYPOST_EPOCH",
+    "WAYPOST_TASK",
+    "WAYPOST_TRY",
+)
+"""The environment variables that together identify the processes of one try among all others."""
+MACHINE_FAULTS: Final = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EAGAIN,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EROFS,
+    }
+)
+"""Errors of this machine, which say nothing about the task: another cluster may be able to run it."""
+
+
+class ProcessSpec(Struct, frozen=True, kw_only=True):
+    """What a process is started with."""
+
+    command: Sequence[str]
+    directory: Path
+    environment: dict[str, str]
+    log: Path
+    """Gets standard output and standard error, appended."""
+    memory_bytes: int = 0
+    """Limit of its data segment (RLIMIT_DATA); 0: none."""
+
+    @property
+    def identity(self) -> frozenset[bytes]:
+        """`NAME=value` of each variable of `IDENTITY`."""
+        return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in IDENTITY)
+
+
+def process_spec(
+    launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
+) -> ProcessSpec:
+    """The process of one try. Creates its working directory.
+
+    Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
+    """
+    environment = {
+        "PATH": os.defpath + ":/usr/local/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(folders.workspace),
+        "TMPDIR": str(folders.scratch),
+        **{name: argument_text(value) for name, value in run.env.items()},
+        "WAYPOST_INPUT": str(input_file),
+        "WAYPOST_OUTPUT": str(output_file),
+        "WAYPOST_WORKSPACE": str(folders.workspace),
+        "WAYPOST_REGION": region,
+        "WAYPOST_RUN": launch.attempt.run,
+        "WAYPOST_SHARD": str(launch.attempt.shard),
+        "WAYPOST_EPOCH": str(launch.attempt.epoch),
+        "WAYPOST_TASK": launch.task.name,
+        "WAYPOST_TRY": str(launch.tries),
+    }
+    return ProcessSpec(
+        command=[argument_text(word) for word in run.command],
+        directory=_working_directory(folders.workspace, run.working_directory),
+        environment=environment,
+        log=folders.log,
+        memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
+    )
+
+
+def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
+    """Starts the command in a session of its own, or the guard that will start it.
+
+    Raises `OSError` and `ValueError`.
+    """
+    log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        child = subprocess.Popen(
+            spec.command if guard is None else guard.command_line(spec.memory_bytes, spec.command),
+            stdin=subprocess.DEVNULL if guard is None else guard.guard_end.fileno(),
+            stdout=log,
+            stderr=log,
+            cwd=spec.directory,
+            env=spec.environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+        if guard is not None:
+            # Only the guard may hold this end: else the exit of the guard would not close the connection.
+            guard.guard_end.close()
+    AWAITED_CHILDREN.add(child.pid)
+    return child
+
+
+def limit_memory(pid: int, memory_bytes: int) -> None:
+    """Limits the data segment of a process (0: not at all).
+
+    Each of its children gets the same limit, not a share of it.
+    """
+    if memory_bytes:
+        # Set from outside after the start: `preexec_fn` would make Popen use fork in place of the much
+        # quicker vfork.
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Creates a file, in place of whatever an earlier task of the shard has put there: a pipe, a link."""
+    remove(path)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+        file.write(content)
+
+
+def _working_directory(workspace: Path, relative: str | None) -> Path:
+    """Creates it.
+
+    Raises `ValueError` where the workspace can have no such folder, `OSError` for this machine's faults.
+    """
+    try:
+        directory = (workspace / (relative or ".")).resolve()
+        if not directory.is_relative_to(workspace.resolve()):
+            raise ValueError("workingDirectory leads out of the workspace")
+        directory.mkdir(parents=True, exist_ok=True)
+    except RuntimeError:  # `Path.resolve` (Python 3.11) for a loop of links
+        raise ValueError("workingDirectory is a link that leads to itself") from None
+    except OSError as error:
+        if error.errno in MACHINE_FAULTS:
+            raise
+        raise ValueError(
+            f"workingDirectory: {'it is no folder' if error.errno == errno.EEXIST else error.strerror}"
+        ) from None
+    return directory
