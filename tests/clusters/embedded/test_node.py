@@ -112,7 +112,7 @@ async def test_without_descriptors_a_try_still_ends(node: Node, monkeypatch: pyt
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("clusters.embedded.executors.process.termination.os.pidfd_open", none_left)
+    monkeypatch.setattr("clusters.embedded.executors.process.child_exit.os.pidfd_open", none_left)
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.SUCCEEDED
@@ -124,7 +124,7 @@ async def test_without_descriptors_an_attempt_is_lost(node: Node, monkeypatch: p
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("clusters.embedded.executors.process.executor.open_regular", none_left)
+    monkeypatch.setattr("clusters.embedded.executors.process.process_spec.open_regular", none_left)
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.LOST
