@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import Parameter
 
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
-from gateway.cli.files import JSON, YAML, content, faulty, value
+from gateway.cli.documents import JSON, YAML, content, faulty, value
 from gateway.cli.output import Format, command, console, written
 from gateway.core.errors import GatewayError
 from gateway.documents.checks import Executors, check

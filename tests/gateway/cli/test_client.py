@@ -10,11 +10,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from gateway.cli.client import CliError, Exit, connect, path
-from gateway.cli.explain import explain
-from gateway.cli.logs import logs
-from gateway.cli.regions import cordon, regions
-from gateway.cli.runs import cancel, describe, retry, runs
-from gateway.cli.watch import watch
+from gateway.cli.regions.listing import cordon, regions
+from gateway.cli.runs.explain import explain
+from gateway.cli.runs.listing import cancel, describe, retry, runs
+from gateway.cli.runs.logs import logs
+from gateway.cli.runs.watch import watch
 from waypost import pki
 
 ELSEWHERE = "../regions/beijing/cordon#"

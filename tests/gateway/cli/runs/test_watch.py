@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cli.client import CliError, Exit
 from gateway.cli.output import Format
-from gateway.cli.watch import follow
+from gateway.cli.runs.watch import follow
 
 
 def entry(seq: int, kind: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Gateway:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.watch.REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.cli.runs.watch.REFRESH_SECONDS", 0.0)
 
 
 def test_a_heartbeat_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +92,6 @@ def test_a_stream_of_something_else_ends_the_following(data: str) -> None:
 
 def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is raised where it can be seen."""
-    monkeypatch.setattr("gateway.cli.watch._events", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.cli.runs.watch._events", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         follow(Gateway(stream()).client(), "r")

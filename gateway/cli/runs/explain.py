@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from gateway.cli.client import Token, Url, checked, connect, path
 from gateway.cli.output import Format, Output, command, console, painted, show
-from gateway.cli.runs import RunId
+from gateway.cli.runs.listing import RunId
 
 
 @command

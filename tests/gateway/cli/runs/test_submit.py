@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.cli.client import CliError, Exit
-from gateway.cli.submit import read_document, submit
+from gateway.cli.runs.submit import read_document, submit
 
 WORKFLOW = """
 apiVersion: waypost/v1

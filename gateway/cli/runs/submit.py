@@ -8,9 +8,9 @@ import msgspec
 from cyclopts import Parameter
 
 from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
-from gateway.cli.files import JSON, content, media_type, value
+from gateway.cli.documents import JSON, content, media_type, value
 from gateway.cli.output import Format, Output, command, console, counted, painted, show, table
-from gateway.cli.watch import follow
+from gateway.cli.runs.watch import follow
 from waypost.suggestions import closest
 
 KEY_MAXIMUM: Final = 255

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
 from gateway.cli.output import command
 from gateway.cli.retries import attempts
-from gateway.cli.runs import RunId
+from gateway.cli.runs.listing import RunId
 
 AGAIN_SECONDS = 0.2
 """Before a reading that ended with the task still going on is taken up again."""

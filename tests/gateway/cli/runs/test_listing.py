@@ -7,10 +7,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.client import Exit
-from gateway.cli.explain import explain
-from gateway.cli.logs import logs
 from gateway.cli.output import Format
-from gateway.cli.runs import describe, runs
+from gateway.cli.runs.explain import explain
+from gateway.cli.runs.listing import describe, runs
+from gateway.cli.runs.logs import logs
 
 
 def run(identity: str) -> dict[str, Any]:

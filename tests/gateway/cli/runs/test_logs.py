@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.cli.client import CliError
-from gateway.cli.logs import _follow
+from gateway.cli.runs.logs import _follow
 
 
 def line(epoch: int, text: str, offset: int) -> bytes:
@@ -56,7 +56,7 @@ class Gateway:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.logs.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.cli.runs.logs.AGAIN_SECONDS", 0.0)
 
 
 def test_a_broken_log_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
