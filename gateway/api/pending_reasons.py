@@ -13,8 +13,9 @@ from gateway.api.http.services import Services
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
-from gateway.regions.demand import plan
-from gateway.regions.placement import Unplaceable
+from gateway.regions.blackout_guard import enough_answer
+from gateway.regions.demand import demand_of
+from gateway.regions.placement import Unplaceable, place
 from gateway.regions.region_condition import RegionCondition
 
 _decode = msgspec.json.Decoder(Workflow).decode
@@ -39,9 +40,8 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
         workflow = _decode(run.workflow)
     except msgspec.MsgspecError:
         return None
-    found = plan(
-        workflow, run.permitted, services.regions(), choose=choice, settings=services.settings.placing
-    )
+    demand = demand_of(workflow, run.permitted)
+    found = place(demand, services.regions(), choose=choice, settings=services.settings.placing)
     if isinstance(found, Unplaceable):
         return f"{wait}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"
     soonest = min(shard.not_before for shard in pending) - at
@@ -58,7 +58,7 @@ def _cannot_move(services: Services) -> str:
     """Why Suspect shards are not moved, however long they wait (T7); empty where they are."""
     counted = [region for region in services.regions() if not region.forgotten]
     answering = sum(region.condition.ready for region in counted)
-    if services.cut_off() or 2 * answering >= len(counted):
+    if services.cut_off() or enough_answer(answering, len(counted)):
         return ""
     lost = ", ".join(region.name for region in counted if region.condition is RegionCondition.UNREACHABLE)
     return (

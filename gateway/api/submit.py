@@ -22,8 +22,8 @@ from gateway.documents.checks import check
 from gateway.documents.parsing import invalid_document, parse
 from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
-from gateway.regions.demand import plan
-from gateway.regions.placement import Placement
+from gateway.regions.demand import demand_of
+from gateway.regions.placement import Placement, place
 from gateway.submission.admit import Submission, admit, fingerprint, oblige
 from gateway.submission.authorize import authorize
 
@@ -107,7 +107,8 @@ def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services
 
 def _dry_run(services: Services, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:
     regions, placing = services.regions(), services.settings.placing
-    found = plan(workflow, decision.obligations.regions, regions, choose=choice, settings=placing)
+    demand = demand_of(workflow, decision.obligations.regions)
+    found = place(demand, regions, choose=choice, settings=placing)
     scores = found.scores if isinstance(found, Placement) else {}
     return DryRun(
         decision=decision,

@@ -199,6 +199,11 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """`view` as the API shows it, with its `score`."""
-    fields = structs.asdict(view) | {"score": score, "executors": sorted(view.executors)}
-    return convert(fields, RegionState)
+    """`view` as the API shows it, with its `score`: what `view` computes is named here, the rest is copied."""
+    computed = {
+        "score": score,
+        "cordoned": view.cordoned,
+        "forgotten": view.forgotten,
+        "executors": sorted(set(view.executors)),
+    }
+    return convert(structs.asdict(view) | computed, RegionState)

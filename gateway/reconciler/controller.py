@@ -25,8 +25,9 @@ from gateway.reconciler.loading import load_work, take_up
 from gateway.reconciler.orphans import stop_cancelled
 from gateway.reconciler.placing import Placer
 from gateway.reconciler.working_set import NEVER, Link, Region, Tracked, Work, WorkingSet
-from gateway.regions.blackout_guard import cut_off, excused
-from gateway.regions.health import evaluated, unknown
+from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
+from gateway.regions.health import unknown
+from gateway.regions.health_over_time import after_tick
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import Failover, HealthSettings, Placing
@@ -182,7 +183,7 @@ class Controller:
             self._evaluated_at = now.monotonic
         for region in self._ws.regions.values():
             if due:
-                region.health = evaluated(region.health, now.monotonic, self._health)
+                region.health = after_tick(region.health, now.monotonic, self._health)
             if region.health.condition is RegionCondition.UNREACHABLE:
                 suspect(self._ws, region, now)
             elif region.health.condition.reachable and region.admitted:
@@ -192,10 +193,10 @@ class Controller:
             for region in self._ws.regions.values()
             if Taint.FORGOTTEN not in region.taints and not region.absent
         ]
-        healths = excused([region.health for region in counted], self._health)
+        healths = after_blackout_check([region.health for region in counted], self._health)
         for region, health in zip(counted, healths, strict=True):
             region.health = health
-        self._tell_of_cut(cut_off(healths, now.monotonic, self._health))
+        self._tell_of_cut(is_cut_off(healths, now.monotonic, self._health))
         if not self._cut_off:
             abandon(self._ws, healths, now, self._failover)
         give_up_unconfirmed(self._ws, now, self._failover)

@@ -7,7 +7,8 @@ from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import lose, reconfirm
 from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
-from gateway.regions.health import RegionHealth, answered_since
+from gateway.regions.blackout_guard import enough_answer
+from gateway.regions.health import RegionHealth, count_answered_since
 from gateway.settings import Failover
 
 
@@ -34,9 +35,8 @@ def abandon(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, setti
     Half of the regions must have answered a probe begun after the suspicion: proof that it is not our own road that is lost.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
-        if 2 * answered_since(healths, tracked.suspected_at) < len(healths) or not _waited(
-            tracked, now, settings
-        ):
+        answered = count_answered_since(healths, tracked.suspected_at)
+        if not enough_answer(answered, len(healths)) or not _waited(tracked, now, settings):
             continue
         failovers = tracked.shard.failovers + 1
         tracked.change(

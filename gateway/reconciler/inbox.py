@@ -70,7 +70,7 @@ class Receiver:
     def _observed(self, region: Region) -> list[Report]:
         reports = region.link.drain()
         for item in reports:
-            observe(region, item, rules=self._health, dice=self._dice)
+            observe(region, item, settings=self._health, dice=self._dice)
         return reports
 
     async def _restore(self, region: Region, now: Instant) -> None:

@@ -15,9 +15,9 @@ from gateway.reconciler.intents import route
 from gateway.reconciler.loading import load_work, read_again, take_up
 from gateway.reconciler.reauthorize import permit, take_back
 from gateway.reconciler.working_set import NEVER, Tracked, Work, WorkingSet
-from gateway.regions.demand import plan
+from gateway.regions.demand import demand_of
 from gateway.regions.filters import NO_FREE_SLOT, takes_work
-from gateway.regions.placement import Placement, Unplaceable, taken
+from gateway.regions.placement import Placement, Unplaceable, after_placement, place
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import Failover, Placing
@@ -86,7 +86,7 @@ class Placer:
         taints = await self._store.taints()
         for name, view in self._views.items():
             if Taint.CORDONED in taints.get(name, ()):
-                self._views[name] = structs.replace(view, cordoned=True)
+                self._views[name] = structs.replace(view, taints=view.taints | {Taint.CORDONED})
 
     def _any_open(self, names: Iterable[str]) -> bool:
         """Can any of these regions take something, and be told so at once?"""
@@ -139,19 +139,17 @@ class Placer:
             del self._calls[region.name]
             return
         route(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
-        self._views[region.name] = taken(self._views[region.name])
+        self._views[region.name] = after_placement(self._views[region.name])
         if work.run.id in self._spreads:
             self._spreads[work.run.id][region.name] += 1
 
     def _plan(self, work: Work) -> Placement | Unplaceable:
         spread = self._spread(work.run.id) if work.workflow.spec.placement.spread else None
-        return plan(
-            work.workflow,
-            work.run.permitted,
+        return place(
+            demand_of(work.workflow, work.run.permitted, spread=spread),
             list(self._views.values()),
             choose=self._rng.choice,
             settings=self._placing,
-            spread=spread,
         )
 
     def _spread(self, run_id: str) -> Counter[str]:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from msgspec import structs
-
 from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
 from gateway.core.instant import Instant
 from gateway.core.resume import Resumption
@@ -18,9 +16,8 @@ from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.links.reports import Report
 from gateway.regions.health import RegionHealth
-from gateway.regions.health import view as health_view
-from gateway.regions.region_condition import RegionCondition, Taint
-from gateway.regions.region_view import RegionView
+from gateway.regions.region_condition import Taint
+from gateway.regions.region_view import RegionView, region_view
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor, ShardWrite
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -210,32 +207,18 @@ class Region:
             boot=self.status.boot, not_after=self.status.uptime + (now.monotonic - self.heard_at) + seconds
         )
 
-    def view(self, now: Instant, rules: HealthSettings) -> RegionView:
-        """The region as placement sees it. One whose name another journal uses takes nothing, whatever its road is like."""
-        status = self.status
-        view = health_view(
+    def view(self, now: Instant, settings: HealthSettings) -> RegionView:
+        """The region as placement and the API see it."""
+        return region_view(
             self.health,
+            status=self.status,
             inflight=self.inflight,
-            free_slots=max(0, status.slots - max(self.inflight, status.held)) if status is not None else 0,
-            queued=status.queued if status is not None else 0,
-            executors=frozenset(status.executors) if status is not None else frozenset(),
-            cpu=status.cpu if status is not None else None,
-            cordoned=Taint.CORDONED in self.taints,
             now=now,
-            rules=rules,
-            share=self.weight,
-        )
-        view = structs.replace(view, forgotten=Taint.FORGOTTEN in self.taints)
-        if not self.stranger and not self.admitted and view.condition.ready:
-            return structs.replace(
-                view, condition=RegionCondition.UNKNOWN, reason="its event stream has not opened yet"
-            )
-        if not self.stranger:
-            return view
-        return structs.replace(
-            view,
-            condition=RegionCondition.UNREACHABLE,
-            reason=f"another journal answers under this name: {self.stranger}",
+            settings=settings,
+            weight=self.weight,
+            taints=self.taints,
+            admitted=self.admitted,
+            unknown_journal=self.stranger,
         )
 
 

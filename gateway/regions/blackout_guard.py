@@ -1,8 +1,10 @@
-"""The blackout guard: is it the regions that are lost, or we?
+"""The blackout guard: whether regions were lost, or the gateway itself is cut off from its network.
 
-More than half of the regions lost within a few seconds of each other, or any region together with an independent canary, means that
-the gateway takes itself to be cut off: new work waits, and no shard is moved. Nothing is remembered beside the regions' own health,
-so the answer holds for as long as they stay lost.
+If more than half of the regions are lost within seconds of each other, or any region together with an
+independent canary, the gateway takes itself to be cut off: new work waits, and no shard is moved. Netflix
+Eureka's self-preservation and the zone eviction limits of Kubernetes' node controller do the same. (Envoy's
+panic threshold meets the same case by the opposite means: it goes on using all hosts.) Nothing is remembered
+beside the regions' health, so the answer holds for as long as the regions stay lost.
 """
 
 from collections.abc import Sequence
@@ -13,49 +15,63 @@ from gateway.regions.health import RegionHealth
 from gateway.settings import HealthSettings
 
 
-def cut_off(
-    healths: Sequence[RegionHealth], now: float, rules: HealthSettings, *, canary: RegionHealth | None = None
+def is_cut_off(
+    healths: Sequence[RegionHealth],
+    now: float,
+    settings: HealthSettings,
+    *,
+    canary: RegionHealth | None = None,
 ) -> bool:
-    """Does the gateway take itself to be cut off? `canary` is the health of an address that no region depends on.
-
-    It ends when nothing is lost any more. Where some region stays lost, it ends once half of the regions have been back for as long as
-    an answering one may need to come back: its shards must not be moved because its probes were slower than the others'.
-    """
-    if _lost_with_us(healths, rules, canary):
+    """Whether the gateway takes itself to be cut off. `canary` is the health of an address that depends on no
+    region."""
+    if _lost_in_blackout(healths, settings, canary):
         return True
-    if not any(health.lost_at is not None and health.excused for health in healths):
+    if not any(health.lost_at is not None and health.lost_in_blackout for health in healths):
         return False
-    settle_seconds = rules.successes_up * (rules.probe_timeout_seconds + rules.probe_retry_seconds)
-    settled = [
-        health for health in healths if health.lost_at is None and now - health.returned_at >= settle_seconds
+    # The blackout is over for enough regions, but one is still lost from it. Its probes may only be slower
+    # than the others': its shards are not moved before half of the regions have been back for as long as an
+    # answering region may need to come back.
+    return_seconds = settings.successes_up * (settings.probe_timeout_seconds + settings.probe_retry_seconds)
+    back = [
+        health for health in healths if health.lost_at is None and now - health.returned_at >= return_seconds
     ]
-    return len(settled) < (1.0 - rules.blackout_ratio) * len(healths)
+    return len(back) < (1.0 - settings.blackout_ratio) * len(healths)
 
 
-def excused(
-    healths: Sequence[RegionHealth], rules: HealthSettings, *, canary: RegionHealth | None = None
+def after_blackout_check(
+    healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """The same regions in the same order; those lost in a blackout are excused. To be taken over at each pass.
+    """The same regions in the same order, those lost in a blackout marked as such. To be called at each pass.
 
-    They were never ill: they come back without slow start, are asked at the quick pace until then, and it does not count as trouble.
-    One that was restarted meanwhile was (`health.restarted`).
+    A marked region was well all the time: it comes back without slow start and without an incident, and is
+    probed at the quick pace until then. One that was restarted while it was lost was down itself, and is not
+    marked.
     """
-    names = _lost_with_us(healths, rules, canary)
+    names = _lost_in_blackout(healths, settings, canary)
     return tuple(
-        structs.replace(h, excused=True) if h.name in names and not h.restarted else h for h in healths
+        structs.replace(health, lost_in_blackout=True)
+        if health.name in names and not health.restarted_while_lost
+        else health
+        for health in healths
     )
 
 
-def _lost_with_us(
-    healths: Sequence[RegionHealth], rules: HealthSettings, canary: RegionHealth | None
+def enough_answer(answering: int, regions: int) -> bool:
+    """Whether so many regions answer that a lost one may be taken for lost: half of them, proof that the
+    gateway's network works."""
+    return 2 * answering >= regions
+
+
+def _lost_in_blackout(
+    healths: Sequence[RegionHealth], settings: HealthSettings, canary: RegionHealth | None
 ) -> frozenset[str]:
-    """Regions that are lost, and were lost together with more than half of all or with the canary."""
+    """Regions that are lost, and were lost together with more than half of all, or with the canary."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}
     names: set[str] = set()
     for since in lost.values():
-        together = {name for name, at in lost.items() if since <= at <= since + rules.blackout_seconds}
-        if len(together) > rules.blackout_ratio * len(healths):
+        together = {name for name, at in lost.items() if since <= at <= since + settings.blackout_seconds}
+        if len(together) > settings.blackout_ratio * len(healths):
             names |= together
     if canary is not None and canary.lost_at is not None:
-        names |= {name for name, at in lost.items() if abs(at - canary.lost_at) <= rules.blackout_seconds}
+        names |= {name for name, at in lost.items() if abs(at - canary.lost_at) <= settings.blackout_seconds}
     return frozenset(names)

@@ -1,13 +1,14 @@
-"""Which regions fit: one function per predicate. Each returns None, or the words in which the region is refused."""
+"""Which regions can take an attempt: one function per requirement, each None or the words in which the region
+is refused."""
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
+from gateway.regions.demand import Demand
 from gateway.regions.region_condition import RegionCondition
-from gateway.regions.region_view import Demand, RegionView
+from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
-"""The refusal that passes by itself, when something there ends."""
+"""The one refusal that passes by itself: when an attempt there ends."""
 
 
 def why_closed(region: RegionView) -> str | None:
@@ -25,39 +26,37 @@ def takes_work(region: RegionView) -> bool:
     return why_closed(region) is None
 
 
-Filter: TypeAlias = Callable[[Demand, RegionView], str | None]
-
-
-def permitted(demand: Demand, region: RegionView) -> str | None:
+def permitted_by_policy(demand: Demand, region: RegionView) -> str | None:
     return None if region.name in demand.permitted else "not permitted by policy"
 
 
-def wished(demand: Demand, region: RegionView) -> str | None:
-    return None if not demand.wished or region.name in demand.wished else "not among the wished regions"
+def requested_by_workflow(demand: Demand, region: RegionView) -> str | None:
+    if not demand.requested or region.name in demand.requested:
+        return None
+    return "not among the wished regions"
 
 
-def open_for_work(_: Demand, region: RegionView) -> str | None:
-    return why_closed(region)
-
-
-def equipped(demand: Demand, region: RegionView) -> str | None:
-    missing = demand.executors - region.executors
+def has_executors(demand: Demand, region: RegionView) -> str | None:
+    missing = demand.executors.difference(region.executors)
     return f"has no executor {', '.join(sorted(missing))}" if missing else None
 
 
-def strong(demand: Demand, region: RegionView) -> str | None:
-    if region.cpu is None or region.cpu >= demand.cpu:
-        return None
-    return f"with too few processors ({region.cpu:g}, where {demand.cpu:g} are asked for)"
-
-
-FILTERS: Final[Sequence[Filter]] = (permitted, wished, open_for_work, equipped, strong)
-"""In this order: the law, the wish, the state of the region, its equipment. The first refusal is the reason that is shown."""
+def has_processors(demand: Demand, region: RegionView) -> str | None:
+    cpu = region.cpu
+    if cpu is None or cpu >= demand.cpu:
+        return None  # a cluster that does not report its processors refuses the task itself if it has too few
+    return f"with too few processors ({cpu:g}, where {demand.cpu:g} are asked for)"
 
 
 def refusal(demand: Demand, region: RegionView) -> str | None:
-    """Why `region` does not fit, or None where it does."""
-    for fits in FILTERS:
-        if (reason := fits(demand, region)) is not None:
-            return reason
-    return None
+    """Why the region cannot take the attempt; None where it can.
+
+    Asked in the order in which a person would ask; the first refusal is the one that is shown.
+    """
+    return (
+        permitted_by_policy(demand, region)
+        or requested_by_workflow(demand, region)
+        or why_closed(region)
+        or has_executors(demand, region)
+        or has_processors(demand, region)
+    )

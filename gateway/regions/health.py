@@ -1,46 +1,38 @@
-"""The health of a region: what probes, calls and time make of it. Pure: each function returns the region's next health.
+"""The health of a region as a value, and the two functions that decide which condition follows from it.
 
-Two kinds of evidence, each with its own way out of service. **Probes** tell whether the region can be reached: three failures in a row
-and it is Unreachable, five successes in a row and it is back. **Calls** tell whether it does what it is asked: too many faults and it is
-Ejected for a time, whatever its probes say. Each loss within memory of an earlier one is trouble too, and keeps a region that came back
-out for longer and longer. Times are monotonic seconds of the caller.
+Two kinds of evidence take a region out of service, each with its own way back. Probes find out whether it can
+be reached: three failures in a row and it is Unreachable, five answers in a row and it is back
+(`health_after_probes.py`). Calls find out whether it does what it is asked: too many faults and it is Ejected
+for a time, even while its probes pass (`health_after_calls.py`). What ends by time alone is in
+`health_over_time.py`. All times are monotonic seconds of the caller's clock.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.core.instant import Instant
-from gateway.regions.latency import NEVER, Pace, PeakEwma, judged, peak_at, recent_p90, sampled, timed
-from gateway.regions.outlier_detection import (
-    FAULTS,
-    Ejections,
-    Outcomes,
-    absorbed,
-    counted,
-    failing,
-    put_out,
-    served,
-    troubled,
-)
+from gateway.regions.latency import NEVER, LatencyWindow, PeakEwma
+from gateway.regions.outlier_detection import CallOutcomes, Ejections
 from gateway.regions.region_condition import RegionCondition
-from gateway.regions.region_view import RegionView
-from gateway.settings import HealthSettings
 
 
 class RegionHealth(Struct, frozen=True, kw_only=True):
-    """What is known of the road to a region and of its doings. `condition` follows from the rest, see `_condition`."""
+    """Everything known of one region's health. Each new piece of evidence gives the next value; none is
+    changed in place."""
 
     name: str
     condition: RegionCondition = RegionCondition.UNKNOWN
+    """`condition_of` the other fields, kept with when and why it began."""
     since: float = NEVER
     """When the condition began."""
     reason: str = ""
+    """Why the condition began, as a sentence for people."""
     next_probe_at: float = NEVER
-    asked_at: float = NEVER
-    """When somebody last wanted a probe at once: one that began before that does not answer the question."""
-    heard: bool = False
+    probe_wanted_at: float = NEVER
+    """When a probe at once was last wanted: the answer to one that began earlier may have left before the
+    cause."""
+    ever_answered: bool = False
     """It has answered a probe since this gateway started."""
     answered_at: float = NEVER
     """When the newest probe that was answered began."""
@@ -49,278 +41,90 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     successes: int = 0
     """Probes answered in a row."""
     lost_at: float | None = None
-    """Since when it is Unreachable."""
+    """Since when it is Unreachable; None while it is not."""
     losses: int = 0
-    """How often it was lost since then: answering once and failing again is another loss."""
-    excused: bool = False
-    """It was lost together with most others: that was our own road, see `blackout.excused`."""
-    restarted: bool = False
-    """Another boot was seen while it was lost: the loss was its own, whoever else was lost as well."""
+    """How often it was lost since `lost_at`: answering once and failing again is another loss."""
+    lost_in_blackout: bool = False
+    """It was lost together with most others, so the gateway's own network was lost, not the region: see
+    `blackout_guard`."""
+    restarted_while_lost: bool = False
+    """Another boot of it was seen while it was lost: it was down itself, even if other regions were lost at
+    the same time."""
     returned_at: float = NEVER
     """When it was last reachable again."""
     warming_since: float | None = None
-    """Since when it is in slow start."""
+    """Since when it is in slow start; None while it is not."""
     ewma: PeakEwma = PeakEwma()
-    pace: Pace = Pace()
-    outcomes: Outcomes = Outcomes()
+    latency: LatencyWindow = LatencyWindow()
+    outcomes: CallOutcomes = CallOutcomes()
     ejections: Ejections = Ejections()
+
+    def __repr__(self) -> str:
+        """`<RegionHealth beijing Unreachable (3 probes failed: Timeout) since 3.0, failures 3, successes 0,
+        ...>`."""
+        ejected = "" if self.ejections.until is None else f", ejected until {self.ejections.until:.1f}"
+        lost = "" if self.lost_at is None else f", lost at {self.lost_at:.1f} ({self.losses} times)"
+        marks = (name for name in ("lost_in_blackout", "restarted_while_lost") if getattr(self, name))
+        return (
+            f"<RegionHealth {self.name} {self.condition} ({self.reason}) since {self.since:.1f},"
+            f" failures {self.failures}, successes {self.successes}{lost}{ejected},"
+            f" incidents {self.ejections.incidents}, consecutive faults {self.outcomes.consecutive_faults},"
+            f" latency {self.ewma.latest_seconds:.3f} s, next probe at {self.next_probe_at:.1f}"
+            f"{''.join(f', {mark}' for mark in marks)}>"
+        )
 
 
 def unknown(name: str) -> RegionHealth:
-    """A region that was not heard of yet; its first probe is due at once."""
+    """The health of a region that has answered no probe yet; its first probe is due at once."""
     return RegionHealth(name=name)
 
 
-# Probes
+def removed(name: str, now: float, reason: str) -> RegionHealth:
+    """The health of a region that nothing probes any more: Unreachable from `now` on, for good."""
+    return with_changes(unknown(name), now, because=reason, lost_at=now, next_probe_at=float("inf"))
 
 
-def probed(
-    health: RegionHealth,
-    *,
-    began: float,
-    ended: float,
-    failure: str | None,
-    rules: HealthSettings,
-    dice: Callable[[], float],
-    detail: str = "",
-) -> RegionHealth:
-    """After a probe; `failure` is why there was no good answer, `detail` the same for people. `dice` gives 0..1."""
-    if failure is None:
-        health = _answered(health, began=began, ended=ended, rules=rules, dice=dice)
-    else:
-        health = _unanswered(health, began=began, ended=ended, failure=failure, detail=detail, rules=rules)
-    return structs.replace(health, next_probe_at=ended + _pause(health, began, rules, dice))
-
-
-def _pause(health: RegionHealth, began: float, rules: HealthSettings, dice: Callable[[], float]) -> float:
-    """A region that was only lost to us is asked at the quick pace until it is back: ours to make good."""
-    if health.failures or (health.excused and health.lost_at is not None):
-        return rules.probe_retry_seconds
-    if began < health.asked_at:
-        return 0.0
-    return rules.probe_interval_seconds * (1.0 + rules.jitter * (2.0 * dice() - 1.0))
-
-
-def _answered(
-    health: RegionHealth, *, began: float, ended: float, rules: HealthSettings, dice: Callable[[], float]
-) -> RegionHealth:
-    seconds = ended - began
-    successes = health.successes + 1
-    first = not health.heard
-    back = health.lost_at is not None and (first or successes >= rules.successes_up)
-    ewma = (
-        PeakEwma() if first or back else health.ewma
-    )  # what the outage cost is over: caution is for slow start
-    health = _moved(
-        health,
-        ended,
-        heard=True,
-        answered_at=began,
-        failures=0,
-        successes=successes,
-        ewma=sampled(ewma, at=ended, seconds=seconds, tau_seconds=rules.ewma_tau_seconds),
-        pace=timed(
-            Pace() if first else health.pace, at=ended, seconds=seconds, rules=rules
-        ),  # what it cost to be heard at all is over
-        lost_at=None if first else health.lost_at,
-        losses=0 if first else health.losses,
-        returned_at=ended if first else health.returned_at,
-    )
-    return _returned(health, ended, rules=rules, dice=dice) if back and not first else health
-
-
-def _returned(
-    health: RegionHealth, now: float, *, rules: HealthSettings, dice: Callable[[], float]
-) -> RegionHealth:
-    """Reachable again. Its first loss costs it a slow start; one more within memory, a time out as well; one that was our own, nothing."""
-    if health.excused:
-        return _moved(health, now, lost_at=None, losses=0, returned_at=now)
-    ejections = troubled(health.ejections, now=now, times=health.losses, rules=rules)
-    if ejections.count > 1:
-        reason = f"lost {ejections.count} times of late"
-        ejections = put_out(
-            ejections, now=now, terms=ejections.count - 1, reason=reason, rules=rules, chance=dice()
-        )
-    return _moved(
-        health, now, lost_at=None, losses=0, returned_at=now, warming_since=now, ejections=ejections
-    )
-
-
-def _unanswered(
-    health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, rules: HealthSettings
-) -> RegionHealth:
-    failures = health.failures + 1
-    changes: dict[str, Any] = {
-        "failures": failures,
-        "successes": 0,
-        "ewma": _fault_sampled(health.ewma, ended, rules),
-    }
-    if failure == "Timeout" and health.lost_at is None:  # it took at least so long
-        changes["pace"] = timed(health.pace, at=ended, seconds=ended - began, rules=rules)
-    if failures == rules.failures_down:
-        changes |= {"pace": Pace(), "outcomes": Outcomes(), "losses": health.losses + 1}
-        if health.lost_at is None:
-            changes |= {"lost_at": ended, "excused": False, "restarted": False}
-            if (
-                health.ejections.since > health.returned_at
-            ):  # put out by calls, not for having been lost before
-                changes["ejections"] = absorbed(health.ejections, lost_at=ended, rules=rules)
-    why = f"{failure} ({detail})" if detail else failure
-    return _moved(health, ended, because=f"{failures} probes failed: {why}", **changes)
-
-
-def probe_now(health: RegionHealth, now: float) -> RegionHealth:
-    """The stream ended, is silent, or a connection was refused: ask at once. Where probes fail already the next is near enough."""
-    if health.failures:
-        return health
-    return structs.replace(health, next_probe_at=min(health.next_probe_at, now), asked_at=now)
-
-
-# Calls
-
-
-def called(
-    health: RegionHealth,
-    *,
-    ended: float,
-    seconds: float,
-    failure: str | None,
-    rules: HealthSettings,
-    dice: Callable[[], float],
-    items: int = 1,
-) -> RegionHealth:
-    """After a call that carried `items`. Failures outside `FAULTS` say nothing of the region's health.
-
-    A call takes longer the more it carries, so its sample is its time per item, and never less than the bare round trip of the last probe.
-    """
-    if failure is not None and failure not in FAULTS:
-        return health
-    fault = failure is not None
-    if fault:
-        ewma = _fault_sampled(health.ewma, ended, rules)
-        health = structs.replace(
-            health, next_probe_at=min(health.next_probe_at, ended + rules.probe_retry_seconds)
-        )
-    else:
-        bare = health.pace.round_trips[-1][1] if health.pace.round_trips else 0.0
-        ewma = sampled(
-            health.ewma,
-            at=ended,
-            seconds=max(bare, seconds / max(1, items)),
-            tau_seconds=rules.ewma_tau_seconds,
-        )
-    health = structs.replace(
-        health, ewma=ewma, outcomes=counted(health.outcomes, at=ended, fault=fault, rules=rules)
-    )
-    reason = failing(health.outcomes, rules) if fault and health.heard and health.lost_at is None else None
-    if reason is None or health.ejections.until is not None:
-        return health
-    ejections = troubled(health.ejections, now=ended, times=1, rules=rules)
-    ejections = put_out(
-        ejections, now=ended, terms=ejections.count, reason=f"{reason}: {failure}", rules=rules, chance=dice()
-    )
-    return _moved(health, ended, ejections=ejections)
-
-
-def _fault_sampled(ewma: PeakEwma, at: float, rules: HealthSettings) -> PeakEwma:
-    """A failure is dear however quickly it came: failing fast must not attract work."""
-    return sampled(ewma, at=at, seconds=rules.failure_counts_seconds, tau_seconds=rules.ewma_tau_seconds)
-
-
-# Time
-
-
-def evaluated(health: RegionHealth, now: float, rules: HealthSettings) -> RegionHealth:
-    """What time does; to be called once a second.
-
-    Who has served an ejection comes back in slow start. The row of faults is kept over it, so that one more fault, with no success
-    in between, puts the region out again.
-    """
-    changes: dict[str, Any] = {}
-    until, warming_since = health.ejections.until, health.warming_since
-    if until is not None and now >= until:
-        changes |= {"ejections": served(health.ejections), "warming_since": now}
-    elif warming_since is not None and now - warming_since >= rules.slow_start_seconds:
-        changes["warming_since"] = None
-    if health.lost_at is None:
-        pace = judged(health.pace, now, rules)
-        changes["pace"] = pace
-        p90 = recent_p90(pace, now, rules)
-        return _moved(
-            health,
-            now,
-            because=f"p90 of round trips {p90:.3f} s" if pace.slow and p90 is not None else "",
-            **changes,
-        )
-    return _moved(health, now, **changes)
-
-
-def restarted(health: RegionHealth) -> RegionHealth:
-    """Another boot of the cluster was seen. No outage by itself: what the old process did is forgotten.
-
-    One that was excused for a blackout was ill after all, and comes back like any other.
-    """
-    pace = structs.replace(health.pace, round_trips=(), over=0)
-    return structs.replace(
-        health, outcomes=Outcomes(), pace=pace, excused=False, restarted=health.lost_at is not None
-    )
-
-
-def weight(health: RegionHealth, now: float, rules: HealthSettings) -> float:
-    """The region's share in `slow_start_floor`..1: it grows evenly while the region warms up."""
-    if health.warming_since is None:
-        return 1.0
-    part = min(1.0, max(0.0, (now - health.warming_since) / rules.slow_start_seconds))
-    return rules.slow_start_floor + (1.0 - rules.slow_start_floor) * part
-
-
-def view(
-    health: RegionHealth,
-    *,
-    inflight: int,
-    free_slots: int,
-    queued: int,
-    executors: frozenset[str],
-    cordoned: bool,
-    now: Instant,
-    rules: HealthSettings,
-    share: float = 1.0,
-    cpu: float | None = None,
-) -> RegionView:
-    """The region as placement sees it. `share` is the operator's weight for it."""
-    return RegionView(
-        name=health.name,
-        condition=health.condition,
-        free_slots=free_slots,
-        peak_ewma_seconds=peak_at(health.ewma, now.monotonic, rules.ewma_tau_seconds),
-        inflight=inflight,
-        weight=share * weight(health, now.monotonic, rules),
-        queued=queued,
-        cordoned=cordoned,
-        executors=executors,
-        cpu=cpu,
-        since=now.wall - (now.monotonic - health.since) if health.since > NEVER else 0.0,
-        reason=health.reason,
-    )
-
-
-def _condition(health: RegionHealth) -> RegionCondition:
-    """The worst that holds."""
+def condition_of(health: RegionHealth) -> RegionCondition:
+    """The condition that follows from the evidence: the worst that holds."""
     if health.lost_at is not None:
         return RegionCondition.UNREACHABLE
-    if not health.heard:
+    if not health.ever_answered:
         return RegionCondition.UNKNOWN
     if health.ejections.until is not None:
         return RegionCondition.EJECTED
-    if health.pace.slow:
+    if health.latency.slow:
         return RegionCondition.DEGRADED
     return RegionCondition.HEALTHY if health.warming_since is None else RegionCondition.WARMING
 
 
-def _moved(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
-    """The health with `changes` and the condition that follows from them; where that is another one, since when and why."""
+def condition_with_journal(
+    health: RegionHealth, *, admitted: bool, unknown_journal: str
+) -> tuple[RegionCondition, str]:
+    """The condition that placement and people see, and its reason: that of `health`, unless the region's
+    journal forbids work.
+
+    `admitted`: the journal that the region's name is bound to answers and has opened the event stream.
+    `unknown_journal`: the incarnation of another journal that answers under that name; empty if there is
+    none.
+    """
+    if unknown_journal:
+        # whatever answers there does not hold the region's attempts: it is not the region
+        return RegionCondition.UNREACHABLE, f"another journal answers under this name: {unknown_journal}"
+    if health.condition.ready and not admitted:
+        # a cluster refuses the stream to a store that is behind what it acknowledged: nothing is sent before
+        # it has opened
+        return RegionCondition.UNKNOWN, "its event stream has not opened yet"
+    return health.condition, health.reason
+
+
+def with_changes(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
+    """The health with `changes` and the condition that follows; if that is a new one, since `now` and with
+    its reason.
+
+    `because` is the reason of conditions that do not explain themselves.
+    """
     after = structs.replace(health, **changes)
-    condition = _condition(after)
+    condition = condition_of(after)
     if condition is health.condition:
         return after
     reasons = {
@@ -331,9 +135,6 @@ def _moved(health: RegionHealth, now: float, *, because: str = "", **changes: An
     return structs.replace(after, condition=condition, since=now, reason=reasons.get(condition, because))
 
 
-# All regions together
-
-
-def answered_since(healths: Sequence[RegionHealth], since: float) -> int:
-    """How many regions have answered a probe that was begun after `since`."""
+def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
+    """How many regions have answered a probe that began after `since`."""
     return sum(health.answered_at > since for health in healths)

@@ -1,4 +1,10 @@
-"""How long a region takes: the peak EWMA that scores it, and the p90 of round trips that calls it slow."""
+"""How long a region takes to answer: the peak EWMA that scores it, and the window of round trips that finds
+it Degraded.
+
+The estimate follows Finagle's load balancer (`com.twitter.finagle.loadbalancer.PeakEwma`): a higher sample
+counts in full at once, a lower one by an exponentially weighted moving average. The p90 with hysteresis is
+ours.
+"""
 
 from math import exp, floor
 from typing import Final
@@ -8,69 +14,95 @@ from msgspec import Struct, structs
 from gateway.settings import HealthSettings
 
 NEVER: Final = float("-inf")
+"""The time of what has not happened yet."""
 
 
 class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
-    """An estimate that believes bad news at once and good news slowly (after Finagle's `PeakEwma`)."""
+    """An estimate of the latency that rises at once and falls slowly. `at`: monotonic seconds of the newest
+    sample."""
 
     peak_seconds: float = 0.0
+    """The estimate at `at`."""
     latest_seconds: float = 0.0
+    """The newest sample, which the estimate nears from there."""
     at: float = NEVER
 
 
 def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
-    """The estimate at `now`: from its peak it nears the latest sample, by a factor e every `tau_seconds`."""
+    """The estimate in seconds at `now`: its distance from the newest sample shrinks by a factor e every
+    `tau_seconds`."""
     faded = exp(-max(0.0, now - ewma.at) / tau_seconds)
     return ewma.latest_seconds + (ewma.peak_seconds - ewma.latest_seconds) * faded
 
 
-def sampled(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
-    """A sample above the estimate replaces it; one below is where it goes from here."""
+def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
+    """The estimate after a sample: one above the estimate replaces it, one below is where it falls to from
+    here."""
     return PeakEwma(
         peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)
     )
 
 
-class Pace(Struct, frozen=True, kw_only=True):
-    """Round trips of the last seconds as (at, seconds), and whether they add up to a slow region, with hysteresis.
+def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma:
+    """The estimate after a failure, which counts as a slow answer however quickly it came: failing fast must
+    not attract work."""
+    return after_sample(
+        ewma, at=at, seconds=settings.failure_counts_seconds, tau_seconds=settings.ewma_tau_seconds
+    )
 
-    Only probes count: they carry nothing and go at a steady beat, so a region is not called slow for the size of its work.
+
+class LatencyWindow(Struct, frozen=True, kw_only=True):
+    """The round trips of the last `degraded_window_seconds`, and whether they make the region slow, with
+    hysteresis.
+
+    Only probes count: they carry nothing and go at a steady rate, so a region is not called slow for the size
+    of its work.
     """
 
     round_trips: tuple[tuple[float, float], ...] = ()
-    over: int = 0
+    """Of probes, as (monotonic seconds of the end, seconds taken), oldest first."""
+    evaluations_over: int = 0
     """Evaluations in a row in which the p90 passed the threshold."""
     slow: bool = False
     calm_since: float | None = None
+    """While slow: since when the p90 has been low enough to end it."""
 
 
-def timed(pace: Pace, *, at: float, seconds: float, rules: HealthSettings) -> Pace:
-    """One more round trip; those that left the window are dropped."""
-    recent = tuple(trip for trip in pace.round_trips if trip[0] > at - rules.degraded_window_seconds)
-    return structs.replace(pace, round_trips=(*recent, (at, seconds)))
+def after_round_trip(
+    window: LatencyWindow, *, at: float, seconds: float, settings: HealthSettings
+) -> LatencyWindow:
+    """The window with one more round trip; those older than the window are dropped."""
+    recent = tuple(trip for trip in window.round_trips if trip[0] > at - settings.degraded_window_seconds)
+    return structs.replace(window, round_trips=(*recent, (at, seconds)))
 
 
 def p90(seconds: list[float]) -> float | None:
-    """The nearest rank at or below nine tenths: of five round trips the second slowest, so that a single hiccup says nothing."""
+    """The nearest rank at or below nine tenths: of five round trips the second slowest, so that one outlier
+    is ignored."""
     return sorted(seconds)[max(1, floor(0.9 * len(seconds))) - 1] if seconds else None
 
 
-def recent_p90(pace: Pace, now: float, rules: HealthSettings) -> float | None:
-    """Over the window that ends at `now`; None without a round trip in it."""
-    return p90([seconds for at, seconds in pace.round_trips if at > now - rules.degraded_window_seconds])
+def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> float | None:
+    """The p90 in seconds over the window that ends at `now`; None without a round trip in it."""
+    return p90([seconds for at, seconds in window.round_trips if at > now - settings.degraded_window_seconds])
 
 
-def judged(pace: Pace, now: float, rules: HealthSettings) -> Pace:
-    """The evaluation that is made once a second: slow after enough bad ones in a row, no longer slow after a long calm."""
-    value = recent_p90(pace, now, rules)
+def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
+    """The window after the evaluation that is made once a second: slow after enough bad ones in a row, not
+    slow after a long calm."""
+    value = recent_p90(window, now, settings)
     if value is None:
-        return pace
-    if not pace.slow:
-        over = pace.over + 1 if value > rules.degraded_seconds else 0
-        return structs.replace(pace, over=over, slow=over >= rules.degraded_evaluations, calm_since=None)
-    if value >= rules.degraded_seconds * rules.recovered_ratio:
-        return structs.replace(pace, calm_since=None)
-    calm_since = now if pace.calm_since is None else pace.calm_since
-    if now - calm_since >= rules.recovered_seconds:
-        return structs.replace(pace, over=0, slow=False, calm_since=None)
-    return structs.replace(pace, calm_since=calm_since)
+        return window  # without a round trip nothing is known, so nothing changes
+    if not window.slow:
+        # several in a row: one burst of slow round trips stays in the window for seconds, and moves no work
+        over = window.evaluations_over + 1 if value > settings.degraded_seconds else 0
+        slow = over >= settings.degraded_evaluations
+        return structs.replace(window, evaluations_over=over, slow=slow, calm_since=None)
+    if value >= settings.degraded_seconds * settings.recovered_ratio:
+        # below the threshold alone is not calm: a region that swings about it would lose and get its work
+        # again and again
+        return structs.replace(window, calm_since=None)
+    calm_since = now if window.calm_since is None else window.calm_since
+    if now - calm_since >= settings.recovered_seconds:
+        return structs.replace(window, evaluations_over=0, slow=False, calm_since=None)
+    return structs.replace(window, calm_since=calm_since)

@@ -1,4 +1,9 @@
-"""What calls tell of a region that its probes do not: outcomes counted, and the time that it then stays out."""
+"""Outlier detection, after Envoy's: calls that fail eject a region for a time, even while its probes pass.
+
+As in Envoy, faults in a row or a low success rate eject, and the n-th ejection lasts n times the first.
+Unlike Envoy, a loss that probes found counts as an incident too, so a region that flaps stays out for longer
+and longer.
+"""
 
 from typing import Final
 
@@ -8,77 +13,100 @@ from gateway.regions.latency import NEVER
 from gateway.settings import HealthSettings
 
 FAULTS: Final = frozenset({"Unreachable", "Timeout", "Unavailable"})
-"""Failures of a call that count against the region: no connection, no answer in time, 502/503/504. Others are about what was asked."""
+"""Reasons of a failed call that count against the region: no connection, no answer in time, 502/503/504.
+Other reasons are about the request, not about the region."""
 
 
-class Outcomes(Struct, frozen=True, kw_only=True):
-    """Calls of the last seconds as (second, calls, faults), and the faults since the last success."""
+class CallOutcomes(Struct, frozen=True, kw_only=True):
+    """How many calls of the last `success_window_seconds` failed, and how many in a row."""
 
     by_second: tuple[tuple[int, int, int], ...] = ()
-    faults_in_a_row: int = 0
+    """(monotonic second, calls, faults), oldest first: bounded by the window, however many calls a second
+    there are."""
+    consecutive_faults: int = 0
+    """Faults since the last success, however long ago."""
 
 
-def counted(outcomes: Outcomes, *, at: float, fault: bool, rules: HealthSettings) -> Outcomes:
-    """One more call that ended at `at`; seconds that left the window are dropped."""
+def after_outcome(
+    outcomes: CallOutcomes, *, at: float, fault: bool, settings: HealthSettings
+) -> CallOutcomes:
+    """The outcomes with one more call, which ended at `at`; seconds older than the window are dropped."""
     second = int(at)
-    kept = [entry for entry in outcomes.by_second if entry[0] > at - rules.success_window_seconds]
+    kept = [entry for entry in outcomes.by_second if entry[0] > at - settings.success_window_seconds]
     calls, faults = 1, int(fault)
     if kept and kept[-1][0] == second:
-        _, before, faults_before = kept.pop()
-        calls, faults = calls + before, faults + faults_before
-    return Outcomes(
+        _, calls_before, faults_before = kept.pop()
+        calls, faults = calls + calls_before, faults + faults_before
+    return CallOutcomes(
         by_second=(*kept, (second, calls, faults)),
-        faults_in_a_row=outcomes.faults_in_a_row + 1 if fault else 0,
+        consecutive_faults=outcomes.consecutive_faults + 1 if fault else 0,
     )
 
 
-def failing(outcomes: Outcomes, rules: HealthSettings) -> str | None:
-    """Why the outcomes are bad enough to eject, in words for people; None where they are not."""
-    if outcomes.faults_in_a_row >= rules.consecutive_errors:
-        return f"{outcomes.faults_in_a_row} calls in a row failed"
+def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
+    """Why the outcomes eject the region, as a sentence for people; None where they do not."""
+    if outcomes.consecutive_faults >= settings.consecutive_errors:
+        return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)
     faults = sum(entry[2] for entry in outcomes.by_second)
-    if calls >= rules.success_minimum_calls and calls - faults < rules.success_ratio * calls:
+    # a ratio over a handful of calls is chance, so it needs a minimum of calls (Envoy's
+    # success_rate_request_volume)
+    if calls >= settings.success_minimum_calls and calls - faults < settings.success_ratio * calls:
         return f"{faults} of {calls} calls failed"
     return None
 
 
 class Ejections(Struct, frozen=True, kw_only=True):
-    """How often the region was in trouble of late, and until when it stays out; None while it is not out."""
+    """The incidents of a region, ejections and losses, and the ejection that is going on, if any. Times are
+    monotonic seconds."""
 
-    count: int = 0
+    incidents: int = 0
+    """How many there were, each within `ejection_forgotten_seconds` of the one before."""
     since: float = NEVER
+    """When the newest ejection began."""
     until: float | None = None
-    troubled_at: float = NEVER
-    """End of the latest trouble."""
+    """When the ejection ends; None while the region is not ejected."""
+    incident_ended_at: float = NEVER
+    """End of the newest incident; that of an ejection is known when it begins."""
     reason: str = ""
 
 
-def troubled(ejections: Ejections, *, now: float, times: int, rules: HealthSettings) -> Ejections:
-    """The count, raised by `times`; what lies long enough behind is forgotten first."""
-    before = 0 if now - ejections.troubled_at >= rules.ejection_forgotten_seconds else ejections.count
-    return structs.replace(ejections, count=before + times, troubled_at=now)
-
-
-def put_out(
-    ejections: Ejections, *, now: float, terms: int, reason: str, rules: HealthSettings, chance: float
+def after_incidents(
+    ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """Out for `terms` times the first ejection, at most the longest. `chance` in 0..1 remits a part, so that not all come back at once."""
-    seconds = min(terms * rules.ejection_seconds, rules.ejection_maximum_seconds) * (
-        1.0 - rules.jitter * chance
-    )
-    return structs.replace(
-        ejections, since=now, until=now + seconds, troubled_at=now + seconds, reason=reason
-    )
+    """With `incidents` more that end at `now`; earlier ones are forgotten first if the last is long enough
+    ago."""
+    forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
+    before = 0 if forgotten else ejections.incidents
+    return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
 
 
-def served(ejections: Ejections) -> Ejections:
-    """Its time is over."""
+def begin_ejection(
+    ejections: Ejections, *, now: float, multiplier: int, reason: str, settings: HealthSettings, chance: float
+) -> Ejections:
+    """Ejected from `now` on for `multiplier` times `ejection_seconds`, at most `ejection_maximum_seconds`.
+
+    `chance` in 0..1 shortens it by up to `jitter`, so that regions ejected together do not all come back at
+    once.
+    """
+    seconds = min(multiplier * settings.ejection_seconds, settings.ejection_maximum_seconds)
+    until = now + seconds * (1.0 - settings.jitter * chance)
+    return structs.replace(ejections, since=now, until=until, incident_ended_at=until, reason=reason)
+
+
+def end_ejection(ejections: Ejections) -> Ejections:
+    """The ejection's time is over; its incident stays counted."""
     return structs.replace(ejections, until=None)
 
 
-def absorbed(ejections: Ejections, *, lost_at: float, rules: HealthSettings) -> Ejections:
-    """The region is lost. If calls noticed that before the probes did, it is one trouble and not two, and the loss speaks for it."""
-    if ejections.until is None or lost_at - ejections.since > rules.blackout_seconds:
+def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
+    """The region became Unreachable. An ejection just before is the same incident, noticed by calls sooner
+    than by probes: it ends.
+
+    Its return then counts the loss. An ejection that began longer ago was an incident of its own and goes on.
+    """
+    if ejections.until is None or lost_at - ejections.since > settings.blackout_seconds:
         return ejections
-    return structs.replace(ejections, count=ejections.count - 1, until=None, troubled_at=lost_at)
+    return structs.replace(
+        ejections, incidents=ejections.incidents - 1, until=None, incident_ended_at=lost_at
+    )

@@ -1,18 +1,20 @@
-"""Choosing a region: filter, score, select. Pure: the snapshot, the time and the dice come from outside."""
+"""Chooses a region for an attempt: filter, score, select, as the Kubernetes scheduler does."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
+from gateway.regions.demand import Demand
 from gateway.regions.filters import refusal
-from gateway.regions.region_view import Demand, RegionView
-from gateway.regions.scores import outranked, score, tier
+from gateway.regions.region_view import RegionView
+from gateway.regions.scores import score, tier, why_outranked
 from gateway.settings import Placing
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The region taken, each fitting region's score (lower is better), and why the others were refused or passed over."""
+    """The region chosen, each fitting region's score (lower is better), and why the others were refused or
+    passed over."""
 
     region: str
     scores: dict[str, float]
@@ -20,7 +22,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Unplaceable(Struct, frozen=True, kw_only=True):
-    """No region fits: why not, region by region."""
+    """No region fits: the reason of each."""
 
     rejected: dict[str, str]
 
@@ -41,8 +43,9 @@ def place(
 ) -> Placement | Unplaceable:
     """The region for one attempt, or why there is none.
 
-    `choose` picks among those within `settings.near` of the best score. A region that fits and was passed over for a preference
-    has both a score and a reason. Whoever plans many attempts passes each chosen region on as `taken`.
+    `choose` picks one of the names whose score is within `settings.near` of the best. A region that fits and
+    is passed over for a preference has both a score and a reason. To place many, replace the chosen region by
+    `after_placement` of it before the next call.
     """
     rejected: dict[str, str] = {}
     fitting: list[RegionView] = []
@@ -53,14 +56,13 @@ def place(
             rejected[region.name] = reason
     if not fitting:
         return Unplaceable(rejected=rejected)
-    best_tier = min(tier(demand, region) for region in fitting)
-    rejected |= {
-        region.name: reason
-        for region in fitting
-        if (reason := outranked(demand, region, best_tier)) is not None
-    }
+    tiers = {region.name: tier(demand, region) for region in fitting}
+    best = min(tiers.values())
+    rejected |= {name: why for name, own in tiers.items() if (why := why_outranked(own, best)) is not None}
     scores = {region.name: score(region, floor_seconds=settings.latency_floor_seconds) for region in fitting}
     compared = {name: value for name, value in scores.items() if name not in rejected}
+    # not always the very best: several gateways, and all shards of one pass, would choose the same region at
+    # once
     near = min(compared.values()) * settings.near
     return Placement(
         region=choose([name for name, value in compared.items() if value <= near]),
@@ -69,6 +71,6 @@ def place(
     )
 
 
-def taken(region: RegionView) -> RegionView:
-    """The region after one more attempt was placed there, for the rest of the same plan."""
+def after_placement(region: RegionView) -> RegionView:
+    """The region with one more attempt there."""
     return structs.replace(region, inflight=region.inflight + 1, free_slots=region.free_slots - 1)

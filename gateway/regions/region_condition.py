@@ -1,9 +1,11 @@
 """The conditions that a region can be in, and the taints that an operator can set on it.
 
-A condition is what the gateway finds out by itself; a taint is what a person says, and stays until it is taken away.
+A condition is what the gateway finds out by itself; a taint is what a person says, and stays until it is
+taken away.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class RegionCondition(StrEnum):
@@ -13,9 +15,11 @@ class RegionCondition(StrEnum):
     DEGRADED = "Degraded"
     """Slow, but it answers: takes new work only where no faster region fits."""
     WARMING = "Warming"
-    """Back from an outage or an ejection: slow start, as Envoy calls it. It takes a growing share of new work."""
+    """Back from an outage or an ejection: slow start, as Envoy calls it. It takes a growing share of new
+    work."""
     EJECTED = "Ejected"
-    """It answers probes, but calls fail (Envoy's outlier ejection): no new work for a time. Running shards stay."""
+    """It answers probes, but calls fail (Envoy's outlier ejection): no new work for a time. Running shards
+    stay."""
     UNREACHABLE = "Unreachable"
     """It answers no probes."""
     UNKNOWN = "Unknown"
@@ -24,16 +28,22 @@ class RegionCondition(StrEnum):
     @property
     def reachable(self) -> bool:
         """The region answers its probes, so its attempts can be asked about and batches can be sent."""
-        return self not in (RegionCondition.UNREACHABLE, RegionCondition.UNKNOWN)
+        return self not in _SILENT
 
     @property
     def ready(self) -> bool:
-        """The region may get new work, as a Kubernetes node that is Ready: it is reachable and not ejected."""
-        return self.reachable and self is not RegionCondition.EJECTED
+        """The region may get new work, as a Kubernetes node that is Ready: it is reachable and not
+        ejected."""
+        return self in _READY
+
+
+_SILENT: Final = frozenset({RegionCondition.UNREACHABLE, RegionCondition.UNKNOWN})
+_READY: Final = frozenset(RegionCondition) - _SILENT - {RegionCondition.EJECTED}
 
 
 class Taint(StrEnum):
-    """What an operator may mark a region with, after the taints of Kubernetes' nodes; no workflow tolerates one.
+    """What an operator may mark a region with, after the taints of Kubernetes' nodes; no workflow tolerates
+    one.
 
     The values are stored, and are the names of the commands that set them.
     """
@@ -41,4 +51,5 @@ class Taint(StrEnum):
     CORDONED = "cordon"
     """No new work; what runs there finishes."""
     FORGOTTEN = "forget"
-    """Gone for good: nothing there is waited for until it answers again, and the blackout guard does not count it."""
+    """Gone for good: nothing there is waited for until it answers again, and the blackout guard does not
+    count it."""

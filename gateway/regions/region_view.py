@@ -1,41 +1,89 @@
-"""A region as a decision sees it, and what an attempt asks of one. Snapshots: whoever plans passes them in."""
-
-from collections.abc import Mapping
+"""A region at one moment, as placement decides on it and the API shows it."""
 
 from msgspec import Struct
 
-from gateway.regions.region_condition import RegionCondition
+from clusters.protocol import ClusterStatus
+from gateway.core.instant import Instant
+from gateway.regions.health import RegionHealth, condition_with_journal
+from gateway.regions.health_over_time import slow_start_weight
+from gateway.regions.latency import NEVER, peak_at
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.settings import HealthSettings
 
 
 class RegionView(Struct, frozen=True, kw_only=True):
-    """What is known of a region at one moment. `weight` above 0 is its share: the operator's times that of slow start."""
+    """What is known of a region at one moment."""
 
     name: str
     condition: RegionCondition
-    free_slots: int
-    peak_ewma_seconds: float
-    inflight: int
-    weight: float = 1.0
-    queued: int = 0
-    """Tasks there that are ready and wait for a processor."""
-    cordoned: bool = False
-    forgotten: bool = False
-    executors: frozenset[str] = frozenset()
-    cpu: float | None = None
-    """Its processors; None where its cluster does not say."""
-    since: float = 0.0
-    """Wall-clock seconds since 1970 at which the condition began, for people."""
     reason: str = ""
-    """Why the condition is what it is, for people: `3 probes failed: Timeout`."""
+    """Why the condition is what it is, as a sentence for people: `3 probes failed: Timeout`."""
+    since: float = 0.0
+    """When the condition began, in wall-clock seconds since 1970; 0 if it has never changed."""
+    peak_ewma_seconds: float
+    """The estimated latency."""
+    weight: float = 1.0
+    """Its share of the work beside other regions, above 0: the operator's weight times that of slow start."""
+    inflight: int
+    """Attempts that are, or may still be, there."""
+    free_slots: int
+    """Attempts that it takes until it is full."""
+    status: ClusterStatus | None = None
+    """What its cluster reported last: executors, processors, queue. None before the first report."""
+    taints: frozenset[Taint] = frozenset()
+
+    @property
+    def queued(self) -> int:
+        """Tasks there that are ready and wait for a processor."""
+        return 0 if self.status is None else self.status.queued
+
+    @property
+    def executors(self) -> tuple[str, ...]:
+        """The types of tasks that it runs."""
+        return () if self.status is None else self.status.executors
+
+    @property
+    def cpu(self) -> float | None:
+        """Its processors; None where its cluster does not report them."""
+        return None if self.status is None else self.status.cpu
+
+    @property
+    def cordoned(self) -> bool:
+        """An operator wants no new work there."""
+        return Taint.CORDONED in self.taints
+
+    @property
+    def forgotten(self) -> bool:
+        """An operator has given it up."""
+        return Taint.FORGOTTEN in self.taints
 
 
-class Demand(Struct, frozen=True, kw_only=True):
-    """What one attempt asks of a region. `spread`: shards of this run by region, where it wants spreading."""
-
-    permitted: frozenset[str]
-    wished: frozenset[str] = frozenset()
-    avoid: frozenset[str] = frozenset()
-    executors: frozenset[str] = frozenset()
-    cpu: float = 0.0
-    """What its largest task takes."""
-    spread: Mapping[str, int] | None = None
+def region_view(
+    health: RegionHealth,
+    *,
+    status: ClusterStatus | None,
+    inflight: int,
+    now: Instant,
+    settings: HealthSettings,
+    weight: float = 1.0,
+    taints: frozenset[Taint] = frozenset(),
+    admitted: bool = True,
+    unknown_journal: str = "",
+) -> RegionView:
+    """The region at `now`. `weight` is the operator's; for `admitted` and `unknown_journal` see
+    `condition_with_journal`."""
+    condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)
+    return RegionView(
+        name=health.name,
+        condition=condition,
+        reason=reason,
+        since=now.wall - (now.monotonic - health.since) if health.since > NEVER else 0.0,
+        peak_ewma_seconds=peak_at(health.ewma, now.monotonic, settings.ewma_tau_seconds),
+        weight=weight * slow_start_weight(health, now.monotonic, settings),
+        inflight=inflight,
+        # the cluster may hold attempts that are not counted here yet, and not yet hold ones that are on their
+        # way
+        free_slots=0 if status is None else max(0, status.slots - max(inflight, status.held)),
+        status=status,
+        taints=taints,
+    )

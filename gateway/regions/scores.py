@@ -1,38 +1,39 @@
-"""Which of the regions that fit is better: the score, and the preferences that come before any score."""
+"""Which of the regions that fit is better: the preferences that come before any score, and the score."""
 
 from typing import TypeAlias
 
+from gateway.regions.demand import Demand
 from gateway.regions.region_condition import RegionCondition
-from gateway.regions.region_view import Demand, RegionView
+from gateway.regions.region_view import RegionView
 
 Tier: TypeAlias = tuple[bool, bool, float]
+"""(avoided, Degraded, shards of the run for its share): compared in this order, lower is better."""
 
 
 def score(region: RegionView, *, floor_seconds: float) -> float:
-    """Expected seconds until served, lower is better: peak EWMA times the work ahead over the region's share (Finagle's `PeakEwma`).
+    """Expected seconds until an attempt is served, lower is better: peak EWMA times the work ahead, over the
+    region's weight.
 
-    The work ahead is the attempts there, and once more the tasks that wait for a processor: an attempt that only waits counts double.
-    `floor_seconds`: round trips below it count as equal, so that between neighbours load decides, not noise.
+    The formula is that of Finagle's `PeakEwma` balancer. The work ahead is the attempts there, and once more
+    the tasks that wait for a processor: an attempt that only waits counts double. Round trips below
+    `floor_seconds` count as equal, so that between regions that are near load decides and not noise.
     """
-    return (
-        max(region.peak_ewma_seconds, floor_seconds) * (region.inflight + region.queued + 1) / region.weight
-    )
+    latency_seconds = max(region.peak_ewma_seconds, floor_seconds)
+    return latency_seconds * (region.inflight + region.queued + 1) / region.weight
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:
-    """What outranks every score, lower is better: avoided only if nothing else is left, slow only if nothing faster is, then spreading.
-
-    Spreading counts shards against the region's share: one that has just come back is not filled up to the others at once.
-    """
+    """The preferences that outrank every score, lower is better."""
+    # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
+    # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
     return (region.name in demand.avoid, region.condition is RegionCondition.DEGRADED, shards)
 
 
-def outranked(demand: Demand, region: RegionView, best: Tier) -> str | None:
-    """Why `region`, which fits, is passed over for those in tier `best`; None where it is one of them."""
-    avoided, degraded, shards = tier(demand, region)
-    if avoided > best[0]:
+def why_outranked(own: Tier, best: Tier) -> str | None:
+    """Why a region of tier `own`, which fits, is passed over for those of tier `best`; None if it is equal."""
+    if own == best:
+        return None
+    if own[0] > best[0]:
         return "avoided, and another region fits"
-    if (avoided, degraded) > best[:2]:
-        return "degraded, and another region fits"
-    return "holds more shards of this run" if (avoided, degraded, shards) > best else None
+    return "degraded, and another region fits" if own[:2] > best[:2] else "holds more shards of this run"

@@ -3,14 +3,11 @@
 It is one like the others, only that it never answers: its shards move, its orphans stay listed until an operator forgets it.
 """
 
-from msgspec import structs
-
 from clusters.protocol import Batch
 from gateway.core.instant import Instant
 from gateway.reconciler.links.reports import Report
 from gateway.reconciler.working_set import Region
-from gateway.regions.health import unknown
-from gateway.regions.region_condition import RegionCondition
+from gateway.regions.health import removed
 from gateway.store.interface import Cursor
 
 
@@ -36,12 +33,5 @@ class NoLink:
 
 def absent(name: str, now: Instant) -> Region:
     """The region `name`, lost since now."""
-    health = structs.replace(
-        unknown(name),
-        condition=RegionCondition.UNREACHABLE,
-        reason="not among the settings any more",
-        since=now.monotonic,
-        lost_at=now.monotonic,
-        next_probe_at=float("inf"),
-    )
+    health = removed(name, now.monotonic, "not among the settings any more")
     return Region(name=name, link=NoLink(name), health=health, absent=True)

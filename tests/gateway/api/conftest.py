@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.protocol import ClusterStatus
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import Malformed, Unauthenticated
@@ -95,7 +96,16 @@ def region(name: str, **changes: Any) -> RegionView:
         free_slots=8,
         peak_ewma_seconds=0.01,
         inflight=0,
-        executors=frozenset({"process", "delay"}),
+        status=ClusterStatus(
+            region=name,
+            incarnation="journal",
+            boot="boot",
+            uptime=1.0,
+            slots=8,
+            held=0,
+            seq=0,
+            executors=("process", "delay"),
+        ),
     )
     return structs.replace(view, **changes)
 

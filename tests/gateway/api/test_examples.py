@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from gateway.api.http.problems import ApiProblem
-from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
 from tests.gateway.api.test_events import end
@@ -64,7 +64,9 @@ async def test_every_call_in_the_documentation_works(
     client: httpx.AsyncClient, store: Store, run: str, views: list[RegionView], words: list[str]
 ) -> None:
     """A reader pastes what is shown. What has not started has no log, and what runs cannot be retried: both are good answers."""
-    views[0] = structs.replace(views[0], cordoned=True)  # as the controller makes it, once it has heard
+    views[0] = structs.replace(
+        views[0], taints=frozenset({Taint.CORDONED})
+    )  # as the controller makes it, once it has heard
     if words[-1].endswith(("/replace", "/forget")):
         views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
     if words[-1].endswith("/events"):

@@ -10,7 +10,7 @@ from gateway.api.http.services import Services
 from gateway.api.pending_reasons import pending_reason
 from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, Phase, advance
-from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import ShardWrite, Store
 
@@ -25,7 +25,7 @@ async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
     client: httpx.AsyncClient, views: list[RegionView], document: dict[str, Any]
 ) -> None:
     """While no region takes work the controller looks at no shard: who asks is told all the same."""
-    views[0] = structs.replace(views[0], cordoned=True)
+    views[0] = structs.replace(views[0], taints=frozenset({Taint.CORDONED}))
     views[1] = structs.replace(views[1], condition=RegionCondition.UNREACHABLE)
     assert await told(client, document) == (
         "2 shards wait: 0/2 regions fit: 1 cordoned, 1 unreachable (beijing: cordoned; shanghai: unreachable)"
@@ -84,7 +84,7 @@ async def test_suspect_shards_that_nobody_will_move_are_told_why(
     assert said is not None
     assert said.startswith("2 shards wait: only 1 of 3 regions answer")
     assert "(shanghai, shenzhen)" in said
-    views[1:] = [structs.replace(view, forgotten=True) for view in views[1:]]
+    views[1:] = [structs.replace(view, taints=frozenset({Taint.FORGOTTEN})) for view in views[1:]]
     assert pending_reason(run, shards, services, 0.0) is None
 
 

@@ -59,6 +59,30 @@ async def test_it_takes_a_right_and_a_region(client: httpx.AsyncClient, rules: R
     assert (await client.post("/v1/regions/beijing/replace")).status_code == 403
 
 
+async def test_a_region_is_shown_with_what_placement_sees(
+    client: httpx.AsyncClient, views: list[RegionView]
+) -> None:
+    """Names, order and number of the fields are those that callers have been given."""
+    views[:] = [
+        structs.replace(
+            views[0],
+            condition=RegionCondition.WARMING,
+            reason="slow start",
+            since=17.5,
+            weight=0.5,
+            peak_ewma_seconds=0.25,
+            inflight=2,
+            taints=frozenset({Taint.CORDONED}),
+        )
+    ]
+
+    assert (await client.get("/v1/regions")).text == (
+        '{"items":[{"name":"beijing","condition":"Warming","reason":"slow start","since":17.5,"score":1.5,'
+        '"weight":0.5,"peak_ewma_seconds":0.25,"free_slots":8,"inflight":2,"cordoned":true,'
+        '"forgotten":false,"executors":["delay","process"]}],"cut_off":false}'
+    )
+
+
 async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, store: Store) -> None:
     """Saying it twice changes nothing, and is noted once."""
     for _ in range(2):
@@ -86,7 +110,7 @@ async def test_a_drain_is_answered_once_nothing_more_can_come(
     while not await store.taints():
         await asyncio.sleep(0)
     assert not asked.done()
-    views[0] = structs.replace(views[0], cordoned=True, inflight=3)
+    views[0] = structs.replace(views[0], taints=frozenset({Taint.CORDONED}), inflight=3)
 
     assert (await asked).json() == {"region": "beijing", "cordoned": True, "inflight": 3}
 

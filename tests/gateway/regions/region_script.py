@@ -1,7 +1,8 @@
-"""Regions that follow a script, and what a gateway makes of them, in virtual time.
+"""Runs a gateway's health checks and placement against scripted regions, in virtual time.
 
-A script says what a region does with a request that begins at some moment. The drive probes, listens to the stream, evaluates and places
-work exactly as the settings say, with passes `TICK_SECONDS` apart, so every bound that is measured contains the controller's own delay.
+A script says how a region treats a request that begins at some moment. `ScriptedGateway` probes, reads the
+event stream, evaluates and places work exactly as the settings say, with passes `TICK_SECONDS` apart, so every
+bound that is measured contains the controller's own delay.
 """
 
 import heapq
@@ -12,12 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from clusters.protocol import ClusterStatus
 from gateway.core.instant import Instant
-from gateway.regions.blackout_guard import cut_off, excused
-from gateway.regions.health import RegionHealth, called, evaluated, probe_now, probed, unknown, view
-from gateway.regions.placement import Placement, place, taken
+from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
+from gateway.regions.demand import Demand
+from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health_after_calls import after_call
+from gateway.regions.health_after_probes import after_probe, after_stream_end
+from gateway.regions.health_over_time import after_tick
+from gateway.regions.placement import Placement, after_placement, place
 from gateway.regions.region_condition import RegionCondition
-from gateway.regions.region_view import Demand, RegionView
+from gateway.regions.region_view import RegionView, region_view
 from gateway.settings import HealthSettings, Placing
 
 TICK_SECONDS = 0.1
@@ -28,14 +34,16 @@ WALL = 1_800_000_000.0
 
 
 class Stream(Enum):
+    """What the event stream of a region does."""
+
     BEATS = auto()
     SILENT = auto()
     ENDED = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Road:
-    """What becomes of a request. `call_failure` is for calls that carry work; a probe may fare better."""
+class Behavior:
+    """How a region treats a request. `call_failure` is for calls that carry work; a probe may fare better."""
 
     seconds: float = 0.05
     failure: str | None = None
@@ -43,26 +51,36 @@ class Road:
     stream: Stream = Stream.BEATS
 
 
-ANSWERS = Road()
-DEAD = Road(seconds=0.001, failure="Unreachable", call_failure="Unreachable", stream=Stream.ENDED)
-SILENT = Road(seconds=float("inf"), stream=Stream.SILENT)
-ACCEPTS_ONLY = Road(seconds=float("inf"))
+ANSWERS = Behavior()
+DEAD = Behavior(seconds=0.001, failure="Unreachable", call_failure="Unreachable", stream=Stream.ENDED)
+SILENT = Behavior(seconds=float("inf"), stream=Stream.SILENT)
+ACCEPTS_ONLY = Behavior(seconds=float("inf"))
 """The stream that is open goes on; nothing new is answered."""
 
-Script = Callable[[float, random.Random], Road]
+Script = Callable[[float, random.Random], Behavior]
+"""(time, random numbers) -> how the region treats a request that begins then."""
 
 
-def always(road: Road) -> Script:
-    return lambda _at, _rng: road
+def always(behavior: Behavior) -> Script:
+    return lambda _at, _rng: behavior
 
 
-def during(begin: float, end: float, road: Road, otherwise: Road = ANSWERS) -> Script:
-    return lambda at, _rng: road if begin <= at < end else otherwise
+def during(begin: float, end: float, behavior: Behavior, otherwise: Behavior = ANSWERS) -> Script:
+    return lambda at, _rng: behavior if begin <= at < end else otherwise
 
 
-def often(failing: float, road: Road, *, since: float) -> Script:
-    """`road` for that part of the requests, by chance."""
-    return lambda at, rng: road if at >= since and rng.random() < failing else ANSWERS
+def partly(share: float, behavior: Behavior, *, since: float) -> Script:
+    """`behavior` for that share of the requests, at random."""
+    return lambda at, rng: behavior if at >= since and rng.random() < share else ANSWERS
+
+
+def slow(seconds: float) -> Behavior:
+    return replace(ANSWERS, seconds=seconds)
+
+
+def three(**scripts: Script) -> dict[str, Script]:
+    """Beijing, Shanghai and Shenzhen, all well unless a script says otherwise."""
+    return {name: scripts.get(name, always(ANSWERS)) for name in ("beijing", "shanghai", "shenzhen")}
 
 
 @dataclass(kw_only=True)
@@ -71,63 +89,65 @@ class Region:
 
     script: Script
     health: RegionHealth
+    status: ClusterStatus
     probing: bool = False
     calling: bool = False
     waiting: int = 0
     running: int = 0
-    heard_at: float = 0.0
+    beat_at: float = 0.0
     reopen_at: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
+    """A change of a region's condition."""
+
     at: float
     region: str
     condition: RegionCondition
 
 
 @dataclass(kw_only=True)
-class Drive:
-    """`work_per_second` demands are placed, each runs for `work_seconds`; what fails is counted and gone."""
+class ScriptedGateway:
+    """Watches scripted regions and places `work_per_second` attempts, each of which runs for `work_seconds`.
+
+    Attempts that fail are counted as placed, and not placed again.
+    """
 
     scripts: Mapping[str, Script]
     seed: int = 0
-    rules: HealthSettings = field(default_factory=HealthSettings)
+    settings: HealthSettings = field(default_factory=HealthSettings)
     placing: Placing = field(default_factory=Placing)
     work_per_second: float = 0.0
     work_seconds: float = 5.0
     history: list[Entry] = field(default_factory=list)
     placed: list[tuple[float, str]] = field(default_factory=list)
-    cut: list[tuple[float, bool]] = field(default_factory=list)
+    cut_off: list[tuple[float, bool]] = field(default_factory=list)
+    """Each change of the blackout guard's answer, as (time, cut off)."""
     now: float = 0.0
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.regions = {
-            name: Region(script=script, health=unknown(name)) for name, script in self.scripts.items()
+            name: Region(script=script, health=unknown(name), status=status(name))
+            for name, script in self.scripts.items()
         }
         self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+        self._sequence = itertools.count()
         self._evaluated_at = 0.0
-        self._owed = 0.0
+        self._work_due = 0.0
 
-    def run(self, until: float) -> "Drive":
+    def run(self, until: float) -> "ScriptedGateway":
         while self.now < until:
             self._step()
         return self
 
-    # What is asked of it afterwards
+    # Asked after a run
 
     def when(self, region: str, *conditions: RegionCondition, after: float = 0.0) -> float:
         """When the region first took one of these conditions at or after `after`; infinity if never."""
-        return min(
-            (
-                e.at
-                for e in self.history
-                if e.region == region and e.condition in conditions and e.at >= after
-            ),
-            default=float("inf"),
-        )
+        times = (e.at for e in self.history if e.region == region and e.condition in conditions)
+        return min((at for at in times if at >= after), default=float("inf"))
 
     def conditions(self, region: str, *, since: float = 0.0) -> list[RegionCondition]:
         return [entry.condition for entry in self.history if entry.region == region and entry.at >= since]
@@ -140,15 +160,9 @@ class Drive:
     def views(self) -> Iterator[RegionView]:
         now = Instant(self.now, WALL + self.now)
         for region in self.regions.values():
-            yield view(
-                region.health,
-                inflight=region.waiting + region.running,
-                free_slots=1_000_000,
-                queued=0,
-                executors=frozenset(),
-                cordoned=False,
-                now=now,
-                rules=self.rules,
+            inflight = region.waiting + region.running
+            yield region_view(
+                region.health, status=region.status, inflight=inflight, now=now, settings=self.settings
             )
 
     # One pass
@@ -158,123 +172,119 @@ class Drive:
         while self._due and self._due[0][0] <= self.now:
             heapq.heappop(self._due)[2]()
         for region in self.regions.values():
-            self._listen(region)
+            self._read_stream(region)
             if self.now - self._evaluated_at >= 1.0:
-                self._set(region, evaluated(region.health, self.now, self.rules))
+                self._set(region, after_tick(region.health, self.now, self.settings))
         if self.now - self._evaluated_at >= 1.0:
             self._evaluated_at = self.now
         healths = [region.health for region in self.regions.values()]
-        for region, health in zip(self.regions.values(), excused(healths, self.rules), strict=True):
+        checked = after_blackout_check(healths, self.settings)
+        for region, health in zip(self.regions.values(), checked, strict=True):
             region.health = health
-        frozen = cut_off(healths, self.now, self.rules)
-        if not self.cut or self.cut[-1][1] != frozen:
-            self.cut.append((self.now, frozen))
-        if not frozen:
+        cut_off = is_cut_off(healths, self.now, self.settings)
+        if not self.cut_off or self.cut_off[-1][1] != cut_off:
+            self.cut_off.append((self.now, cut_off))
+        if not cut_off:
             self._place()
         for region in self.regions.values():
-            self._speak(region)
+            self._start_requests(region)
 
     def _set(self, region: Region, health: RegionHealth) -> None:
         if health.condition is not region.health.condition:
             self.history.append(Entry(at=self.now, region=health.name, condition=health.condition))
         region.health = health
 
-    def _after(self, at: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (at, next(self._order), action))
+    def _at(self, at: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (at, next(self._sequence), action))
 
-    def _listen(self, region: Region) -> None:
+    def _read_stream(self, region: Region) -> None:
         match region.script(self.now, self.rng).stream:
             case Stream.BEATS:
-                region.heard_at = self.now
+                region.beat_at = self.now
             case Stream.ENDED if self.now >= region.reopen_at:
                 region.reopen_at = self.now + REOPEN_SECONDS
-                region.health = probe_now(region.health, self.now)
-            case Stream.SILENT if self.now - region.heard_at > self.rules.silence_seconds:
-                region.heard_at = self.now
-                region.health = probe_now(region.health, self.now)
+                region.health = after_stream_end(region.health, self.now)
+            case Stream.SILENT if self.now - region.beat_at > self.settings.silence_seconds:
+                region.beat_at = self.now
+                region.health = after_stream_end(region.health, self.now)
             case _:
                 pass
 
-    def _speak(self, region: Region) -> None:
+    def _start_requests(self, region: Region) -> None:
         if not region.probing and region.health.next_probe_at <= self.now:
             self._probe(region)
         if region.waiting and not region.calling:
             self._call(region)
 
-    def _outcome(self, road: Road, failure: str | None, timeout: float) -> tuple[float, str | None]:
-        return (timeout, "Timeout") if road.seconds > timeout else (road.seconds, failure)
-
     def _probe(self, region: Region) -> None:
-        road, began = region.script(self.now, self.rng), self.now
-        seconds, failure = self._outcome(road, road.failure, self.rules.probe_timeout_seconds)
+        behavior, began = region.script(self.now, self.rng), self.now
+        seconds, failure = outcome(behavior, behavior.failure, self.settings.probe_timeout_seconds)
         region.probing = True
 
         def ended() -> None:
             region.probing = False
-            at = began + seconds
-            self._set(
-                region,
-                probed(
-                    region.health,
-                    began=began,
-                    ended=at,
-                    failure=failure,
-                    rules=self.rules,
-                    dice=self.rng.random,
-                ),
+            health = after_probe(
+                region.health,
+                began=began,
+                ended=began + seconds,
+                failure=failure,
+                settings=self.settings,
+                dice=self.rng.random,
             )
+            self._set(region, health)
 
-        self._after(began + seconds, ended)
+        self._at(began + seconds, ended)
 
     def _call(self, region: Region) -> None:
-        road, items = region.script(self.now, self.rng), min(region.waiting, CALL_ITEMS)
-        seconds, failure = self._outcome(road, road.call_failure or road.failure, CALL_TIMEOUT_SECONDS)
+        behavior, items = region.script(self.now, self.rng), min(region.waiting, CALL_ITEMS)
+        seconds, failure = outcome(behavior, behavior.call_failure or behavior.failure, CALL_TIMEOUT_SECONDS)
         at = self.now + seconds
         region.calling, region.waiting, region.running = True, region.waiting - items, region.running + items
 
-        def left() -> None:
+        def work_ended() -> None:
             region.running -= items
 
         def ended() -> None:
             region.calling = False
-            health = called(
+            health = after_call(
                 region.health,
                 ended=at,
                 seconds=seconds,
                 failure=failure,
-                rules=self.rules,
+                settings=self.settings,
                 dice=self.rng.random,
                 items=items,
             )
             self._set(region, health)
             if failure is None:
-                self._after(at + self.work_seconds, left)
+                self._at(at + self.work_seconds, work_ended)
             else:
-                left()
+                work_ended()
 
-        self._after(at, ended)
+        self._at(at, ended)
 
     def _place(self) -> None:
-        self._owed += self.work_per_second * TICK_SECONDS
+        self._work_due += self.work_per_second * TICK_SECONDS
         views = {region.name: region for region in self.views()}
-        while self._owed >= 1.0:
-            self._owed -= 1.0
-            found = place(
-                Demand(permitted=frozenset(views)),
-                list(views.values()),
-                choose=self.rng.choice,
-                settings=self.placing,
-            )
+        demand = Demand(permitted=frozenset(views))
+        while self._work_due >= 1.0:
+            self._work_due -= 1.0
+            found = place(demand, list(views.values()), choose=self.rng.choice, settings=self.placing)
             if isinstance(found, Placement):
-                views[found.region] = taken(views[found.region])
+                views[found.region] = after_placement(views[found.region])
                 self.regions[found.region].waiting += 1
                 self.placed.append((self.now, found.region))
 
 
-def three(**scripts: Script) -> dict[str, Script]:
-    """Beijing, Shanghai and Shenzhen, all well unless a script says otherwise."""
-    return {name: scripts.get(name, always(ANSWERS)) for name in ("beijing", "shanghai", "shenzhen")}
+def status(region: str) -> ClusterStatus:
+    """A cluster that is never full."""
+    return ClusterStatus(
+        region=region, incarnation="journal", boot="boot", uptime=1.0, slots=1_000_000, held=0, seq=0
+    )
 
 
-def slow(seconds: float) -> Road:
-    return replace(ANSWERS, seconds=seconds)
+def outcome(behavior: Behavior, failure: str | None, timeout_seconds: float) -> tuple[float, str | None]:
+    """Seconds that a request takes, and its failure."""
+    if behavior.seconds > timeout_seconds:
+        return timeout_seconds, "Timeout"
+    return behavior.seconds, failure

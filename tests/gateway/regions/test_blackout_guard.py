@@ -2,22 +2,26 @@
 
 import pytest
 
-from gateway.regions.blackout_guard import cut_off, excused
+from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
 from gateway.regions.health import RegionHealth, unknown
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import HealthSettings
 
-RULES = HealthSettings()
+SETTINGS = HealthSettings()
 
 
-def lost(name: str, at: float, *, excused: bool = False) -> RegionHealth:
+def lost(name: str, at: float, *, lost_in_blackout: bool = False) -> RegionHealth:
     return RegionHealth(
-        name=name, heard=True, condition=RegionCondition.UNREACHABLE, lost_at=at, excused=excused
+        name=name,
+        ever_answered=True,
+        condition=RegionCondition.UNREACHABLE,
+        lost_at=at,
+        lost_in_blackout=lost_in_blackout,
     )
 
 
 def back(name: str, at: float = float("-inf")) -> RegionHealth:
-    return RegionHealth(name=name, heard=True, condition=RegionCondition.HEALTHY, returned_at=at)
+    return RegionHealth(name=name, ever_answered=True, condition=RegionCondition.HEALTHY, returned_at=at)
 
 
 @pytest.mark.parametrize(
@@ -37,35 +41,45 @@ def back(name: str, at: float = float("-inf")) -> RegionHealth:
 )
 def test_more_than_half_lost_together_is_our_own_loss(healths: list[RegionHealth], expected: bool) -> None:
     """One after the other is the regions' own; half of two is not more than half; a single region leaves nowhere to move to."""
-    assert cut_off(healths, 100.0, RULES) is expected
+    assert is_cut_off(healths, 100.0, SETTINGS) is expected
 
 
 def test_it_lasts_as_long_as_they_stay_lost() -> None:
-    assert cut_off([lost("a", 0.0), lost("b", 0.0), back("c")], 1e6, RULES)
+    assert is_cut_off([lost("a", 0.0), lost("b", 0.0), back("c")], 1e6, SETTINGS)
 
 
 def test_a_region_lost_together_with_the_canary_is_our_own_loss() -> None:
     """The canary depends on no region; alone it means nothing, since every region answers."""
     canary = lost("canary", 5.0)
 
-    assert cut_off([lost("a", 0.0), back("b"), back("c")], 100.0, RULES, canary=canary)
-    assert not cut_off([lost("a", 50.0), back("b"), back("c")], 100.0, RULES, canary=canary)
-    assert not cut_off([back("a"), back("b"), back("c")], 100.0, RULES, canary=canary)
+    assert is_cut_off([lost("a", 0.0), back("b"), back("c")], 100.0, SETTINGS, canary=canary)
+    assert not is_cut_off([lost("a", 50.0), back("b"), back("c")], 100.0, SETTINGS, canary=canary)
+    assert not is_cut_off([back("a"), back("b"), back("c")], 100.0, SETTINGS, canary=canary)
 
 
 def test_those_that_answer_later_than_the_others_are_waited_for() -> None:
     """A blackout is over for all at once but not heard of all at once: nobody's shards move because its probes came last."""
-    last = [back("a", 99.0), back("b", 99.0), lost("c", 0.0, excused=True)]
+    last = [back("a", 99.0), back("b", 99.0), lost("c", 0.0, lost_in_blackout=True)]
 
-    assert cut_off(last, 100.0, RULES)
-    assert not cut_off(last, 99.0 + 7.5, RULES)
-    assert not cut_off([back("a", 99.0), back("b", 99.0), back("c", 100.0)], 100.0, RULES)
+    assert is_cut_off(last, 100.0, SETTINGS)
+    assert not is_cut_off(last, 99.0 + 7.5, SETTINGS)
+    assert not is_cut_off([back("a", 99.0), back("b", 99.0), back("c", 100.0)], 100.0, SETTINGS)
 
 
 def test_only_those_lost_with_us_are_excused() -> None:
     """One that was lost long before, or that was restarted meanwhile, was really ill."""
-    restarted = RegionHealth(name="d", heard=True, lost_at=101.0, restarted=True)
+    restarted = RegionHealth(name="d", ever_answered=True, lost_at=101.0, restarted_while_lost=True)
     healths = [lost("a", 0.0), lost("b", 100.0), lost("c", 102.0), restarted, back("e")]
 
-    assert [health.excused for health in excused(healths, RULES)] == [False, True, True, False, False]
-    assert excused([lost("a", 0.0), back("b"), back("c")], RULES) == (lost("a", 0.0), back("b"), back("c"))
+    assert [health.lost_in_blackout for health in after_blackout_check(healths, SETTINGS)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert after_blackout_check([lost("a", 0.0), back("b"), back("c")], SETTINGS) == (
+        lost("a", 0.0),
+        back("b"),
+        back("c"),
+    )

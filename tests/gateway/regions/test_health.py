@@ -1,26 +1,21 @@
 """What probes, calls and time make of one region."""
 
 import pytest
+from msgspec import structs
 
 from gateway.core.instant import Instant
-from gateway.regions.blackout_guard import excused
-from gateway.regions.health import (
-    RegionHealth,
-    answered_since,
-    called,
-    evaluated,
-    probe_now,
-    probed,
-    restarted,
-    unknown,
-    view,
-    weight,
-)
+from gateway.regions.blackout_guard import after_blackout_check
+from gateway.regions.health import RegionHealth, count_answered_since, unknown
+from gateway.regions.health_after_calls import after_call
+from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
+from gateway.regions.health_over_time import after_tick, slow_start_weight
 from gateway.regions.latency import peak_at
-from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import region_view
 from gateway.settings import HealthSettings
+from tests.gateway.regions.region_script import status
 
-RULES = HealthSettings()
+SETTINGS = HealthSettings()
 C = RegionCondition
 
 
@@ -31,13 +26,15 @@ def dice() -> float:
 def probe(
     health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05
 ) -> RegionHealth:
-    return probed(health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=dice)
+    return after_probe(health, began=at - seconds, ended=at, failure=failure, settings=SETTINGS, dice=dice)
 
 
 def call(
     health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05, items: int = 1
 ) -> RegionHealth:
-    return called(health, ended=at, seconds=seconds, failure=failure, rules=RULES, dice=dice, items=items)
+    return after_call(
+        health, ended=at, seconds=seconds, failure=failure, settings=SETTINGS, dice=dice, items=items
+    )
 
 
 def healthy() -> RegionHealth:
@@ -58,7 +55,7 @@ def answering(health: RegionHealth, at: float, times: int = 5) -> RegionHealth:
 
 
 def ewma(health: RegionHealth, at: float) -> float:
-    return peak_at(health.ewma, at, RULES.ewma_tau_seconds)
+    return peak_at(health.ewma, at, SETTINGS.ewma_tau_seconds)
 
 
 def test_the_first_answer_ever_makes_a_region_ready() -> None:
@@ -67,10 +64,10 @@ def test_the_first_answer_ever_makes_a_region_ready() -> None:
     for at in (1.0, 2.0, 3.0, 4.0):
         late = probe(late, at, "Unreachable")
 
-    assert (healthy().condition, weight(healthy(), 0.1, RULES)) == (C.HEALTHY, 1.0)
+    assert (healthy().condition, slow_start_weight(healthy(), 0.1, SETTINGS)) == (C.HEALTHY, 1.0)
     assert late.condition is C.UNREACHABLE
     ready = probe(late, 5.0)
-    assert (ready.condition, weight(ready, 5.0, RULES)) == (C.HEALTHY, 1.0)
+    assert (ready.condition, slow_start_weight(ready, 5.0, SETTINGS)) == (C.HEALTHY, 1.0)
     assert ewma(ready, 5.0) == pytest.approx(0.05)
 
 
@@ -95,14 +92,14 @@ def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
     health = probe(health, 108.0)
     assert health.condition is C.WARMING
     assert ewma(health, 108.0) == pytest.approx(0.05)
-    assert [weight(health, 108.0 + at, RULES) for at in (0, 30, 60, 90)] == [
+    assert [slow_start_weight(health, 108.0 + at, SETTINGS) for at in (0, 30, 60, 90)] == [
         pytest.approx(0.1),
         pytest.approx(0.55),
         1.0,
         1.0,
     ]
-    assert evaluated(health, 167.0, RULES).condition is C.WARMING
-    assert evaluated(health, 168.0, RULES).condition is C.HEALTHY
+    assert after_tick(health, 167.0, SETTINGS).condition is C.WARMING
+    assert after_tick(health, 168.0, SETTINGS).condition is C.HEALTHY
 
 
 def test_a_failure_among_the_answers_starts_the_count_again() -> None:
@@ -119,8 +116,8 @@ def test_a_second_loss_within_memory_keeps_a_region_out_after_it_is_back() -> No
     health = answering(health, 22.0)
 
     assert (health.condition, health.reason) == (C.EJECTED, "lost 2 times of late")
-    assert evaluated(health, 30.0 + 26.9, RULES).condition is C.EJECTED
-    assert evaluated(health, 30.0 + 30.0, RULES).condition is C.WARMING
+    assert after_tick(health, 30.0 + 26.9, SETTINGS).condition is C.EJECTED
+    assert after_tick(health, 30.0 + 30.0, SETTINGS).condition is C.WARMING
 
 
 def test_answering_once_and_failing_again_is_another_loss() -> None:
@@ -137,32 +134,38 @@ def test_answering_once_and_failing_again_is_another_loss() -> None:
 
 def test_an_excused_region_comes_back_as_if_nothing_had_been() -> None:
     """It was our own road: no slow start, no trouble counted, and probes at the quick pace until it is back."""
-    (health,) = excused([unreachable()], RULES)
+    (health,) = after_blackout_check([unreachable()], SETTINGS)
     health = probe(health, 10.0)
     assert health.next_probe_at == 10.5
 
     health = answering(health, 10.5, 4)
-    assert (health.condition, weight(health, 20.0, RULES), health.ejections.count) == (C.HEALTHY, 1.0, 0)
+    assert (health.condition, slow_start_weight(health, 20.0, SETTINGS), health.ejections.incidents) == (
+        C.HEALTHY,
+        1.0,
+        0,
+    )
 
 
 def test_a_region_restarted_during_a_blackout_was_ill_after_all() -> None:
-    (health,) = excused([unreachable()], RULES)
-    (health,) = excused([restarted(health)], RULES)
+    (health,) = after_blackout_check([unreachable()], SETTINGS)
+    (health,) = after_blackout_check([after_restart(health)], SETTINGS)
 
     assert answering(health, 10.0).condition is C.WARMING
 
 
 def test_a_restart_alone_is_no_outage() -> None:
-    health = restarted(call(healthy(), 1.0, "Unreachable"))
+    health = after_restart(call(healthy(), 1.0, "Unreachable"))
 
-    assert (health.condition, health.outcomes.faults_in_a_row) == (C.HEALTHY, 0)
+    assert (health.condition, health.outcomes.consecutive_faults) == (C.HEALTHY, 0)
 
 
 def test_probes_keep_the_pace() -> None:
     """Every 2 s +-20 %, and half a second after a failure."""
     throws = iter((0.0, 0.5, 1.0))
     ended = [
-        probed(unknown("a"), began=9.9, ended=10.0, failure=None, rules=RULES, dice=lambda: next(throws))
+        after_probe(
+            unknown("a"), began=9.9, ended=10.0, failure=None, settings=SETTINGS, dice=lambda: next(throws)
+        )
         for _ in range(3)
     ]
 
@@ -176,16 +179,19 @@ def test_probes_keep_the_pace() -> None:
 
 
 def test_a_lost_stream_asks_for_a_probe_at_once() -> None:
-    assert probe_now(healthy(), 0.5).next_probe_at == 0.5
+    assert after_stream_end(healthy(), 0.5).next_probe_at == 0.5
 
 
 def test_a_probe_that_was_under_way_when_the_stream_ended_does_not_answer_the_question() -> None:
     """Its answer may have left before the region died."""
-    asked = probe_now(healthy(), 0.5)
+    asked = after_stream_end(healthy(), 0.5)
 
-    assert probed(asked, began=0.4, ended=0.6, failure=None, rules=RULES, dice=dice).next_probe_at == 0.6
-    assert probed(
-        asked, began=0.5, ended=0.6, failure=None, rules=RULES, dice=dice
+    assert (
+        after_probe(asked, began=0.4, ended=0.6, failure=None, settings=SETTINGS, dice=dice).next_probe_at
+        == 0.6
+    )
+    assert after_probe(
+        asked, began=0.5, ended=0.6, failure=None, settings=SETTINGS, dice=dice
     ).next_probe_at == pytest.approx(2.6)
 
 
@@ -193,7 +199,7 @@ def test_asking_again_does_not_hurry_probes_that_fail_already() -> None:
     """Three failures must span a second: a stream that is refused over and over must not turn a hiccup into a loss."""
     failed = probe(healthy(), 1.0, "Unreachable")
 
-    assert probe_now(failed, 1.1).next_probe_at == 1.5
+    assert after_stream_end(failed, 1.1).next_probe_at == 1.5
 
 
 def test_calls_that_fail_eject_whatever_probes_say() -> None:
@@ -203,7 +209,7 @@ def test_calls_that_fail_eject_whatever_probes_say() -> None:
 
     assert (health.condition, health.reason) == (C.EJECTED, "5 calls in a row failed: Unavailable")
     assert answering(health, 6.0, 10).condition is C.EJECTED
-    assert evaluated(health, 5.0 + 24.0 + 3.0, RULES).condition is C.WARMING
+    assert after_tick(health, 5.0 + 24.0 + 3.0, SETTINGS).condition is C.WARMING
 
 
 def test_faults_during_an_ejection_do_not_lengthen_it() -> None:
@@ -212,7 +218,7 @@ def test_faults_during_an_ejection_do_not_lengthen_it() -> None:
     for at in range(1, 20):
         health = call(health, float(at), "Unavailable")
 
-    assert health.ejections.count == 1
+    assert health.ejections.incidents == 1
     assert health.ejections.until == pytest.approx(5.0 + 27.0)
 
 
@@ -221,10 +227,10 @@ def test_after_an_ejection_one_more_fault_is_enough() -> None:
     health = healthy()
     for at in range(1, 6):
         health = call(health, float(at), "Unavailable")
-    health = evaluated(health, 40.0, RULES)
+    health = after_tick(health, 40.0, SETTINGS)
     again = call(health, 41.0, "Unavailable")
 
-    assert (again.condition, again.ejections.count) == (C.EJECTED, 2)
+    assert (again.condition, again.ejections.incidents) == (C.EJECTED, 2)
     assert call(call(health, 41.0), 42.0, "Unavailable").condition is C.WARMING
 
 
@@ -253,24 +259,22 @@ def test_a_failed_call_asks_for_a_probe_soon() -> None:
 def test_only_probes_begun_since_count_as_answers() -> None:
     """A probe that was under way at the suspicion proves nothing about the time after it."""
     healths = [
-        probed(unknown("a"), began=began, ended=9.0, failure=None, rules=RULES, dice=dice)
+        after_probe(unknown("a"), began=began, ended=9.0, failure=None, settings=SETTINGS, dice=dice)
         for began in (4.9, 5.0, 5.1)
     ]
 
-    assert answered_since([*healths, unreachable()], 5.0) == 1
+    assert count_answered_since([*healths, unreachable()], 5.0) == 1
 
 
 def test_the_view_tells_people_since_when_and_why() -> None:
-    seen = view(
+    seen = region_view(
         answering(unreachable(), 100.0),
+        status=structs.replace(status("beijing"), slots=7, queued=1),
         inflight=3,
-        free_slots=4,
-        queued=1,
-        executors=frozenset({"process"}),
-        cordoned=True,
         now=Instant(138.0, 1_800_000_000.0),
-        rules=RULES,
-        share=2.0,
+        settings=SETTINGS,
+        weight=2.0,
+        taints=frozenset({Taint.CORDONED}),
     )
 
     assert (seen.condition, seen.since, seen.reason) == (C.WARMING, 1_799_999_970.0, "slow start")

@@ -5,22 +5,16 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.regions.blackout_guard import excused
-from gateway.regions.health import (
-    RegionHealth,
-    called,
-    evaluated,
-    probe_now,
-    probed,
-    restarted,
-    unknown,
-    weight,
-)
+from gateway.regions.blackout_guard import after_blackout_check
+from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health_after_calls import after_call
+from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
+from gateway.regions.health_over_time import after_tick, slow_start_weight
 from gateway.regions.latency import peak_at
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import HealthSettings
 
-RULES = HealthSettings()
+SETTINGS = HealthSettings()
 C = RegionCondition
 
 EDGES = {
@@ -48,19 +42,21 @@ steps = st.lists(
 def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, seconds: float) -> RegionHealth:
     match kind:
         case "probe":
-            return probed(
-                health, began=at - seconds, ended=at, failure=failure, rules=RULES, dice=lambda: 0.5
+            return after_probe(
+                health, began=at - seconds, ended=at, failure=failure, settings=SETTINGS, dice=lambda: 0.5
             )
         case "call":
-            return called(health, ended=at, seconds=seconds, failure=failure, rules=RULES, dice=lambda: 0.5)
+            return after_call(
+                health, ended=at, seconds=seconds, failure=failure, settings=SETTINGS, dice=lambda: 0.5
+            )
         case "evaluate":
-            return evaluated(health, at, RULES)
+            return after_tick(health, at, SETTINGS)
         case "ask":
-            return probe_now(health, at)
+            return after_stream_end(health, at)
         case "restart":
-            return restarted(health)
+            return after_restart(health)
         case _:
-            return excused([health], RULES)[0]
+            return after_blackout_check([health], SETTINGS)[0]
 
 
 @example(
@@ -79,9 +75,9 @@ def test_whatever_happens_a_region_moves_along_legal_edges(
         at += pause / 10
         health = stepped(health, at, kind, failure, seconds)
         history.append(health)
-        assert 0.1 <= weight(health, at, RULES) <= 1.0
+        assert 0.1 <= slow_start_weight(health, at, SETTINGS) <= 1.0
         assert health.next_probe_at <= at + 2.4
-        assert 0.0 <= peak_at(health.ewma, at, RULES.ewma_tau_seconds) <= 5.0
+        assert 0.0 <= peak_at(health.ewma, at, SETTINGS.ewma_tau_seconds) <= 5.0
         assert (health.condition is C.UNREACHABLE) == (health.lost_at is not None)
 
     for before, after in pairwise(history):

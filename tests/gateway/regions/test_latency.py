@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.regions.latency import Pace, PeakEwma, judged, p90, peak_at, sampled, timed
+from gateway.regions.latency import (
+    LatencyWindow,
+    PeakEwma,
+    after_evaluation,
+    after_round_trip,
+    after_sample,
+    p90,
+    peak_at,
+)
 from gateway.settings import HealthSettings
 
-RULES = HealthSettings()
-TAU = RULES.ewma_tau_seconds
+SETTINGS = HealthSettings()
+TAU = SETTINGS.ewma_tau_seconds
 samples = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 60)), min_size=1, max_size=30)
 
 
@@ -19,7 +27,7 @@ def drawn(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float
     ewma, at, seen = PeakEwma(), 0.0, []
     for pause, seconds in values:
         at += pause
-        ewma = sampled(ewma, at=at, seconds=seconds, tau_seconds=TAU)
+        ewma = after_sample(ewma, at=at, seconds=seconds, tau_seconds=TAU)
         seen.append((at, seconds))
     return ewma, seen
 
@@ -42,7 +50,7 @@ def test_a_sample_above_the_estimate_replaces_it(values: list[tuple[float, float
     ewma, seen = drawn(values)
 
     assert (
-        peak_at(sampled(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU)
+        peak_at(after_sample(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU)
         == 61.0
     )
 
@@ -61,17 +69,19 @@ def test_one_slow_round_trip_of_five_is_a_hiccup() -> None:
     assert p90([0.1, 0.1, 0.1, 0.9, 0.9]) == 0.9
 
 
-def paced(pace: Pace, begin: int, end: int, seconds: float) -> Pace:
+def paced(pace: LatencyWindow, begin: int, end: int, seconds: float) -> LatencyWindow:
     """One round trip and one evaluation a second."""
     for at in range(begin, end):
-        pace = judged(timed(pace, at=float(at), seconds=seconds, rules=RULES), float(at), RULES)
+        pace = after_evaluation(
+            after_round_trip(pace, at=float(at), seconds=seconds, settings=SETTINGS), float(at), SETTINGS
+        )
     return pace
 
 
 def test_three_bad_evaluations_make_a_region_slow_and_a_minute_of_calm_ends_it() -> None:
     """The way back is long: work that swings to and fro costs more than work that stays away."""
-    slow = paced(Pace(), 0, 3, 0.5)
-    assert (paced(Pace(), 0, 2, 0.5).slow, slow.slow) == (False, True)
+    slow = paced(LatencyWindow(), 0, 3, 0.5)
+    assert (paced(LatencyWindow(), 0, 2, 0.5).slow, slow.slow) == (False, True)
 
     assert paced(slow, 3, 60, 0.05).slow
     assert not paced(slow, 3, 3 + 10 + 60, 0.05).slow
@@ -79,11 +89,11 @@ def test_three_bad_evaluations_make_a_region_slow_and_a_minute_of_calm_ends_it()
 
 def test_below_the_threshold_is_not_yet_calm() -> None:
     """Under 0.7 of it: a region at 0.25 s would be slow again with the next swing."""
-    assert paced(paced(Pace(), 0, 3, 0.5), 3, 1000, 0.25).slow
-    assert not paced(Pace(), 0, 1000, 0.25).slow
+    assert paced(paced(LatencyWindow(), 0, 3, 0.5), 3, 1000, 0.25).slow
+    assert not paced(LatencyWindow(), 0, 1000, 0.25).slow
 
 
 def test_without_round_trips_nothing_is_decided() -> None:
-    slow = paced(Pace(), 0, 3, 0.5)
+    slow = paced(LatencyWindow(), 0, 3, 0.5)
 
-    assert judged(slow, 1000.0, RULES) == slow
+    assert after_evaluation(slow, 1000.0, SETTINGS) == slow

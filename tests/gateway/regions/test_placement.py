@@ -8,20 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.regions.demand import Demand
 from gateway.regions.filters import refusal, takes_work
-from gateway.regions.placement import Placement, Unplaceable, place, taken
-from gateway.regions.region_condition import RegionCondition
-from gateway.regions.region_view import Demand, RegionView
+from gateway.regions.placement import Placement, Unplaceable, after_placement, place
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView
 from gateway.settings import Placing
+from tests.gateway.regions.region_script import status
 
 SETTINGS = Placing()
+REPORTED = structs.replace(status("beijing"), executors=("process", "delay"))
 WELL = RegionView(
     name="beijing",
     condition=RegionCondition.HEALTHY,
     free_slots=10,
     peak_ewma_seconds=0.05,
     inflight=0,
-    executors=frozenset({"process", "delay"}),
+    status=REPORTED,
 )
 EVERYWHERE = frozenset({"beijing", "shanghai", "shenzhen"})
 names = st.sampled_from(sorted(EVERYWHERE))
@@ -34,8 +37,12 @@ views = st.builds(
     peak_ewma_seconds=st.floats(0, 10),
     inflight=st.integers(0, 100),
     weight=st.floats(0.01, 10),
-    cordoned=st.booleans(),
-    executors=st.frozensets(st.sampled_from(["process", "delay"])),
+    taints=st.frozensets(st.sampled_from(Taint)),
+    status=st.builds(
+        lambda executors, queued: structs.replace(status(""), executors=tuple(executors), queued=queued),
+        executors=st.frozensets(st.sampled_from(["process", "delay"])),
+        queued=st.integers(0, 100),
+    ),
 )
 snapshots = st.lists(views, min_size=3, max_size=3).map(
     lambda three: [
@@ -45,7 +52,7 @@ snapshots = st.lists(views, min_size=3, max_size=3).map(
 demands = st.builds(
     Demand,
     permitted=name_sets,
-    wished=name_sets,
+    requested=name_sets,
     avoid=name_sets,
     executors=st.frozensets(st.sampled_from(["process", "delay"])),
     spread=st.none() | st.dictionaries(names, st.integers(0, 5)),
@@ -60,6 +67,11 @@ def region(name: str, **changes: object) -> RegionView:
     return structs.replace(WELL, name=name, **changes)
 
 
+def with_status(**changes: object) -> RegionView:
+    """Beijing, whose cluster reports these."""
+    return structs.replace(WELL, status=structs.replace(REPORTED, **changes))
+
+
 def chosen(demand: Demand, *regions: RegionView) -> str:
     found = place(demand, regions, choose=first, settings=SETTINGS)
     assert isinstance(found, Placement)
@@ -70,7 +82,11 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
     ("demand", "view", "reason"),
     [
         (Demand(permitted=frozenset()), WELL, "not permitted by policy"),
-        (Demand(permitted=EVERYWHERE, wished=frozenset({"shanghai"})), WELL, "not among the wished regions"),
+        (
+            Demand(permitted=EVERYWHERE, requested=frozenset({"shanghai"})),
+            WELL,
+            "not among the wished regions",
+        ),
         (
             Demand(permitted=EVERYWHERE),
             region("beijing", condition=RegionCondition.UNREACHABLE),
@@ -82,7 +98,7 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
             region("beijing", condition=RegionCondition.UNKNOWN),
             "not heard of yet",
         ),
-        (Demand(permitted=EVERYWHERE), region("beijing", cordoned=True), "cordoned"),
+        (Demand(permitted=EVERYWHERE), region("beijing", taints=frozenset({Taint.CORDONED})), "cordoned"),
         (Demand(permitted=EVERYWHERE), region("beijing", free_slots=0), "no free slot"),
         (
             Demand(permitted=EVERYWHERE, executors=frozenset({"docker", "delay"})),
@@ -106,11 +122,8 @@ def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
     """The task would never start there. A cluster that does not say how many it has is taken at its word when it refuses."""
     demand = Demand(permitted=EVERYWHERE, cpu=64)
 
-    assert (
-        refusal(demand, structs.replace(WELL, cpu=8.0))
-        == "with too few processors (8, where 64 are asked for)"
-    )
-    assert refusal(demand, structs.replace(WELL, cpu=64.0)) is None
+    assert refusal(demand, with_status(cpu=8.0)) == "with too few processors (8, where 64 are asked for)"
+    assert refusal(demand, with_status(cpu=64.0)) is None
     assert refusal(demand, WELL) is None
 
 
@@ -138,7 +151,7 @@ def test_the_quickest_region_for_its_share_is_taken() -> None:
 
 def test_where_tasks_wait_for_a_processor_more_work_lies_ahead() -> None:
     """As many attempts are no longer the same: here they run, there they queue while processors elsewhere are idle."""
-    busy = region("beijing", inflight=20, queued=18)
+    busy = structs.replace(with_status(queued=18), inflight=20)
 
     assert chosen(Demand(permitted=EVERYWHERE), busy, region("shanghai", inflight=25)) == "shanghai"
     assert chosen(Demand(permitted=EVERYWHERE), busy, region("shanghai", inflight=60)) == "beijing"
@@ -226,7 +239,7 @@ def test_a_plan_for_many_adds_its_own_placements() -> None:
             Demand(permitted=EVERYWHERE), list(regions.values()), choose=rng.choice, settings=SETTINGS
         )
         assert isinstance(found, Placement)
-        regions[found.region] = taken(regions[found.region])
+        regions[found.region] = after_placement(regions[found.region])
 
     assert sum(view.inflight for view in regions.values()) == 1000
     assert all(

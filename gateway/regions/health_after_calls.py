@@ -1,0 +1,87 @@
+"""What calls that carry work change in a region's health: latency per item, and ejection where too many
+fail."""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from gateway.regions.health import RegionHealth, with_changes
+from gateway.regions.latency import after_fault, after_sample
+from gateway.regions.outlier_detection import (
+    FAULTS,
+    after_incidents,
+    after_outcome,
+    begin_ejection,
+    ejection_reason,
+)
+from gateway.settings import HealthSettings
+
+
+def after_call(
+    health: RegionHealth,
+    *,
+    ended: float,
+    seconds: float,
+    failure: str | None,
+    settings: HealthSettings,
+    dice: Callable[[], float],
+    items: int = 1,
+) -> RegionHealth:
+    """The health after a call that carried `items` and took `seconds`; `failure` is the reason of a
+    `ClusterError`, None without one.
+
+    `dice` gives a random number in 0..1.
+    """
+    if failure is not None and failure not in FAULTS:
+        return health  # a refusal for what was asked says nothing of the region
+    fault = failure is not None
+    health = structs.replace(
+        health, outcomes=after_outcome(health.outcomes, at=ended, fault=fault, settings=settings)
+    )
+    if failure is None:
+        return structs.replace(
+            health,
+            ewma=after_sample(
+                health.ewma,
+                at=ended,
+                seconds=_seconds_per_item(health, seconds, items),
+                tau_seconds=settings.ewma_tau_seconds,
+            ),
+        )
+    health = structs.replace(
+        health,
+        ewma=after_fault(health.ewma, ended, settings),
+        # a probe soon finds out whether the region can be reached at all
+        next_probe_at=min(health.next_probe_at, ended + settings.probe_retry_seconds),
+    )
+    return _after_fault(health, ended, failure, settings=settings, dice=dice)
+
+
+def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float:
+    """The sample of a call: it takes longer the more it carries, but never less than the bare round trip of
+    the last probe."""
+    bare = health.latency.round_trips[-1][1] if health.latency.round_trips else 0.0
+    return max(bare, seconds / max(1, items))
+
+
+def _after_fault(
+    health: RegionHealth, now: float, failure: str, *, settings: HealthSettings, dice: Callable[[], float]
+) -> RegionHealth:
+    """Ejected, where the faults are enough for that."""
+    if not health.ever_answered or health.lost_at is not None:
+        return health  # it takes no work anyhow, and the loss is counted when it returns
+    if health.ejections.until is not None:
+        return health  # attempts that run there go on making calls: their faults do not lengthen the ejection
+    reason = ejection_reason(health.outcomes, settings)
+    if reason is None:
+        return health
+    ejections = after_incidents(health.ejections, now=now, incidents=1, settings=settings)
+    ejections = begin_ejection(
+        ejections,
+        now=now,
+        multiplier=ejections.incidents,
+        reason=f"{reason}: {failure}",
+        settings=settings,
+        chance=dice(),
+    )
+    return with_changes(health, now, ejections=ejections)

@@ -1,0 +1,154 @@
+"""What probes, the event stream and restarts change in a region's health: whether it can be reached.
+
+Three failed probes in a row are a loss, five answered ones end it. A region that comes back gets a slow
+start; one that was lost before, not long ago, is ejected first, for longer each time.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import structs
+
+from gateway.regions.health import RegionHealth, with_changes
+from gateway.regions.latency import LatencyWindow, PeakEwma, after_fault, after_round_trip, after_sample
+from gateway.regions.outlier_detection import CallOutcomes, after_incidents, after_loss, begin_ejection
+from gateway.settings import HealthSettings
+
+
+def after_probe(
+    health: RegionHealth,
+    *,
+    began: float,
+    ended: float,
+    failure: str | None,
+    settings: HealthSettings,
+    dice: Callable[[], float],
+    detail: str = "",
+) -> RegionHealth:
+    """The health after a probe, with the time of the next one.
+
+    `failure` is the reason why there was no good answer, None where there was one; `detail` says more of it
+    to people. `dice` gives a random number in 0..1.
+    """
+    if failure is None:
+        health = _after_answer(health, began=began, ended=ended, settings=settings, dice=dice)
+    else:
+        health = _after_failure(
+            health, began=began, ended=ended, failure=failure, detail=detail, settings=settings
+        )
+    return structs.replace(health, next_probe_at=ended + _pause_seconds(health, began, settings, dice))
+
+
+def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
+    """The health after the event stream ended or fell silent: a probe is due at once."""
+    if health.failures:
+        # probes fail already, and the next one is soon: asked at each refused stream, three failures would
+        # come within milliseconds, and a hiccup would count as a loss
+        return health
+    return structs.replace(health, next_probe_at=min(health.next_probe_at, now), probe_wanted_at=now)
+
+
+def after_restart(health: RegionHealth) -> RegionHealth:
+    """The health after another boot of the cluster was seen. A restart is no outage: only what the old
+    process did is forgotten."""
+    latency = structs.replace(health.latency, round_trips=(), evaluations_over=0)
+    return structs.replace(
+        health,
+        outcomes=CallOutcomes(),
+        latency=latency,
+        # lost and restarted: the region was down itself, so it comes back as after any loss, blackout or not
+        lost_in_blackout=False,
+        restarted_while_lost=health.lost_at is not None,
+    )
+
+
+def _pause_seconds(
+    health: RegionHealth, began: float, settings: HealthSettings, dice: Callable[[], float]
+) -> float:
+    """Seconds until the next probe."""
+    if health.failures:
+        return settings.probe_retry_seconds
+    if health.lost_in_blackout and health.lost_at is not None:
+        # only the gateway's network was lost: the region is to be back as soon as five probes allow
+        return settings.probe_retry_seconds
+    if began < health.probe_wanted_at:
+        return 0.0  # this answer may have left before the stream ended: only another probe tells
+    return settings.probe_interval_seconds * (1.0 + settings.jitter * (2.0 * dice() - 1.0))
+
+
+def _after_answer(
+    health: RegionHealth, *, began: float, ended: float, settings: HealthSettings, dice: Callable[[], float]
+) -> RegionHealth:
+    seconds = ended - began
+    successes = health.successes + 1
+    # the first answer ever is enough: a gateway that has just started, or a region that came up after it, has
+    # no outage behind it
+    first = not health.ever_answered
+    back = health.lost_at is not None and (first or successes >= settings.successes_up)
+    # the estimate and the window start again after failures that are over: slow start is the caution that
+    # follows an outage
+    ewma = PeakEwma() if first or back else health.ewma
+    latency = LatencyWindow() if first else health.latency
+    health = with_changes(
+        health,
+        ended,
+        ever_answered=True,
+        answered_at=began,
+        failures=0,
+        successes=successes,
+        ewma=after_sample(ewma, at=ended, seconds=seconds, tau_seconds=settings.ewma_tau_seconds),
+        latency=after_round_trip(latency, at=ended, seconds=seconds, settings=settings),
+        lost_at=None if first else health.lost_at,
+        losses=0 if first else health.losses,
+        returned_at=ended if first else health.returned_at,
+    )
+    return _after_return(health, ended, settings=settings, dice=dice) if back and not first else health
+
+
+def _after_return(
+    health: RegionHealth, now: float, *, settings: HealthSettings, dice: Callable[[], float]
+) -> RegionHealth:
+    """Reachable again after a loss."""
+    if health.lost_in_blackout:
+        # the region was well all the time: no slow start, and no incident
+        return with_changes(health, now, lost_at=None, losses=0, returned_at=now)
+    ejections = after_incidents(health.ejections, now=now, incidents=health.losses, settings=settings)
+    if ejections.incidents > 1:
+        # one loss is bad luck; a region that is lost again and again must not get work in each gap
+        ejections = begin_ejection(
+            ejections,
+            now=now,
+            multiplier=ejections.incidents - 1,
+            reason=f"lost {ejections.incidents} times of late",
+            settings=settings,
+            chance=dice(),
+        )
+    return with_changes(
+        health, now, lost_at=None, losses=0, returned_at=now, warming_since=now, ejections=ejections
+    )
+
+
+def _after_failure(
+    health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, settings: HealthSettings
+) -> RegionHealth:
+    failures = health.failures + 1
+    changes: dict[str, Any] = {
+        "failures": failures,
+        "successes": 0,
+        "ewma": after_fault(health.ewma, ended, settings),
+    }
+    if failure == "Timeout" and health.lost_at is None:
+        # a round trip took at least so long; a refused connection says nothing of the latency
+        changes["latency"] = after_round_trip(
+            health.latency, at=ended, seconds=ended - began, settings=settings
+        )
+    if failures == settings.failures_down:
+        changes |= {"latency": LatencyWindow(), "outcomes": CallOutcomes(), "losses": health.losses + 1}
+        if health.lost_at is None:
+            changes |= {"lost_at": ended, "lost_in_blackout": False, "restarted_while_lost": False}
+            if health.ejections.since > health.returned_at:
+                # an ejection by calls since the region was last back; one for earlier losses began at its
+                # return and goes on
+                changes["ejections"] = after_loss(health.ejections, lost_at=ended, settings=settings)
+    why = f"{failure} ({detail})" if detail else failure
+    return with_changes(health, ended, because=f"{failures} probes failed: {why}", **changes)
