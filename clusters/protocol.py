@@ -218,7 +218,11 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
     reason: str = ""
 
 
-ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | TaskChanged | AttemptEnded
+JournalledEvent: TypeAlias = TaskChanged | AttemptEnded
+"""The events that have a `seq`: a stream repeats them from the cursor on until the gateway acknowledges them."""
+
+ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
+"""Everything that a stream carries."""
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):

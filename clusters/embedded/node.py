@@ -22,7 +22,7 @@ from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.ownership import Owner, taken
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.step import Step
-from clusters.embedded.storage.journal import Event, open_journal, read_events, write_steps
+from clusters.embedded.storage.journal import open_journal, read_events, write_steps
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.storage.task_logs import read_log
 from clusters.embedded.task_runner import Tries
@@ -35,6 +35,7 @@ from clusters.protocol import (
     ClusterEvent,
     ClusterStatus,
     Hello,
+    JournalledEvent,
     LeaseAsked,
     LogChunk,
 )
@@ -200,7 +201,7 @@ class Node:
     ) -> AsyncIterator[LogChunk]:
         path = self._state_folder.task_folders(attempt, task).log
         async for chunk in read_log(
-            path, offset=offset, going_on=lambda: follow and self._scheduler.running(attempt, task)
+            path, offset=offset, is_running=lambda: follow and self._scheduler.running(attempt, task)
         ):
             yield chunk
 
@@ -279,7 +280,7 @@ class Node:
         else:
             self._act(step)
 
-    async def _events(self, after: int) -> list[Event]:
+    async def _events(self, after: int) -> list[JournalledEvent]:
         try:
             return await self._database.read(partial(read_events, after=after, limit=EVENTS_AT_ONCE))
         except StorageError as error:

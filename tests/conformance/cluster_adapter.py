@@ -19,6 +19,7 @@ from clusters.protocol import (
     CreateOutcome,
     Fence,
     Hello,
+    JournalledEvent,
     RunSpec,
     ShardSpec,
     TaskChanged,
@@ -28,7 +29,6 @@ from clusters.protocol import (
 from waypost.workflow.task import TaskSpec
 
 PATIENCE_SECONDS = 10.0
-Journalled = TaskChanged | AttemptEnded
 
 
 def attempt(run: str = "run", *, shard: int = 0, epoch: int = 1) -> AttemptId:
@@ -63,9 +63,9 @@ async def watching(
         await stream.aclose()
 
 
-async def until_end(stream: AsyncGenerator[ClusterEvent, None], identity: AttemptId) -> list[Journalled]:
+async def until_end(stream: AsyncGenerator[ClusterEvent, None], identity: AttemptId) -> list[JournalledEvent]:
     """The journalled events up to the end of `identity`, without the beats between."""
-    events: list[Journalled] = []
+    events: list[JournalledEvent] = []
     async for event in stream:
         if isinstance(event, TaskChanged | AttemptEnded):
             events.append(event)

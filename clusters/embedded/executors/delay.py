@@ -1,4 +1,7 @@
-"""Does nothing for so long: for tests, for pauses, and for replaying what a workflow once took."""
+"""The executor of `delay` tasks: waits.
+
+For tests, for pauses, and to replay the run times of a recorded workflow.
+"""
 
 import asyncio
 from typing import Self
@@ -12,7 +15,7 @@ from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:
-    """Satisfies `Executor`. Dies with the cluster's process, so a lease needs no guard of its own."""
+    """Satisfies `Executor`. A delay cannot outlive the cluster's process, so a lease needs no guard."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,12 +1,13 @@
-"""What survives a SIGKILL: runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged.
+"""The cluster's journal, in SQLite: what a restart finds again, also after a SIGKILL.
 
-Every step of the scheduler is one item of a group commit (`waypost.sqlite_database`).
-Reading back gives `RecoveredState`, from which a scheduler starts.
+It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
+step of the scheduler is one item of a group commit (`waypost.sqlite_database`). A scheduler starts from the
+`RecoveredState` that is read back.
 """
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -15,47 +16,58 @@ from clusters.embedded.scheduling.ownership import Owner
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import EndedAttempt
 from clusters.embedded.scheduling.step import Step
-from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskResult
+from clusters.protocol import AttemptEnded, AttemptId, JournalledEvent, RunSpec, ShardSpec, TaskResult
 
 SCHEMA = (
     "create table if not exists meta (name text primary key, value text not null) without rowid",
     "create table if not exists run (run text primary key, spec blob not null) without rowid",
-    "create table if not exists attempt (run text, shard integer, epoch integer, spec blob not null, end_seq integer not null default 0,"
-    " at real not null, failed text not null default '', primary key (run, shard, epoch)) without rowid",
-    "create table if not exists task (run text, shard integer, epoch integer, task text, tries integer not null, result blob,"
-    " due real not null default 0, primary key (run, shard, epoch, task)) without rowid",
+    "create table if not exists attempt (run text, shard integer, epoch integer, spec blob not null,"
+    " end_seq integer not null default 0, at real not null, failed text not null default '',"
+    " primary key (run, shard, epoch)) without rowid",
+    "create table if not exists task (run text, shard integer, epoch integer, task text,"
+    " tries integer not null, result blob, due real not null default 0,"
+    " primary key (run, shard, epoch, task)) without rowid",
     "create table if not exists event (seq integer primary key, state blob not null)",
-    "create table if not exists tombstone (run text, shard integer, epoch integer, at real not null, primary key (run, shard, epoch))"
-    " without rowid",
+    "create table if not exists tombstone (run text, shard integer, epoch integer, at real not null,"
+    " primary key (run, shard, epoch)) without rowid",
 )
-ADDED = (("attempt", "failed", "text not null default ''"), ("task", "due", "real not null default 0"))
-"""Columns that journals of the first days do not have."""
+ADDED_COLUMNS = (
+    ("attempt", "failed", "text not null default ''"),
+    ("task", "due", "real not null default 0"),
+)
+"""Columns that the journals of older versions do not have: (table, name, definition)."""
+OF_ATTEMPT = "where run = ? and shard = ? and epoch = ?"
 EVENTS_BYTES = 4 * 1_048_576
-Event = TaskChanged | AttemptEnded
+"""Events read at once have about so much JSON at most: each may carry an output of 64 KiB."""
 
-encode = msgspec.json.encode
-_run = msgspec.json.Decoder(RunSpec).decode
-_attempt = msgspec.json.Decoder(ShardSpec).decode
-_result = msgspec.json.Decoder(TaskResult).decode
-_event = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.encode
+_decode_run = msgspec.json.Decoder(RunSpec).decode
+_decode_attempt = msgspec.json.Decoder(ShardSpec).decode
+_decode_result = msgspec.json.Decoder(TaskResult).decode
+_decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(JournalledEvent).decode
 
 
 def open_journal(db: sqlite3.Connection) -> RecoveredState:
-    """Makes the tables where there are none, and reads what they hold. A new journal takes a new incarnation."""
+    """Creates the tables where there are none and reads what they hold. A new journal gets a new incarnation.
+
+    Raises `sqlite3.Error` where the file is no journal.
+    """
     for statement in SCHEMA:
         db.execute(statement)
-    for table, column, form in ADDED:
+    for table, column, definition in ADDED_COLUMNS:
         if column not in [row[1] for row in db.execute(f"pragma table_info({table})")]:
-            db.execute(f"alter table {table} add column {column} {form}")
-    meta_at_first = "('incarnation', ?), ('seq', '0'), ('acknowledged', '0'), ('store', ''), ('era', '0')"
-    db.execute(f"insert or ignore into meta values {meta_at_first}", (uuid.uuid4().hex,))
+            db.execute(f"alter table {table} add column {column} {definition}")
+    new_journal = "('incarnation', ?), ('seq', '0'), ('acknowledged', '0'), ('store', ''), ('era', '0')"
+    db.execute(f"insert or ignore into meta values {new_journal}", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
     acknowledged = int(meta["acknowledged"])
-    graphs = {name: TaskGraph(_run(spec)) for name, spec in db.execute("select run, spec from run")}
-    going = "select run, spec, end_seq, at, failed from attempt where end_seq = 0 or end_seq > ? order by at"
+    graphs = {name: TaskGraph(_decode_run(spec)) for name, spec in db.execute("select run, spec from run")}
+    current = (
+        "select run, spec, end_seq, at, failed from attempt where end_seq = 0 or end_seq > ? order by at"
+    )
     attempts = [
-        _load(db, _attempt(spec), graphs[run], end_seq=end_seq, at=at, failed=failed)
-        for run, spec, end_seq, at, failed in db.execute(going, (acknowledged,))
+        _load_attempt(db, _decode_attempt(spec), graphs[run], end_seq=end_seq, at=at, failed=failed)
+        for run, spec, end_seq, at, failed in db.execute(current, (acknowledged,))
     ]
     ended = "select run, shard, epoch, end_seq, at, failed from attempt where end_seq between 1 and ?"
     ended_attempts = {
@@ -84,17 +96,17 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
     )
 
 
-def _load(
+def _load_attempt(
     db: sqlite3.Connection, spec: ShardSpec, graph: TaskGraph, *, end_seq: int, at: float, failed: str
 ) -> Attempt:
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     pauses: dict[str, float] = {}
-    where = "select task, tries, result, due from task where run = ? and shard = ? and epoch = ?"
+    where = f"select task, tries, result, due from task {OF_ATTEMPT}"
     for task, count, result, due in db.execute(where, _key(identity)):
         tries[task] = count
         if result is not None:
-            finished[task] = _result(result)
+            finished[task] = _decode_result(result)
         elif due:
             pauses[task] = due
     return Attempt(
@@ -110,9 +122,9 @@ def _load(
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
-    """Journals what `steps` changed, in their order."""
+    """Writes the records of `steps`, in their order; `wall` is the time of that, in seconds since 1970."""
     for step in steps:
-        _write(db, step, wall)
+        _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)
     if newest:
         db.execute("update meta set value = ? where name = 'seq'", (str(newest),))
@@ -122,22 +134,24 @@ def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> N
         db.execute("update meta set value = ? where name = 'acknowledged'", (str(acknowledged),))
 
 
-def _write(db: sqlite3.Connection, step: Step, wall: float) -> None:
-    _write_identity(db, step)
+def _write_step(db: sqlite3.Connection, step: Step, wall: float) -> None:
+    _write_meta(db, step)
     for identity in step.expired:
-        db.execute("delete from tombstone where run = ? and shard = ? and epoch = ?", _key(identity))
-        _remove(db, identity)
+        db.execute(f"delete from tombstone {OF_ATTEMPT}", _key(identity))
+        _delete_attempt(db, identity)
+    # Tombstones come before the attempts of the same step: a batch may end one epoch and create the next.
     for identity in step.tombstones:
         db.execute("insert or ignore into tombstone values (?, ?, ?, ?)", (*_key(identity), wall))
-        _remove(db, identity)
+        _delete_attempt(db, identity)
     _write_attempts(db, step, wall)
 
 
-def _write_identity(db: sqlite3.Connection, step: Step) -> None:
+def _write_meta(db: sqlite3.Connection, step: Step) -> None:
     if step.incarnation:
         db.execute("update meta set value = ? where name = 'incarnation'", (step.incarnation,))
         db.execute("update meta set value = '0' where name = 'acknowledged'")
     if step.owner is not None:
+        # The new owner's store knows none of the events that the old one has acknowledged.
         changes = {"store": step.owner.store, "era": str(step.owner.era), "acknowledged": "0"}
         db.executemany(
             "update meta set value = ? where name = ?", [(value, name) for name, value in changes.items()]
@@ -146,29 +160,29 @@ def _write_identity(db: sqlite3.Connection, step: Step) -> None:
 
 def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
     for run in step.runs:
-        db.execute("insert or ignore into run values (?, ?)", (run.run, encode(run)))
+        db.execute("insert or ignore into run values (?, ?)", (run.run, _encode(run)))
     for spec in step.created:
-        values = (*_key(spec.attempt), encode(spec), wall)
+        values = (*_key(spec.attempt), _encode(spec), wall)
         db.execute(
             "insert or ignore into attempt (run, shard, epoch, spec, at) values (?, ?, ?, ?, ?)", values
         )
     for task in step.tasks:
-        result = None if task.result is None else encode(task.result)
+        result = None if task.result is None else _encode(task.result)
         db.execute(
             "insert or replace into task values (?, ?, ?, ?, ?, ?, ?)",
             (*_key(task.attempt), task.task, task.tries, result, task.due),
         )
     for identity, reason in step.failures:
         db.execute(
-            "update attempt set failed = ? where run = ? and shard = ? and epoch = ?",
+            f"update attempt set failed = ? {OF_ATTEMPT}",
             (reason, *_key(identity)),
         )
     for event in step.events:
-        db.execute("insert into event values (?, ?)", (event.seq, encode(event)))
+        db.execute("insert into event values (?, ?)", (event.seq, _encode(event)))
         if isinstance(event, AttemptEnded):
             ended = (event.seq, wall, event.reason, *_key(event.attempt))
             db.execute(
-                "update attempt set end_seq = ?, at = ?, failed = ? where run = ? and shard = ? and epoch = ?",
+                f"update attempt set end_seq = ?, at = ?, failed = ? {OF_ATTEMPT}",
                 ended,
             )
 
@@ -177,21 +191,21 @@ def _key(identity: AttemptId) -> tuple[str, int, int]:
     return (identity.run, identity.shard, identity.epoch)
 
 
-def _remove(db: sqlite3.Connection, identity: AttemptId) -> None:
-    """The attempt's rows, and its run's with the last of them."""
+def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
+    """Deletes the rows of an attempt, and the row of its run with the run's last attempt."""
     for table in ("task", "attempt"):
-        db.execute(f"delete from {table} where run = ? and shard = ? and epoch = ?", _key(identity))
+        db.execute(f"delete from {table} {OF_ATTEMPT}", _key(identity))
     db.execute(
         "delete from run where run = ?1 and not exists (select 1 from attempt where run = ?1)",
         (identity.run,),
     )
 
 
-def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[Event]:
-    """Journalled events after `after`, in order: so many, or fewer where they are large."""
-    events, size = list[Event](), 0
+def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[JournalledEvent]:
+    """The events after seq `after`, in order: `limit` at most, fewer where they exceed `EVENTS_BYTES`."""
+    events, size = list[JournalledEvent](), 0
     for (state,) in db.execute("select state from event where seq > ? order by seq limit ?", (after, limit)):
-        events.append(_event(state))
+        events.append(_decode_event(state))
         size += len(state)
         if size > EVENTS_BYTES:
             break

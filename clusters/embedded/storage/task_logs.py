@@ -1,4 +1,4 @@
-"""What tries have written: read back in pieces, and kept from filling the disk."""
+"""The logs of tasks: files that a task's tries append to, read back in pieces and kept within a bound."""
 
 import asyncio
 import codecs
@@ -13,29 +13,33 @@ from clusters.protocol import LogChunk
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
+"""Between two looks at a log that is followed and has nothing new."""
 LOG_BYTES = 16 * 1_048_576
-"""A log that has grown over this is cut."""
+"""A log that has grown over this is shortened to its head and its tail."""
 HEAD_BYTES = 1_048_576
 TAIL_BYTES = 7 * 1_048_576
 CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
-async def read_log(path: Path, *, offset: int, going_on: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """The file from byte `offset`; while `going_on`, also what is written meanwhile. Raises `ClusterError` where there is none.
+async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -> AsyncIterator[LogChunk]:
+    """The log from byte `offset` to its end; while `is_running()`, also what is written meanwhile.
 
-    A character is never torn by the end of a piece; what is not UTF-8 is shown as U+FFFD.
+    No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. Raises
+    `ClusterError` with the reason `NotFound` where there is no log and none will come.
     """
     loop = asyncio.get_running_loop()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
-        last = not going_on()
-        found = await loop.run_in_executor(None, _read, path, offset)
+        # Asked before the file is read: what the task wrote before its end is then in this last read.
+        last = not is_running()
+        found = await loop.run_in_executor(None, _read_piece, path, offset)
         if found is None and last:
             raise ClusterError("NotFound", "no log of that task is here", retryable=False)
         begin, piece = found or (offset, b"")
         offset = begin + len(piece)
         text = decoder.decode(piece, final=last and not piece)
         if text:
+            # The offset of a whole character: the decoder holds back the bytes of one that is not complete.
             yield LogChunk(text=text, offset=offset - len(decoder.getstate()[0]))
         if not piece and last:
             return
@@ -43,8 +47,11 @@ async def read_log(path: Path, *, offset: int, going_on: Callable[[], bool]) -> 
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _read(path: Path, offset: int) -> tuple[int, bytes] | None:
-    """What follows `offset`, or the end where the file has been cut meanwhile; and where that begins."""
+def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
+    """Reads a chunk from `offset`, and says where it begins; None where there is no log.
+
+    It begins at the end of the file where that is before `offset`: the log was shortened meanwhile.
+    """
     try:
         with open(open_regular(path, os.O_RDONLY), "rb") as file:
             begin = min(offset, os.fstat(file.fileno()).st_size)
@@ -55,9 +62,10 @@ def _read(path: Path, offset: int) -> tuple[int, bytes] | None:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """A descriptor of the file. Raises `OSError`, also for what is no regular file.
+    """Opens a file of which tasks may have made anything; returns its descriptor.
 
-    Tasks can reach it, and may have put there a link to something that is none of theirs, or a pipe that nobody writes to.
+    Raises `OSError`, also for a link, which may lead to a file that only the cluster may read, and for a
+    pipe, which would block until somebody writes to it.
     """
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -67,7 +75,11 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def shorten(path: Path) -> None:
-    """Takes the middle out of a log that is over `LOG_BYTES`. Its writers append, so they go on after what is left. Blocks."""
+    """Removes the middle of a log that is over `LOG_BYTES`. Blocks. Raises `OSError`.
+
+    Tries append to it (O_APPEND): they go on writing behind the tail. What they write while it is shortened
+    may be lost.
+    """
     with open(open_regular(path, os.O_RDWR), "r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= LOG_BYTES:

@@ -19,7 +19,7 @@ from clusters.errors import ClusterError
 
 async def read(path: Path, offset: int = 0) -> list[tuple[str, int]]:
     return [
-        (chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, going_on=lambda: False)
+        (chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, is_running=lambda: False)
     ]
 
 
@@ -82,7 +82,7 @@ async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(
     path, steps = tmp_path / "a.log", iter(["read", "cut", "more", "end"])
     path.write_bytes(b"x" * (LOG_BYTES + 1))
 
-    def going_on() -> bool:
+    def is_running() -> bool:
         step = next(steps, "end")
         if step == "cut":
             shorten(path)
@@ -91,5 +91,5 @@ async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(
                 writer.write(b"more")
         return step != "end"
 
-    texts = [chunk.text async for chunk in read_log(path, offset=LOG_BYTES, going_on=going_on)]
+    texts = [chunk.text async for chunk in read_log(path, offset=LOG_BYTES, is_running=is_running)]
     assert texts == ["x", "more"]
