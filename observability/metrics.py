@@ -4,8 +4,7 @@ Label children that a hot path needs are made beforehand: looking one up costs m
 anything else that a caller chooses.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -16,19 +15,7 @@ QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 """Bounds in seconds for what a request waits for."""
 RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
 """Bounds in seconds for what people wait for, with the promised ones among them."""
-ENDS: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled"})
-"""Phases that a shard leaves only by a retry."""
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-
-
-class Happening(Protocol):
-    """One entry of a shard's history."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def detail(self) -> Mapping[str, Any]: ...
 
 
 class RegionGauges(Protocol):
@@ -118,18 +105,6 @@ class Metrics:
         if child is None:
             child = self._requests[call, outcome] = self.requests.labels(call, outcome)
         child.inc()
-
-    def observe_shard(self, history: Iterable[Happening], *, since_lost: float | None) -> None:
-        """What just got committed of a shard. `since_lost`: seconds since its region was lost to it, None where it was not."""
-        for happening in history:
-            if (phase := happening.detail.get("to")) in ENDS:
-                self.shards_ended.labels(phase).inc()
-            if happening.kind in ("Abandoned", "Exhausted", "Unconfirmed"):
-                self.failovers.labels(happening.detail.get("region") or "").inc()
-            elif happening.kind == "Reaped":
-                self.tombstones.labels(happening.detail.get("region") or "").inc()
-            elif happening.kind == "Confirmed" and since_lost is not None:
-                self.recovery_seconds.observe(since_lost)
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
         """A region as it is now."""

@@ -18,7 +18,7 @@ async def events(call: Call) -> Response:
     services, requests = call.services, call.services.settings.requests
     run = await visible_run(call)
     after = _last_event_id(call)
-    if after and run.phase.terminal and not await services.store.audit(run.id, after=after, limit=1):
+    if after and run.phase.terminal and not await services.store.history(run.id, after=after, limit=1):
         # An EventSource connects again for ever, unless it is answered with 204: there is no more to come.
         return Response(status_code=204)
     with ExitStack() as exits:

@@ -10,8 +10,9 @@ from gateway.api.http.responses import JsonResponse
 from gateway.api.pending_reasons import pending_reason
 from gateway.api.runs import visible_run
 from gateway.api.views import RunStory, summary
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 500
@@ -39,19 +40,19 @@ async def explain(call: Call) -> Response:
     return JsonResponse(story)
 
 
-async def _history(store: Store, run: Run) -> Sequence[AuditEntry]:
+async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
     """The run's history from its beginning, cut off after the page that passes `STORY_MAXIMUM`."""
-    history: list[AuditEntry] = []
-    while page := await store.audit(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
+    history: list[HistoryEntry] = []
+    while page := await store.history(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
         history += page
         if len(history) >= STORY_MAXIMUM:
             break
     return history
 
 
-async def _decisions(store: Store, run: Run, history: Sequence[AuditEntry]) -> tuple[Decision, ...]:
+async def _decisions(store: Store, run: Run, history: Sequence[HistoryEntry]) -> tuple[Decision, ...]:
     """The decisions that the history names, in its order, and the one in force."""
-    named = [str(entry.detail["decision_id"]) for entry in history if "decision_id" in entry.detail]
+    named = [entry.decision_id for entry in history if entry.decision_id is not None]
     # a dict, for one of each in the order of their first mention
     found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]
     return tuple(decision for decision in found if decision is not None)

@@ -97,7 +97,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "describe": (_json("The run", "RunDetail"),),
     "events": (
         Success(
-            description="One event for each entry of the run's history, as JSON: `AuditEntry`",
+            description="One event for each entry of the run's history, as JSON: `HistoryEntry`",
             content={EVENTS: ()},
         ),
         Success(description="The run is over, and everything was told: do not come back", status=204),

@@ -9,9 +9,9 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.http.services import Services
 from gateway.api.views import CordonStatus, JournalRelease, RegionList, region_state
+from gateway.core.decision import Action, Question
 from gateway.core.errors import Conflict, NotFound, Unavailable
-from gateway.core.principal import Action, Question
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
@@ -34,7 +34,7 @@ async def regions(call: Call) -> Response:
 
 async def replace(call: Call) -> Response:
     """Give a region's old journal up, for good: the next one that answers under its name is admitted."""
-    view, entry = await _authorize_order(call, "JournalReleased")
+    view, entry = await _authorize_order(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other that comes next, perhaps months
     # later.
     if view.condition.ready:
@@ -42,15 +42,15 @@ async def replace(call: Call) -> Response:
             f"the region is {view.condition}: its own journal answers,"
             " and would be let go for whichever comes next"
         )
-    if not await call.services.store.release_incarnation(view.name, audit=entry):
+    if not await call.services.store.release_incarnation(view.name, entry=entry):
         raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
     return JsonResponse(JournalRelease(region=view.name))
 
 
 async def cordon(call: Call) -> Response:
     """Place no new work in a region; what runs there finishes. A second cordon changes nothing."""
-    view, entry = await _authorize_order(call, "Cordoned")
-    await call.services.store.add_taint(view.name, Taint.CORDONED, audit=entry)
+    view, entry = await _authorize_order(call, HistoryKind.CORDONED)
+    await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
 
@@ -59,8 +59,8 @@ async def drain(call: Call) -> Response:
 
     After the answer no new work comes there.
     """
-    view, entry = await _authorize_order(call, "Cordoned")
-    await call.services.store.add_taint(view.name, Taint.CORDONED, audit=entry)
+    view, entry = await _authorize_order(call, HistoryKind.CORDONED)
+    await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
     view = await _wait_until_cordoned(call.services, view.name)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
@@ -86,8 +86,8 @@ async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
 
 async def uncordon(call: Call) -> Response:
     """Place work in a region again. A second uncordon changes nothing."""
-    view, entry = await _authorize_order(call, "Uncordoned")
-    await call.services.store.remove_taint(view.name, Taint.CORDONED, audit=entry)
+    view, entry = await _authorize_order(call, HistoryKind.UNCORDONED)
+    await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=False, inflight=view.inflight))
 
 
@@ -96,19 +96,19 @@ async def forget(call: Call) -> Response:
 
     It counts again as soon as it answers.
     """
-    view, entry = await _authorize_order(call, "ForgetRequested")
+    view, entry = await _authorize_order(call, HistoryKind.FORGET_REQUESTED)
     # The work of a region that answers would go on there, unseen and beside its copies elsewhere.
     if view.condition is not RegionCondition.UNREACHABLE:
         raise Conflict(
             f"the region is {view.condition}, and only an Unreachable one can be forgotten:"
             " cordon or drain it instead"
         )
-    await call.services.store.add_taint(view.name, Taint.FORGOTTEN, audit=entry)
+    await call.services.store.add_taint(view.name, Taint.FORGOTTEN, entry=entry)
     status = CordonStatus(region=view.name, cordoned=view.cordoned, inflight=view.inflight)
     return JsonResponse(status, status=202)
 
 
-async def _authorize_order(call: Call, kind: str) -> tuple[RegionView, AuditEntry]:
+async def _authorize_order(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
     """The region that the path names, and the history entry that records the caller's order of this `kind`.
 
     Raises `Denied` or `Unavailable`, and after them `NotFound`: who may not operate regions does not learn
@@ -122,8 +122,8 @@ async def _authorize_order(call: Call, kind: str) -> tuple[RegionView, AuditEntr
     view = _find(services, name)
     if view is None:
         raise NotFound("there is no such region")
-    detail = {"region": name, "decision_id": decision.id}
-    return view, AuditEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+    detail = OperationDetail(region=name, decision_id=decision.id)
+    return view, HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
 
 
 def _find(services: Services, name: str) -> RegionView | None:

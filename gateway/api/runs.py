@@ -10,9 +10,10 @@ from starlette.responses import Response
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, RunPage, detail, summary
+from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Conflict, Malformed
-from gateway.core.principal import Action, Decision, Question
-from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
+from gateway.core.run import Run, RunPhase
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
 from gateway.submission.admit import Submission, oblige, readmission
@@ -75,19 +76,19 @@ async def cancel(call: Call) -> Response:
     run = await visible_run(call)
     question = question_about(run, Action.RUNS_CANCEL, principal=call.principal, at=call.at)
     decision = await authorize(question, policy=call.services.policy)
-    request = AuditEntry(
+    request = HistoryEntry(
         run=run.id,
-        kind="CancelRequested",
+        kind=HistoryKind.CANCEL_REQUESTED,
         at=call.at,
         actor=call.principal.subject,
-        detail={
-            "decision_id": decision.id,
-            "revision": decision.revision,
-            "rules": decision.rules,
-            "trace_id": call.trace_id,
-        },
+        detail=CancellationDetail(
+            decision_id=decision.id,
+            revision=decision.revision,
+            rules=decision.rules,
+            trace_id=call.trace_id,
+        ),
     )
-    cancelled = await store.cancel(run.id, at=call.at, audit=request)
+    cancelled = await store.cancel(run.id, at=call.at, entry=request)
     # The store leaves a run that is over alone; one that was cancelled before is no conflict: the wish is
     # fulfilled.
     if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
@@ -116,7 +117,7 @@ async def retry(call: Call) -> Response:
     )
     again, entry = readmission(run, submission, decision)
     # False where another retry came first: both were read as over, and only one may open the run.
-    if not await services.store.retry(run.id, run=again, decision=decision, audit=entry):
+    if not await services.store.retry(run.id, run=again, decision=decision, entry=entry):
         raise Conflict("the run has moved on meanwhile: look at it again")
     return JsonResponse(summary(await services.store.run(run.id) or again), status=202)
 

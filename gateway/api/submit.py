@@ -15,9 +15,9 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.http.services import Services
 from gateway.api.views import DryRun, RegionPlan, summary
+from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Malformed
-from gateway.core.identifiers import run_id
-from gateway.core.principal import Action, Decision, Question
+from gateway.core.run import new_run_id
 from gateway.documents.checks import check
 from gateway.documents.parsing import invalid_document, parse
 from gateway.documents.partial_checks import check_valid_parts
@@ -67,7 +67,7 @@ async def submit(call: Call) -> Response:
     admitted = await admit(
         submission,
         decision,
-        run_id(int(call.at * 1000), os.urandom(8)),
+        new_run_id(int(call.at * 1000), os.urandom(8)),
         store=services.store,
         policy=services.policy,
     )

@@ -11,8 +11,9 @@ from typing import Any, Final
 from msgspec import Raw, Struct, convert, structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import RegionView
 
@@ -97,7 +98,7 @@ class RunStory(Struct, frozen=True, kw_only=True):
 
     run: RunSummary
     decisions: tuple[Decision, ...]
-    history: tuple[AuditEntry, ...]
+    history: tuple[HistoryEntry, ...]
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None

@@ -6,7 +6,7 @@ On the wire they are RFC 9457 problem+json (`gateway/api/http/problems.py`).
 from collections.abc import Sequence
 from typing import ClassVar
 
-from gateway.core.principal import Reason
+from gateway.core.decision import Reason
 from waypost.json_pointer import FieldError
 
 

@@ -1,4 +1,4 @@
-"""Run, shard, attempt: what was promised and how far it is. Stored values; the life of a shard is in `phase.py`."""
+"""Run, shard, attempt: what was promised and how far it is. Stored values; the life of a shard is in `shard_states.py`."""
 
 from enum import StrEnum
 from typing import Any
@@ -67,16 +67,9 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class AuditEntry(Struct, frozen=True, kw_only=True):
-    """One thing that happened, in the order of `seq` (given by the store, 0 before). Also what `explain` and the event stream show.
+def new_run_id(milliseconds: int, chance: bytes) -> str:
+    """The name of a new run: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
 
-    `kind` is CamelCase: `Accepted`, `Placed`, `Unplaceable`, `Dispatched`, `Running`, `TaskFinished`, `RegionLost`, `FailedOver` ...
+    Names sort by time.
     """
-
-    run: str
-    kind: str
-    at: float
-    shard: int | None = None
-    actor: str = "gateway"
-    detail: dict[str, Any] = {}
-    seq: int = 0
+    return milliseconds.to_bytes(6, "big").hex() + chance.hex()

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.principal import Obligations, Reason
+from gateway.core.decision import Obligations, Reason
 
 REASONS_MAXIMUM: Final = 100
 MESSAGE_MAXIMUM: Final = 500

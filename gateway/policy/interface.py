@@ -2,7 +2,7 @@
 
 from typing import Protocol, Self
 
-from gateway.core.principal import Decision, Question
+from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):

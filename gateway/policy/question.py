@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.core.principal import Action, Principal, Question
+from gateway.core.decision import Action, Question
+from gateway.core.principal import Principal
 from waypost.workflow.ijson import EXACT, UNFAITHFUL
 
 ENTRY_POINTS: Final[Mapping[Action, str]] = {

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
-from gateway.core.failover_rules import backoff_seconds, ending
+from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import Instant
+from gateway.core.lost_attempts import backoff_seconds, ending
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set import FINISHED, NEVER, Region, Tracked, WorkingSet
@@ -42,14 +43,16 @@ def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instan
     tracked.running_since.pop(event.task, None)
     tracked.note(
         now,
-        "TaskFinished",
-        task=event.task,
-        phase=event.phase,
-        epoch=event.attempt.epoch,
-        region=region.name,
-        tries=event.tries,
-        seconds=round(event.ended_at - event.started_at, 3) if event.ended_at is not None else None,
-        **({"reason": event.reason} if event.reason else {}),
+        HistoryKind.TASK_FINISHED,
+        TaskDetail(
+            task=event.task,
+            phase=event.phase,
+            epoch=event.attempt.epoch,
+            region=region.name,
+            tries=event.tries,
+            seconds=None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
+            reason=event.reason,
+        ),
     )
     return Reception.ACCEPTED
 

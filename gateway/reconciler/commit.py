@@ -1,18 +1,22 @@
 """Commit what a pass has decided, and only then let it count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
 from gateway.core.shard_states import Phase
 from gateway.reconciler.working_set import Tracked, WorkingSet
 from gateway.store.interface import Store
+from observability.metrics import Metrics
 
 Key = tuple[str, int]
+
+FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind.UNCONFIRMED})
+"""A shard left a region that was lost to it."""
 
 
 async def report(
     ws: WorkingSet, store: Store
-) -> tuple[list[tuple[Tracked, tuple[AuditEntry, ...]]], list[Key]]:
+) -> tuple[list[tuple[Tracked, tuple[HistoryEntry, ...]]], list[Key]]:
     """Writes every changed shard by compare-and-swap, and the cursors up to which events are taken in.
 
     Returns the shards that took, each with the history now stored, and the keys of those that somebody else has changed
@@ -32,13 +36,30 @@ async def report(
     for tracked, write, done in zip(changed, writes, took, strict=True):
         if done:
             tracked.committed()
-            committed.append((tracked, write.audit))
+            committed.append((tracked, write.history))
         else:
             del ws.shards[tracked.shard.key]
     return committed, [tracked.shard.key for tracked, done in zip(changed, took, strict=True) if not done]
 
 
-def let_go(ws: WorkingSet, committed: Sequence[tuple[Tracked, tuple[AuditEntry, ...]]]) -> None:
+def count(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: float | None) -> None:
+    """Counts what was just committed of a shard. `since_lost`: seconds since its region was lost; None: it was not."""
+    for entry in history:
+        match entry.detail:
+            case TransitionDetail(after=phase, region=region):
+                if phase.terminal:
+                    metrics.shards_ended.labels(phase).inc()
+                if entry.kind in FAILOVERS:
+                    metrics.failovers.labels(region or "").inc()
+                elif entry.kind is HistoryKind.CONFIRMED and since_lost is not None:
+                    metrics.recovery_seconds.observe(since_lost)
+            case OrphanDetail(region=region) if entry.kind is HistoryKind.REAPED:
+                metrics.tombstones.labels(region).inc()
+            case _:
+                pass
+
+
+def let_go(ws: WorkingSet, committed: Sequence[tuple[Tracked, tuple[HistoryEntry, ...]]]) -> None:
     """Drops the shards that need no watching: those that are done with, and those that only wait for a place."""
     for tracked, _ in committed:
         shard = tracked.shard

@@ -12,11 +12,11 @@ from contextlib import suppress
 from loguru import logger
 
 from gateway.core.errors import Unavailable
+from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import Instant
-from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.commit import let_go, report
+from gateway.reconciler.commit import count, let_go, report
 from gateway.reconciler.dispatch import batch, prepare
 from gateway.reconciler.failover import abandon, cancel, expire, forget, give_up_unconfirmed, suspect, welcome
 from gateway.reconciler.inbox import Receiver
@@ -254,8 +254,13 @@ class Controller:
             if Taint.FORGOTTEN in region.taints and not region.health.condition.reachable:
                 forget(self._ws, region, now, self._failover)
             elif Taint.FORGOTTEN in region.taints:
-                note = AuditEntry(run="", kind="RegionReturned", at=now.wall, detail={"region": region.name})
-                await self._store.remove_taint(region.name, Taint.FORGOTTEN, audit=note)
+                note = HistoryEntry(
+                    run="",
+                    kind=HistoryKind.REGION_RETURNED,
+                    at=now.wall,
+                    detail=RegionDetail(region=region.name),
+                )
+                await self._store.remove_taint(region.name, Taint.FORGOTTEN, entry=note)
 
     async def _track(self, shard: Shard, now: Instant, works: dict[str, Work]) -> Tracked:
         """The shard in the working set: as it is there, if that is not older than what was read. `works`: runs read just now."""
@@ -271,10 +276,9 @@ class Controller:
 
     async def _commit(self, now: Instant) -> None:
         committed, conflicts = await report(self._ws, self._store)
-        for tracked, audit in committed:
-            self._metrics.observe_shard(
-                audit, since_lost=None if tracked.lost_at is None else now.monotonic - tracked.lost_at
-            )
+        for tracked, history in committed:
+            since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
+            count(history, self._metrics, since_lost=since_lost)
             if tracked.shard.phase is Phase.RUNNING:
                 tracked.lost_at = None
         let_go(self._ws, committed)

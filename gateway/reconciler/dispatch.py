@@ -9,8 +9,8 @@ from itertools import takewhile
 import msgspec
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
-from gateway.core.failover_rules import leaving
 from gateway.core.instant import Instant
+from gateway.core.lost_attempts import leaving
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import confirm
 from gateway.reconciler.loading import read_again

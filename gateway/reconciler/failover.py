@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from gateway.core.failover_rules import leaving, may_leave, wait_seconds
+from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import Instant
+from gateway.core.lost_attempts import leaving, may_leave, wait_seconds
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import lose, reconfirm
 from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
@@ -68,7 +69,7 @@ def forget(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> 
         for orphan in tracked.shard.orphans:
             if orphan.region == region.name and tracked.leases_over(now, settings.exclusive_wait_seconds):
                 tracked.drop(orphan)
-                tracked.note(now, "Forgotten", region=region.name, epoch=orphan.epoch)
+                tracked.note(now, HistoryKind.FORGOTTEN, OrphanDetail(region=region.name, epoch=orphan.epoch))
 
 
 def _waited(tracked: Tracked, now: Instant, settings: Failover) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from loguru import logger
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
+from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import Instant
-from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Phase
 from gateway.reconciler.attempt_events import (
     Reception,
@@ -85,7 +85,12 @@ class Receiver:
             region.name,
         )
         await self._store.raise_era(
-            audit=AuditEntry(run="", kind="StoreRestored", at=now.wall, detail={"region": region.name})
+            entry=HistoryEntry(
+                run="",
+                kind=HistoryKind.STORE_RESTORED,
+                at=now.wall,
+                detail=RegionDetail(region=region.name),
+            )
         )
         self._ws.restored_at = now.monotonic
         disown(self._ws, now)

@@ -1,6 +1,7 @@
 """Write down where a shard will go, BEFORE anyone is called: the intent (T2)."""
 
 from clusters.protocol import ERA_BITS
+from gateway.core.history import HistoryKind, PlacementDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event
 from gateway.reconciler.working_set import NEVER, Region, Tracked
@@ -20,16 +21,14 @@ def route(
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.note(
         now,
-        "Placed",
-        region=region.name,
-        epoch=epoch,
-        scores={name: round(score, 6) for name, score in placement.scores.items()},
-        rejected=placement.rejected,
-        decision_id=tracked.work.run.decision_id,
-        **(
-            {"remade": tracked.resumption.remade}
-            if tracked.resumption is not None and tracked.resumption.remade
-            else {}
+        HistoryKind.PLACED,
+        PlacementDetail(
+            region=region.name,
+            epoch=epoch,
+            scores={name: round(score, 6) for name, score in placement.scores.items()},
+            rejected=placement.rejected,
+            decision_id=tracked.work.run.decision_id,
+            remade=() if tracked.resumption is None else tracked.resumption.remade,
         ),
     )
     tracked.change(

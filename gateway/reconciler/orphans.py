@@ -3,6 +3,7 @@
 from typing import Any
 
 from clusters.protocol import AttemptId, TombstoneAnswer
+from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
@@ -51,7 +52,7 @@ def take_answer(
     known = orphan.incarnation == region.incarnation
     if known or tracked.shard.phase.placed or tracked.leases_over(now, settings.exclusive_wait_seconds):
         tracked.drop(orphan)
-        tracked.note(now, "Reaped", region=region.name, epoch=orphan.epoch)
+        tracked.note(now, HistoryKind.REAPED, OrphanDetail(region=region.name, epoch=orphan.epoch))
 
 
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: Failover) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
@@ -195,7 +196,7 @@ class Placer:
         now: Instant,
         *,
         regions: Iterable[str] = (),
-        **detail: object,
+        rejected: dict[str, str] | None = None,
     ) -> None:
         """Out of the way of those behind it, with all of its run: what keeps one of them keeps the others. Its history says so once."""
         self._aside[shard.run] = Aside(regions=frozenset(regions), until=self._again_at(now))
@@ -203,7 +204,9 @@ class Placer:
             tracked = await self._waiting(shard, work, now)
             if tracked.shard.phase is Phase.PENDING:
                 tracked.shard = structs.replace(tracked.shard, reason=reason)
-                tracked.note(now, "Unplaceable", reason=reason, **detail)
+                tracked.note(
+                    now, HistoryKind.UNPLACEABLE, UnplaceableDetail(reason=reason, rejected=rejected)
+                )
 
     def _again_at(self, now: Instant) -> float:
         return now.monotonic + self._placing.defer_seconds * (0.8 + 0.4 * self._rng.random())

@@ -2,8 +2,9 @@
 
 import msgspec
 
+from gateway.core.decision import Action, Question
 from gateway.core.instant import Instant
-from gateway.core.principal import Action, Principal, Question
+from gateway.core.principal import Principal
 from gateway.core.shard_states import Event, Phase
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.loading import work_of

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clusters.protocol import AttemptId, Batch, ClusterStatus, Fence, Renewal, RunSpec, TaskPhase
+from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.resume import Resumption
-from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Phase, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.links.reports import Report
@@ -97,13 +98,13 @@ class Tracked:
     """Since when an exclusive shard waits for its orphans' leases to end; NEVER where that was waited for already (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
     rows: list[TaskRow] = field(default_factory=list)
-    audit: list[AuditEntry] = field(default_factory=list)
+    history: list[HistoryEntry] = field(default_factory=list)
     dirty: bool = False
 
-    def note(self, now: Instant, kind: str, **detail: Any) -> None:
+    def note(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
         """Adds to the shard's history; stored with the shard's next write."""
-        self.audit.append(
-            AuditEntry(run=self.shard.run, shard=self.shard.index, kind=kind, at=now.wall, detail=detail)
+        self.history.append(
+            HistoryEntry(run=self.shard.run, shard=self.shard.index, kind=kind, at=now.wall, detail=detail)
         )
         self.dirty = True
 
@@ -111,13 +112,14 @@ class Tracked:
         """Moves the shard by the table and writes its history. Raises `Refused`."""
         before = self.shard
         self.shard = advance(before, event, reason=reason, **changes)
-        detail = {
-            "from": before.phase,
-            "to": self.shard.phase,
-            "epoch": self.shard.epoch,
-            "region": self.shard.region or before.region,
-        }
-        self.note(now, event.value, **({"reason": reason} | detail if reason else detail))
+        detail = TransitionDetail(
+            reason=reason,
+            before=before.phase,
+            after=self.shard.phase,
+            epoch=self.shard.epoch,
+            region=self.shard.region or before.region,
+        )
+        self.note(now, HistoryKind(event), detail)
         if not self.shard.phase.placed:
             self.running_since.clear()
         if event in LEAVES_ORPHAN:
@@ -136,7 +138,7 @@ class Tracked:
 
     def write(self) -> ShardWrite:
         self.shard = self.shard.at(self.stored_rev + 1)
-        return ShardWrite(shard=self.shard, tasks=tuple(self.rows), audit=tuple(self.audit))
+        return ShardWrite(shard=self.shard, tasks=tuple(self.rows), history=tuple(self.history))
 
     def resume(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
         """Takes up what earlier attempts left: tasks that are made again count as not yet run."""
@@ -149,13 +151,8 @@ class Tracked:
     def committed(self) -> None:
         self.stored_rev += 1
         self.rows.clear()
-        self.audit.clear()
+        self.history.clear()
         self.dirty = False
-
-    @property
-    def finished(self) -> bool:
-        """Nothing is left to be done for it."""
-        return self.shard.phase.terminal and not self.shard.orphans
 
 
 @dataclass(kw_only=True, slots=True)

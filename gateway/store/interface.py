@@ -8,8 +8,9 @@ from typing import Protocol, Self
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 
@@ -20,7 +21,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     run: Run
     shards: tuple[Shard, ...]
     decision: Decision
-    audit: tuple[AuditEntry, ...]
+    history: tuple[HistoryEntry, ...]
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
@@ -36,12 +37,12 @@ class Admitted(Struct, frozen=True, kw_only=True):
 class ShardWrite(Struct, frozen=True, kw_only=True):
     """A shard as it should be after `shard.rev - 1`, with what goes into the same transaction.
 
-    `tasks` and `audit` are written only if the swap took.
+    `tasks` and `history` are written only if the swap took.
     """
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
-    audit: tuple[AuditEntry, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class Store(Protocol):
         """Rises when the store is restored from a copy. Epochs are `era << 32 | n`."""
         ...
 
-    async def raise_era(self, *, audit: AuditEntry) -> None:
+    async def raise_era(self, *, entry: HistoryEntry) -> None:
         """The store was restored: a new era begins, and its epochs outrank all that were given since the copy was made."""
         ...
 
@@ -123,7 +124,7 @@ class Store(Protocol):
 
     async def decision(self, decision_id: str) -> Decision | None: ...
 
-    async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+    async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
         """In order of `seq`, those after `after`."""
         ...
 
@@ -145,14 +146,14 @@ class Store(Protocol):
         """Shards that are not terminal and not yet Cancelling although their run's cancellation is committed."""
         ...
 
-    async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
+    async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
         """Commits the wish on the run, once.
 
         Returns the run as it now is, a terminal one left alone; None: no such run.
         """
         ...
 
-    async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
+    async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
         """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero.
 
         `Failed` task rows go; document, labels, priority, deadline and decision are those of `run`, for all
@@ -185,15 +186,15 @@ class Store(Protocol):
         """What operators have marked regions with, by region; unmarked regions are absent."""
         ...
 
-    async def add_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
+    async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
         """Marks a region. False, and nothing written, where it has that taint already."""
         ...
 
-    async def remove_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
+    async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
         """Takes the mark away. False, and nothing written, where the region does not have it."""
         ...
 
-    async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
+    async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
         """The journal that `region` is bound to is gone for good: the next that answers takes its name.
 
         False where none was bound.

@@ -11,8 +11,9 @@ from typing import Final
 from msgspec import Struct, structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry, HistoryKind, RunPhaseDetail
+from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, advance
 from gateway.store.interface import Cursor, ShardWrite
 
@@ -49,7 +50,7 @@ class RunPhaseChange(Struct, frozen=True, kw_only=True):
     phase: RunPhase
     finished_at: float | None
     """Seconds since 1970. None: the run has not ended, or the time is unknown."""
-    audit: AuditEntry
+    entry: HistoryEntry
 
 
 def key_expired(*, made_at: float, now: float) -> bool:
@@ -88,8 +89,13 @@ def run_phase_change(
     phase = run_phase(counts, cancelled=cancelled)
     if phase is before:
         return None
-    entry = AuditEntry(run=run_id, kind="RunPhase", at=at or 0.0, detail={"from": before, "to": phase})
-    return RunPhaseChange(phase=phase, finished_at=at if phase.terminal else None, audit=entry)
+    entry = HistoryEntry(
+        run=run_id,
+        kind=HistoryKind.RUN_PHASE,
+        at=at or 0.0,
+        detail=RunPhaseDetail(before=before, after=phase),
+    )
+    return RunPhaseChange(phase=phase, finished_at=at if phase.terminal else None, entry=entry)
 
 
 def may_cancel(run: Run) -> bool:
@@ -125,13 +131,13 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
     """
     was_placed = write.shard.epoch > 0
     # Without a history entry no time is known: such a write changes the revision only.
-    return write.audit[-1].at if was_placed and not write.shard.phase.placed and write.audit else None
+    return write.history[-1].at if was_placed and not write.shard.phase.placed and write.history else None
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
     """The runs whose phase has to be derived again, each with the time of its last write that took."""
     return {
-        write.shard.run: write.audit[-1].at if write.audit else None
+        write.shard.run: write.history[-1].at if write.history else None
         for write, done in zip(writes, took, strict=True)
         if done
     }

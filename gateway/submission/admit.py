@@ -5,9 +5,11 @@ import hashlib
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.core.decision import Action, Decision, Obligations, Reason
 from gateway.core.errors import Denied, Invalid
-from gateway.core.principal import Action, Decision, Obligations, Principal, Reason
-from gateway.core.run import AuditEntry, Run
+from gateway.core.history import HistoryEntry, HistoryKind, SubmissionDetail
+from gateway.core.principal import Principal
+from gateway.core.run import Run
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Spec, Workflow
 from gateway.policy.interface import PolicyEngine
@@ -72,17 +74,17 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         fingerprint=submission.fingerprint,
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
-    accepted = AuditEntry(
+    accepted = HistoryEntry(
         run=run_id,
-        kind="Accepted",
+        kind=HistoryKind.ACCEPTED,
         at=at,
         actor=principal.subject,
         detail=_credit(principal, decision, submission.trace_id),
     )
-    return Admission(run=run, shards=shards, decision=decision, audit=(accepted,))
+    return Admission(run=run, shards=shards, decision=decision, history=(accepted,))
 
 
-def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[Run, AuditEntry]:
+def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
     """A run that is over, opened again under a fresh decision (T13), as that obliges it now. Its deadline counts from now."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     again = structs.replace(
@@ -97,9 +99,9 @@ def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[R
         decided_at=decision.at,
         permitted=decision.obligations.regions,
     )
-    entry = AuditEntry(
+    entry = HistoryEntry(
         run=run.id,
-        kind="Reopened",
+        kind=HistoryKind.REOPENED,
         at=at,
         actor=principal.subject,
         detail=_credit(principal, decision, submission.trace_id),
@@ -162,18 +164,18 @@ def _no_room(workflow: Workflow, spec: Spec, duties: Obligations, exclusive: fro
     return None
 
 
-def _credit(principal: Principal, decision: Decision, trace_id: str) -> dict[str, object]:
+def _credit(principal: Principal, decision: Decision, trace_id: str) -> SubmissionDetail:
     """Who, by which decision: what the history keeps of an acceptance."""
-    return {
-        "subject": principal.subject,
-        "issuer": principal.issuer,
-        "client": principal.client,
-        "decision_id": decision.id,
-        "revision": decision.revision,
-        "rules": decision.rules,
-        "regions": decision.obligations.regions,
-        "trace_id": trace_id,
-    }
+    return SubmissionDetail(
+        subject=principal.subject,
+        issuer=principal.issuer,
+        client=principal.client,
+        decision_id=decision.id,
+        revision=decision.revision,
+        rules=decision.rules,
+        regions=decision.obligations.regions,
+        trace_id=trace_id,
+    )
 
 
 def fingerprint(canonical: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """May they? A question to policy, and what its answer means to the caller."""
 
+from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Denied, NotFound, Unavailable
-from gateway.core.principal import Action, Decision, Principal, Question
+from gateway.core.principal import Principal
 from gateway.core.run import Run
 from gateway.policy.interface import PolicyEngine
 

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 
-from gateway.core.principal import Action, Obligations, Principal, Question, Reason
+from gateway.core.decision import Action, Obligations, Question, Reason
+from gateway.core.principal import Principal
 from gateway.policy.interface import PolicyEngine
 
 EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]

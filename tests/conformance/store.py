@@ -9,10 +9,12 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.principal import Action, Decision, Obligations
-from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.decision import Action, Decision, Obligations
+from gateway.core.history import HistoryKind
+from gateway.core.run import Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.store.interface import Admission, RunQuery, ShardWrite, Store
+from tests.gateway.core.history_entries import history_entry
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
 """Opens one and the same store, each time anew; one at a time."""
@@ -54,7 +56,7 @@ def admission(run_id: str, *, shards: int = 1, **changes: Any) -> Admission:
         run=run,
         shards=tuple(Shard(run=run_id, index=index, item={"part": index}) for index in range(shards)),
         decision=decision(),
-        audit=(AuditEntry(run=run_id, kind="Accepted", at=NOW, actor="ada", detail={"rules": ["r"]}),),
+        history=(history_entry(HistoryKind.ACCEPTED, run=run_id, at=NOW, actor="ada"),),
     )
 
 
@@ -86,13 +88,13 @@ async def move(
     """The shard, as it is, put into `phase` by one write that must take."""
     shard = (await store.shards(run_id))[index]
     after = structs.replace(shard, phase=phase, rev=shard.rev + 1, **changes)
-    note = AuditEntry(run=run_id, shard=index, kind="Moved", at=NOW + 5)
-    assert list(await store.record([ShardWrite(shard=after, tasks=tasks, audit=(note,))], {})) == [True]
+    note = history_entry(HistoryKind.INTENDED, run=run_id, shard=index, at=NOW + 5)
+    assert list(await store.record([ShardWrite(shard=after, tasks=tasks, history=(note,))], {})) == [True]
     return after
 
 
 async def kinds(store: Store, run_id: str) -> list[str]:
-    return [entry.kind for entry in await store.audit(run_id)]
+    return [entry.kind for entry in await store.history(run_id)]
 
 
 async def known(store: Store, run_id: str) -> Run:
@@ -121,9 +123,9 @@ class AcceptanceConformance:
         assert tuple(await store.shards("run-1")) == given.shards
         assert tuple([await store.shard("run-1", index) for index in range(3)]) == given.shards
         assert await store.decision("d1") == given.decision
-        (entry,) = await store.audit("run-1")
+        (entry,) = await store.history("run-1")
         assert entry.seq > 0
-        assert structs.replace(entry, seq=0) == given.audit[0]
+        assert structs.replace(entry, seq=0) == given.history[0]
 
     async def test_what_was_acknowledged_outlives_the_process(self, open_store: Open) -> None:
         """The promise of a 202."""
@@ -142,7 +144,7 @@ class AcceptanceConformance:
         assert (again.replay, again.run.id) == (True, "run-1")
         assert await store.run("run-2") is None
         assert await store.shards("run-2") == []
-        assert await store.audit("run-2") == []
+        assert await store.history("run-2") == []
 
     async def test_of_many_at_once_with_one_key_one_is_accepted(self, store: Store) -> None:
         """Clients retry before the first answer is there, among other work."""
@@ -189,7 +191,7 @@ class AcceptanceConformance:
         assert [
             list(await store.shards("run-9")),
             list(await store.tasks("run-9")),
-            list(await store.audit("run-9")),
+            list(await store.history("run-9")),
         ] == [[], [], []]
 
     async def test_runs_come_newest_first_in_pages(self, store: Store) -> None:
@@ -229,20 +231,20 @@ class AcceptanceConformance:
         await store.admit(admission("run-1"))
         await store.admit(admission("run-2"))
         await move(store, "run-1", Phase.RUNNING, region="beijing")
-        whole = await store.audit("run-1")
+        whole = await store.history("run-1")
 
         assert [entry.seq for entry in whole] == sorted({entry.seq for entry in whole})
         for n, entry in enumerate(whole):
-            assert list(await store.audit("run-1", after=entry.seq)) == list(whole[n + 1 :])
-        assert list(await store.audit("run-1", limit=1)) == list(whole[:1])
+            assert list(await store.history("run-1", after=entry.seq)) == list(whole[n + 1 :])
+        assert list(await store.history("run-1", limit=1)) == list(whole[:1])
 
     async def test_a_wish_to_cancel_is_committed_once(self, store: Store) -> None:
         """The second one changes neither time nor history."""
         await store.admit(admission("run-1", shards=2))
-        wish = AuditEntry(run="run-1", kind="CancelRequested", at=NOW + 1, actor="ada")
+        wish = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + 1, actor="ada")
 
-        first = await store.cancel("run-1", at=NOW + 1, audit=wish)
-        second = await store.cancel("run-1", at=NOW + 2, audit=wish)
+        first = await store.cancel("run-1", at=NOW + 1, entry=wish)
+        second = await store.cancel("run-1", at=NOW + 2, entry=wish)
 
         assert first is not None
         assert (first.phase, first.cancel_requested_at) == (RunPhase.CANCELLING, NOW + 1)
@@ -254,14 +256,14 @@ class AcceptanceConformance:
         """Nor what never was."""
         await store.admit(admission("run-1"))
         await move(store, "run-1", Phase.SUCCEEDED)
-        wish = AuditEntry(run="run-1", kind="CancelRequested", at=NOW + 9)
+        wish = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + 9)
 
-        ended = await store.cancel("run-1", at=NOW + 9, audit=wish)
+        ended = await store.cancel("run-1", at=NOW + 9, entry=wish)
 
         assert ended is not None
         assert (ended.phase, ended.cancel_requested_at) == (RunPhase.SUCCEEDED, None)
         assert "CancelRequested" not in await kinds(store, "run-1")
-        assert await store.cancel("run-9", at=NOW, audit=wish) is None
+        assert await store.cancel("run-9", at=NOW, entry=wish) is None
 
     async def test_a_retry_opens_what_ended_badly_and_keeps_the_rest(self, store: Store) -> None:
         """Fresh counts under the new decision; epochs, orphans and finished work stay (T13)."""
@@ -282,9 +284,9 @@ class AcceptanceConformance:
         await move(store, "run-1", Phase.CANCELLED, index=2)
         await move(store, "run-1", Phase.SUCCEEDED, index=3)
         run = structs.replace(await known(store, "run-1"), deadline_at=NOW + DAY)
-        note = AuditEntry(run="run-1", kind="RetryRequested", at=NOW + 9)
+        note = history_entry(HistoryKind.REOPENED, run="run-1", at=NOW + 9)
 
-        assert await store.retry("run-1", run=run, decision=decision("d2", "shenzhen"), audit=note) is True
+        assert await store.retry("run-1", run=run, decision=decision("d2", "shenzhen"), entry=note) is True
 
         opened = await known(store, "run-1")
         assert (opened.phase, opened.deadline_at, opened.finished_at) == (RunPhase.RUNNING, NOW + DAY, None)
@@ -314,9 +316,9 @@ class AcceptanceConformance:
         obliged = structs.replace(
             await known(store, "run-1"), workflow=b'{"a":2}', priority=1, labels={"team": "b"}
         )
-        note = AuditEntry(run="run-1", kind="RetryRequested", at=NOW + 9)
+        note = history_entry(HistoryKind.REOPENED, run="run-1", at=NOW + 9)
 
-        assert await store.retry("run-1", run=obliged, decision=decision("d2"), audit=note) is True
+        assert await store.retry("run-1", run=obliged, decision=decision("d2"), entry=note) is True
 
         opened = await known(store, "run-1")
         assert (opened.workflow, opened.priority, opened.labels) == (b'{"a":2}', 1, {"team": "b"})
@@ -333,9 +335,9 @@ class AcceptanceConformance:
         await store.admit(admission("run-1"))
         await move(store, "run-1", phase)
         before = await known(store, "run-1")
-        note = AuditEntry(run="run-1", kind="RetryRequested", at=NOW)
+        note = history_entry(HistoryKind.REOPENED, run="run-1", at=NOW)
 
-        assert await store.retry("run-1", run=before, decision=decision("d2"), audit=note) is False
+        assert await store.retry("run-1", run=before, decision=decision("d2"), entry=note) is False
         assert await known(store, "run-1") == before
         assert "RetryRequested" not in await kinds(store, "run-1")
 

@@ -7,17 +7,19 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.run import AuditEntry, RunPhase
+from gateway.core.history import HistoryEntry, HistoryKind, RunPhaseDetail
+from gateway.core.run import RunPhase
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.interface import Cursor, ShardWrite, Store
 from tests.conformance.store import NOW, Open, admission, kinds, known, move, task
+from tests.gateway.core.history_entries import history_entry
 
 
-def after(shard: Shard, phase: Phase, kind: str = "Moved") -> ShardWrite:
+def after(shard: Shard, phase: Phase, kind: HistoryKind = HistoryKind.INTENDED) -> ShardWrite:
     moved = structs.replace(shard, phase=phase, rev=shard.rev + 1)
     return ShardWrite(
-        shard=moved, audit=(AuditEntry(run=shard.run, shard=shard.index, kind=kind, at=NOW + 5),)
+        shard=moved, history=(history_entry(kind, run=shard.run, shard=shard.index, at=NOW + 5),)
     )
 
 
@@ -33,13 +35,13 @@ class ShardsConformance:
         await store.admit(admission("run-1"))
         stale = (await store.shards("run-1"))[0]
         await move(store, "run-1", Phase.RUNNING, region="beijing")
-        late = structs.replace(after(stale, Phase.FAILED, "TooLate"), tasks=(task("run-1", "a"),))
+        late = structs.replace(after(stale, Phase.FAILED, HistoryKind.FAILED), tasks=(task("run-1", "a"),))
 
         assert list(await store.record([late], {})) == [False]
 
         assert (await store.shards("run-1"))[0].phase is Phase.RUNNING
         assert list(await store.tasks("run-1")) == []
-        assert "TooLate" not in await kinds(store, "run-1")
+        assert HistoryKind.FAILED not in await kinds(store, "run-1")
 
     async def test_of_many_writes_on_one_revision_one_takes(self, store: Store) -> None:
         """Whoever they are from, and however they meet."""
@@ -47,7 +49,7 @@ class ShardsConformance:
         (shard,) = await store.shards("run-1")
 
         took = await asyncio.gather(
-            *(store.record([after(shard, Phase.RUNNING, f"By{n}")], {}) for n in range(12))
+            *(store.record([after(shard, Phase.RUNNING, kind)], {}) for kind in tuple(HistoryKind)[:12])
         )
 
         assert sum(one for (one,) in took) == 1
@@ -164,8 +166,11 @@ class ShardsConformance:
 
         assert seen == [RunPhase.PENDING, RunPhase.RUNNING, RunPhase.RUNNING, RunPhase.FAILED]
         assert (await known(store, "run-1")).finished_at == NOW + 5
-        phases = [entry.detail for entry in await store.audit("run-1") if entry.kind == "RunPhase"]
-        assert phases == [{"from": "Pending", "to": "Running"}, {"from": "Running", "to": "Failed"}]
+        phases = [entry.detail for entry in await store.history("run-1") if entry.kind == "RunPhase"]
+        assert phases == [
+            RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
+            RunPhaseDetail(before=RunPhase.RUNNING, after=RunPhase.FAILED),
+        ]
 
     async def test_pending_shards_come_in_the_order_they_are_to_be_placed(self, store: Store) -> None:
         """Priority, then age, then index; so many as are asked for."""
@@ -190,7 +195,9 @@ class ShardsConformance:
         for n in range(1, 6):
             await store.admit(admission(f"run-{n}", deadline_at=NOW + 10 if n == 3 else None))
         await move(store, "run-1", Phase.PENDING, not_before=NOW + 20)
-        await store.cancel("run-2", at=NOW, audit=AuditEntry(run="run-2", kind="CancelRequested", at=NOW))
+        await store.cancel(
+            "run-2", at=NOW, entry=history_entry(HistoryKind.CANCEL_REQUESTED, run="run-2", at=NOW)
+        )
         await move(store, "run-4", Phase.DISPATCHING, region="beijing", epoch=1)
         await move(store, "run-5", Phase.SUCCEEDED)
 
@@ -246,7 +253,9 @@ class ShardsConformance:
         await move(store, "run-1", Phase.SUCCEEDED, index=2)
         assert keys(await store.to_cancel(limit=9)) == []
 
-        await store.cancel("run-1", at=NOW, audit=AuditEntry(run="run-1", kind="CancelRequested", at=NOW))
+        await store.cancel(
+            "run-1", at=NOW, entry=history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW)
+        )
 
         assert keys(await store.to_cancel(limit=9)) == [("run-1", 0), ("run-1", 3)]
         assert keys(await store.to_cancel(limit=1)) == [("run-1", 0)]
@@ -258,16 +267,16 @@ class ShardsConformance:
             assert await store.bind_incarnation("beijing", "j2") == "j1"
             assert await store.bind_incarnation("shanghai", "j2") == "j2"
             await store.record([], {"beijing": Cursor(incarnation="j1", seq=7)})
-        release = AuditEntry(run="", kind="JournalReleased", at=NOW, actor="sre")
+        release = history_entry(HistoryKind.JOURNAL_RELEASED, at=NOW, actor="sre")
         async with open_store() as store:
             assert await store.bind_incarnation("beijing", "j2") == "j1"
-            assert await store.release_incarnation("beijing", audit=release) is True
-            assert await store.release_incarnation("beijing", audit=release) is False
+            assert await store.release_incarnation("beijing", entry=release) is True
+            assert await store.release_incarnation("beijing", entry=release) is False
             assert await store.bind_incarnation("beijing", "j3") == "j3"
             begins = {"beijing": Cursor(incarnation="j3"), "shanghai": Cursor(incarnation="j2")}
             assert await store.cursors() == begins, "a copy must know whose its cursor is"
             await store.record([], {"beijing": Cursor(incarnation="j3", seq=9)})
-            await store.release_incarnation("beijing", audit=release)
+            await store.release_incarnation("beijing", entry=release)
             await store.bind_incarnation("beijing", "j3")
             assert (await store.cursors())["beijing"].seq == 9, "the same journal goes on where it was"
             assert await kinds(store, "") == ["JournalReleased"] * 2
@@ -277,22 +286,34 @@ class ShardsConformance:
     ) -> None:
         """Also when the gateway dies; saying it twice is saying it once, in the history too."""
 
-        def note(kind: str) -> AuditEntry:
-            return AuditEntry(run="", kind=kind, at=NOW, actor="sre")
+        def note(kind: HistoryKind) -> HistoryEntry:
+            return history_entry(kind, at=NOW, actor="sre")
 
         async with open_store() as store:
             assert await store.taints() == {}
-            assert await store.add_taint("beijing", Taint.CORDONED, audit=note("Cordoned")) is True
-            assert await store.add_taint("beijing", Taint.CORDONED, audit=note("Cordoned")) is False
-            assert await store.add_taint("beijing", Taint.FORGOTTEN, audit=note("ForgetRequested")) is True
-            assert await store.add_taint("shanghai", Taint.FORGOTTEN, audit=note("ForgetRequested")) is True
+            assert await store.add_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.CORDONED)) is True
+            assert await store.add_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.CORDONED)) is False
+            assert (
+                await store.add_taint("beijing", Taint.FORGOTTEN, entry=note(HistoryKind.FORGET_REQUESTED))
+                is True
+            )
+            assert (
+                await store.add_taint("shanghai", Taint.FORGOTTEN, entry=note(HistoryKind.FORGET_REQUESTED))
+                is True
+            )
         async with open_store() as store:
             assert await store.taints() == {
                 "beijing": {Taint.CORDONED, Taint.FORGOTTEN},
                 "shanghai": {Taint.FORGOTTEN},
             }
-            assert await store.remove_taint("shanghai", Taint.CORDONED, audit=note("Uncordoned")) is False
-            assert await store.remove_taint("beijing", Taint.CORDONED, audit=note("Uncordoned")) is True
+            assert (
+                await store.remove_taint("shanghai", Taint.CORDONED, entry=note(HistoryKind.UNCORDONED))
+                is False
+            )
+            assert (
+                await store.remove_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.UNCORDONED))
+                is True
+            )
             assert await store.taints() == {"beijing": {Taint.FORGOTTEN}, "shanghai": {Taint.FORGOTTEN}}
             assert await kinds(store, "") == ["Cordoned", "ForgetRequested", "ForgetRequested", "Uncordoned"]
 
@@ -305,7 +326,9 @@ class ShardsConformance:
             await move(store, "run-1", Phase.RUNNING, region="beijing")
             assert changed.is_set()
             changed.clear()
-            await store.cancel("run-1", at=NOW, audit=AuditEntry(run="run-1", kind="CancelRequested", at=NOW))
+            await store.cancel(
+                "run-1", at=NOW, entry=history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW)
+            )
             assert changed.is_set()
 
     async def test_who_waits_for_a_run_is_left_alone_by_others(self, store: Store) -> None:
@@ -327,7 +350,7 @@ class ShardsConformance:
         async with open_store() as store:
             identity = store.identity
             assert (store.era, identity != "") == (0, True)
-            await store.raise_era(audit=AuditEntry(run="", kind="StoreRestored", at=NOW))
+            await store.raise_era(entry=history_entry(HistoryKind.STORE_RESTORED, at=NOW))
             assert store.era == 1
         async with open_store() as store:
             assert (store.identity, store.era) == (identity, 1)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
+from gateway.core.history import HistoryKind, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
@@ -99,7 +100,7 @@ class Invariants:
             assert after.rev == before.rev + 1
             assert after.epoch >= before.epoch, "I5"
             assert before.phase is not Phase.SUCCEEDED or after.phase is Phase.SUCCEEDED, "I2"
-            assert sum(entry.kind == "Completed" for entry in write.audit) <= (
+            assert sum(entry.kind is HistoryKind.COMPLETED for entry in write.history) <= (
                 before.phase is not Phase.SUCCEEDED
             ), "I1"
             self._check_left(write, before)
@@ -114,7 +115,12 @@ class Invariants:
         after = write.shard
         if after.attempts_lost > before.attempts_lost and after.phase is Phase.PENDING:
             assert after.not_before > self.now.wall, "T9: no back-off"
-        if any(entry.kind == "Unconfirmed" and entry.detail["reason"] != "Unsent" for entry in write.audit):
+        if any(
+            entry.kind is HistoryKind.UNCONFIRMED
+            and isinstance(entry.detail, TransitionDetail)
+            and entry.detail.reason != "Unsent"
+            for entry in write.history
+        ):
             assert after.failovers > before.failovers, "T14: not counted"
 
     def _check_placed(self, before: Shard, after: Shard) -> None:

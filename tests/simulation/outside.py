@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.decision import Decision, Obligations, Question
 from gateway.core.errors import Unavailable
-from gateway.core.principal import Decision, Obligations, Question
 from gateway.store.interface import Cursor, ShardWrite, Store
 
 SELDOM = 0.004

@@ -15,26 +15,27 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_condition import Taint
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.journal import Journal
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import World
 from waypost.workflow.task import SideEffects
 
-NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 
 
 async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, store: SqliteStore) -> None:
     """Its events do not move the cursor of the journal that is bound, nor are they acknowledged to it; its word ends no orphan."""
     await world.submit(workflow(200.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 8)
-    await store.cancel("run-000", at=world.now.wall, audit=NOTE)
+    await store.cancel("run-000", at=world.now.wall, entry=NOTE)
     mine = {shard.key for shard in world.shards.values() if shard.region == "beijing"}
     before = (await store.cursors())["beijing"]
     stranger = Journal(incarnation="stranger", seq=500)
@@ -65,7 +66,7 @@ async def test_after_a_replaced_journal_a_conflict_goes_back_to_its_own_beginnin
     await run(world, 1)
     cluster.lose_journal()
     cluster.restart(world.timeline.now)
-    await store.release_incarnation("beijing", audit=NOTE)
+    await store.release_incarnation("beijing", entry=NOTE)
     await run(world, 90)
     conflicts: list[int] = []
     record = store.record
@@ -97,7 +98,7 @@ async def test_what_ended_while_its_region_was_lost_is_let_go(world: World) -> N
             cluster._emit_end(identity, AttemptEndKind.LOST)
     await run(world, 0.5)
     for name in world.runs:
-        await world.store.cancel(name, at=world.now.wall, audit=NOTE)
+        await world.store.cancel(name, at=world.now.wall, entry=NOTE)
     await run(world, 30)
     assert world.done()
     assert world.controller is not None
@@ -121,7 +122,7 @@ async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World)
     assert not world.done()  # what may still run there stays listed ...
 
     world.given_up.add("beijing")
-    await world.store.add_taint("beijing", Taint.FORGOTTEN, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.FORGOTTEN, entry=NOTE)
     await run(world, 5)
     assert world.done()  # ... until somebody says that nothing does
 

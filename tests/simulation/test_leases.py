@@ -23,7 +23,7 @@ async def reopen(world: World, name: str) -> None:
     stored = await world.store.run(name)
     assert stored is not None
     assert await world.store.retry(
-        name, run=stored, decision=world._decision(f"again-{world.timeline.now}"), audit=NOTE
+        name, run=stored, decision=world._decision(f"again-{world.timeline.now}"), entry=NOTE
     )
     for shard in await world.store.shards(name):
         world.shards[shard.key] = shard
@@ -40,7 +40,7 @@ async def test_what_was_cancelled_behind_a_lost_road_starts_again_when_its_lease
     assert there
     cut(world, "beijing")
     await run(world, 4)
-    await world.store.cancel("run-000", at=world.now.wall, audit=NOTE)
+    await world.store.cancel("run-000", at=world.now.wall, entry=NOTE)
     if forgotten:
         await give_up(world, "beijing")
     for _ in range(400):
@@ -60,7 +60,7 @@ async def test_cancelled_means_that_nothing_runs_any_more(world: World) -> None:
         cluster.linger_seconds = 6.0
     await world.submit(workflow(LONG, shards=30))
     await run(world, 3)
-    await world.store.cancel("run-000", at=world.now.wall, audit=NOTE)
+    await world.store.cancel("run-000", at=world.now.wall, entry=NOTE)
     lingered = 0
     for _ in range(150):
         await world.tick()
@@ -118,7 +118,7 @@ async def test_a_replaced_journal_takes_nothing_over(world: World, store: Sqlite
     assert not world.clusters[region].journal.attempts, "it is not admitted"
     assert await store.bind_incarnation(region, "asked") == f"{region}-journal-1"
 
-    await store.release_incarnation(region, audit=NOTE)
+    await store.release_incarnation(region, entry=NOTE)
     await run(world, 5)
     found = {
         (world.shards[key].phase, world.shards[key].epoch, world.shards[key].attempts_lost) for key in mine
@@ -161,7 +161,7 @@ async def test_a_journal_that_replaces_another_is_not_sent_its_attempts(
         "_open",
         lambda link, stream, began: None if link.name == "beijing" else opened(link, stream, began),
     )
-    await store.release_incarnation("beijing", audit=NOTE)
+    await store.release_incarnation("beijing", entry=NOTE)
     await run(world, 10)
 
     assert not world.clusters["beijing"].journal.attempts

@@ -2,21 +2,22 @@
 
 import pytest
 
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.regions.region_condition import RegionCondition, Taint
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 
-NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 LOST = ("beijing", "shanghai")
 
 
 async def give_up(world: World, *names: str) -> None:
     for name in names:
         world.given_up.add(name)
-        await world.store.add_taint(name, Taint.FORGOTTEN, audit=NOTE)
+        await world.store.add_taint(name, Taint.FORGOTTEN, entry=NOTE)
 
 
 async def run(world: World, seconds: float) -> None:
@@ -49,7 +50,7 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
     before = placed(world)["beijing"]
     assert before > 0
 
-    await world.store.add_taint("beijing", Taint.CORDONED, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.CORDONED, entry=NOTE)
     await run(world, 1)
     await world.submit(workflow(5.0, shards=12))
     await run(world, 2)
@@ -58,7 +59,7 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
     assert world.done()
     assert {shard.failovers for shard in world.shards.values()} == {0}
 
-    await world.store.remove_taint("beijing", Taint.CORDONED, audit=NOTE)
+    await world.store.remove_taint("beijing", Taint.CORDONED, entry=NOTE)
     await run(world, 1)
     await world.submit(workflow(5.0, shards=12))
     await run(world, 2)
@@ -123,7 +124,7 @@ async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) ->
     await world.submit(workflow(1.0, shards=12))
     await run(world, 2)
     assert all(placed(world)[name] for name in LOST)
-    assert {entry.kind for entry in await world.store.audit("")} >= {"RegionReturned"}
+    assert {entry.kind for entry in await world.store.history("")} >= {"RegionReturned"}
 
 
 async def test_an_operator_does_not_shorten_a_lease(world: World) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Unavailable
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.network import SimulatedLink
 from tests.simulation.test_operators import cut, run, workflow
 from tests.simulation.world import REGIONS, World
@@ -18,7 +19,7 @@ from waypost.sqlite_database import Database
 from waypost.workflow.task import SideEffects
 
 opened = SimulatedLink._open
-NOTE = AuditEntry(run="", kind="Said", at=0.0, actor="sre")
+NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 
 
 class Outage:
@@ -56,7 +57,7 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
     await world.submit(workflow(5.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 1)
     world.clusters["shenzhen"].crash(world.timeline.now)
-    await store.add_taint("beijing", Taint.FORGOTTEN, audit=NOTE)
+    await store.add_taint("beijing", Taint.FORGOTTEN, entry=NOTE)
     await world.submit(workflow(1.0, shards=3))
     store.names = {name, "record"} if name == "check_writable" else {name}
     await run(world, 10)
@@ -65,7 +66,7 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
     await run(world, 10)
 
     store.names = set()
-    await store.release_incarnation("shenzhen", audit=NOTE)
+    await store.release_incarnation("shenzhen", entry=NOTE)
     await run(world, 60)
     assert world.done()
     assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
@@ -140,7 +141,7 @@ async def test_a_restored_store_begins_a_new_era(world: World, store: Outage) ->
     assert {shard.phase for (name, _), shard in world.shards.items() if name == "run-000"} == {
         Phase.SUCCEEDED
     }
-    assert [entry.kind for entry in await store.audit("")].count("StoreRestored") == 1
+    assert [entry.kind for entry in await store.history("")].count("StoreRestored") == 1
 
 
 async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_know(
@@ -148,13 +149,13 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
 ) -> None:
     """The copy was made before the shard was placed, and its region is out of reach: an attempt may hold a lease for 15 s more."""
     for name in REGIONS:
-        await store.add_taint(name, Taint.CORDONED, audit=NOTE)
+        await store.add_taint(name, Taint.CORDONED, entry=NOTE)
     await run(world, 1)
     await world.submit(workflow(300.0, shards=1, side_effects=SideEffects.EXCLUSIVE))
     await world.submit(workflow(1.0, shards=9))
     copy, rows = await copied(world, store)
     for name in REGIONS:
-        await store.remove_taint(name, Taint.CORDONED, audit=NOTE)
+        await store.remove_taint(name, Taint.CORDONED, entry=NOTE)
     await run(world, 10)
     where = world.shards[("run-000", 0)].region
     assert where is not None
@@ -162,7 +163,7 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
     cut(world, where)
     await restore(world, store, copy, rows)
     for name in REGIONS:
-        await store.remove_taint(name, Taint.CORDONED, audit=NOTE)
+        await store.remove_taint(name, Taint.CORDONED, entry=NOTE)
     await run(world, 40)  # the world itself sees to it that no two exclusive tries run at once
     assert world.shards[("run-000", 0)].phase is Phase.RUNNING
     assert world.shards[("run-000", 0)].region != where

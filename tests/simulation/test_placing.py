@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from msgspec import json as msgjson
 
-from gateway.core.run import AuditEntry, Run
+from gateway.core.history import HistoryKind, TransitionDetail, UnplaceableDetail
+from gateway.core.run import Run
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
 from gateway.reconciler import dispatch
 from gateway.regions.region_condition import Taint
 from gateway.settings import Failover
 from gateway.store.interface import Admission, Cursor, ShardWrite
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -93,7 +95,9 @@ async def test_who_waits_for_a_slot_lets_those_pass_who_can_go_elsewhere(world: 
 
     assert set(await starts(world, 2)) == {"run-001"}
     noted = [
-        entry.detail["reason"] for entry in await world.store.audit("run-000") if entry.kind == "Unplaceable"
+        entry.detail.reason
+        for entry in await world.store.history("run-000")
+        if isinstance(entry.detail, UnplaceableDetail)
     ]
     assert noted == ["0/3 regions fit: 2 not among the wished regions, 1 no free slot"], (
         "said once, for all of the run"
@@ -147,8 +151,10 @@ async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Sha
         decided_at=world.now.wall,
         permitted=REGIONS,
     )
-    note = AuditEntry(run=run_id, kind="Accepted", at=world.now.wall)
-    await world.store.admit(Admission(run=given, shards=shards, decision=world._decision("d"), audit=(note,)))
+    note = history_entry(HistoryKind.ACCEPTED, run=run_id, at=world.now.wall)
+    await world.store.admit(
+        Admission(run=given, shards=shards, decision=world._decision("d"), history=(note,))
+    )
     world.runs[run_id] = document
     world.shards |= {shard.key: shard for shard in shards}
 
@@ -186,7 +192,7 @@ async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pyt
 async def test_a_region_that_is_seen_empty_gets_nothing_more(world: World) -> None:
     """A cordon counts from its commit: who reads that nothing is there may stop the region."""
     await run(world, 0.3)
-    await world.store.add_taint("beijing", Taint.CORDONED, audit=NOTE)
+    await world.store.add_taint("beijing", Taint.CORDONED, entry=NOTE)
     await world.submit(workflow(20.0, shards=12))
     await run(world, 2)
 
@@ -203,7 +209,7 @@ async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
     cluster.crash(world.timeline.now)
     cluster.lose_journal()
     cluster.restart(world.timeline.now)
-    await world.store.release_incarnation("beijing", audit=NOTE)
+    await world.store.release_incarnation("beijing", entry=NOTE)
     await until(world, lambda: any(world.shards[key].orphans for key in there), seconds=10)
     world.kill_gateway()
     await world.start_gateway()
@@ -224,8 +230,12 @@ async def test_what_is_under_way_to_a_region_is_taken_back_when_policy_refuses(w
     world.permitted.append((world.timeline.now, ("shanghai", "shenzhen")))
     await run(world, 30)
 
-    kinds = Counter((entry.kind, entry.detail.get("reason")) for entry in await world.store.audit("run-000"))
-    assert kinds["Refused", "NotPermitted"] == 2
+    kinds = Counter(
+        (entry.kind, entry.detail.reason)
+        for entry in await world.store.history("run-000")
+        if isinstance(entry.detail, TransitionDetail)
+    )
+    assert kinds[HistoryKind.REFUSED, "NotPermitted"] == 2
     assert {shard.failovers for shard in world.shards.values()} == {0}
     await run(world, 30)
     assert world.done()

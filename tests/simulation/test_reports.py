@@ -126,7 +126,7 @@ async def test_what_is_not_committed_is_not_said(
         await world.submit(workflow(1.0, shards=3, side_effects=side_effects))
         await run(world, world.rng.uniform(0.1, 1.0))
         if world.rng.random() < 0.5:
-            await store.cancel(world.rng.choice(sorted(world.runs)), at=world.now.wall, audit=NOTE)
+            await store.cancel(world.rng.choice(sorted(world.runs)), at=world.now.wall, entry=NOTE)
         world.store_is_out, world.store_back_at = True, world.timeline.now + 3.0
         await run(world, 4)
     await run(world, 60)

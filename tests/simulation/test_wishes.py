@@ -50,7 +50,7 @@ async def test_who_wishes_to_be_spread_is_evenly(world: World) -> None:
     await world.submit(workflow(60.0, shards=12))
     await run(world, 3)
     assert placed(world)["beijing"] > 4
-    await world.store.cancel("run-000", at=world.now.wall, audit=NOTE)
+    await world.store.cancel("run-000", at=world.now.wall, entry=NOTE)
     await run(world, 5)
     world.shards.clear()
 

@@ -9,9 +9,10 @@ import random
 from msgspec import json as msgjson
 from msgspec import structs
 
+from gateway.core.decision import Action, Decision, Obligations
+from gateway.core.history import HistoryKind
 from gateway.core.instant import Instant
-from gateway.core.principal import Action, Decision, Obligations
-from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.controller import Controller
@@ -19,6 +20,7 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.settings import Failover, HealthSettings, Placing
 from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Road, SimulatedLink, Timeline
@@ -123,7 +125,7 @@ class World(Invariants):
                 run=run,
                 shards=shards,
                 decision=decision,
-                audit=(AuditEntry(run=run_id, kind="Accepted", at=self.now.wall),),
+                history=(history_entry(HistoryKind.ACCEPTED, run=run_id, at=self.now.wall),),
             )
         )
         self.shards |= {shard.key: shard for shard in shards}
@@ -150,21 +152,22 @@ class World(Invariants):
                 self.rng.random() < 0.01 or not self.trouble
             ):
                 await self.store.release_incarnation(
-                    region, audit=AuditEntry(run="", kind="JournalReleased", at=self.now.wall)
+                    region, entry=history_entry(HistoryKind.JOURNAL_RELEASED, at=self.now.wall)
                 )
         if not self.runs or not self.trouble or self.rng.random() > 0.01:
             return
         run = await self.store.run(self.rng.choice(sorted(self.runs)))
         if run is None:
             return
-        note = AuditEntry(run=run.id, kind="Asked", at=self.now.wall)
         if not run.phase.terminal:
-            await self.store.cancel(run.id, at=self.now.wall, audit=note)
+            wish = history_entry(HistoryKind.CANCEL_REQUESTED, run=run.id, at=self.now.wall)
+            await self.store.cancel(run.id, at=self.now.wall, entry=wish)
         elif run.phase is not RunPhase.SUCCEEDED:
             self.deadlines.pop(run.id, None)
             again = structs.replace(run, deadline_at=None, decided_at=self.now.wall)
+            reopened = history_entry(HistoryKind.REOPENED, run=run.id, at=self.now.wall)
             await self.store.retry(
-                run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), audit=note
+                run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), entry=reopened
             )
             for shard in await self.store.shards(run.id):
                 self.shards[shard.key] = shard

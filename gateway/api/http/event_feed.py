@@ -13,7 +13,7 @@ from msgspec import Struct
 from sse_starlette import ServerSentEvent
 
 from gateway.core.errors import GatewayError
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryEntry
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 200
@@ -95,7 +95,7 @@ class EventFeed:
         # The run before its history: in the other order the last entry of a run that ends in between would be
         # missed.
         run = await self._store.run(self._run_id)
-        entries = await self._store.audit(self._run_id, after=after, limit=PAGE_ENTRIES)
+        entries = await self._store.history(self._run_id, after=after, limit=PAGE_ENTRIES)
         return EventPage(
             text=b"".join([_encode_event(entry) for entry in entries]),
             last=entries[-1].seq if entries else after,
@@ -126,7 +126,7 @@ class EventFeeds:
                 feed.close()
 
 
-def _encode_event(entry: AuditEntry) -> bytes:
+def _encode_event(entry: HistoryEntry) -> bytes:
     return ServerSentEvent(
         data=msgspec.json.encode(entry).decode(), event=entry.kind, id=str(entry.seq), sep="\n"
     ).encode()

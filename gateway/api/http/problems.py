@@ -8,8 +8,8 @@ from typing import Final
 from loguru import logger
 from starlette.responses import Response
 
+from gateway.core.decision import Reason
 from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
-from gateway.core.principal import Reason
 from observability.logs import LogRateLimiter
 from waypost.problems import ProblemDocument, problem_type, response
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from gateway.cli.client import Token, Url, checked, connect, path
 from gateway.cli.output import Format, Output, command, console, painted, show
 from gateway.cli.runs.listing import RunId
+from gateway.core.history import HistoryKind
 
 
 @command
@@ -54,9 +55,9 @@ def _entry(entry: dict[str, Any]) -> str:
 def _words(entry: dict[str, Any]) -> str:
     """What happened, in the words of whoever has to understand it at night."""
     kind, detail = entry["kind"], entry["detail"]
-    if kind in ("Accepted", "Reopened"):  # what the decision says stands above
+    if kind in (HistoryKind.ACCEPTED, HistoryKind.REOPENED):  # what the decision says stands above
         return f"by {entry['actor']}, decision {detail['decision_id']}"
-    if kind == "Placed":
+    if kind == HistoryKind.PLACED:
         scores = ", ".join(
             f"{name} {score:.4f}"
             for name, score in sorted(detail["scores"].items(), key=lambda item: item[1])
@@ -64,13 +65,13 @@ def _words(entry: dict[str, Any]) -> str:
         others = "".join(f"; {name}: {why}" for name, why in detail["rejected"].items())
         again = f"; to be made again: {', '.join(detail['remade'])}" if detail.get("remade") else ""
         return f"epoch {detail['epoch']} in {detail['region']} (scores, lower is better: {scores}{others}{again})"
-    if kind == "TaskFinished":
+    if kind == HistoryKind.TASK_FINISHED:
         took = f" in {detail['seconds']:.1f} s" if detail.get("seconds") is not None else ""
         return (
             f"{detail['task']} {detail['phase']} in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}{took}"
             + _why(detail)
         )
-    if kind == "Unplaceable":
+    if kind == HistoryKind.UNPLACEABLE:
         return str(detail["reason"])
     if "from" in detail and "to" in detail:
         where = f" in {detail['region']}, epoch {detail['epoch']}" if detail.get("region") else ""

@@ -18,19 +18,19 @@ from rich.text import Text
 from gateway.cli.client import Exit, Token, Url, checked, connect, decoded, path
 from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
 from gateway.cli.retries import attempts
+from gateway.core.history import HistoryKind
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 TOLD = (
-    "RegionLost",
-    "Abandoned",
-    "Placed",
-    "Completed",
-    "Failed",
-    "Quarantined",
-    "Unplaceable",
-    "Lost",
-    "Exhausted",
-    "Expired",
+    HistoryKind.REGION_LOST,
+    HistoryKind.ABANDONED,
+    HistoryKind.PLACED,
+    HistoryKind.COMPLETED,
+    HistoryKind.FAILED,
+    HistoryKind.UNPLACEABLE,
+    HistoryKind.LOST,
+    HistoryKind.EXHAUSTED,
+    HistoryKind.EXPIRED,
 )
 REFRESH_SECONDS = 0.25
 

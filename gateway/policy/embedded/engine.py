@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from gateway.core.principal import Action, Decision, Question
+from gateway.core.decision import Action, Decision, Question
 from gateway.policy.answer import AnswerError, PolicyAnswer
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.compilation import compile_source, load_bundle

@@ -16,7 +16,7 @@ import msgspec
 import regorus
 from msgspec import Struct
 
-from gateway.core.principal import Action
+from gateway.core.decision import Action
 from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import Bundle, BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, parse_modules

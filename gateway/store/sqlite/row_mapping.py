@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, RunPhase, TaskRow
+from gateway.core.decision import Decision
+from gateway.core.history import DETAILS, HistoryEntry, HistoryKind
+from gateway.core.run import Run, RunPhase, TaskRow
 from gateway.core.shard_states import Shard
 
 _decode_run = msgspec.json.Decoder(Run).decode
@@ -19,6 +20,7 @@ _decode_shard = msgspec.json.Decoder(Shard).decode
 _decode_task = msgspec.json.Decoder(TaskRow).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_details = {kind: msgspec.json.Decoder(shape).decode for kind, shape in DETAILS.items()}
 
 
 def to_json(value: Any) -> str:
@@ -138,14 +140,21 @@ def read_decision(row: tuple[str] | None) -> Decision | None:
     return None if row is None else _decode_decision(row[0])
 
 
-def audit_row(entry: AuditEntry) -> tuple[Any, ...]:
+def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
     """The parameters of `INSERT_HISTORY`."""
     return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, to_json(entry.detail))
 
 
-def read_audit(row: tuple[Any, ...]) -> AuditEntry:
+def read_history(row: tuple[Any, ...]) -> HistoryEntry:
     """The history entry of a row of `HISTORY`."""
-    seq, run, shard, kind, at, actor, detail = row
-    return AuditEntry(
-        seq=seq, run=run, shard=shard, kind=kind, at=at, actor=actor, detail=msgspec.json.decode(detail)
+    seq, run, shard, name, at, actor, detail = row
+    kind = HistoryKind(name)
+    return HistoryEntry(
+        seq=seq,
+        run=run,
+        shard=shard,
+        kind=kind,
+        at=at,
+        actor=actor,
+        detail=_decode_details[kind](detail),
     )

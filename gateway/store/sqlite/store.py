@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from typing import Final, Self, TypeVar
 
 from clusters.protocol import TaskPhase
+from gateway.core.decision import Decision
 from gateway.core.errors import Unavailable
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, TaskRow
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store import rules
@@ -57,8 +58,8 @@ class SqliteStore:
     def era(self) -> int:
         return self._era
 
-    async def raise_era(self, *, audit: AuditEntry) -> None:
-        self._era = await self._write(lambda db: transactions.raise_era(db, audit))
+    async def raise_era(self, *, entry: HistoryEntry) -> None:
+        self._era = await self._write(lambda db: transactions.raise_era(db, entry))
 
     async def admit(self, admission: Admission) -> Admitted:
         brief = len(admission.shards) <= BRIEF_SHARDS
@@ -113,10 +114,10 @@ class SqliteStore:
             lambda db: row_mapping.read_decision(db.execute(sql.DECISION, (decision_id,)).fetchone())
         )
 
-    async def audit(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+    async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
         where = (run_id, after, limit)
         return await self._read(
-            lambda db: [row_mapping.read_audit(row) for row in db.execute(sql.HISTORY, where)]
+            lambda db: [row_mapping.read_history(row) for row in db.execute(sql.HISTORY, where)]
         )
 
     async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
@@ -131,13 +132,13 @@ class SqliteStore:
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
         return await self._shards(sql.SHARDS_TO_CANCEL, limit)
 
-    async def cancel(self, run_id: str, *, at: float, audit: AuditEntry) -> Run | None:
-        run = await self._write(lambda db: transactions.cancel(db, run_id, at, audit))
+    async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
+        run = await self._write(lambda db: transactions.cancel(db, run_id, at, entry))
         self._subscriptions.notify(run_id)
         return run
 
-    async def retry(self, run_id: str, *, run: Run, decision: Decision, audit: AuditEntry) -> bool:
-        opened = await self._write(lambda db: transactions.retry(db, run, decision, audit))
+    async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
+        opened = await self._write(lambda db: transactions.retry(db, run, decision, entry))
         self._subscriptions.notify(run_id)
         return opened
 
@@ -157,8 +158,8 @@ class SqliteStore:
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
         return await self._write(lambda db: transactions.bind_incarnation(db, region, incarnation))
 
-    async def release_incarnation(self, region: str, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: transactions.release_incarnation(db, region, audit))
+    async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
+        return await self._write(lambda db: transactions.release_incarnation(db, region, entry))
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
         found = await self._read(lambda db: db.execute(sql.TAINTS).fetchall())
@@ -166,11 +167,11 @@ class SqliteStore:
             region: frozenset(Taint(name) for other, name in found if other == region) for region, _ in found
         }
 
-    async def add_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: transactions.add_taint(db, region, taint, audit))
+    async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
+        return await self._write(lambda db: transactions.add_taint(db, region, taint, entry))
 
-    async def remove_taint(self, region: str, taint: Taint, *, audit: AuditEntry) -> bool:
-        return await self._write(lambda db: transactions.remove_taint(db, region, taint, audit))
+    async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
+        return await self._write(lambda db: transactions.remove_taint(db, region, taint, entry))
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         return self._subscriptions.subscribe(run_id)

@@ -8,8 +8,9 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.core.principal import Decision
-from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
 from gateway.store import rules
@@ -47,7 +48,7 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
     for shard in admission.shards:
         db.execute(sql.INSERT_SHARD, row_mapping.shard_row(shard, run.priority))
     db.execute(sql.INSERT_DECISION, row_mapping.decision_row(admission.decision))
-    append_history(db, admission.audit)
+    append_history(db, admission.history)
     return Admitted(run=run, replay=False)
 
 
@@ -64,10 +65,10 @@ def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
     return None
 
 
-def append_history(db: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
+def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
     """Adds history entries, numbered in this order."""
     for entry in entries:
-        db.execute(sql.INSERT_HISTORY, row_mapping.audit_row(entry))
+        db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
@@ -90,7 +91,7 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
     # After this write's own tasks, which may say Running of an attempt that the same write ends.
     if (stopped_at := rules.tasks_stopped_at(write)) is not None:
         db.execute(sql.STOP_TASKS, (stopped_at, shard.run, shard.index))
-    append_history(db, write.audit)
+    append_history(db, write.history)
     return True
 
 
@@ -101,16 +102,16 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
     change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
     if change is not None:
         db.execute(sql.CHANGE_RUN_PHASE, (change.phase, change.finished_at, run_id))
-        append_history(db, [change.audit])
+        append_history(db, [change.entry])
 
 
-def cancel(db: sqlite3.Connection, run_id: str, at: float, audit: AuditEntry) -> Run | None:
+def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
     """Writes the cancellation of a run, once; a run that has ended is left as it is."""
     run = _run(db, run_id)
     if run is None or not rules.may_cancel(run):
         return run
     db.execute(sql.CANCEL_RUN, (at, run_id))
-    append_history(db, [audit])
+    append_history(db, [entry])
     derive_run_phase(db, run_id, at)
     return _run(db, run_id)
 
@@ -120,7 +121,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
     return None if row is None else row_mapping.read_run(row)
 
 
-def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntry) -> bool:
+def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
     """Opens a run that ended without success again (T13)."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
@@ -132,8 +133,8 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, audit: AuditEntr
     db.execute(sql.CHANGE_PRIORITY, (run.priority, run.id))
     db.execute(sql.REOPEN_RUN, (*row_mapping.run_changes(rules.run_after_retry(run, decision)), run.id))
     db.execute(sql.INSERT_DECISION, row_mapping.decision_row(decision))
-    append_history(db, [audit])
-    derive_run_phase(db, run.id, audit.at)
+    append_history(db, [entry])
+    derive_run_phase(db, run.id, entry.at)
     return True
 
 
@@ -157,32 +158,32 @@ def _write_cursor(db: sqlite3.Connection, region: str, cursor: Cursor) -> None:
     db.execute(sql.WRITE_CURSOR, (region, cursor.incarnation, cursor.seq))
 
 
-def release_incarnation(db: sqlite3.Connection, region: str, audit: AuditEntry) -> bool:
+def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
     """Frees the region's name for another journal."""
-    return _change(db, sql.RELEASE_INCARNATION, (region,), audit)
+    return _change(db, sql.RELEASE_INCARNATION, (region,), entry)
 
 
-def add_taint(db: sqlite3.Connection, region: str, taint: Taint, audit: AuditEntry) -> bool:
+def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
     """Marks a region with a taint, unless it has it already."""
-    return _change(db, sql.ADD_TAINT, (region, taint), audit)
+    return _change(db, sql.ADD_TAINT, (region, taint), entry)
 
 
-def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, audit: AuditEntry) -> bool:
+def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
     """Takes a taint from a region, if it has it."""
-    return _change(db, sql.REMOVE_TAINT, (region, taint), audit)
+    return _change(db, sql.REMOVE_TAINT, (region, taint), entry)
 
 
-def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...], audit: AuditEntry) -> bool:
+def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...], entry: HistoryEntry) -> bool:
     """Runs the statement; the history is written, and True returned, only if it changed a row."""
     if db.execute(statement, parameters).rowcount == 0:
         return False
-    append_history(db, [audit])
+    append_history(db, [entry])
     return True
 
 
-def raise_era(db: sqlite3.Connection, audit: AuditEntry) -> int:
+def raise_era(db: sqlite3.Connection, entry: HistoryEntry) -> int:
     """Begins the next era and returns it."""
     era = rules.next_era(int(db.execute(sql.READ_ERA).fetchone()[0]))
     db.execute(sql.WRITE_ERA, (str(era),))
-    append_history(db, [audit])
+    append_history(db, [entry])
     return era

@@ -12,8 +12,9 @@ from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.protocol import ClusterStatus
 from gateway.api.http.services import Services
 from gateway.api.routes import api
+from gateway.core.decision import Action, Decision, Obligations, Question, Reason
 from gateway.core.errors import Malformed, Unauthenticated
-from gateway.core.principal import Action, Decision, Obligations, Principal, Question, Reason
+from gateway.core.principal import Principal
 from gateway.documents.checks import Executors
 from gateway.identity.interface import RequestCredentials
 from gateway.regions.region_condition import RegionCondition

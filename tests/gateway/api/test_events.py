@@ -10,10 +10,11 @@ from gateway.api.events import _stream
 from gateway.api.http.call import Call
 from gateway.api.http.query import Query
 from gateway.api.http.services import Services
+from gateway.core.history import HistoryKind
 from gateway.core.principal import Principal
-from gateway.core.run import AuditEntry
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
+from tests.gateway.core.history_entries import history_entry
 
 Document = dict[str, Any]
 
@@ -25,8 +26,8 @@ async def submitted(client: httpx.AsyncClient, document: Document) -> str:
 async def end(store: Store, run_id: str) -> None:
     for shard in await store.shards(run_id):
         over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
-        entry = AuditEntry(run=run_id, shard=shard.index, kind="Expired", at=2.0)
-        await store.record([ShardWrite(shard=over.at(shard.rev + 1), audit=(entry,))], {})
+        entry = history_entry(HistoryKind.EXPIRED, run=run_id, shard=shard.index, at=2.0)
+        await store.record([ShardWrite(shard=over.at(shard.rev + 1), history=(entry,))], {})
 
 
 def parsed(text: str) -> list[tuple[int, str]]:

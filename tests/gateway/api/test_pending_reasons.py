@@ -8,11 +8,12 @@ from msgspec import structs
 
 from gateway.api.http.services import Services
 from gateway.api.pending_reasons import pending_reason
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Event, Phase, advance
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import ShardWrite, Store
+from tests.gateway.core.history_entries import history_entry
 
 
 async def told(client: httpx.AsyncClient, document: dict[str, Any]) -> str | None:
@@ -96,6 +97,6 @@ async def test_of_shards_that_are_over_nothing_is_said(
     for shard in await store.shards(name):
         over = advance(shard, Event.EXPIRED).at(shard.rev + 1)
         await store.record(
-            [ShardWrite(shard=over, audit=(AuditEntry(run=name, kind="Expired", at=1.0),))], {}
+            [ShardWrite(shard=over, history=(history_entry(HistoryKind.EXPIRED, run=name, at=1.0),))], {}
         )
     assert (await client.get(f"/v1/runs/{name}/explain")).json()["waiting"] is None

@@ -14,8 +14,8 @@ from msgspec import structs
 
 from gateway.api.http.services import Services
 from gateway.api.routes import api
+from gateway.core.decision import Action, Reason
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
-from gateway.core.principal import Action, Reason
 from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Documents
 

@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from gateway.api import regions
-from gateway.core.principal import Action, Reason
+from gateway.core.decision import Action, Reason
+from gateway.core.history import OperationDetail
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
@@ -37,7 +38,7 @@ async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: S
 
     assert (await client.post("/v1/regions/beijing/replace")).json() == {"region": "beijing"}
     assert await store.bind_incarnation("beijing", "new") == "new"
-    await store.release_incarnation("beijing", audit=(await store.audit(""))[0])
+    await store.release_incarnation("beijing", entry=(await store.history(""))[0])
     assert (await client.post("/v1/regions/beijing/replace")).status_code == 409
 
 
@@ -47,8 +48,9 @@ async def test_it_is_kept_who_let_it_go(client: httpx.AsyncClient, store: Store)
     await store.bind_incarnation("beijing", "old")
     await client.post("/v1/regions/beijing/replace")
 
-    (entry,) = await store.audit("")
-    assert (entry.kind, entry.actor, entry.detail["region"]) == ("JournalReleased", "ada", "beijing")
+    (entry,) = await store.history("")
+    assert isinstance(entry.detail, OperationDetail)
+    assert (entry.kind, entry.actor, entry.detail.region) == ("JournalReleased", "ada", "beijing")
 
 
 async def test_it_takes_a_right_and_a_region(client: httpx.AsyncClient, rules: Rules) -> None:
@@ -96,7 +98,7 @@ async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, st
     assert (await client.post("/v1/regions/beijing/uncordon")).json()["cordoned"] is False
     assert (await client.post("/v1/regions/beijing/uncordon")).status_code == 200
     assert await store.taints() == {}
-    assert [(entry.kind, entry.actor) for entry in await store.audit("")] == [
+    assert [(entry.kind, entry.actor) for entry in await store.history("")] == [
         ("Cordoned", "ada"),
         ("Uncordoned", "ada"),
     ]

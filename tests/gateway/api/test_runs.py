@@ -7,10 +7,12 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.principal import Action, Obligations, Reason
-from gateway.core.run import AuditEntry, TaskRow
+from gateway.core.decision import Action, Obligations, Reason
+from gateway.core.history import HistoryKind
+from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
+from tests.gateway.core.history_entries import history_entry
 
 Document = dict[str, Any]
 OTHERS = {"authorization": "Bearer science.bob"}
@@ -34,8 +36,8 @@ async def failed(store: Store, run_id: str) -> None:
     """Ends every shard of the run without success, as the controller would."""
     for shard in await store.shards(run_id):
         over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
-        entry = AuditEntry(run=run_id, shard=shard.index, kind="Expired", at=2.0)
-        await store.record([ShardWrite(shard=over.at(shard.rev + 1), audit=(entry,))], {})
+        entry = history_entry(HistoryKind.EXPIRED, run=run_id, shard=shard.index, at=2.0)
+        await store.record([ShardWrite(shard=over.at(shard.rev + 1), history=(entry,))], {})
 
 
 @pytest.mark.parametrize(("method", "rest"), ABOUT_ONE)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gateway.api.http.services import Services
-from gateway.core.principal import Action, Obligations, Reason
+from gateway.core.decision import Action, Obligations, Reason
 from gateway.documents.checks import check
 from gateway.store.interface import Store
 from waypost.json_pointer import FieldError

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gateway.core.principal import Action, Principal, Question
+from gateway.core.decision import Action, Question
+from gateway.core.principal import Principal
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 

@@ -113,7 +113,7 @@ def test_a_result_is_taken_once() -> None:
     task_changed(ws, here, finished("t0"), NOW)
 
     assert task_changed(ws, here, finished("t0"), NOW) is Reception.KNOWN
-    assert len(shard.rows) == len(shard.audit) == 1
+    assert len(shard.rows) == len(shard.history) == 1
     assert shard.tasks == {"t0": TaskPhase.SUCCEEDED}
 
 

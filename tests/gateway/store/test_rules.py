@@ -6,11 +6,13 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import Fence
-from gateway.core.principal import Action, Decision, Obligations
-from gateway.core.run import AuditEntry, Run, RunPhase
+from gateway.core.decision import Action, Decision, Obligations
+from gateway.core.history import HistoryKind, RunPhaseDetail
+from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.store import rules
 from gateway.store.interface import Cursor, ShardWrite
+from tests.gateway.core.history_entries import history_entry
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -47,8 +49,8 @@ def run(**changes: Any) -> Run:
 
 
 def write(phase: Phase, *times: float, run_id: str = "run-1", epoch: int = 1) -> ShardWrite:
-    history = tuple(AuditEntry(run=run_id, kind="Moved", at=at) for at in times)
-    return ShardWrite(shard=Shard(run=run_id, index=0, phase=phase, epoch=epoch, rev=2), audit=history)
+    history = tuple(history_entry(HistoryKind.CONFIRMED, run=run_id, at=at) for at in times)
+    return ShardWrite(shard=Shard(run=run_id, index=0, phase=phase, epoch=epoch, rev=2), history=history)
 
 
 def test_the_phases_that_queries_select_by_leave_none_out() -> None:
@@ -99,8 +101,8 @@ def test_a_change_of_a_runs_phase_is_written_with_its_history() -> None:
     same = rules.run_phase_change("run-1", RunPhase.RUNNING, {Phase.RUNNING: 1}, cancelled=False, at=NOW)
 
     assert ended is not None
-    assert (ended.phase, ended.finished_at, ended.audit.at) == (RunPhase.SUCCEEDED, NOW, NOW)
-    assert ended.audit.detail == {"from": "Running", "to": "Succeeded"}
+    assert (ended.phase, ended.finished_at, ended.entry.at) == (RunPhase.SUCCEEDED, NOW, NOW)
+    assert ended.entry.detail == RunPhaseDetail(before=RunPhase.RUNNING, after=RunPhase.SUCCEEDED)
     assert began is not None
     assert (began.phase, began.finished_at) == (RunPhase.RUNNING, None)
     assert same is None

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.core.decision import Action, Decision, Obligations
 from gateway.core.errors import Denied
-from gateway.core.identifiers import run_id
-from gateway.core.principal import Action, Decision, Obligations, Principal
-from gateway.core.run import RunPhase
+from gateway.core.history import SubmissionDetail
+from gateway.core.principal import Principal
+from gateway.core.run import RunPhase, new_run_id
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.submission.admit import Submission, admission, fingerprint, oblige, readmission
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -65,9 +66,14 @@ def test_all_of_an_acceptance_is_one_value() -> None:
         "d1",
         "k",
     )
-    assert [
-        (entry.kind, entry.actor, entry.detail["revision"], entry.detail["rules"]) for entry in found.audit
-    ] == [("Accepted", "ada", "r1", ("ok",))]
+    (accepted,) = found.history
+    assert isinstance(accepted.detail, SubmissionDetail)
+    assert (accepted.kind, accepted.actor, accepted.detail.revision, accepted.detail.rules) == (
+        "Accepted",
+        "ada",
+        "r1",
+        ("ok",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,7 @@ def test_a_run_opened_again_has_its_whole_time_anew() -> None:
     again, entry = readmission(before, structs.replace(submission(), at=100.0), fresh)
 
     assert (again.deadline_at, again.cancel_requested_at, again.finished_at) == (160.0, None, None)
-    assert (again.decision_id, again.permitted, entry.kind, entry.detail["decision_id"]) == (
+    assert (again.decision_id, again.permitted, entry.kind, entry.decision_id) == (
         "d2",
         ("shanghai",),
         "Reopened",
@@ -164,7 +170,7 @@ def test_each_retry_has_the_same_time() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.binary(min_size=8, max_size=8)), min_size=2))
 def test_run_ids_sort_by_time(moments: list[tuple[int, bytes]]) -> None:
     """Lists go by id: newest first without another index."""
-    ids = [run_id(at, chance) for at, chance in moments]
+    ids = [new_run_id(at, chance) for at, chance in moments]
 
-    assert sorted(ids) == [run_id(at, chance) for at, chance in sorted(moments)]
+    assert sorted(ids) == [new_run_id(at, chance) for at, chance in sorted(moments)]
     assert {len(name) for name in ids} == {28}

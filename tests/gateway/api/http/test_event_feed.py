@@ -15,10 +15,11 @@ from gateway.api.http.services import Services
 from gateway.api.http.stream_limits import StreamLimiter
 from gateway.api.routes import api
 from gateway.core.errors import TooManyRequests, Unavailable
-from gateway.core.run import AuditEntry
+from gateway.core.history import HistoryKind
 from gateway.settings import Requests
 from gateway.store.interface import ShardWrite, Store
 from tests.gateway.api.test_logs import started
+from tests.gateway.core.history_entries import history_entry
 
 Document = dict[str, Any]
 
@@ -32,11 +33,11 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    async def audit(self, run_id: str, **where: Any) -> Any:
+    async def history(self, run_id: str, **where: Any) -> Any:
         self.reads += 1
         if self.broken:
             raise Unavailable("the store does not answer now")
-        return await self.store.audit(run_id, **where)
+        return await self.store.history(run_id, **where)
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def counting(store: Store) -> Any:
 
 async def happen(store: Store, run: str, count: int = 1) -> None:
     shard = (await store.shards(run))[0]
-    notes = tuple(AuditEntry(run=run, shard=0, kind="Noted", at=1.0) for _ in range(count))
-    await store.record([ShardWrite(shard=shard.at(shard.rev + 1), audit=notes)], {})
+    notes = tuple(history_entry(HistoryKind.CONFIRMED, run=run, shard=0, at=1.0) for _ in range(count))
+    await store.record([ShardWrite(shard=shard.at(shard.rev + 1), history=notes)], {})
 
 
 async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
@@ -64,7 +65,7 @@ async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
 
     assert counting.reads == 2
     assert len({page.text for page in second}) == 1
-    assert second[0].text.count(b"event: Noted") == 1
+    assert second[0].text.count(b"event: Confirmed") == 1
 
 
 async def test_nothing_that_was_committed_before_the_question_is_missing(counting: Any, run: str) -> None:
@@ -74,7 +75,7 @@ async def test_nothing_that_was_committed_before_the_question_is_missing(countin
     for _ in range(5):
         assert not (await feed.page(last)).text
         await happen(counting.store, run)
-        assert (await feed.page(last)).text.count(b"event: Noted") == 1
+        assert (await feed.page(last)).text.count(b"event: Confirmed") == 1
         last = (await feed.page(last)).last
 
 

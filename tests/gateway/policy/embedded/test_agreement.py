@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.principal import Action, Principal, Question
+from gateway.core.decision import Action, Question
+from gateway.core.principal import Principal
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import Interpreter, VirtualMachine, parse_result

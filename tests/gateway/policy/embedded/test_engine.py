@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.principal import Action, Decision, Question
+from gateway.core.decision import Action, Decision, Question
 from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from tests.conformance.policy_engine import (

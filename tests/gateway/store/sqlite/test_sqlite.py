@@ -70,7 +70,7 @@ async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store
         runs = {run.id: run for run in await store.runs(RunQuery(tenants=None, limit=100_000))}
         assert set(acknowledged) <= set(runs)
         for run_id in runs:
-            assert (len(await store.shards(run_id)), len(await store.audit(run_id))) == (2, 1)
+            assert (len(await store.shards(run_id)), len(await store.history(run_id))) == (2, 1)
 
 
 async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.principal import Action
+from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import Interpreter

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.failover_rules import backoff_seconds, ending, leaving, may_leave, wait_seconds
+from gateway.core.lost_attempts import backoff_seconds, ending, leaving, may_leave, wait_seconds
 from gateway.core.shard_states import Event
 from gateway.settings import Failover
 from waypost.workflow.task import SideEffects

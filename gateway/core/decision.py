@@ -1,0 +1,77 @@
+"""A question to policy and its decision: action, obligations, reasons. Values only."""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.core.principal import Principal
+
+
+class Action(StrEnum):
+    """What a caller, or the gateway for it, wants to do. Policy sees these words as `input.action`."""
+
+    RUNS_SUBMIT = "runs:submit"
+    RUNS_PLACE = "runs:place"
+    RUNS_READ = "runs:read"
+    RUNS_LIST = "runs:list"
+    RUNS_CANCEL = "runs:cancel"
+    RUNS_RETRY = "runs:retry"
+    REGIONS_READ = "regions:read"
+    REGIONS_OPERATE = "regions:operate"
+
+
+class Reason(Struct, frozen=True, kw_only=True, gc=False):
+    """Why policy said no: the rule's id (stable, `image.banned`) and a sentence."""
+
+    rule: str
+    message: str
+
+
+class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds for the work that policy let in. None: policy set no such thing."""
+
+    regions: tuple[str, ...] = ()
+    """Where it may run. Empty means nowhere."""
+    max_priority: int | None = None
+    max_shards: int | None = None
+    max_deadline_seconds: float | None = None
+    side_effects: str | None = None
+    labels: dict[str, str] = {}
+    tenants: tuple[str, ...] | None = None
+    """For listing: the tenants whose runs the caller may see."""
+    warnings: tuple[str, ...] = ()
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """Policy's answer, as recorded. `fault` is not empty where the engine could not answer: then `allow` is False.
+
+    `at` is wall-clock seconds since 1970; `duration_seconds` what the evaluation took.
+    """
+
+    id: str
+    at: float
+    action: Action
+    allow: bool
+    revision: str
+    engine: str
+    rules: tuple[str, ...] = ()
+    """Ids of the rules that spoke: those that refused, or those that allowed."""
+    reasons: tuple[Reason, ...] = ()
+    obligations: Obligations = Obligations()
+    fault: str = ""
+    duration_seconds: float = 0.0
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What policy is asked. Everything it may look at is in here, so that a replay answers the same.
+
+    `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
+    `context` holds request id, region facts, the run that is acted upon. `at` is wall-clock seconds since 1970.
+    """
+
+    action: Action
+    principal: Principal
+    at: float
+    workflow: bytes | None = None
+    context: dict[str, Any] = {}

@@ -1,0 +1,63 @@
+"""An example of every kind of history entry, for tests that need one and do not care what it says."""
+
+from typing import Any
+
+from clusters.protocol import TaskPhase
+from gateway.core.history import (
+    DETAILS,
+    CancellationDetail,
+    Detail,
+    HistoryEntry,
+    HistoryKind,
+    OperationDetail,
+    OrphanDetail,
+    PlacementDetail,
+    RegionDetail,
+    RunPhaseDetail,
+    SubmissionDetail,
+    TaskDetail,
+    TransitionDetail,
+    UnplaceableDetail,
+)
+from gateway.core.run import RunPhase
+from gateway.core.shard_states import Phase
+
+EXAMPLES: tuple[Detail, ...] = (
+    TransitionDetail(before=Phase.PENDING, after=Phase.DISPATCHING, epoch=1, region="beijing"),
+    PlacementDetail(
+        region="beijing",
+        epoch=2,
+        scores={"beijing": 0.02},
+        rejected={"shanghai": "unhealthy"},
+        decision_id="d1",
+        remade=("gather",),
+    ),
+    UnplaceableDetail(reason="0/1 regions fit: 1 unhealthy", rejected={"beijing": "unhealthy"}),
+    TaskDetail(
+        task="gather", phase=TaskPhase.SUCCEEDED, epoch=1, region="beijing", tries=1, seconds=0.25, reason=""
+    ),
+    OrphanDetail(region="beijing", epoch=1),
+    SubmissionDetail(
+        subject="ada",
+        issuer="https://issuer",
+        client="cli",
+        decision_id="d1",
+        revision="r1",
+        rules=("r",),
+        regions=("beijing",),
+        trace_id="t1",
+    ),
+    CancellationDetail(decision_id="d1", revision="r1", rules=("r",), trace_id="t1"),
+    RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
+    OperationDetail(region="beijing", decision_id="d1"),
+    RegionDetail(region="beijing"),
+)
+"""One of each shape."""
+
+
+def history_entry(
+    kind: HistoryKind, *, detail: Detail | None = None, at: float = 0.0, **fields: Any
+) -> HistoryEntry:
+    """An entry of `kind`, by default with the example of its detail. `fields`: run, shard, actor."""
+    example = next(example for example in EXAMPLES if type(example) is DETAILS[kind])
+    return HistoryEntry(kind=kind, at=at, detail=detail or example, **{"run": ""} | fields)
