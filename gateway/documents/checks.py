@@ -22,7 +22,8 @@ from waypost.workflow.task import SideEffects, TaskSpec
 CYCLES_SHOWN: Final = 10
 
 FILLED_IN: Final = 2_000
-"""Tasks that are filled in for shards beyond the first, whose items have another form: some 10 ms for all of them."""
+"""Tasks that are filled in for shards beyond the first, whose items have another form: some 10 ms for all of
+them."""
 
 LABELS: Final = 64
 LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
@@ -30,7 +31,8 @@ LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 
 
 class Executors(Struct, frozen=True, kw_only=True):
-    """Task types that the clusters know, with the type of their `run`; those in `exclusive` end a task before its lease does."""
+    """Task types that the clusters know, with the type of their `run`; those in `exclusive` end a task before
+    its lease does."""
 
     runs: Mapping[str, type[Struct]]
     exclusive: frozenset[str]
@@ -43,10 +45,11 @@ def check(
     executors: Executors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
-    """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task.
+    """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked
+    for in each task.
 
-    `regions` are those that there are; where none are known, wishes may name any. Too large a workflow is only told so: what else is
-    wrong with it would take long to find.
+    `regions` are those that there are; where none are known, wishes may name any. Too large a workflow is
+    only told so: what else is wrong with it would take long to find.
     """
     if too_large := list(_sizes(workflow, limits)):
         return too_large
@@ -127,7 +130,8 @@ def _not_built(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _orderly(tasks: tuple[TaskSpec, ...]) -> bool:
-    """Each task has a name of its own and needs only tasks before it, each once: then nothing can be wrong with names, nor go in a circle.
+    """Each task has a name of its own and needs only tasks before it, each once: then nothing can be wrong
+    with names, nor go in a circle.
 
     Nearly every document is so, and a submission waits for this.
     """
@@ -158,7 +162,8 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def _cycles(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told already.
+    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told
+    already.
 
     Of tasks with one name the first counts: which of them is meant is not known.
     """
@@ -226,7 +231,8 @@ def _runs(
 
 
 def _filled_in(workflow: Workflow, executors: Executors, *, broken: set[int]) -> Iterator[FieldError]:
-    """The first shard of each form, as far as `FILLED_IN`; a task that does not use the item is the same in all of them."""
+    """The first shard of each form, as far as `FILLED_IN`; a task that does not use the item is the same in
+    all of them."""
     shards, left = distinct_shards(workflow), FILLED_IN
     for index, task in enumerate(workflow.spec.tasks):
         run_type = executors.runs.get(task.type)

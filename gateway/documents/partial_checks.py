@@ -1,4 +1,5 @@
-"""A document that has not the shape of one may have other mistakes too: its sound parts are checked, so that all is told at once."""
+"""A document that has not the shape of one may have other mistakes too: its sound parts are checked, so that
+all is told at once."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -20,7 +21,8 @@ RENDERED: Final = frozenset({"run", "source", "target", "when"})
 def check_valid_parts(
     value: Any, told: Iterable[FieldError], limits: Documents, executors: Executors, regions: frozenset[str]
 ) -> list[FieldError]:
-    """What `check` finds in the parts of `value` that `told` does not complain of. Nothing that follows from these complaints."""
+    """What `check` finds in the parts of `value` that `told` does not complain of. Nothing that follows from
+    these complaints."""
     bad = {tuple(parts_of(fault.pointer)) for fault in told}
     workflow = _sound(value, bad, executors)
     if workflow is None:

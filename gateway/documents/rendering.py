@@ -8,7 +8,8 @@ from waypost.workflow.placeholders import render
 
 
 def run_spec(run_id: str, workflow: Workflow) -> RunSpec:
-    """The run's tasks with `${params.*}` filled in; `${shard.*}` is left for the cluster, which knows the shard."""
+    """The run's tasks with `${params.*}` filled in; `${shard.*}` is left for the cluster, which knows the
+    shard."""
     values = {"params": workflow.spec.params}
     tasks = tuple(
         structs.replace(

@@ -1,4 +1,5 @@
-"""A recorded execution in WfFormat 1.5 (wfcommons.org) as a workflow of `delay` tasks: the same DAG, its recorded run times, scaled."""
+"""A recorded execution in WfFormat 1.5 (wfcommons.org) as a workflow of `delay` tasks: the same DAG, its
+recorded run times, scaled."""
 
 import math
 import re
@@ -66,7 +67,8 @@ class Instance(Struct, rename="camel"):
 
 
 class Conversion(Struct, frozen=True, kw_only=True):
-    """The document; each field of the recording that it does not carry; and each that it carries spelled otherwise."""
+    """The document; each field of the recording that it does not carry; and each that it carries spelled
+    otherwise."""
 
     workflow: Workflow
     left_out: tuple[FieldError, ...]
@@ -74,7 +76,8 @@ class Conversion(Struct, frozen=True, kw_only=True):
 
 
 def from_wfformat(value: Any, *, scale: float) -> Conversion:
-    """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers.
+    """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with
+    pointers.
 
     What a document may hold is for `checks`: cycles, too many tasks, seconds without end.
     """
@@ -153,7 +156,8 @@ def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
 
 
 def _names(ids: list[str]) -> dict[str, str]:
-    """A task name for each id: what is not allowed becomes a dash; where two become one, the later get a number."""
+    """A task name for each id: what is not allowed becomes a dash; where two become one, the later get a
+    number."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     times: Counter[str] = Counter()
@@ -169,7 +173,8 @@ def _names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """Every field that was in the recording and is not in the document; `*` stands for all tasks that have it."""
+    """Every field that was in the recording and is not in the document; `*` stands for all tasks that have
+    it."""
     recorded = value["workflow"]
     yield from (
         FieldError(below("", field), "not carried")
