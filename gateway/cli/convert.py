@@ -43,5 +43,5 @@ def convert(
     sys.stdout.write(text)
     for lost in converted.left_out:
         console(stderr=True).print(f"left out: {lost.pointer}: {lost.detail}", markup=False)
-    for changed in converted.spelled:
+    for changed in converted.renamed:
         console(stderr=True).print(f"changed: {changed.pointer}: {changed.detail}", markup=False)

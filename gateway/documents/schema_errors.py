@@ -87,7 +87,7 @@ def _validator(type_: type[Struct]) -> Validator:
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
-    """Translates one error of jsonschema; may give several, as each missing or unknown field has a pointer."""
+    """Translates one error of jsonschema. It may become several: one for each missing or unknown field."""
     pointer = below(at, *error.absolute_path)
     got: Any = error.instance
     wanted: Any = error.validator_value
