@@ -1,5 +1,4 @@
-"""The part of Rego that the embedded engine accepts: everything else is refused before a gateway starts with
-it.
+"""The part of Rego that the embedded engine accepts; it does not start with rules outside of it.
 
 `constructs` checks the language, `type_check` the arguments of calls, `unknown_fields` the names in input and
 data. They work on the parser's trees (`syntax_tree`), what names refer to (`scopes`), the types of values
