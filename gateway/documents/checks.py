@@ -5,7 +5,7 @@ Names, needs and cycles, limits, labels, placement, executors, placeholders and 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +20,7 @@ from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.placeholders import render
+from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects, TaskSpec
 
 REPORTED_CYCLES: Final = 10
@@ -37,22 +38,11 @@ LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 """The name of a label."""
 
 
-class Executors(Struct, frozen=True, kw_only=True):
-    """What the executors of the clusters ask of a document.
-
-    `runs` maps each task type to the type of its `run`. Those in `exclusive` end a task before its lease
-    expires, which `sideEffects: exclusive` needs.
-    """
-
-    runs: Mapping[str, type[Struct]]
-    exclusive: frozenset[str]
-
-
 def check(
     workflow: Workflow,
     canonical: bytes,
     limits: Documents,
-    executors: Executors,
+    executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
     """Returns every error in `workflow`.
@@ -206,12 +196,12 @@ def _cycle_text(cycle: tuple[str, ...]) -> str:
     return " -> ".join(shown)
 
 
-def _type_errors(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
+def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
     """Task types that no cluster runs, or that cannot run a workflow with exclusive side effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
-        if task.type not in executors.runs:
-            known = ", ".join(sorted(executors.runs))
+        if task.type not in executors.run_types:
+            known = ", ".join(sorted(executors.run_types))
             yield FieldError(
                 f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}"
             )
@@ -223,13 +213,13 @@ def _type_errors(workflow: Workflow, executors: Executors) -> Iterator[FieldErro
 
 
 def _run_errors(
-    workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool
+    workflow: Workflow, limits: Documents, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
     """Errors in each task's `run`, by its executor's type, once placeholders are filled in."""
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
         for index, task in enumerate(workflow.spec.tasks):
-            if (run_type := executors.runs.get(task.type)) is not None and not _fits(task.run, run_type):
+            if (run_type := executors.run_types.get(task.type)) is not None and not _fits(task.run, run_type):
                 yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = PlaceholderChecks(workflow)
@@ -252,7 +242,7 @@ def _run_errors(
 
 
 def _rendered_run_errors(
-    workflow: Workflow, executors: Executors, *, broken: set[int]
+    workflow: Workflow, executors: DeclaredExecutors, *, broken: set[int]
 ) -> Iterator[FieldError]:
     """Errors in `run` as rendered for the first shard of each form of item.
 
@@ -260,7 +250,7 @@ def _rendered_run_errors(
     """
     shards, left = distinct_shards(workflow), RENDERED_TASKS
     for index, task in enumerate(workflow.spec.tasks):
-        run_type = executors.runs.get(task.type)
+        run_type = executors.run_types.get(task.type)
         if run_type is None or index in broken:
             continue
         # A task that does not use the item is the same in all shards, so the first shard is enough.

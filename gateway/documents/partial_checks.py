@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from gateway.documents.checks import Executors, check
+from gateway.documents.checks import check
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import Documents
 from waypost.json_pointer import FieldError, parts_of
+from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
@@ -24,7 +25,7 @@ def check_valid_parts(
     value: Any,
     schema_errors: Iterable[FieldError],
     limits: Documents,
-    executors: Executors,
+    executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> list[FieldError]:
     """Returns what `check` finds in `value` beyond `schema_errors`, without consequences of those.
@@ -39,7 +40,9 @@ def check_valid_parts(
     return [error for error in found if not _is_consequence(tuple(parts_of(error.pointer)), invalid)]
 
 
-def _with_stand_ins(value: Any, invalid: set[tuple[str, ...]], executors: Executors) -> Workflow | None:
+def _with_stand_ins(
+    value: Any, invalid: set[tuple[str, ...]], executors: DeclaredExecutors
+) -> Workflow | None:
     """The document with stand-ins for invalid parts and each task at its index.
 
     None if it has no tasks, or if the stand-ins do not make it valid.
@@ -51,7 +54,7 @@ def _with_stand_ins(value: Any, invalid: set[tuple[str, ...]], executors: Execut
     # A field is replaced as a whole: an error at /spec/tasks/0/run/command replaces /spec/tasks/0/run.
     invalid_fields = {pointer[:4] if pointer[:2] == TASKS else pointer[:2] for pointer in invalid}
     stand_ins = [
-        {"name": f"{index}.unnamed", "type": next(iter(executors.runs)), "run": {}}
+        {"name": f"{index}.unnamed", "type": next(iter(executors.run_types)), "run": {}}
         | _valid_fields(task, TaskSpec, ("spec", "tasks", str(index)), invalid_fields)
         for index, task in enumerate(tasks)
     ]
