@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.waypost-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy test demo faults failover bench lock audit clean
+.PHONY: help setup check lint types floors policy test demo faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent
 bench: $(STAMP) ## speed, in ratios: submissions beside the floor, cluster (needs wrk and ../shared/floor)
 	$(BIN)/python bench/submissions.py
 	$(BIN)/python bench/cluster.py
+
+generated: $(STAMP) ## write the parts of docs/ that come from the code
+	$(BIN)/python -m docs.generate
 
 lock: ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 -o requirements.lock pyproject.toml

@@ -6,16 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.registry import executors_at
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from docs.generate import generated
 from gateway.configuration import load
-from gateway.documents.checks import check
+from gateway.documents.checks import Executors, check
 from gateway.documents.parsing import parse
 from gateway.settings import Documents, GatewaySettings
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXECUTORS = executors_at([])
+EXECUTORS = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -56,3 +57,9 @@ def test_the_metrics_in_the_documentation_are_there_and_all_of_them() -> None:
     families = list(Metrics().registry.collect())
     names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     assert {name for page in PAGES for name in re.findall(r"\bwaypost_[a-z_]+", page.read_text())} == names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_generated_is_up_to_date(page: Path) -> None:
+    """A table that is kept by hand is soon another than the code's; `make generated` writes it."""
+    assert generated(page.read_text()) == page.read_text()

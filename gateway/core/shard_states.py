@@ -1,9 +1,9 @@
-"""The life of a shard, as a table: which event may move it, where to, and nothing else.
+"""The life of a shard, as a table: which event moves it from which phase to which.
 
-The T-numbers are those of the contract (docs/architecture.md repeats them). What is not in the table did not happen: `advance` refuses it.
+`advance` refuses what is not in the table. The table and the diagram in docs/architecture.md are generated from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
-    """What may happen to a shard."""
+    """What may happen to a shard; `RULES` says what each event means and when it is raised."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -60,50 +60,62 @@ class Event(StrEnum):
     RETRIED = "Retried"
 
 
-TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
-    (Phase.PENDING, Event.INTENDED): Phase.DISPATCHING,  # T2
-    (Phase.DISPATCHING, Event.CONFIRMED): Phase.RUNNING,  # T4
-    (
-        Phase.DISPATCHING,
-        Event.REFUSED,
-    ): Phase.PENDING,  # T3: the cluster will never take this epoch, or policy no longer permits it there
-    (Phase.DISPATCHING, Event.REGION_LOST): Phase.SUSPECT,  # T5
-    (Phase.RUNNING, Event.REGION_LOST): Phase.SUSPECT,  # T5
-    (Phase.SUSPECT, Event.REGION_BACK): Phase.DISPATCHING,  # T6
-    (Phase.SUSPECT, Event.ABANDONED): Phase.PENDING,  # T7
-    **{
-        (phase, Event.COMPLETED): Phase.SUCCEEDED for phase in PLACED
-    },  # T8, before its start was seen or behind a lost road too
-    **{(phase, Event.FAILED): Phase.FAILED for phase in PLACED},  # T9, a task failed for good
-    **{(phase, Event.LOST): Phase.PENDING for phase in PLACED},  # T9
-    **{
-        (phase, Event.EXHAUSTED): Phase.QUARANTINED for phase in PLACED
-    },  # T9, the last attempt that it may have
-    **{(phase, Event.CANCELLED): Phase.CANCELLING for phase in (Phase.PENDING, *PLACED)},  # T10
-    (Phase.CANCELLING, Event.STOPPED): Phase.CANCELLED,  # T10
-    **{(phase, Event.EXPIRED): Phase.FAILED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)},  # T12
-    **{
-        (phase, Event.UNREADABLE): Phase.QUARANTINED for phase in (Phase.PENDING, Phase.CANCELLING, *PLACED)
-    },  # its document is not taken
-    **{
-        (phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)
-    },  # T13
-    (Phase.DISPATCHING, Event.UNCONFIRMED): Phase.PENDING,  # T14
-}
+class Rule(Struct, frozen=True):
+    """One row of the table: in the phases `before`, `event` moves the shard to the phase `after`."""
 
-LEAVES_ORPHAN: Final = frozenset(
-    {
-        Event.ABANDONED,
-        Event.LOST,
-        Event.EXHAUSTED,
-        Event.UNCONFIRMED,
-        Event.CANCELLED,
-        Event.EXPIRED,
-        Event.REFUSED,
-        Event.UNREADABLE,
-    }
-)
-"""After these the attempt may still run somewhere, or a late create may start it: it is listed until a tombstone is confirmed (T11)."""
+    number: str
+    """The number of the transition in the contract (docs/architecture.md)."""
+    event: Event
+    before: frozenset[Phase]
+    after: Phase
+    when: str
+    """The guard, in words; the code that raises the event checks it."""
+    leaves_orphan: bool = False
+    """The attempt may still run, or a late create may start it: it is listed until a tombstone is confirmed (T11)."""
+
+
+_PENDING: Final = frozenset({Phase.PENDING})
+_DISPATCHING: Final = frozenset({Phase.DISPATCHING})
+_SUSPECT: Final = frozenset({Phase.SUSPECT})
+_CANCELLING: Final = frozenset({Phase.CANCELLING})
+_ACTIVE: Final = _PENDING | PLACED
+_OPEN: Final = _ACTIVE | _CANCELLING
+
+RULES: Final[Sequence[Rule]] = (
+    Rule("T2", Event.INTENDED, _PENDING, Phase.DISPATCHING,
+         "the intent (next epoch, region, fence) is committed, before any call"),
+    Rule("T3", Event.REFUSED, _DISPATCHING, Phase.PENDING,
+         "the cluster never takes this epoch, or policy asked again no longer permits the region", True),
+    Rule("T4", Event.CONFIRMED, _DISPATCHING, Phase.RUNNING, "the cluster has the attempt"),
+    Rule("T5", Event.REGION_LOST, _DISPATCHING | {Phase.RUNNING}, Phase.SUSPECT, "the region is Unreachable"),
+    Rule("T6", Event.REGION_BACK, _SUSPECT, Phase.DISPATCHING,
+         "the region answers again: the same epoch is sent again under a new fence"),
+    Rule("T7", Event.ABANDONED, _SUSPECT, Phase.PENDING,
+         "it has waited long enough, and the gateway does not take itself to be cut off", True),
+    Rule("T8", Event.COMPLETED, PLACED, Phase.SUCCEEDED,
+         "the current attempt succeeded, and the result of every task is stored"),
+    Rule("T9", Event.FAILED, PLACED, Phase.FAILED, "a task failed and its retries are used up"),
+    Rule("T9", Event.LOST, PLACED, Phase.PENDING, "the attempt is lost, which is no fault of a task", True),
+    Rule("T9", Event.EXHAUSTED, PLACED, Phase.QUARANTINED,
+         "as Lost or Abandoned, and it was the last attempt or failover that the shard may have", True),
+    Rule("T10", Event.CANCELLED, _ACTIVE, Phase.CANCELLING, "the cancellation is committed on the run", True),
+    Rule("T10", Event.STOPPED, _CANCELLING, Phase.CANCELLED,
+         "every attempt is confirmed as gone, or listed where its region is out of reach"),
+    Rule("T12", Event.EXPIRED, _OPEN, Phase.FAILED, "the deadline has passed", True),
+    Rule("T13", Event.RETRIED, frozenset({Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED}), Phase.PENDING,
+         "an operator retries the run, with a fresh decision, deadline and counts"),
+    Rule("T14", Event.UNCONFIRMED, _DISPATCHING, Phase.PENDING,
+         "the fence has passed without an answer: no cluster takes the create any more", True),
+    Rule("", Event.UNREADABLE, _OPEN, Phase.QUARANTINED,
+         "this version of the gateway cannot read the stored document", True),
+)  # fmt: skip
+"""The table. T1 (acceptance) makes a shard, T11 (tombstones of orphans) changes none of these phases."""
+
+TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
+    (phase, rule.event): rule.after for rule in RULES for phase in rule.before
+}
+LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
+"""Events after which the attempt is listed as an orphan."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True, gc=False):

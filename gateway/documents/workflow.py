@@ -1,7 +1,6 @@
-"""The types of a submitted workflow document.
+"""The submitted document's types. What types cannot say is in `checks.py`; text to document is `document.py`.
 
-What types cannot express is in `checks.py`; `parsing.py` makes a document of text. The JSON Schema that the
-API serves is generated from these types: their docstrings and descriptions are its text.
+The JSON Schema that is served is generated from these types.
 """
 
 from enum import StrEnum
@@ -22,15 +21,14 @@ Tenant: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$(?!\n)",
-        description="the name of a tenant: "
-        "letters and digits, with dots, dashes and underscores between them",
+        description="the name of a tenant: letters and digits, with dots, dashes and underscores between them",
     ),
 ]
 LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A workflow's name, tenant and labels."""
+    """Whose it is and what it is called."""
 
     name: DnsLabel
     tenant: Annotated[Tenant | None, Meta(description="Whose it is. By default the token's.")] = None
@@ -38,7 +36,7 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Engine(StrEnum):
-    """The kind of cluster that the workflow was written for."""
+    """Which kind of cluster the workflow was written for."""
 
     ANY = "any"
     EMBEDDED = "embedded"
@@ -48,11 +46,11 @@ class Engine(StrEnum):
 
 
 UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
-"""Engines whose clusters are not supported yet: a document that asks for one is refused."""
+"""Refused, never ignored."""
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Regions that the team asks for or avoids. Policy decides which are permitted."""
+    """What the team would like. Policy's set is law."""
 
     regions: Annotated[
         tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")
@@ -64,7 +62,7 @@ class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The fan-out: `count` slices, or one for each of `items`; not both."""
+    """Fan-out: `count` slices, or one for each of `items`. One of the two."""
 
     count: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")
@@ -73,7 +71,7 @@ class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """When to run the workflow again."""
+    """When to run it again."""
 
     cron: str
     timezone: str = "UTC"
@@ -114,7 +112,6 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
     @property
     def shard_count(self) -> int:
-        """The number of shards: that of the items, or the count; 1 by default."""
         shards = self.spec.shards
         return len(shards.items) if shards.items is not None else shards.count or 1
 

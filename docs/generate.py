@@ -1,0 +1,86 @@
+"""Writes the parts of the documentation that are generated from the code, between their markers in the pages.
+
+    <!-- generated: NAME -->
+    ...
+    <!-- end: NAME -->
+
+Usage: `make generated`. A test fails where a page differs from what this would write.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.core.errors import GatewayError
+from gateway.core.shard_states import RULES, Phase
+
+DOCS: Final = Path(__file__).parent
+
+
+def shard_transitions() -> str:
+    """The table of transitions, one row a rule, from `gateway/core/shard_states.py`."""
+    rows = ["| # | event | from | to | when | orphan |", "| --- | --- | --- | --- | --- | --- |"]
+    for rule in RULES:
+        before = ", ".join(phase for phase in Phase if phase in rule.before)
+        orphan = "listed" if rule.leaves_orphan else ""
+        rows.append(f"| {rule.number} | {rule.event} | {before} | {rule.after} | {rule.when} | {orphan} |")
+    return "\n".join(rows)
+
+
+def shard_diagram() -> str:
+    """The same table as a state diagram."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for rule in RULES:
+        for phase in rule.before:
+            labels.setdefault((phase, rule.after), []).append(f"{rule.event} {rule.number}".strip())
+    arrows = [
+        f"    {before} --> {after}: {', '.join(dict.fromkeys(names))}"
+        for (before, after), names in labels.items()
+    ]
+    start, ends = [f"    [*] --> {Phase.PENDING}: T1"], [f"    {p} --> [*]" for p in Phase if p.terminal]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *start, *sorted(arrows), *ends, "```"])
+
+
+def error_reasons() -> str:
+    """Every reason that a refusal of the gateway's API can have, from `gateway/core/errors.py`."""
+    rows = ["| status | reason | retryable | meaning |", "| --- | --- | --- | --- |"]
+    for kind in sorted(_descendants(GatewayError), key=lambda kind: (kind.status, kind.reason)):
+        meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+        rows.append(f"| {kind.status} | `{kind.reason}` | {'yes' if kind.retryable else 'no'} | {meaning} |")
+    return "\n".join(rows)
+
+
+def _descendants(kind: type[GatewayError]) -> list[type[GatewayError]]:
+    return [found for child in kind.__subclasses__() for found in (child, *_descendants(child))]
+
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "shard transitions": shard_transitions,
+    "shard diagram": shard_diagram,
+    "error reasons": error_reasons,
+}
+
+
+def generated(text: str) -> str:
+    """The page `text` with every marked part written anew. Raises `KeyError` for a marker without a generator."""
+
+    def write(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- generated: {name} -->\n{PARTS[name]()}\n<!-- end: {name} -->"
+
+    return re.sub(r"<!-- generated: ([a-z ]+) -->\n.*?<!-- end: \1 -->", write, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Rewrites the pages in place."""
+    for page in sorted(DOCS.glob("*.md")):
+        before = page.read_text()
+        after = generated(before)
+        if after != before:
+            page.write_text(after)
+
+
+if __name__ == "__main__":
+    main()
