@@ -1,7 +1,9 @@
-"""Every metric of the gateway, declared here once. `Metrics()` is made once a process and has a registry of its own.
+"""Declares every metric of the gateway, once.
 
-Label children that a hot path needs are made beforehand: looking one up costs more than counting. No label holds a tenant, a run or
-anything else that a caller chooses.
+`Metrics()` is created once a process, with a registry of its own.
+
+Label children that a hot path needs are kept: looking one up costs more than counting. No label holds a
+tenant, a run or any other value that a caller chooses.
 """
 
 from typing import Final, Protocol
@@ -12,9 +14,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Bounds in seconds for what a request waits for."""
+"""Bucket bounds in seconds for what a request waits for."""
 RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
-"""Bounds in seconds for what people wait for, with the promised ones among them."""
+"""Bucket bounds in seconds for recovery, with the promised times among them."""
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -29,93 +31,111 @@ class RegionGauges(Protocol):
 
 
 class Metrics:
-    """The gateway's own registry and everything in it. The attributes are the metrics."""
+    """The gateway's metrics and the registry that holds them; each attribute is one metric.
+
+    The help texts are what Prometheus shows; docs/operating.md lists the names.
+    """
 
     def __init__(self) -> None:
-        self.registry = own = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._declare_requests(self.registry)
+        self._declare_regions(self.registry)
+        self._declare_shards(self.registry)
+        self._request_children: dict[tuple[str, str], Counter] = {}
+        self._shown_conditions: dict[str, str] = {}
+
+    def _declare_requests(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "waypost_requests",
-            "Calls answered, by what came of them: Ok, Accepted, Replayed, DryRun, or the problem's reason. `submit` is a submission.",
+            "Calls answered, by outcome: Ok, Accepted, Replayed, DryRun, or the problem's reason.",
             ["call", "outcome"],
-            registry=own,
+            registry=registry,
         )
         self.decision_seconds = Histogram(
-            "waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=own
+            "waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=registry
         )
         self.commit_seconds = Histogram(
             "waypost_commit_seconds",
             "What a durable acceptance waited for its commit.",
             buckets=QUICK,
-            registry=own,
+            registry=registry,
         )
+        self.loop_lag = Histogram(
+            "waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=registry
+        )
+
+    def _declare_regions(self, registry: CollectorRegistry) -> None:
         self.regions = Gauge(
             "waypost_region_condition",
             "1 for the condition a region is in.",
             ["region", "condition"],
-            registry=own,
+            registry=registry,
         )
         self.region_score = Gauge(
             "waypost_region_score",
             "What placement compares, lower is better: expected seconds until served.",
             ["region"],
-            registry=own,
+            registry=registry,
         )
         self.region_latency = Gauge(
             "waypost_region_peak_ewma_seconds",
             "Peak EWMA of a region's round trips.",
             ["region"],
-            registry=own,
+            registry=registry,
         )
         self.cut_off = Gauge(
             "waypost_cut_off",
             "1 while the gateway takes itself, not its regions, to be cut off: it places and moves nothing.",
-            registry=own,
+            registry=registry,
         )
-        self.shards = Gauge("waypost_shards", "Shards under way, by phase.", ["phase"], registry=own)
+        self.dispatch_batch = Histogram(
+            "waypost_dispatch_batch_size",
+            "Attempts handed over in one call.",
+            buckets=SIZES,
+            registry=registry,
+        )
+
+    def _declare_shards(self, registry: CollectorRegistry) -> None:
+        self.shards = Gauge("waypost_shards", "Shards under way, by phase.", ["phase"], registry=registry)
         self.shards_ended = Counter(
-            "waypost_shards_ended", "Shards that came to an end, by how.", ["phase"], registry=own
+            "waypost_shards_ended", "Shards that ended, by phase.", ["phase"], registry=registry
         )
         self.failovers = Counter(
-            "waypost_failovers", "Shards that left a region which was lost to them.", ["region"], registry=own
+            "waypost_failovers", "Shards that left a lost region.", ["region"], registry=registry
         )
         self.recovery_seconds = Histogram(
             "waypost_recovery_seconds",
             "From the loss of a shard's region until it runs again.",
             buckets=RECOVERY,
-            registry=own,
+            registry=registry,
         )
         self.stale_reports = Counter(
-            "waypost_stale_reports", "Reports of superseded attempts, refused.", ["region"], registry=own
+            "waypost_stale_reports",
+            "Reports of superseded attempts, refused.",
+            ["region"],
+            registry=registry,
         )
         self.tombstones = Counter(
-            "waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=own
+            "waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=registry
         )
-        self.dispatch_batch = Histogram(
-            "waypost_dispatch_batch_size", "Attempts handed over in one call.", buckets=SIZES, registry=own
-        )
-        self.loop_lag = Histogram(
-            "waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=own
-        )
-        self._requests: dict[tuple[str, str], Counter] = {}
-        self._conditions: dict[str, str] = {}
 
     def count_request(self, call: str, outcome: str) -> None:
-        """Both are our own words, never a caller's."""
-        child = self._requests.get((call, outcome))
+        """Counts one answered call. Both labels are words of this project, never a caller's."""
+        child = self._request_children.get((call, outcome))
         if child is None:
-            child = self._requests[call, outcome] = self.requests.labels(call, outcome)
+            child = self._request_children[call, outcome] = self.requests.labels(call, outcome)
         child.inc()
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
-        """A region as it is now."""
-        before = self._conditions.get(name)
+        """Sets the gauges of the region `name`."""
+        before = self._shown_conditions.get(name)
         if before != region.condition:
             if before is not None:
                 self.regions.labels(name, before).set(0)
             self.regions.labels(name, str(region.condition)).set(1)
-            self._conditions[name] = region.condition
+            self._shown_conditions[name] = region.condition
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads."""
+        """The text exposition that Prometheus reads."""
         return generate_latest(self.registry)
