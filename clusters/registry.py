@@ -1,32 +1,91 @@
-"""Which kind of cluster a URL names: the scheme picks the factory. A new kind is a line here."""
+"""The kinds of cluster that a gateway can work with, one entry each: a region's URL picks its kind by the scheme.
+
+To add a kind: write its adapter in a room of its own, and add an entry to `CLUSTER_KINDS`.
+"""
 
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol, TypeAlias
 
+from msgspec import Struct
+
+from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.interface import ClusterAdapter
+from waypost.workflow.run_types import DeclaredExecutors
 
-Store = Callable[[], str]
-Factory = Callable[[str, str, ssl.SSLContext, Store], ClusterAdapter]
-
-
-def connect(url: str, *, region: str, tls: ssl.SSLContext, store: Store) -> ClusterAdapter:
-    """The adapter for `region`'s cluster at `url` (`embedded+https://10.1.0.5:7101`); nothing is sent before it is entered.
-
-    `store` gives IDENTITY.ERA of the gateway's store: a cluster works for one alone.
-
-    Raises `ValueError` for a kind that there is not.
-    """
-    scheme, separator, address = url.partition("://")
-    factory = KINDS.get(scheme)
-    if factory is None or not separator or not address:
-        raise ValueError(f"{url!r} names no kind of cluster; there are: {', '.join(sorted(KINDS))}")
-    return factory(address, region, tls, store)
+StoreName: TypeAlias = Callable[[], str]
+"""Gives IDENTITY.ERA of the gateway's store, which may change while an adapter is in use."""
 
 
-def _embedded(address: str, region: str, tls: ssl.SSLContext, store: Store) -> ClusterAdapter:
+class AdapterFactory(Protocol):
+    """Makes the adapter for one region's cluster; sends nothing before it is entered."""
+
+    def __call__(self, address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
+        """`address` is what follows `://` in the region's URL."""
+        ...
+
+
+class ClusterKind(Struct, frozen=True, kw_only=True):
+    """A kind of cluster: which tasks it runs, and how to reach one."""
+
+    executors: DeclaredExecutors
+    """Documents are checked against them."""
+    adapter: AdapterFactory
+
+
+def _embedded(address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
     return EmbeddedCluster(f"https://{address}", region=region, tls=tls, store=store)
 
 
-KINDS: Final[Mapping[str, Factory]] = {"embedded+https": _embedded}
+CLUSTER_KINDS: Final[Mapping[str, ClusterKind]] = {
+    "embedded+https": ClusterKind(
+        executors=DeclaredExecutors(run_types=RUN_TYPES, exclusive=EXCLUSIVE), adapter=_embedded
+    )
+}
+"""By the scheme of a region's URL."""
+
+
+def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
+    """The adapter for `region`'s cluster at `url`, such as `embedded+https://10.1.0.5:7101`.
+
+    `store` names the store that the gateway works for: a cluster works for one alone.
+    Raises `ValueError` for a URL whose scheme names no kind of cluster.
+    """
+    kind, address = _kind_of(url)
+    return kind.adapter(address, region=region, tls=tls, store=store)
+
+
+def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
+    """What the clusters at these URLs can run, taken together; without any URL, what every kind of cluster can run.
+
+    Raises `ValueError` for a URL whose scheme names no kind of cluster.
+    """
+    kinds = [_kind_of(url)[0] for url in urls] or list(CLUSTER_KINDS.values())
+    return all_executors([kind.executors for kind in kinds])
+
+
+def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
+    """The union of what several kinds of cluster declare.
+
+    Raises `ValueError` where two of them declare the same executor with different types of `run`: a document could then be right for
+    one region and wrong for another.
+    """
+    run_types: dict[str, type[Struct]] = {}
+    exclusive: frozenset[str] = frozenset()
+    for executors in declared:
+        for name, run_type in executors.run_types.items():
+            if run_types.setdefault(name, run_type) is not run_type:
+                raise ValueError(
+                    f"two kinds of cluster declare the executor {name} with different types of run"
+                )
+        exclusive |= executors.exclusive
+    return DeclaredExecutors(run_types=run_types, exclusive=exclusive)
+
+
+def _kind_of(url: str) -> tuple[ClusterKind, str]:
+    scheme, separator, address = url.partition("://")
+    kind = CLUSTER_KINDS.get(scheme)
+    if kind is None or not separator or not address:
+        raise ValueError(f"{url!r} names no kind of cluster; there are: {', '.join(sorted(CLUSTER_KINDS))}")
+    return kind, address

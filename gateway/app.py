@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -15,15 +15,13 @@ import msgspec
 from loguru import logger
 from starlette.types import ASGIApp
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.interface import ClusterAdapter
-from clusters.registry import connect
+from clusters.registry import cluster_adapter, executors_at
 from gateway.api.health import internal_api
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
-from gateway.documents.checks import Executors
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.identity.key_set_cache import is_trusted_source
@@ -32,7 +30,7 @@ from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.settings import GatewaySettings, Secret
+from gateway.settings import GatewaySettings, Policies, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability import logs
@@ -42,8 +40,30 @@ from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_database import Database, StorageError
 from waypost.tls import PkiError, api_context, client_context, gateway_credentials
+from waypost.workflow.run_types import DeclaredExecutors
 
 LAG_SECONDS: Final = 0.5
+
+
+class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of store: the form of its URL, and how one is made from what follows the scheme."""
+
+    form: str
+    make: Callable[[str], Store]
+
+
+def _embedded_policy(policies: Policies) -> PolicyEngine:
+    folder = SHIPPED_POLICIES if policies.folder is None else Path(policies.folder)
+    return EmbeddedPolicyEngine(folder, None if policies.data is None else Path(policies.data))
+
+
+STORES: Final[Mapping[str, StoreKind]] = {
+    "sqlite": StoreKind(form="sqlite:PATH", make=lambda path: SqliteStore(Database(path))),
+}
+"""By the scheme of the setting `store`."""
+
+POLICY_ENGINES: Final[Mapping[str, Callable[[Policies], PolicyEngine]]] = {"embedded": _embedded_policy}
+"""By scheme, such as `opa+http` for an engine that is asked over the network. Kinds of cluster: `clusters/registry.py`."""
 
 
 class StartError(Exception):
@@ -66,7 +86,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as exits:
         metrics, wake = Metrics(), asyncio.Event()
         store = await exits.enter_async_context(_store(settings.store))
-        policy = await exits.enter_async_context(_policy(settings))
+        policy = await exits.enter_async_context(_policy(settings.policy))
         authenticator = await exits.enter_async_context(_authenticator(settings))
         clusters = {
             name: await exits.enter_async_context(cluster)
@@ -95,7 +115,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             policy=policy,
             store=store,
             metrics=metrics,
-            executors=Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE),
+            executors=_executors(settings),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
@@ -165,16 +185,26 @@ async def _watch_lag(metrics: Metrics) -> None:
         metrics.loop_lag.observe(max(0.0, loop.time() - began - LAG_SECONDS))
 
 
-def _store(url: Secret) -> SqliteStore:
-    scheme, _, path = url.reveal().partition(":")
-    if scheme != "sqlite" or not path:
-        raise StartError("the setting store is sqlite:PATH")
-    return SqliteStore(Database(path))
+def _store(url: Secret) -> Store:
+    scheme, _, address = url.reveal().partition(":")
+    kind = STORES.get(scheme)
+    # The URL is not shown: a password may be in it.
+    if kind is None or not address:
+        forms = ", ".join(known.form for known in STORES.values())
+        raise StartError(f"the setting store names no store; there are: {forms}")
+    return kind.make(address)
 
 
-def _policy(settings: GatewaySettings) -> EmbeddedPolicyEngine:
-    folder = SHIPPED_POLICIES if settings.policy.folder is None else Path(settings.policy.folder)
-    return EmbeddedPolicyEngine(folder, None if settings.policy.data is None else Path(settings.policy.data))
+def _policy(policies: Policies) -> PolicyEngine:
+    # There is one engine, so no setting picks it: the second one brings that setting, whose scheme goes here.
+    return POLICY_ENGINES["embedded"](policies)
+
+
+def _executors(settings: GatewaySettings) -> DeclaredExecutors:
+    try:
+        return executors_at([target.url for target in settings.regions])
+    except ValueError as error:
+        raise StartError(str(error)) from error
 
 
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
@@ -215,7 +245,7 @@ def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAd
 
     try:
         return {
-            target.name: connect(target.url, region=target.name, tls=tls, store=owner)
+            target.name: cluster_adapter(target.url, region=target.name, tls=tls, store=owner)
             for target in settings.regions
         }
     except ValueError as error:

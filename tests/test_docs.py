@@ -6,17 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.registry import executors_at
 from docs.generate import generated
 from gateway.configuration import load
-from gateway.documents.checks import Executors, check
+from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.settings import Documents, GatewaySettings
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXECUTORS = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
+EXECUTORS = executors_at([])
 
 
 def blocks(page: Path, language: str) -> list[str]:

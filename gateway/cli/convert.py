@@ -6,16 +6,17 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.registry import executors_at
 from gateway.cli.documents import JSON, YAML, content, faulty, value
 from gateway.cli.output import Format, command, console, written
 from gateway.core.errors import GatewayError
-from gateway.documents.checks import Executors, check
+from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.wfformat import from_wfformat
 from gateway.settings import Documents
 
-EXECUTORS: Final = Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE)
+EXECUTORS: Final = executors_at([])
+"""No gateway is asked, so whatever some kind of cluster can run is taken."""
 
 
 @command
@@ -43,5 +44,5 @@ def convert(
     sys.stdout.write(text)
     for lost in converted.left_out:
         console(stderr=True).print(f"left out: {lost.pointer}: {lost.detail}", markup=False)
-    for changed in converted.spelled:
+    for changed in converted.renamed:
         console(stderr=True).print(f"changed: {changed.pointer}: {changed.detail}", markup=False)

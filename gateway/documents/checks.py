@@ -1,8 +1,11 @@
-"""What types cannot say of a document: every error at once, each with a pointer."""
+"""Checks of a document's meaning, which types cannot express: all errors at once, each with a JSON pointer.
+
+Names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -17,52 +20,59 @@ from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.placeholders import render
+from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects, TaskSpec
 
-CYCLES_SHOWN: Final = 10
+REPORTED_CYCLES: Final = 10
+"""At most so many cycles are reported."""
 
-FILLED_IN: Final = 2_000
-"""Tasks that are filled in for shards beyond the first, whose items have another form: some 10 ms for all of them."""
+RENDERED_TASKS: Final = 2_000
+"""At most so many tasks are rendered for shards beyond the first, where the items differ in form.
 
-LABELS: Final = 64
-LABEL: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
-"""Lists of runs show them."""
+Rendering that many takes about 10 ms, while a submission waits.
+"""
 
-
-class Executors(Struct, frozen=True, kw_only=True):
-    """Task types that the clusters know, with the type of their `run`; those in `exclusive` end a task before its lease does."""
-
-    runs: Mapping[str, type[Struct]]
-    exclusive: frozenset[str]
+MAXIMUM_LABELS: Final = 64
+"""Labels of one run; lists of runs show them."""
+LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+"""The name of a label."""
 
 
 def check(
     workflow: Workflow,
     canonical: bytes,
     limits: Documents,
-    executors: Executors,
+    executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
-    """Everything wrong with `workflow`. `canonical` is its JSON: what it does not contain need not be looked for in each task.
+    """Returns every error in `workflow`.
 
-    `regions` are those that there are; where none are known, wishes may name any. Too large a workflow is only told so: what else is
-    wrong with it would take long to find.
+    `canonical` is its JSON: what does not occur in it need not be looked for task by task. `regions` are the
+    names of all regions; where they are unknown (empty), placement may name any. A workflow beyond a limit
+    gets only that error.
     """
-    if too_large := list(_sizes(workflow, limits)):
+    # What follows may take long for a workflow beyond the limits: it is not checked further.
+    if too_large := list(_size_errors(workflow, limits)):
         return too_large
-    found = [*_labels(workflow), *_shards(workflow), *_wishes(workflow, regions), *_not_built(workflow)]
-    if not _orderly(workflow.spec.tasks):
-        found += _names(workflow.spec.tasks)
-        found += _cycles(workflow.spec.tasks)
-    found += _types(workflow, executors)
-    if workflow.shard_count:
-        found += _runs(workflow, limits, executors, templated=b"${" in canonical)
+    found = [
+        *_label_errors(workflow),
+        *_shard_errors(workflow),
+        *_placement_errors(workflow, regions),
+        *_unsupported_errors(workflow),
+    ]
+    # Nearly every document lists its tasks in order: one pass then proves that names and needs are right.
+    if not _is_in_topological_order(workflow.spec.tasks):
+        found += _name_errors(workflow.spec.tasks)
+        found += _cycle_errors(workflow.spec.tasks)
+    found += _type_errors(workflow, executors)
+    if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
+        found += _run_errors(workflow, limits, executors, templated=b"${" in canonical)
         if b'"when":' in canonical:
-            found += _conditions(workflow)
+            found += _condition_errors(workflow)
     return found
 
 
-def _sizes(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
+def _size_errors(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
     tasks = workflow.spec.tasks
     if len(tasks) > limits.maximum_tasks:
         yield FieldError("/spec/tasks", f"there are {len(tasks)} tasks; {limits.maximum_tasks} are allowed")
@@ -81,7 +91,7 @@ def _sizes(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
         )
 
 
-def _shards(workflow: Workflow) -> Iterator[FieldError]:
+def _shard_errors(workflow: Workflow) -> Iterator[FieldError]:
     shards = workflow.spec.shards
     if shards.count is not None and shards.items is not None:
         yield FieldError("/spec/shards", "has count and items: one of them says how many shards there are")
@@ -89,19 +99,20 @@ def _shards(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError("/spec/shards/items", "is empty: there would be no shard")
 
 
-def _labels(workflow: Workflow) -> Iterator[FieldError]:
+def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
     labels = workflow.metadata.labels
-    if len(labels) > LABELS:
-        yield FieldError("/metadata/labels", f"there are {len(labels)} labels; {LABELS} are allowed")
+    if len(labels) > MAXIMUM_LABELS:
+        yield FieldError("/metadata/labels", f"there are {len(labels)} labels; {MAXIMUM_LABELS} are allowed")
         return
     for name in labels:
-        if not LABEL.fullmatch(name):
+        if not LABEL_NAME.fullmatch(name):
+            # A long name is left out of the pointer, which would repeat it.
             rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
             yield FieldError(below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", rule)
 
 
-def _wishes(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
-    """A misspelt wish would leave the run without a place, and a misspelt `avoid` would avoid nothing."""
+def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
+    """Region names that do not exist: the run could not be placed, or `avoid` would avoid nothing."""
     wishes = workflow.spec.placement
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
@@ -116,8 +127,8 @@ def _wishes(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]
                 )
 
 
-def _not_built(workflow: Workflow) -> Iterator[FieldError]:
-    """Fields whose part is not there yet are refused, never ignored."""
+def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
+    """Fields whose feature is not built yet: they are refused, never ignored."""
     if workflow.spec.schedule is not None:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
@@ -126,10 +137,10 @@ def _not_built(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
 
 
-def _orderly(tasks: tuple[TaskSpec, ...]) -> bool:
-    """Each task has a name of its own and needs only tasks before it, each once: then nothing can be wrong with names, nor go in a circle.
+def _is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
+    """Are all names distinct, and does each task need only tasks before it, each once?
 
-    Nearly every document is so, and a submission waits for this.
+    If so, no name is wrong and there is no cycle.
     """
     before: set[str] = set()
     for task in tasks:
@@ -139,7 +150,8 @@ def _orderly(tasks: tuple[TaskSpec, ...]) -> bool:
     return len(before) == len(tasks)
 
 
-def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
+def _name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
+    """Names that several tasks have, and needs that are unknown, repeated or the task itself."""
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:
@@ -157,21 +169,20 @@ def _names(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
             seen.add(need)
 
 
-def _cycles(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Cycles that have no task in common, as far as `CYCLES_SHOWN`; that a task needs itself was told already.
-
-    Of tasks with one name the first counts: which of them is meant is not known.
-    """
+def _cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
+    """Cycles without a common task, at most `REPORTED_CYCLES`. A task that needs itself is a name error."""
+    # Of tasks with the same name the first is taken: which one is meant is unknown, and reported elsewhere.
     places: dict[str, int] = {}
     for index, task in enumerate(tasks):
         places.setdefault(task.name, index)
     firsts = tasks if len(places) == len(tasks) else tuple(tasks[index] for index in places.values())
     left = tuple(_without_itself(task) if task.name in task.needs else task for task in firsts)
-    for _ in range(CYCLES_SHOWN):
+    for _ in range(REPORTED_CYCLES):
         cycle = find_cycle(left)
         if cycle is None:
             return
-        yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_joined(cycle)}")
+        yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_cycle_text(cycle)}")
+        # Only cycles without a common task are reported: the number of all cycles may be exponential.
         members = set(cycle)
         left = tuple(task for task in left if task.name not in members)
 
@@ -180,16 +191,17 @@ def _without_itself(task: TaskSpec) -> TaskSpec:
     return structs.replace(task, needs=tuple(need for need in task.needs if need != task.name))
 
 
-def _joined(cycle: tuple[str, ...]) -> str:
+def _cycle_text(cycle: tuple[str, ...]) -> str:
     shown = cycle if len(cycle) <= 20 else (*cycle[:10], f"... {len(cycle) - 19} more ...", *cycle[-9:])
     return " -> ".join(shown)
 
 
-def _types(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
+def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
+    """Task types that no cluster runs, or that cannot run a workflow with exclusive side effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
-        if task.type not in executors.runs:
-            known = ", ".join(sorted(executors.runs))
+        if task.type not in executors.run_types:
+            known = ", ".join(sorted(executors.run_types))
             yield FieldError(
                 f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}"
             )
@@ -200,50 +212,58 @@ def _types(workflow: Workflow, executors: Executors) -> Iterator[FieldError]:
             )
 
 
-def _runs(
-    workflow: Workflow, limits: Documents, executors: Executors, *, templated: bool
+def _run_errors(
+    workflow: Workflow, limits: Documents, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
-    """What each executor says of its `run`, as the shards would fill it in."""
+    """Errors in each task's `run`, by its executor's type, once placeholders are filled in."""
+    # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
         for index, task in enumerate(workflow.spec.tasks):
-            if (run_type := executors.runs.get(task.type)) is not None and not _fits(task.run, run_type):
-                yield from _run(task.run, run_type, f"/spec/tasks/{index}/run")
+            if (run_type := executors.run_types.get(task.type)) is not None and not _fits(task.run, run_type):
+                yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = PlaceholderChecks(workflow)
-    faults = [
+    errors_by_task = [
         list(placeholders.errors(task, f"/spec/tasks/{index}"))
         for index, task in enumerate(workflow.spec.tasks)
     ]
-    for found in faults:
+    for found in errors_by_task:
         yield from found
+    # Filling in what follows would use the memory that this limit protects.
     if placeholders.added > limits.maximum_bytes:
         yield FieldError(
             "/spec/tasks",
             f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed",
         )
         return
-    yield from _filled_in(workflow, executors, broken={index for index, found in enumerate(faults) if found})
+    yield from _rendered_run_errors(
+        workflow, executors, broken={index for index, found in enumerate(errors_by_task) if found}
+    )
 
 
-def _filled_in(workflow: Workflow, executors: Executors, *, broken: set[int]) -> Iterator[FieldError]:
-    """The first shard of each form, as far as `FILLED_IN`; a task that does not use the item is the same in all of them."""
-    shards, left = distinct_shards(workflow), FILLED_IN
+def _rendered_run_errors(
+    workflow: Workflow, executors: DeclaredExecutors, *, broken: set[int]
+) -> Iterator[FieldError]:
+    """Errors in `run` as rendered for the first shard of each form of item.
+
+    Tasks in `broken` have placeholder errors and are left out. `RENDERED_TASKS` bounds the work.
+    """
+    shards, left = distinct_shards(workflow), RENDERED_TASKS
     for index, task in enumerate(workflow.spec.tasks):
-        run_type = executors.runs.get(task.type)
+        run_type = executors.run_types.get(task.type)
         if run_type is None or index in broken:
             continue
+        # A task that does not use the item is the same in all shards, so the first shard is enough.
         varied = len(shards) > 1 and b"${shard.item" in msgspec.json.encode(task.run)
-        told: set[str] = set()
+        reported: set[str] = set()
         for shard in shards[: max(left, 1)] if varied else shards[:1]:
             run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
-            for fault in _run(run, run_type, f"/spec/tasks/{index}/run"):
-                if fault.pointer not in told:
-                    told.add(fault.pointer)
-                    yield (
-                        FieldError(fault.pointer, f"{fault.detail}, in shard {shard['index']}")
-                        if varied
-                        else fault
-                    )
+            for error in _schema_errors_of_run(run, run_type, f"/spec/tasks/{index}/run"):
+                if error.pointer in reported:
+                    continue
+                reported.add(error.pointer)
+                where = f", in shard {shard['index']}" if varied else ""
+                yield FieldError(error.pointer, f"{error.detail}{where}")
         left -= len(shards) * varied
 
 
@@ -255,7 +275,7 @@ def _fits(run: Any, run_type: type[Struct]) -> bool:
     return True
 
 
-def _run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
+def _schema_errors_of_run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
     try:
         msgspec.convert(run, run_type)
     except msgspec.ValidationError as error:
@@ -263,7 +283,7 @@ def _run(run: Any, run_type: type[Struct], at: str) -> Iterable[FieldError]:
     return ()
 
 
-def _conditions(workflow: Workflow) -> Iterator[FieldError]:
+def _condition_errors(workflow: Workflow) -> Iterator[FieldError]:
     checks = ConditionChecks(workflow)
     for index, task in enumerate(workflow.spec.tasks):
         yield from checks.errors(task, f"/spec/tasks/{index}")

@@ -1,7 +1,7 @@
-"""From bytes to a document that its types accept; and everything that they do not, at once, each with a JSON pointer.
+"""Parses a submitted JSON or YAML document into `Workflow`; reports every schema error with a JSON pointer.
 
-What comes out holds nothing that some reader further on would take otherwise: no name twice, no number beyond a double or 2^53 - 1,
-no NUL, no half characters, and bounded nesting, however it was written.
+A parsed document means the same to every later reader: no doubled names, no number beyond a double or
+2^53 - 1, no NUL, no lone surrogates and bounded nesting, whether it was written as JSON or as YAML.
 """
 
 import re
@@ -22,51 +22,63 @@ from waypost.workflow.ijson import EXACT
 REPORTED_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
-FREE_AT: Final = 4
-"""How deep the free values of a document are at least: `/spec/tasks/0/run`. A shallower one is looked at more closely than it need be."""
+FREE_FORM_DEPTH: Final = 4
+"""The least nesting depth at which a document has free-form values, as in `/spec/tasks/0/run`.
+
+A shallower free-form value is only checked more strictly than necessary, and then by the strict reader.
+"""
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
-"""Given a document and what its types refuse in it: what else is wrong."""
+"""Given a decoded document and its schema errors, returns the further errors in its valid parts."""
 
-_plain_json = msgspec.json.Decoder().decode
+_decode_json = msgspec.json.Decoder().decode
 
 
 def parse(
     body: bytes, media_type: str, limits: Documents, partial_checks: PartialChecks | None = None
 ) -> Workflow:
-    """The document in `body`. Semantic errors are for `checks`; where its types refuse it, `partial_checks` looks for those too.
+    """Parses `body` into a `Workflow`. Semantic errors are left to `checks`.
 
-    Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: not JSON or YAML, and where) or `Invalid` (422: every error).
+    `partial_checks` is called for a document with schema errors, so that its other errors are reported with
+    them.
+
+    Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: neither JSON nor YAML, with line
+    and column) or `Invalid` (422: every error).
     """
     if len(body) > limits.maximum_bytes:
         raise TooLarge(f"the document has {len(body)} bytes; {limits.maximum_bytes} are allowed")
     if not body or body.isspace():
         raise Malformed("the document is empty")
     if media_type != "application/json" and _is_yaml(media_type, body):
-        return _typed(
+        return _convert(
             *read_yaml(
-                _text(body), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+                _decode_utf8(body),
+                maximum_nesting=limits.maximum_nesting,
+                maximum_expansion=limits.maximum_bytes,
             ),
             partial_checks,
         )
     try:
-        value = _plain_json(body)
+        value = _decode_json(body)
         workflow = msgspec.convert(value, Workflow)
-        if _unquestionable(workflow, value, body, limits.maximum_nesting - FREE_AT):
+        # The strict reader is written in Python and slower: each submission waits for it. msgspec suffices
+        # where what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly
+        # absent.
+        if _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH):
             return workflow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # the strict reader says what is wrong, and where
-    return _typed(*read_json(_text(body), maximum_nesting=limits.maximum_nesting), partial_checks)
+        pass  # msgspec stops at the first error and names no line: the strict reader reports all
+    return _convert(*read_json(_decode_utf8(body), maximum_nesting=limits.maximum_nesting), partial_checks)
 
 
 def document_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the document."""
+    """The JSON Schema (2020-12) of a workflow document."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Waypost Workflow"}
     return dialect | msgspec.json.schema(Workflow)
 
 
 def invalid_document(errors: Iterable[FieldError]) -> Invalid:
-    """The refusal for a document with `errors`, bounded."""
+    """The `Invalid` error for a document with `errors`, of which the first `REPORTED_ERRORS` are listed."""
     found = list(errors)
     count = (
         f"{MAXIMUM_ERRORS} errors or more"
@@ -78,7 +90,11 @@ def invalid_document(errors: Iterable[FieldError]) -> Invalid:
 
 
 def _is_yaml(media_type: str, body: bytes) -> bool:
-    """Raises `UnsupportedMediaType` for what is neither YAML nor JSON. Without a type, what begins like an object is JSON."""
+    """Is the body YAML? Without a media type, a body that begins with `{` is taken for JSON.
+
+    Raises `UnsupportedMediaType` for a type that is neither JSON nor YAML, and for a character set other than
+    UTF-8.
+    """
     kind, _, parameters = media_type.partition(";")
     kind = kind.strip().lower()
     charset = CHARSET.search(parameters)
@@ -93,27 +109,31 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
     return False
 
 
-def _unquestionable(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """A quick look that is sure when it says yes, as it does for nearly every document; the strict reader decides the partial_checks.
+def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
+    """Would the strict reader certainly find nothing in `body`? True for nearly every document.
 
-    Written out again, a document in which a name is there twice is shorter than it was without its spaces.
+    A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
+    text.
     """
-    if b"\\u0000" in body or not _plain(_free(workflow), depth):
+    if b"\\u0000" in body or not _is_bounded(_free_form_values(workflow), depth):
         return False
-    again = msgspec.json.encode(value)
-    return again == body or again == msgspec.json.format(body, indent=-1)
+    encoded = msgspec.json.encode(value)
+    return encoded == body or encoded == msgspec.json.format(body, indent=-1)
 
 
-def _free(workflow: Workflow) -> list[Any]:
-    """The values that may hold anything; what the types bound needs no look."""
+def _free_form_values(workflow: Workflow) -> list[Any]:
+    """The values that may hold any JSON; the schema bounds all others."""
     spec = workflow.spec
     found = [task.run for task in spec.tasks]
     found += [data for task in spec.tasks for data in (task.source, task.target) if data is not None]
     return [*found, spec.params, spec.shards.items]
 
 
-def _plain(values: list[Any], depth: int) -> bool:
-    """No large number in them, and containers within `depth` containers at most. Level by level, since each submission waits for this."""
+def _is_bounded(values: list[Any], depth: int) -> bool:
+    """Are all integers in `values` exact in a double, and are containers nested at most `depth` deep?
+
+    Goes level by level instead of recursing, which is faster: each submission waits for it.
+    """
     while values:
         inner: list[Any] = []
         nested = False
@@ -134,7 +154,7 @@ def _plain(values: list[Any], depth: int) -> bool:
     return True
 
 
-def _text(body: bytes) -> str:
+def _decode_utf8(body: bytes) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -144,12 +164,13 @@ def _text(body: bytes) -> str:
     return text
 
 
-def _typed(value: Any, faults: list[FieldError], partial_checks: PartialChecks | None) -> Workflow:
-    if faults:
-        raise invalid_document(faults)
+def _convert(value: Any, errors: list[FieldError], partial_checks: PartialChecks | None) -> Workflow:
+    if errors:
+        raise invalid_document(errors)
     try:
         return msgspec.convert(value, Workflow)
     except msgspec.ValidationError as error:
+        # msgspec refuses a few values that the JSON Schema generated from the same types permits.
         found = schema_errors(value, Workflow) or [field_error(error)]
         if partial_checks is not None and len(found) < MAXIMUM_ERRORS:
             found += partial_checks(value, found)

@@ -1,4 +1,7 @@
-"""A document that has not the shape of one may have other mistakes too: its sound parts are checked, so that all is told at once."""
+"""Checks the valid parts of a document with schema errors, so that all of its errors are reported at once.
+
+Invalid parts are replaced by stand-ins, and errors that may come from a stand-in are dropped.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -6,46 +9,61 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from gateway.documents.checks import Executors, check
+from gateway.documents.checks import check
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import Documents
 from waypost.json_pointer import FieldError, parts_of
+from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
 RENDERED: Final = frozenset({"run", "source", "target", "when"})
-"""What params and shards are filled into."""
+"""The fields of a task that params and shards are filled into."""
 
 
 def check_valid_parts(
-    value: Any, told: Iterable[FieldError], limits: Documents, executors: Executors, regions: frozenset[str]
+    value: Any,
+    schema_errors: Iterable[FieldError],
+    limits: Documents,
+    executors: DeclaredExecutors,
+    regions: frozenset[str],
 ) -> list[FieldError]:
-    """What `check` finds in the parts of `value` that `told` does not complain of. Nothing that follows from these complaints."""
-    bad = {tuple(parts_of(fault.pointer)) for fault in told}
-    workflow = _sound(value, bad, executors)
+    """Returns what `check` finds in `value` beyond `schema_errors`, without consequences of those.
+
+    `value` is a decoded document, `schema_errors` are all of its schema errors.
+    """
+    invalid = {tuple(parts_of(error.pointer)) for error in schema_errors}
+    workflow = _with_stand_ins(value, invalid, executors)
     if workflow is None:
         return []
     found = check(workflow, msgspec.json.encode(workflow), limits, executors, regions)
-    return [fault for fault in found if not _follows(tuple(parts_of(fault.pointer)), bad)]
+    return [error for error in found if not _is_consequence(tuple(parts_of(error.pointer)), invalid)]
 
 
-def _sound(value: Any, bad: set[tuple[str, ...]], executors: Executors) -> Workflow | None:
-    """The document with stand-ins for what is bad: every task is where it was."""
+def _with_stand_ins(
+    value: Any, invalid: set[tuple[str, ...]], executors: DeclaredExecutors
+) -> Workflow | None:
+    """The document with stand-ins for invalid parts and each task at its index.
+
+    None if it has no tasks, or if the stand-ins do not make it valid.
+    """
     spec = value.get("spec") if isinstance(value, Mapping) else None
     tasks = spec.get("tasks") if isinstance(spec, Mapping) else None
     if not isinstance(spec, Mapping) or not isinstance(tasks, list) or not tasks:
         return None
-    heads = {pointer[:4] if pointer[:2] == TASKS else pointer[:2] for pointer in bad}
-    known = [
-        {"name": f"{index}.unnamed", "type": next(iter(executors.runs)), "run": {}}
-        | _fields(task, TaskSpec, ("spec", "tasks", str(index)), heads)
+    # A field is replaced as a whole: an error at /spec/tasks/0/run/command replaces /spec/tasks/0/run.
+    invalid_fields = {pointer[:4] if pointer[:2] == TASKS else pointer[:2] for pointer in invalid}
+    stand_ins = [
+        {"name": f"{index}.unnamed", "type": next(iter(executors.run_types)), "run": {}}
+        | _valid_fields(task, TaskSpec, ("spec", "tasks", str(index)), invalid_fields)
         for index, task in enumerate(tasks)
     ]
     whole = {
         "apiVersion": "waypost/v1",
         "kind": "Workflow",
-        "metadata": {"name": "unnamed"} | _fields(value.get("metadata"), Metadata, ("metadata",), heads),
-        "spec": _fields(spec, Spec, ("spec",), heads) | {"tasks": known},
+        "metadata": {"name": "unnamed"}
+        | _valid_fields(value.get("metadata"), Metadata, ("metadata",), invalid_fields),
+        "spec": _valid_fields(spec, Spec, ("spec",), invalid_fields) | {"tasks": stand_ins},
     }
     try:
         return msgspec.convert(whole, Workflow)
@@ -53,25 +71,26 @@ def _sound(value: Any, bad: set[tuple[str, ...]], executors: Executors) -> Workf
         return None
 
 
-def _fields(
-    value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], heads: set[tuple[str, ...]]
+def _valid_fields(
+    value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], invalid_fields: set[tuple[str, ...]]
 ) -> dict[str, Any]:
-    """The fields of `value` that are known and not bad."""
-    if not isinstance(value, Mapping) or at in heads:
+    """The fields of `value` that `type_` knows and that have no error."""
+    if not isinstance(value, Mapping) or at in invalid_fields:
         return {}
     return {
         field.encode_name: value[field.encode_name]
         for field in structs.fields(type_)
-        if field.encode_name in value and (*at, field.encode_name) not in heads
+        if field.encode_name in value and (*at, field.encode_name) not in invalid_fields
     }
 
 
-def _follows(found: tuple[str, ...], bad: set[tuple[str, ...]]) -> bool:
-    """Is it said of a stand-in, or of something that reads one?"""
-    if any(found[: len(pointer)] == pointer or pointer[: len(found)] == found for pointer in bad):
+def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bool:
+    """Does the error at `found` concern a stand-in, or a field that is checked together with one?"""
+    if any(found[: len(pointer)] == pointer or pointer[: len(found)] == found for pointer in invalid):
         return True
     if found[:2] != TASKS or len(found) < 4:
         return False
+    # What a field of a task is checked with: an error there may come from a stand-in elsewhere.
     task, field = found[:3], found[3]
     reads: set[tuple[str, ...]] = set()
     if field in RENDERED:
@@ -80,4 +99,4 @@ def _follows(found: tuple[str, ...], bad: set[tuple[str, ...]]) -> bool:
         reads |= {(*task, "type"), (*task, "run")}
     if field == "when":
         reads.add((*task, "needs"))
-    return any(pointer[: len(read)] == read for pointer in bad for read in reads)
+    return any(pointer[: len(read)] == read for pointer in invalid for read in reads)

@@ -1,4 +1,4 @@
-"""The placeholders of a document: do they name something, where may they stand, and how large does the document grow with them?"""
+"""Checks a document's placeholders: whether they name something, where they stand, and how much they add."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -14,34 +14,34 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 class PlaceholderChecks:
-    """What placeholders of one workflow may name. Each is looked up once, however often it is used."""
+    """The checks of one workflow. Each placeholder is looked up once, however often it is used."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._params = {"params": workflow.spec.params}
-        self._shards = [{"shard": sample} for sample in _shards(workflow)]
+        self._shards = [{"shard": sample} for sample in _sample_shards(workflow)]
         self._sizes: dict[tuple[str, ...], int] = {}
         self.added = 0
-        """Characters that the placeholders looked at so far put into the tasks of one shard, at most."""
+        """The most characters that the placeholders checked so far add to the tasks of one shard."""
 
     def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
-        """What is wrong with the placeholders of `task`, which is at the pointer `at`."""
+        """The errors in the placeholders of `task`, which is at the pointer `at`."""
         for field in ("run", "source", "target"):
-            yield from self._value(getattr(task, field), below(at, field))
+            yield from self._errors_in_value(getattr(task, field), below(at, field))
 
-    def _value(self, value: Any, at: str) -> Iterator[FieldError]:
+    def _errors_in_value(self, value: Any, at: str) -> Iterator[FieldError]:
         if isinstance(value, str):
             if "${" in value:
-                yield from self._text(value, at)
+                yield from self._errors_in_text(value, at)
         elif isinstance(value, Mapping):
             for name, inner in value.items():
                 if "${" in name:
                     yield FieldError(below(at, name), "placeholders are filled in in values, not in names")
-                yield from self._value(inner, below(at, name))
+                yield from self._errors_in_value(inner, below(at, name))
         elif isinstance(value, list | tuple):
             for index, inner in enumerate(value):
-                yield from self._value(inner, below(at, index))
+                yield from self._errors_in_value(inner, below(at, index))
 
-    def _text(self, text: str, at: str) -> Iterator[FieldError]:
+    def _errors_in_text(self, text: str, at: str) -> Iterator[FieldError]:
         for names in references(text):
             try:
                 self.added += self._size(names)
@@ -50,17 +50,21 @@ class PlaceholderChecks:
         yield from (FieldError(at, mistake) for mistake in malformed(text))
 
     def _size(self, names: tuple[str, ...]) -> int:
-        """The most characters that `names` stands for in any shard. Raises `PlaceholderError` where it names nothing in one of them."""
+        """The most characters that `names` stands for in any shard.
+
+        Raises `PlaceholderError` if it names nothing in one of them.
+        """
         if names not in self._sizes:
+            # Refused here although `lookup` would say so too: this sentence lists the names that there are.
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
                 known = "there are params.NAME, shard.index, shard.count and shard.item"
                 raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: {known}")
             scopes = [self._params] if names[0] == "params" else self._shards
-            self._sizes[names] = max(_length(names, scope) for scope in scopes)
+            self._sizes[names] = max(_encoded_length(names, scope) for scope in scopes)
         return self._sizes[names]
 
 
-def _length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
+def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
     try:
         return len(msgspec.json.encode(lookup(names, scope)))
     except PlaceholderError as error:
@@ -69,8 +73,11 @@ def _length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
         ) from error
 
 
-def _shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
-    """The shards that differ in what a placeholder may say: all that have an item, else the last, whose number is the longest."""
+def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
+    """The shards in which a placeholder may differ.
+
+    All shards if there are items; otherwise the last one, whose index has the most digits.
+    """
     count = workflow.shard_count
     items = workflow.spec.shards.items
     for index, item in [(count - 1, None)] if items is None else enumerate(items):
@@ -78,7 +85,11 @@ def _shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
 
 
 def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
-    """One shard for each form that the items have, the first of it: what fits there fits all others of that form."""
+    """The first shard for each form of item: what fits its item fits the others of that form.
+
+    A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
+    count and item, as placeholders and conditions see them.
+    """
     found: dict[Any, dict[str, Any]] = {}
     count = workflow.shard_count
     for index, item in enumerate(workflow.spec.shards.items or (None,)):
@@ -87,7 +98,10 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _form(value: Any) -> Any:
-    """Equal for values that have the same fields and types at every depth; lists count by the forms that are in them."""
+    """A value that is equal for items of the same form: the same fields and types at every depth.
+
+    An array counts by the set of forms of its elements.
+    """
     if isinstance(value, Mapping):
         return frozenset((name, _form(inner)) for name, inner in value.items())
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""From the stored document to what the clusters of a run share."""
+"""Renders a stored document into the `RunSpec` that the clusters of the run receive."""
 
 from msgspec import structs
 
@@ -8,7 +8,10 @@ from waypost.workflow.placeholders import render
 
 
 def run_spec(run_id: str, workflow: Workflow) -> RunSpec:
-    """The run's tasks with `${params.*}` filled in; `${shard.*}` is left for the cluster, which knows the shard."""
+    """The run's tasks with `${params.*}` filled in.
+
+    `${shard.*}` is left to the cluster, which fills it in for each shard.
+    """
     values = {"params": workflow.spec.params}
     tasks = tuple(
         structs.replace(

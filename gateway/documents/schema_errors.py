@@ -1,4 +1,8 @@
-"""Why a value does not have the shape of a type: every reason, each with a pointer and a sentence that says what to do."""
+"""Explains why a value does not fit a msgspec type: every error, with its JSON pointer and what to do.
+
+msgspec decodes fast but stops at the first error. So a document that it refuses is checked again, against the
+JSON Schema that msgspec generates from the same type.
+"""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,12 +22,12 @@ from waypost.suggestions import closest
 from waypost.workflow.ijson import EXACT
 
 MAXIMUM_ERRORS: Final = 1_000
-"""Nobody mends more at a time, and looking for all of them in a large document takes long."""
+"""The search stops after so many errors: nobody corrects more at once, and large documents may have more."""
 
 SHOWN: Final = 80
-"""Characters of a name or value that a sentence repeats."""
+"""The most characters of a name or value that are repeated in a sentence."""
 
-KINDS: Final[dict[type, str]] = {
+JSON_TYPES: Final[dict[type, str]] = {
     dict: "object",
     list: "array",
     str: "string",
@@ -32,7 +36,7 @@ KINDS: Final[dict[type, str]] = {
     float: "number",
     type(None): "null",
 }
-WORDS: Final = {
+BOUNDS: Final = {
     "minimum": "must be at least",
     "maximum": "must be at most",
     "exclusiveMinimum": "must be more than",
@@ -47,74 +51,84 @@ LENGTHS: Final = {
     "maxProperties": ("at most", "field"),
 }
 
-
-_WholeNumbers: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call] # untyped in its stubs
+_StrictIntegerValidator: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call] # untyped in its stubs
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
-"""To JSON Schema 5.0 is an integer; to msgspec, which reads the documents, it is none."""
+"""Refuses 5.0 where an integer is wanted, as msgspec does. To JSON Schema 5.0 is an integer."""
 
 
 def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
-    """What keeps `value` from being a `type_`, below the pointer `at`: all of it up to `MAXIMUM_ERRORS`. msgspec would stop at the first."""
+    """The errors that keep `value` from being a `type_`, at most `MAXIMUM_ERRORS`.
+
+    `at` is the pointer to `value` in the document; every pointer begins with it.
+    """
     found: dict[FieldError, None] = {}
     for error in _validator(type_).iter_errors(value):
-        for found_error in islice(_explain(error, at), MAXIMUM_ERRORS):
-            found[found_error] = None
+        for explained in islice(_explain(error, at), MAXIMUM_ERRORS):
+            found[explained] = None
         if len(found) >= MAXIMUM_ERRORS:
             break
     return list(found)[:MAXIMUM_ERRORS]
 
 
 def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
-    """What msgspec says, where the schema found nothing; `at` leads to what was read."""
+    """The msgspec error `error` as a `FieldError`; needed where msgspec refuses a value that fits the schema.
+
+    `at` is the pointer to the value that msgspec was given.
+    """
     pointer, sentence = located(error)
     return FieldError(at + pointer, sentence)
 
 
 @cache
 def _validator(type_: type[Struct]) -> Validator:
-    return _WholeNumbers(msgspec.json.schema(type_))
+    return _StrictIntegerValidator(msgspec.json.schema(type_))
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
+    """Translates one error of jsonschema. It may become several: one for each missing or unknown field."""
     pointer = below(at, *error.absolute_path)
     got: Any = error.instance
     wanted: Any = error.validator_value
     schema: Any = error.schema
     if error.context:
-        if kinds := _kinds(error):
-            yield FieldError(pointer, _type(got, kinds))
+        # An `anyOf` (an optional field or a union) of which every branch failed. Their errors contradict each
+        # other: either the types are joined into one sentence, or the closest branch is explained.
+        if types := _permitted_types(error):
+            yield FieldError(pointer, _type_error(got, types))
             return
-        for branch in _likeliest(error):
+        for branch in _closest_branch(error):
             yield from _explain(branch, at)
     elif error.validator == "additionalProperties":
         known = list(schema.get("properties", {}))
-        yield from (_unknown(pointer, name, known) for name in got if name not in known)
+        yield from (_unknown_field(pointer, name, known) for name in got if name not in known)
     elif error.validator == "required":
         yield from (FieldError(below(pointer, name), "is required") for name in wanted if name not in got)
     else:
-        of_a_name = "propertyNames" in error.relative_schema_path and len(got) <= SHOWN
-        yield FieldError(below(pointer, got) if of_a_name else pointer, _sentence(error, got, wanted, schema))
+        # For a bad name jsonschema points to the object; the name is added unless it is too long to repeat.
+        is_name = "propertyNames" in error.relative_schema_path and len(got) <= SHOWN
+        yield FieldError(below(pointer, got) if is_name else pointer, _sentence(error, got, wanted, schema))
 
 
 def _sentence(error: ValidationError, got: Any, wanted: Any, schema: Any) -> str:
     keyword = str(error.validator)
     if keyword == "type":
-        return _type(got, wanted)
+        return _type_error(got, wanted)
     if keyword in ("enum", "const"):
-        return _choice(got, wanted if isinstance(wanted, list) else [wanted])
+        return _choice_error(got, wanted if isinstance(wanted, list) else [wanted])
     if keyword == "pattern":
-        return f"{_shown(got)} is not {schema.get('description') or f'of the form {wanted}'}"
-    if keyword in WORDS:
-        return f"{WORDS[keyword]} {wanted}"
+        return f"{_shortened(got)} is not {schema.get('description') or f'of the form {wanted}'}"
+    if keyword in BOUNDS:
+        return f"{BOUNDS[keyword]} {wanted}"
     if keyword in LENGTHS:
         bound, unit = LENGTHS[keyword]
         return f"must have {bound} {wanted} {unit}{'' if wanted == 1 else 's'}; it has {len(got)}"
     return error.message[:200]
 
 
-def _type(got: Any, wanted: Any) -> str:
+def _type_error(got: Any, wanted: Any) -> str:
+    # Some encoders write the integer 5 as 5.0: "must be an integer, not a number" would not help.
     if (
         wanted in ("integer", ["integer"])
         and isinstance(got, float)
@@ -122,28 +136,35 @@ def _type(got: Any, wanted: Any) -> str:
         and abs(got) < EXACT
     ):
         return f"must be an integer: write {got:.0f} for {got}"
-    return f"must be {_a(wanted)}, not {_a(KINDS.get(type(got), 'something else'))}"
+    return (
+        f"must be {_with_article(wanted)}, not {_with_article(JSON_TYPES.get(type(got), 'something else'))}"
+    )
 
 
-def _kinds(error: ValidationError) -> list[str]:
-    """The kinds of an `anyOf` where none of them fits and null is not all that is wanted; empty where something else is wrong."""
+def _permitted_types(error: ValidationError) -> list[str]:
+    """The types in an `anyOf` whose branches differ in type alone, without null.
+
+    Empty if a branch failed for another reason.
+    """
     branches = list(error.context or ())
     if any(branch.validator != "type" or branch.relative_path for branch in branches):
         return []
-    kinds = [str(branch.validator_value) for branch in branches if branch.validator_value != "null"]
-    return [kind for kind in kinds if kind != "integer" or "number" not in kinds]
+    # An optional field is left out rather than set to null: the sentence does not offer null.
+    types = [str(branch.validator_value) for branch in branches if branch.validator_value != "null"]
+    return [name for name in types if name != "integer" or "number" not in types]
 
 
-def _likeliest(error: ValidationError) -> list[ValidationError]:
-    """Of the branches of an `anyOf`, the errors of the one that fits best: not those that have another type altogether."""
+def _closest_branch(error: ValidationError) -> list[ValidationError]:
+    """The errors of the `anyOf` branches whose type fits: that is what the author meant to write."""
     branches = list(error.context or ())
-    typed = [branch for branch in branches if branch.validator != "type" or branch.relative_path]
-    return typed or [branch for branch in branches if branch.validator_value != "null"][:1] or branches[:1]
+    fitting = [branch for branch in branches if branch.validator != "type" or branch.relative_path]
+    return fitting or [branch for branch in branches if branch.validator_value != "null"][:1] or branches[:1]
 
 
-def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
+def _unknown_field(pointer: str, name: str, known: list[str]) -> FieldError:
     if len(name) > SHOWN:
-        return FieldError(pointer, f"{_shown(name)} is not a field here; there are {', '.join(known)}")
+        # The pointer ends at the object: it would repeat the long name.
+        return FieldError(pointer, f"{_shortened(name)} is not a field here; there are {', '.join(known)}")
     alike = closest(name, known) or next(
         (field for field in known if field.lower() == name.lower().replace("_", "")), None
     )
@@ -151,7 +172,8 @@ def _unknown(pointer: str, name: str, known: list[str]) -> FieldError:
     return FieldError(below(pointer, name), f"is not a field here; {hint}")
 
 
-def _choice(got: Any, values: list[Any]) -> str:
+def _choice_error(got: Any, values: list[Any]) -> str:
+    # The schema names the engines that are planned; to offer one would lead to the next error.
     values = [value for value in values if value not in UNSUPPORTED_ENGINES]
     listed = ", ".join(map(str, values))
     alike = closest(got, values) if isinstance(got, str) else None
@@ -159,7 +181,7 @@ def _choice(got: Any, values: list[Any]) -> str:
     return f"must be {'one of ' if len(values) > 1 else ''}{listed}{hint}"
 
 
-def _a(kind: Any) -> str:
+def _with_article(kind: Any) -> str:
     kinds = kind if isinstance(kind, list) else [kind]
     return " or ".join(
         word if word in ("null", "something else") else f"{'an' if word[0] in 'aio' else 'a'} {word}"
@@ -167,6 +189,6 @@ def _a(kind: Any) -> str:
     )
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = value if isinstance(value, str) else str(value)
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

@@ -1,6 +1,7 @@
-"""YAML as a way to write JSON: bounded while it is read, and nothing in it that JSON could not hold.
+"""Reads the part of YAML that JSON can express; nesting and alias expansion are bounded while reading.
 
-What YAML 1.1 reads as something else than YAML 1.2 does (yes, 012, 12:30, 1_000, dates, merge keys) is refused, not guessed.
+Plain scalars that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) are
+refused, not guessed: libyaml, which parses here, follows 1.1, and other readers of the same file follow 1.2.
 """
 
 import re
@@ -14,17 +15,17 @@ from waypost.json_pointer import FieldError, pointer_to
 from waypost.workflow.ijson import NUMBER, UNFAITHFUL, faithful, text_fault
 
 TAGS: Final = "tag:yaml.org,2002:"
-WORDS: Final[dict[str, bool | None]] = {
+PLAIN_WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-NUMBERS: Final = re.compile(
+YAML_NUMBER: Final = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
 )
-"""What YAML 1.2 takes for a number."""
+"""A plain scalar that the core schema of YAML 1.2 resolves to a number."""
 
-KINDS: Final = {
+YAML_1_1_KINDS: Final = {
     "bool": "a boolean",
     "int": "a number",
     "float": "a number",
@@ -33,21 +34,22 @@ KINDS: Final = {
 }
 
 
-class Unreadable:
-    """Stands for a value about which a fault was already told."""
+class InvalidValue:
+    """Takes the place of a value for which an error was reported."""
 
 
-UNREADABLE: Final = Unreadable()
+INVALID: Final = InvalidValue()
 
 
 def read_yaml(text: str, *, maximum_nesting: int, maximum_expansion: int) -> tuple[Any, list[FieldError]]:
-    """The value that `text` is, and what is wrong inside it; the value means nothing where something is.
+    """Decodes `text` into a value and the errors in it. With errors the value must not be used.
 
-    Aliases may add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or `TooLarge`.
+    Aliases may add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column)
+    or `TooLarge` (nested or expanded too far).
     """
     loader = yaml.CSafeLoader(text)
     try:
-        return _Reader(loader, maximum_nesting, maximum_expansion).read()
+        return _Composer(loader, maximum_nesting, maximum_expansion).compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -67,8 +69,8 @@ def _is_tab(text: str, mark: yaml.Mark) -> bool:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Built:
-    """A value, how many characters it stands for, and how deep it is nested."""
+class _Composed:
+    """A value. `size`: its characters, aliases expanded; `height`: how deep containers are nested in it."""
 
     value: Any
     size: int
@@ -76,31 +78,40 @@ class _Built:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Open:
-    """A list or mapping that has not ended yet. `key` waits for its value."""
+class _OpenContainer:
+    """A list or mapping whose end event has not come. `key` is the name that waits for its value."""
 
-    built: _Built
+    composed: _Composed
     anchor: str | None
     key: str | None = None
-    seen: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
     @property
-    def part(self) -> str | int | None:
-        return len(self.built.value) if isinstance(self.built.value, list) else self.key
+    def pointer_part(self) -> str | int | None:
+        """Where the next value goes: an index, a name, or None while a name is awaited."""
+        return len(self.composed.value) if isinstance(self.composed.value, list) else self.key
 
 
-class _Reader:
-    """Puts values together from the parser's events. It never recurses: how deep a document is nested costs no stack."""
+class _Composer:
+    """Builds a value from libyaml's parse events.
+
+    Does not recurse: containers that are open stand in a list, so that a setting bounds the nesting, not
+    Python's stack. PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
+    """
 
     def __init__(self, loader: "yaml.CSafeLoader", maximum_nesting: int, maximum_expansion: int) -> None:
-        self._loader, self._nesting, self._left = loader, maximum_nesting, maximum_expansion
+        self._loader, self._maximum_nesting, self._expansion_left = loader, maximum_nesting, maximum_expansion
         self._maximum_expansion = maximum_expansion
-        self._open: list[_Open] = []
-        self._anchors: dict[str, _Built] = {}
-        self._faults: list[FieldError] = []
+        self._open_containers: list[_OpenContainer] = []
+        self._anchors: dict[str, _Composed] = {}
+        self._errors: list[FieldError] = []
         self._root: Any = None
 
-    def read(self) -> tuple[Any, list[FieldError]]:
+    def compose(self) -> tuple[Any, list[FieldError]]:
+        """Reads all events and returns the value with the errors in it.
+
+        Raises `Malformed`, `TooLarge` or PyYAML's `YAMLError`.
+        """
         documents = 0
         while not isinstance(event := self._loader.get_event(), yaml.StreamEndEvent):
             match event:
@@ -109,96 +120,117 @@ class _Reader:
                     if documents > 1:
                         raise Malformed("not one YAML document but several")
                 case yaml.ScalarEvent():
-                    self._put(_Built(value=self._scalar(event), size=len(event.value) + 1), event.anchor)
+                    self._add(_Composed(value=self._scalar(event), size=len(event.value) + 1), event.anchor)
                 case yaml.AliasEvent():
-                    self._put(self._aliased(event.anchor), None)
+                    self._add(self._resolve_alias(event.anchor), None)
                 case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
-                    self._begin(event)
+                    self._open_container(event)
                 case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                    ended = self._open.pop()
-                    self._put(ended.built, ended.anchor)
+                    ended = self._open_containers.pop()
+                    self._add(ended.composed, ended.anchor)
         if not documents:
             raise Malformed("the document is empty")
-        return self._root, self._faults
+        return self._root, self._errors
 
-    def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
+    def _open_container(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
         if event.tag not in (None, "!", TAGS + kind):
-            self._fault(f"the tag {event.tag} has no meaning in JSON")
-        self._open.append(_Open(built=_Built(value=[] if kind == "seq" else {}, size=1), anchor=event.anchor))
+            self._error(f"the tag {event.tag} has no meaning in JSON")
+        self._open_containers.append(
+            _OpenContainer(composed=_Composed(value=[] if kind == "seq" else {}, size=1), anchor=event.anchor)
+        )
         self._check_depth(0)
 
-    def _put(self, built: _Built, anchor: str | None) -> None:
+    def _add(self, composed: _Composed, anchor: str | None) -> None:
+        # A container gets here when it ends, so that no alias can refer to the container it stands in.
         if anchor is not None:
-            self._anchors[anchor] = built
-        if not self._open:
-            self._root = built.value
+            self._anchors[anchor] = composed
+        if not self._open_containers:
+            self._root = composed.value
             return
-        into = self._open[-1]
-        into.built.size += built.size
-        into.built.height = max(into.built.height, built.height + isinstance(built.value, list | dict))
-        container = into.built.value
+        into = self._open_containers[-1]
+        into.composed.size += composed.size
+        into.composed.height = max(
+            into.composed.height, composed.height + isinstance(composed.value, list | dict)
+        )
+        container = into.composed.value
         if isinstance(container, list):
-            container.append(built.value)
+            container.append(composed.value)
         elif into.key is None:
-            self._name(into, built.value)
+            self._add_name(into, composed.value)
         else:
-            container[into.key] = built.value
+            container[into.key] = composed.value
             into.key = None
 
-    def _name(self, into: _Open, name: Any) -> None:
+    def _add_name(self, into: _OpenContainer, name: Any) -> None:
         if isinstance(name, str):
-            into.key = name
-            if name in into.seen:
-                self._fault("is there twice")
-            into.seen.add(name)
+            into.key = name  # first, so that the error below points to the name
+            if name in into.names:
+                self._error("is there twice")
+            into.names.add(name)
             return
-        if name is not UNREADABLE:
-            self._fault("the name of a field must be text: put quotes around it")
-        into.key = ""
+        if name is not INVALID:
+            self._error("the name of a field must be text: put quotes around it")
+        into.key = ""  # reading goes on, to report what else is wrong; the value is never used
 
-    def _aliased(self, anchor: str | None) -> _Built:
+    def _resolve_alias(self, anchor: str | None) -> _Composed:
         if anchor is None or anchor not in self._anchors:
             raise Malformed(f"not YAML: *{anchor} refers to nothing that ended before it")
-        built = self._anchors[anchor]
-        self._left -= built.size
-        if self._left < 0:
+        # The value is shared, not copied: it costs nothing here, but everything that encodes it later writes
+        # it out again.
+        composed = self._anchors[anchor]
+        self._expansion_left -= composed.size
+        if self._expansion_left < 0:
             raise TooLarge(f"aliases add more than the {self._maximum_expansion} characters that are allowed")
-        self._check_depth(built.height + isinstance(built.value, list | dict))
-        return built
+        self._check_depth(composed.height + isinstance(composed.value, list | dict))
+        return composed
 
     def _check_depth(self, more: int) -> None:
-        if len(self._open) + more > self._nesting:
-            raise TooLarge(f"the document is nested more than {self._nesting} deep")
+        if len(self._open_containers) + more > self._maximum_nesting:
+            raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        """The value of a scalar, or `INVALID` after reporting why readers of YAML would differ about it."""
         text: str = event.value
         if event.tag not in (None, "!", TAGS + "str"):
-            return self._fault(f"the tag {event.tag} is not taken: write the value plainly")
+            return self._error(f"the tag {event.tag} is not taken: write the value plainly")
+        # Quoted, in a block or with the tag !!str, it is text to every version of YAML. Only here escapes are
+        # possible.
         if event.tag is not None or not event.implicit[0]:
             fault = text_fault(text)
-            return self._fault(fault) if fault else text
-        if text in WORDS:
-            return WORDS[text]
+            return self._error(fault) if fault else text
+        if text in PLAIN_WORDS:
+            return PLAIN_WORDS[text]
+        # What YAML 1.1 takes the plain scalar for, compared with what JSON (and so YAML 1.2) takes it for.
         read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
         number = NUMBER.fullmatch(text) is not None
         value = faithful(text)
         if number and value is None:
-            return self._fault(f"{text:.40} {UNFAITHFUL}")
+            return self._error(f"{text:.40} {UNFAITHFUL}")
         if number and read_as != TAGS + "str":
-            return value
+            return value  # a number to both
+        # YAML 1.1 readers insert the fields of another mapping here, YAML 1.2 readers see a field named "<<".
         if text == "<<":
-            return self._fault("merge keys (<<) are not YAML 1.2: write the fields out")
-        if read_as != TAGS + "str" or NUMBERS.fullmatch(text):
-            kind = KINDS.get(read_as.removeprefix(TAGS), "something else")
+            return self._error("merge keys (<<) are not YAML 1.2: write the fields out")
+        # A value to one version and text to the other: 1e5 is text in 1.1, 012 is octal in 1.1 and decimal in
+        # 1.2.
+        if read_as != TAGS + "str" or YAML_NUMBER.fullmatch(text):
+            kind = YAML_1_1_KINDS.get(read_as.removeprefix(TAGS), "something else")
             hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
-            return self._fault(
-                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: put quotes around it, or {hint}"
+            return self._error(
+                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: "
+                f"put quotes around it, or {hint}"
             )
         return text
 
-    def _fault(self, detail: str) -> Unreadable:
-        self._faults.append(
-            FieldError(pointer_to(part for holder in self._open if (part := holder.part) is not None), detail)
+    def _error(self, detail: str) -> InvalidValue:
+        """Reports `detail` at the place that is being read."""
+        self._errors.append(
+            FieldError(
+                pointer_to(
+                    part for holder in self._open_containers if (part := holder.pointer_part) is not None
+                ),
+                detail,
+            )
         )
-        return UNREADABLE
+        return INVALID

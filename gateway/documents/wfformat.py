@@ -1,4 +1,7 @@
-"""A recorded execution in WfFormat 1.5 (wfcommons.org) as a workflow of `delay` tasks: the same DAG, its recorded run times, scaled."""
+"""Converts a recorded execution in WfFormat 1.5 (wfcommons.org) to a workflow of `delay` tasks.
+
+The workflow has the same DAG and the recorded run times, scaled.
+"""
 
 import math
 import re
@@ -17,13 +20,13 @@ from waypost.json_pointer import FieldError, below
 from waypost.workflow.task import TaskSpec
 
 VERSION: Final = "1.5"
-SPECIFIED: Final = "/workflow/specification/tasks"
-EXECUTED: Final = "/workflow/execution/tasks"
-UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+SPECIFIED_TASKS: Final = "/workflow/specification/tasks"
+EXECUTED_TASKS: Final = "/workflow/execution/tasks"
+NOT_IN_TASK_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class SpecifiedTask(Struct, rename="camel"):
-    """What we read of `workflow.specification.tasks[]`."""
+    """The fields read from `workflow.specification.tasks[]`."""
 
     id: str
     name: str = ""
@@ -32,33 +35,33 @@ class SpecifiedTask(Struct, rename="camel"):
 
 
 class ExecutedTask(Struct, rename="camel"):
-    """What we read of `workflow.execution.tasks[]`."""
+    """The fields read from `workflow.execution.tasks[]`."""
 
     id: str
     runtime_in_seconds: Annotated[float, Meta(ge=0)]
 
 
 class Specification(Struct):
-    """The DAG as it was written."""
+    """The DAG as it was specified."""
 
     tasks: Annotated[list[SpecifiedTask], Meta(min_length=1)]
 
 
 class Execution(Struct):
-    """The DAG as it ran."""
+    """The DAG as it was executed."""
 
     tasks: list[ExecutedTask]
 
 
 class RecordedWorkflow(Struct):
-    """Both."""
+    """The specification of a workflow and one execution of it."""
 
     specification: Specification
     execution: Execution
 
 
 class Instance(Struct, rename="camel"):
-    """What we read of the whole file."""
+    """The fields read from a WfFormat file, which WfCommons calls an instance."""
 
     workflow: RecordedWorkflow
     schema_version: str
@@ -66,30 +69,35 @@ class Instance(Struct, rename="camel"):
 
 
 class Conversion(Struct, frozen=True, kw_only=True):
-    """The document; each field of the recording that it does not carry; and each that it carries spelled otherwise."""
+    """The converted workflow, and how it differs from the recording.
+
+    `left_out`: recorded fields that the workflow does not carry; `renamed`: names that it spells otherwise.
+    """
 
     workflow: Workflow
     left_out: tuple[FieldError, ...]
-    spelled: tuple[FieldError, ...]
+    renamed: tuple[FieldError, ...]
 
 
 def from_wfformat(value: Any, *, scale: float) -> Conversion:
-    """The recording as a document; a second that it took becomes `scale` seconds. Raises `Invalid` with pointers.
+    """Converts the decoded file `value`; one recorded second becomes `scale` seconds.
 
-    What a document may hold is for `checks`: cycles, too many tasks, seconds without end.
+    What a document may contain is for `checks` to say: cycles, number of tasks, seconds. Raises `Invalid`
+    with JSON pointers.
     """
     if not (math.isfinite(scale) and scale >= 0):
         raise Invalid(f"a scale of {scale} makes no run times: it is 0 or more")
-    if errors := list(_version(value)):
+    # Comes first: further errors in a recording of another version would mislead.
+    if errors := list(_version_errors(value)):
         raise invalid_document(errors)
     try:
         instance = msgspec.convert(value, Instance)
     except msgspec.ValidationError as error:
         raise invalid_document(schema_errors(value, Instance) or [FieldError("", str(error))]) from error
     specified, executed = instance.workflow.specification.tasks, instance.workflow.execution.tasks
-    if errors := [*_joins(specified, executed), *_edges(specified)]:
+    if errors := [*_join_errors(specified, executed), *_edge_errors(specified)]:
         raise invalid_document(errors)
-    names = _names([task.id for task in specified])
+    names = _task_names([task.id for task in specified])
     needs = _needs(specified)
     took = {task.id: task.runtime_in_seconds for task in executed}
     tasks = tuple(
@@ -108,43 +116,47 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
     return Conversion(
         workflow=workflow,
         left_out=tuple(_left_out(value, instance)),
-        spelled=tuple(_spelled(instance, name, names)),
+        renamed=tuple(_renamed(instance, name, names)),
     )
 
 
-def _version(value: Any) -> Iterator[FieldError]:
-    """Comes first: what else is wrong with a recording of another version says nothing."""
+def _version_errors(value: Any) -> Iterator[FieldError]:
+    """A version of WfFormat that is not read here."""
     version = value.get("schemaVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version != VERSION:
         yield FieldError("/schemaVersion", f"is {version[:40]}; {VERSION} can be read")
 
 
-def _joins(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
-    """What is specified and what was executed are joined by id: one each."""
+def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
+    """Tasks that are not specified once and executed once: both lists are joined by id."""
     counts, runs = Counter(task.id for task in specified), Counter(task.id for task in executed)
     for index, task in enumerate(specified):
         if counts[task.id] > 1:
-            yield FieldError(f"{SPECIFIED}/{index}/id", f"{task.id} is the id of {counts[task.id]} tasks")
+            yield FieldError(
+                f"{SPECIFIED_TASKS}/{index}/id", f"{task.id} is the id of {counts[task.id]} tasks"
+            )
         if task.id not in runs:
-            yield FieldError(f"{SPECIFIED}/{index}/id", f"{task.id} has no recorded run time")
+            yield FieldError(f"{SPECIFIED_TASKS}/{index}/id", f"{task.id} has no recorded run time")
     for index, run in enumerate(executed):
         if runs[run.id] > 1:
-            yield FieldError(f"{EXECUTED}/{index}/id", f"{run.id} was recorded {runs[run.id]} times")
+            yield FieldError(f"{EXECUTED_TASKS}/{index}/id", f"{run.id} was recorded {runs[run.id]} times")
         if run.id not in counts:
-            yield FieldError(f"{EXECUTED}/{index}/id", f"{run.id} was recorded but is not specified")
+            yield FieldError(f"{EXECUTED_TASKS}/{index}/id", f"{run.id} was recorded but is not specified")
 
 
-def _edges(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
+def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
+    """Parents and children that are not specified."""
     known = {task.id for task in specified}
     for index, task in enumerate(specified):
         for field, others in (("parents", task.parents), ("children", task.children)):
             for at, other in enumerate(others):
                 if other not in known:
-                    yield FieldError(f"{SPECIFIED}/{index}/{field}/{at}", f"there is no task {other}")
+                    yield FieldError(f"{SPECIFIED_TASKS}/{index}/{field}/{at}", f"there is no task {other}")
 
 
 def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
-    """Every edge that either of its ends tells of, once, in the order of the recording."""
+    """For each task the ids that it needs, in the order of the recording (dictionaries as ordered sets)."""
+    # An edge may be recorded at one of its ends only.
     needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
     for task in specified:
         for child in task.children:
@@ -152,13 +164,16 @@ def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
     return needs
 
 
-def _names(ids: list[str]) -> dict[str, str]:
-    """A task name for each id: what is not allowed becomes a dash; where two become one, the later get a number."""
+def _task_names(ids: list[str]) -> dict[str, str]:
+    """A task name for each id, with dashes for characters that names may not have.
+
+    Where two ids give the same name, the later gets a number.
+    """
     names: dict[str, str] = {}
     taken: set[str] = set()
     times: Counter[str] = Counter()
     for identity in ids:
-        stem = UNSAFE.sub("-", identity)[:120] or "task"
+        stem = NOT_IN_TASK_NAMES.sub("-", identity)[:120] or "task"
         name = stem
         while name in taken:
             times[stem] += 1
@@ -169,7 +184,7 @@ def _names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """Every field that was in the recording and is not in the document; `*` stands for all tasks that have it."""
+    """Recorded fields that the document does not carry; `*` stands for all tasks that have the field."""
     recorded = value["workflow"]
     yield from (
         FieldError(below("", field), "not carried")
@@ -191,19 +206,22 @@ def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
         )
         fields = Counter(field for task in recorded[part]["tasks"] for field in task if field not in carried)
         yield from (
-            FieldError(below(f"{at}/tasks/*", field), f"not carried, in {_tasks(times)}")
+            FieldError(below(f"{at}/tasks/*", field), f"not carried, in {_task_count(times)}")
             for field, times in fields.items()
         )
     if otherwise := sum(task.name not in ("", task.id) for task in instance.workflow.specification.tasks):
-        yield FieldError(f"{SPECIFIED}/*/name", f"not carried, in {_tasks(otherwise)}: the id names the task")
+        yield FieldError(
+            f"{SPECIFIED_TASKS}/*/name", f"not carried, in {_task_count(otherwise)}: the id names the task"
+        )
 
 
-def _spelled(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+def _renamed(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+    """The workflow's name and the ids that are not valid names in a document."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):
-        yield FieldError(f"{SPECIFIED}/*/id", f"is spelled otherwise in {_tasks(renamed)}")
+        yield FieldError(f"{SPECIFIED_TASKS}/*/id", f"is spelled otherwise in {_task_count(renamed)}")
 
 
-def _tasks(count: int) -> str:
+def _task_count(count: int) -> str:
     return "1 task" if count == 1 else f"{count} tasks"

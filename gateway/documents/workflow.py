@@ -1,6 +1,7 @@
-"""The submitted document's types. What types cannot say is in `checks.py`; text to document is `document.py`.
+"""The types of a submitted workflow document.
 
-The JSON Schema that is served is generated from these types.
+What types cannot express is in `checks.py`; `parsing.py` makes a document of text. The JSON Schema that the
+API serves is generated from these types: their docstrings and descriptions are its text.
 """
 
 from enum import StrEnum
@@ -21,14 +22,15 @@ Tenant: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$(?!\n)",
-        description="the name of a tenant: letters and digits, with dots, dashes and underscores between them",
+        description="the name of a tenant: "
+        "letters and digits, with dots, dashes and underscores between them",
     ),
 ]
 LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Whose it is and what it is called."""
+    """A workflow's name, tenant and labels."""
 
     name: DnsLabel
     tenant: Annotated[Tenant | None, Meta(description="Whose it is. By default the token's.")] = None
@@ -36,7 +38,7 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Engine(StrEnum):
-    """Which kind of cluster the workflow was written for."""
+    """The kind of cluster that the workflow was written for."""
 
     ANY = "any"
     EMBEDDED = "embedded"
@@ -46,11 +48,11 @@ class Engine(StrEnum):
 
 
 UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
-"""Refused, never ignored."""
+"""Engines whose clusters are not supported yet: a document that asks for one is refused."""
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What the team would like. Policy's set is law."""
+    """Regions that the team asks for or avoids. Policy decides which are permitted."""
 
     regions: Annotated[
         tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")
@@ -62,7 +64,7 @@ class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Fan-out: `count` slices, or one for each of `items`. One of the two."""
+    """The fan-out: `count` slices, or one for each of `items`; not both."""
 
     count: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")
@@ -71,7 +73,7 @@ class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """When to run it again."""
+    """When to run the workflow again."""
 
     cron: str
     timezone: str = "UTC"
@@ -112,6 +114,7 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
     @property
     def shard_count(self) -> int:
+        """The number of shards: that of the items, or the count; 1 by default."""
         shards = self.spec.shards
         return len(shards.items) if shards.items is not None else shards.count or 1
 

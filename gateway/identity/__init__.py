@@ -1,0 +1,9 @@
+"""Who is calling: verifies access tokens (JWT) and turns their claims into a `Principal`.
+
+`jwt_verification` has the authenticator, which goes through the steps: `jws_parsing` decodes the token
+strictly, `claims` checks what it says, `key_set_cache` holds each issuer's JWKS, which `key_parsing` reads.
+`development_issuer` makes tokens for a gateway that was started with them permitted. `interface` is what the
+other rooms see.
+
+Imports `gateway.core`, `gateway.settings` and `waypost`; knows no request, policy or store.
+"""

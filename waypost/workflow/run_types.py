@@ -2,6 +2,7 @@
 them.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -45,3 +46,12 @@ class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     """Waits for `seconds` and succeeds."""
 
     seconds: Annotated[float, Meta(ge=0, le=31_536_000)]
+
+
+class DeclaredExecutors(Struct, frozen=True, kw_only=True):
+    """The executors that a kind of cluster declares to the gateway, which checks documents against them."""
+
+    run_types: Mapping[str, type[Struct]]
+    """The type of a task's `run`, by executor."""
+    exclusive: frozenset[str]
+    """The executors that end a task for sure before its lease does."""

@@ -9,7 +9,6 @@ from msgspec import Struct
 from clusters.interface import ClusterAdapter
 from gateway.api.http.event_feed import EventFeeds
 from gateway.api.http.stream_limits import StreamLimiter
-from gateway.documents.checks import Executors
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.region_view import RegionView
@@ -17,6 +16,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
+from waypost.workflow.run_types import DeclaredExecutors
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Services(Struct, frozen=True, kw_only=True):
     policy: PolicyEngine
     store: Store
     metrics: Metrics
-    executors: Executors
+    executors: DeclaredExecutors
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False

@@ -8,14 +8,13 @@ import httpx
 import pytest
 from msgspec import structs
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
 from clusters.protocol import ClusterStatus
+from clusters.registry import executors_at
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.decision import Action, Decision, Obligations, Question, Reason
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Principal
-from gateway.documents.checks import Executors
 from gateway.identity.interface import RequestCredentials
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
@@ -140,7 +139,7 @@ def services(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]
         policy=rules,
         store=store,
         metrics=Metrics(),
-        executors=Executors(runs=RUN_TYPES, exclusive=EXCLUSIVE),
+        executors=executors_at([]),
         regions=lambda: views,
         clusters={},
     )

@@ -6,14 +6,15 @@ from typing import Any
 import msgspec
 
 from clusters.embedded.executors.registry import RUN_TYPES
-from gateway.documents.checks import Executors, check
+from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
 from gateway.settings import Documents
 from waypost.json_pointer import FieldError
+from waypost.workflow.run_types import DeclaredExecutors
 
 LIMITS = Documents()
-EXECUTORS = Executors(runs=RUN_TYPES, exclusive=frozenset({"process"}))
+EXECUTORS = DeclaredExecutors(run_types=RUN_TYPES, exclusive=frozenset({"process"}))
 
 
 def task(name: str = "a", **fields: Any) -> dict[str, Any]:

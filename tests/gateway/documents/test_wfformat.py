@@ -65,7 +65,7 @@ def test_what_is_not_carried_is_listed() -> None:
         "/workflow/execution/tasks/*/avgCPU": "not carried, in 1 task",
         "/workflow/specification/tasks/*/name": "not carried, in 1 task: the id names the task",
     }
-    assert by_pointer(converted.spelled) == {
+    assert by_pointer(converted.renamed) == {
         "/name": "is spelled small-work",
         "/workflow/specification/tasks/*/id": "is spelled otherwise in 2 tasks",
     }

@@ -14,7 +14,6 @@ from clusters.embedded.node import Node, NodeSettings
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Beat, LogChunk
-from clusters.registry import connect
 from clusters.transport import Timeouts
 from gateway.cli.dev.faulty_proxy import Mode, Proxy
 from tests.clusters.embedded.scripted_cluster import HELLO, STATUS, ScriptedCluster
@@ -262,13 +261,3 @@ async def test_leaving_ends_probes_under_way(folder: Path, gateway: ssl.SSLConte
                 await asyncio.wait_for(cluster.probe(), 0.1)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe"]
         scripted.answering.set()
-
-
-def test_a_scheme_picks_the_kind_of_cluster(gateway: ssl.SSLContext) -> None:
-    """And an unknown one is named, with those that there are."""
-    assert isinstance(
-        connect("embedded+https://10.1.0.5:7101", region="beijing", tls=gateway, store=store), EmbeddedCluster
-    )
-    for url in ("argo+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
-        with pytest.raises(ValueError, match=r"there are: embedded\+https"):
-            connect(url, region="beijing", tls=gateway, store=store)

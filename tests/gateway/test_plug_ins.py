@@ -1,0 +1,113 @@
+"""What a gateway is put together from: each kind of part is an entry in a registry, picked by a URL's scheme."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from clusters import registry
+from clusters.registry import ClusterKind
+from gateway import app
+from gateway.app import StartError, StoreKind, compose
+from gateway.identity.development_issuer import mint_token
+from gateway.settings import GatewaySettings, RegionTarget, Secret
+from gateway.store.sqlite.store import SqliteStore
+from waypost import pki
+from waypost.sqlite_database import Database
+from waypost.workflow.run_types import DeclaredExecutors, DelayRun
+
+EMBEDDED = "embedded+https://127.0.0.1:1"
+OTHER = "other+https://127.0.0.1:1"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> GatewaySettings:
+    return GatewaySettings(
+        store=Secret(f"sqlite:{tmp_path / 'gateway.db'}"), development=str(tmp_path / "dev")
+    )
+
+
+async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
+    """What is wrong with a document of one task, for each type of it."""
+    assert settings.development is not None
+    scopes = ("workflows:submit", "workflows:read")
+    found = []
+    async with (
+        compose(settings) as gateway,
+        httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as client,
+    ):
+        token = mint_token(Path(settings.development), subject="ada", tenant="demo", scopes=scopes)
+        client.headers["authorization"] = f"Bearer {token}"
+        for name in types:
+            document: dict[str, Any] = {
+                "apiVersion": "waypost/v1",
+                "kind": "Workflow",
+                "metadata": {"name": "nightly"},
+                "spec": {"tasks": [{"name": "a", "type": name, "run": {"seconds": 0}}]},
+            }
+            answer = (await client.post("/v1/runs", json=document)).json()
+            found.append([error["detail"] for error in answer.get("errors", ())])
+    return found
+
+
+@pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])
+async def test_an_unknown_store_stops_the_start_with_those_there_are(url: str) -> None:
+    """The setting itself is a secret."""
+    with pytest.raises(StartError, match="there are: sqlite:PATH") as refused:
+        async with compose(GatewaySettings(store=Secret(url))):
+            pass
+    assert "swordfish" not in str(refused.value)
+
+
+async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
+    """A region that is set up wrong would look like one that is lost."""
+    pki.create_root(tmp_path / "pki")
+    pki.issue_gateway(tmp_path / "pki")
+    regions = (RegionTarget(name="beijing", url=OTHER),)
+    with pytest.raises(StartError, match=r"there are: embedded\+https"):
+        async with compose(GatewaySettings(store=settings.store, pki=str(tmp_path / "pki"), regions=regions)):
+            pass
+
+
+async def test_another_store_is_one_entry(
+    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address comes to it whole."""
+    addresses = []
+
+    def make(address: str) -> SqliteStore:
+        addresses.append(address)
+        return SqliteStore(Database(tmp_path / "other.db"))
+
+    monkeypatch.setattr(app, "STORES", {**app.STORES, "other": StoreKind(form="other://HOST", make=make)})
+    async with compose(GatewaySettings(store=Secret("other://u:p@h/d"))):
+        assert addresses == ["//u:p@h/d"]
+
+
+async def test_documents_are_checked_by_what_the_configured_clusters_declare(
+    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what the embedded one can run; without a region by what every kind declares."""
+    pki.create_root(tmp_path / "pki")
+    pki.issue_gateway(tmp_path / "pki")
+    executors = DeclaredExecutors(run_types={"image": DelayRun}, exclusive=frozenset())
+    other = ClusterKind(executors=executors, adapter=registry.CLUSTER_KINDS["embedded+https"].adapter)
+    monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": other})
+
+    async def known(*urls: str) -> list[bool]:
+        regions = tuple(RegionTarget(name=f"r{n}", url=url) for n, url in enumerate(urls))
+        configured = GatewaySettings(
+            store=settings.store,
+            development=settings.development,
+            pki=str(tmp_path / "pki"),
+            regions=regions,
+        )
+        found = await refusals(configured, "image", "delay")
+        return [not any("not a known executor" in detail for detail in details) for details in found]
+
+    assert await known(OTHER) == [True, False]
+    assert await known(EMBEDDED) == [False, True]
+    assert await known(EMBEDDED, OTHER) == await known() == [True, True]
