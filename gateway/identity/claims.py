@@ -1,4 +1,4 @@
-"""What a verified token says, strictly typed, and who that makes its bearer."""
+"""The rules for the claims of a verified token: what they must be, and which `Principal` they make."""
 
 from typing import Any, Final
 
@@ -7,32 +7,39 @@ from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
 LEEWAY_SECONDS: Final = 60
-"""For clocks that differ, on times that lie ahead. An expired token gets none."""
+"""Clocks may differ by so much for `iat` and `nbf`. An expired token gets no leeway."""
 
 
 def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
-    """The bearer. Raises `TokenRejected` for a claim that is missing, of the wrong type, or does not hold at `now` (seconds since 1970)."""
+    """The principal that the claims of a token from `issuer` name, at `now` (seconds since 1970).
+
+    Raises `TokenRejected` for a claim that is missing, has the wrong type or does not hold.
+    """
     if claims.get("iss") != issuer.url:
         raise TokenRejected("claims.iss")
-    _audience(claims.get("aud"), issuer)
-    expires_at = _times(claims, issuer, now)
+    _check_audience(claims.get("aud"), issuer)
+    expires_at = _expiry(claims, issuer, now)
+    # An ID or refresh token proves a login to some client, not the right to call this API.
     if "nonce" in claims or "at_hash" in claims or claims.get("typ") in ("ID", "Refresh", "Offline"):
-        raise TokenRejected("claims.kind")  # an ID or refresh token
+        raise TokenRejected("claims.kind")
     for name in ("client_id", "jti") if issuer.profile == "rfc9068" else ():
-        _text(claims, name)
+        _string(claims, name)
     return Principal(
-        subject=_text(claims, "sub"),
+        subject=_string(claims, "sub"),
         issuer=issuer.url,
-        tenant=_text(claims, issuer.tenant_claim),
-        client=_text(claims, "client_id") if "client_id" in claims else "",
+        tenant=_string(claims, issuer.tenant_claim),
+        client=_string(claims, "client_id") if "client_id" in claims else "",
         scopes=_scopes(claims.get("scope", claims.get("scp", ""))),
-        groups=_texts(claims.get("groups", []), "groups"),
+        groups=_strings(claims.get("groups", []), "groups"),
         expires_at=expires_at,
     )
 
 
 def bound_certificate(claims: dict[str, Any]) -> str | None:
-    """The thumbprint of the certificate that the token is bound to (RFC 8705). One bound to a DPoP key is no bearer token (RFC 9449)."""
+    """The SHA-256 thumbprint of the certificate that the token is bound to (RFC 8705), if any.
+
+    Raises `TokenRejected` for another binding: one to a DPoP key makes it no bearer token (RFC 9449).
+    """
     cnf = claims.get("cnf")
     if cnf is None:
         return None
@@ -41,21 +48,26 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
     return str(cnf["x5t#S256"])
 
 
-def _audience(aud: Any, issuer: Issuer) -> None:
+def _check_audience(aud: Any, issuer: Issuer) -> None:
+    """Raises `TokenRejected` unless the token is meant for this API."""
     audiences = aud if isinstance(aud, list) else [aud]
     if not all(isinstance(one, str) for one in audiences) or issuer.audience not in audiences:
         raise TokenRejected("claims.aud")
+    # A token for several audiences could be replayed here by any of the others.
     if len(audiences) > 1 and not issuer.other_audiences:
         raise TokenRejected("claims.aud")
 
 
-def _times(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
+def _expiry(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
+    """Checks `exp`, `iat` and `nbf`; returns `exp`."""
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
     for name, value, required in (
         ("exp", expires_at, True),
         ("iat", issued_at, True),
         ("nbf", not_before, False),
     ):
+        # RFC 7519 permits fractions; strings, floats and booleans are refused, since readers round them
+        # differently.
         if (value is not None or required) and type(value) is not int:
             raise TokenRejected(f"claims.{name}")
     if expires_at is None or expires_at <= now:
@@ -71,14 +83,14 @@ def _times(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
     return int(expires_at)
 
 
-def _text(claims: dict[str, Any], name: str) -> str:
+def _string(claims: dict[str, Any], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= 512 or not value.isprintable():
         raise TokenRejected(f"claims.{name}")
     return value
 
 
-def _texts(value: Any, name: str) -> tuple[str, ...]:
+def _strings(value: Any, name: str) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
         or len(value) > 1024
@@ -89,8 +101,8 @@ def _texts(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
-    """One string, split at spaces and nowhere else (RFC 6749), or a list of such words."""
-    words = value.split(" ") if isinstance(value, str) else list(_texts(value, "scope"))
+    """Scopes as one string, separated by spaces and nothing else (RFC 6749, 3.3), or as a list of words."""
+    words = value.split(" ") if isinstance(value, str) else list(_strings(value, "scope"))
     if any(" " in word for word in words):
         raise TokenRejected("claims.scope")
     return tuple(word for word in words if word)

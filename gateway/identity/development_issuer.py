@@ -1,4 +1,7 @@
-"""The development issuer: a key in a folder, and tokens for whoever can read it. Only a gateway that was told to knows it."""
+"""The development issuer: a signing key in a folder, and tokens for anybody who can read the folder.
+
+A gateway accepts its tokens only if it was started with `--dev`.
+"""
 
 import json
 import os
@@ -17,13 +20,13 @@ from gateway.settings import Issuer
 DEVELOPMENT_ISSUER: Final = "https://development.waypost.invalid"
 KEY_ID: Final = "development"
 SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
-"""All that a token can be good for."""
+"""All scopes that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400
-"""Seconds; the gateway refuses what lives longer."""
+"""The gateway refuses development tokens that live longer."""
 
 
 def development_issuer(folder: Path) -> Issuer:
-    """The issuer of `folder`; makes its key at need, readable by this user alone."""
+    """The issuer whose key is in `folder`. Creates key and key set if needed, readable by this user alone."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = folder / "key.pem"
     if not key.exists():
@@ -56,7 +59,7 @@ def mint_token(
     lifetime_seconds: int = 3_600,
     audience: str = "waypost",
 ) -> str:
-    """A token of the issuer in `folder`. Raises `OSError` where there is none."""
+    """Signs a token with the key in `folder`. Raises `OSError` if there is no key."""
     now = int(time.time())
     claims = {
         "iss": DEVELOPMENT_ISSUER,
@@ -74,7 +77,7 @@ def mint_token(
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and for this user alone."""
+    """Writes a file atomically, readable by this user alone."""
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""Who is calling?"""
+"""The interface of authentication: from the credentials of a request to a verified principal."""
 
 from typing import Protocol, Self
 
@@ -10,17 +10,22 @@ from gateway.core.principal import Principal
 class RequestCredentials(Struct, frozen=True, kw_only=True):
     """What a request carries to prove who sent it. `authorization`: every header of that name, undecoded.
 
-    `certificate_sha256` is the base64url SHA-256 of the client certificate's DER where mutual TLS gave one (RFC 8705).
+    `certificate_sha256` is the base64url SHA-256 of the client certificate in DER, where mutual TLS gave one
+    (RFC 8705).
     """
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
-    """A token also came by query or cookie: refused as 400, whatever it is."""
+    """A token also came in the query or a cookie: refused with 400, even if it is valid."""
     certificate_sha256: str | None = None
 
 
 class Authenticator(Protocol):
-    """Raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable` (503: key set out of reach)."""
+    """Verifies credentials.
+
+    `authenticate` raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable`
+    (503: the issuer's keys are out of reach).
+    """
 
     async def __aenter__(self) -> Self: ...
 

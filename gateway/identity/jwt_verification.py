@@ -1,4 +1,7 @@
-"""Tokens verified: our strict reading first, then PyJWT and cryptography for the signature, then the claims."""
+"""Verifies access tokens (JWT): strict parsing first, then the signature by PyJWT, then the claims.
+
+Verified tokens are cached by their SHA-256 until the key set of an issuer changes.
+"""
 
 import hashlib
 import time
@@ -19,21 +22,23 @@ from gateway.identity.jws_parsing import HeaderTooLarge, TokenRejected, check_he
 from gateway.identity.key_set_cache import KeySetCache
 from gateway.settings import Issuer
 
-CACHED: Final = 10_000
+CACHED_TOKENS: Final = 10_000
+"""The least recently verified token is dropped beyond so many."""
 REFUSED: Final = "no acceptable token"
-SIGNATURES: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
-TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
+JWS: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
+TOKEN_TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
+"""What `typ` may be, by the profile of the issuer: RFC 9068, or plain JWTs."""
 
 
 class VerifiedToken(Struct, frozen=True, gc=False):
-    """A token that was verified: who it speaks for, and the certificate it is bound to."""
+    """A verified token: its principal, and the thumbprint of the certificate that it is bound to, if any."""
 
     principal: Principal
     certificate: str | None
 
 
 class JwtAuthenticator:
-    """Satisfies `Authenticator`. `clock`: seconds since 1970; `monotonic` for the age of keys."""
+    """An `Authenticator` for JWTs. `clock` gives seconds since 1970, `monotonic` measures the age of keys."""
 
     def __init__(
         self,
@@ -44,14 +49,14 @@ class JwtAuthenticator:
     ) -> None:
         self._clock = clock
         self._issuers = {issuer.url: issuer for issuer in issuers}
-        self._keys = {
-            issuer.url: KeySetCache(issuer, clock=monotonic, changed=self._forget) for issuer in issuers
+        self._key_sets = {
+            issuer.url: KeySetCache(issuer, clock=monotonic, changed=self._drop_cached) for issuer in issuers
         }
-        self._seen: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+        self._verified: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for keys in self._keys.values():
+        for keys in self._key_sets.values():
             await self._exits.enter_async_context(keys)
         return self
 
@@ -60,21 +65,23 @@ class JwtAuthenticator:
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
-        """The issuers whose keys are out of reach for too long."""
-        return tuple(url for url, keys in self._keys.items() if keys.stale)
+        """The issuers whose keys could not be read for so long that their tokens cannot be verified."""
+        return tuple(url for url, keys in self._key_sets.items() if keys.stale)
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
         token = _bearer(credentials)
         digest = hashlib.sha256(token).digest()
-        found = self._seen.get(digest)
+        found = self._verified.get(digest)
         now = self._clock()
         try:
-            if found is None or self._keys[found.principal.issuer].refresh_due:
+            # A cached token is verified again once its key set is due: the key may have been revoked.
+            if found is None or self._key_sets[found.principal.issuer].refresh_due:
                 found = await self._verify(token, now)
                 self._remember(digest, found)
             if found.principal.expires_at <= now:
-                self._seen.pop(digest, None)
+                self._verified.pop(digest, None)
                 raise TokenRejected("claims.exp")
+            # Checked for cached tokens too: the certificate belongs to the connection, not to the token.
             if found.certificate is not None and found.certificate != credentials.certificate_sha256:
                 raise TokenRejected("claims.cnf")
         except HeaderTooLarge:
@@ -86,43 +93,50 @@ class JwtAuthenticator:
 
     async def _verify(self, token: bytes, now: float) -> VerifiedToken:
         header, claims = parse_jws(token)
+        # The issuer is taken from claims that are not verified yet: it only selects by whose keys they must
+        # be signed.
         url = claims.get("iss")
         issuer = self._issuers.get(url) if isinstance(url, str) else None
         if issuer is None:
             raise TokenRejected("claims.iss")
-        algorithm, kid = check_header(header, TYPES[issuer.profile])
+        algorithm, kid = check_header(header, TOKEN_TYPES[issuer.profile])
         if algorithm not in issuer.algorithms:
             raise TokenRejected("header.alg")
-        known = await self._keys[issuer.url].key(kid)
+        known = await self._key_sets[issuer.url].key(kid)
         if known is None:
             raise TokenRejected("kid.unknown")
         key, algorithms = known
+        # RFC 8725, 3.1: the key decides the algorithm. Else an RSA public key could be used as an HMAC
+        # secret.
         if algorithm not in algorithms:
             raise TokenRejected("header.alg")
         check_signature(token, key, algorithm)
         return VerifiedToken(principal_from(claims, issuer, now), bound_certificate(claims))
 
     def _remember(self, digest: bytes, verified: VerifiedToken) -> None:
-        self._seen[digest] = verified
-        self._seen.move_to_end(digest)
-        if len(self._seen) > CACHED:
-            self._seen.popitem(last=False)
+        self._verified[digest] = verified
+        self._verified.move_to_end(digest)
+        if len(self._verified) > CACHED_TOKENS:
+            self._verified.popitem(last=False)
 
-    def _forget(self) -> None:
-        """A key set has changed: what was verified with a key that left must not count."""
-        self._seen.clear()
+    def _drop_cached(self) -> None:
+        """Drops all verified tokens: one of their keys may have left its key set."""
+        self._verified.clear()
 
 
 def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
-    """Raises `TokenRejected` unless the token was signed by `key` with `algorithm`."""
+    """Raises `TokenRejected` unless `token` was signed by `key` with `algorithm`."""
     try:
-        SIGNATURES.decode(token, key.key, algorithms=[algorithm])
+        JWS.decode(token, key.key, algorithms=[algorithm])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise TokenRejected("signature") from None
 
 
 def _bearer(credentials: RequestCredentials) -> bytes:
-    """The token of the one Authorization header. Raises `Malformed` for two tokens, `Unauthenticated` for none."""
+    """The token of the one Authorization header (RFC 6750).
+
+    Raises `Malformed` for several tokens, `Unauthenticated` for none.
+    """
     if credentials.in_query_or_cookie or len(credentials.authorization) > 1:
         raise Malformed("send one token, in the Authorization header alone")
     if not credentials.authorization:

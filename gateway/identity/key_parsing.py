@@ -1,6 +1,7 @@
-"""Which keys may sign tokens. A set with one weak or secret member is refused whole: somebody does not know what they are publishing.
+"""Parses a key set (JWKS, RFC 7517) and checks which of its keys may verify tokens.
 
-Keys for something else, and of kinds that are not used here, are left out: a provider publishes for all of its clients.
+A set with one weak or secret key is refused as a whole: its publisher made a mistake. Keys for other purposes
+or of unused types are left out, since an issuer publishes keys for all of its clients.
 """
 
 import json
@@ -15,55 +16,60 @@ ALGORITHMS: Final = {
     "P-384": ("ES384",),
     "Ed25519": ("EdDSA",),
 }
+"""The signature algorithms for each curve or key type."""
 RSA_BITS: Final = range(2048, 8192 + 1)
-"""Shorter ones can be broken; a longer one makes every signature a piece of work."""
+"""Shorter keys can be broken; longer ones make every verification slow."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
 ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(prime)) for prime in ROCA_PRIMES}
 
 
 class InvalidKeySet(Exception):
-    """A key set that cannot be trusted, and why."""
+    """The key set cannot be trusted or read. The text says why."""
 
 
 def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
-    """The keys of a JWKS by id, each with the algorithms it may be used with. Raises `InvalidKeySet`."""
+    """The keys of the JWKS `text` by key id, each with the algorithms it may be used with.
+
+    `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet`.
+    """
     try:
         entries = json.loads(text)["keys"]
         if not isinstance(entries, list):
             raise InvalidKeySet("keys is not a list")
         found: dict[str, tuple[jwt.PyJWK, frozenset[str]]] = {}
         for entry in entries:
+            # Published by mistake: the publisher's other keys cannot be trusted either.
             if entry.get("kty") == "oct" or "d" in entry:
                 raise InvalidKeySet("a secret key is among them")
-            fitting = _fitting(entry, allowed)
-            if not _signs(entry) or not fitting:
+            algorithms = _permitted_algorithms(entry, allowed)
+            if not _is_for_signatures(entry) or not algorithms:
                 continue
             kid = entry.get("kid")
             if not isinstance(kid, str) or not kid or kid in found:
                 raise InvalidKeySet("a key has no id, or two have the same")
-            found[kid] = _key(entry, fitting), frozenset(fitting)
+            found[kid] = _checked_key(entry, algorithms), frozenset(algorithms)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
         raise InvalidKeySet(f"not a key set: {type(error).__name__}") from error
     return found
 
 
-def _signs(entry: dict[str, Any]) -> bool:
+def _is_for_signatures(entry: dict[str, Any]) -> bool:
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list):
         raise InvalidKeySet("a key's key_ops are no list")
     return entry.get("use", "sig") == "sig" and "verify" in operations
 
 
-def _fitting(entry: dict[str, Any], allowed: tuple[str, ...]) -> list[str]:
+def _permitted_algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> list[str]:
     kind = entry.get("crv") or entry.get("kty")
     return [
         name for name in ALGORITHMS.get(str(kind), ()) if name in allowed and entry.get("alg", name) == name
     ]
 
 
-def _key(entry: dict[str, Any], fitting: list[str]) -> jwt.PyJWK:
-    key = jwt.PyJWK({**entry, "alg": fitting[0]})
+def _checked_key(entry: dict[str, Any], algorithms: list[str]) -> jwt.PyJWK:
+    key = jwt.PyJWK({**entry, "alg": algorithms[0]})
     if isinstance(key.key, rsa.RSAPublicKey):
         numbers = key.key.public_numbers()
         if key.key.key_size not in RSA_BITS or numbers.n % 2 == 0 or numbers.e < 65537 or numbers.e % 2 == 0:

@@ -1,4 +1,7 @@
-"""The keys of one issuer, kept at hand: read again in time, by one reader at a time, and never because a token asks for it too often."""
+"""Caches the key set (JWKS) of one issuer: refreshed when due, by one request at a time.
+
+However many tokens ask for unknown keys, the issuer is called at most once in `keys_pause_seconds`.
+"""
 
 import asyncio
 import ipaddress
@@ -15,17 +18,23 @@ from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
 
-BODY_BYTES: Final = 1_048_576
+MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
-"""For the whole of a reading: a server that sends a byte now and then would otherwise hold it for ever."""
-OVERDUE: Final = 2
-"""Where nobody tried to read a key set for so many times its fresh time, it is read before it counts: a gateway may idle."""
+"""For a whole refresh: a server that sends a byte now and then would otherwise hold it for ever."""
+OVERDUE_FACTOR: Final = 2
+"""A set that nobody tried to refresh for so many times `keys_fresh_seconds` is refreshed before it is used.
+
+That is the case on a gateway that was idle.
+"""
 
 Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
 def is_trusted_source(source: str) -> bool:
-    """May keys come from there? A file, https, or http on this machine; a password in an address ends up in somebody's log."""
+    """May keys come from `source`? A file, https, or http on the loopback interface.
+
+    Not from an address with a password in it, which would end up in a log.
+    """
     if "://" not in source:
         return True
     try:
@@ -35,11 +44,11 @@ def is_trusted_source(source: str) -> bool:
     return (
         bool(url.host)
         and not url.userinfo
-        and (url.scheme == "https" or (url.scheme == "http" and _is_here(url.host)))
+        and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host)))
     )
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -47,17 +56,23 @@ def _is_here(host: str) -> bool:
 
 
 class KeySetCache:
-    """`clock` is monotonic. `changed` is called when a key has left or changed: what was verified with it does not count any more."""
+    """The keys of one issuer by key id. `clock` is monotonic.
+
+    `changed` is called when the set has another text than before: what was verified with a key that left it
+    must not be accepted any more.
+    """
 
     def __init__(self, issuer: Issuer, *, clock: Callable[[], float], changed: Callable[[], None]) -> None:
         self._issuer, self._clock, self._changed = issuer, clock, changed
         self._keys: Keys = {}
-        self._texts: bytes = b""
-        self._read_at = self._tried_at = self._ended_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._key_set_text: bytes = b""
+        self._read_at = self._attempted_at = self._attempt_ended_at = float("-inf")
+        self._refreshing: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
+        # Nothing compressed: a few kilobytes can unpack to gigabytes. No redirects and no proxies from the
+        # environment: keys come from the configured address alone.
         headers = {"accept-encoding": "identity"}
         self._client = httpx.AsyncClient(
             timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False, trust_env=False
@@ -66,26 +81,32 @@ class KeySetCache:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._reading is not None:
-            await cancel_and_wait((self._reading,))
+        if self._refreshing is not None:
+            await cancel_and_wait((self._refreshing,))
         if self._client is not None:
             await self._client.aclose()
 
     @property
     def refresh_due(self) -> bool:
+        """Is the set older than `keys_fresh_seconds`?"""
         return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
-        """The key, or None where the issuer has no such key. Raises `Unavailable` where its keys are out of reach for too long.
+        """The key with this id and its algorithms, or None if the issuer has no such key.
 
-        A key set past its time is read again beside; one that was not looked at for long, or is without this id, is read again first, at
-        most once a pause.
+        Raises `Unavailable` if the set is stale and cannot be read.
         """
+        # A due set is refreshed in the background and still used. Waited for are: an unknown key id, which
+        # may be new; a set that nobody tried to refresh for long, since an idle gateway must not accept a key
+        # that was revoked meanwhile; and a stale set.
         if self.refresh_due or kid not in self._keys:
-            reading = self._start()
-            overdue = self._clock() - self._ended_at >= OVERDUE * self._issuer.keys_fresh_seconds
-            if reading is not None and (kid not in self._keys or overdue or self.stale):
-                await asyncio.shield(reading)
+            refreshing = self._start_refresh()
+            overdue = (
+                self._clock() - self._attempt_ended_at >= OVERDUE_FACTOR * self._issuer.keys_fresh_seconds
+            )
+            if refreshing is not None and (kid not in self._keys or overdue or self.stale):
+                # Others wait for the same refresh: a caller that goes away must not cancel it.
+                await asyncio.shield(refreshing)
         if self.stale:
             raise Unavailable(
                 "the issuer's keys cannot be read", retry_after_seconds=self._issuer.keys_pause_seconds
@@ -94,37 +115,39 @@ class KeySetCache:
 
     @property
     def stale(self) -> bool:
-        """Its last state counts no more: tokens of this issuer cannot be checked."""
+        """Is the set older than `keys_stale_seconds`? Then tokens of this issuer cannot be verified."""
         return self._age >= self._issuer.keys_stale_seconds
 
     @property
     def _age(self) -> float:
         return self._clock() - self._read_at
 
-    def _start(self) -> "asyncio.Task[None] | None":
-        """The reading under way, or a new one; None while the pause since the last ATTEMPT lasts."""
-        if self._reading is None or self._reading.done():
-            if self._clock() - self._tried_at < self._issuer.keys_pause_seconds:
+    def _start_refresh(self) -> "asyncio.Task[None] | None":
+        """The refresh that is running, or a new one; None during the pause after the last attempt."""
+        if self._refreshing is None or self._refreshing.done():
+            # Counted from the attempt, also a failed one: made-up key ids must not make us call the issuer at
+            # will.
+            if self._clock() - self._attempted_at < self._issuer.keys_pause_seconds:
                 return None
-            self._reading = asyncio.create_task(self._refresh())
-        return self._reading
+            self._refreshing = asyncio.create_task(self._refresh())
+        return self._refreshing
 
     async def _refresh(self) -> None:
-        self._tried_at = self._clock()
+        self._attempted_at = self._clock()
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 text = await self._fetch()
             keys = parse_key_set(text, self._issuer.algorithms)
         except (httpx.HTTPError, OSError, InvalidKeySet) as error:
-            # Texts of httpx and of the system name the address, which may hold a secret.
-            told = str(error) if isinstance(error, InvalidKeySet) else type(error).__name__
-            logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, told)
+            # Messages of httpx and of the system contain the address, which may contain a secret.
+            reason = str(error) if isinstance(error, InvalidKeySet) else type(error).__name__
+            logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, reason)
             return
         finally:
-            self._ended_at = self._clock()
+            self._attempt_ended_at = self._clock()
         self._read_at = self._clock()
-        if text != self._texts:
-            self._keys, self._texts = keys, text
+        if text != self._key_set_text:
+            self._keys, self._key_set_text = keys, text
             self._changed()
 
     async def _fetch(self) -> bytes:
@@ -141,6 +164,6 @@ class KeySetCache:
                 raise InvalidKeySet("the answer is compressed, which nobody asked for")
             async for piece in response.aiter_raw():
                 body += piece
-                if len(body) > BODY_BYTES:
+                if len(body) > MAXIMUM_BODY_BYTES:
                     raise InvalidKeySet("the answer is too large")
         return body
