@@ -1,4 +1,4 @@
-"""The attack list: each way to be taken for somebody else ends in 401, and says nothing of why."""
+"""The attack list: each attempt to be taken for somebody else ends in 401, without a reason."""
 
 import base64
 import json
@@ -63,7 +63,7 @@ def hs256(key: bytes) -> bytes:
 def es256(
     changes: dict[str, Any], head: dict[str, Any] | None = None, *, payload: bytes | None = None
 ) -> bytes:
-    """Signed well, over bytes that no library would write."""
+    """A valid signature over bytes that no library would write."""
     header = {"alg": "ES256", "kid": "ec", "typ": "at+jwt"} | (head or {})
     body = payload if payload is not None else json.dumps(claims(**changes)).encode()
     signing = b".".join([b64(json.dumps(header).encode()), b64(body)])
@@ -191,7 +191,8 @@ async def test_a_large_header_is_431_before_it_is_decoded(authenticator: JwtAuth
 
 
 async def test_a_certificate_that_is_shown_fits(authenticator: JwtAuthenticator) -> None:
-    """37: the same token with its own certificate; the binding is looked at again although the token is cached."""
+    """37: the same token with its own certificate; the binding is looked at again although the token is
+    cached."""
     bound = es256({"cnf": {"x5t#S256": "abc"}})
 
     assert (await ask(authenticator, bound, certificate_sha256="abc")).subject == "alice"
@@ -209,7 +210,7 @@ async def test_a_certificate_that_is_shown_fits(authenticator: JwtAuthenticator)
 async def test_two_tokens_are_malformed(
     authenticator: JwtAuthenticator, credentials: RequestCredentials
 ) -> None:
-    """41: whoever sends two wants one to be looked at and another to be used."""
+    """41: who sends two may want one to be checked and the other to be used."""
     with pytest.raises(Malformed):
         await authenticator.authenticate(credentials)
 

@@ -25,7 +25,8 @@ ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 
 
 def accepted(group: dict[str, Any], presented: str) -> bool:
-    """By the same steps as a token: strict reading, a fit key, the algorithm bound to the key, the signature."""
+    """By the same steps as a token: strict reading, a fit key, the algorithm bound to the key, the
+    signature."""
     try:
         head, _, _ = decode_segments(presented.encode())
         header = json.loads(head)

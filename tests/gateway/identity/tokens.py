@@ -34,6 +34,10 @@ def public(key: Any, kid: str, **more: Any) -> dict[str, Any]:
     return jwk | {"kid": kid, "use": "sig"} | more
 
 
+def key_set(*keys: dict[str, Any]) -> bytes:
+    return json.dumps({"keys": keys}).encode()
+
+
 def claims(**changes: Any) -> dict[str, Any]:
     """Good claims with `changes`; a value of `...` takes one out."""
     good = {

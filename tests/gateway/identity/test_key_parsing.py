@@ -1,0 +1,52 @@
+"""Which keys of a key set may verify tokens."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
+from tests.gateway.identity.tokens import EC, OTHER_EC, RSA, b64, key_set, public
+
+ALL = ("ES256", "RS256", "PS256", "EdDSA")
+
+
+OCT = {"kty": "oct", "k": "c2VjcmV0", "kid": "hmac"}
+SHORT = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+OF_NO_USE = (
+    public(ec.generate_private_key(ec.SECP521R1()), "p521"),
+    public(ec.generate_private_key(ec.SECP256K1()), "k1"),
+    public(RSA, "rs512", alg="RS512"),
+    {"kty": "OKP", "crv": "X25519", "x": "AAAA", "kid": "x25519"},
+    {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "pq"},
+)
+UNFIT: dict[str, bytes] = {
+    "11 RSA of 1024 bits": key_set(public(SHORT, "rsa")),
+    "12 exponent one": key_set(public(RSA, "rsa") | {"e": "AQ"}),
+    "18 the same id twice": key_set(public(EC, "ec"), public(OTHER_EC, "ec")),
+    "19 a symmetric key among them": key_set(public(EC, "ec"), OCT),
+    "a private key": key_set(public(EC, "ec") | {"d": "AAAA"}),
+    "no id": key_set({k: v for k, v in public(EC, "ec").items() if k != "kid"}),
+    "not JSON": b"<html>",
+    "not a set": b"[]",
+    "an even modulus": key_set(
+        public(RSA, "rsa") | {"n": b64((RSA.public_key().public_numbers().n + 1).to_bytes(256)).decode()}
+    ),
+    "RSA of 8200 bits": key_set(public(RSA, "rsa") | {"n": b64((2**8199 + 1).to_bytes(1025)).decode()}),
+    "key_ops that is no list": key_set(public(EC, "ec") | {"key_ops": "verify"}),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_set_with_one_bad_member_is_refused_whole(name: str) -> None:
+    """Somebody does not know what they are publishing."""
+    with pytest.raises(InvalidKeySet):
+        parse_key_set(UNFIT[name], ALL)
+
+
+def test_keys_for_something_else_are_left_out() -> None:
+    """20: a provider publishes for all of its clients: encryption keys and kinds that are not used here sign
+    nothing here."""
+    text = key_set(
+        public(EC, "ec"), public(RSA, "enc", use="enc"), public(OTHER_EC, "ops", key_ops=["sign"]), *OF_NO_USE
+    )
+
+    assert set(parse_key_set(text, ALL)) == {"ec"}
