@@ -16,10 +16,11 @@ from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
-from gateway.submission.admit import Submission, oblige, readmission
-from gateway.submission.authorize import authorize, question_about, see
+from gateway.store.rules import RETRYABLE
+from gateway.submission.admit import Submission, reopening
+from gateway.submission.authorize import authorize, question_about, readable_run
+from gateway.submission.obligations import apply_obligations
 
-RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 CURSOR_VERSION: Final = "1"
 """Begins every page cursor, so that a later form of cursors can be told from this one."""
 
@@ -105,7 +106,9 @@ async def retry(call: Call) -> Response:
     question = question_about(run, Action.RUNS_RETRY, principal=call.principal, at=call.at)
     decision = await authorize(question, policy=services.policy)
     workflow = _decode_workflow(run.workflow)
-    obliged, document = oblige(workflow, run.workflow, decision, exclusive=services.executors.exclusive)
+    obliged, document = apply_obligations(
+        workflow, run.workflow, decision, exclusive=services.executors.exclusive
+    )
     submission = Submission(
         workflow=obliged,
         document=document,
@@ -115,7 +118,7 @@ async def retry(call: Call) -> Response:
         at=call.at,
         trace_id=call.trace_id,
     )
-    again, entry = readmission(run, submission, decision)
+    again, entry = reopening(run, submission, decision)
     # False where another retry came first: both were read as over, and only one may open the run.
     if not await services.store.retry(run.id, run=again, decision=decision, entry=entry):
         raise Conflict("the run has moved on meanwhile: look at it again")
@@ -125,7 +128,7 @@ async def retry(call: Call) -> Response:
 async def visible_run(call: Call) -> Run:
     """The run that the path names. Raises `NotFound` where the caller may not see it."""
     run = await call.services.store.run(call.path_parameters["id"])
-    return await see(run, principal=call.principal, at=call.at, policy=call.services.policy)
+    return await readable_run(run, principal=call.principal, at=call.at, policy=call.services.policy)
 
 
 def _visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:

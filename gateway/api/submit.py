@@ -24,8 +24,9 @@ from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
 from gateway.regions.demand import demand_of
 from gateway.regions.placement import Placement, place
-from gateway.submission.admit import Submission, admit, fingerprint, oblige
+from gateway.submission.admit import Submission, admit, fingerprint
 from gateway.submission.authorize import authorize
+from gateway.submission.obligations import apply_obligations
 
 INLINE_BYTES: Final = 8 * 1024
 """A larger document is read on a thread, which costs it a tenth of a millisecond.
@@ -50,7 +51,9 @@ async def submit(call: Call) -> Response:
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
     services.metrics.decision_seconds.observe(decision.duration_seconds)
-    obliged, document = oblige(workflow, canonical, decision, exclusive=services.executors.exclusive)
+    obliged, document = apply_obligations(
+        workflow, canonical, decision, exclusive=services.executors.exclusive
+    )
     if call.query.flag("dryRun"):
         call.outcome = "DryRun"
         return JsonResponse(_dry_run(services, obliged, document, decision))

@@ -1,60 +1,63 @@
-"""From a permitted document to a promise: what policy obliges is applied, and all of it is stored in one commit."""
+"""Admits a submission: builds everything that its acceptance writes, and stores it in one commit."""
 
 import hashlib
 
-import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.decision import Action, Decision, Obligations, Reason
-from gateway.core.errors import Denied, Invalid
+from gateway.core.decision import Action, Decision
+from gateway.core.errors import Invalid
 from gateway.core.history import HistoryEntry, HistoryKind, SubmissionDetail
 from gateway.core.principal import Principal
 from gateway.core.run import Run
 from gateway.core.shard_states import Shard
-from gateway.documents.workflow import Spec, Workflow
+from gateway.documents.workflow import Workflow
 from gateway.policy.interface import PolicyEngine
 from gateway.store.interface import Admission, Admitted, Store
+from gateway.store.rules import permitted_regions, run_after_retry
 from gateway.submission.authorize import authorize, question_about
-from waypost.workflow.task import SideEffects
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """A document that was checked, permitted and obliged, and who sent it. `at` is wall-clock seconds since 1970."""
+    """A workflow that was checked, permitted and changed as policy obliges, and who sent it."""
 
     workflow: Workflow
+    """As it will run."""
     document: bytes
-    """Its JSON, as it will run."""
+    """The JSON of `workflow`."""
     fingerprint: bytes
-    """Of its JSON as policy saw it, before what policy obliges: that may change while the document does not."""
+    """SHA-256 of the JSON that policy saw: what policy obliges may change while the document does not."""
     principal: Principal
     key: str | None
+    """The idempotency key."""
     at: float
+    """Seconds since 1970."""
     trace_id: str
 
 
 async def admit(
     submission: Submission, decision: Decision, run_id: str, *, store: Store, policy: PolicyEngine
 ) -> Admitted:
-    """The run, durable when this returns; of an idempotency key that is known, the one it made.
+    """Stores the run durably, or returns the run that a known idempotency key has made before.
 
-    Raises `Denied` (403) for a replay that the caller may not see, `Invalid` (422) for a known key with another document, `Unavailable`
-    (503) where nothing was stored.
+    Raises `Denied` (403) for a known key whose run the caller may not see, `Invalid` (422) for a known key
+    with another document, `Unavailable` (503) where nothing was stored.
     """
     admitted = await store.admit(admission(submission, decision, run_id))
     if admitted.replay:
-        question = question_about(
+        # Whoever knows a key of the tenant may replay it: the answer shows the run, so the right to read it
+        # is needed.
+        read = question_about(
             admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at
         )
-        await authorize(question, policy=policy)
+        await authorize(read, policy=policy)
         if admitted.run.fingerprint != submission.fingerprint:
             raise Invalid(f"this Idempotency-Key was used for another document: run {admitted.run.id}")
     return admitted
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """All that the acceptance writes."""
+    """Everything that the acceptance of `submission` writes."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
-    spec = workflow.spec
     run = Run(
         id=run_id,
         tenant=workflow.metadata.tenant or principal.tenant,
@@ -62,122 +65,60 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         subject=principal.subject,
         issuer=principal.issuer,
         labels=workflow.metadata.labels,
-        priority=spec.priority,
+        priority=workflow.spec.priority,
         shard_count=workflow.shard_count,
         workflow=submission.document,
         created_at=at,
-        deadline_at=_deadline(submission, decision),
+        deadline_at=_deadline_at(submission, decision),
         decision_id=decision.id,
         decided_at=decision.at,
-        permitted=decision.obligations.regions,
+        permitted=permitted_regions(decision),
         idempotency_key=submission.key,
         fingerprint=submission.fingerprint,
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
-    accepted = HistoryEntry(
-        run=run_id,
-        kind=HistoryKind.ACCEPTED,
-        at=at,
-        actor=principal.subject,
-        detail=_credit(principal, decision, submission.trace_id),
-    )
-    return Admission(run=run, shards=shards, decision=decision, history=(accepted,))
+    entry = _entry(HistoryKind.ACCEPTED, run_id, submission, decision)
+    return Admission(run=run, shards=shards, decision=decision, history=(entry,))
 
 
-def readmission(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """A run that is over, opened again under a fresh decision (T13), as that obliges it now. Its deadline counts from now."""
-    workflow, principal, at = submission.workflow, submission.principal, submission.at
+def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
+    """Everything that a retry of `run` writes (T13): the run as it is again, and the history entry.
+
+    It runs as `decision` obliges it now, and its deadline counts from `submission.at`.
+    """
     again = structs.replace(
-        run,
-        labels=workflow.metadata.labels,
-        priority=workflow.spec.priority,
+        run_after_retry(run, decision),
+        labels=submission.workflow.metadata.labels,
+        priority=submission.workflow.spec.priority,
         workflow=submission.document,
-        deadline_at=_deadline(submission, decision),
-        cancel_requested_at=None,
-        finished_at=None,
-        decision_id=decision.id,
-        decided_at=decision.at,
-        permitted=decision.obligations.regions,
+        deadline_at=_deadline_at(submission, decision),
     )
-    entry = HistoryEntry(
-        run=run.id,
-        kind=HistoryKind.REOPENED,
-        at=at,
-        actor=principal.subject,
-        detail=_credit(principal, decision, submission.trace_id),
-    )
-    return again, entry
+    return again, _entry(HistoryKind.REOPENED, run.id, submission, decision)
 
 
-def _deadline(submission: Submission, decision: Decision) -> float | None:
-    """From now: the document's or policy's, whichever is nearer."""
-    given = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
-    deadlines = [seconds for seconds in given if seconds is not None]
+def _deadline_at(submission: Submission, decision: Decision) -> float | None:
+    """The nearer of the document's and policy's deadlines, in seconds since 1970; None if there is none."""
+    limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
+    deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None
 
 
-def oblige(
-    workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]
-) -> tuple[Workflow, bytes]:
-    """The workflow as it will run, and its JSON: priority capped, labels and side effects as policy says.
-
-    `exclusive` names the executors that can keep a task from running twice. Raises `Denied` where the obligations leave no room.
-    """
-    duties = decision.obligations
-    metadata, spec = workflow.metadata, workflow.spec
-    if duties.labels and not duties.labels.items() <= metadata.labels.items():
-        metadata = structs.replace(metadata, labels=metadata.labels | duties.labels)
-    if duties.max_priority is not None and spec.priority > duties.max_priority:
-        spec = structs.replace(spec, priority=duties.max_priority)
-    if duties.side_effects == SideEffects.EXCLUSIVE and spec.side_effects is not SideEffects.EXCLUSIVE:
-        spec = structs.replace(spec, side_effects=SideEffects.EXCLUSIVE)
-    if (reason := _no_room(workflow, spec, duties, exclusive)) is not None:
-        raise Denied(reason.message, reasons=(reason,), decision_id=decision.id)
-    if metadata is workflow.metadata and spec is workflow.spec:
-        return workflow, document
-    obliged = structs.replace(workflow, metadata=metadata, spec=spec)
-    return obliged, msgspec.json.encode(obliged)
-
-
-def _no_room(workflow: Workflow, spec: Spec, duties: Obligations, exclusive: frozenset[str]) -> Reason | None:
-    wished = spec.placement.regions
-    if not duties.regions:
-        return Reason(rule="placement.nowhere", message="policy permits no region for it")
-    if wished and not set(wished) & set(duties.regions):
-        permitted = ", ".join(duties.regions)
-        return Reason(
-            rule="placement.wishes",
-            message=f"none of the wished regions is permitted; policy permits {permitted}",
-        )
-    if duties.max_shards is not None and workflow.shard_count > duties.max_shards:
-        return Reason(
-            rule="shards.maximum",
-            message=f"{workflow.shard_count} shards; policy permits {duties.max_shards}",
-        )
-    if spec is not workflow.spec and spec.side_effects is SideEffects.EXCLUSIVE:
-        unfit = sorted({task.type for task in spec.tasks} - exclusive)
-        if unfit:
-            return Reason(
-                rule="sideEffects.exclusive",
-                message=f"policy wants exclusive side effects, which {', '.join(unfit)} cannot promise",
-            )
-    return None
-
-
-def _credit(principal: Principal, decision: Decision, trace_id: str) -> SubmissionDetail:
-    """Who, by which decision: what the history keeps of an acceptance."""
-    return SubmissionDetail(
+def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
+    """The history entry that says who was let in, and by which decision."""
+    principal = submission.principal
+    detail = SubmissionDetail(
         subject=principal.subject,
         issuer=principal.issuer,
         client=principal.client,
         decision_id=decision.id,
         revision=decision.revision,
         rules=decision.rules,
-        regions=decision.obligations.regions,
-        trace_id=trace_id,
+        regions=permitted_regions(decision),
+        trace_id=submission.trace_id,
     )
+    return HistoryEntry(run=run_id, kind=kind, at=submission.at, actor=principal.subject, detail=detail)
 
 
 def fingerprint(canonical: bytes) -> bytes:
-    """SHA-256 of the canonical document: what an idempotency key stands for."""
+    """SHA-256 of a document's canonical JSON: what an idempotency key stands for."""
     return hashlib.sha256(canonical).digest()

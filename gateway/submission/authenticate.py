@@ -1,12 +1,16 @@
-"""Who is calling? From the headers of a request to a verified caller."""
+"""Authenticates a request: from its headers to a verified caller."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.core.principal import Principal
 from gateway.identity.interface import Authenticator, RequestCredentials
 
-CARRIES_TOKEN = b"access_token="
-"""How RFC 6750 names a token in a query. In a cookie or a query it leaks into logs and histories: refused, whatever it is."""
+TOKEN_PARAMETER: Final = b"access_token="
+"""How RFC 6750 names a token in a query.
+
+There, or in a cookie, a token leaks into logs and browser histories.
+"""
 
 
 async def authenticate(
@@ -16,16 +20,16 @@ async def authenticate(
     *,
     authenticator: Authenticator,
 ) -> Principal:
-    """The caller that `headers` (lower-case names) prove, on a connection with this client certificate.
+    """Returns the caller that `headers` (lower-case names) prove.
 
+    `certificate_sha256` is the thumbprint of the connection's client certificate, None without one.
     Raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable` (503).
     """
-    authorization = tuple(value for name, value in headers if name == b"authorization")
-    in_query_or_cookie = CARRIES_TOKEN in query or any(
-        CARRIES_TOKEN in value for name, value in headers if name == b"cookie"
+    in_query_or_cookie = TOKEN_PARAMETER in query or any(
+        TOKEN_PARAMETER in value for name, value in headers if name == b"cookie"
     )
     credentials = RequestCredentials(
-        authorization=authorization,
+        authorization=tuple(value for name, value in headers if name == b"authorization"),
         in_query_or_cookie=in_query_or_cookie,
         certificate_sha256=certificate_sha256,
     )

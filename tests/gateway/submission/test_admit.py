@@ -1,47 +1,18 @@
 """What an acceptance writes, decided without a store."""
 
-from typing import Any
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.core.decision import Action, Decision, Obligations
-from gateway.core.errors import Denied
 from gateway.core.history import SubmissionDetail
 from gateway.core.principal import Principal
 from gateway.core.run import RunPhase, new_run_id
-from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
-from gateway.submission.admit import Submission, admission, fingerprint, oblige, readmission
-from waypost.workflow.task import SideEffects, TaskSpec
+from gateway.documents.workflow import Workflow
+from gateway.submission.admit import Submission, admission, fingerprint, reopening
+from tests.gateway.submission.submissions import DOCUMENT, WORKFLOW, decision
 
 ADA = Principal(subject="ada", issuer="https://issuer.test", tenant="payments")
-WORKFLOW = Workflow(
-    api_version="waypost/v1",
-    kind="Workflow",
-    metadata=Metadata(name="nightly", tenant="payments", labels={"team": "data"}),
-    spec=Spec(
-        tasks=(TaskSpec(name="a", type="docker", run={"image": "x"}),), shards=Shards(items=("x", "y"))
-    ),
-)
-DOCUMENT = msgspec.json.encode(WORKFLOW)
-EXCLUSIVE = frozenset({"process"})
-
-
-def decision(**obligations: Any) -> Decision:
-    duties = Obligations(**{"regions": ("beijing",), **obligations})
-    return Decision(
-        id="d1",
-        at=10.0,
-        action=Action.RUNS_SUBMIT,
-        allow=True,
-        revision="r1",
-        engine="test",
-        rules=("ok",),
-        obligations=duties,
-    )
 
 
 def submission(workflow: Workflow = WORKFLOW) -> Submission:
@@ -90,50 +61,7 @@ def test_the_nearer_deadline_holds(asked: float | None, cap: float | None, deadl
     )
 
 
-def test_a_document_that_needs_no_change_is_stored_as_it_came() -> None:
-    """The canonical bytes that policy saw are the bytes that are kept."""
-    workflow, document = oblige(
-        WORKFLOW, DOCUMENT, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE
-    )
-
-    assert (workflow is WORKFLOW, document is DOCUMENT) == (True, True)
-
-
-def test_a_forced_label_outranks_the_documents_own() -> None:
-    """Who pays is not for the sender to say."""
-    workflow, document = oblige(
-        WORKFLOW, DOCUMENT, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE
-    )
-
-    assert workflow.metadata.labels == {"team": "platform"}
-    assert msgspec.json.decode(document, type=Workflow) == workflow
-
-
-def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
-    """An executor without a guard could run twice all the same: better refused than promised."""
-    with pytest.raises(Denied) as refused:
-        oblige(WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=EXCLUSIVE)
-    workflow, _ = oblige(
-        WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=frozenset({"docker"})
-    )
-
-    assert [reason.rule for reason in refused.value.reasons] == ["sideEffects.exclusive"]
-    assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
-
-
-def test_policy_cannot_loosen_what_the_document_asks_for() -> None:
-    """A document that wants to run once at a time means it."""
-    strict = structs.replace(
-        WORKFLOW, spec=structs.replace(WORKFLOW.spec, side_effects=SideEffects.EXCLUSIVE)
-    )
-
-    workflow, _ = oblige(
-        strict, DOCUMENT, decision(side_effects="idempotent"), exclusive=frozenset({"docker"})
-    )
-    assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
-
-
-def test_a_run_opened_again_has_its_whole_time_anew() -> None:
+def test_a_run_opened_again_has_its_whole_time_again() -> None:
     """The deadline counts from the retry, under the fresh decision; the wish to cancel is spent."""
     before = structs.replace(
         admission(submission(), decision(max_deadline_seconds=60.0), "run-1").run,
@@ -142,7 +70,7 @@ def test_a_run_opened_again_has_its_whole_time_anew() -> None:
         finished_at=30.0,
     )
     fresh = structs.replace(decision(regions=("shanghai",), max_deadline_seconds=60.0), id="d2", at=100.0)
-    again, entry = readmission(before, structs.replace(submission(), at=100.0), fresh)
+    again, entry = reopening(before, structs.replace(submission(), at=100.0), fresh)
 
     assert (again.deadline_at, again.cancel_requested_at, again.finished_at) == (160.0, None, None)
     assert (again.decision_id, again.permitted, entry.kind, entry.decision_id) == (
@@ -158,9 +86,9 @@ def test_each_retry_has_the_same_time() -> None:
     workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, deadline_seconds=60.0))
     run = admission(submission(workflow), decision(), "run-1").run
 
-    first, _ = readmission(run, structs.replace(submission(workflow), at=1000.0), decision())
-    second, _ = readmission(first, structs.replace(submission(workflow), at=5000.0), decision())
-    capped, _ = readmission(
+    first, _ = reopening(run, structs.replace(submission(workflow), at=1000.0), decision())
+    second, _ = reopening(first, structs.replace(submission(workflow), at=5000.0), decision())
+    capped, _ = reopening(
         second, structs.replace(submission(workflow), at=9000.0), decision(max_deadline_seconds=30.0)
     )
 

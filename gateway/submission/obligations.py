@@ -1,0 +1,72 @@
+"""Applies the obligations of a decision to a workflow: what policy demands of the work that it allows.
+
+Pure.
+"""
+
+import msgspec
+from msgspec import structs
+
+from gateway.core.decision import Decision, Obligations, Reason
+from gateway.core.errors import Denied
+from gateway.documents.workflow import Workflow
+from waypost.workflow.task import SideEffects
+
+
+def apply_obligations(
+    workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]
+) -> tuple[Workflow, bytes]:
+    """Returns the workflow as it will run, and its JSON; `document` is the JSON of `workflow`.
+
+    The priority is capped, and labels and side effects are as policy says. `exclusive` names the executors
+    that can keep a task from running twice. Raises `Denied` where the workflow cannot meet the obligations.
+    """
+    obliged = _obliged(workflow, decision.obligations)
+    if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:
+        raise Denied(reason.message, reasons=(reason,), decision_id=decision.id)
+    # The bytes that policy saw are kept where nothing was changed.
+    return (workflow, document) if obliged is workflow else (obliged, msgspec.json.encode(obliged))
+
+
+def _obliged(workflow: Workflow, obligations: Obligations) -> Workflow:
+    """The workflow with what the obligations change; the same object where they change nothing."""
+    metadata, spec = workflow.metadata, workflow.spec
+    if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
+        metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)
+    if obligations.max_priority is not None and spec.priority > obligations.max_priority:
+        spec = structs.replace(spec, priority=obligations.max_priority)
+    # Only made stricter: a document that asks for exclusive keeps it, whatever policy says.
+    if obligations.side_effects == SideEffects.EXCLUSIVE and spec.side_effects is not SideEffects.EXCLUSIVE:
+        spec = structs.replace(spec, side_effects=SideEffects.EXCLUSIVE)
+    if metadata is workflow.metadata and spec is workflow.spec:
+        return workflow
+    return structs.replace(workflow, metadata=metadata, spec=spec)
+
+
+def _unmet(
+    workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
+) -> Reason | None:
+    """The first obligation that the workflow cannot meet, as a reason for its refusal."""
+    spec = obliged.spec
+    requested = spec.placement.regions
+    if not obligations.regions:
+        return Reason(rule="placement.nowhere", message="policy permits no region for it")
+    if requested and not set(requested) & set(obligations.regions):
+        permitted = ", ".join(obligations.regions)
+        return Reason(
+            rule="placement.wishes",
+            message=f"none of the wished regions is permitted; policy permits {permitted}",
+        )
+    if obligations.max_shards is not None and workflow.shard_count > obligations.max_shards:
+        return Reason(
+            rule="shards.maximum",
+            message=f"{workflow.shard_count} shards; policy permits {obligations.max_shards}",
+        )
+    # A document that asked for exclusive itself was checked for this when it was read.
+    if spec is not workflow.spec and spec.side_effects is SideEffects.EXCLUSIVE:
+        unfit = sorted({task.type for task in spec.tasks} - exclusive)
+        if unfit:
+            return Reason(
+                rule="sideEffects.exclusive",
+                message=f"policy wants exclusive side effects, which {', '.join(unfit)} cannot promise",
+            )
+    return None

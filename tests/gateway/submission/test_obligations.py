@@ -1,0 +1,77 @@
+"""What policy's obligations make of a workflow, and when a workflow cannot meet them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from gateway.core.errors import Denied
+from gateway.documents.workflow import Workflow
+from gateway.submission.obligations import apply_obligations
+from tests.gateway.submission.submissions import DOCUMENT, WORKFLOW, decision
+from waypost.workflow.task import SideEffects
+
+EXCLUSIVE = frozenset({"process"})
+
+
+def test_a_document_that_needs_no_change_is_stored_as_it_came() -> None:
+    """The canonical bytes that policy saw are the bytes that are kept."""
+    workflow, document = apply_obligations(
+        WORKFLOW, DOCUMENT, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE
+    )
+
+    assert (workflow is WORKFLOW, document is DOCUMENT) == (True, True)
+
+
+def test_a_forced_label_outranks_the_documents_own() -> None:
+    """Who pays is not for the sender to say."""
+    workflow, document = apply_obligations(
+        WORKFLOW, DOCUMENT, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE
+    )
+
+    assert workflow.metadata.labels == {"team": "platform"}
+    assert msgspec.json.decode(document, type=Workflow) == workflow
+
+
+def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
+    """An executor without a guard could run twice all the same: better refused than promised."""
+    with pytest.raises(Denied) as refused:
+        apply_obligations(WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=EXCLUSIVE)
+    workflow, _ = apply_obligations(
+        WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=frozenset({"docker"})
+    )
+
+    assert [reason.rule for reason in refused.value.reasons] == ["sideEffects.exclusive"]
+    assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
+
+
+def test_policy_cannot_loosen_what_the_document_asks_for() -> None:
+    """A document that wants to run once at a time means it."""
+    strict = structs.replace(
+        WORKFLOW, spec=structs.replace(WORKFLOW.spec, side_effects=SideEffects.EXCLUSIVE)
+    )
+
+    workflow, _ = apply_obligations(
+        strict, DOCUMENT, decision(side_effects="idempotent"), exclusive=frozenset({"docker"})
+    )
+    assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("obligations", "rule"),
+    [
+        ({"regions": ()}, "placement.nowhere"),
+        ({"regions": ("shenzhen",)}, "placement.wishes"),
+        ({"max_shards": 1}, "shards.maximum"),
+    ],
+)
+def test_a_workflow_that_cannot_meet_an_obligation_is_denied(obligations: dict[str, Any], rule: str) -> None:
+    """Accepted, it would wait for ever."""
+    placement = structs.replace(WORKFLOW.spec.placement, regions=("beijing",))
+    workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, placement=placement))
+    with pytest.raises(Denied) as refused:
+        apply_obligations(workflow, DOCUMENT, decision(**obligations), exclusive=EXCLUSIVE)
+
+    assert [reason.rule for reason in refused.value.reasons] == [rule]
+    assert refused.value.decision_id == "d1"
