@@ -1,12 +1,12 @@
-"""What the gateway knows of each region, and what follows from it: health, condition, and the choice of a
-region for a shard.
+"""The health of regions, the condition that follows from it, and the choice of a region for a shard.
 
-Health is a frozen value that probes, calls and time move on (`health.py` and the three `health_*` files),
-with the peak EWMA of `latency.py` and the ejections of `outlier_detection.py` in it. `blackout_guard.py`
-tells lost regions from a gateway that is cut off. `region_view.py` is the snapshot that placement filters
-(`filters.py`), scores (`scores.py`) and selects from (`placement.py`).
+A region's health is a frozen value (`health.py`). Probes, calls and time give the next value (the three
+`health_*` files), with a peak EWMA of the latency (`latency.py`) and ejections in it
+(`outlier_detection.py`). `blackout_guard.py` decides whether the regions were lost or the gateway itself is
+cut off. Placement takes a snapshot of the regions (`region_view.py`) and what a shard needs (`demand.py`),
+then filters (`filters.py`), scores (`scores.py`) and selects (`placement.py`).
 
-Everything here is pure: time, randomness, settings and what a cluster reports come in as arguments, the next
-value or a decision goes out, and the reconciler acts on it. Imports `gateway.documents`, `gateway.core`,
-`gateway.settings`, and of the clusters only the values of `clusters.protocol`.
+Everything here is pure: time, randomness, settings and what a cluster reports come in as arguments; the next
+value or a decision goes out, and the reconciler acts on it. The room imports `gateway.documents`,
+`gateway.core`, `gateway.settings`, and of `clusters` only the values of `clusters.protocol`.
 """

@@ -2,9 +2,9 @@
 
 If more than half of the regions are lost within seconds of each other, or any region together with an
 independent canary, the gateway takes itself to be cut off: new work waits, and no shard is moved. Netflix
-Eureka's self-preservation and the zone eviction limits of Kubernetes' node controller do the same. (Envoy's
-panic threshold meets the same case by the opposite means: it goes on using all hosts.) Nothing is remembered
-beside the regions' health, so the answer holds for as long as the regions stay lost.
+Eureka's self-preservation mode and the zone eviction limits of Kubernetes' node controller do the same.
+(Envoy's panic threshold answers the same case the other way: it goes on using all hosts.) Nothing is
+remembered beside the regions' health, so the answer holds for as long as the regions stay lost.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ def is_cut_off(
     *,
     canary: RegionHealth | None = None,
 ) -> bool:
-    """Whether the gateway takes itself to be cut off. `canary` is the health of an address that depends on no
-    region."""
+    """Whether the gateway takes itself to be cut off.
+
+    `canary` is the health of an address that depends on no region.
+    """
     if _lost_in_blackout(healths, settings, canary):
         return True
     if not any(health.lost_at is not None and health.lost_in_blackout for health in healths):
@@ -41,7 +43,7 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """The same regions in the same order, those lost in a blackout marked as such. To be called at each pass.
+    """The same regions in the same order, those lost in a blackout marked so. To be called at each pass.
 
     A marked region was well all the time: it comes back without slow start and without an incident, and is
     probed at the quick pace until then. One that was restarted while it was lost was down itself, and is not
@@ -57,8 +59,7 @@ def after_blackout_check(
 
 
 def enough_answer(answering: int, regions: int) -> bool:
-    """Whether so many regions answer that a lost one may be taken for lost: half of them, proof that the
-    gateway's network works."""
+    """Whether enough regions answer to show that the gateway's own network works: half of them."""
     return 2 * answering >= regions
 
 

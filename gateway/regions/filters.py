@@ -1,5 +1,7 @@
-"""Which regions can take an attempt: one function per requirement, each None or the words in which the region
-is refused."""
+"""Which regions can take an attempt: one function per requirement.
+
+Each returns None, or the words in which the region is refused; users see them.
+"""
 
 from typing import Final
 

@@ -18,8 +18,7 @@ from gateway.regions.region_condition import RegionCondition
 
 
 class RegionHealth(Struct, frozen=True, kw_only=True):
-    """Everything known of one region's health. Each new piece of evidence gives the next value; none is
-    changed in place."""
+    """Everything known of one region's health; each piece of evidence gives the next value."""
 
     name: str
     condition: RegionCondition = RegionCondition.UNKNOWN
@@ -30,8 +29,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     """Why the condition began, as a sentence for people."""
     next_probe_at: float = NEVER
     probe_wanted_at: float = NEVER
-    """When a probe at once was last wanted: the answer to one that began earlier may have left before the
-    cause."""
+    """When a probe was last wanted at once: an answer to an earlier one may be older than the reason."""
     ever_answered: bool = False
     """It has answered a probe since this gateway started."""
     answered_at: float = NEVER
@@ -45,11 +43,9 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     losses: int = 0
     """How often it was lost since `lost_at`: answering once and failing again is another loss."""
     lost_in_blackout: bool = False
-    """It was lost together with most others, so the gateway's own network was lost, not the region: see
-    `blackout_guard`."""
+    """It was lost together with most others: the gateway's own network was, see `blackout_guard`."""
     restarted_while_lost: bool = False
-    """Another boot of it was seen while it was lost: it was down itself, even if other regions were lost at
-    the same time."""
+    """Another boot of it was seen while it was lost: it was down itself, even if others were lost as well."""
     returned_at: float = NEVER
     """When it was last reachable again."""
     warming_since: float | None = None
@@ -60,8 +56,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     ejections: Ejections = Ejections()
 
     def __repr__(self) -> str:
-        """`<RegionHealth beijing Unreachable (3 probes failed: Timeout) since 3.0, failures 3, successes 0,
-        ...>`."""
+        """`<RegionHealth beijing Unreachable (3 probes failed: Timeout) since 3.0, failures 3, ...>`."""
         ejected = "" if self.ejections.until is None else f", ejected until {self.ejections.until:.1f}"
         lost = "" if self.lost_at is None else f", lost at {self.lost_at:.1f} ({self.losses} times)"
         marks = (name for name in ("lost_in_blackout", "restarted_while_lost") if getattr(self, name))
@@ -100,15 +95,14 @@ def condition_of(health: RegionHealth) -> RegionCondition:
 def condition_with_journal(
     health: RegionHealth, *, admitted: bool, unknown_journal: str
 ) -> tuple[RegionCondition, str]:
-    """The condition that placement and people see, and its reason: that of `health`, unless the region's
-    journal forbids work.
+    """The condition that placement and people see, with its reason: that of `health`, or a worse one.
 
     `admitted`: the journal that the region's name is bound to answers and has opened the event stream.
     `unknown_journal`: the incarnation of another journal that answers under that name; empty if there is
     none.
     """
     if unknown_journal:
-        # whatever answers there does not hold the region's attempts: it is not the region
+        # what answers there does not hold the region's attempts: the region itself is not reachable
         return RegionCondition.UNREACHABLE, f"another journal answers under this name: {unknown_journal}"
     if health.condition.ready and not admitted:
         # a cluster refuses the stream to a store that is behind what it acknowledged: nothing is sent before
@@ -118,10 +112,9 @@ def condition_with_journal(
 
 
 def with_changes(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
-    """The health with `changes` and the condition that follows; if that is a new one, since `now` and with
-    its reason.
+    """The health with `changes`, and with the condition that follows from them.
 
-    `because` is the reason of conditions that do not explain themselves.
+    A new condition begins at `now`. `because` is its reason, where the condition does not give one itself.
     """
     after = structs.replace(health, **changes)
     condition = condition_of(after)

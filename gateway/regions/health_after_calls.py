@@ -1,5 +1,4 @@
-"""What calls that carry work change in a region's health: latency per item, and ejection where too many
-fail."""
+"""What calls that carry work change in a region's health: its latency, and ejection if too many fail."""
 
 from collections.abc import Callable
 
@@ -27,10 +26,9 @@ def after_call(
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
-    """The health after a call that carried `items` and took `seconds`; `failure` is the reason of a
-    `ClusterError`, None without one.
+    """The health after a call that carried `items` and took `seconds`.
 
-    `dice` gives a random number in 0..1.
+    `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1.
     """
     if failure is not None and failure not in FAULTS:
         return health  # a refusal for what was asked says nothing of the region
@@ -58,8 +56,10 @@ def after_call(
 
 
 def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float:
-    """The sample of a call: it takes longer the more it carries, but never less than the bare round trip of
-    the last probe."""
+    """The latency sample of a call: its time per item, since it takes longer the more it carries.
+
+    It is never less than the round trip of the last probe, which carries nothing.
+    """
     bare = health.latency.round_trips[-1][1] if health.latency.round_trips else 0.0
     return max(bare, seconds / max(1, items))
 

@@ -42,15 +42,17 @@ def after_probe(
 def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
     """The health after the event stream ended or fell silent: a probe is due at once."""
     if health.failures:
-        # probes fail already, and the next one is soon: asked at each refused stream, three failures would
-        # come within milliseconds, and a hiccup would count as a loss
+        # probes fail already, and the next one is near. With one at each refused stream, three failures would
+        # come within milliseconds, and a short interruption would count as a loss
         return health
     return structs.replace(health, next_probe_at=min(health.next_probe_at, now), probe_wanted_at=now)
 
 
 def after_restart(health: RegionHealth) -> RegionHealth:
-    """The health after another boot of the cluster was seen. A restart is no outage: only what the old
-    process did is forgotten."""
+    """The health after another boot of the cluster was seen: what the old process did is forgotten.
+
+    A restart alone is no outage, so the condition stays.
+    """
     latency = structs.replace(health.latency, round_trips=(), evaluations_over=0)
     return structs.replace(
         health,
@@ -69,10 +71,10 @@ def _pause_seconds(
     if health.failures:
         return settings.probe_retry_seconds
     if health.lost_in_blackout and health.lost_at is not None:
-        # only the gateway's network was lost: the region is to be back as soon as five probes allow
+        # the region was well, so it comes back as soon as five quick probes can show it
         return settings.probe_retry_seconds
     if began < health.probe_wanted_at:
-        return 0.0  # this answer may have left before the stream ended: only another probe tells
+        return 0.0  # this answer may have left before the stream ended, so it is no answer to that
     return settings.probe_interval_seconds * (1.0 + settings.jitter * (2.0 * dice() - 1.0))
 
 
@@ -81,12 +83,10 @@ def _after_answer(
 ) -> RegionHealth:
     seconds = ended - began
     successes = health.successes + 1
-    # the first answer ever is enough: a gateway that has just started, or a region that came up after it, has
-    # no outage behind it
+    # the first answer ever is enough: it follows the start of the gateway or of the region, not an outage
     first = not health.ever_answered
     back = health.lost_at is not None and (first or successes >= settings.successes_up)
-    # the estimate and the window start again after failures that are over: slow start is the caution that
-    # follows an outage
+    # failures that are over no longer weigh on the latency: slow start is what follows an outage
     ewma = PeakEwma() if first or back else health.ewma
     latency = LatencyWindow() if first else health.latency
     health = with_changes(
@@ -147,8 +147,7 @@ def _after_failure(
         if health.lost_at is None:
             changes |= {"lost_at": ended, "lost_in_blackout": False, "restarted_while_lost": False}
             if health.ejections.since > health.returned_at:
-                # an ejection by calls since the region was last back; one for earlier losses began at its
-                # return and goes on
+                # only an ejection by calls: one for earlier losses began with the return, and goes on
                 changes["ejections"] = after_loss(health.ejections, lost_at=ended, settings=settings)
     why = f"{failure} ({detail})" if detail else failure
     return with_changes(health, ended, because=f"{failures} probes failed: {why}", **changes)

@@ -1,5 +1,4 @@
-"""What time alone changes in a region's health: ejections and slow starts end, and its latency is
-evaluated."""
+"""What time alone changes in a region's health: ejections and slow starts end, latency is evaluated."""
 
 from typing import Any
 
@@ -28,8 +27,10 @@ def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> Re
 
 
 def slow_start_weight(health: RegionHealth, now: float, settings: HealthSettings) -> float:
-    """The part of its share that the region takes, in `slow_start_floor`..1: it grows linearly during slow
-    start, as Envoy's does."""
+    """The part of its weight that the region has now, in `slow_start_floor`..1.
+
+    It grows linearly during slow start (Envoy's slow start with aggression 1).
+    """
     if health.warming_since is None:
         return 1.0
     part = min(1.0, max(0.0, (now - health.warming_since) / settings.slow_start_seconds))

@@ -1,5 +1,4 @@
-"""How long a region takes to answer: the peak EWMA that scores it, and the window of round trips that finds
-it Degraded.
+"""How long a region takes to answer: the peak EWMA that scores it, and the p90 that finds it Degraded.
 
 The estimate follows Finagle's load balancer (`com.twitter.finagle.loadbalancer.PeakEwma`): a higher sample
 counts in full at once, a lower one by an exponentially weighted moving average. The p90 with hysteresis is
@@ -18,42 +17,40 @@ NEVER: Final = float("-inf")
 
 
 class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
-    """An estimate of the latency that rises at once and falls slowly. `at`: monotonic seconds of the newest
-    sample."""
+    """An estimate of the latency that rises at once and falls slowly."""
 
     peak_seconds: float = 0.0
     """The estimate at `at`."""
     latest_seconds: float = 0.0
     """The newest sample, which the estimate nears from there."""
     at: float = NEVER
+    """When the newest sample was taken, in monotonic seconds."""
 
 
 def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
-    """The estimate in seconds at `now`: its distance from the newest sample shrinks by a factor e every
-    `tau_seconds`."""
+    """The estimate in seconds at `now`: it nears the newest sample by a factor e every `tau_seconds`."""
     faded = exp(-max(0.0, now - ewma.at) / tau_seconds)
     return ewma.latest_seconds + (ewma.peak_seconds - ewma.latest_seconds) * faded
 
 
 def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
-    """The estimate after a sample: one above the estimate replaces it, one below is where it falls to from
-    here."""
+    """The estimate after a sample: a higher one replaces it, a lower one is what it falls towards."""
     return PeakEwma(
         peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)
     )
 
 
 def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma:
-    """The estimate after a failure, which counts as a slow answer however quickly it came: failing fast must
-    not attract work."""
+    """The estimate after a failure, which counts as a slow answer: failing fast must not attract work."""
     return after_sample(
         ewma, at=at, seconds=settings.failure_counts_seconds, tau_seconds=settings.ewma_tau_seconds
     )
 
 
 class LatencyWindow(Struct, frozen=True, kw_only=True):
-    """The round trips of the last `degraded_window_seconds`, and whether they make the region slow, with
-    hysteresis.
+    """The round trips of the last `degraded_window_seconds`, and whether they make the region slow.
+
+    It becomes slow sooner than it stops being so (hysteresis), so that work does not move to and fro.
 
     Only probes count: they carry nothing and go at a steady rate, so a region is not called slow for the size
     of its work.
@@ -77,8 +74,7 @@ def after_round_trip(
 
 
 def p90(seconds: list[float]) -> float | None:
-    """The nearest rank at or below nine tenths: of five round trips the second slowest, so that one outlier
-    is ignored."""
+    """The nearest rank at or below nine tenths: of five round trips the second slowest."""
     return sorted(seconds)[max(1, floor(0.9 * len(seconds))) - 1] if seconds else None
 
 
@@ -88,8 +84,7 @@ def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> f
 
 
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
-    """The window after the evaluation that is made once a second: slow after enough bad ones in a row, not
-    slow after a long calm."""
+    """The window after the evaluation that is made once a second: slow after enough bad ones in a row."""
     value = recent_p90(window, now, settings)
     if value is None:
         return window  # without a round trip nothing is known, so nothing changes
@@ -99,8 +94,7 @@ def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings
         slow = over >= settings.degraded_evaluations
         return structs.replace(window, evaluations_over=over, slow=slow, calm_since=None)
     if value >= settings.degraded_seconds * settings.recovered_ratio:
-        # below the threshold alone is not calm: a region that swings about it would lose and get its work
-        # again and again
+        # just below the threshold is not calm: a region that swings about it would lose its work each time
         return structs.replace(window, calm_since=None)
     calm_since = now if window.calm_since is None else window.calm_since
     if now - calm_since >= settings.recovered_seconds:

@@ -21,8 +21,7 @@ class CallOutcomes(Struct, frozen=True, kw_only=True):
     """How many calls of the last `success_window_seconds` failed, and how many in a row."""
 
     by_second: tuple[tuple[int, int, int], ...] = ()
-    """(monotonic second, calls, faults), oldest first: bounded by the window, however many calls a second
-    there are."""
+    """(monotonic second, calls, faults), oldest first: as long as the window, however many calls are made."""
     consecutive_faults: int = 0
     """Faults since the last success, however long ago."""
 
@@ -49,16 +48,14 @@ def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | N
         return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)
     faults = sum(entry[2] for entry in outcomes.by_second)
-    # a ratio over a handful of calls is chance, so it needs a minimum of calls (Envoy's
-    # success_rate_request_volume)
+    # the ratio of a few calls is chance: they must be enough (as in Envoy's success_rate_request_volume)
     if calls >= settings.success_minimum_calls and calls - faults < settings.success_ratio * calls:
         return f"{faults} of {calls} calls failed"
     return None
 
 
 class Ejections(Struct, frozen=True, kw_only=True):
-    """The incidents of a region, ejections and losses, and the ejection that is going on, if any. Times are
-    monotonic seconds."""
+    """The incidents of a region (ejections and losses), and its present ejection; in monotonic seconds."""
 
     incidents: int = 0
     """How many there were, each within `ejection_forgotten_seconds` of the one before."""
@@ -74,8 +71,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """With `incidents` more that end at `now`; earlier ones are forgotten first if the last is long enough
-    ago."""
+    """Counts `incidents` more, which end at `now`; earlier ones are forgotten first if long enough ago."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -84,10 +80,9 @@ def after_incidents(
 def begin_ejection(
     ejections: Ejections, *, now: float, multiplier: int, reason: str, settings: HealthSettings, chance: float
 ) -> Ejections:
-    """Ejected from `now` on for `multiplier` times `ejection_seconds`, at most `ejection_maximum_seconds`.
+    """Ejects from `now` on, for `multiplier` times `ejection_seconds`, at most `ejection_maximum_seconds`.
 
-    `chance` in 0..1 shortens it by up to `jitter`, so that regions ejected together do not all come back at
-    once.
+    `chance` in 0..1 shortens it by up to `jitter`: regions ejected together do not come back together.
     """
     seconds = min(multiplier * settings.ejection_seconds, settings.ejection_maximum_seconds)
     until = now + seconds * (1.0 - settings.jitter * chance)
@@ -95,15 +90,15 @@ def begin_ejection(
 
 
 def end_ejection(ejections: Ejections) -> Ejections:
-    """The ejection's time is over; its incident stays counted."""
+    """Ends the ejection; its incident stays counted."""
     return structs.replace(ejections, until=None)
 
 
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
-    """The region became Unreachable. An ejection just before is the same incident, noticed by calls sooner
-    than by probes: it ends.
+    """The region became Unreachable: an ejection just before is the same incident, and ends.
 
-    Its return then counts the loss. An ejection that began longer ago was an incident of its own and goes on.
+    Calls had only noticed it sooner than probes. The region's return then counts the loss. An ejection that
+    began longer ago was an incident of its own and goes on.
     """
     if ejections.until is None or lost_at - ejections.since > settings.blackout_seconds:
         return ejections

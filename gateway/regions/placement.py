@@ -13,8 +13,7 @@ from gateway.settings import Placing
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The region chosen, each fitting region's score (lower is better), and why the others were refused or
-    passed over."""
+    """The region chosen, the scores of all that fit (lower is better), and the reasons against the others."""
 
     region: str
     scores: dict[str, float]
@@ -61,8 +60,7 @@ def place(
     rejected |= {name: why for name, own in tiers.items() if (why := why_outranked(own, best)) is not None}
     scores = {region.name: score(region, floor_seconds=settings.latency_floor_seconds) for region in fitting}
     compared = {name: value for name, value in scores.items() if name not in rejected}
-    # not always the very best: several gateways, and all shards of one pass, would choose the same region at
-    # once
+    # not always the very best: several gateways would send all that waits to the same region at once
     near = min(compared.values()) * settings.near
     return Placement(
         region=choose([name for name, value in compared.items() if value <= near]),

@@ -15,11 +15,9 @@ class RegionCondition(StrEnum):
     DEGRADED = "Degraded"
     """Slow, but it answers: takes new work only where no faster region fits."""
     WARMING = "Warming"
-    """Back from an outage or an ejection: slow start, as Envoy calls it. It takes a growing share of new
-    work."""
+    """Back from an outage or an ejection, in slow start: its share of new work grows (Envoy's slow start)."""
     EJECTED = "Ejected"
-    """It answers probes, but calls fail (Envoy's outlier ejection): no new work for a time. Running shards
-    stay."""
+    """It answers probes, but calls fail: no new work for a time, running shards stay (Envoy's ejection)."""
     UNREACHABLE = "Unreachable"
     """It answers no probes."""
     UNKNOWN = "Unknown"
@@ -27,13 +25,12 @@ class RegionCondition(StrEnum):
 
     @property
     def reachable(self) -> bool:
-        """The region answers its probes, so its attempts can be asked about and batches can be sent."""
+        """The region answers its probes: batches are sent to it, and its attempts stay where they are."""
         return self not in _SILENT
 
     @property
     def ready(self) -> bool:
-        """The region may get new work, as a Kubernetes node that is Ready: it is reachable and not
-        ejected."""
+        """The region may get new work, like a Ready node of Kubernetes: it is reachable and not ejected."""
         return self in _READY
 
 
@@ -42,8 +39,7 @@ _READY: Final = frozenset(RegionCondition) - _SILENT - {RegionCondition.EJECTED}
 
 
 class Taint(StrEnum):
-    """What an operator may mark a region with, after the taints of Kubernetes' nodes; no workflow tolerates
-    one.
+    """A mark that an operator sets on a region, as on a node of Kubernetes; no workflow tolerates one.
 
     The values are stored, and are the names of the commands that set them.
     """

@@ -70,8 +70,7 @@ def region_view(
     admitted: bool = True,
     unknown_journal: str = "",
 ) -> RegionView:
-    """The region at `now`. `weight` is the operator's; for `admitted` and `unknown_journal` see
-    `condition_with_journal`."""
+    """The region at `now`. `weight` is the operator's; the last two are for `condition_with_journal`."""
     condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)
     return RegionView(
         name=health.name,

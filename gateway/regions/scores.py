@@ -11,19 +11,19 @@ Tier: TypeAlias = tuple[bool, bool, float]
 
 
 def score(region: RegionView, *, floor_seconds: float) -> float:
-    """Expected seconds until an attempt is served, lower is better: peak EWMA times the work ahead, over the
-    region's weight.
+    """Expected seconds until an attempt is served, lower is better.
 
-    The formula is that of Finagle's `PeakEwma` balancer. The work ahead is the attempts there, and once more
-    the tasks that wait for a processor: an attempt that only waits counts double. Round trips below
-    `floor_seconds` count as equal, so that between regions that are near load decides and not noise.
+    Peak EWMA times the work ahead, as in Finagle's `PeakEwma` balancer, over the region's weight. The work
+    ahead is the attempts there, and once more the tasks that wait for a processor: an attempt that only waits
+    counts double. Round trips below `floor_seconds` count as equal, so that between regions that are near
+    load decides and not noise.
     """
     latency_seconds = max(region.peak_ewma_seconds, floor_seconds)
     return latency_seconds * (region.inflight + region.queued + 1) / region.weight
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:
-    """The preferences that outrank every score, lower is better."""
+    """The preferences that come before every score, lower is better."""
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
     # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
@@ -31,7 +31,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:
-    """Why a region of tier `own`, which fits, is passed over for those of tier `best`; None if it is equal."""
+    """Why a region that fits, of tier `own`, is passed over for those of tier `best`; None if equal."""
     if own == best:
         return None
     if own[0] > best[0]:

@@ -1,8 +1,8 @@
 """Runs a gateway's health checks and placement against scripted regions, in virtual time.
 
 A script says how a region treats a request that begins at some moment. `ScriptedGateway` probes, reads the
-event stream, evaluates and places work exactly as the settings say, with passes `TICK_SECONDS` apart, so every
-bound that is measured contains the controller's own delay.
+event stream, evaluates and places work exactly as the settings say, with passes `TICK_SECONDS` apart, so
+every bound that is measured contains the controller's own delay.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""Is it the regions that are lost, or we?"""
+"""The blackout guard: when lost regions mean that the gateway is cut off."""
 
 import pytest
 
@@ -39,8 +39,9 @@ def back(name: str, at: float = float("-inf")) -> RegionHealth:
         ([], False),
     ],
 )
-def test_more_than_half_lost_together_is_our_own_loss(healths: list[RegionHealth], expected: bool) -> None:
-    """One after the other is the regions' own; half of two is not more than half; a single region leaves nowhere to move to."""
+def test_more_than_half_lost_together_means_cut_off(healths: list[RegionHealth], expected: bool) -> None:
+    """Lost one after the other, they are lost themselves; half of two is not more than half; a single region
+    leaves nowhere to move to."""
     assert is_cut_off(healths, 100.0, SETTINGS) is expected
 
 
@@ -48,7 +49,7 @@ def test_it_lasts_as_long_as_they_stay_lost() -> None:
     assert is_cut_off([lost("a", 0.0), lost("b", 0.0), back("c")], 1e6, SETTINGS)
 
 
-def test_a_region_lost_together_with_the_canary_is_our_own_loss() -> None:
+def test_a_region_lost_together_with_the_canary_means_cut_off() -> None:
     """The canary depends on no region; alone it means nothing, since every region answers."""
     canary = lost("canary", 5.0)
 
@@ -58,7 +59,8 @@ def test_a_region_lost_together_with_the_canary_is_our_own_loss() -> None:
 
 
 def test_those_that_answer_later_than_the_others_are_waited_for() -> None:
-    """A blackout is over for all at once but not heard of all at once: nobody's shards move because its probes came last."""
+    """A blackout ends for all at once, but their probes end one after the other: the last one's shards must
+    not move for that."""
     last = [back("a", 99.0), back("b", 99.0), lost("c", 0.0, lost_in_blackout=True)]
 
     assert is_cut_off(last, 100.0, SETTINGS)
@@ -66,8 +68,8 @@ def test_those_that_answer_later_than_the_others_are_waited_for() -> None:
     assert not is_cut_off([back("a", 99.0), back("b", 99.0), back("c", 100.0)], 100.0, SETTINGS)
 
 
-def test_only_those_lost_with_us_are_excused() -> None:
-    """One that was lost long before, or that was restarted meanwhile, was really ill."""
+def test_only_regions_lost_together_are_marked() -> None:
+    """One that was lost long before, or that was restarted meanwhile, was down itself."""
     restarted = RegionHealth(name="d", ever_answered=True, lost_at=101.0, restarted_while_lost=True)
     healths = [lost("a", 0.0), lost("b", 100.0), lost("c", 102.0), restarted, back("e")]
 

@@ -1,61 +1,24 @@
-"""What probes, calls and time make of one region."""
+"""One region's health after probes, calls and time."""
 
 import pytest
-from msgspec import structs
 
-from gateway.core.instant import Instant
 from gateway.regions.blackout_guard import after_blackout_check
-from gateway.regions.health import RegionHealth, count_answered_since, unknown
-from gateway.regions.health_after_calls import after_call
+from gateway.regions.health import count_answered_since, unknown
 from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
 from gateway.regions.health_over_time import after_tick, slow_start_weight
-from gateway.regions.latency import peak_at
-from gateway.regions.region_condition import RegionCondition, Taint
-from gateway.regions.region_view import region_view
-from gateway.settings import HealthSettings
-from tests.gateway.regions.region_script import status
+from gateway.regions.region_condition import RegionCondition
+from tests.gateway.regions.healths import (
+    SETTINGS,
+    after_answers,
+    call,
+    dice,
+    ewma,
+    healthy,
+    probe,
+    unreachable,
+)
 
-SETTINGS = HealthSettings()
 C = RegionCondition
-
-
-def dice() -> float:
-    return 0.5
-
-
-def probe(
-    health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05
-) -> RegionHealth:
-    return after_probe(health, began=at - seconds, ended=at, failure=failure, settings=SETTINGS, dice=dice)
-
-
-def call(
-    health: RegionHealth, at: float, failure: str | None = None, *, seconds: float = 0.05, items: int = 1
-) -> RegionHealth:
-    return after_call(
-        health, ended=at, seconds=seconds, failure=failure, settings=SETTINGS, dice=dice, items=items
-    )
-
-
-def healthy() -> RegionHealth:
-    return probe(unknown("beijing"), 0.05)
-
-
-def unreachable(at: float = 1.0) -> RegionHealth:
-    health = healthy()
-    for late in (1.0, 0.5, 0.0):
-        health = probe(health, at - late, "Timeout")
-    return health
-
-
-def answering(health: RegionHealth, at: float, times: int = 5) -> RegionHealth:
-    for number in range(times):
-        health = probe(health, at + number * 2.0)
-    return health
-
-
-def ewma(health: RegionHealth, at: float) -> float:
-    return peak_at(health.ewma, at, SETTINGS.ewma_tau_seconds)
 
 
 def test_the_first_answer_ever_makes_a_region_ready() -> None:
@@ -86,7 +49,7 @@ def test_three_failures_in_a_row_are_a_loss_and_two_are_not() -> None:
 
 def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
     """From a tenth to all over a minute, and without the estimate that the outage left behind."""
-    health = answering(unreachable(), 100.0, 4)
+    health = after_answers(unreachable(), 100.0, 4)
     assert health.condition is C.UNREACHABLE
 
     health = probe(health, 108.0)
@@ -103,17 +66,18 @@ def test_five_answers_in_a_row_bring_a_region_back_in_slow_start() -> None:
 
 
 def test_a_failure_among_the_answers_starts_the_count_again() -> None:
-    health = answering(probe(answering(unreachable(), 10.0, 4), 20.0, "Timeout"), 21.0, 4)
+    health = after_answers(probe(after_answers(unreachable(), 10.0, 4), 20.0, "Timeout"), 21.0, 4)
 
     assert health.condition is C.UNREACHABLE
 
 
 def test_a_second_loss_within_memory_keeps_a_region_out_after_it_is_back() -> None:
-    """One loss is bad luck. After two its return is worth a time out; its running shards are confirmed all the same."""
-    health = answering(unreachable(), 10.0)
+    """One loss is bad luck. After two it is ejected at its return; its running shards are confirmed all the
+    same."""
+    health = after_answers(unreachable(), 10.0)
     for at in (20.0, 20.5, 21.0):
         health = probe(health, at, "Unreachable")
-    health = answering(health, 22.0)
+    health = after_answers(health, 22.0)
 
     assert (health.condition, health.reason) == (C.EJECTED, "lost 2 times of late")
     assert after_tick(health, 30.0 + 26.9, SETTINGS).condition is C.EJECTED
@@ -129,16 +93,16 @@ def test_answering_once_and_failing_again_is_another_loss() -> None:
             health = probe(health, at + later, "Unreachable")
 
     assert health.losses == 3
-    assert answering(health, 30.0).condition is C.EJECTED
+    assert after_answers(health, 30.0).condition is C.EJECTED
 
 
-def test_an_excused_region_comes_back_as_if_nothing_had_been() -> None:
-    """It was our own road: no slow start, no trouble counted, and probes at the quick pace until it is back."""
+def test_a_region_lost_in_a_blackout_comes_back_as_if_nothing_had_been() -> None:
+    """The gateway's network was lost: no slow start, no incident, and quick probes until it is back."""
     (health,) = after_blackout_check([unreachable()], SETTINGS)
     health = probe(health, 10.0)
     assert health.next_probe_at == 10.5
 
-    health = answering(health, 10.5, 4)
+    health = after_answers(health, 10.5, 4)
     assert (health.condition, slow_start_weight(health, 20.0, SETTINGS), health.ejections.incidents) == (
         C.HEALTHY,
         1.0,
@@ -146,11 +110,11 @@ def test_an_excused_region_comes_back_as_if_nothing_had_been() -> None:
     )
 
 
-def test_a_region_restarted_during_a_blackout_was_ill_after_all() -> None:
+def test_a_region_restarted_during_a_blackout_comes_back_in_slow_start() -> None:
     (health,) = after_blackout_check([unreachable()], SETTINGS)
     (health,) = after_blackout_check([after_restart(health)], SETTINGS)
 
-    assert answering(health, 10.0).condition is C.WARMING
+    assert after_answers(health, 10.0).condition is C.WARMING
 
 
 def test_a_restart_alone_is_no_outage() -> None:
@@ -196,7 +160,8 @@ def test_a_probe_that_was_under_way_when_the_stream_ended_does_not_answer_the_qu
 
 
 def test_asking_again_does_not_hurry_probes_that_fail_already() -> None:
-    """Three failures must span a second: a stream that is refused over and over must not turn a hiccup into a loss."""
+    """Three failures must span a second: a stream that is refused over and over is no loss within
+    milliseconds."""
     failed = probe(healthy(), 1.0, "Unreachable")
 
     assert after_stream_end(failed, 1.1).next_probe_at == 1.5
@@ -208,12 +173,12 @@ def test_calls_that_fail_eject_whatever_probes_say() -> None:
         health = probe(call(health, float(at), "Unavailable"), at + 0.5)
 
     assert (health.condition, health.reason) == (C.EJECTED, "5 calls in a row failed: Unavailable")
-    assert answering(health, 6.0, 10).condition is C.EJECTED
+    assert after_answers(health, 6.0, 10).condition is C.EJECTED
     assert after_tick(health, 5.0 + 24.0 + 3.0, SETTINGS).condition is C.WARMING
 
 
 def test_faults_during_an_ejection_do_not_lengthen_it() -> None:
-    """What runs there still makes calls: who is out already cannot be put out again."""
+    """Attempts that run there still make calls: a region that is ejected cannot be ejected again."""
     health = healthy()
     for at in range(1, 20):
         health = call(health, float(at), "Unavailable")
@@ -242,12 +207,13 @@ def test_a_call_that_was_refused_for_what_it_asked_says_nothing_of_the_region() 
     assert health == healthy()
 
 
-def test_failing_fast_is_dear() -> None:
+def test_a_failure_counts_as_a_slow_answer_however_fast_it_is() -> None:
     assert ewma(call(healthy(), 1.0, "Unavailable", seconds=0.001), 1.0) == 5.0
 
 
 def test_a_call_is_not_slow_for_what_it_carries() -> None:
-    """Two hundred shards in a second are 5 ms each: the bare round trip is what such a call is worth, and it is never less."""
+    """Two hundred shards in a second are 5 ms each: less than a bare round trip, which is what then
+    counts."""
     assert ewma(call(healthy(), 1.0, seconds=1.0, items=200), 1.0) == pytest.approx(0.05)
     assert ewma(call(healthy(), 1.0, seconds=1.0, items=2), 1.0) == 0.5
 
@@ -264,20 +230,3 @@ def test_only_probes_begun_since_count_as_answers() -> None:
     ]
 
     assert count_answered_since([*healths, unreachable()], 5.0) == 1
-
-
-def test_the_view_tells_people_since_when_and_why() -> None:
-    seen = region_view(
-        answering(unreachable(), 100.0),
-        status=structs.replace(status("beijing"), slots=7, queued=1),
-        inflight=3,
-        now=Instant(138.0, 1_800_000_000.0),
-        settings=SETTINGS,
-        weight=2.0,
-        taints=frozenset({Taint.CORDONED}),
-    )
-
-    assert (seen.condition, seen.since, seen.reason) == (C.WARMING, 1_799_999_970.0, "slow start")
-    assert (seen.inflight, seen.free_slots, seen.queued, seen.cordoned) == (3, 4, 1, True)
-    assert seen.weight == pytest.approx(2 * 0.55)
-    assert seen.peak_ewma_seconds == pytest.approx(0.05)

@@ -1,4 +1,4 @@
-"""Whatever happens to a region, its health moves along legal edges and within bounds."""
+"""A region's condition moves along legal edges only, whatever happens, and its health stays within bounds."""
 
 from itertools import pairwise
 
@@ -25,7 +25,8 @@ EDGES = {
     C.EJECTED: {C.WARMING, C.DEGRADED, C.UNREACHABLE},
     C.UNREACHABLE: {C.HEALTHY, C.WARMING, C.EJECTED},
 }
-"""Who is ejected or lost comes back warming; Unreachable to Healthy is the first answer ever, or the end of a blackout."""
+"""A region that was ejected or lost comes back Warming; from Unreachable to Healthy leads the first answer
+ever, or the end of a blackout."""
 
 
 steps = st.lists(
@@ -68,7 +69,8 @@ def stepped(health: RegionHealth, at: float, kind: str, failure: str | None, sec
 def test_whatever_happens_a_region_moves_along_legal_edges(
     script: list[tuple[float, str, str | None, float]],
 ) -> None:
-    """Its share stays within bounds, its next probe stays near, and only who may take work has no reason to be out."""
+    """Its weight stays within bounds, its next probe stays near, and it is Unreachable exactly while it is
+    lost."""
     health, at = unknown("beijing"), 0.0
     history = [health]
     for pause, kind, failure, seconds in script:

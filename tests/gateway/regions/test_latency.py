@@ -1,4 +1,4 @@
-"""The peak EWMA and the pace of a region."""
+"""The peak EWMA and the latency window of a region."""
 
 from math import exp
 
@@ -22,8 +22,9 @@ TAU = SETTINGS.ewma_tau_seconds
 samples = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 60)), min_size=1, max_size=30)
 
 
-def drawn(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float, float]]]:
-    """The estimate after samples given as (seconds since the last one, sample), and the samples as (at, sample)."""
+def estimated(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float, float]]]:
+    """The estimate after samples given as (seconds since the last one, sample); the samples as (at,
+    sample)."""
     ewma, at, seen = PeakEwma(), 0.0, []
     for pause, seconds in values:
         at += pause
@@ -37,7 +38,7 @@ def test_no_recent_peak_is_forgotten_faster_than_it_decays(
     values: list[tuple[float, float]], later: float
 ) -> None:
     """The estimate is at least every past sample's own decay, and never above the worst sample."""
-    ewma, seen = drawn(values)
+    ewma, seen = estimated(values)
     now = seen[-1][0] + later
     estimate = peak_at(ewma, now, TAU)
 
@@ -47,7 +48,7 @@ def test_no_recent_peak_is_forgotten_faster_than_it_decays(
 
 @given(values=samples)
 def test_a_sample_above_the_estimate_replaces_it(values: list[tuple[float, float]]) -> None:
-    ewma, seen = drawn(values)
+    ewma, seen = estimated(values)
 
     assert (
         peak_at(after_sample(ewma, at=seen[-1][0] + 1, seconds=61.0, tau_seconds=TAU), seen[-1][0] + 1, TAU)
@@ -56,7 +57,7 @@ def test_a_sample_above_the_estimate_replaces_it(values: list[tuple[float, float
 
 
 def test_a_peak_fades_to_the_latest_sample_by_tau() -> None:
-    ewma, _ = drawn([(0.0, 5.0), (0.0, 0.05)])
+    ewma, _ = estimated([(0.0, 5.0), (0.0, 0.05)])
 
     assert peak_at(ewma, TAU, TAU) == pytest.approx(0.05 + 4.95 / 2.718281828)
     assert peak_at(ewma, 1e6, TAU) == pytest.approx(0.05)
@@ -69,31 +70,31 @@ def test_one_slow_round_trip_of_five_is_a_hiccup() -> None:
     assert p90([0.1, 0.1, 0.1, 0.9, 0.9]) == 0.9
 
 
-def paced(pace: LatencyWindow, begin: int, end: int, seconds: float) -> LatencyWindow:
+def observed(window: LatencyWindow, begin: int, end: int, seconds: float) -> LatencyWindow:
     """One round trip and one evaluation a second."""
     for at in range(begin, end):
-        pace = after_evaluation(
-            after_round_trip(pace, at=float(at), seconds=seconds, settings=SETTINGS), float(at), SETTINGS
+        window = after_evaluation(
+            after_round_trip(window, at=float(at), seconds=seconds, settings=SETTINGS), float(at), SETTINGS
         )
-    return pace
+    return window
 
 
 def test_three_bad_evaluations_make_a_region_slow_and_a_minute_of_calm_ends_it() -> None:
-    """The way back is long: work that swings to and fro costs more than work that stays away."""
-    slow = paced(LatencyWindow(), 0, 3, 0.5)
-    assert (paced(LatencyWindow(), 0, 2, 0.5).slow, slow.slow) == (False, True)
+    """It ends slowly: work that moves to and fro costs more than work that stays away."""
+    slow = observed(LatencyWindow(), 0, 3, 0.5)
+    assert (observed(LatencyWindow(), 0, 2, 0.5).slow, slow.slow) == (False, True)
 
-    assert paced(slow, 3, 60, 0.05).slow
-    assert not paced(slow, 3, 3 + 10 + 60, 0.05).slow
+    assert observed(slow, 3, 60, 0.05).slow
+    assert not observed(slow, 3, 3 + 10 + 60, 0.05).slow
 
 
 def test_below_the_threshold_is_not_yet_calm() -> None:
     """Under 0.7 of it: a region at 0.25 s would be slow again with the next swing."""
-    assert paced(paced(LatencyWindow(), 0, 3, 0.5), 3, 1000, 0.25).slow
-    assert not paced(LatencyWindow(), 0, 1000, 0.25).slow
+    assert observed(observed(LatencyWindow(), 0, 3, 0.5), 3, 1000, 0.25).slow
+    assert not observed(LatencyWindow(), 0, 1000, 0.25).slow
 
 
 def test_without_round_trips_nothing_is_decided() -> None:
-    slow = paced(LatencyWindow(), 0, 3, 0.5)
+    slow = observed(LatencyWindow(), 0, 3, 0.5)
 
     assert after_evaluation(slow, 1000.0, SETTINGS) == slow

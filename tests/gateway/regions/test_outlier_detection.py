@@ -35,7 +35,7 @@ def outcomes(faults: str, *, every: float = 0.3) -> CallOutcomes:
         ("...xx" * 3, None),
     ],
 )
-def test_a_row_of_faults_or_a_bad_ratio_over_enough_calls_ejects(faults: str, expected: str | None) -> None:
+def test_consecutive_faults_or_a_low_ratio_over_enough_calls_eject(faults: str, expected: str | None) -> None:
     assert ejection_reason(outcomes(faults), SETTINGS) == expected
 
 
@@ -49,8 +49,8 @@ def test_the_window_holds_no_more_than_its_seconds() -> None:
     assert len(outcomes("." * 5_000, every=0.01).by_second) <= SETTINGS.success_window_seconds + 1
 
 
-def test_each_trouble_within_memory_costs_a_longer_time_out() -> None:
-    """30 s times n up to 300 s; ten minutes without trouble and it starts again."""
+def test_each_incident_within_memory_costs_a_longer_ejection() -> None:
+    """30 s times n up to 300 s; ten minutes without an incident and it starts again."""
     ejections, now, lengths = Ejections(), 0.0, []
     for _ in range(12):
         ejections = after_incidents(ejections, now=now, incidents=1, settings=SETTINGS)
@@ -72,8 +72,9 @@ def test_chance_only_shortens_an_ejection() -> None:
     assert out.until == 240.0
 
 
-def test_a_loss_that_calls_noticed_first_is_one_trouble() -> None:
-    """Five refused calls come before three refused probes; an ejection that was there long before is another matter."""
+def test_a_loss_that_calls_noticed_first_is_one_incident() -> None:
+    """Five refused calls come before three refused probes; an ejection that began long before is one of its
+    own."""
     before = Ejections(incidents=3, incident_ended_at=0.0)
     out = begin_ejection(
         after_incidents(before, now=10.0, incidents=1, settings=SETTINGS),

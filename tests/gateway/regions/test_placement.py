@@ -1,4 +1,4 @@
-"""Filter, score, select."""
+"""Placement: filter, score, select."""
 
 import random
 from collections.abc import Sequence
@@ -114,12 +114,14 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
     ],
 )
 def test_the_first_refusal_is_the_reason(demand: Demand, view: RegionView, reason: str | None) -> None:
-    """The law before the wish, the wish before the region's state: that is what a person would ask first."""
+    """Policy before the workflow's wish, the wish before the region's state: that is what a person would ask
+    first."""
     assert refusal(demand, view) == reason
 
 
 def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
-    """The task would never start there. A cluster that does not say how many it has is taken at its word when it refuses."""
+    """The task would never start there. A cluster that does not report its processors has to refuse it
+    itself."""
     demand = Demand(permitted=EVERYWHERE, cpu=64)
 
     assert refusal(demand, with_status(cpu=8.0)) == "with too few processors (8, where 64 are asked for)"
@@ -128,10 +130,8 @@ def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
 
 
 def test_what_fits_nowhere_says_why_region_by_region() -> None:
-    found = place(
-        Demand(permitted=frozenset({"shenzhen"})), [region("beijing"), region("shanghai"), region("shenzhen", free_slots=0)],
-        choose=first, settings=SETTINGS,
-    )  # fmt: skip
+    regions = [region("beijing"), region("shanghai"), region("shenzhen", free_slots=0)]
+    found = place(Demand(permitted=frozenset({"shenzhen"})), regions, choose=first, settings=SETTINGS)
 
     assert isinstance(found, Unplaceable)
     assert str(found) == "0/3 regions fit: 2 not permitted by policy, 1 no free slot"
@@ -150,7 +150,8 @@ def test_the_quickest_region_for_its_share_is_taken() -> None:
 
 
 def test_where_tasks_wait_for_a_processor_more_work_lies_ahead() -> None:
-    """As many attempts are no longer the same: here they run, there they queue while processors elsewhere are idle."""
+    """Attempts that queue for a processor weigh more than attempts that run: processors elsewhere are
+    idle."""
     busy = structs.replace(with_status(queued=18), inflight=20)
 
     assert chosen(Demand(permitted=EVERYWHERE), busy, region("shanghai", inflight=25)) == "shanghai"
@@ -158,7 +159,7 @@ def test_where_tasks_wait_for_a_processor_more_work_lies_ahead() -> None:
 
 
 def test_round_trips_below_the_floor_leave_the_choice_to_load() -> None:
-    """A neighbour 0.1 ms nearer must not take three times the work; and an estimate of nothing must not take it all."""
+    """A region 0.1 ms nearer must not take three times the work; nor one with an estimate of 0 all of it."""
     nearest = region("beijing", peak_ewma_seconds=0.0, inflight=2)
 
     assert (
@@ -188,7 +189,7 @@ def test_chance_decides_only_among_those_near_the_best() -> None:
 
 
 def test_an_avoided_region_is_taken_only_if_nothing_else_is_left() -> None:
-    """It is a wish of the submitter: even a slow region comes first."""
+    """The submitter asked for that: even a Degraded region comes first."""
     demand = Demand(permitted=EVERYWHERE, avoid=frozenset({"beijing"}))
 
     assert (
@@ -221,7 +222,7 @@ def test_a_run_that_wants_spreading_goes_where_it_has_fewest_shards() -> None:
 
 
 def test_spreading_does_not_fill_up_a_region_that_has_just_come_back() -> None:
-    """Slow start holds for every run: a tenth of the share is one shard in ten."""
+    """Slow start holds for every run: with a tenth of its weight the region gets one shard in ten."""
     demand = Demand(permitted=EVERYWHERE, spread={"beijing": 5})
 
     assert (
@@ -230,7 +231,7 @@ def test_spreading_does_not_fill_up_a_region_that_has_just_come_back() -> None:
     )
 
 
-def test_a_plan_for_many_adds_its_own_placements() -> None:
+def test_placing_many_counts_those_placed_before() -> None:
     """A thousand demands in one pass must not all go to the region that was best when the pass began."""
     rng = random.Random(1)
     regions = {name: region(name, free_slots=1000) for name in sorted(EVERYWHERE)}
@@ -265,7 +266,8 @@ def test_a_region_that_is_refused_is_never_picked(demand: Demand, regions: list[
 
 @given(regions=snapshots)
 def test_what_takes_no_work_is_never_placed_on(regions: list[RegionView]) -> None:
-    """`takes_work` saves a pass the reading of what waits: it must not hide a region that would have fitted."""
+    """`takes_work` saves a pass reading the shards that wait: it must not hide a region that would have
+    fitted."""
     found = place(Demand(permitted=EVERYWHERE), regions, choose=first, settings=SETTINGS)
 
     assert any(takes_work(view) for view in regions) == isinstance(found, Placement)

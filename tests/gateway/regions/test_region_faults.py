@@ -1,4 +1,5 @@
-"""The fault matrix, as far as detection and new work go: scripted regions in virtual time, against the contract's bounds.
+"""The fault matrix for detection and new work: scripted regions in virtual time, against the contract's
+bounds.
 
 Each bound is the worst over many seeds, which also shift the fault against the probes' beat.
 """
@@ -53,12 +54,13 @@ def worst_share(script: Script, begin: float, end: float, *, seeds: int = 5) -> 
     ("row", "behavior", "bound"), [(1, DEAD, 2.0), (2, SILENT, 7.5), (9, ACCEPTS_ONLY, 9.0)]
 )
 def test_a_lost_region_is_found_in_time(row: int, behavior: Behavior, bound: float) -> None:
-    """Dead: its stream ends, and refusals come at once. Silent: only time-outs tell."""
+    """Dead: its stream ends, and refusals come at once. Silent: only time-outs show it."""
     assert worst_detection(behavior, C.UNREACHABLE) <= bound
 
 
 def test_a_region_500_ms_further_away_loses_new_work_and_nothing_else() -> None:
-    """Row 5: by the score at once, by its condition within 16 s; it is never lost, so what runs there stays."""
+    """Row 5: by the score at once, by its condition within 16 s; it is never lost, so what runs there
+    stays."""
     assert worst_detection(slow(0.55), C.DEGRADED) <= 16.0
     gateway = ScriptedGateway(
         scripts=three(beijing=during(20.0, FOREVER, slow(0.55))), work_per_second=50
@@ -86,7 +88,7 @@ CALLS_503 = Behavior(seconds=0.001, call_failure="Unavailable")
 
 
 @pytest.mark.parametrize("behavior", [HALF_503, CALLS_503])
-def test_a_region_that_fails_every_other_request_is_out(behavior: Behavior) -> None:
+def test_a_region_that_fails_every_other_request_gets_no_work(behavior: Behavior) -> None:
     """Row 10: within 12 s, by its score, whether or not calls come often enough to eject it."""
     assert worst_share(partly(0.5, behavior, since=20.0), 32.0, 60.0) < 0.05
 
@@ -97,8 +99,8 @@ def test_a_region_that_fails_fast_attracts_no_work(behavior: Behavior) -> None:
     assert worst_share(during(20.0, FOREVER, behavior), 30.0, 60.0) < 0.05
 
 
-def test_probes_do_not_bring_back_what_calls_put_out() -> None:
-    """Row 12: it comes back by time alone, a little work finds out that nothing has changed, and it is out for longer."""
+def test_probes_do_not_end_an_ejection() -> None:
+    """Row 12: only time ends it; the first work after it fails again, and the next ejection is longer."""
     gateway = ScriptedGateway(
         scripts=three(beijing=during(20.0, FOREVER, CALLS_503)), work_per_second=50
     ).run(400.0)
@@ -129,7 +131,8 @@ def test_a_region_back_after_ten_minutes_takes_a_growing_share() -> None:
 
 
 def test_a_region_that_flaps_stays_out_for_longer_and_longer() -> None:
-    """Row 14: ten seconds down, ten up, twenty times: it takes work in one of the gaps, and not for minutes after the last."""
+    """Row 14: ten seconds down, ten up, twenty times: it takes work in one gap only, and then not for
+    minutes."""
 
     def flapping(at: float, _: random.Random) -> Behavior:
         return DEAD if 20.0 <= at < 420.0 and (at - 20.0) % 20.0 < 10.0 else ANSWERS
@@ -159,7 +162,7 @@ def test_two_of_three_lost_freeze_failover_until_one_is_back(behavior: Behavior)
 
 @pytest.mark.parametrize("behavior", [DEAD, SILENT, Behavior(failure="Unreachable", seconds=3.0)])
 def test_a_gateway_that_was_cut_off_is_back_to_normal_in_time(behavior: Behavior) -> None:
-    """Row 16: within 12 s, all regions healthy and none in slow start: they were never ill."""
+    """Row 16: within 12 s, all regions are Healthy and none in slow start: they were well all the time."""
     for seed in range(20):
         end = 80.0 + random.Random(seed).uniform(0, 3)
         scripts: Mapping[str, Script] = three(
@@ -177,8 +180,9 @@ def test_a_gateway_that_was_cut_off_is_back_to_normal_in_time(behavior: Behavior
         )
 
 
-def test_after_a_blackout_nobody_is_left_behind_for_answering_last() -> None:
-    """Row 16: no shard is moved: while a region that answers is on its way back, the freeze holds, even at a round trip of 0.8 s."""
+def test_after_a_blackout_no_region_is_failed_over_for_answering_last() -> None:
+    """Row 16: the gateway stays cut off while a region that answers is on its way back, even at a round trip
+    of 0.8 s."""
 
     def far(seconds: float) -> Script:
         return during(20.0, 60.0, SILENT, otherwise=slow(seconds))
@@ -192,7 +196,7 @@ def test_after_a_blackout_nobody_is_left_behind_for_answering_last() -> None:
 
 
 def test_one_region_alone_is_cut_off_when_it_is_lost() -> None:
-    """There is nowhere to move to; it comes back without slow start."""
+    """Its shards have nowhere to move to; it comes back without slow start."""
     gateway = ScriptedGateway(scripts={"beijing": during(20.0, 60.0, DEAD)}).run(80.0)
 
     assert gateway.conditions("beijing", since=20.0) == [C.UNREACHABLE, C.HEALTHY]
