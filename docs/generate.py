@@ -7,6 +7,7 @@
 Usage: `make generated`. A test fails where a page differs from what this would write.
 """
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -56,10 +57,22 @@ def _descendants(kind: type[GatewayError]) -> list[type[GatewayError]]:
     return [found for child in kind.__subclasses__() for found in (child, *_descendants(child))]
 
 
+def rooms() -> str:
+    """A paragraph for each package: the docstring of its `__init__.py`."""
+    paragraphs = []
+    for top in ("gateway", "clusters", "observability", "waypost"):
+        for file in sorted((DOCS.parent / top).rglob("__init__.py")):
+            text = ast.get_docstring(ast.parse(file.read_text())) or ""
+            sentences = " ".join(text.split())
+            paragraphs.append(f"**{file.parent.relative_to(DOCS.parent)}/**: {sentences}")
+    return "\n\n".join(paragraphs)
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "shard transitions": shard_transitions,
     "shard diagram": shard_diagram,
     "error reasons": error_reasons,
+    "rooms": rooms,
 }
 
 

@@ -15,7 +15,7 @@ from gateway.settings import Documents, GatewaySettings
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXECUTORS = executors_at([])
 
 
@@ -63,3 +63,12 @@ def test_the_metrics_in_the_documentation_are_there_and_all_of_them() -> None:
 def test_what_is_generated_is_up_to_date(page: Path) -> None:
     """A table that is kept by hand is soon another than the code's; `make generated` writes it."""
     assert generated(page.read_text()) == page.read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_the_documentation_names_are_there(page: Path) -> None:
+    """A page outlives a move only if somebody looks."""
+    named = re.findall(
+        r"`((?:gateway|clusters|observability|waypost|tests)/[\w/]+\.(?:py|sql))`", page.read_text()
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
