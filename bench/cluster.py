@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import TaskSpec
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
     """Seconds that `shards` chains of `tasks` take, from the create to the last end."""
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
-        async with Node(NodeSettings(region="bench", state=folder, cpu=cpu)) as node:
+        async with ClusterNode(ClusterNodeSettings(region="bench", state=folder, cpu=cpu)) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
             chain = tuple(
                 TaskSpec(name=f"t{i}", type=kind, run=how, needs=(f"t{i - 1}",) if i else ())

@@ -11,7 +11,7 @@ from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.http.server import application
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from observability.logs import configure
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
@@ -56,7 +56,7 @@ def run_cluster(settings: ClusterSettings) -> int:
     """Serves until SIGTERM or SIGINT; the exit code. On asyncio's own loop, which starts processes four times as fast as uvloop."""
     configure()
     try:
-        node = NodeSettings(
+        node = ClusterNodeSettings(
             region=settings.region,
             state=settings.state,
             cpu=settings.cpu,
@@ -66,7 +66,7 @@ def run_cluster(settings: ClusterSettings) -> int:
     except ValueError as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
-    _raise_descriptors()
+    _raise_descriptor_limit()
     try:
         run(_serve(settings, node), loop="asyncio")
     except (PkiError, StorageError, OSError) as error:
@@ -75,12 +75,12 @@ def run_cluster(settings: ClusterSettings) -> int:
     return 0
 
 
-async def _serve(settings: ClusterSettings, node_settings: NodeSettings) -> None:
+async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) -> None:
     """The server ends first, and with it the event stream and the taking of creates; then the node ends what runs."""
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
     with stop_signals() as stop:
         async with (
-            Node(node_settings) as node,
+            ClusterNode(node_settings) as node,
             Server(
                 application(node, claim=node.claim),
                 host=settings.host,
@@ -92,11 +92,11 @@ async def _serve(settings: ClusterSettings, node_settings: NodeSettings) -> None
             gc.freeze()
             print(msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode(), flush=True)  # noqa: T201  # for who started us
             logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
-            await _either(stop, node.committer)
+            await _wait_until_stopped(stop, node.committer)
             logger.info("the cluster of {} stops", settings.region)
 
 
-async def _either(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
+async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
     """Returns when it is told to stop. Raises what has ended the committer: without it nothing is durable, and nobody would notice."""
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({stopping, committer}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +105,7 @@ async def _either(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
         await committer
 
 
-def _raise_descriptors() -> None:
+def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

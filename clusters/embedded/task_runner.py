@@ -1,4 +1,4 @@
-"""The tries that go on in one cluster: each is started, may be killed, and is told of once when nothing of it is left."""
+"""Runs the tries of one cluster: starts each in its executor, kills it when asked, and reports its outcome once."""
 
 import asyncio
 import time
@@ -12,63 +12,72 @@ from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 
-Ended = Callable[[Launch, Outcome], None]
 
+class TaskRunner:
+    """`report` gets the outcome of each try when none of its processes is left."""
 
-class Tries:
-    """`ended` gets each try with how it ended."""
-
-    def __init__(self, state_folder: StateFolder, executors: Mapping[str, Executor], ended: Ended) -> None:
-        self._state_folder, self._executors, self._ended = state_folder, executors, ended
-        self._going: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
+    def __init__(
+        self,
+        state_folder: StateFolder,
+        executors: Mapping[str, Executor],
+        report: Callable[[Launch, Outcome], None],
+    ) -> None:
+        self._state_folder, self._executors, self._report = state_folder, executors, report
+        self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
 
     def __len__(self) -> int:
-        return len(self._going)
+        """How many tries are under way."""
+        return len(self._running)
+
+    def __repr__(self) -> str:
+        return f"TaskRunner({[f'{attempt}, {task}' for attempt, task in self._running]})"
 
     def start(self, launch: Launch) -> None:
         task = asyncio.create_task(self._execute(launch), name=f"{launch.attempt.run}/{launch.task.name}")
-        self._going[(launch.attempt, launch.task.name)] = task
-        task.add_done_callback(lambda done: self._done(launch, done))
+        self._running[(launch.attempt, launch.task.name)] = task
+        # In a callback: a try that is cancelled before it began never runs a line of its own.
+        task.add_done_callback(lambda done: self._finish(launch, done))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
-        """Once only: what is ending already takes its time."""
-        going = self._going.get((attempt, task))
-        if going is not None and not going.cancelling():
-            going.cancel()
+        """Ends a try, if it is under way."""
+        running = self._running.get((attempt, task))
+        # Once only: a second cancellation would interrupt the executor while it waits for the last process to end.
+        if running is not None and not running.cancelling():
+            running.cancel()
 
     async def kill_all(self) -> None:
-        """Returns when nothing is left of them, and each has been told of."""
-        going = dict(self._going)
-        for attempt, task in going:
+        """Ends all tries. Returns when none is left and each outcome was reported."""
+        running = dict(self._running)
+        for attempt, task in running:
             self.kill(attempt, task)
-        await asyncio.gather(*going.values(), return_exceptions=True)
+        await asyncio.gather(*running.values(), return_exceptions=True)
 
-    def renew(self, attempt: AttemptId, until: float) -> None:
-        """The lease of an exclusive attempt; `until` on the machine's monotonic clock."""
-        self._leases.setdefault(attempt, RunLease()).renew(until)
+    def renew_lease(self, attempt: AttemptId, expires_at: float) -> None:
+        """Extends the lease of an exclusive attempt to `expires_at`, on the machine's monotonic clock."""
+        self._leases.setdefault(attempt, RunLease()).renew(expires_at)
 
-    def forget_leases(self, kept: Container[tuple[str, int]]) -> None:
-        """Of shards that are not `kept`."""
+    def forget_leases_except(self, shards: Container[tuple[str, int]]) -> None:
+        """Drops the leases of all shards but `shards`."""
         self._leases = {
-            attempt: lease for attempt, lease in self._leases.items() if (attempt.run, attempt.shard) in kept
+            attempt: lease
+            for attempt, lease in self._leases.items()
+            if (attempt.run, attempt.shard) in shards
         }
 
-    def _done(self, launch: Launch, done: asyncio.Task[Outcome]) -> None:
-        """In a callback, since a try that is cancelled before it began never runs a line of its own."""
-        del self._going[(launch.attempt, launch.task.name)]
+    def _finish(self, launch: Launch, done: asyncio.Task[Outcome]) -> None:
+        del self._running[(launch.attempt, launch.task.name)]
         if done.cancelled():
             outcome = Outcome(succeeded=False, killed=True, reason="killed")
-        elif (
-            error := done.exception()
-        ) is not None:  # an executor may be a third party's: its mistake must not hold the shard for ever
+        elif (error := done.exception()) is not None:
+            # An executor may be a third party's: its mistake must not hold the shard for ever.
             logger.opt(exception=error).error(
                 "the executor {} failed at task {}", launch.task.type, launch.task.name
             )
             outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
         else:
             outcome = done.result()
-        self._ended(launch, outcome)
+        self._report(launch, outcome)
 
     async def _execute(self, launch: Launch) -> Outcome:
         folders = self._state_folder.task_folders(launch.attempt, launch.task.name)
@@ -80,6 +89,7 @@ class Tries:
                 succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}"
             )
         lease = self._leases.setdefault(launch.attempt, RunLease()) if launch.exclusive else None
+        # It may have ended while the step waited to be journalled.
         if lease is not None and lease.expires_at <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         try:

@@ -1,6 +1,7 @@
 """One attempt of a shard as this cluster holds it, and the task graph that all shards of its run share."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -129,6 +130,15 @@ class Attempt:
     @property
     def succeeded(self) -> bool:
         return self.end_seq > 0 and not self.unmet_needs
+
+    @property
+    def shard_values(self) -> dict[str, Any]:
+        """What `shard` stands for in placeholders and conditions."""
+        return {"index": self.id.shard, "count": self.run.shard_count, "item": self.spec.item}
+
+    def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
+        """The outputs of the tasks that `task` needs, all of them finished."""
+        return {need: self.finished[need].output for need in task.needs}
 
 
 def size_of(result: TaskResult) -> int:

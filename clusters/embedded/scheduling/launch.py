@@ -4,7 +4,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
+from waypost.workflow.placeholders import render
 from waypost.workflow.task import TaskSpec
 
 
@@ -29,3 +31,33 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The cluster has ended it (lease, tombstone, close): no failure of the task, and no retry is used up."""
     lost: bool = False
     """This cluster cannot run it (disk full, no descriptors left); another may."""
+
+
+def next_launch(attempt: Attempt, task: TaskSpec) -> Launch:
+    """The next try of `task`. Raises `PlaceholderError` where a placeholder names nothing: `shard` is filled in only now."""
+    shard = attempt.shard_values
+    run, source, target = (
+        render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)
+    )
+    # Only what an executor reads: when, needs and priority have had their effect.
+    rendered = TaskSpec(
+        name=task.name,
+        type=task.type,
+        run=run,
+        timeout_seconds=task.timeout_seconds,
+        resources=task.resources,
+        retry=task.retry,
+    )
+    return Launch(
+        attempt=attempt.id,
+        task=rendered,
+        tries=attempt.tries.get(task.name, 0) + 1,
+        input={
+            "params": attempt.run.params,
+            "shard": shard,
+            "source": source,
+            "target": target,
+            "outputs": attempt.outputs_for(task),
+        },
+        exclusive=attempt.exclusive,
+    )

@@ -1,54 +1,57 @@
-"""Run-leases of exclusive attempts: asked for by the cluster, counted from the asking, granted by the gateway."""
+"""Run-leases of exclusive attempts: requested by the cluster, granted by the gateway, counted from the request.
+
+Counting from the request keeps the lease safe however long the grant is on its way: the gateway counts from a later moment, so it
+never believes that a lease has ended while the cluster still runs under it.
+"""
 
 import hashlib
 import itertools
 from collections.abc import Iterable
 
 from clusters.embedded.scheduling.attempt import Attempt
-from clusters.embedded.scheduling.attempts import MARGIN_SECONDS
-from clusters.embedded.scheduling.step import Step
 from clusters.protocol import LeaseAsked
 
 LEASE_SECONDS = 15.0
-"""A run-lease, counted from the asking."""
-ASK_SECONDS = 5.0
+REQUEST_SECONDS = 5.0
+"""Between two requests of one attempt."""
+MARGIN_SECONDS = 1.0
+"""Tasks are killed so long before the lease ends: none of their processes may outlive it."""
 
 
-class Leasing:
-    """The asks of one boot: a late answer to one of another boot must not be taken for one of this."""
+class LeaseRequests:
+    """Makes requests and takes grants. A grant that was made for another boot has a number that this one does not use."""
 
     def __init__(self, boot: str) -> None:
-        self._asks = itertools.count(int.from_bytes(hashlib.blake2b(boot.encode(), digest_size=6).digest()))
+        first = int.from_bytes(hashlib.blake2b(boot.encode(), digest_size=6).digest())
+        self._numbers = itertools.count(first)
 
-    def look_after(self, attempt: Attempt, step: Step) -> float | None:
-        """Kills what runs when the lease is about to end, and asks for another in time. When to come again to ask, if it asks."""
-        if attempt.lease_until - MARGIN_SECONDS <= step.now:
-            step.kills += [(attempt.id, task) for task in attempt.running]
-        if step.now < attempt.next_lease_request_at:
-            return None
-        ask = next(self._asks)
-        attempt.next_lease_request_at = step.now + ASK_SECONDS
+    def request(self, attempt: Attempt, now: float) -> LeaseAsked:
+        """Makes the next request of `attempt`, and sets when the one after it is due."""
+        number = next(self._numbers)
+        attempt.next_lease_request_at = now + REQUEST_SECONDS
+        # A grant of an older request would give a lease that has ended: it need not be remembered.
         attempt.lease_requests = {
-            earlier: at for earlier, at in attempt.lease_requests.items() if at + LEASE_SECONDS > step.now
+            earlier: at for earlier, at in attempt.lease_requests.items() if at + LEASE_SECONDS > now
         }
-        attempt.lease_requests[ask] = step.now
-        step.lease_requests.append(LeaseAsked(attempt=attempt.id, ask=ask))
-        return attempt.next_lease_request_at
+        attempt.lease_requests[number] = now
+        return LeaseAsked(attempt=attempt.id, ask=number)
 
-    def granted(self, attempt: Attempt, ask: int, step: Step) -> bool:
-        """Whether that gives it a lease. An ask is answered once, and those before it then need no answer."""
-        asked_at = attempt.lease_requests.pop(ask, None)
-        if asked_at is None or attempt.over:
-            return False
-        attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > ask}
-        attempt.lease_until = max(attempt.lease_until, asked_at + LEASE_SECONDS)
-        step.leases.append((attempt.id, attempt.lease_until))
-        return True
+    def grant(self, attempt: Attempt, number: int) -> None:
+        """Extends the lease by the request of this number. A request is granted once, and those before it need no grant any more."""
+        requested_at = attempt.lease_requests[number]
+        attempt.lease_until = max(attempt.lease_until, requested_at + LEASE_SECONDS)
+        attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > number}
 
-    def waiting(self, attempts: Iterable[Attempt]) -> list[LeaseAsked]:
-        """The newest ask of each attempt that waits for its answer."""
-        return [
-            LeaseAsked(attempt=attempt.id, ask=max(attempt.lease_requests))
-            for attempt in attempts
-            if attempt.lease_requests and not attempt.over
-        ]
+
+def lease_is_ending(attempt: Attempt, now: float) -> bool:
+    """Whether the lease ends within the margin, has ended, or was never granted: nothing may run under it."""
+    return attempt.lease_until - MARGIN_SECONDS <= now
+
+
+def pending_requests(attempts: Iterable[Attempt]) -> list[LeaseAsked]:
+    """The newest request of each attempt that waits for a grant."""
+    return [
+        LeaseAsked(attempt=attempt.id, ask=max(attempt.lease_requests))
+        for attempt in attempts
+        if attempt.lease_requests and not attempt.over
+    ]

@@ -1,6 +1,6 @@
-"""Whose cluster is this? It works for the store of one gateway: to any other its attempts would be nobody's, and be ended.
+"""The owner of a cluster: the store of one gateway. To another store, its attempts would be unknown and would be ended.
 
-A store that was restored from a copy raises its era. From then on nobody who still stands on the older one is listened to.
+A store that was restored from a copy raises its era; from then on calls on behalf of an older era are refused.
 """
 
 from msgspec import Struct
@@ -9,17 +9,24 @@ from clusters.errors import ClusterError
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """A store by its identity, in the newest era that it has shown. Empty: of nobody yet."""
+    """A store by its identity, in the newest era that it has shown. An empty identity: the cluster has no owner yet."""
 
     store: str = ""
     era: int = 0
 
 
-def taken(owner: Owner, claim: Owner) -> Owner | None:
-    """The owner after a call on behalf of `claim`; None where that changes nothing. Raises `ClusterError` where the call is not heard."""
+def after_claim(owner: Owner, claim: Owner) -> Owner | None:
+    """The owner after a call on behalf of `claim`; None where it stays the same.
+
+    Raises `ClusterError` where the call must be refused: `OtherGateway`, or `OldEra`.
+    """
     if owner.store not in ("", claim.store):
-        detail = f"this cluster works for the store {owner.store:.8}, not {claim.store:.8}; started with --adopt it takes the next that comes"
-        raise ClusterError("OtherGateway", detail, retryable=False)
+        raise ClusterError(
+            "OtherGateway",
+            f"this cluster works for the store {owner.store:.8}, not {claim.store:.8}; "
+            "started with --adopt it takes the next that comes",
+            retryable=False,
+        )
     if claim.era < owner.era:
         raise ClusterError(
             "OldEra",

@@ -1,28 +1,38 @@
-"""The scheduler of one cluster as a state machine: no I/O, no clock, no chance of its own.
+"""The scheduler of one cluster as a state machine: no I/O, no clock, no chance.
 
-Each call takes what happened and when (uptime and wall clock), changes the state, and returns a `Step`: what to journal first, and what to
-do once that is durable. A crash between the two is a restart from the journal: finished tasks stay finished, everything else is asleep
-until the gateway creates it again.
+Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes the state, and returns
+a `Step`: what to journal first, and what to do once that is durable. A crash between the two is a restart from the journal: finished
+tasks stay finished, and every attempt that has not ended sleeps until the gateway creates it again.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Sequence
 from functools import cache
+from typing import assert_never
 
-from msgspec import Struct
-
-from clusters.embedded.scheduling.attempt import NEVER, Attempt, size_of
-from clusters.embedded.scheduling.attempts import (
-    CONDITION_STEPS_AT_ONCE,
-    MARGIN_SECONDS,
-    Progress,
-    pause_after,
-    thousandths,
-)
-from clusters.embedded.scheduling.create_rules import Admission
-from clusters.embedded.scheduling.creates import Creates
+from clusters.embedded.scheduling.attempt import NEVER, Attempt
+from clusters.embedded.scheduling.attempt_creation import AttemptCreation
+from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
+from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.capabilities import Capabilities
+from clusters.embedded.scheduling.fencing import Fencing
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.embedded.scheduling.lease_requests import Leasing
+from clusters.embedded.scheduling.lease_requests import (
+    MARGIN_SECONDS,
+    LeaseRequests,
+    lease_is_ending,
+    pending_requests,
+)
+from clusters.embedded.scheduling.outcomes import (
+    FailTask,
+    FinishTask,
+    LoseAttempt,
+    NoConsequence,
+    RetryTask,
+    consequence_of,
+)
 from clusters.embedded.scheduling.ownership import Owner
+from clusters.embedded.scheduling.processors import Processors
+from clusters.embedded.scheduling.readiness import CONDITION_STEPS_AT_ONCE
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.step import Step, TaskRecord
@@ -34,196 +44,202 @@ from clusters.protocol import (
     Hello,
     LeaseAsked,
     Renewal,
-    TaskResult,
     TombstoneAnswer,
 )
 
-RESULTS_BYTES = 16 * 1_048_576
-
 
 class Scheduler:
-    """All attempts of one cluster."""
+    """All attempts of one cluster. `boot` names this run of the cluster's process, `slots` bounds the attempts held at once."""
 
     def __init__(
-        self,
-        recovered: RecoveredState,
-        *,
-        region: str,
-        boot: str,
-        cpu: float,
-        slots: int,
-        executors: Mapping[str, type[Struct]],
-        exclusive: Container[str],
+        self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
     ) -> None:
-        self.incarnation, self.acknowledged, self.owner = (
-            recovered.incarnation,
-            recovered.acknowledged,
-            recovered.owner,
-        )
-        self._region, self._boot, self._slots, self._executors = region, boot, slots, tuple(sorted(executors))
-        self._memory = Retention(recovered.tombstones, recovered.ended)
-        self._leasing = Leasing(boot)
+        self.incarnation, self.owner = recovered.incarnation, recovered.owner
+        self.acknowledged = recovered.acknowledged
+        self._region, self._boot, self._slots, self._capabilities = region, boot, slots, capabilities
         for attempt in recovered.attempts:
             attempt.awake = attempt.end_seq > 0
-        self._progress = Progress(recovered.attempts, cpu=cpu, seq=recovered.seq)
-        self._admission = Admission(
-            boot=boot, cpu=cpu, executors=executors, exclusive=exclusive, highest=recovered.highest
+        self._attempts = Attempts(recovered.attempts)
+        self._processors = Processors(capabilities.cpu)
+        self._lifecycle = AttemptLifecycle(self._attempts, self._processors, seq=recovered.seq)
+        self._lease_requests = LeaseRequests(boot)
+        self._fencing = Fencing(boot=boot, highest=recovered.highest)
+        self._retention = Retention(recovered.tombstones, recovered.ended)
+        self._creation = AttemptCreation(
+            self._attempts, self._lifecycle, self._fencing, self._retention, slots=slots
         )
-        self._creates = Creates(self._progress, self._admission, self._memory, slots=slots)
-        self.expire, self.held = self._creates.expire, self._creates.held
+
+    def __repr__(self) -> str:
+        return f"Scheduler({self._region}: {self._attempts}, {self._processors}, {self._lifecycle.queue})"
 
     @property
     def seq(self) -> int:
-        return self._progress.seq
+        """The newest event."""
+        return self._lifecycle.seq
 
-    # What the gateway says
+    # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Tombstones first, then creates, then leases; one answer for each, good once the step is durable."""
+        """Applies tombstones first, then creates, then renewals. The answers hold once the step is journalled, see `after_commit`."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
-            self._let_go()
-        tombstones = tuple(self._tombstone(attempt, step) for attempt in batch.tombstones)
+            for attempt in self._attempts.remove_acknowledged(batch.acknowledged):
+                self._retention.add_ended(attempt)
+        tombstones = tuple(self._apply_tombstone(identity, step) for identity in batch.tombstones)
         runs = {run.run: run for run in batch.runs}
-        misfit = cache(lambda name: self._admission.misfit(runs.get(name)))
+        # Once for each run, however many shards of it come: all other attempts wait meanwhile.
+        mismatch_of = cache(lambda name: self._capabilities.mismatch(runs.get(name)))
         creates = tuple(
-            self._creates.take(spec, runs.get(spec.attempt.run), misfit, step) for spec in batch.creates
+            self._creation.apply(spec, runs.get(spec.attempt.run), mismatch_of, step)
+            for spec in batch.creates
         )
         for renewal in batch.renewals:
-            self._renew(renewal, step)
-        self._progress.fill(step)
+            self._apply_renewal(renewal, step)
+        self._lifecycle.launch_queued_tasks(step)
         return BatchAnswers(status=self.status(now), creates=creates, tombstones=tombstones), step
 
-    def _tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
-        if identity not in self._memory.tombstones:
-            self._memory.add_tombstone(identity, step.wall)
-            self._admission.seen(identity)
+    def _apply_tombstone(self, identity: AttemptId, step: Step) -> TombstoneAnswer:
+        if identity not in self._retention.tombstones:
+            self._retention.add_tombstone(identity, step.wall)
+            self._fencing.observe(identity)
             step.tombstones.append(identity)
-        attempt = self._progress.attempts.get(identity)
+        attempt = self._attempts.by_id.get(identity)
         if attempt is None:
             return TombstoneAnswer(attempt=identity, gone=True)
-        self._progress.stop(attempt, step)
+        # Also where it is stopped already: killing a try that is being killed changes nothing.
+        self._lifecycle.stop(attempt, step)
         if not attempt.running:
-            self._progress.remove(attempt)
+            self._attempts.remove(attempt)
         return TombstoneAnswer(attempt=identity, gone=not attempt.running)
 
-    def _renew(self, renewal: Renewal, step: Step) -> None:
-        attempt = self._progress.attempts.get(renewal.attempt)
-        if attempt is None or not self._leasing.granted(attempt, renewal.ask, step):
+    def _apply_renewal(self, renewal: Renewal, step: Step) -> None:
+        attempt = self._attempts.by_id.get(renewal.attempt)
+        # The attempt may have ended meanwhile, and the grant may be a repeated one, or one of another boot.
+        if attempt is None or attempt.over or renewal.ask not in attempt.lease_requests:
             return
-        self._progress.wake_at(attempt, attempt.lease_until - MARGIN_SECONDS)
-        self._progress.queue_ready(attempt, step)
+        self._lease_requests.grant(attempt, renewal.ask)
+        step.leases.append((attempt.id, attempt.lease_until))
+        self._attempts.set_timer(attempt, attempt.lease_until - MARGIN_SECONDS)
+        # While there was no lease, nothing of it was queued.
+        self._lifecycle.queue_ready_tasks(attempt, step)
 
-    # What the executors say
+    def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
+        """To be called before `steps` are journalled: a create that has waited until past its fence is withdrawn."""
+        self._creation.withdraw_late(steps, now)
 
-    def finished(self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float) -> Step:
-        """A try has ended, and no process of it is left."""
-        step = Step(now=now, wall=wall)
-        attempt = self._progress.attempts[identity]
-        began = attempt.running.pop(task)
-        self._progress.busy -= thousandths(attempt.tasks[task].resources.cpu)
-        if not attempt.stopped and outcome.succeeded:
-            self._keep(attempt, TaskResult(task=task, output=outcome.output), began, step)
-            if not attempt.failure:
-                self._progress.queue_ready(attempt, step, attempt.dependents[task])
-        elif not attempt.stopped and not attempt.failure:
-            self._try_again(attempt, task, outcome, began, step)
-        self._progress.settle(attempt, step)
-        self._progress.fill(step)
+    def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
+        """The answers when their step is journalled: creates that were withdrawn meanwhile are refused."""
+        return self._creation.after_commit(answers)
+
+    def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
+        """The cluster works for `owner` from now on, whose store may know fewer of its events than the one before."""
+        self.owner, self.acknowledged = owner, 0
+        return Step(now=now, wall=wall, owner=owner)
+
+    def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
+        """The journal is behind what the gateway has seen, so it is a copy. Under a new name nothing runs until it is created again."""
+        step = Step(now=now, wall=wall, incarnation=incarnation)
+        self.incarnation, self.acknowledged = incarnation, 0
+        for attempt in self._attempts.by_id.values():
+            self._lifecycle.put_to_sleep(attempt, step)
+            # Its leases were granted to the journal that this one is a copy of.
+            attempt.lease_until = attempt.next_lease_request_at = NEVER
+            attempt.lease_requests.clear()
         return step
 
-    def _keep(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
-        """All results of a shard travel with its next attempt, so there is an end to how much they may be."""
-        if attempt.output_bytes + size_of(result) > RESULTS_BYTES:
-            self._progress.fail(
-                attempt,
-                result.task,
-                f"the outputs of this shard have more than {RESULTS_BYTES >> 20} MiB",
-                began,
-                step,
-            )
-            return
-        attempt.output_bytes += size_of(result)
-        self._progress.finish(attempt, result, began, step)
+    # Results of tries
 
-    def _try_again(self, attempt: Attempt, task: str, outcome: Outcome, began: float, step: Step) -> None:
-        """After a pause while retries are left. What we have killed ourselves is no fault of the task."""
-        retry, tries = attempt.tasks[task].retry, attempt.tries[task]
-        if outcome.lost:
-            self._progress.lose(attempt, f"task {task}: {outcome.reason}", step)
-            return
-        if not outcome.killed and tries > retry.limit:
-            self._progress.fail(attempt, task, outcome.reason, began, step)
-            return
-        pause = 0.0 if outcome.killed else pause_after(retry, tries)
+    def record_outcome(
+        self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
+    ) -> Step:
+        """A try has ended, and none of its processes is left."""
+        step = Step(now=now, wall=wall)
+        attempt = self._attempts.by_id[identity]
+        began = self._lifecycle.end_try(attempt, task)
+        consequence = consequence_of(outcome, attempt, task)
+        match consequence:
+            case FinishTask(result=result):
+                self._lifecycle.finish_task(attempt, result, began, step)
+                if not attempt.failure:
+                    self._lifecycle.queue_ready_tasks(attempt, step, attempt.dependents[task])
+            case RetryTask(pause_seconds=pause):
+                self._schedule_retry(attempt, task, pause, step)
+            case FailTask(reason=reason):
+                self._lifecycle.fail_task(attempt, task, reason, began, step)
+            case LoseAttempt(reason=reason):
+                self._lifecycle.lose(attempt, reason, step)
+            case NoConsequence():
+                pass
+            case _:
+                assert_never(consequence)
+        self._lifecycle.end_if_done(attempt, step)
+        self._lifecycle.launch_queued_tasks(step)
+        return step
+
+    def _schedule_retry(self, attempt: Attempt, task: str, pause: float, step: Step) -> None:
         if pause:
-            step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, due=step.wall + pause))
+            record = TaskRecord(
+                attempt=attempt.id, task=task, tries=attempt.tries[task], due=step.wall + pause
+            )
+            step.tasks.append(record)
+        # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
         if attempt.awake:
             attempt.due[task] = step.now + pause
-            self._progress.wake_at(attempt, attempt.due[task])
+            self._attempts.set_timer(attempt, attempt.due[task])
 
-    # What time does
+    # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Retries whose back-off is over; leases to ask for, and those about to end."""
+        """Queues retries whose pause is over, requests leases, and kills what runs under a lease that is about to end."""
         step = Step(now=now, wall=wall)
-        for attempt in self._progress.woken(now):
+        for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake:
                 continue
             if attempt.exclusive:
-                self._look_after_lease(attempt, step)
+                self._check_lease(attempt, step)
             if step.condition_steps >= CONDITION_STEPS_AT_ONCE:
-                self._progress.wake_at(attempt, now)
+                # The next tick goes on with it, after calls that have come meanwhile.
+                self._attempts.set_timer(attempt, now)
                 continue
             due = [task for task, at in attempt.due.items() if at <= now]
             for task in due:
                 del attempt.due[task]
-            self._progress.queue_ready(attempt, step, due)
-        self._progress.fill(step)
+            self._lifecycle.queue_ready_tasks(attempt, step, due)
+        self._lifecycle.launch_queued_tasks(step)
         return step
 
-    def _look_after_lease(self, attempt: Attempt, step: Step) -> None:
-        if (again := self._leasing.look_after(attempt, step)) is not None:
-            self._progress.wake_at(attempt, again)
-
-    def asked(self) -> list[LeaseAsked]:
-        """Leases that were asked for and not yet granted, for a gateway that has just come."""
-        return self._leasing.waiting(self._progress.attempts.values())
-
-    def close(self) -> None:
-        """Nothing more starts."""
-        self._progress.capacity = 0
-
-    def _let_go(self) -> None:
-        """Of what has ended and is acknowledged only a line is kept in memory."""
-        ended = self._progress.ended
-        while ended and ended[0].end_seq <= self.acknowledged:
-            attempt = ended.popleft()
-            if attempt.id in self._progress.attempts and not attempt.stopped:
-                self._progress.remove(attempt)
-                self._memory.add_ended(attempt)
-
-    def forget(self, now: float, wall: float) -> Step:
-        """Lets go of what is old enough; of whom nothing is held any more is not among `shards` from then on."""
-        step = Step(now=now, wall=wall)
-        step.expired += self._memory.expired(wall, held=self._progress.attempts)
-        self._memory.remove(step.expired)
-        self._admission.forget(self.shards)
-        self._progress.forget_turns()
-        return step
-
-    @property
-    def shards(self) -> set[tuple[str, int]]:
-        """Those whose files are to be kept."""
-        return self._memory.shards.union(self._progress.by_shard)
+    def _check_lease(self, attempt: Attempt, step: Step) -> None:
+        if lease_is_ending(attempt, step.now):
+            step.kills += [(attempt.id, task) for task in attempt.running]
+        if attempt.next_lease_request_at <= step.now:
+            step.lease_requests.append(self._lease_requests.request(attempt, step.now))
+            self._attempts.set_timer(attempt, attempt.next_lease_request_at)
 
     @property
     def next_timer(self) -> float | None:
-        """When `tick` may have something to do, as uptime."""
-        return self._progress.next_timer
+        """The uptime at which `tick` may have something to do; None: not before another call."""
+        return self._attempts.next_timer
 
-    # What it says of itself
+    def remove_expired(self, now: float, wall: float) -> Step:
+        """Drops ended attempts and tombstones that are past their retention, and all that is known of their shards."""
+        step = Step(now=now, wall=wall)
+        step.expired += self._retention.expired(wall, held=self._attempts.by_id)
+        self._retention.remove(step.expired)
+        self._fencing.forget_except(self.shards)
+        self._lifecycle.queue.forget_idle_runs()
+        return step
+
+    def close(self) -> None:
+        """Starts nothing more."""
+        self._processors.close()
+
+    # State, as others see it
+
+    @property
+    def shards(self) -> set[tuple[str, int]]:
+        """The (run, shard) pairs of which anything is held or kept: their files must stay."""
+        return self._retention.shards.union(self._attempts.shards)
 
     def status(self, now: float) -> ClusterStatus:
         return ClusterStatus(
@@ -232,45 +248,33 @@ class Scheduler:
             boot=self._boot,
             uptime=now,
             slots=self._slots,
-            held=self._progress.held,
-            queued=self._progress.queued,
+            held=self._attempts.held,
+            queued=self._lifecycle.queue.size,
             seq=self.seq,
-            executors=self._executors,
-            cpu=self._progress.cpu,
+            executors=self._capabilities.executors,
+            cpu=self._capabilities.cpu,
         )
 
     def hello(self, now: float) -> Hello:
-        """Attempts that go on, and those whose end is not yet acknowledged."""
-        attempts = self._progress.attempts.values()
+        """Attempts that go on, and those whose end is not acknowledged yet."""
         known = (
-            (a.id, a.awake)
-            for a in attempts
-            if not a.over or (a.end_seq > self.acknowledged and not a.stopped)
+            (attempt.id, attempt.awake)
+            for attempt in self._attempts.by_id.values()
+            if not attempt.over or (attempt.end_seq > self.acknowledged and not attempt.stopped)
         )
+        # Acknowledged once, but no longer since the owner or the incarnation has changed.
         ended = (
             (identity, True)
-            for identity, past in self._memory.ended.items()
-            if past.end_seq > self.acknowledged
+            for identity, attempt in self._retention.ended.items()
+            if attempt.end_seq > self.acknowledged
         )
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
-    def running(self, identity: AttemptId, task: str) -> bool:
-        attempt = self._progress.attempts.get(identity)
+    def pending_lease_requests(self) -> list[LeaseAsked]:
+        """Leases that were requested and not granted yet, for a gateway whose stream has just opened."""
+        return pending_requests(self._attempts.by_id.values())
+
+    def is_unfinished(self, identity: AttemptId, task: str) -> bool:
+        """Whether more of the task's log may come: its attempt goes on, and the task has no result."""
+        attempt = self._attempts.by_id.get(identity)
         return attempt is not None and not attempt.over and task not in attempt.finished
-
-    def owned(self, owner: Owner, now: float, wall: float) -> Step:
-        """It works for `owner` from now on, who may know less of its events than who came before."""
-        self.owner, self.acknowledged = owner, 0
-        return Step(now=now, wall=wall, owner=owner)
-
-    def restored(self, incarnation: str, now: float, wall: float) -> Step:
-        """The journal is behind what the gateway has seen: it is a copy. Under a new name nothing of it runs until it is created again."""
-        step = Step(now=now, wall=wall, incarnation=incarnation)
-        self.incarnation, self.acknowledged = incarnation, 0
-        for attempt in self._progress.attempts.values():
-            attempt.awake = attempt.end_seq > 0
-            self._progress.unqueue(attempt)
-            attempt.lease_until = attempt.next_lease_request_at = NEVER
-            attempt.lease_requests.clear()
-            step.kills += [(attempt.id, task) for task in attempt.running]
-        return step

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.scheduling.ownership import Owner
-from clusters.protocol import AttemptEnded, AttemptId, LeaseAsked, RunSpec, ShardSpec, TaskChanged, TaskResult
+from clusters.protocol import AttemptId, JournalledEvent, LeaseAsked, RunSpec, ShardSpec, TaskResult
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Step:
     runs: list[RunSpec] = field(default_factory=list)
     created: list[ShardSpec] = field(default_factory=list)
     tasks: list[TaskRecord] = field(default_factory=list)
-    events: list[TaskChanged | AttemptEnded] = field(default_factory=list)
+    events: list[JournalledEvent] = field(default_factory=list)
     failures: list[tuple[AttemptId, str]] = field(default_factory=list)
     """Attempts of which a task has failed for good, and why."""
     tombstones: list[AttemptId] = field(default_factory=list)

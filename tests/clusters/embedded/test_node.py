@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from clusters.embedded.main import _either, _raise_descriptors
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.main import _raise_descriptor_limit, _wait_until_stopped
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.step import Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
@@ -28,8 +28,8 @@ from waypost.workflow.task import SideEffects, TaskSpec
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
         yield node
 
 
@@ -39,7 +39,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 def test_a_cluster_without_processors_or_slots_does_not_start(cpu: float, slots: int) -> None:
     """It would take work and never do it."""
     with pytest.raises(ValueError, match="needs processors and slots"):
-        NodeSettings(region="beijing", state="state", cpu=cpu, slots=slots)
+        ClusterNodeSettings(region="beijing", state="state", cpu=cpu, slots=slots)
 
 
 async def asked(stream: AsyncGenerator[ClusterEvent, None]) -> LeaseAsked:
@@ -47,7 +47,7 @@ async def asked(stream: AsyncGenerator[ClusterEvent, None]) -> LeaseAsked:
         return await anext(event async for event in stream if isinstance(event, LeaseAsked))
 
 
-async def test_every_stream_hears_what_lease_is_asked_for(node: Node) -> None:
+async def test_every_stream_hears_what_lease_is_asked_for(node: ClusterNode) -> None:
     """One of them may be half open, with nobody at its other end; and one that comes later must not wait for the next ask."""
     async with contextlib.AsyncExitStack() as stack:
         streams = [cast(AsyncGenerator[ClusterEvent, None], node.watch(0, "")) for _ in range(3)]
@@ -63,7 +63,9 @@ async def test_every_stream_hears_what_lease_is_asked_for(node: Node) -> None:
     assert len({ask.ask for ask in asks}) == 1
 
 
-async def test_a_committer_that_fails_ends_the_process(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_committer_that_fails_ends_the_process(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing would be durable any more, and every answer an excuse."""
 
     def broken(*_: object) -> None:
@@ -76,12 +78,12 @@ async def test_a_committer_that_fails_ends_the_process(node: Node, monkeypatch: 
     asking = asyncio.create_task(node.apply(Batch()))
     async with asyncio.timeout(10):
         with pytest.raises(LookupError):
-            await _either(asyncio.Event(), node.committer)
+            await _wait_until_stopped(asyncio.Event(), node.committer)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
 
-async def test_a_try_is_told_to_end_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_try_is_told_to_end_once(node: ClusterNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """An executor that is ending it must not be interrupted by every tombstone that is sent again."""
     ending, over = asyncio.Event(), asyncio.Event()
 
@@ -93,7 +95,7 @@ async def test_a_try_is_told_to_end_once(node: Node, monkeypatch: pytest.MonkeyP
             await over.wait()
         return Outcome(succeeded=True)
 
-    monkeypatch.setattr(node._tries._executors["delay"], "execute", execute)
+    monkeypatch.setattr(node._task_runner._executors["delay"], "execute", execute)
     await start(node, TaskSpec(name="a", type="delay", run={"seconds": 0}))
     await node.apply(Batch(tombstones=(SHARD,)))
     await ending.wait()
@@ -106,7 +108,9 @@ async def test_a_try_is_told_to_end_once(node: Node, monkeypatch: pytest.MonkeyP
         await asyncio.sleep(0)
 
 
-async def test_without_descriptors_a_try_still_ends(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_descriptors_a_try_still_ends(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was started with the last of them."""
 
     def none_left(*_: object) -> int:
@@ -118,7 +122,9 @@ async def test_without_descriptors_a_try_still_ends(node: Node, monkeypatch: pyt
     assert (await ended(node)).end is AttemptEndKind.SUCCEEDED
 
 
-async def test_without_descriptors_an_attempt_is_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_descriptors_an_attempt_is_lost(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another cluster has some."""
 
     def none_left(*_: object) -> int:
@@ -135,17 +141,17 @@ def test_a_cluster_may_open_as_much_as_the_machine_permits(monkeypatch: pytest.M
     limits: list[tuple[int, int]] = []
     monkeypatch.setattr("clusters.embedded.main.resource.getrlimit", lambda _: (1_024, 1 << 30))
     monkeypatch.setattr("clusters.embedded.main.resource.setrlimit", lambda _, limit: limits.append(limit))
-    _raise_descriptors()
+    _raise_descriptor_limit()
 
     assert limits == [(65_536, 1 << 30)]
 
 
 async def test_a_clean_stop_starts_nothing(tmp_path: Path) -> None:
     """What it ends makes room for what waits: that would be started, and killed at once."""
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
         await start(node, process("a", "sleep", "300"), process("b", "touch", str(tmp_path / "b")))
     assert not (tmp_path / "b").exists()
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
         assert (await node.attempts()).attempts == ((SHARD, False),)
 
 

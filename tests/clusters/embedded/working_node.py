@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from clusters.embedded.node import Node
+from clusters.embedded.node import ClusterNode
 from clusters.protocol import AttemptEnded, AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged
 from waypost.workflow.task import TaskSpec
 
 SHARD = AttemptId(run="run", shard=0, epoch=1)
 
 
-async def start(node: Node, *tasks: TaskSpec, **run: Any) -> None:
+async def start(node: ClusterNode, *tasks: TaskSpec, **run: Any) -> None:
     fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
     spec = RunSpec(run="run", tasks=tasks, **run)
     await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=SHARD, fence=fence),)))
@@ -24,7 +24,7 @@ def process(
     )
 
 
-async def finished(node: Node) -> dict[str, TaskChanged]:
+async def finished(node: ClusterNode) -> dict[str, TaskChanged]:
     """The last word on each task, when the attempt is over."""
     found: dict[str, TaskChanged] = {}
     async for event in node.watch(0, ""):
@@ -35,7 +35,7 @@ async def finished(node: Node) -> dict[str, TaskChanged]:
     return found
 
 
-async def ended(node: Node) -> AttemptEnded:
+async def ended(node: ClusterNode) -> AttemptEnded:
     async for event in node.watch(0, ""):
         if isinstance(event, AttemptEnded):
             return event

@@ -10,7 +10,7 @@ import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.http.server import application
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Beat, LogChunk
@@ -51,7 +51,7 @@ class TestNode(ClusterAdapterConformance):
 
     @pytest.fixture
     async def cluster(self, tmp_path: Path) -> AsyncIterator[ClusterAdapter]:
-        async with Node(NodeSettings(region="beijing", state=str(tmp_path))) as node:
+        async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
             yield node
 
 
@@ -62,7 +62,7 @@ class TestEmbeddedCluster(ClusterAdapterConformance):
     async def cluster(self, tmp_path: Path, folder: Path) -> AsyncIterator[ClusterAdapter]:
         context = tls.client_context(tls.gateway_credentials(folder))
         async with (
-            Node(NodeSettings(region="beijing", state=str(tmp_path))) as node,
+            ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node,
             served(node, folder) as address,
             EmbeddedCluster(address, region="beijing", tls=context, store=store) as cluster,
         ):

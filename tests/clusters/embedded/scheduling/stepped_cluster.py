@@ -4,6 +4,7 @@ import sqlite3
 from typing import Any
 
 from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.step import Step
@@ -11,6 +12,7 @@ from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import SideEffects, TaskSpec
 
+CAPABILITIES = Capabilities(cpu=4.0, executors=RUN_TYPES, exclusive=EXCLUSIVE)
 DONE = Outcome(succeeded=True)
 BROKEN = Outcome(succeeded=False, reason="exit code 1")
 
@@ -35,10 +37,8 @@ class Cluster:
             recovered,
             region="r",
             boot=f"boot-{self.boots}",
-            cpu=4.0,
             slots=3,
-            executors=RUN_TYPES,
-            exclusive=EXCLUSIVE,
+            capabilities=CAPABILITIES,
         )
         self.running: list[tuple[AttemptId, str]] = []
 
@@ -67,25 +67,23 @@ class Cluster:
     def end(self, name: str, outcome: Outcome = DONE) -> Step:
         identity = next(attempt for attempt, task in self.running if task == name)
         self.running.remove((identity, name))
-        return self.act(self.scheduler.finished(identity, name, outcome, self.now, 0.0))
+        return self.act(self.scheduler.record_outcome(identity, name, outcome, self.now, 0.0))
 
     def tick(self, seconds: float) -> Step:
         self.now += seconds
         return self.act(self.scheduler.tick(self.now, 0.0))
 
-    def forget(self, wall: float) -> list[AttemptId]:
+    def remove_expired(self, wall: float) -> list[AttemptId]:
         """What is let go of, the same from memory as after a crash."""
         copy = Scheduler(
             open_journal(self.db),
             region="r",
             boot="b",
-            cpu=1.0,
             slots=1,
-            executors=RUN_TYPES,
-            exclusive=EXCLUSIVE,
+            capabilities=CAPABILITIES,
         )
-        step = self.act(self.scheduler.forget(self.now, wall))
-        assert sorted(copy.forget(0.0, wall).expired) == sorted(step.expired)
+        step = self.act(self.scheduler.remove_expired(self.now, wall))
+        assert sorted(copy.remove_expired(0.0, wall).expired) == sorted(step.expired)
         return step.expired
 
     def rows(self) -> int:

@@ -8,8 +8,8 @@ import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.http.server import application
-from clusters.embedded.node import Node, NodeSettings
-from clusters.embedded.scheduling.ownership import Owner, taken
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.scheduling.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello
 from tests.conformance.cluster_adapter import attempt, create, delay, until_end, watching
@@ -36,7 +36,7 @@ async def cluster(
     """Adapters to one real cluster, each on behalf of a store."""
     context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
     async with (
-        Node(NodeSettings(region="beijing", state=str(state), adopt=adopt)) as node,
+        ClusterNode(ClusterNodeSettings(region="beijing", state=str(state), adopt=adopt)) as node,
         Server(application(node, claim=node.claim), host=HOST, port=0, tls=context) as server,
     ):
         client = tls.client_context(tls.gateway_credentials(folder))
@@ -105,7 +105,7 @@ async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_an
 async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(
     folder: Path, tmp_path: Path, header: str
 ) -> None:
-    """Never taken for anybody."""
+    """Never after_claim for anybody."""
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(header) as nobody:
         with pytest.raises(ClusterError, match="BadRequest"):
             await nobody.probe()
@@ -114,5 +114,5 @@ async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(
 def test_the_first_that_comes_is_the_owner() -> None:
     """And a claim that changes nothing is not written down again."""
     first = Owner(store="aa", era=3)
-    assert taken(Owner(), first) == first
-    assert taken(first, first) is None
+    assert after_claim(Owner(), first) == first
+    assert after_claim(first, first) is None

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.embedded.scheduling.lease_requests import ASK_SECONDS, LEASE_SECONDS
+from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS, REQUEST_SECONDS
 from clusters.embedded.scheduling.retention import RETENTION_SECONDS, SUCCEEDED_RETENTION_SECONDS
 from clusters.protocol import (
     AttemptEnded,
@@ -126,8 +126,8 @@ def test_an_exclusive_attempt_runs_only_under_its_lease(cluster: Cluster) -> Non
     cluster.now += 2.0
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
     assert cluster.names == ["a"]
-    assert cluster.tick(ASK_SECONDS - 2.0).lease_requests
-    killed = cluster.tick(LEASE_SECONDS - ASK_SECONDS - 1.0).kills
+    assert cluster.tick(REQUEST_SECONDS - 2.0).lease_requests
+    killed = cluster.tick(LEASE_SECONDS - REQUEST_SECONDS - 1.0).kills
     assert killed == [(attempt(1), "a")]
 
 
@@ -167,12 +167,12 @@ def test_what_succeeded_is_forgotten_a_day_after_it_is_acknowledged(cluster: Clu
     """A cluster runs for years: neither its memory nor its journal may hold every shard that it ever ran."""
     cluster.create(task("a"))
     cluster.end("a")
-    assert cluster.forget(SUCCEEDED_RETENTION_SECONDS + 1) == [], "the gateway may not have heard"
+    assert cluster.remove_expired(SUCCEEDED_RETENTION_SECONDS + 1) == [], "the gateway may not have heard"
     cluster.apply(acknowledged=cluster.scheduler.seq)
-    assert cluster.forget(SUCCEEDED_RETENTION_SECONDS - 1) == []
+    assert cluster.remove_expired(SUCCEEDED_RETENTION_SECONDS - 1) == []
     assert cluster.scheduler.shards == {("run", 0)}
 
-    assert cluster.forget(SUCCEEDED_RETENTION_SECONDS + 1) == [attempt(1)]
+    assert cluster.remove_expired(SUCCEEDED_RETENTION_SECONDS + 1) == [attempt(1)]
 
     assert (cluster.scheduler.shards, cluster.rows()) == (set(), 0)
 
@@ -183,8 +183,8 @@ def test_what_failed_is_kept_for_a_retry(cluster: Cluster) -> None:
     cluster.end("a", BROKEN)
     cluster.apply(acknowledged=cluster.scheduler.seq)
 
-    assert cluster.forget(SUCCEEDED_RETENTION_SECONDS + 1) == []
-    assert cluster.forget(RETENTION_SECONDS + 1) == [attempt(1)]
+    assert cluster.remove_expired(SUCCEEDED_RETENTION_SECONDS + 1) == []
+    assert cluster.remove_expired(RETENTION_SECONDS + 1) == [attempt(1)]
 
 
 def test_a_tombstone_is_kept_as_long_as_any_create_could_come(cluster: Cluster) -> None:
@@ -194,15 +194,15 @@ def test_a_tombstone_is_kept_as_long_as_any_create_could_come(cluster: Cluster) 
     cluster.end("a", Outcome(succeeded=False, killed=True))
     assert cluster.rows() == 1
 
-    assert cluster.forget(RETENTION_SECONDS - 1) == []
-    assert cluster.forget(RETENTION_SECONDS + 1) == [attempt(1)]
+    assert cluster.remove_expired(RETENTION_SECONDS - 1) == []
+    assert cluster.remove_expired(RETENTION_SECONDS + 1) == [attempt(1)]
     assert (cluster.scheduler.shards, cluster.rows()) == (set(), 0)
 
 
 def test_what_runs_is_never_forgotten(cluster: Cluster) -> None:
     """However long it takes."""
     cluster.create(task("a"))
-    assert cluster.forget(100 * RETENTION_SECONDS) == []
+    assert cluster.remove_expired(100 * RETENTION_SECONDS) == []
 
 
 def test_the_outputs_of_a_shard_have_a_bound(cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.embedded.scheduling.lease_requests import ASK_SECONDS, LEASE_SECONDS
+from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS, REQUEST_SECONDS
 from clusters.protocol import (
     AttemptEndKind,
     AttemptId,
@@ -88,14 +88,14 @@ def test_a_create_that_waits_for_the_journal_past_its_fence_is_not_taken(cluster
     assert [launch.attempt.run for launch in late[1].launches] == ["run"]
     soon[1].created = [ShardSpec(attempt=creates[1].attempt, fence=Fence(boot="boot-1", not_after=60.0))]
 
-    cluster.scheduler.expire([late[1], soon[1]], 5.1)
+    cluster.scheduler.withdraw_late_creates([late[1], soon[1]], 5.1)
     for _, step in (late, soon):
         cluster.act(step)
 
-    assert [(answer.outcome, answer.reason) for answer in cluster.scheduler.held(late[0]).creates] == [
-        (CreateOutcome.REFUSED, "Late")
-    ]
-    assert cluster.scheduler.held(soon[0]) == soon[0]
+    assert [
+        (answer.outcome, answer.reason) for answer in cluster.scheduler.after_commit(late[0]).creates
+    ] == [(CreateOutcome.REFUSED, "Late")]
+    assert cluster.scheduler.after_commit(soon[0]) == soon[0]
     assert cluster.running == [(creates[1].attempt, "a")], "and the processors that it held are free"
     assert cluster.scheduler.status(5.1).held == 1
 
@@ -118,10 +118,10 @@ def test_what_has_ended_and_is_acknowledged_takes_no_memory(cluster: Cluster) ->
     cluster.end("a")
     cluster.apply(acknowledged=cluster.scheduler.seq)
 
-    assert not cluster.scheduler._progress.attempts
+    assert not cluster.scheduler._attempts.by_id
     assert cluster.scheduler.shards == {("run", 0)}
     cluster.crash()
-    assert not cluster.scheduler._progress.attempts
+    assert not cluster.scheduler._attempts.by_id
     assert cluster.create(task("a"), fence=Fence(boot="boot-1", not_after=0.0)) == CreateOutcome.EXISTS
 
 
@@ -135,7 +135,7 @@ def test_shards_of_one_run_share_its_tasks(cluster: Cluster) -> None:
             creates=(ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence),),
         )
 
-    plans = {id(attempt.graph) for attempt in cluster.scheduler._progress.attempts.values()}
+    plans = {id(attempt.graph) for attempt in cluster.scheduler._attempts.by_id.values()}
     assert len(plans) == 1
 
 
@@ -143,11 +143,10 @@ def test_a_run_is_looked_through_once_a_batch(cluster: Cluster, monkeypatch: pyt
     """However many shards of it come: everybody else waits meanwhile."""
     seen: list[RunSpec | None] = []
 
-    def misfit(run: RunSpec | None) -> tuple[str, str]:
+    def mismatch(run: RunSpec | None) -> None:
         seen.append(run)
-        return "", ""
 
-    monkeypatch.setattr(cluster.scheduler._admission, "misfit", misfit)
+    monkeypatch.setattr(cluster.scheduler._capabilities, "mismatch", mismatch)
     fence = Fence(boot="boot-1", not_after=5.0)
     creates = tuple(
         ShardSpec(attempt=AttemptId(run="run", shard=shard, epoch=1), fence=fence) for shard in range(3)
@@ -180,8 +179,8 @@ def test_a_lease_is_asked_for_in_time_however_time_is_rounded(cluster: Cluster) 
         cluster.now = cluster.scheduler.next_timer
     assert asks == 100
     assert (
-        len(cluster.scheduler._progress.attempts[attempt(1)].lease_requests)
-        <= LEASE_SECONDS / ASK_SECONDS + 1
+        len(cluster.scheduler._attempts.by_id[attempt(1)].lease_requests)
+        <= LEASE_SECONDS / REQUEST_SECONDS + 1
     )
 
 
@@ -189,9 +188,9 @@ def test_who_comes_later_hears_of_the_leases_that_are_waited_for(cluster: Cluste
     """Until they are granted."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
     (asked,) = cluster.tick(0.0).lease_requests
-    assert cluster.scheduler.asked() == [asked]
+    assert cluster.scheduler.pending_lease_requests() == [asked]
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
-    assert cluster.scheduler.asked() == []
+    assert cluster.scheduler.pending_lease_requests() == []
 
 
 def test_a_cluster_that_closes_starts_nothing_more(cluster: Cluster) -> None:
@@ -225,7 +224,7 @@ def test_a_pause_before_a_retry_outlives_a_crash(cluster: Cluster, wall: float, 
     paused = task("a", retry=Retry(limit=3, backoff_seconds=60.0))
     cluster.create(paused)
     identity, name = cluster.running.pop()
-    cluster.act(cluster.scheduler.finished(identity, name, BROKEN, 0.0, 1_000.0))
+    cluster.act(cluster.scheduler.record_outcome(identity, name, BROKEN, 0.0, 1_000.0))
     cluster.crash()
     create = ShardSpec(attempt=identity, fence=Fence(boot="boot-2", not_after=5.0))
     _, step = cluster.scheduler.apply(
@@ -242,7 +241,7 @@ def test_a_pause_before_a_retry_outlives_a_crash(cluster: Cluster, wall: float, 
 def test_a_restored_journal_keeps_no_plans_of_its_own(cluster: Cluster) -> None:
     """A retry that was due under the old name would never come, and hold the attempt for ever."""
     cluster.create(task("a"))
-    cluster.act(cluster.scheduler.restored("new", 0.0, 0.0))
+    cluster.act(cluster.scheduler.change_incarnation("new", 0.0, 0.0))
     cluster.end("a", Outcome(succeeded=False, killed=True))
     cluster.tick(1.0)
     cluster.create(task("a"))
@@ -255,7 +254,7 @@ def test_a_restored_journal_has_no_lease(cluster: Cluster) -> None:
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
     (asked,) = cluster.tick(0.0).lease_requests
     cluster.apply(renewals=(Renewal(attempt=attempt(1), ask=asked.ask),))
-    cluster.act(cluster.scheduler.restored("new", 0.0, 0.0))
+    cluster.act(cluster.scheduler.change_incarnation("new", 0.0, 0.0))
     cluster.end("a", Outcome(succeeded=False, killed=True))
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 
@@ -45,7 +45,7 @@ def test_what_is_discarded_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
 async def test_a_cluster_removes_files_that_its_journal_does_not_know(tmp_path: Path) -> None:
     """A crash between the journal and the disk must not leave them for ever."""
     files = fill(StateFolder(tmp_path), "old", 0)
-    async with Node(NodeSettings(region="r", state=str(tmp_path))) as node:
-        await node.swept.wait()
+    async with ClusterNode(ClusterNodeSettings(region="r", state=str(tmp_path))) as node:
+        await node.garbage_collector.collected.wait()
     assert not any(file.exists() for file in files)
     assert not (tmp_path / "trash").exists()

@@ -15,7 +15,7 @@ import pytest
 from clusters.embedded.executors.process import watchdog
 from clusters.embedded.executors.process.watchdog_client import PROGRAM
 from clusters.embedded.executors.run_lease import RunLease
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS
 from clusters.protocol import Batch, LeaseAsked, Renewal, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
@@ -26,14 +26,14 @@ ENDS = [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
         granting = asyncio.create_task(grant(node))
         yield node
         granting.cancel()
 
 
-async def grant(node: Node) -> None:
+async def grant(node: ClusterNode) -> None:
     """As a gateway does that has no doubts."""
     async for event in node.watch(0, ""):
         if isinstance(event, LeaseAsked):
@@ -48,7 +48,7 @@ async def written(path: Path, lines: int = 1) -> list[int]:
     return found
 
 
-async def gone(node: Node) -> None:
+async def gone(node: ClusterNode) -> None:
     """Asks as often as a gateway might."""
     async with asyncio.timeout(20):
         while not (await node.apply(Batch(tombstones=(SHARD,)))).tombstones[0].gone:
@@ -61,7 +61,7 @@ def numbers(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("side_effects", ENDS)
 async def test_a_child_that_left_the_group_ends_with_its_try(
-    node: Node, tmp_path: Path, side_effects: SideEffects
+    node: ClusterNode, tmp_path: Path, side_effects: SideEffects
 ) -> None:
     """A daemon keeps nothing of its parents but its environment; of an exclusive attempt it would be one of two at once."""
     await start(
@@ -76,7 +76,7 @@ async def test_a_child_that_left_the_group_ends_with_its_try(
 
 @pytest.mark.parametrize("side_effects", ENDS)
 async def test_a_child_that_left_the_group_is_killed_with_its_try(
-    node: Node, tmp_path: Path, side_effects: SideEffects
+    node: ClusterNode, tmp_path: Path, side_effects: SideEffects
 ) -> None:
     """Gone means that nothing runs any more."""
     await start(
@@ -91,7 +91,7 @@ async def test_a_child_that_left_the_group_is_killed_with_its_try(
 
 
 async def test_children_of_children_that_left_are_found_while_everything_moves(
-    node: Node, tmp_path: Path
+    node: ClusterNode, tmp_path: Path
 ) -> None:
     """Each that ends hands its own on, maybe while we look; and who becomes another program has no name for a moment."""
     escape = "setsid sh -c '(setsid sleep 300 &); setsid sleep 300' & exit 0"
@@ -103,7 +103,9 @@ async def test_children_of_children_that_left_are_found_while_everything_moves(
     assert [pid for pid in pids if mark in (watchdog.environment_of(pid) or [])] == []
 
 
-async def test_a_child_that_left_everything_behind_ends_with_its_guard(node: Node, tmp_path: Path) -> None:
+async def test_a_child_that_left_everything_behind_ends_with_its_guard(
+    node: ClusterNode, tmp_path: Path
+) -> None:
     """Of an exclusive attempt not even one that has no environment may stay: whatever descends from its guard is the try's."""
     script = ESCAPE.replace("setsid", "env -i setsid").format(folder=tmp_path, then="exit 0")
     await start(node, process("a", "sh", "-c", script), side_effects=SideEffects.EXCLUSIVE)
@@ -112,7 +114,7 @@ async def test_a_child_that_left_everything_behind_ends_with_its_guard(node: Nod
     assert not running(int((tmp_path / "pid").read_text()))
 
 
-async def test_other_tries_keep_what_left_their_group(node: Node, tmp_path: Path) -> None:
+async def test_other_tries_keep_what_left_their_group(node: ClusterNode, tmp_path: Path) -> None:
     """Each is known by its environment."""
     stays = ESCAPE.format(folder=tmp_path, then=f"while ! test -e {tmp_path}/end; do sleep 0.01; done")
     await start(
@@ -156,7 +158,7 @@ def test_who_has_ended_may_have_left_children(monkeypatch: pytest.MonkeyPatch) -
     ended.wait()
 
 
-async def test_a_command_ends_with_its_guard(node: Node, tmp_path: Path) -> None:
+async def test_a_command_ends_with_its_guard(node: ClusterNode, tmp_path: Path) -> None:
     """Else it would run beside its next try."""
     script = f"echo $$ >> {tmp_path}/pids; echo $PPID > {tmp_path}/guard; exec sleep 300"
     await start(node, process("a", "sh", "-c", script), side_effects=SideEffects.EXCLUSIVE)
@@ -180,7 +182,7 @@ def test_a_guard_starts_nothing_without_a_lease(until: float, closed: bool, tmp_
 
 
 async def test_a_command_that_its_guard_ended_has_not_failed(
-    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: ClusterNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease was over because this cluster was late: the task is tried again, and has lost no retry."""
     monkeypatch.setattr(
@@ -196,7 +198,7 @@ async def test_a_command_that_its_guard_ended_has_not_failed(
     assert not running(first)
 
 
-async def test_memory_is_bounded_under_a_guard_too(node: Node) -> None:
+async def test_memory_is_bounded_under_a_guard_too(node: ClusterNode) -> None:
     """A field that is taken and does nothing is a trap."""
     greedy = process("a", sys.executable, "-c", "bytearray(500_000_000)", resources=Resources(memory_mib=100))
     await start(node, greedy, side_effects=SideEffects.EXCLUSIVE)
@@ -209,7 +211,7 @@ async def test_memory_is_bounded_under_a_guard_too(node: Node) -> None:
 
 @pytest.mark.parametrize("side_effects", ENDS)
 async def test_a_task_that_is_told_to_end_has_its_time_however_often_it_is_told(
-    node: Node, tmp_path: Path, side_effects: SideEffects
+    node: ClusterNode, tmp_path: Path, side_effects: SideEffects
 ) -> None:
     """A gateway repeats its tombstones until the attempt is gone."""
     script = f"trap 'sleep 0.5; touch {tmp_path}/clean; exit' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.02; done"
@@ -220,7 +222,9 @@ async def test_a_task_that_is_told_to_end_has_its_time_however_often_it_is_told(
     assert (tmp_path / "clean").exists()
 
 
-async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(node: Node, tmp_path: Path) -> None:
+async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(
+    node: ClusterNode, tmp_path: Path
+) -> None:
     """Without it nothing would end the tasks of a cluster that is killed."""
     await start(
         node,
@@ -228,7 +232,7 @@ async def test_a_watchdog_that_ends_is_replaced_and_knows_everything(node: Node,
         process("b", "sleep", "0.01", needs=("a",)),
     )
     (pid,) = await written(tmp_path / "pid")
-    client = node._tries._executors["process"]._watchdog  # type: ignore[attr-defined]
+    client = node._task_runner._executors["process"]._watchdog  # type: ignore[attr-defined]
     first = client._watchdog
     first.kill()
     async with asyncio.timeout(20):
@@ -251,7 +255,7 @@ async def test_a_cluster_first_ends_what_the_last_one_left(tmp_path: Path) -> No
     other = subprocess.Popen(
         ["sleep", "300"], env={"WAYPOST_WORKSPACE": f"{tmp_path}-2/workspaces/run/0"}, start_new_session=True
     )
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path))):
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))):
         assert left.wait(20) == -signal.SIGKILL
         assert other.poll() is None
     other.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
@@ -20,12 +20,12 @@ from waypost.workflow.task import SideEffects, TaskSpec
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
         yield node
 
 
-async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
+async def test_a_talkative_task_does_not_fill_the_disk(node: ClusterNode) -> None:
     """Its log is cut while it runs: this one waits for that."""
     talk = "import os, time; [os.write(1, b'x' * 1_000_000) for _ in range(20)]\nwhile os.fstat(1).st_size > 17_000_000: time.sleep(0.01)"
     await start(node, process("talk", sys.executable, "-c", talk))
@@ -33,7 +33,7 @@ async def test_a_talkative_task_does_not_fill_the_disk(node: Node) -> None:
     assert (await finished(node))["talk"].phase is TaskPhase.SUCCEEDED
 
 
-async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node) -> None:
+async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: ClusterNode) -> None:
     """By files, so that any language will do."""
     write = process("write", "sh", "-c", 'echo \'{"answer": 42}\' > "$WAYPOST_OUTPUT"')
     read = process(
@@ -52,7 +52,7 @@ async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Node
 
 
 async def test_nothing_of_the_clusters_environment_reaches_a_task(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A secret of the cluster is none of a tenant's business."""
     monkeypatch.setenv("CLUSTER_SECRET", "hunter2")
@@ -109,14 +109,14 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(
         ),
     ],
 )
-async def test_a_failure_says_what_failed(node: Node, command: tuple[str, ...], reason: str) -> None:
+async def test_a_failure_says_what_failed(node: ClusterNode, command: tuple[str, ...], reason: str) -> None:
     """Whoever is called at night reads this first."""
     await start(node, process("a", *command))
 
     assert reason in (await finished(node))["a"].reason
 
 
-async def test_a_variable_that_no_process_can_have_is_a_failure(node: Node) -> None:
+async def test_a_variable_that_no_process_can_have_is_a_failure(node: ClusterNode) -> None:
     """Not an exception that nobody hears: the shard would wait for ever."""
     await start(node, process("a", "true", env={"${shard.item}": "x", "A=B": "c"}))
 
@@ -124,14 +124,14 @@ async def test_a_variable_that_no_process_can_have_is_a_failure(node: Node) -> N
 
 
 async def test_an_executor_that_breaks_its_promise_fails_the_task(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be a third party's."""
 
     async def broken(*_: object) -> Outcome:
         raise LookupError("a mistake")
 
-    monkeypatch.setattr(node._tries._executors["process"], "execute", broken)
+    monkeypatch.setattr(node._task_runner._executors["process"], "execute", broken)
     await start(node, process("a", "true"))
 
     assert (await finished(node))["a"].reason == "the executor failed: LookupError"
@@ -147,7 +147,7 @@ async def test_an_executor_that_breaks_its_promise_fails_the_task(
     ],
 )
 async def test_a_working_directory_that_cannot_be_is_told_so(
-    node: Node, directory: str, before: str, reason: str
+    node: ClusterNode, directory: str, before: str, reason: str
 ) -> None:
     """Whatever an earlier task has put there: it is the document's mistake, not the executor's."""
     task = TaskSpec(
@@ -159,7 +159,7 @@ async def test_a_working_directory_that_cannot_be_is_told_so(
 
 
 @pytest.mark.parametrize("there", ["mkfifo {log}", "ln -s /etc/hostname {log}", "mkdir {log}"])
-async def test_a_log_is_a_file_and_nothing_else(node: Node, there: str) -> None:
+async def test_a_log_is_a_file_and_nothing_else(node: ClusterNode, there: str) -> None:
     """An earlier task can put there a link to what it may not read, or a pipe at which everybody would wait."""
     log = node._state_folder.task_folders(SHARD, "b").log
     await start(node, process("a", "sh", "-c", there.format(log=log)), process("b", "true", needs=("a",)))
@@ -169,7 +169,7 @@ async def test_a_log_is_a_file_and_nothing_else(node: Node, there: str) -> None:
         await anext(node.logs(SHARD, "b", offset=0, follow=False))
 
 
-async def test_a_log_is_cut_when_its_task_ends(node: Node) -> None:
+async def test_a_log_is_cut_when_its_task_ends(node: ClusterNode) -> None:
     """What it wrote since the last time may be as much as the disk holds."""
     await start(node, process("a", "sh", "-c", "head -c 40000000 /dev/zero"))
     await finished(node)
@@ -177,7 +177,7 @@ async def test_a_log_is_cut_when_its_task_ends(node: Node) -> None:
     assert node._state_folder.task_folders(SHARD, "a").log.stat().st_size < LOG_BYTES
 
 
-async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: Node) -> None:
+async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: ClusterNode) -> None:
     """Not failed: another cluster may have one."""
     (tmp_path / "scratch").touch()
     await start(node, process("a", "true"))
@@ -185,7 +185,7 @@ async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path
     assert (await ended(node)).end is AttemptEndKind.LOST
 
 
-async def test_a_timeout_ends_grandchildren_too(node: Node, tmp_path: Path) -> None:
+async def test_a_timeout_ends_grandchildren_too(node: ClusterNode, tmp_path: Path) -> None:
     """The whole group: a shell that is killed alone leaves its children working."""
     script = f"sleep 300 & echo $! > {tmp_path}/pid; sleep 300"
     await start(node, process("a", "sh", "-c", script, timeout_seconds=0.5))
@@ -194,27 +194,27 @@ async def test_a_timeout_ends_grandchildren_too(node: Node, tmp_path: Path) -> N
     assert not running(int((tmp_path / "pid").read_text()))
 
 
-async def test_a_timeout_is_for_every_executor(node: Node) -> None:
+async def test_a_timeout_is_for_every_executor(node: ClusterNode) -> None:
     """Also for one that starts no process."""
     await start(node, TaskSpec(name="a", type="delay", run={"seconds": 300}, timeout_seconds=0.05))
 
     assert (await finished(node))["a"].reason == "timed out after 0.05 s"
 
 
-async def test_an_exclusive_task_starts_under_its_lease_alone(node: Node) -> None:
+async def test_an_exclusive_task_starts_under_its_lease_alone(node: ClusterNode) -> None:
     """Without a gateway that grants it nothing may run."""
     await start(node, process("a", "true"), side_effects=SideEffects.EXCLUSIVE)
-    assert not len(node._tries)
+    assert not len(node._task_runner)
 
 
 NODE = """
 import asyncio, sys
 from clusters.embedded.storage.task_logs import LOG_BYTES
-from clusters.embedded.node import Node, NodeSettings
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
 
 async def main():
-    async with Node(NodeSettings(region="beijing", state=sys.argv[1], cpu=4.0)) as node:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=sys.argv[1], cpu=4.0)) as node:
         task = TaskSpec(name="a", type="process", run={"command": ["sh", "-c", f"echo $$ > {sys.argv[1]}/pid; sleep 300"]})
         fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
         spec = ShardSpec(attempt=AttemptId(run="run", shard=0, epoch=1), fence=fence)
@@ -244,5 +244,5 @@ async def test_a_killed_cluster_takes_its_tasks_with_it(tmp_path: Path) -> None:
     async with asyncio.timeout(10):
         while running(pid):
             await asyncio.sleep(0.02)
-    async with Node(NodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
         assert (await node.attempts()).attempts == ((SHARD, False),)

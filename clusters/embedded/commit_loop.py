@@ -1,0 +1,96 @@
+"""The commit loop of a node: journals the scheduler's steps, and acts on each only when it is durable."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from loguru import logger
+
+from clusters.embedded.scheduling.scheduler import Scheduler
+from clusters.embedded.scheduling.step import Step
+from clusters.embedded.storage.journal import write_steps
+from clusters.errors import ClusterError
+from waypost.sqlite_database import Database, StorageError
+
+COMMIT_SECONDS = 4.0
+"""A caller waits so long for its step. After that it gets an error; the step stays decided, and is written when it can be."""
+RETRY_SECONDS = 0.5
+"""Between two attempts to write, while the journal takes none."""
+
+
+class CommitLoop:
+    """Journals steps in the order in which they were made, those that come together in one transaction.
+
+    `uptime` gives seconds since the node's boot; `act` carries out the actions of a step.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        *,
+        uptime: Callable[[], float],
+        act: Callable[[Step], None],
+    ) -> None:
+        self._database, self._scheduler, self._uptime, self._act = database, scheduler, uptime, act
+        self._waiting: list[tuple[Step, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"CommitLoop({len(self._waiting)} steps waiting)"
+
+    def submit(self, step: Step) -> asyncio.Future[None]:
+        """Hands the step to the loop; the future is done when the step is journalled and its actions are under way."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((step, done))
+        self._wake.set()
+        return done
+
+    def carry_out(self, step: Step) -> None:
+        """For steps that nobody waits for. One without records changes nothing in the journal: its actions are taken at once."""
+        if step.has_records:
+            self.submit(step)
+        else:
+            self._act(step)
+
+    async def commit(self, step: Step) -> None:
+        """Returns when the step is journalled, also one without records: so a probe proves that the journal takes writes.
+
+        Raises `ClusterError` (`Unavailable`) after `COMMIT_SECONDS`; the step is still written when it can be.
+        """
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await asyncio.shield(self.submit(step))
+        except TimeoutError:
+            raise ClusterError("Unavailable", "the journal does not take writes") from None
+
+    async def run(self) -> None:
+        """Never returns. Raises what is no `StorageError`: without the loop nothing would be durable any more."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            group, self._waiting = self._waiting, []
+            if not group:
+                continue
+            await self._journal([step for step, _ in group])
+            for step, done in group:
+                self._act(step)
+                # Cancelled, where its caller has gone meanwhile.
+                if not done.done():
+                    done.set_result(None)
+
+    async def _journal(self, steps: list[Step]) -> None:
+        """Tries until the steps are written: the scheduler's state already has them, so they cannot be dropped."""
+        while True:
+            # Before each attempt, for a create may have become late while the journal took no writes. With the steps that wait
+            # behind these: they may hold records of the same create, and what starts in its place must come after their events.
+            self._scheduler.withdraw_late_creates(
+                [*steps, *(step for step, _ in self._waiting)], self._uptime()
+            )
+            try:
+                await self._database.write(partial(write_steps, steps=steps, wall=time.time()))
+                return
+            except StorageError as error:
+                logger.error("{}", error)
+                await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,116 @@
+"""The event streams of a node: journalled events after a cursor, lease requests, and beats between."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+
+from loguru import logger
+
+from clusters.embedded.commit_loop import CommitLoop
+from clusters.embedded.scheduling.scheduler import Scheduler
+from clusters.embedded.scheduling.step import Step
+from clusters.embedded.storage.journal import read_events
+from clusters.errors import ClusterError
+from clusters.protocol import Beat, ClusterEvent, JournalledEvent, LeaseAsked
+from waypost.sqlite_database import Database, StorageError
+
+BEAT_SECONDS = 1.0
+EVENTS_AT_ONCE = 500
+
+
+class EventStream:
+    """What one open stream has still to send beside events: the newest lease request of each attempt."""
+
+    def __init__(self, requests: Iterable[LeaseAsked]) -> None:
+        self.news = asyncio.Event()
+        """Set when there is anything to send, events included."""
+        self._requests = {request.attempt: request for request in requests}
+
+    def notify(self, requests: Iterable[LeaseAsked]) -> None:
+        self._requests.update((request.attempt, request) for request in requests)
+        self.news.set()
+
+    def pop_requests(self) -> list[LeaseAsked]:
+        requests, self._requests = list(self._requests.values()), {}
+        return requests
+
+
+class EventStreams:
+    """All open streams. Each gets every event and request: any of them may be half open, with no gateway at its other end."""
+
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        commits: CommitLoop,
+        *,
+        uptime: Callable[[], float],
+    ) -> None:
+        self._database, self._scheduler, self._commits, self._uptime = database, scheduler, commits, uptime
+        self._open: set[EventStream] = set()
+
+    def notify(self, step: Step) -> None:
+        """For a step that is journalled: its events can be read, its lease requests be sent."""
+        if step.lease_requests or step.events:
+            for stream in self._open:
+                stream.notify(step.lease_requests)
+
+    async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
+        """As in `ClusterAdapter.watch`. Raises `ClusterError`: `Restored`, or `Unavailable`."""
+        cursor = await self._start_of(cursor, incarnation)
+        stream = EventStream(self._scheduler.pending_lease_requests())
+        self._open.add(stream)
+        try:
+            yield self._scheduler.hello(self._uptime())
+            while True:
+                # Before reading: what comes while events are read or sent sets it again.
+                stream.news.clear()
+                for request in stream.pop_requests():
+                    yield request
+                after = cursor
+                for event in await self._events(after):
+                    cursor = event.seq
+                    yield event
+                if cursor == after and not await _is_set_within(stream.news, BEAT_SECONDS):
+                    yield Beat(status=self._scheduler.status(self._uptime()))
+        finally:
+            self._open.discard(stream)
+
+    async def _start_of(self, cursor: int, incarnation: str) -> int:
+        """The cursor at which the stream begins. One of another journal counts nothing here: the stream begins with the first event."""
+        scheduler = self._scheduler
+        if incarnation == scheduler.incarnation and cursor > scheduler.seq:
+            # Under the old name the gateway would take other events for those that it has seen.
+            logger.error(
+                "the journal is behind what the gateway has seen: it was restored, and takes a new incarnation"
+            )
+            step = scheduler.change_incarnation(uuid.uuid4().hex, self._uptime(), time.time())
+            await self._commits.commit(step)
+        if incarnation != scheduler.incarnation:
+            return 0
+        if cursor < scheduler.acknowledged:
+            # The gateway's store was restored: without the events in between it would take finished work for unfinished.
+            raise ClusterError(
+                "Restored",
+                f"events up to {scheduler.acknowledged} were acknowledged and are gone; "
+                f"the store knows those up to {cursor}",
+                retryable=False,
+            )
+        return cursor
+
+    async def _events(self, after: int) -> list[JournalledEvent]:
+        try:
+            return await self._database.read(partial(read_events, after=after, limit=EVENTS_AT_ONCE))
+        except StorageError as error:
+            raise ClusterError("Unavailable", "the journal does not answer") from error
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

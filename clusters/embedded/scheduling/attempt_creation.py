@@ -1,0 +1,186 @@
+"""Creates of attempts: a new one starts, a repeated one is recognized, one found in the journal wakes up."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, assert_never
+from weakref import WeakValueDictionary
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
+from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
+from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.capabilities import Mismatch
+from clusters.embedded.scheduling.fencing import Fencing
+from clusters.embedded.scheduling.outcomes import retry_pause
+from clusters.embedded.scheduling.retention import Retention
+from clusters.embedded.scheduling.step import Step
+from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+
+
+class Refuse(Struct, frozen=True, kw_only=True):
+    """The create is never taken under this epoch and fence. `reason` and `detail` as in `CreateAnswer`."""
+
+    reason: str
+    detail: str = ""
+
+
+class Ignore(Struct, frozen=True, kw_only=True):
+    """The attempt exists, goes on or has ended: the create was sent again, because its answer was lost."""
+
+
+class Wake(Struct, frozen=True, kw_only=True):
+    """The attempt was found in the journal and sleeps."""
+
+    attempt: Attempt
+
+
+class Create(Struct, frozen=True, kw_only=True):
+    """The attempt is new, of this run."""
+
+    run: RunSpec
+
+
+CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
+
+
+class AttemptCreation:
+    """Decides about creates, and carries out what was decided. The cluster holds at most `slots` attempts."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        lifecycle: AttemptLifecycle,
+        fencing: Fencing,
+        retention: Retention,
+        *,
+        slots: int,
+    ) -> None:
+        self._attempts, self._lifecycle = attempts, lifecycle
+        self._fencing, self._retention, self._slots = fencing, retention, slots
+        self._graphs: WeakValueDictionary[str, TaskGraph] = WeakValueDictionary()
+        """By run, as long as any attempt of it is held: a thousand shards of ten thousand tasks share one."""
+
+    def apply(
+        self,
+        spec: ShardSpec,
+        run: RunSpec | None,
+        mismatch_of: Callable[[str], Mismatch | None],
+        step: Step,
+    ) -> CreateAnswer:
+        """Decides about a create, carries the decision out, and answers."""
+        decision = self.decide(spec, run, mismatch_of, step.now)
+        match decision:
+            case Refuse(reason=reason, detail=detail):
+                refused = CreateOutcome.REFUSED
+                return CreateAnswer(attempt=spec.attempt, outcome=refused, reason=reason, detail=detail)
+            case Ignore():
+                return CreateAnswer(attempt=spec.attempt, outcome=CreateOutcome.EXISTS)
+            case Wake(attempt=attempt):
+                self._wake(attempt, step)
+                return CreateAnswer(attempt=spec.attempt, outcome=CreateOutcome.EXISTS)
+            case Create(run=run):
+                self._create(spec, run, step)
+                return CreateAnswer(attempt=spec.attempt, outcome=CreateOutcome.CREATED)
+            case _:
+                assert_never(decision)
+
+    def decide(
+        self,
+        spec: ShardSpec,
+        run: RunSpec | None,
+        mismatch_of: Callable[[str], Mismatch | None],
+        now: float,
+    ) -> CreateDecision:
+        """What is to be done about a create. `mismatch_of` gives, by the run's name, why no shard of it can run here."""
+        identity = spec.attempt
+        if identity in self._retention.tombstones:
+            return Refuse(reason="Tombstoned")
+        known = self._attempts.by_id.get(identity)
+        if identity in self._retention.ended or (known is not None and known.awake and not known.stopped):
+            # Before the fence is looked at: a create that is sent again comes late, and its attempt runs.
+            return Ignore()
+        if reason := self._fencing.refusal(spec, now):
+            return Refuse(reason=reason)
+        if known is None and self._attempts.held >= self._slots:
+            return Refuse(reason="Full")
+        if (mismatch := mismatch_of(identity.run)) is not None:
+            return Refuse(reason=mismatch.reason, detail=mismatch.detail)
+        if known is not None:
+            return Wake(attempt=known)
+        assert run is not None, "a create without its run is a mismatch"
+        return Create(run=run)
+
+    def _create(self, spec: ShardSpec, run: RunSpec, step: Step) -> None:
+        # Older attempts of the shard end first: the new one starts nothing while a process of theirs is left.
+        for older in self._attempts.of_shard((spec.attempt.run, spec.attempt.shard)):
+            if not older.over:
+                self._lifecycle.stop(older, step)
+        self._fencing.observe(spec.attempt)
+        step.runs.append(run)
+        step.created.append(spec)
+        attempt = Attempt(
+            spec=spec,
+            graph=self._graph(run),
+            finished={result.task: result for result in spec.results},
+            tries=dict(spec.tries),
+        )
+        self._attempts.add(attempt)
+        self._start(attempt, step)
+
+    def _wake(self, attempt: Attempt, step: Step) -> None:
+        attempt.awake = True
+        for task, end in attempt.interrupted_pauses.items():
+            # The wall clock may have been set meanwhile: what is left of a pause is never more than the whole of it.
+            whole = retry_pause(attempt.tasks[task].retry, attempt.tries[task])
+            attempt.due[task] = step.now + min(max(0.0, end - step.wall), whole)
+            self._attempts.set_timer(attempt, attempt.due[task])
+        attempt.interrupted_pauses.clear()
+        self._start(attempt, step)
+
+    def _start(self, attempt: Attempt, step: Step) -> None:
+        if attempt.exclusive:
+            # The next tick requests its lease.
+            self._attempts.set_timer(attempt, step.now)
+        self._lifecycle.queue_ready_tasks(attempt, step)
+        # An attempt that may start nothing may yet be done: all finished by earlier epochs, or failed before a crash.
+        self._lifecycle.end_if_done(attempt, step)
+
+    def _graph(self, run: RunSpec) -> TaskGraph:
+        graph = self._graphs.get(run.run)
+        if graph is None or (graph.run is not run and graph.run != run):
+            graph = self._graphs[run.run] = TaskGraph(run)
+        return graph
+
+    def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
+        """Takes creates that are past their fence at uptime `now` out of `steps`, which are not journalled yet.
+
+        The gateway has given them up, and may have their shards run elsewhere.
+        """
+        late = {spec.attempt for step in steps for spec in step.created if now > spec.fence.not_after}
+        if not late:
+            return
+        for identity in late & self._attempts.by_id.keys():
+            self._lifecycle.withdraw(self._attempts.by_id[identity])
+        for step in steps:
+            step.created = [spec for spec in step.created if spec.attempt not in late]
+            step.tasks = [task for task in step.tasks if task.attempt not in late]
+            step.events = [event for event in step.events if event.attempt not in late]
+            step.launches = [launch for launch in step.launches if launch.attempt not in late]
+        # The processors that their tasks held are free.
+        self._lifecycle.launch_queued_tasks(steps[-1])
+
+    def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
+        """The answers once their step is journalled: a create that was withdrawn or tombstoned meanwhile is refused."""
+        creates = tuple(map(self._answer_after_commit, answers.creates))
+        return answers if creates == answers.creates else replace(answers, creates=creates)
+
+    def _answer_after_commit(self, answer: CreateAnswer) -> CreateAnswer:
+        identity = answer.attempt
+        if answer.outcome is CreateOutcome.REFUSED or self._is_known(identity):
+            return answer
+        reason = "Tombstoned" if identity in self._retention.tombstones else "Late"
+        return CreateAnswer(attempt=identity, outcome=CreateOutcome.REFUSED, reason=reason)
+
+    def _is_known(self, identity: AttemptId) -> bool:
+        return identity in self._attempts.by_id or identity in self._retention.ended

@@ -1,0 +1,209 @@
+"""The life of an attempt inside one cluster, from its first ready task to its end. As pure as the scheduler.
+
+Every method changes the state and writes into the `Step` what is to be journalled and done for it.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from clusters.embedded.scheduling.attempt import Attempt, size_of
+from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.launch import next_launch
+from clusters.embedded.scheduling.processors import Processors
+from clusters.embedded.scheduling.readiness import NextAction, decide, may_start_tasks, waits_for_nothing
+from clusters.embedded.scheduling.ready_queue import ReadyQueue
+from clusters.embedded.scheduling.step import Step, TaskRecord
+from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
+from waypost.workflow.placeholders import PlaceholderError
+from waypost.workflow.task import TaskSpec
+
+
+class AttemptLifecycle:
+    """Moves attempts on: ready tasks into the queue, queued tasks to processors, attempts without tasks to their end."""
+
+    def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
+        self.seq = seq
+        """The newest event."""
+        self.queue = ReadyQueue()
+        self._attempts, self._processors = attempts, processors
+
+    # Tasks on their way
+
+    def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
+        """Queues the tasks that wait for nothing any more, and skips those whose condition is false.
+
+        `among`: the only ones that can have become ready; None: any may.
+        """
+        if not self._may_start_tasks(attempt, step):
+            return
+        candidates = deque(attempt.unmet_needs if among is None else among)
+        while candidates:
+            name = candidates.popleft()
+            if not waits_for_nothing(attempt, name):
+                continue
+            readiness = decide(attempt, attempt.tasks[name], step.condition_steps)
+            step.condition_steps += readiness.condition_steps
+            match readiness.action:
+                case NextAction.QUEUE:
+                    self.queue.add(attempt, name)
+                case NextAction.SKIP:
+                    self.finish_task(attempt, TaskResult(task=name, skipped=True), step.wall, step)
+                    # A skipped task counts as finished for those that need it.
+                    candidates += attempt.dependents[name]
+                case NextAction.FAIL:
+                    self.fail_task(attempt, name, readiness.reason, step.wall, step)
+                case NextAction.POSTPONE:
+                    attempt.due[name] = step.now
+                case _:
+                    assert_never(readiness.action)
+        if step.now in attempt.due.values():
+            self._attempts.set_timer(attempt, step.now)
+        # If the last tasks were skipped, or one has failed, no try is left to bring the attempt to its end.
+        self.end_if_done(attempt, step)
+
+    def launch_queued_tasks(self, step: Step) -> None:
+        """Starts queued tasks, in the order of the queue, until the first one for which there is no room."""
+        while (entry := self.queue.first) is not None:
+            attempt = self._attempts.by_id.get(entry.attempt)
+            stale = attempt is None or entry.task not in attempt.queued
+            if attempt is None or stale or attempt.failure or not self._may_start_tasks(attempt, step):
+                self.queue.remove_first(attempt)
+                continue
+            task = attempt.tasks[entry.task]
+            if not self._processors.has_room_for(task):
+                # Smaller tasks behind it do not overtake: one that asks for many processors would never start.
+                return
+            self.queue.remove_first(attempt)
+            self.queue.after_start(entry.turn)
+            self._launch(attempt, task, step)
+
+    def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:
+        try:
+            launch = next_launch(attempt, task)
+        except PlaceholderError as error:
+            self.fail_task(attempt, task.name, str(error), step.wall, step)
+            self.end_if_done(attempt, step)
+            return
+        attempt.tries[task.name] = launch.tries
+        attempt.running[task.name] = step.wall
+        self._processors.acquire(task)
+        step.tasks.append(TaskRecord(attempt=attempt.id, task=task.name, tries=launch.tries))
+        self._report(attempt, task.name, TaskPhase.RUNNING, step.wall, step)
+        step.launches.append(launch)
+
+    def end_try(self, attempt: Attempt, task: str) -> float:
+        """Frees the processors of a try of which no process is left. Returns when it began, in seconds since 1970."""
+        self._processors.release(attempt.tasks[task])
+        return attempt.running.pop(task)
+
+    # Results
+
+    def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
+        task = result.task
+        attempt.finished[task] = result
+        attempt.output_bytes += size_of(result)
+        attempt.unmet_needs.pop(task, None)
+        for dependent in attempt.dependents[task]:
+            if dependent in attempt.unmet_needs:
+                attempt.unmet_needs[dependent] -= 1
+        tries = attempt.tries.get(task, 0)
+        step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, result=result))
+        phase = TaskPhase.SKIPPED if result.skipped else TaskPhase.SUCCEEDED
+        self._report(attempt, task, phase, began, step, output=result.output)
+
+    def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
+        """The task has failed for good, and its attempt with it: what else runs of it is killed."""
+        attempt.failure = f"task {task}: {reason}"
+        self._withdraw_waiting_tasks(attempt)
+        # Journalled at once: after a crash before the attempt's end the task must not be tried again.
+        step.failures.append((attempt.id, attempt.failure))
+        self._report(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
+        self._kill_tries(attempt, step)
+
+    def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
+        """This cluster cannot carry on with the attempt; another may, so no task is reported as failed."""
+        attempt.failure, attempt.lost = reason, True
+        self._withdraw_waiting_tasks(attempt)
+        self._kill_tries(attempt, step)
+
+    # Ends
+
+    def stop(self, attempt: Attempt, step: Step) -> None:
+        """For a tombstoned or superseded attempt: it starts nothing more, and what runs of it is killed."""
+        self._attempts.mark_stopped(attempt)
+        self._withdraw_waiting_tasks(attempt)
+        self._kill_tries(attempt, step)
+
+    def end_if_done(self, attempt: Attempt, step: Step) -> None:
+        """Ends an attempt of which nothing runs and nothing is to be started, and lets those go on that waited for it."""
+        if attempt.running:
+            return
+        if attempt.stopped:
+            if attempt.id in self._attempts.by_id:
+                self._attempts.remove(attempt)
+            # The newer attempt of the shard was not to start while processes of this one were left.
+            for newer in self._attempts.of_shard(attempt.shard):
+                self.queue_ready_tasks(newer, step)
+        elif not attempt.end_seq and (attempt.failure or not attempt.unmet_needs):
+            self.seq += 1
+            self._attempts.mark_ended(attempt, self.seq, step.wall)
+            step.events.append(
+                AttemptEnded(seq=self.seq, attempt=attempt.id, end=_end_kind(attempt), reason=attempt.failure)
+            )
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Removes an attempt whose create was not journalled: the tries in its step are never started."""
+        self._withdraw_waiting_tasks(attempt)
+        for task in attempt.running:
+            self._processors.release(attempt.tasks[task])
+        self._attempts.remove(attempt)
+
+    def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
+        """Kills what runs; nothing more starts until the attempt is created again."""
+        attempt.awake = attempt.end_seq > 0
+        self._withdraw_waiting_tasks(attempt)
+        self._kill_tries(attempt, step)
+
+    def _withdraw_waiting_tasks(self, attempt: Attempt) -> None:
+        attempt.due.clear()
+        self.queue.remove_all(attempt)
+
+    def _kill_tries(self, attempt: Attempt, step: Step) -> None:
+        step.kills += [(attempt.id, task) for task in attempt.running]
+
+    def _may_start_tasks(self, attempt: Attempt, step: Step) -> bool:
+        leftovers = self._attempts.has_leftovers(attempt.shard)
+        return may_start_tasks(attempt, step.now, leftovers=leftovers)
+
+    def _report(
+        self,
+        attempt: Attempt,
+        task: str,
+        phase: TaskPhase,
+        began: float,
+        step: Step,
+        *,
+        output: Any = None,
+        reason: str = "",
+    ) -> None:
+        self.seq += 1
+        step.events.append(
+            TaskChanged(
+                seq=self.seq,
+                attempt=attempt.id,
+                task=task,
+                phase=phase,
+                tries=attempt.tries.get(task, 0),
+                started_at=began,
+                ended_at=None if phase is TaskPhase.RUNNING else step.wall,
+                output=output,
+                reason=reason,
+            )
+        )
+
+
+def _end_kind(attempt: Attempt) -> AttemptEndKind:
+    if attempt.lost:
+        return AttemptEndKind.LOST
+    return AttemptEndKind.FAILED if attempt.failure else AttemptEndKind.SUCCEEDED

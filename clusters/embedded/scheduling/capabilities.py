@@ -1,0 +1,78 @@
+"""What one cluster can run: its executors and its processors."""
+
+import re
+from collections.abc import Container, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from clusters.protocol import RunSpec
+from waypost.workflow.graph import find_cycle
+from waypost.workflow.task import SideEffects, TaskSpec
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+"""A run's name becomes the name of folders: it must not lead out of them."""
+
+
+class Mismatch(Struct, frozen=True, kw_only=True):
+    """Why no shard of a run can run here."""
+
+    reason: str
+    """`Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
+    detail: str = ""
+    """A sentence, where the reason is not enough."""
+
+
+class Capabilities:
+    """`cpu` processors, executors with the type of their `run`, and those that may run tasks of exclusive workflows."""
+
+    def __init__(
+        self, *, cpu: float, executors: Mapping[str, type[Struct]], exclusive: Container[str]
+    ) -> None:
+        self.cpu, self._executors, self._exclusive = cpu, executors, exclusive
+
+    def __repr__(self) -> str:
+        return f"Capabilities({self.cpu:g} processors, executors {self.executors})"
+
+    @property
+    def executors(self) -> tuple[str, ...]:
+        return tuple(sorted(self._executors))
+
+    def mismatch(self, run: RunSpec | None) -> Mismatch | None:
+        """Why `run` cannot run here; None where it can. A create whose run is not in its batch has None for it."""
+        if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
+            return Mismatch(reason="Invalid")
+        if lack := self._lack(run):
+            return Mismatch(reason="Unsupported", detail=lack)
+        if not all(_has_form(task, self._executors[task.type]) for task in run.tasks):
+            return Mismatch(reason="Invalid")
+        return None
+
+    def _lack(self, run: RunSpec) -> str:
+        """What this cluster lacks for `run`, in a sentence; empty where it has all."""
+        exclusive = run.side_effects is SideEffects.EXCLUSIVE
+        for task in run.tasks:
+            if task.type not in self._executors:
+                return f"task {task.name} wants the executor {task.type}, which this cluster has not"
+            if task.resources.cpu > self.cpu:
+                return f"task {task.name} asks for {task.resources.cpu:g} processors; this cluster has {self.cpu:g}"
+            if exclusive and task.type not in self._exclusive:
+                return f"task {task.name} is exclusive, which the executor {task.type} cannot promise"
+        return ""
+
+
+def _is_well_formed(run: RunSpec) -> bool:
+    """Names are unique, needs name tasks of the run, and there is no cycle."""
+    names = {task.name for task in run.tasks}
+    known = all(need in names for task in run.tasks for need in task.needs)
+    return known and len(names) == len(run.tasks) and find_cycle(run.tasks) is None
+
+
+def _has_form(task: TaskSpec, run_type: type[Struct]) -> bool:
+    """Whether the task's `run` has the form that its executor reads."""
+    try:
+        msgspec.convert(task.run, run_type)
+    except msgspec.ValidationError:
+        # A placeholder of the shard may stand where a number belongs: only the filled in value shows its type.
+        return b"${" in msgspec.json.encode(task.run)
+    return True

@@ -1,0 +1,45 @@
+"""Fencing of creates: a late, repeated or superseded create never starts an attempt."""
+
+from collections.abc import Container, Mapping
+
+from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
+
+
+class Fencing:
+    """Knows the newest epoch of each shard and the newest era; `boot` names this run of the cluster's process.
+
+    `highest`: the newest epoch that was created or tombstoned here, by (run, shard).
+    """
+
+    def __init__(self, *, boot: str, highest: Mapping[tuple[str, int], int]) -> None:
+        self._boot = boot
+        self._highest = dict(highest)
+        self._era = max(self._highest.values(), default=0) >> ERA_BITS
+
+    def __repr__(self) -> str:
+        return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
+
+    def observe(self, identity: AttemptId) -> None:
+        """Takes note of an epoch that was created or tombstoned here: older ones of the shard are refused from now on."""
+        shard = (identity.run, identity.shard)
+        self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
+        self._era = max(self._era, identity.epoch >> ERA_BITS)
+
+    def forget_except(self, shards: Container[tuple[str, int]]) -> None:
+        """Drops the epochs of all shards but `shards`. Any create of a dropped one that is still on its way is past its fence."""
+        self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
+
+    def refusal(self, spec: ShardSpec, now: float) -> str:
+        """The reason to refuse the create at uptime `now`, as in `clusters.protocol.CreateAnswer`; empty where there is none."""
+        identity = spec.attempt
+        # The fence is an uptime of one boot: another boot's clock says nothing about it.
+        if spec.fence.boot != self._boot:
+            return "OtherBoot"
+        if now > spec.fence.not_after:
+            return "Late"
+        # Sent for a store that has been restored since: epochs of the new era outrank all of the old one.
+        if identity.epoch >> ERA_BITS < self._era:
+            return "OldEra"
+        if identity.epoch < self._highest.get((identity.run, identity.shard), 0):
+            return "OldEpoch"
+        return ""

@@ -1,0 +1,73 @@
+"""What follows from the outcome of a try: decides, and changes nothing."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from clusters.embedded.scheduling.attempt import Attempt, size_of
+from clusters.embedded.scheduling.launch import Outcome
+from clusters.protocol import TaskResult
+from waypost.workflow.task import Retry
+
+OUTPUTS_BYTES = 16 * 1_048_576
+"""All outputs of a shard travel with its next attempt, so there is a bound on them together."""
+
+
+class FinishTask(Struct, frozen=True, kw_only=True):
+    """The task is finished."""
+
+    result: TaskResult
+
+
+class RetryTask(Struct, frozen=True, kw_only=True):
+    """The task is tried again after a pause."""
+
+    pause_seconds: float
+
+
+class FailTask(Struct, frozen=True, kw_only=True):
+    """The task has failed for good, and with it the attempt."""
+
+    reason: str
+
+
+class LoseAttempt(Struct, frozen=True, kw_only=True):
+    """This cluster cannot carry on with the attempt; another may."""
+
+    reason: str
+
+
+class NoConsequence(Struct, frozen=True, kw_only=True):
+    """The attempt is being stopped anyway."""
+
+
+Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | NoConsequence
+
+
+def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence:
+    """What follows for the attempt from how a try of `task` has ended."""
+    if attempt.stopped:
+        return NoConsequence()
+    if outcome.succeeded:
+        # Also where another task has failed meanwhile: the next attempt need not run this one again.
+        result = TaskResult(task=task, output=outcome.output)
+        if attempt.output_bytes + size_of(result) > OUTPUTS_BYTES:
+            # Trying again would not help: the outputs would be as large.
+            return FailTask(reason=f"the outputs of this shard have more than {OUTPUTS_BYTES >> 20} MiB")
+        return FinishTask(result=result)
+    if attempt.failure:
+        return NoConsequence()
+    if outcome.lost:
+        return LoseAttempt(reason=f"task {task}: {outcome.reason}")
+    if outcome.killed:
+        # Ended by the cluster itself: no failure of the task, so neither a retry is used up nor a pause is due.
+        return RetryTask(pause_seconds=0.0)
+    retry, tries = attempt.tasks[task].retry, attempt.tries[task]
+    if tries > retry.limit:
+        return FailTask(reason=outcome.reason)
+    return RetryTask(pause_seconds=retry_pause(retry, tries))
+
+
+def retry_pause(retry: Retry, tries: int) -> float:
+    """Seconds between try number `tries` of a task and the next: exponential back-off, as in `waypost.workflow.task.Retry`."""
+    return min(retry.backoff_seconds * retry.factor ** (tries - 1), retry.max_seconds)

@@ -1,0 +1,84 @@
+"""Which tasks of an attempt may start: decides, and changes nothing."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from clusters.embedded.scheduling.attempt import Attempt
+from clusters.embedded.scheduling.lease_requests import lease_is_ending
+from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, bind
+from waypost.workflow.task import TaskSpec
+
+CONDITION_STEPS_AT_ONCE = 500_000
+"""About 10 ms of conditions in one step of the scheduler. Probes and lease renewals of all other attempts wait meanwhile."""
+
+
+class NextAction(StrEnum):
+    """What is to be done with a task whose needs are met."""
+
+    QUEUE = "Queue"
+    SKIP = "Skip"
+    """Its condition is false."""
+    FAIL = "Fail"
+    """Its condition cannot be evaluated."""
+    POSTPONE = "Postpone"
+    """Enough conditions were evaluated in this step: the next tick goes on."""
+
+
+class Readiness(Struct, frozen=True, kw_only=True, gc=False):
+    """The decision on one task."""
+
+    action: NextAction
+    condition_steps: int = 0
+    """What evaluating the condition has cost, in steps of `waypost.workflow.conditions`."""
+    reason: str = ""
+    """Of a failure."""
+
+
+QUEUE = Readiness(action=NextAction.QUEUE)
+POSTPONE = Readiness(action=NextAction.POSTPONE)
+
+
+def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
+    """Whether any task of `attempt` may start. `leftovers`: processes of an older attempt of its shard are still there."""
+    if not attempt.awake or attempt.over:
+        return False
+    # Two attempts of one shard never overlap within a cluster: they share the workspace.
+    if leftovers:
+        return False
+    return not (attempt.exclusive and lease_is_ending(attempt, now))
+
+
+def waits_for_nothing(attempt: Attempt, task: str) -> bool:
+    """Whether the task is unfinished, has all that it needs, and is not on its way already."""
+    return (
+        attempt.unmet_needs.get(task) == 0
+        and task not in attempt.running
+        and task not in attempt.queued
+        and task not in attempt.due
+        and not attempt.failure
+    )
+
+
+def decide(attempt: Attempt, task: TaskSpec, steps_spent: int) -> Readiness:
+    """What follows for a task that waits for nothing. `steps_spent`: what conditions have cost so far in this step."""
+    if task.when is None:
+        return QUEUE
+    if steps_spent >= CONDITION_STEPS_AT_ONCE:
+        return POSTPONE
+    steps = 0
+    try:
+        question = bind(
+            task.when,
+            outputs=attempt.outputs_for(task),
+            params=attempt.run.params,
+            shard=attempt.shard_values,
+        )
+        steps = question.steps
+        holds = question.evaluate()
+    except ConditionError as error:
+        # One that fails may have taken as long as any.
+        return Readiness(
+            action=NextAction.FAIL, condition_steps=steps + MAXIMUM_STEPS, reason=f"when: {error}"
+        )
+    return Readiness(action=NextAction.QUEUE if holds else NextAction.SKIP, condition_steps=steps)
