@@ -1,6 +1,11 @@
-"""What the road to a region tells of its health: probes, calls, the stream and its beats."""
+"""Updates what is known of a region from its link's reports: health, the cluster's status, its journal.
+
+Only what reports show of the connection and the cluster is taken here. What they say of attempts is taken by
+`inbox.py`, and only while the region's own journal answers.
+"""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from clusters.protocol import Beat, ClusterStatus, Hello
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
@@ -10,12 +15,15 @@ from gateway.regions.health_after_probes import after_probe, after_restart, afte
 from gateway.settings import HealthSettings
 
 
-def observe(region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]) -> None:
-    """Takes into the region's health what `report` says of the road; what it says of attempts is for `watch` and `dispatch`."""
+def update_health(
+    region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]
+) -> None:
+    """Updates the region's health and status from one report. `dice` gives a random number in 0..1."""
     match report:
         case Probed():
             if report.status is not None:
-                _status(region, report.status, report.ended)
+                _update_status(region, report.status, report.ended)
+            # another journal that answers under this name is not the region: that probe has failed
             failure = report.failure or ("NotAdmitted" if region.stranger else None)
             region.health = after_probe(
                 region.health,
@@ -28,7 +36,7 @@ def observe(region: Region, report: Report, *, settings: HealthSettings, dice: C
             )
         case Applied():
             if report.answers is not None:
-                _status(region, report.answers.status, report.ended)
+                _update_status(region, report.answers.status, report.ended)
             region.health = after_call(
                 region.health,
                 ended=report.ended,
@@ -42,23 +50,25 @@ def observe(region: Region, report: Report, *, settings: HealthSettings, dice: C
             region.health = after_stream_end(region.health, report.at)
         case Heard(event=Hello() | Beat() as event):
             region.greeted = True
-            _status(region, event.status, report.at)
+            _update_status(region, event.status, report.at)
         case Compared():
-            _status(region, report.hello.status, report.at)
+            _update_status(region, report.hello.status, report.at)
         case Heard():
-            pass
+            pass  # events of attempts say nothing of the connection
+        case _:
+            assert_never(report)
 
 
-def _status(region: Region, status: ClusterStatus, at: float) -> None:
-    """The newest word of the journal that the region's name is bound to. Another journal's word is kept out."""
+def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
+    """Keeps the newest status of the journal that the region's name is bound to, heard at `at`."""
     if region.incarnation and status.incarnation != region.incarnation:
-        region.stranger = status.incarnation
+        region.stranger = status.incarnation  # another journal: nothing it says is of this region
         return
     region.stranger = ""
-    newer = (
-        region.status is None or status.boot != region.status.boot or status.uptime >= region.status.uptime
-    )
-    if region.status is not None and status.boot != region.status.boot:
+    known = region.status
+    restarted = known is not None and status.boot != known.boot
+    if restarted:
         region.health = after_restart(region.health)
-    if newer:
+    # reports overtake each other: within one boot only a later uptime is news
+    if known is None or restarted or status.uptime >= known.uptime:
         region.status, region.heard_at = status, at

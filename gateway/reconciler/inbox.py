@@ -18,7 +18,7 @@ from gateway.reconciler.attempt_events import (
 )
 from gateway.reconciler.dispatch import answered, grantable
 from gateway.reconciler.failover import disown
-from gateway.reconciler.health_updates import observe
+from gateway.reconciler.health_updates import update_health
 from gateway.reconciler.links.reports import Applied, Compared, Heard, Report, StreamEnded
 from gateway.reconciler.working_set import NEVER, Region, WorkingSet
 from gateway.settings import Failover, HealthSettings
@@ -70,7 +70,7 @@ class Receiver:
     def _observed(self, region: Region) -> list[Report]:
         reports = region.link.drain()
         for item in reports:
-            observe(region, item, settings=self._health, dice=self._dice)
+            update_health(region, item, settings=self._health, dice=self._dice)
         return reports
 
     async def _restore(self, region: Region, now: Instant) -> None:
