@@ -1,0 +1,9 @@
+"""The store: runs, shards, task results, decisions and history, each committed before anybody acts on it.
+
+`interface` is what every store promises, `rules` are the decisions that every store makes alike,
+`subscriptions` wakes callers of this process when a run changes. Each database has a room of its own:
+`sqlite`. The conformance suites are `tests/conformance/store*.py`.
+
+The room may import `gateway/regions` (taints), `core`, `clusters.protocol` and `waypost`. Nothing outside of
+it knows a database but `gateway/app.py`.
+"""

@@ -1,4 +1,4 @@
-"""What was promised. The store is the only truth: whatever is not committed here did not happen."""
+"""What every store promises: the store is the only truth, and what is not committed in it did not happen."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from gateway.regions.region_condition import Taint
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """All that one acceptance writes, in one commit."""
+    """Everything that the acceptance of one run writes, in one commit."""
 
     run: Run
     shards: tuple[Shard, ...]
@@ -25,48 +25,51 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """`replay`: the (tenant, idempotency key) was known, and `run` is the one it made.
-
-    The caller compares fingerprints.
-    """
+    """The run of an admission: a new one, or the one that its idempotency key had already made."""
 
     run: Run
     replay: bool
+    """The (tenant, idempotency key) was known, and nothing was written. The caller compares fingerprints."""
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A shard as it should be after `shard.rev - 1`, with what goes into the same transaction.
+    """A shard as it will be, with what goes into the same transaction.
 
-    `tasks` and `history` are written only if the swap took.
+    It is written only if the stored revision is `shard.rev - 1`.
     """
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
+    """Written only if the swap took, like `history`."""
     history: tuple[HistoryEntry, ...] = ()
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """How far one region's event stream is committed, in the journal named `incarnation`."""
+    """How far the event stream of one region is committed."""
 
     incarnation: str = ""
+    """The journal that `seq` counts in."""
     seq: int = 0
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """`tenants`: what policy lets the caller see (None: all).
-
-    `after` is the id of the last run of the page before. Newest first.
-    """
+    """Which runs to list; a run is listed if all conditions hold. Newest first."""
 
     tenants: tuple[str, ...] | None
+    """The tenants whose runs policy lets the caller see; None: all."""
     phase: str | None = None
     labels: Mapping[str, str] = {}
     limit: int = 50
     after: str | None = None
+    """The id of the last run of the page before."""
 
 
 class Store(Protocol):
-    """Raises `Unavailable` where it cannot answer or commit (disk full, closed): then nothing was written."""
+    """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
+
+    Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
+    nothing was written.
+    """
 
     async def __aenter__(self) -> Self: ...
 
@@ -74,32 +77,43 @@ class Store(Protocol):
 
     @property
     def identity(self) -> str:
-        """Of this store and its copies, in hexadecimal digits."""
+        """Names this store and its copies, in hexadecimal digits."""
         ...
 
     @property
     def era(self) -> int:
-        """Rises when the store is restored from a copy. Epochs are `era << 32 | n`."""
+        """Rises when the store was restored from a copy. Epochs are `era << 32 | n`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """The store was restored: a new era begins, and its epochs outrank all that were given since the copy was made."""
-        ...
+        """Begins a new era, since the store was restored from a copy.
 
-    async def admit(self, admission: Admission) -> Admitted:
-        """Durable when it returns. Group-committed with whatever else has queued.
-
-        A known key writes nothing.
+        Its epochs outrank all that were given since the copy was made.
         """
         ...
 
-    async def run(self, run_id: str) -> Run | None: ...
+    async def admit(self, admission: Admission) -> Admitted:
+        """Writes a new run, in one commit that it may share with other callers.
 
-    async def runs(self, query: RunQuery) -> Sequence[Run]: ...
+        A known idempotency key writes nothing.
+        """
+        ...
 
-    async def shards(self, run_id: str) -> Sequence[Shard]: ...
+    async def run(self, run_id: str) -> Run | None:
+        """The run; None: there is none."""
+        ...
 
-    async def shard(self, run_id: str, index: int) -> Shard | None: ...
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        """One page of runs."""
+        ...
+
+    async def shards(self, run_id: str) -> Sequence[Shard]:
+        """All shards of the run, by index."""
+        ...
+
+    async def shard(self, run_id: str, index: int) -> Shard | None:
+        """One shard; None: there is none."""
+        ...
 
     async def tasks(
         self,
@@ -110,32 +124,44 @@ class Store(Protocol):
         maximum_bytes: int | None = None,
         outputs: bool = True,
     ) -> Sequence[TaskRow]:
-        """The tasks of a run or of one of its shards, by shard and name: at most `limit`, and no more than fit in so many bytes.
+        """The tasks of a run or of one of its shards, by shard and name.
 
-        Without `outputs` their outputs are None. No more is read than is returned.
+        At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than
+        is returned. Without `outputs` their outputs are None.
         """
         ...
 
-    async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None: ...
-
-    async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """Tasks by phase, of all that `tasks` would give without a limit."""
+    async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
+        """One task; None: no attempt has reported it."""
         ...
 
-    async def decision(self, decision_id: str) -> Decision | None: ...
+    async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
+        """How many tasks are in each phase, of all that `tasks` would give without a limit."""
+        ...
+
+    async def decision(self, decision_id: str) -> Decision | None:
+        """A decision that was stored with a run; None: there is none."""
+        ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """In order of `seq`, those after `after`."""
+        """The first `limit` entries of a run's history whose `seq` is above `after`, in order of `seq`.
+
+        Run "" has those of regions.
+        """
         ...
 
     async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
-        """Pending shards whose `not_before` has come, highest run priority first, then oldest run, then index; those of runs `without`
-        left out.
+        """Pending shards whose `not_before` has come, whose run is not cancelled and not past its deadline.
+
+        Highest run priority first, then oldest run, then index; the runs `without` are left out.
         """
         ...
 
     async def active(self) -> Sequence[Shard]:
-        """Every shard that is placed, Cancelling, or has orphans (in whatever phase): what a controller takes up at its start."""
+        """Every shard that is placed or Cancelling, or that has orphans in whatever phase.
+
+        A controller loads them when it starts.
+        """
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
@@ -143,42 +169,53 @@ class Store(Protocol):
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
-        """Shards that are not terminal and not yet Cancelling although their run's cancellation is committed."""
+        """Shards of cancelled runs that are neither terminal nor Cancelling yet."""
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
-        """Commits the wish on the run, once.
+        """Writes once that the run is to be cancelled; a terminal run is left as it is.
 
-        Returns the run as it now is, a terminal one left alone; None: no such run.
+        Returns the run as it then is; None: there is none.
         """
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-        """Opens a terminal run again (T13): Failed, Quarantined and Cancelled shards to Pending with counts at zero.
+        """Opens a Failed or Cancelled run again (T13).
 
-        `Failed` task rows go; document, labels, priority, deadline and decision are those of `run`, for all
-        of its shards. False where the run is not terminal any more.
+        Its shards that did not succeed are Pending, with counts at zero. Tasks in phase Failed are deleted.
+        Document, labels, priority and deadline are those of `run`, for all of its shards, and `decision` is
+        in force. False, and nothing written, where the run is not Failed or Cancelled any more.
         """
         ...
 
     async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
-        """Placement was asked again: store the decision and make its regions the run's permitted ones."""
+        """Stores a newer decision about the run's placement, and permits the run its regions."""
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        """Compare-and-swap each write on `rev`, each on its own; say which took. Durable when it returns.
+        """Writes shards by compare-and-swap on `rev`, each on its own; returns which of the writes took.
 
-        Runs of the shards that changed get their derived phase in the same transaction. A cursor is written
-        only if every write took: else the events come again, and the caller decides anew on fresh reads.
+        The runs of the shards that changed get their derived phase in the same transaction. Cursors, by
+        region, are written only if every write took: else the events come again, and the caller decides again
+        on what it then reads.
         """
         ...
 
-    async def cursors(self) -> Mapping[str, Cursor]: ...
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """The cursors by region; a region that was never bound to a journal is absent."""
+        ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
-        """The incarnation that `region` is bound to: the given one if none was, else the one already bound.
+        """Binds the region's name to this journal if it is free; returns the journal that it is bound to.
 
-        A new one begins at 0.
+        The cursor of a journal that was not bound before begins at 0.
+        """
+        ...
+
+    async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
+        """Frees the region's name, since its journal is gone for good: the next one that answers is bound.
+
+        False, and nothing written, where none was bound.
         """
         ...
 
@@ -194,13 +231,6 @@ class Store(Protocol):
         """Takes the mark away. False, and nothing written, where the region does not have it."""
         ...
 
-    async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
-        """The journal that `region` is bound to is gone for good: the next that answers takes its name.
-
-        False where none was bound.
-        """
-        ...
-
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         """An event that is set after every commit that changes the run (None: any run).
 
@@ -209,9 +239,9 @@ class Store(Protocol):
         ...
 
     async def check_writable(self) -> None:
-        """Writes something, to see whether that can be done. Raises `Unavailable`."""
+        """Writes something, to find out whether that works. Raises `Unavailable`."""
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:
-        """Shards by phase, for the gauge. Costs no scan of the finished ones."""
+        """How many shards are in each phase that is not terminal; finished shards cost nothing."""
         ...

@@ -18,22 +18,22 @@ from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, adv
 from gateway.store.interface import Cursor, ShardWrite
 
 KEY_SECONDS: Final = 72 * 3600
-"""How long an idempotency key names the run that it made."""
+"""How long an idempotency key names the run that it made: seconds from that run's acceptance."""
 
 FIRST_ERA: Final = 0
 """The era of a store that was never restored from a copy."""
 
 UNFINISHED: Final = frozenset(Phase) - TERMINAL
-"""Shards that count as under way: those that a deadline can end and that the gauge shows."""
+"""Phases of shards that have not ended: a deadline can end them, and the gauge counts them."""
 
 ACTIVE: Final = PLACED | {Phase.CANCELLING}
-"""Shards of which an attempt is in a cluster."""
+"""Phases of shards whose current attempt may be in a cluster."""
 
 CANCELLABLE: Final = PLACED | {Phase.PENDING}
-"""Shards that the cancellation of their run has yet to reach."""
+"""Phases of shards that a cancellation of their run has yet to reach."""
 
 RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
-"""Runs that a retry opens again (T13)."""
+"""Phases of runs that a retry opens again (T13)."""
 
 DROPPED_BY_RETRY: Final = TaskPhase.FAILED
 """A retry deletes tasks in this phase: they run again, with all their tries. Finished ones are kept."""
@@ -41,7 +41,7 @@ DROPPED_BY_RETRY: Final = TaskPhase.FAILED
 CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"
 RETRY_AFTER_SECONDS: Final = 1.0
-"""What a caller is asked to wait when the store is unavailable."""
+"""How long a caller is asked to wait before it tries an unavailable store again."""
 
 
 class RunPhaseChange(Struct, frozen=True, kw_only=True):
@@ -83,8 +83,8 @@ def run_phase_change(
 ) -> RunPhaseChange | None:
     """What to write on a run whose shards are now in these phases; None where its phase stays `before`.
 
-    `at` is when the last of the shards changed, None where that write brought no history entry to read the
-    time from.
+    `at` is when the last of the shards changed; None where that write brought no history entry, and so no
+    time.
     """
     phase = run_phase(counts, cancelled=cancelled)
     if phase is before:
@@ -130,8 +130,11 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
     for ever.
     """
     was_placed = write.shard.epoch > 0
-    # Without a history entry no time is known: such a write changes the revision only.
-    return write.history[-1].at if was_placed and not write.shard.phase.placed and write.history else None
+    if write.shard.phase.placed or not was_placed:
+        return None
+    # A write without history gives no time, and comes from a retry or changes nothing but the revision: its
+    # tasks have stopped before.
+    return write.history[-1].at if write.history else None
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
@@ -156,11 +159,9 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
     Sequence numbers count within one journal: another journal is read from its beginning.
     """
-    return (
-        cursor
-        if cursor is not None and cursor.incarnation == incarnation
-        else Cursor(incarnation=incarnation)
-    )
+    if cursor is not None and cursor.incarnation == incarnation:
+        return cursor
+    return Cursor(incarnation=incarnation)
 
 
 def next_era(era: int) -> int:

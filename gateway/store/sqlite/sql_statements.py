@@ -9,6 +9,7 @@ from gateway.store.interface import RunQuery
 
 
 def _in(phases: Iterable[Phase]) -> str:
+    """The condition that a phase is one of these."""
     return f"in ({', '.join(repr(phase.value) for phase in Phase if phase in frozenset(phases))})"
 
 
@@ -55,6 +56,7 @@ SHARD: Final = "select state from shard where run = ? and idx = ?"
 SHARDS_OF_RUN: Final = "select state from shard where run = ? order by idx"
 SHARD_PHASES_OF_RUN: Final = "select phase, count(*) from shard where run = ? group by phase"
 COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} group by phase"
+# A union, since `or` would walk the whole table: each half has an index of its own.
 ACTIVE_SHARDS: Final = (
     f"select state from shard where phase {_in(rules.ACTIVE)} union select state from shard where orphans > 0"
 )

@@ -1,4 +1,4 @@
-"""The store on SQLite, for one gateway process.
+"""`SqliteStore`, the store in one SQLite file for one gateway process.
 
 Reads are here; what is written is in `transactions.py`, and the SQL of both in `sql_statements.py`.
 `waypost.sqlite_database` makes commits durable and shares them among callers.
@@ -31,7 +31,7 @@ BRIEF_SHARDS: Final = 16
 
 
 class SqliteStore:
-    """Satisfies `gateway.store.interface.Store`."""
+    """A `Store` in one SQLite file. While it is open the file belongs to this process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,6 +43,8 @@ class SqliteStore:
         try:
             self._identity, self._era = await self._database.write(transactions.prepare)
         except BaseException:
+            # A store whose schema is refused must not keep the file's lock: the next start would find it in
+            # use.
             await self._database.__aexit__()
             raise
         return self
@@ -62,8 +64,10 @@ class SqliteStore:
         self._era = await self._write(lambda db: transactions.raise_era(db, entry))
 
     async def admit(self, admission: Admission) -> Admitted:
+        # A run of many shards would hold up the event loop: it is written on the writer's thread.
         brief = len(admission.shards) <= BRIEF_SHARDS
         admitted = await self._write(lambda db: transactions.admit(db, admission), brief=brief)
+        # A known key has changed nothing.
         if not admitted.replay:
             self._subscriptions.notify(admission.run.id)
         return admitted
@@ -147,6 +151,8 @@ class SqliteStore:
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
         took = await self._write(lambda db: transactions.record(db, writes, cursors))
+        # Also where a write did not take: then somebody else has changed the run, and a read too many is
+        # harmless.
         for run_id in {write.shard.run for write in writes}:
             self._subscriptions.notify(run_id)
         return took
