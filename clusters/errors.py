@@ -1,4 +1,4 @@
-"""The one error that an adapter raises."""
+"""The one error that a cluster adapter raises."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,16 +17,24 @@ STATUS: Final[Mapping[str, int]] = {
     "Unavailable": 503,
     "Timeout": 504,
 }
-"""The reasons that a cluster gives itself, each with the HTTP status that carries it: so the same error comes out at the other end."""
+"""The reasons that travel over HTTP, with their status: the gateway raises what the cluster raised."""
 
 
 class ClusterError(Exception):
-    """A call to a cluster did not do what was asked.
+    """A call to a cluster failed. The caller decides what follows from it; an adapter retries nothing.
 
-    `reason` is CamelCase and stable: `Unreachable`, `Timeout`, `Unavailable`, `Forbidden`, `NotFound`, `BadAnswer`, `BadRequest`,
-    `TooLarge`, `OtherGateway` and `OldEra` (the cluster works for another store, or for a newer era of ours), `OtherJournal` (the call is
-    for a journal that is not there any more), `Restored` (our store is behind what it has acknowledged), and `Busy` where we ourselves
-    have too many calls under way. `retryable` says whether the same call may succeed later. The stage decides what to do about it.
+    `reason` is CamelCase and stable:
+
+    - `Unreachable`, `Timeout`: no connection, or no answer in time. What was sent may have been done.
+    - `Unavailable`: the cluster cannot answer now. `Busy`: all of our own connections to it are in use.
+    - `Forbidden`: one side does not accept the other's certificate.
+    - `BadRequest`, `TooLarge`: the cluster does not take the request. `BadAnswer`: we cannot read its answer.
+    - `NotFound`: no such log.
+    - `OtherGateway`, `OldEra`: the cluster works for another store, or for a newer era of ours.
+    - `OtherJournal`: the call was meant for a journal that the cluster no longer has.
+    - `Restored`: our store is older than the events that it has acknowledged; it was restored from a copy.
+
+    `retryable` says whether the same call may succeed later.
     """
 
     def __init__(self, reason: str, detail: str = "", *, retryable: bool = True) -> None:

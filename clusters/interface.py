@@ -1,4 +1,4 @@
-"""What the gateway asks of a cluster, whatever engine is behind it. All calls take and return many."""
+"""The interface of a cluster adapter: what the gateway asks of a cluster, whatever engine is behind it."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol, Self
@@ -7,32 +7,40 @@ from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, Clus
 
 
 class ClusterAdapter(Protocol):
-    """One cluster. Every method raises `ClusterError` and nothing else; none retries."""
+    """Talks to one cluster. Every method raises `ClusterError` and nothing else; none retries."""
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *_: object) -> None: ...
 
     async def apply(self, batch: Batch) -> BatchAnswers:
-        """Tombstones, creates and renewals; answered when they are durable there. Repeating it is harmless."""
+        """Sends tombstones, creates and renewals; returns when the cluster has made them durable.
+
+        Idempotent.
+        """
         ...
 
     async def attempts(self) -> Hello:
-        """What the cluster holds, to compare with what the store says it should."""
+        """The attempts that the cluster holds, to compare with the store."""
         ...
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """`Hello`, then every journalled event after `cursor` in order, with beats between. Ends with the connection.
+        """The event stream: `Hello`, then every journalled event after `cursor` in order, with beats between.
 
-        `incarnation` names the journal that `cursor` counts in ("" and 0 at first); a cluster whose journal is behind that cursor
-        has been restored: it takes a new incarnation first, and its `Hello` shows it.
+        It ends with the connection. `incarnation` names the journal that `cursor` counts in ("" and 0 at
+        first). A cluster whose journal has not reached that cursor was restored from a copy: it takes a new
+        incarnation first, which its `Hello` shows. Raises `Restored` where events after `cursor` were
+        acknowledged and are gone.
         """
         ...
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
-        """What the task's tries wrote, from byte `offset`; with `follow`, until the task ends. Raises `NotFound` as reason."""
+        """The log of a task from byte `offset`; with `follow`, also what is written until the task ends.
+
+        Raises `ClusterError` with the reason `NotFound` where there is none.
+        """
         ...
 
     async def probe(self) -> ClusterStatus:
-        """An empty `apply` on a connection of its own: proves the road that a submission takes."""
+        """An empty `apply` on another connection: shows that a batch would get through, commit included."""
         ...

@@ -1,7 +1,8 @@
-"""What a gateway and a cluster say to each other: frozen values, the same in memory and on the wire.
+"""The messages between a gateway and a cluster: frozen values, the same in memory and, as JSON, on the wire.
 
-An **attempt** is one hand-over of one shard to one cluster, named by (run, shard, epoch). Seconds named `uptime` are counted
-on the cluster's own monotonic clock since its `boot`, so that no wall clock decides anything.
+An **attempt** is the execution of one shard in one cluster, named by (run, shard, epoch). Seconds named
+`uptime` count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall
+clock decides anything.
 """
 
 from enum import StrEnum
@@ -12,11 +13,11 @@ from msgspec import Struct
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
-"""An epoch is `era << ERA_BITS | n`: a restored store raises its era, and every epoch of it outranks all older ones."""
+"""An epoch is `era << ERA_BITS | n`: a restored store begins a new era, whose epochs outrank all older."""
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """One hand-over of a shard."""
+    """Names one attempt: the `epoch` numbers the attempts of a shard and only grows."""
 
     run: str
     shard: Count
@@ -27,7 +28,10 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
 
 
 class TaskResult(Struct, frozen=True, kw_only=True):
-    """What a finished task left behind; `output` is the JSON that it wrote (64 KiB at most) or null."""
+    """What a finished task left behind.
+
+    `output` is the JSON value that it wrote (64 KiB at most), or null.
+    """
 
     task: str
     skipped: bool = False
@@ -35,7 +39,10 @@ class TaskResult(Struct, frozen=True, kw_only=True):
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
-    """What all shards of a run share: sent once a batch, however many shards go with it. `${params.*}` is already rendered."""
+    """What all shards of a run share: sent once a batch, however many of its shards are in it.
+
+    `${params.*}` is already rendered.
+    """
 
     run: str
     tasks: tuple[TaskSpec, ...]
@@ -45,7 +52,10 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
-    """Until when a create may be taken: an uptime of one boot of the cluster. Another boot never takes it."""
+    """A cluster may accept a create until `not_after`, an uptime of the boot `boot`.
+
+    Another boot never may.
+    """
 
     boot: str
     not_after: float
@@ -54,8 +64,9 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 class ShardSpec(Struct, frozen=True, kw_only=True):
     """One attempt to create, with what earlier epochs finished: those tasks are not run again.
 
-    `tries` holds how often unfinished tasks were already started, so that a failover grants no new retries.
-    `results` of a task that must be made again (a `region` result of another journal) are left out by the gateway.
+    `tries` holds how often each unfinished task was started, so that a failover grants no new retries. The
+    gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks, when
+    the journal is another.
     """
 
     attempt: AttemptId
@@ -66,18 +77,19 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
-    """The gateway's grant of the run-lease that the cluster asked for as `ask`; it counts from the asking."""
+    """Grants the run-lease that the cluster requested as `ask`; the lease counts from that request."""
 
     attempt: AttemptId
     ask: Count
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Everything a gateway has to say to one cluster in one call. Each item has its own answer; repeating is harmless.
+    """Everything that a gateway asks of one cluster in one call. Repeating it is harmless.
 
-    Tombstones are journalled before creates are looked at. `acknowledged` is the last event seq whose effects are committed, in the
-    journal `incarnation`: another one takes nothing of the batch. An empty batch is the probe: it is for whichever journal is there,
-    and takes the same road, commit included.
+    Each create and each tombstone has an answer of its own. Tombstones are journalled before creates are
+    looked at. `acknowledged` is the last event seq whose effects the gateway has committed. A cluster whose
+    journal is not `incarnation` refuses the whole batch. An empty batch is the probe: it is for any journal,
+    and is committed like any other.
     """
 
     incarnation: str = ""
@@ -90,21 +102,22 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
-    """What became of a create."""
+    """The answer to a create, in a word."""
 
     CREATED = "Created"
     EXISTS = "Exists"
-    """Already there under our own identity: as good as created (the resend after a lost answer)."""
+    """It is there already, as good as created: the answer to a create sent again after a lost answer."""
     REFUSED = "Refused"
-    """Will never be taken under this epoch and fence; `reason` says why."""
+    """Never accepted under this epoch and fence; `reason` says why."""
     UNKNOWN = "Unknown"
-    """No answer came: set by the caller, never by a cluster. Ask again."""
+    """No answer came, so the create is sent again. Set by the caller, never by a cluster."""
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """`reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid`, `Unsupported`.
+    """The answer to one create.
 
-    `detail` says it in a sentence, where the word is not enough.
+    `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
+    `Unsupported`; `detail` explains it in a sentence where that word is not enough.
     """
 
     attempt: AttemptId
@@ -114,33 +127,38 @@ class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """`gone`: the tombstone is durable AND no process of the attempt is left. Otherwise ask again."""
+    """The answer to one tombstone.
+
+    `gone`: it is durable AND no process of the attempt is left. Otherwise the gateway sends it again.
+    """
 
     attempt: AttemptId
     gone: bool
 
 
 class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """A cluster's word about itself. `slots` counts attempts that it will hold at once, `held` those it holds now, `queued` tasks that
-    are ready and wait for a processor.
-    """
+    """What a cluster reports about itself with each answer."""
 
     region: str
     incarnation: str
     boot: str
     uptime: float
     slots: int
+    """Attempts that it holds at most."""
     held: int
+    """Attempts that it holds now."""
     seq: int
-    """The newest event it has journalled."""
+    """The newest event that it has journalled."""
     queued: int = 0
+    """Tasks that are ready and wait for a processor."""
     executors: tuple[str, ...] = ()
+    """The task types that it can run."""
     cpu: float | None = None
-    """Its processors: a task that asks for more never starts there. None: it does not say."""
+    """Its processors: a task that asks for more never starts there. None: not reported."""
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
-    """One answer per item of the batch, in the batch's order."""
+    """The answers to a batch: one per create and per tombstone, in the order of the batch."""
 
     status: ClusterStatus
     creates: tuple[CreateAnswer, ...] = ()
@@ -148,21 +166,22 @@ class BatchAnswers(Struct, frozen=True, kw_only=True):
 
 
 class TaskPhase(StrEnum):
-    """How far a task is; one that was never started has none."""
+    """How far a task has come; one that was never started has no phase."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
     FAILED = "Failed"
-    """For good: its own retries are used up."""
+    """Failed for good: its retries are used up."""
     STOPPED = "Stopped"
-    """Its attempt is over, and it was not: said by the store, never by a cluster."""
+    """Its attempt ended before it did. Set by the gateway's store, never by a cluster."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
-    """First on every stream, and the answer to `attempts()`: who the journal is, and every attempt it knows that has not ended.
+    """The first event of every stream, and the answer to `attempts()`: which journal it is, and its attempts.
 
-    Each is (attempt, awake): not awake is an attempt found in the journal after a restart, which starts nothing until it is created again.
+    `attempts` are those that have not ended, each as (attempt, awake). An attempt that is not awake was found
+    in the journal after a restart; it starts nothing until it is created again.
     """
 
     status: ClusterStatus
@@ -170,22 +189,28 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
-    """Once a second: the stream is alive."""
+    """Sent once a second: the stream is alive."""
 
     status: ClusterStatus
 
 
 class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
-    """An exclusive attempt wants its run-lease, now or again. Not journalled: it is asked again."""
+    """An exclusive attempt requests its run-lease, first or again.
+
+    Not journalled: the request is repeated.
+    """
 
     attempt: AttemptId
     ask: int
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """A task started (`phase` Running, once per try) or finished. Journalled; comes after those of the tasks it needs.
+    """A task started (`phase` Running, once per try) or finished.
 
-    Times are the cluster's wall clock, in seconds since 1970, for people and for durations within one cluster, never for fencing.
+    Journalled, after the events of the tasks that it needs.
+
+    Times are the cluster's wall clock, in seconds since 1970: for people, and for durations within one
+    cluster, never for fencing.
     """
 
     seq: int
@@ -206,11 +231,14 @@ class AttemptEndKind(StrEnum):
     FAILED = "Failed"
     """A task failed for good."""
     LOST = "Lost"
-    """The cluster could not carry on (no disk, executor gone, lease ended): worth another attempt."""
+    """The cluster could not go on (disk full, executor gone, lease expired): worth another attempt."""
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
-    """Every task is done or given up, and no process of the attempt is left. Journalled, after its tasks' events."""
+    """Every task is finished or given up, and no process of the attempt is left.
+
+    Journalled, after its tasks.
+    """
 
     seq: int
     attempt: AttemptId
@@ -219,14 +247,17 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
 
 
 JournalledEvent: TypeAlias = TaskChanged | AttemptEnded
-"""The events that have a `seq`: a stream repeats them from the cursor on until the gateway acknowledges them."""
+"""The events with a `seq`: kept, and sent again from the cursor on, until the gateway acknowledges them."""
 
 ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 """Everything that a stream carries."""
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):
-    """Bytes that one try of a task wrote (both streams in order), decoded with replacement. `offset` is where the next chunk begins."""
+    """A piece of a task's log: what its tries wrote to both streams, in order, decoded with replacement.
+
+    `offset` is the byte at which the next chunk begins.
+    """
 
     text: str
     offset: int

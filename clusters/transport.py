@@ -1,7 +1,11 @@
-"""The one place with an HTTP client: mutual TLS to one cluster, with time-outs, and every failure as a `ClusterError`. Nothing is retried.
+"""Calls one cluster over HTTP with mutual TLS and time-outs; raises every failure as a `ClusterError`.
 
-Each purpose has a pool of its own, so that log followers cannot starve the probes. Pools are small: httpx looks through all of a pool's
-connections and waiting calls for each call, so calls are few and carry many items.
+Retries nothing.
+
+This is the one place with an HTTP client. Each purpose has a pool of connections of its own, so that log
+followers cannot starve the probes. The pools are small: httpcore 1.0.9 goes through all connections and all
+waiting calls of a pool whenever a call begins or ends (`_assign_requests_to_connections`), so there are few
+calls, and each carries many items.
 """
 
 import ssl
@@ -18,11 +22,15 @@ from clusters.errors import STATUS, ClusterError
 
 T = TypeVar("T")
 STORE_HEADER: Final = "waypost-store"
-"""On whose behalf a call comes: IDENTITY.ERA of the gateway's store."""
+"""The request header that names the gateway's store and its era: IDENTITY.ERA."""
 ANSWER_BYTES: Final = 64 * 1_048_576
-"""No answer and no line may be larger: a cluster gone mad must not take the gateway's memory."""
+"""The largest answer and the longest line: a faulty cluster must not fill the gateway's memory."""
 IDLE_SECONDS: Final = 30.0
-"""Shorter than a cluster keeps idle connections, or a call would now and then meet one that is just being closed."""
+"""How long an idle connection is kept.
+
+Shorter than a cluster keeps it (75 s), or a call would now and then go out on a connection that is just being
+closed.
+"""
 
 
 class Purpose(StrEnum):
@@ -40,6 +48,7 @@ CONNECTIONS: Final[Mapping[Purpose, int]] = {
     Purpose.STREAM: 2,
     Purpose.LOGS: 16,
 }
+"""The size of each pool."""
 
 REASONS: Final[Mapping[int, str]] = {
     400: "BadRequest",
@@ -51,25 +60,25 @@ REASONS: Final[Mapping[int, str]] = {
     503: "Unavailable",
     504: "Unavailable",
 }
-"""What a status alone says, where the answer does not tell its reason: somebody between us may have given it."""
+"""The reason for a status whose answer names none: a proxy between gateway and cluster may have sent it."""
 
 LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
-"""The same call would fail in the same way."""
+"""Of `REASONS` those that are not retryable: the same call would fail in the same way."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """How long to wait for what."""
+    """How long a call waits for what."""
 
     connect_seconds: float = 3.0
     """TCP and TLS."""
     read_seconds: float = 5.0
     """Between two pieces of an answer; for streams, between two lines."""
     pool_seconds: float = 1.0
-    """For one of our own connections to be free."""
+    """For a connection of the pool to be free."""
 
 
-class Problem(Struct, frozen=True, kw_only=True):
-    """What is read of a problem+json answer."""
+class _ProblemMembers(Struct, frozen=True, kw_only=True):
+    """The members that are read of a problem document (`waypost.problems.ProblemDocument`)."""
 
     reason: str = ""
     detail: str = ""
@@ -77,10 +86,12 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Transport:
-    """Calls to one cluster, for as long as the `async with` lasts. Every method raises `ClusterError` and nothing else.
+    """Calls to one cluster, for as long as the `async with` lasts.
 
-    `server_name` is the DNS name that the cluster's certificate must carry, whatever `address` (`https://10.1.0.5:7101`) is. `store` tells
-    with each call for whom it is, as `STORE_HEADER` holds it.
+    Every method raises `ClusterError` and nothing else.
+
+    `server_name` is the DNS name that the cluster's certificate must carry, whatever `address`
+    (`https://10.1.0.5:7101`) is. `store` gives the value of `STORE_HEADER` for each call.
     """
 
     def __init__(
@@ -93,25 +104,28 @@ class Transport:
         timeouts: Timeouts | None = None,
     ) -> None:
         chosen = timeouts or Timeouts()
-        self._store = store
+        self._address, self._store = address, store
         self._extensions = {"sni_hostname": server_name}
         self._timeout = httpx.Timeout(
             chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds
         )
-        self._clients = {purpose: self._client(address, tls, limit) for purpose, limit in CONNECTIONS.items()}
+        self._clients = {purpose: self._client(tls, limit) for purpose, limit in CONNECTIONS.items()}
 
-    def _client(self, address: str, tls: ssl.SSLContext, connections: int) -> httpx.AsyncClient:
+    def __repr__(self) -> str:
+        return f"Transport({self._address}, server_name={self._extensions['sni_hostname']})"
+
+    def _client(self, tls: ssl.SSLContext, connections: int) -> httpx.AsyncClient:
         limits = httpx.Limits(
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS
         )
         headers = {"user-agent": "waypost", "accept-encoding": "identity"}
         return httpx.AsyncClient(
-            base_url=address,
+            base_url=self._address,
             verify=tls,
             limits=limits,
             timeout=self._timeout,
             headers=headers,
-            trust_env=False,
+            trust_env=False,  # HTTPS_PROXY is set for other programs: work must not take a detour
         )
 
     async def __aenter__(self) -> Self:
@@ -124,12 +138,12 @@ class Transport:
     async def call(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None
     ) -> T:
-        """The decoded answer to a GET, or to a POST of `content`."""
+        """Sends a GET, or a POST of `content`, and returns the decoded answer."""
         request = self._request(purpose, path, {}, content)
-        with translated():
+        with cluster_errors():
             response = await self._clients[purpose].send(request, stream=True)
             try:
-                body = await _bounded(response)
+                body = await _read_bounded(response)
             finally:
                 await response.aclose()
             if not response.is_success:
@@ -139,29 +153,32 @@ class Transport:
     async def lines(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]
     ) -> AsyncIterator[T]:
-        """Each line of an endless answer, decoded, as it comes; ends when the other end says so.
+        """Sends a GET and yields each line of the endless answer, decoded, as it comes.
 
-        Not httpx's own lines: those also end at characters that JSON text may hold, such as U+2028. Empty lines only show life.
+        Ends when the cluster ends it.
         """
         request = self._request(purpose, path, params, None)
-        with translated():
+        with cluster_errors():
             response = await self._clients[purpose].send(request, stream=True)
             try:
                 if not response.is_success:
-                    raise _refusal(response.status_code, await _bounded(response))
-                rest = bytearray()
+                    raise _refusal(response.status_code, await _read_bounded(response))
+                # Not `response.aiter_lines`: httpx 0.28.1 cuts with `str.splitlines`, also at characters that
+                # a JSON text may hold. Smallest case: the line "a\u2028b" arrives as two.
+                partial = bytearray()
                 async for piece in response.aiter_raw():
                     head, newline, tail = piece.rpartition(b"\n")
                     if newline:
-                        rest += head
-                        for line in bytes(rest).split(b"\n"):
+                        partial += head
+                        for line in bytes(partial).split(b"\n"):
+                            # An empty line only shows that the connection is alive.
                             if line:
                                 yield decoder.decode(line)
-                        rest.clear()
-                    rest += tail
-                    if len(rest) > ANSWER_BYTES:
+                        partial.clear()
+                    partial += tail
+                    if len(partial) > ANSWER_BYTES:
                         raise ClusterError("BadAnswer", f"a line over {ANSWER_BYTES} bytes")
-                if rest:
+                if partial:
                     raise ClusterError("BadAnswer", "the stream ended within a line")
             finally:
                 await response.aclose()
@@ -177,48 +194,48 @@ class Transport:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Whatever goes wrong within, as a `ClusterError`."""
+def cluster_errors() -> Iterator[None]:
+    """Raises every failure of a call within as a `ClusterError`."""
     try:
         yield
     except httpx.PoolTimeout as error:
         raise ClusterError("Busy", "all connections to this cluster are in use") from error
     except httpx.TimeoutException as error:
         raise ClusterError("Timeout", type(error).__name__) from error
-    except (
-        httpx.HTTPError,
-        OSError,
-    ) as error:  # OSError: httpx lets TLS alerts through that come after the handshake
-        raise _broken(error) from error
+    # OSError: httpx 0.28.1 (httpcore 1.0.9, `AnyIOStream.read`) does not translate an `ssl.SSLError` after
+    # the handshake. Smallest case: TLS 1.3, where a server refuses the client's certificate by an alert that
+    # comes with the first read.
+    except (httpx.HTTPError, OSError) as error:
+        raise _connection_error(error) from error
     except msgspec.DecodeError as error:
         raise ClusterError("BadAnswer", str(error)) from error
 
 
-def _broken(error: BaseException) -> ClusterError:
-    """No connection, or not with whom it should be."""
+def _connection_error(error: BaseException) -> ClusterError:
+    """`Forbidden` where one side did not accept the other's certificate, else `Unreachable`."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     detail = str(cause or error) or type(error).__name__
-    if isinstance(cause, ssl.SSLCertVerificationError) or (
-        cause is not None and "ALERT" in (cause.reason or "")
-    ):
+    refused = cause is not None and "ALERT" in (cause.reason or "")
+    if refused or isinstance(cause, ssl.SSLCertVerificationError):
         return ClusterError("Forbidden", detail, retryable=False)
     return ClusterError("Unreachable", detail)
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:
+    """The error named in the answer's problem document, or else the one that the status stands for."""
     try:
-        problem = msgspec.json.decode(body, type=Problem)
+        problem = msgspec.json.decode(body, type=_ProblemMembers)
     except msgspec.DecodeError:
-        problem = Problem()
+        problem = _ProblemMembers()
     if problem.reason in STATUS:
         return ClusterError(problem.reason, problem.detail, retryable=problem.retryable)
     reason = REASONS.get(status, "BadAnswer")
     return ClusterError(reason, f"HTTP {status}", retryable=reason not in LASTING)
 
 
-async def _bounded(response: httpx.Response) -> bytes:
+async def _read_bounded(response: httpx.Response) -> bytes:
     body = bytearray()
     async for piece in response.aiter_raw():
         body += piece

@@ -1,4 +1,7 @@
-"""The gateway's end of the road to an embedded cluster: `ClusterAdapter` over HTTP. The other end is `clusters/embedded/http/server.py`."""
+"""The gateway's end of the connection to an embedded cluster: `ClusterAdapter` over HTTP.
+
+The other end is `clusters/embedded/http/server.py`.
+"""
 
 import asyncio
 import ssl
@@ -20,10 +23,11 @@ CHUNK = Decoder(LogChunk)
 
 
 class EmbeddedCluster:
-    """The cluster of `region` at `address` (`https://10.1.0.5:7101`); whoever answers there without that region's certificate is refused.
+    """The cluster of `region` at `address` (`https://10.1.0.5:7101`). Satisfies `ClusterAdapter`.
 
-    `tls` is a context of `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store, for each call. A stream on which
-    nothing comes for `timeouts.read_seconds` ends as `Timeout`.
+    A server that does not have that region's certificate is refused. `tls` is a context of
+    `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store for each call. A stream on
+    which nothing comes for `timeouts.read_seconds` ends with the `ClusterError` `Timeout`.
     """
 
     def __init__(
@@ -35,10 +39,14 @@ class EmbeddedCluster:
         store: Callable[[], str],
         timeouts: Timeouts | None = None,
     ) -> None:
+        self._region, self._address = region, address
         self._transport = Transport(
             address, server_name=cluster_name(region), tls=tls, store=store, timeouts=timeouts
         )
         self._probes: set[asyncio.Task[BatchAnswers]] = set()
+
+    def __repr__(self) -> str:
+        return f"EmbeddedCluster({self._region} at {self._address}, probes under way={len(self._probes)})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,19 +75,23 @@ class EmbeddedCluster:
         )
 
     async def probe(self) -> ClusterStatus:
-        """A caller that gives up leaves the call under way, within its own time-outs.
+        """Sends an empty batch.
 
-        Ending it would close its connection, and on a slow road each probe would then pay for a handshake and be too late again.
+        A caller that gives up, by cancelling, leaves the call to end within its own time-outs.
+
+        A call that is cancelled closes its connection. On a slow network path the next probe would then have
+        to wait for a handshake, and be too late again.
         """
         probe = asyncio.create_task(
             self._transport.call(Purpose.PROBE, "/v1/apply", ANSWERS, content=msgspec.json.encode(Batch())),
             name="probe",
         )
         self._probes.add(probe)
-        probe.add_done_callback(self._probed)
+        probe.add_done_callback(self._discard_probe)
         return (await asyncio.shield(probe)).status
 
-    def _probed(self, probe: asyncio.Task[BatchAnswers]) -> None:
+    def _discard_probe(self, probe: asyncio.Task[BatchAnswers]) -> None:
         self._probes.discard(probe)
         if not probe.cancelled():
-            probe.exception()  # seen, though the caller may be gone
+            # Retrieved, or asyncio logs it as never retrieved where the caller has given up.
+            probe.exception()

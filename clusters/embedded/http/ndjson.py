@@ -1,4 +1,4 @@
-"""An answer that goes on: one line of JSON for each value, sent as soon as it is there, together with all others that are."""
+"""An HTTP response of newline-delimited JSON (NDJSON): a line for each value, sent as soon as it is there."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,17 +10,21 @@ from starlette.types import Receive, Scope, Send
 
 from waypost.cancellation import cancel_and_wait
 
-WAITING_LINES = 1_000
-WAITING_BYTES = 1_048_576
-"""So many may wait for a slow client; then no more are asked for."""
-BEGIN_SECONDS = 1.0
-"""How long to wait for the first value, to answer with a status if there is an error instead."""
+BUFFERED_LINES = 1_000
+BUFFERED_BYTES = 1_048_576
+"""When so many lines or bytes wait for a slow client, no more values are asked for."""
+FIRST_VALUE_SECONDS = 1.0
+"""How long to wait for the first value: an error in its place can still become a response with a status."""
 
 
-class Lines(Response):
-    """Ends when the values do, and at once when the client goes or `closing` is set; the connection ends with it. An error breaks it off.
+class NdjsonResponse(Response):
+    """Sends `values`, all lines that are ready in one piece.
 
-    `quiet_seconds`: an empty line shows life after so long without a value; None where the values do that themselves.
+    It ends with the values, and the connection with it.
+
+    It ends at once when the client disconnects or `closing` is set. An error of `values` breaks the
+    connection off, so that the client does not take a partial answer for a whole one. After `quiet_seconds`
+    without a value an empty line shows that the connection is alive; None: the values show that themselves.
     """
 
     def __init__(
@@ -29,69 +33,75 @@ class Lines(Response):
         super().__init__(media_type="application/x-ndjson", headers={"connection": "close"})
         del self.headers["content-length"]
         self._values, self._closing, self._quiet_seconds = values, closing, quiet_seconds
-        self._waiting: list[bytes] = []
-        self._bytes = 0
+        self._lines: list[bytes] = []
+        self._buffered_bytes = 0
         self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        """New lines are there, the values have ended, the client has disconnected, or the server closes."""
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
-    async def begun(self) -> Self:
-        """Asks for the first value. Raises what is raised in its place."""
-        self._pump = asyncio.create_task(self._collect(), name="lines")
-        self._pump.add_done_callback(lambda _: self._changed.set())
+    async def begin(self) -> Self:
+        """Asks for the first value and returns the response.
+
+        Raises the error that comes in the first value's place.
+        """
+        self._collecting = asyncio.create_task(self._collect(), name="lines")
+        self._collecting.add_done_callback(lambda _: self._changed.set())
         try:
-            await self._change(BEGIN_SECONDS)
+            await self._wait_for_change(FIRST_VALUE_SECONDS)
         except BaseException:
-            await cancel_and_wait((self._pump,))
+            await cancel_and_wait((self._collecting,))
             raise
-        if self._pump.done() and not self._waiting:
-            self._pump.result()
+        if self._collecting.done() and not self._lines:
+            self._collecting.result()
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the form of an ASGI application
-        gone = asyncio.create_task(_disconnected(receive), name="disconnect")
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive), name="disconnect")
         closing = asyncio.create_task(self._closing.wait(), name="closing")
-        for task in (gone, closing):
+        for task in (disconnected, closing):
             task.add_done_callback(lambda _: self._changed.set())
         try:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            while not (gone.done() or closing.done()):
-                if self._waiting:
-                    await send({"type": "http.response.body", "body": self._taken(), "more_body": True})
-                elif self._pump.done():
-                    self._pump.result()
+            while not (disconnected.done() or closing.done()):
+                if self._lines:
+                    await send({"type": "http.response.body", "body": self._take_lines(), "more_body": True})
+                elif self._collecting.done():
+                    # Lines first, then the error: what came before it still arrives.
+                    self._collecting.result()
                     break
-                elif not await self._change(self._quiet_seconds):
+                elif not await self._wait_for_change(self._quiet_seconds):
                     await send({"type": "http.response.body", "body": b"\n", "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            await cancel_and_wait((self._pump, gone, closing))
+            await cancel_and_wait((self._collecting, disconnected, closing))
 
     async def _collect(self) -> None:
         encoder = msgspec.json.Encoder()
         try:
             async for value in self._values:
-                self._waiting.append(encoder.encode(value) + b"\n")
-                self._bytes += len(self._waiting[-1])
+                self._lines.append(encoder.encode(value) + b"\n")
+                self._buffered_bytes += len(self._lines[-1])
                 self._changed.set()
-                if len(self._waiting) >= WAITING_LINES or self._bytes >= WAITING_BYTES:
-                    self._room.clear()
-                    await self._room.wait()
+                if len(self._lines) >= BUFFERED_LINES or self._buffered_bytes >= BUFFERED_BYTES:
+                    self._has_room.clear()
+                    await self._has_room.wait()
         finally:
+            # A cancelled loop leaves its generator open; what that holds is freed only by closing it.
             if isinstance(self._values, AsyncGenerator):
                 await self._values.aclose()
 
-    def _taken(self) -> bytes:
-        body = b"".join(self._waiting)
-        self._waiting.clear()
-        self._bytes = 0
-        self._room.set()
+    def _take_lines(self) -> bytes:
+        body = b"".join(self._lines)
+        self._lines.clear()
+        self._buffered_bytes = 0
+        self._has_room.set()
         return body
 
-    async def _change(self, seconds: float | None) -> bool:
-        """Has anything happened within so long?"""
+    async def _wait_for_change(self, seconds: float | None) -> bool:
+        """Waits until `_changed` is set, and clears it. False: nothing has changed for so long."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -101,6 +111,6 @@ class Lines(Response):
         return True
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

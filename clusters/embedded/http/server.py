@@ -1,4 +1,6 @@
-"""Any `ClusterAdapter` over HTTP, for the gateway alone. The other end is `clusters/embedded/http/client.py`.
+"""Serves any `ClusterAdapter` over HTTP, to the gateway alone.
+
+The other end is `clusters/embedded/http/client.py`.
 
     POST /v1/apply     a Batch -> BatchAnswers
     GET  /v1/attempts  -> Hello
@@ -6,7 +8,8 @@
     GET  /v1/logs      ?run=&shard=&epoch=&task=&offset=&follow=  -> a line of JSON for each chunk
     GET  /livez        for every client that TLS lets in
 
-A `ClusterError` becomes problem+json under its own reason. One that comes when a stream has begun breaks the connection.
+A `ClusterError` becomes a problem document with the same reason. One that comes after a stream has begun
+breaks the connection off.
 """
 
 import re
@@ -22,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clusters.embedded.http.ndjson import Lines
+from clusters.embedded.http.ndjson import NdjsonResponse
 from clusters.embedded.scheduling.ownership import Owner
 from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
@@ -34,25 +37,31 @@ from waypost.serving import AdmitPeers
 from waypost.tls import GATEWAY_URI
 from waypost.workflow.task import Count, TaskName
 
-T = TypeVar("T", bound=Struct)
+Query = TypeVar("Query", bound=Struct)
+Encoded = TypeVar("Encoded")
+Decoded = TypeVar("Decoded")
 Endpoint = Callable[[Request], Awaitable[Response]]
 Claim = Callable[[Owner], Awaitable[None]]
+
 OWNER: Final = re.compile(r"([0-9a-f]{1,64})\.([0-9]{1,9})")
 BODY_BYTES: Final = 64 * 1_048_576
 QUIET_SECONDS: Final = 2.0
-"""An empty line goes over a log stream on which nothing happened for so long. The event stream has its own beats."""
+"""An empty line is sent on a log stream after so long without a chunk. The event stream has its own beats."""
 JSON: Final = "application/json"
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`/v1/watch`: where the gateway's copy of the events ends."""
+    """The query of `/v1/watch`: the last event that the gateway has, and in which journal."""
 
     cursor: Count = 0
     incarnation: str = ""
 
 
 class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`/v1/logs`: which task of which attempt. The run's name leads to a folder, so it cannot lead out of one."""
+    """The query of `/v1/logs`: which task of which attempt, and from which byte.
+
+    `run` and `task` become names of a folder and a file, so neither may hold a separator or be `..`.
+    """
 
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$(?!\n)")]
     shard: Count
@@ -62,76 +71,87 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     follow: bool = False
 
 
-def application(
-    adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES
-) -> Starlette:
-    """To be served by `waypost.serving.Server` with mutual TLS; a request whose client is not the gateway gets 403.
-
-    `claim` is asked before each call whether the cluster works for the gateway's store. None: for whoever comes.
-    """
-    batches = msgspec.json.Decoder(Batch)
-
-    async def apply(request: Request) -> Response:
-        batch = _decoded(batches.decode, await _body(request, body_bytes))
-        return Response(msgspec.json.encode(await adapter.apply(batch)), media_type=JSON)
-
-    async def attempts(_: Request) -> Response:
-        return Response(msgspec.json.encode(await adapter.attempts()), media_type=JSON)
-
-    async def watch(request: Request) -> Response:
-        query = _query(request, WatchQuery)
-        return await Lines(
-            adapter.watch(query.cursor, query.incarnation), closing=request.state.closing
-        ).begun()
-
-    async def logs(request: Request) -> Response:
-        query = _query(request, LogQuery)
-        attempt = AttemptId(run=query.run, shard=query.shard, epoch=query.epoch)
-        chunks = adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
-        return await Lines(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS).begun()
-
-    def claimed(endpoint: Endpoint) -> Endpoint:
-        async def heard(request: Request) -> Response:
-            if claim is not None:
-                await claim(_owner(request))
-            return await endpoint(request)
-
-        return heard
-
-    return Starlette(
-        routes=[
-            Route("/v1/apply", claimed(apply), methods=["POST"]),
-            Route("/v1/attempts", claimed(attempts)),
-            Route("/v1/watch", claimed(watch)),
-            Route("/v1/logs", claimed(logs)),
-            Route("/livez", _alive),
-        ],
-        middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
-        exception_handlers={
-            ClusterError: _cluster_error,
-            _Malformed: _malformed,
-            HTTPException: _http_error,
-            Exception: _fault,
-        },
-    )
-
-
-def _owner(request: Request) -> Owner:
-    found = OWNER.fullmatch(request.headers.get(STORE_HEADER, ""))
-    if found is None:
-        raise _Malformed(f"the header {STORE_HEADER} names the gateway's store and its era: IDENTITY.ERA")
-    return Owner(store=found[1], era=int(found[2]))
-
-
-class _Malformed(Exception):
-    """A request that does not have its form: what and where."""
+class MalformedRequest(Exception):
+    """A request of another form: what is wrong, and where in the body."""
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
         self.detail, self.pointer = detail, pointer
 
 
-async def _body(request: Request, limit: int) -> bytes:
+def application(
+    adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES
+) -> Starlette:
+    """The ASGI application of a cluster, for `waypost.serving.Server` with mutual TLS.
+
+    A client whose certificate is not the gateway's gets 403. `claim` is called before each call with the
+    store that the gateway works for; it raises `ClusterError` where the cluster works for another. None: the
+    cluster works for any.
+    """
+    endpoints = _Endpoints(adapter, claim, body_bytes)
+    return Starlette(
+        routes=[
+            Route("/v1/apply", endpoints.claimed(endpoints.apply), methods=["POST"]),
+            Route("/v1/attempts", endpoints.claimed(endpoints.attempts)),
+            Route("/v1/watch", endpoints.claimed(endpoints.watch)),
+            Route("/v1/logs", endpoints.claimed(endpoints.logs)),
+            Route("/livez", _livez),
+        ],
+        middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
+        exception_handlers={
+            ClusterError: _cluster_error,
+            MalformedRequest: _malformed_request,
+            HTTPException: _http_error,
+            Exception: _internal_error,
+        },
+    )
+
+
+class _Endpoints:
+    def __init__(self, adapter: ClusterAdapter, claim: Claim | None, body_bytes: int) -> None:
+        self._adapter, self._claim, self._body_bytes = adapter, claim, body_bytes
+        self._batches = msgspec.json.Decoder(Batch)
+
+    def claimed(self, endpoint: Endpoint) -> Endpoint:
+        """Makes an endpoint claim the cluster for the caller's store before it does anything."""
+
+        async def claim_first(request: Request) -> Response:
+            if self._claim is not None:
+                await self._claim(_owner(request))
+            return await endpoint(request)
+
+        return claim_first
+
+    async def apply(self, request: Request) -> Response:
+        batch = _decode(self._batches.decode, await _read_body(request, self._body_bytes))
+        return Response(msgspec.json.encode(await self._adapter.apply(batch)), media_type=JSON)
+
+    async def attempts(self, _: Request) -> Response:
+        return Response(msgspec.json.encode(await self._adapter.attempts()), media_type=JSON)
+
+    async def watch(self, request: Request) -> Response:
+        query = _query(request, WatchQuery)
+        events = self._adapter.watch(query.cursor, query.incarnation)
+        return await NdjsonResponse(events, closing=request.state.closing).begin()
+
+    async def logs(self, request: Request) -> Response:
+        query = _query(request, LogQuery)
+        attempt = AttemptId(run=query.run, shard=query.shard, epoch=query.epoch)
+        chunks = self._adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
+        response = NdjsonResponse(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS)
+        return await response.begin()
+
+
+def _owner(request: Request) -> Owner:
+    found = OWNER.fullmatch(request.headers.get(STORE_HEADER, ""))
+    if found is None:
+        raise MalformedRequest(
+            f"the header {STORE_HEADER} names the gateway's store and its era: IDENTITY.ERA"
+        )
+    return Owner(store=found[1], era=int(found[2]))
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -140,23 +160,19 @@ async def _body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _query(request: Request, form: type[T]) -> T:
-    return _decoded(lambda given: msgspec.convert(given, form, strict=False), dict(request.query_params))
+def _query(request: Request, form: type[Query]) -> Query:
+    return _decode(lambda given: msgspec.convert(given, form, strict=False), dict(request.query_params))
 
 
-Given = TypeVar("Given")
-Taken = TypeVar("Taken")
-
-
-def _decoded(decode: Callable[[Given], Taken], given: Given) -> Taken:
+def _decode(decode: Callable[[Encoded], Decoded], encoded: Encoded) -> Decoded:
     try:
-        return decode(given)
+        return decode(encoded)
     except msgspec.DecodeError as error:
         pointer, detail = located(error)
-        raise _Malformed(detail, pointer) from error
+        raise MalformedRequest(detail, pointer) from error
 
 
-async def _alive(_: Request) -> Response:
+async def _livez(_: Request) -> Response:
     return Response("ok\n", media_type="text/plain")
 
 
@@ -165,16 +181,18 @@ async def _cluster_error(_: Request, error: Exception) -> Response:
     return problem(STATUS.get(error.reason, 503), error.reason, error.detail, retryable=error.retryable)
 
 
-async def _malformed(_: Request, error: Exception) -> Response:
-    assert isinstance(error, _Malformed)
+async def _malformed_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MalformedRequest)
     return problem(400, "BadRequest", error.detail, errors=[FieldError(error.pointer, error.detail)])
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
+    """Starlette's own: no such path, or no such method on it."""
     assert isinstance(error, HTTPException)
     return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
 
 
-async def _fault(_: Request, __: Exception) -> Response:
-    """Logged by the server, which gets the error too."""
+async def _internal_error(_: Request, __: Exception) -> Response:
+    # Starlette raises the error again after this answer, and the server logs it: it may hold what a client
+    # must not see.
     return problem(500, "Internal", "the cluster's log says more", retryable=True)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from clusters.embedded.http.ndjson import WAITING_BYTES, Lines
+from clusters.embedded.http.ndjson import BUFFERED_BYTES, NdjsonResponse
 
 
 async def test_little_waits_for_a_slow_reader_however_long_its_lines_are() -> None:
@@ -16,9 +16,9 @@ async def test_little_waits_for_a_slow_reader_however_long_its_lines_are() -> No
             asked += 1
             yield "x" * 65_536
 
-    lines = await Lines(values(), closing=asyncio.Event()).begun()
+    lines = await NdjsonResponse(values(), closing=asyncio.Event()).begin()
     for _ in range(100):
         await asyncio.sleep(0)
-    lines._pump.cancel()
+    lines._collecting.cancel()
 
-    assert asked * 65_536 <= WAITING_BYTES + 65_536
+    assert asked * 65_536 <= BUFFERED_BYTES + 65_536
