@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from gateway.cli.output import command
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, load_bundle
-from gateway.policy.embedded.rego_tests import run
+from gateway.policy.embedded.rego_tests import run_rego_tests
 
 app = App(name="policy", help="Rego: try the rules before they rule.")
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
@@ -20,7 +20,7 @@ Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 def test(directory: Rules) -> int:
     """Run every test in DIRECTORY, in both evaluators."""
     try:
-        report = run(load_bundle(directory, None))
+        report = run_rego_tests(load_bundle(directory, None))
     except BundleError as error:
         return _refuse(directory, error.diagnostics)
     for problem in report.failures:

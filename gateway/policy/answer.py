@@ -1,4 +1,4 @@
-"""What the rules said, taken at their word only where it is complete and of the right types."""
+"""Parses the answer of the rules. An incomplete or wrongly typed one is an error, never a permission."""
 
 from typing import Final
 
@@ -8,12 +8,16 @@ from msgspec import Struct, structs
 from gateway.core.decision import Obligations, Reason
 
 REASONS_MAXIMUM: Final = 100
+"""A longer list of reasons is cut, and the last one says how many are left out."""
 MESSAGE_MAXIMUM: Final = 500
-"""Decisions are stored: a document with ten thousand banned images must not make ten thousand sentences."""
+"""Longer messages are cut.
+
+Decisions are stored with their run: ten thousand banned images must not make ten thousand sentences.
+"""
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule. Nothing may be left out."""
+    """The value of a `decision` rule. No field may be missing."""
 
     allow: bool
     rules: tuple[str, ...]
@@ -22,18 +26,22 @@ class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AnswerError(Exception):
-    """What came back is not a decision."""
+    """The value of the rule is not a decision."""
 
 
 _decode = msgspec.json.Decoder(PolicyAnswer).decode
 
 
 def parse_answer(text: str) -> PolicyAnswer:
-    """The answer in `text`, bounded. Raises `AnswerError`: undefined, null, a wrong type, a field too many or too few, a contradiction."""
+    """Parses JSON into an answer with a bounded list of reasons.
+
+    Raises `AnswerError`: null, a wrong type, a field too many or too few, or `allow` with reasons to refuse.
+    """
     try:
         answer = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise AnswerError(f"the rules' answer is not a decision: {error}") from error
+    # The rules contradict themselves: which part is wrong cannot be known, so nothing is permitted.
     if answer.allow and answer.reasons:
         raise AnswerError(f"the rules allow and refuse at once: {answer.reasons[0].rule}")
     return answer if answer.allow else _bounded(answer)

@@ -1,7 +1,7 @@
 """Reads a policy bundle from a folder: Rego modules, their tests, data and schemas; computes its revision.
 
-Checks what does not depend on the engine: files that cannot be read, JSON that is not valid or has doubled names, and
-data that does not fit its schema. Whether an engine can run the rules is for that engine to say.
+Checks what does not depend on the engine: files that cannot be read, JSON that is not valid or has doubled
+names, and data that does not fit its schema. Whether an engine can run the rules is for that engine to say.
 """
 
 import hashlib
@@ -26,7 +26,10 @@ REVISION_DIGITS: Final = 16
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """One reason why a bundle cannot be used. `file` is relative to its folder; `line` counts from 1, 0: the whole file."""
+    """One reason why a bundle cannot be used.
+
+    `file` is relative to the folder of the bundle; `line` counts from 1, and 0 stands for the whole file.
+    """
 
     file: str
     line: int
@@ -45,9 +48,11 @@ class BundleError(Exception):
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
-    """A policy bundle. `tests` are (file name, text) of the Rego tests; `schemas` are those of `input` and `data`.
+    """A policy bundle.
 
-    `revision` is a hash of `source`, so tests do not change it: the same text gives the same revision in every folder.
+    `tests` are (file name, text) of the Rego tests; `schemas` are the JSON Schemas of `input` and `data`.
+    `revision` is a hash of `source`, so tests do not change it: the same text gives the same revision in
+    every folder.
     """
 
     source: PolicySource
@@ -57,10 +62,10 @@ class Bundle(Struct, frozen=True, kw_only=True):
 
 
 def read_bundle(policies: Path, data: Path | None) -> Bundle:
-    """Reads the `.rego` files below `policies` and the JSON file `data` (None: `data/waypost.json` in that folder).
+    """Reads the `.rego` files below `policies`, and the JSON file `data` (None: their `data/waypost.json`).
 
-    The data must fit `schemas/data.json`: a limit with a mistyped name would limit nothing. A folder without schemas
-    uses those that ship. Raises `BundleError`.
+    The data must fit `schemas/data.json`: a limit with a mistyped name would limit nothing. A folder without
+    schemas uses those that ship. Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:

@@ -1,4 +1,4 @@
-"""May they? The policy engine, whichever it is."""
+"""The interface of a policy engine."""
 
 from typing import Protocol, Self
 
@@ -6,9 +6,10 @@ from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):
-    """Answers questions by Rego. Deny by default: anything but a complete, well-typed `allow: true` is a refusal.
+    """Answers questions by evaluating Rego. Default deny: only a complete, well-typed `allow: true` permits.
 
-    `decide` never raises: what goes wrong inside is a `Decision` with `fault` set and `allow` False (the stage makes it a 503).
+    `decide` never raises: an error inside is a `Decision` with `fault` set and `allow` False, which becomes a
+    503.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -17,7 +18,7 @@ class PolicyEngine(Protocol):
 
     @property
     def revision(self) -> str:
-        """Names the rules and data in force: the same text and data give the same revision."""
+        """The revision of the bundle in use: the same rules and data give the same revision."""
         ...
 
     async def decide(self, question: Question) -> Decision: ...

@@ -1,9 +1,9 @@
-"""A question as the rules read it. The shape is frozen in `policies/schemas/input.json`:
+"""Encodes a question as the `input` document of the rules. `policies/schemas/input.json` is its schema:
 
-`{"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}`
+    {"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}
 
-Everything that rules may look at is in it, and nothing else is: no clock, no token. The text is put together from parts that are JSON
-already, since a submission waits for it.
+The rules see nothing else: no clock and no token. Since a submission waits for it, the text is joined from
+parts that are JSON already.
 """
 
 from collections.abc import Mapping
@@ -23,38 +23,39 @@ ENTRY_POINTS: Final[Mapping[Action, str]] = {
     }.get(action, "data.waypost.access.decision")
     for action in Action
 }
-"""The rule that answers each action."""
+"""The full name of the rule that answers each action."""
 
 
 class QuestionError(Exception):
-    """The question cannot be put: something in it is not JSON."""
+    """The question cannot be encoded: a part of it is not JSON."""
 
 
 def encode_question(question: Question) -> bytes:
-    """The input document, UTF-8 JSON. Raises `QuestionError`, also for an integer that engines would round, each in its own way.
+    """The input document as UTF-8 JSON.
 
-    The document comes first and who asks comes last: in JSON the last of two equal names counts, so not even bytes that are no single
-    JSON value could put other words into the caller's mouth.
+    Raises `QuestionError`, also for an integer beyond 2^53 - 1, which engines would round differently.
     """
     try:
         workflow = b"" if question.workflow is None else b'"workflow":' + question.workflow + b","
         context = b"{}"
         if question.context:
             context = msgspec.json.encode(question.context)
-            _faithful(question.context)
+            _check_integers(question.context)
+        # The document comes first, the principal last: of two equal names JSON readers take the last, so not
+        # even bytes that end the document early and go on could replace the principal.
         return b'{%b"context":%b,"at":%b,"action":"%b","principal":%b}' % (
             workflow,
             context,
             msgspec.json.encode(question.at),
             question.action.encode(),
-            _principal(question.principal),
+            _encode_principal(question.principal),
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(f"the question is not JSON: {error}") from error
 
 
-def _faithful(value: Any) -> None:
-    """Documents were looked through when they came."""
+def _check_integers(value: Any) -> None:
+    """Raises `ValueError` for an integer that a double cannot hold. Documents were checked when they came."""
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, (list, tuple)):
@@ -62,9 +63,9 @@ def _faithful(value: Any) -> None:
             raise ValueError(f"{value} {UNFAITHFUL}")
         return
     for item in value:
-        _faithful(item)
+        _check_integers(item)
 
 
 @lru_cache(maxsize=4096)
-def _principal(principal: Principal) -> bytes:
+def _encode_principal(principal: Principal) -> bytes:
     return msgspec.json.encode(principal)

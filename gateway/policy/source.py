@@ -4,9 +4,11 @@ from msgspec import Struct
 
 
 class PolicySource(Struct, frozen=True, kw_only=True):
-    """Rego modules as (file name, text), the data document as JSON text, and the full names of the rules to query.
+    """Rego modules with data and entry points.
 
-    A file of its own, free of imports: the process that evaluates large documents needs nothing else to start.
+    `modules` are (file name, text), `data` is the data document as JSON text, `entry_points` are the full
+    names of the rules that will be queried. It stands in a file of its own because the process that evaluates
+    large documents needs no more of `bundle`, and starts faster without it.
     """
 
     modules: tuple[tuple[str, str], ...]

@@ -1,4 +1,7 @@
-"""Checks a bundle for the embedded engine and compiles it. Rules that the engine would not evaluate as OPA does are refused here."""
+"""Checks a bundle for the embedded engine and compiles it.
+
+Rules that the engine would not evaluate as OPA does are refused, with file and line.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +22,8 @@ from gateway.policy.source import PolicySource
 def load_bundle(policies: Path, data: Path | None) -> Bundle:
     """Reads a bundle as `read_bundle` does, and checks its rules against the schemas of `input` and `data`.
 
-    Raises `BundleError`, also for rules that name fields which the schemas do not know, and for calls whose arguments
-    may have a type that the called function does not take.
+    Raises `BundleError`, also for rules that name fields which the schemas do not know, and for calls whose
+    arguments may have a type that the called function does not take.
     """
     bundle = read_bundle(policies, data)
     trees = parse_modules(bundle.source.modules)
@@ -45,7 +48,10 @@ def compile_source(source: PolicySource) -> VirtualMachine:
 
 
 def parse_modules(modules: Sequence[tuple[str, str]]) -> list[SyntaxNode]:
-    """The parser's syntax tree of each module. Raises `BundleError` with a diagnostic for each that is not Rego."""
+    """Parses each module into its syntax tree.
+
+    Raises `BundleError`, with a diagnostic for each module that is not Rego.
+    """
     engine, diagnostics = regorus.Engine(), []
     for file, text in modules:
         try:

@@ -1,8 +1,8 @@
-"""The embedded engine: Rego in this process, no service to ask and none to wait for.
+"""The embedded policy engine: evaluates Rego with regorus, without another service.
 
-Small documents are decided on the event loop's own thread: the evaluator holds the interpreter's lock, so another thread would add
-nothing but hand-overs. Large ones, and small ones that need more instructions than the quick evaluator grants, go to a process that can
-be killed: one for what callers ask, another for what is to be placed. Whatever goes wrong is a decision that refuses, with `fault` set.
+Small documents are evaluated on the event loop's thread. Large ones, and small ones beyond the instruction
+limit of the virtual machine, are evaluated in a process that can be killed: one process for callers, another
+for placement.
 """
 
 import itertools
@@ -25,14 +25,14 @@ from gateway.policy.embedded.evaluator import (
 from gateway.policy.embedded.worker import Worker
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
-ENGINE: Final = "regorus"
+ENGINE_NAME: Final = "regorus"
 
 
 class EmbeddedPolicyEngine:
-    """A `PolicyEngine` over the rules below `policies` and the JSON file `data` (None: the folder's own `data/waypost.json`).
+    """A `PolicyEngine` for the bundle in `policies` and the JSON file `data` (None: that of the bundle).
 
-    Entering it raises `BundleError`, with file and line, for rules outside the subset that the evaluator was measured to answer rightly.
-    Documents over `inline_bytes` have `budget_seconds` in a process of their own.
+    `async with` raises `BundleError`, with file and line, for rules outside the accepted subset of Rego.
+    Documents over `inline_bytes` are evaluated in a process, for `budget_seconds` at most.
     """
 
     def __init__(
@@ -48,24 +48,28 @@ class EmbeddedPolicyEngine:
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
-        self._machine: VirtualMachine | None = None
-        self._worker: Worker | None = None
-        self._placing: Worker | None = None
+        self._virtual_machine: VirtualMachine | None = None
+        self._submission_worker: Worker | None = None
+        self._placement_worker: Worker | None = None
         self._salt = os.urandom(4).hex()
-        self._count = itertools.count()
+        self._decision_count = itertools.count()
 
     async def __aenter__(self) -> Self:
         bundle = load_bundle(self._policies, self._data)
-        self._machine = compile_source(bundle.source)
-        self._worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
-        self._placing = Worker(
-            bundle.source, budget_seconds=self._budget_seconds
-        )  # what was accepted waits behind no submission
+        self._virtual_machine = compile_source(bundle.source)
+        self._submission_worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
+        # Placement of accepted runs has a process of its own: it must not wait behind submissions.
+        self._placement_worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
         self._revision = bundle.revision
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        workers, self._worker, self._placing, self._machine = (self._worker, self._placing), None, None, None
+        workers, self._submission_worker, self._placement_worker, self._virtual_machine = (
+            (self._submission_worker, self._placement_worker),
+            None,
+            None,
+            None,
+        )
         for worker in filter(None, workers):
             await worker.close()
 
@@ -73,35 +77,32 @@ class EmbeddedPolicyEngine:
     def revision(self) -> str:
         return self._revision
 
-    @property
-    def worker_pid(self) -> int | None:
-        """Of the process for large documents, where one is running."""
-        return self._worker.pid if self._worker is not None else None
-
     async def decide(self, question: Question) -> Decision:
         started = time.perf_counter()
         answer, fault = None, ""
         try:
             answer = parse_result(await self._evaluate(question, encode_question(question)))
         except (QuestionError, EvaluationError, AnswerError) as error:
-            fault = str(error)
+            fault = str(error)  # default deny: without an answer the decision refuses
         return self._decision(question, answer, fault, time.perf_counter() - started)
 
     async def _evaluate(self, question: Question, document: bytes) -> str:
-        worker = self._placing if question.action is Action.RUNS_PLACE else self._worker
-        if self._machine is None or worker is None:
+        worker = self._placement_worker if question.action is Action.RUNS_PLACE else self._submission_worker
+        if self._virtual_machine is None or worker is None:
             raise EvaluationError("the engine is not running")
         entry_point = ENTRY_POINTS[question.action]
+        # The evaluator holds the interpreter lock: a thread would not relieve the event loop, only add
+        # hand-overs. A small document may still need more instructions than the virtual machine permits.
         if len(document) <= self._inline_bytes:
             with suppress(InstructionLimitReached):
-                return self._machine.evaluate(entry_point, document)
+                return self._virtual_machine.evaluate(entry_point, document)
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
 
     def _decision(
         self, question: Question, answer: PolicyAnswer | None, fault: str, duration_seconds: float
     ) -> Decision:
-        """Its id sorts by the time of the question, and by the order of decisions within a millisecond."""
-        identity = f"{int(question.at * 1000):012x}{next(self._count) & 0xFFFFFFFF:08x}{self._salt}"
+        """The decision with a new id, which sorts by the question's time and then by order of evaluation."""
+        identity = f"{int(question.at * 1000):012x}{next(self._decision_count) & 0xFFFFFFFF:08x}{self._salt}"
         if answer is None:
             return Decision(
                 id=identity,
@@ -109,7 +110,7 @@ class EmbeddedPolicyEngine:
                 action=question.action,
                 allow=False,
                 revision=self._revision,
-                engine=ENGINE,
+                engine=ENGINE_NAME,
                 fault=fault,
                 duration_seconds=duration_seconds,
             )
@@ -119,7 +120,7 @@ class EmbeddedPolicyEngine:
             action=question.action,
             allow=answer.allow is True,
             revision=self._revision,
-            engine=ENGINE,
+            engine=ENGINE_NAME,
             rules=answer.rules,
             reasons=answer.reasons,
             obligations=answer.obligations,

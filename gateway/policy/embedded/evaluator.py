@@ -1,6 +1,6 @@
-"""The two evaluators of the embedded engine, with their edges taken off: an answer as JSON text, or `EvaluationError`. Nothing else.
+"""Wraps the two evaluators of regorus: they return JSON text or raise `EvaluationError`, nothing else.
 
-Both are bound to the thread that made them and hold the interpreter's lock while they work.
+Both are bound to the thread that made them and hold Python's global interpreter lock while they evaluate.
 """
 
 import threading
@@ -13,34 +13,40 @@ from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.source import PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
-"""How regorus writes that a rule has no value. Inside an answer it is always this: a quote in a real string is escaped."""
-SHOWN: Final = 300
+"""How regorus writes an undefined value in JSON.
+
+With its quotes it is no part of a longer string, in which quotes are escaped.
+"""
+MESSAGE_MAXIMUM: Final = 300
 
 
 class EvaluationError(Exception):
-    """There is no answer. The text is for an operator's eyes, bounded, without a stack."""
+    """There is no result. The text is for operators: bounded, without a stack trace."""
 
 
 class InstructionLimitReached(EvaluationError):
-    """The machine's own limit of 25,000 instructions: the document is too much for it, the interpreter may be asked."""
+    """The virtual machine's own limit of 25,000 instructions. The interpreter has no such limit."""
 
 
 class EvaluatorPanicked(EvaluationError):
-    """The evaluator is in an unknown state."""
+    """The Rust code panicked: the evaluator is in an unknown state."""
 
 
 def parse_result(text: str) -> PolicyAnswer:
-    """Parses what an evaluator returned for a `decision` rule. Raises `AnswerError`, also where a part is undefined."""
-    # regorus writes an undefined part as a string, which would pass for text where the answer may hold any text.
+    """Parses what an evaluator returned for a `decision` rule.
+
+    Raises `AnswerError`, also where a part of it is undefined.
+    """
+    # Where the answer may hold any text, the string that stands for an undefined part would pass for one.
     if UNDEFINED in text:
         raise AnswerError("the rules give no decision: it, or something in it, is undefined")
     return parse_answer(text)
 
 
 class VirtualMachine:
-    """The quick one: rules compiled to instructions. Right only for rules that passed the gate.
+    """Runs rules compiled to instructions (`Rvm` of regorus). Fast; correct only for what `subset` accepts.
 
-    Raises `EvaluationError` where they do not compile, naming file and line.
+    The constructor raises `EvaluationError`, with file and line, for rules that do not compile.
     """
 
     def __init__(self, source: PolicySource) -> None:
@@ -50,18 +56,24 @@ class VirtualMachine:
             self._program = regorus.Program.compile_from_modules(
                 source.data, list(source.modules), list(source.entry_points)
             )
-            self._machine = self._load()
+            self._machine = self._load_program()
         except RuntimeError as error:
             raise EvaluationError(one_line(error)) from None
 
     def evaluate(self, entry_point: str, document: bytes) -> str:
-        """The value of the rule `entry_point`, as JSON, for the input `document`, which is JSON."""
+        """Evaluates the rule `entry_point` with the JSON `document` as input; returns its value as JSON.
+
+        Raises `EvaluationError`.
+        """
+        # gordon-to-regorus 0.13.0 marks its classes `unsendable`: on another thread pyo3 panics.
         if threading.get_ident() != self._thread:
             raise EvaluationError("asked on another thread than the one the engine lives on")
         try:
-            return _attempt(lambda: self._execute(entry_point, document))
+            return _run(lambda: self._execute(entry_point, document))
         except EvaluatorPanicked:
-            self._machine = self._load()
+            # A panic leaves the virtual machine in the middle of something; the compiled program is not
+            # changed by runs.
+            self._machine = self._load_program()
             raise
 
     def _execute(self, entry_point: str, document: bytes) -> str:
@@ -69,7 +81,7 @@ class VirtualMachine:
         answer: str = self._machine.execute_entry_point(entry_point)
         return answer
 
-    def _load(self) -> regorus.Rvm:
+    def _load_program(self) -> regorus.Rvm:
         machine = regorus.Rvm()
         machine.load_program(self._program)
         machine.set_data_json(self._data)
@@ -77,7 +89,10 @@ class VirtualMachine:
 
 
 class Interpreter:
-    """The thorough one: walks the syntax tree, knows `with`, has no limit of its own, so it works where it can be killed, and in tests."""
+    """Walks the syntax tree (regorus' `Engine`). Slower; supports `with`, and has no limit of its own.
+
+    So it is used in tests, and in a process that can be killed.
+    """
 
     def __init__(self, source: PolicySource) -> None:
         self._engine = regorus.Engine()
@@ -89,8 +104,11 @@ class Interpreter:
             raise EvaluationError(one_line(error)) from None
 
     def evaluate(self, entry_point: str, document: bytes) -> str:
-        """The value of the rule `entry_point`, as JSON, for the input `document`, which is JSON."""
-        return _attempt(lambda: self._execute(entry_point, document))
+        """Evaluates the rule `entry_point` with the JSON `document` as input; returns its value as JSON.
+
+        Raises `EvaluationError`.
+        """
+        return _run(lambda: self._execute(entry_point, document))
 
     def _execute(self, entry_point: str, document: bytes) -> str:
         self._engine.set_input_json(document.decode())
@@ -98,23 +116,26 @@ class Interpreter:
         return answer
 
 
-def _attempt(execute: Callable[[], str]) -> str:
+def _run(execute: Callable[[], str]) -> str:
     try:
         return execute()
     except (RuntimeError, ValueError) as error:
-        what = one_line(error)
-        raise (InstructionLimitReached if "instruction limit" in what else EvaluationError)(what) from None
+        message = one_line(error)
+        raise (InstructionLimitReached if "instruction limit" in message else EvaluationError)(
+            message
+        ) from None
     except BaseException as error:
-        # A panic of the Rust side: pyo3 raises it outside of `Exception`, as a class that cannot be imported.
+        # A Rust panic: pyo3 raises `pyo3_runtime.PanicException`, a BaseException of a module that cannot be
+        # imported.
         if type(error).__name__ != "PanicException":
             raise
         raise EvaluatorPanicked(f"the evaluator panicked: {one_line(error)}") from None
 
 
 def one_line(error: BaseException) -> str:
-    """What regorus says, in one line: `file:line: what is wrong`, without its Rust and interpreter stacks."""
-    said = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
-    lines = [line.strip() for line in said.splitlines()]
+    """The message of a regorus error in one line, `file:line: message`, without its stack traces."""
+    text = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
+    lines = [line.strip() for line in text.splitlines()]
     place = next(
         (
             ":".join(line.removeprefix("--> ").split(":")[:-1]) + ": "
@@ -127,4 +148,4 @@ def one_line(error: BaseException) -> str:
         (line.removeprefix("error: ") for line in lines if line.startswith("error: ")),
         lines[-1] if lines else "no reason given",
     )
-    return f"{place}{wrong}"[:SHOWN]
+    return f"{place}{wrong}"[:MESSAGE_MAXIMUM]

@@ -1,11 +1,15 @@
-"""The rules' own tests, run in both evaluators of the embedded engine.
+"""Runs the Rego tests of a bundle in both evaluators of the embedded engine.
 
-A `_test.rego` file holds `test_` rules, which must be true (they may use `with`, which only one evaluator knows), and `cases`:
+A `_test.rego` file holds `test_` rules, which must be true (they may use `with`, which only the interpreter
+supports), and `cases`:
 
-    cases := {"a banned image": {"input": {"action": "runs:submit", ...}, "data": {...}, "want": {"allow": false, "rules": [...]}}}
+    cases := {"a banned image": {
+        "input": {"action": "runs:submit", ...}, "data": {...}, "want": {"allow": false, "rules": [...]}
+    }}
 
-A case's input is asked as the gateway would ask it, of the rule that its action belongs to. Both evaluators must give the same, complete
-decision, and that must hold what `want` names. Without `data` the bundle's own counts.
+The input of a case is evaluated for the rule that answers its action, as in a gateway. Both evaluators must
+give the same complete decision, and it must contain what `want` names. A case without `data` uses that of the
+bundle.
 """
 
 import time
@@ -33,21 +37,24 @@ from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
 
 BUDGET_SECONDS: Final = 1.0
-"""A case that takes longer, in both evaluators together, would not be decided in time either."""
-SHOWN: Final = 3
-"""Failures of one file that are told in full: one mistake can fail them all."""
+"""A case that takes longer, in both evaluators together, would exceed the budget in a gateway too."""
+REPORTED_FAILURES: Final = 3
+"""Failures of one file that are reported in full: one mistake can fail all tests."""
 
 
-class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One input, and what must come of it."""
+class RegoTestCase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An input, and what the decision for it must contain."""
 
     input: dict[str, Any]
     want: dict[str, Any]
     data: dict[str, Any] | None = None
 
 
-class Report(Struct, frozen=True, kw_only=True):
-    """What was run, how much of it failed, and the first failures of each file, with the line of the test, then how many more there are."""
+class RegoTestReport(Struct, frozen=True, kw_only=True):
+    """How many tests and cases were run, how many failed, and diagnostics.
+
+    `failures` has the first failures of each file with the line of the test, then how many more there are.
+    """
 
     tests: int
     cases: int
@@ -60,8 +67,11 @@ class Report(Struct, frozen=True, kw_only=True):
         return f"{self.tests} tests, {self.cases} cases, both evaluators agree"
 
 
-def run(bundle: Bundle) -> Report:
-    """Every test of the bundle. Raises `BundleError` where the rules or their tests cannot be used at all."""
+def run_rego_tests(bundle: Bundle) -> RegoTestReport:
+    """Runs every test and case of the bundle.
+
+    Raises `BundleError` if the rules or their tests cannot be evaluated at all.
+    """
     evaluators = _Evaluators(bundle.source)
     trees, engine = _load(bundle)
     tests, cases, failed = 0, 0, 0
@@ -70,17 +80,21 @@ def run(bundle: Bundle) -> Report:
         failures = []
         for name, line in _tests(tree):
             tests += 1
-            failures.append(_problems(tree, line, name, _test(engine, f"{package_of(tree['ast'])}.{name}")))
+            failures.append(
+                _diagnostics(tree, line, name, _test_errors(engine, f"{package_of(tree['ast'])}.{name}"))
+            )
         found, lines = _cases(engine, tree)
         for name, case in found.items():
             cases += 1
             failures.append(
-                _problems(tree, lines.get(name, lines[""]), f'case "{name}"', _case(case, evaluators))
+                _diagnostics(
+                    tree, lines.get(name, lines[""]), f'case "{name}"', _case_errors(case, evaluators)
+                )
             )
         failures = sorted(filter(None, failures))
         failed += len(failures)
-        shown += [problem for problems in failures[:SHOWN] for problem in problems]
-        if (more := len(failures) - SHOWN) > 0:
+        shown += [one for diagnostics in failures[:REPORTED_FAILURES] for one in diagnostics]
+        if (more := len(failures) - REPORTED_FAILURES) > 0:
             shown.append(
                 Diagnostic(
                     file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases"
@@ -93,75 +107,83 @@ def run(bundle: Bundle) -> Report:
                 Diagnostic(
                     file="rules",
                     line=0,
-                    detail="have no tests: no test_ rule and no cases in a _test.rego file",
+                    detail="have no tests: no test_ rule and no cases in a _test_errors.rego file",
                 )
             ],
         )
-    return Report(tests=tests, cases=cases, failed=failed, failures=tuple(shown))
+    return RegoTestReport(tests=tests, cases=cases, failed=failed, failures=tuple(shown))
 
 
-def examples(bundle: Bundle) -> list[Case]:
-    """The cases of the bundle, for whoever wants to ask another engine. Raises `BundleError`, and msgspec's errors for what is no case."""
+def cases_of(bundle: Bundle) -> list[RegoTestCase]:
+    """The cases of the bundle, so that another engine can be compared.
+
+    Raises `BundleError`, or `msgspec.ValidationError` for a malformed case.
+    """
     trees, engine = _load(bundle)
-    return [msgspec.convert(case, Case) for tree in trees for case in _cases(engine, tree)[0].values()]
+    return [
+        msgspec.convert(case, RegoTestCase) for tree in trees for case in _cases(engine, tree)[0].values()
+    ]
 
 
 class _Evaluators:
-    """Both evaluators, for the data that a case brings."""
+    """Both evaluators, for the data of each case."""
 
-    def __init__(self, rules: PolicySource) -> None:
-        self._rules = rules
-        self._quick = {rules.data: compile_source(rules)}
-        self._thorough = {rules.data: Interpreter(rules)}
+    def __init__(self, source: PolicySource) -> None:
+        self._source = source
+        self._virtual_machines = {source.data: compile_source(source)}
+        self._interpreters = {source.data: Interpreter(source)}
 
     def of(self, data: str | None) -> tuple[VirtualMachine, Interpreter]:
-        text = data or self._rules.data
-        if text not in self._quick:
-            rules = msgspec.structs.replace(self._rules, data=text)
-            self._quick[text], self._thorough[text] = VirtualMachine(rules), Interpreter(rules)
-        return self._quick[text], self._thorough[text]
+        text = data or self._source.data
+        if text not in self._virtual_machines:
+            source = msgspec.structs.replace(self._source, data=text)
+            self._virtual_machines[text], self._interpreters[text] = (
+                VirtualMachine(source),
+                Interpreter(source),
+            )
+        return self._virtual_machines[text], self._interpreters[text]
 
 
-def _case(case: Any, evaluators: _Evaluators) -> Iterator[str]:
+def _case_errors(case: Any, evaluators: _Evaluators) -> Iterator[str]:
     try:
-        asked = msgspec.convert(case, Case)
-        entry_point = ENTRY_POINTS[Action(asked.input.get("action", ""))]
+        test_case = msgspec.convert(case, RegoTestCase)
+        entry_point = ENTRY_POINTS[Action(test_case.input.get("action", ""))]
     except (msgspec.ValidationError, ValueError) as error:
         yield f"is not a case: {error}"
         return
-    document = msgspec.json.encode(asked.input)
-    data = None if asked.data is None else msgspec.json.encode(asked.data).decode()
+    document = msgspec.json.encode(test_case.input)
+    data = None if test_case.data is None else msgspec.json.encode(test_case.data).decode()
     try:
-        machine, interpreter = evaluators.of(data)
+        virtual_machine, interpreter = evaluators.of(data)
         started = time.perf_counter()
-        quick = machine.evaluate(entry_point, document)
-        thorough = interpreter.evaluate(entry_point, document)
+        compiled = virtual_machine.evaluate(entry_point, document)
+        interpreted = interpreter.evaluate(entry_point, document)
         seconds = time.perf_counter() - started
-        parse_result(quick)
+        parse_result(compiled)
     except (EvaluationError, AnswerError) as error:
         yield f"no decision: {error}"
         return
-    decision = msgspec.json.decode(quick)
-    if decision != msgspec.json.decode(thorough):
-        yield f"the evaluators differ: one says {_short(quick)}, the other {_short(thorough)}"
+    decision = msgspec.json.decode(compiled)
+    if decision != msgspec.json.decode(interpreted):
+        yield f"the evaluators differ: one says {_short(compiled)}, the other {_short(interpreted)}"
     if seconds > BUDGET_SECONDS:
         yield f"took {seconds:.1f} s; {BUDGET_SECONDS} s are allowed"
-    yield from _missing(decision, asked.want, "")
+    yield from _differences(decision, test_case.want, "")
 
 
-def _missing(found: Any, want: Any, at: str) -> Iterator[str]:
-    """Where `found` is not what `want` names. Objects may hold more, anything else must be equal."""
+def _differences(found: Any, want: Any, at: str) -> Iterator[str]:
+    """Where `found` is not what `want` names. Objects may have more fields; other values must be equal."""
     if isinstance(want, dict) and isinstance(found, dict) and want:
         for name, value in want.items():
             if name not in found:
                 yield f"{at}{name}: wanted {_show(value)}, there is none"
             else:
-                yield from _missing(found[name], value, f"{at}{name}.")
+                yield from _differences(found[name], value, f"{at}{name}.")
     elif found != want:
         yield f"{at.removesuffix('.')}: wanted {_show(want)}, got {_show(found)}"
 
 
-def _test(engine: regorus.Engine, rule: str) -> Iterator[str]:
+def _test_errors(engine: regorus.Engine, rule: str) -> Iterator[str]:
     try:
         value = engine.eval_rule_as_json(rule)
     except RuntimeError as error:
@@ -172,7 +194,7 @@ def _test(engine: regorus.Engine, rule: str) -> Iterator[str]:
 
 
 def _tests(tree: SyntaxNode) -> Iterator[tuple[str, int]]:
-    """Name and line of each `test_` rule. A rule of several bodies is one test."""
+    """Name and line of each `test_` rule. A rule with several bodies is one test."""
     seen = set()
     for name, rule in _named(tree):
         if name.startswith("test_") and name not in seen:
@@ -181,7 +203,7 @@ def _tests(tree: SyntaxNode) -> Iterator[tuple[str, int]]:
 
 
 def _cases(engine: regorus.Engine, tree: SyntaxNode) -> tuple[Mapping[str, Any], Mapping[str, int]]:
-    """The cases of a test module by name, and the line that each stands on, "" being that of the rule."""
+    """The cases of a test module by name, and the line of each; under "" that of the rule `cases`."""
     rule = next((rule for name, rule in _named(tree) if name == "cases"), None)
     if rule is None:
         return {}, {"": 0}
@@ -207,10 +229,12 @@ def _named(tree: SyntaxNode) -> Iterator[tuple[str, SyntaxNode]]:
 
 
 def _load(bundle: Bundle) -> tuple[list[SyntaxNode], regorus.Engine]:
-    """The tests' syntax trees, and an engine that knows rules and tests. A test that needs itself would end the process."""
+    """The syntax trees of the tests, and an engine with rules and tests. Raises `BundleError`."""
+    # regorus 0.13 recurses without end on a rule that needs itself, and takes the process with it: a test may
+    # be one.
     trees = parse_modules(bundle.tests)
-    if problems := cycles([*parse_modules(bundle.source.modules), *trees]):
-        raise BundleError(problems)
+    if diagnostics := cycles([*parse_modules(bundle.source.modules), *trees]):
+        raise BundleError(diagnostics)
     engine = regorus.Engine()
     for file, text in bundle.source.modules + bundle.tests:
         engine.add_policy(file, text)
@@ -218,7 +242,7 @@ def _load(bundle: Bundle) -> tuple[list[SyntaxNode], regorus.Engine]:
     return trees, engine
 
 
-def _problems(tree: SyntaxNode, line: int, name: str, details: Iterator[str]) -> list[Diagnostic]:
+def _diagnostics(tree: SyntaxNode, line: int, name: str, details: Iterator[str]) -> list[Diagnostic]:
     return [
         Diagnostic(file=tree["source"]["file"], line=line, detail=f"{name}: {detail}") for detail in details
     ]

@@ -1,7 +1,7 @@
-"""Large documents are decided in a process of its own: it can be killed, and the event loop does not wait for it.
+"""Evaluates rules for large documents in a process that can be killed, so that the event loop does not wait.
 
-The process starts with the first large document and stays. One that outruns its budget, or breaks, is killed, and the next document
-starts another.
+The process starts with the first large document and stays. If it exceeds its budget or fails, it is killed,
+and the next document starts another. `worker_process` is what runs in it.
 """
 
 import asyncio
@@ -20,51 +20,56 @@ from gateway.policy.embedded.worker_process import HEADER_BYTES, EvaluationReply
 from gateway.policy.source import PolicySource
 
 START_SECONDS: Final = 10.0
-WAITING_MAXIMUM: Final = 32
-"""Documents that may wait for the process. One more is refused at once: a queue that only grows answers nobody."""
-TENANT_MAXIMUM: Final = 8
-"""How many of them may be one tenant's: it must not keep the others out."""
+MAXIMUM_WAITING: Final = 32
+"""Documents that may wait for the process.
+
+One more is refused at once: in a queue that only grows, all would wait too long.
+"""
+MAXIMUM_WAITING_OF_TENANT: Final = 8
+"""How many of the waiting documents may be one tenant's, so that it does not keep out the others."""
 
 
 class Worker:
-    """At most one process, one document at a time, in order of arrival."""
+    """One process at most, which evaluates one document at a time, in order of arrival."""
 
-    def __init__(self, rules: PolicySource, *, budget_seconds: float) -> None:
-        self._rules = rules
+    def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
+        self._source = source
         self._budget_seconds = budget_seconds
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._waiting: Counter[str] = Counter()
         self._process: Process | None = None
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process, where one is running."""
-        return None if self._process is None else self._process.pid
+    def __repr__(self) -> str:
+        pid = None if self._process is None else self._process.pid
+        return f"Worker(pid={pid}, waiting={dict(self._waiting)})"
 
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
-        """The value of the rule `entry_point` as JSON, asked for `tenant`. Raises `EvaluationError`, also where the budget is used up."""
-        if self._waiting.total() >= WAITING_MAXIMUM:
+        """Evaluates the rule `entry_point` for `document`, on behalf of `tenant`; returns its value as JSON.
+
+        Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
+        """
+        if self._waiting.total() >= MAXIMUM_WAITING:
             raise EvaluationError(
                 f"{self._waiting.total()} large documents are waiting for a decision already"
             )
-        if self._waiting[tenant] >= TENANT_MAXIMUM:
+        if self._waiting[tenant] >= MAXIMUM_WAITING_OF_TENANT:
             raise EvaluationError(
                 f"{self._waiting[tenant]} large documents of {tenant} are waiting for a decision already"
             )
         self._waiting[tenant] += 1
         try:
-            async with self._turn:
-                return await self._ask(entry_point, document)
+            async with self._lock:
+                return await self._evaluate_in_process(entry_point, document)
         finally:
-            self._waiting -= Counter([tenant])  # forgets a tenant that has none left
+            self._waiting -= Counter([tenant])  # subtraction drops a tenant that has none left
 
     async def close(self) -> None:
-        """Ends the process, whatever it is at."""
+        """Kills the process, if one is running."""
         process, self._process = self._process, None
         if process is not None:
-            await _end(process)
+            await _kill(process)
 
-    async def _ask(self, entry_point: str, document: bytes) -> str:
+    async def _evaluate_in_process(self, entry_point: str, document: bytes) -> str:
         process = self._process or await self._start()
         request = EvaluationRequest(
             entry_point=entry_point, budget_seconds=self._budget_seconds, document=document
@@ -78,9 +83,9 @@ class Worker:
         except (OSError, EOFError, msgspec.DecodeError) as error:
             raise EvaluationError("the process that decides about large documents ended") from error
         finally:
-            if (
-                reply is None
-            ):  # also when the caller gave up: the answer to come would be taken for the next document's
+            # No reply, also because the caller was cancelled: the process is killed, since the reply that is
+            # still to come would be taken for that to the next document.
+            if reply is None:
                 await self.close()
         if reply.error:
             raise EvaluationError(reply.error)
@@ -97,14 +102,16 @@ class Worker:
                     stdout=PIPE,
                     stderr=DEVNULL,
                     env=_environment(),
-                    start_new_session=True,  # Ctrl-C is for the gateway, which still has documents to decide about while it drains
+                    # Ctrl-C goes to the whole session, but a gateway that drains still has documents to
+                    # evaluate.
+                    start_new_session=True,
                 )
-                ready = not (await _exchange(process, msgspec.msgpack.encode(self._rules))).error
+                ready = not (await _exchange(process, msgspec.msgpack.encode(self._source))).error
         except (TimeoutError, OSError, EOFError, msgspec.DecodeError) as error:
             raise EvaluationError("the process that decides about large documents does not start") from error
         finally:
             if process is not None and not ready:
-                await _end(process)
+                await _kill(process)
         if not ready:
             raise EvaluationError("the process that decides about large documents does not take the rules")
         self._process = process
@@ -120,13 +127,13 @@ async def _exchange(process: Process, payload: bytes) -> EvaluationReply:
     return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=EvaluationReply)
 
 
-async def _end(process: Process) -> None:
+async def _kill(process: Process) -> None:
     if process.returncode is None:
         process.kill()
-    await process.communicate()  # reaps it and closes the pipes
+    await process.communicate()  # waits for the exit status, which ends the zombie, and closes the pipes
 
 
 def _environment() -> Mapping[str, str]:
-    """Nothing of the gateway's own: its settings hold secrets."""
+    """The environment of the process: nothing of the gateway's, whose settings contain secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[3])}

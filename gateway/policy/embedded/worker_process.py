@@ -1,7 +1,9 @@
-"""The process that decides about large documents: rules in, then documents in and answers out, until the gateway's end of the pipe closes.
+"""The process that evaluates large documents: reads from standard input, writes to standard output.
 
-Each message is a length of four bytes and MessagePack. A document that takes twice its budget ends the process from inside, by the kernel's
-timer: the evaluator holds the interpreter's lock, and a gateway that was killed kills nobody.
+The first message brings the rules. Each message is its length in four bytes and MessagePack. The process
+exits when the gateway's end of the pipe closes. It also exits, by a timer of the kernel, when an evaluation
+takes twice its budget: the evaluator holds the interpreter lock, so Python code could not notice, and a
+gateway that was killed kills no process.
 """
 
 import signal
@@ -18,7 +20,7 @@ HEADER_BYTES: Final = 4
 
 
 class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
-    """One document to decide about."""
+    """One document, and the rule to evaluate for it."""
 
     entry_point: str
     budget_seconds: float
@@ -26,19 +28,19 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The rule's value as JSON, or what went wrong. To the rules, the first message, the answer is an empty one."""
+    """The rule's value as JSON, or the error. The reply to the first message has an empty value."""
 
     answer: str = ""
     error: str = ""
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload` with its length before it."""
+    """`payload` preceded by its length."""
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answers until `requests` ends."""
+    """Replies to each request until `requests` ends."""
     evaluator: Interpreter | None = None
     while (payload := _receive(requests)) is not None:
         try:

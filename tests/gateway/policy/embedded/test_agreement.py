@@ -1,4 +1,5 @@
-"""The rules that ship, asked about documents that nobody thought of: both evaluators, one answer. And OPA's own, where it is at hand."""
+"""The rules that ship, asked about documents that nobody thought of: both evaluators, one answer. And OPA's
+own, where it is at hand."""
 
 import json
 import shutil
@@ -16,7 +17,7 @@ from gateway.core.principal import Principal
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import Interpreter, VirtualMachine, parse_result
-from gateway.policy.embedded.rego_tests import examples
+from gateway.policy.embedded.rego_tests import cases_of
 from gateway.policy.question import ENTRY_POINTS, encode_question
 
 BUNDLE = load_bundle(SHIPPED_POLICIES, None)
@@ -98,7 +99,8 @@ def test_both_evaluators_give_the_same_complete_decision(question: Question) -> 
 
 @given(QUESTIONS)
 def test_what_is_permitted_is_within_the_data(question: Question) -> None:
-    """Read once more without Rego: nothing gets in without its scope, its tenant, and regions that its data may be in."""
+    """Read once more without Rego: nothing gets in without its scope, its tenant, and regions that its data
+    may be in."""
     answer = parse_result(MACHINE.evaluate(ENTRY_POINTS[question.action], encode_question(question)))
     assert answer.allow is not bool(answer.reasons)
     if not answer.allow or question.action not in (Action.RUNS_SUBMIT, Action.RUNS_RETRY):
@@ -122,10 +124,11 @@ def test_what_is_permitted_is_within_the_data(question: Question) -> None:
 @pytest.mark.integration
 @pytest.mark.skipif(OPA is None, reason="needs `opa`, on the PATH or in .tools")
 def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
-    """The rules are written for both: what the embedded engine refuses, OPA must not permit. All cases are one query."""
+    """The rules are written for both: what the embedded engine refuses, OPA must not permit. All cases are
+    one query."""
     cases = [
         case if case.data is not None else msgspec.structs.replace(case, data=DATA)
-        for case in examples(BUNDLE)
+        for case in cases_of(BUNDLE)
     ]
     (tmp_path / "cases.json").write_bytes(msgspec.json.encode({"cases": cases}))
     asked = [(ENTRY_POINTS[Action(case.input["action"])], case.data or {}) for case in cases]

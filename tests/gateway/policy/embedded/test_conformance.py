@@ -38,7 +38,8 @@ def cases() -> Iterator[dict[str, Any]]:
 
 
 def answer(case: dict[str, Any], rule: str) -> Any:
-    """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer or an undefined one."""
+    """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer
+    or an undefined one."""
     modules = tuple((f"{index}.rego", text) for index, text in enumerate(case.get("modules") or []))
     rules = PolicySource(
         modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,)
@@ -58,7 +59,8 @@ def answer(case: dict[str, Any], rule: str) -> Any:
 
 @pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/rego-compliance (or WAYPOST_SHARED)")
 def test_what_passes_the_gate_is_answered_as_opa_would() -> None:
-    """One case in four is let through; of these every answer is right but for those that are known and named."""
+    """One case in four is let through; of these every answer is right but for those that are known and
+    named."""
     taken, wrong = 0, set()
     for case in cases():
         asked = QUERY.fullmatch(case["query"])

@@ -18,7 +18,8 @@ from tests.gateway.policy.test_answer import text
     ],
 )
 def test_the_word_for_undefined_is_not_a_value(changes: dict[str, Any]) -> None:
-    """The quick evaluator writes it where a value is missing, and where text may stand it would pass for text."""
+    """The quick evaluator writes it where a value is missing, and where text may stand it would pass for
+    text."""
     with pytest.raises(AnswerError, match="undefined"):
         parse_result(text(**changes))
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.cli import policy
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError
 from gateway.policy.embedded.compilation import load_bundle, parse_modules
-from gateway.policy.embedded.rego_tests import run
+from gateway.policy.embedded.rego_tests import run_rego_tests
 
 BUNDLE = load_bundle(SHIPPED_POLICIES, None)
 
@@ -38,8 +38,8 @@ def without_each_rule() -> Iterator[tuple[str, Bundle]]:
 def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
     """In both evaluators; and it says how many there were."""
     assert policy.test(SHIPPED_POLICIES) == 0
-    assert capsys.readouterr().out == f"{run(BUNDLE)}\n"
-    assert run(BUNDLE).cases > 90
+    assert capsys.readouterr().out == f"{run_rego_tests(BUNDLE)}\n"
+    assert run_rego_tests(BUNDLE).cases > 90
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,15 @@ def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]
 def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
     """A rule that no test needs is one that nobody will miss when it is gone."""
     try:
-        report = run(bundle)
+        report = run_rego_tests(bundle)
     except BundleError:
         return
     assert report.failures != ()
 
 
 def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """File and line can be opened from where the command was given; what was wanted and what came stand beside it."""
+    """File and line can be opened from where the command was given; what was wanted and what came stand
+    beside it."""
     path = shipped / "placement" / "placement_test.rego"
     path.write_text(
         path.read_text().replace('"regions": ["beijing", "shanghai"]}', '"regions": ["beijing"]}')
@@ -159,7 +160,8 @@ def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.Captu
 def test_one_mistake_that_fails_everything_is_told_in_few_lines(
     shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of each file the first failures in full, and how many more there are: the mistake must not scroll away."""
+    """Of each file the first failures in full, and how many more there are: the mistake must not scroll
+    away."""
     path = shipped / "caller" / "caller.rego"
     path.write_text(path.read_text() + '\nrefusals contains {"rule": "odd", "message": "odd"} if true\n')
     assert policy.test(shipped) == 1

@@ -11,7 +11,7 @@ from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import Interpreter
-from gateway.policy.embedded.rego_tests import examples
+from gateway.policy.embedded.rego_tests import cases_of
 from gateway.policy.question import ENTRY_POINTS
 
 REFUSAL = 'refusals contains {"rule": "own", "message": "no"} if {\n'
@@ -190,7 +190,7 @@ def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: 
     bundle = load_bundle(shipped, None)
     permitted = next(
         case.input
-        for case in examples(bundle)
+        for case in cases_of(bundle)
         if case.want["allow"] and case.input["action"] == Action.RUNS_SUBMIT
     )
     asked: Any = msgspec.json.decode(msgspec.json.encode(permitted))

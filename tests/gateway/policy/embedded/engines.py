@@ -1,0 +1,131 @@
+"""Rules and processes for tests of the embedded engine."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.decision import Question
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from tests.conformance.policy_engine import (
+    EngineWith,
+    PolicyEngineConformance,
+    submission,
+)
+
+ALL_TO_THE_WORKER = 0
+NEVER_ENDS = """
+digits := input.workflow.spec.digits
+slow if {
+    some a in digits
+    some b in digits
+    some c in digits
+    [a, b, c] == [0, 0, 0]
+}
+decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}} if {
+    input.workflow.spec.slow
+    not slow
+}
+decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}} if not input.workflow.spec.slow
+"""
+
+
+def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
+    """A folder of rules whose submission rules are `rules`."""
+    for package in ("placement", "access"):
+        (folder / f"{package}.rego").write_text(
+            f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
+        )
+    (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{rules}\n")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
+    (folder / "schemas").mkdir(exist_ok=True)
+    lists = {"tasks": {"type": "array"}, "digits": {"type": "array"}}
+    spec = {"properties": {"workflow": {"properties": {"spec": {"properties": lists}}}}}
+    for name, schema in (("input", spec), ("data", {})):
+        (folder / "schemas" / f"{name}.json").write_bytes(msgspec.json.encode(schema))
+    return folder
+
+
+class EmbeddedEngineConformance(PolicyEngineConformance):
+    """The promises of every policy engine, with documents over `inline_bytes` decided in a process."""
+
+    inline_bytes: int
+
+    @pytest.fixture
+    def engine_with(self, tmp_path: Path) -> EngineWith:
+        @asynccontextmanager
+        async def engine(
+            rules: str, data: dict[str, Any] | None = None
+        ) -> AsyncIterator[EmbeddedPolicyEngine]:
+            async with EmbeddedPolicyEngine(
+                write(tmp_path, rules, data), inline_bytes=self.inline_bytes
+            ) as running:
+                yield running
+
+        return engine
+
+
+def of(tenant: str, workflow: bytes) -> Question:
+    question = submission(workflow)
+    return msgspec.structs.replace(
+        question, principal=msgspec.structs.replace(question.principal, tenant=tenant)
+    )
+
+
+def environment(pid: int | None) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Is there such a process, and is it more than a zombie?"""
+    return status(pid)[:1] not in ([], ["Z"])
+
+
+def deciding(pid: int) -> bool:
+    """Is it at work each time of several? One that has nothing to do sleeps."""
+    seen = set()
+    for _ in range(5):
+        time.sleep(0.02)
+        seen.update(status(pid)[:1])
+    return seen == {"R"}
+
+
+def status(pid: int) -> list[str]:
+    """State, then the other fields of proc(5)'s `stat`; none: there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return []
+
+
+def worker_pid(parent: int | None = None) -> int | None:
+    """The process for large documents of the process `parent` (None: this one), if one is running."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        if (
+            alive(pid)
+            and status(pid)[1:2] == [str(parent or os.getpid())]
+            and b"worker_process" in command(pid)
+        ):
+            return pid
+    return None
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,201 @@
+"""The embedded engine: what it decides in a process that can be killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.core.decision import Action
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from tests.conformance.policy_engine import (
+    ALLOW,
+    NAME_BACK,
+    document,
+    submission,
+)
+from tests.gateway.policy.embedded.engines import (
+    ALL_TO_THE_WORKER,
+    NEVER_ENDS,
+    EmbeddedEngineConformance,
+    alive,
+    deciding,
+    environment,
+    of,
+    until,
+    worker_pid,
+    write,
+)
+
+
+@pytest.mark.integration
+class TestInTheWorker(EmbeddedEngineConformance):
+    """Everything is decided in a process of its own, and answers the same."""
+
+    inline_bytes = ALL_TO_THE_WORKER
+
+
+@pytest.mark.integration
+async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
+    """The quick evaluator stops after 25,000 instructions, whatever the bytes: then the other one is asked,
+    not the caller refused."""
+    rules = """
+    pairs := {pair | some a in input.workflow.spec.digits; some b in input.workflow.spec.digits; pair = [a, b]}
+    decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"max_shards": count(pairs)}}
+    """
+    async with EmbeddedPolicyEngine(write(tmp_path, rules)) as engine:
+        small = await engine.decide(submission(document("a", digits=list(range(10)))))
+        assert worker_pid() is None
+        large = await engine.decide(submission(document("a", digits=list(range(100)))))
+        assert worker_pid() is not None
+    assert (small.obligations.max_shards, large.obligations.max_shards) == (100, 10_000)
+
+
+@pytest.mark.integration
+async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
+    """Evaluation knows no time limit: the process does. The next document has a new one."""
+    async with EmbeddedPolicyEngine(
+        write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3
+    ) as engine:
+        assert (await engine.decide(submission(document("a")))).allow is True
+        first = worker_pid()
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        killed = await engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        ticking.cancel()
+        assert (killed.allow, killed.fault) == (False, "no decision within 0.3 s")
+        assert ticks >= 10, "the event loop stood still meanwhile"
+        assert first is not None
+        assert not alive(first)
+        after = await engine.decide(submission(document("a")))
+        assert (after.allow, after.rules) == (True, ("quick",))
+        assert worker_pid() != first
+
+
+@pytest.mark.integration
+async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    """What it was deciding is a fault; what comes after is decided."""
+    async with EmbeddedPolicyEngine(
+        write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0
+    ) as engine:
+        await engine.decide(submission(document("a")))
+        worker = worker_pid()
+        assert worker is not None
+        dying = asyncio.create_task(
+            engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        )
+        await asyncio.sleep(0)
+        os.kill(worker, signal.SIGKILL)
+        assert (await dying).fault == "the process that decides about large documents ended"
+        assert (await engine.decide(submission(document("a")))).allow is True
+
+
+@pytest.mark.integration
+async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) -> None:
+    """The answer to an abandoned question must not become the answer to the next one."""
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        await engine.decide(submission(document("warm")))
+        leaving = asyncio.create_task(engine.decide(submission(document("left"))))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert (await engine.decide(submission(document("stayed")))).rules == ("stayed",)
+
+
+@pytest.mark.integration
+async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
+    """Beyond the bound a question is refused at once instead of waiting without end; all others are answered,
+    each its own."""
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        decisions = await asyncio.gather(
+            *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40))
+        )
+    assert [decision.rules for decision in decisions[:32]] == [(f"n{index}",) for index in range(32)]
+    assert {decision.fault for decision in decisions[32:]} == {
+        "32 large documents are waiting for a decision already"
+    }
+
+
+@pytest.mark.integration
+async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
+    """Beyond its share it is refused, and the others are not."""
+    async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
+        *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
+        assert [decision.fault for decision in loud] == [""] * 8 + [
+            "8 large documents of loud are waiting for a decision already"
+        ] * 4
+        assert quiet.rules == ("q",)
+        assert (await engine.decide(of("loud", document("later")))).rules == ("later",)
+
+
+@pytest.mark.integration
+async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -> None:
+    """It was accepted long ago; a submission that takes all of its budget must not hold its region back."""
+    rules = write(tmp_path, NEVER_ENDS)
+    (rules / "placement.rego").write_text(f"package waypost.placement\nimport rego.v1\n{ALLOW}\n")
+    async with EmbeddedPolicyEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
+        submitting = asyncio.create_task(
+            engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        )
+        placed = await engine.decide(msgspec.structs.replace(submission(), action=Action.RUNS_PLACE))
+        assert (placed.allow, submitting.done()) == (True, False)
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
+
+
+GATEWAY = """
+import asyncio, sys
+from pathlib import Path
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from tests.conformance.policy_engine import document, submission
+
+async def main():
+    async with EmbeddedPolicyEngine(Path(sys.argv[1]), inline_bytes=0, budget_seconds=1.0) as engine:
+        await engine.decide(submission(document("a")))
+        print("ready", flush=True)
+        if sys.argv[2] == "busy":
+            await engine.decide(submission(document("a", slow=True, digits=list(range(1, 3000)))))
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
+    """kill -9 leaves nothing behind, not even one that is deciding and looks at nothing else."""
+    rules = write(tmp_path, NEVER_ENDS)
+    with subprocess.Popen(
+        [sys.executable, "-c", GATEWAY, str(rules), state], stdout=subprocess.PIPE, text=True
+    ) as gateway:
+        assert gateway.stdout is not None
+        gateway.stdout.readline()
+        worker = worker_pid(gateway.pid)
+        assert worker is not None
+        until(lambda: state == "idle" or deciding(worker))
+        gateway.kill()
+    until(lambda: not alive(worker))
+
+
+@pytest.mark.integration
+async def test_the_worker_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the gateway hold passwords: the process that reads strangers' documents has no use for
+    them."""
+    monkeypatch.setenv("WAYPOST_STORE", "postgresql://u:hunter2@db")
+    async with EmbeddedPolicyEngine(write(tmp_path, ALLOW), inline_bytes=ALL_TO_THE_WORKER) as engine:
+        await engine.decide(submission())
+        assert b"hunter2" not in environment(worker_pid())
