@@ -1,6 +1,6 @@
 """The messages between a gateway and a cluster: frozen values, the same in memory and, as JSON, on the wire.
 
-An **attempt** is the execution of one shard in one cluster, named by (run, shard, epoch). Seconds named
+An **attempt** is one hand-over of a shard to a cluster, named by (run, shard, epoch). Seconds named
 `uptime` count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall
 clock decides anything.
 """

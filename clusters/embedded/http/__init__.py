@@ -1,0 +1,5 @@
+"""The embedded cluster over HTTP: `server.py` serves any `ClusterAdapter`, `client.py` is one for gateways.
+
+`ndjson.py` is the response that streams events and logs. May import `clusters.interface`, `protocol`,
+`errors` and `transport`, the value `Owner` of `clusters.embedded.scheduling`, Starlette, and `waypost`.
+"""
