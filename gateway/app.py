@@ -30,7 +30,7 @@ from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.settings import GatewaySettings, Policies, Secret
+from gateway.settings import GatewaySettings, PolicySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability import logs
@@ -52,7 +52,7 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     make: Callable[[str], Store]
 
 
-def _embedded_policy(policies: Policies) -> PolicyEngine:
+def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
     folder = SHIPPED_POLICIES if policies.folder is None else Path(policies.folder)
     return EmbeddedPolicyEngine(folder, None if policies.data is None else Path(policies.data))
 
@@ -62,7 +62,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 }
 """By the scheme of the setting `store`."""
 
-POLICY_ENGINES: Final[Mapping[str, Callable[[Policies], PolicyEngine]]] = {"embedded": _embedded_policy}
+POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {"embedded": _embedded_policy}
 """By scheme, such as `opa+http` for an engine that is asked over the network. Kinds of cluster: `clusters/registry.py`."""
 
 
@@ -195,7 +195,7 @@ def _store(url: Secret) -> Store:
     return kind.make(address)
 
 
-def _policy(policies: Policies) -> PolicyEngine:
+def _policy(policies: PolicySettings) -> PolicyEngine:
     # There is one engine, so no setting picks it: the second one brings that setting, whose scheme goes here.
     return POLICY_ENGINES["embedded"](policies)
 

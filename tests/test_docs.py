@@ -11,7 +11,7 @@ from docs.generate import generated
 from gateway.configuration import load
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
-from gateway.settings import Documents, GatewaySettings
+from gateway.settings import DocumentLimits, GatewaySettings
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
@@ -27,15 +27,15 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_every_workflow_in_the_documentation_would_be_accepted(page: Path) -> None:
     """A reader pastes what is shown."""
     for text in blocks(page, "yaml"):
-        workflow = parse(text.encode(), "application/yaml", Documents())
-        assert check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS) == []
+        workflow = parse(text.encode(), "application/yaml", DocumentLimits())
+        assert check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_would_be_accepted(path: Path) -> None:
     """An example that is refused teaches the wrong thing."""
-    workflow = parse(path.read_bytes(), "application/yaml", Documents())
-    assert check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS) == []
+    workflow = parse(path.read_bytes(), "application/yaml", DocumentLimits())
+    assert check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS) == []
 
 
 def test_the_settings_in_the_documentation_hold(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gateway.core.errors import GatewayError
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.wfformat import from_wfformat
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 
 EXECUTORS: Final = executors_at([])
 """No gateway is asked, so whatever some kind of cluster can run is taken."""
@@ -35,10 +35,10 @@ def convert(
     try:
         converted = from_wfformat(recording, scale=scale)
         workflow = converted.workflow
-        if faults := check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS):
+        if faults := check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS):
             raise faulty(f"{file} makes no document that a gateway would take", faults)
         text = written(msgspec.to_builtins(workflow), Format(output))
-        parse(text.encode(), JSON if output == "json" else YAML, Documents())
+        parse(text.encode(), JSON if output == "json" else YAML, DocumentLimits())
     except GatewayError as error:
         raise faulty(error.detail, error.errors) from error
     sys.stdout.write(text)

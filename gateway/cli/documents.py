@@ -9,7 +9,7 @@ from gateway.cli.client import CliError, Exit
 from gateway.core.errors import GatewayError, Malformed
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError
 
 JSON: Final = "application/json"
@@ -29,7 +29,7 @@ def media_type(body: bytes) -> str:
     """JSON begins like an object; but so may YAML, in its flow style. What is neither passes for JSON, and is refused as such."""
     if not body.lstrip().startswith(b"{"):
         return YAML
-    limits = Documents()
+    limits = DocumentLimits()
     try:
         read_json(body.decode(), maximum_nesting=limits.maximum_nesting)
     except Malformed:
@@ -47,7 +47,7 @@ def media_type(body: bytes) -> str:
 
 def value(file: str, body: bytes, kind: str) -> Any:
     """The value that `body` is, read as `kind`. Raises `CliError` with all that is wrong with it."""
-    limits = Documents()
+    limits = DocumentLimits()
     try:
         text = body.decode()
         if text.startswith("\ufeff"):

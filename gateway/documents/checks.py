@@ -15,7 +15,7 @@ from gateway.documents.condition_checks import ConditionChecks
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
@@ -41,7 +41,7 @@ LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 def check(
     workflow: Workflow,
     canonical: bytes,
-    limits: Documents,
+    limits: DocumentLimits,
     executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
@@ -72,7 +72,7 @@ def check(
     return found
 
 
-def _size_errors(workflow: Workflow, limits: Documents) -> Iterator[FieldError]:
+def _size_errors(workflow: Workflow, limits: DocumentLimits) -> Iterator[FieldError]:
     tasks = workflow.spec.tasks
     if len(tasks) > limits.maximum_tasks:
         yield FieldError("/spec/tasks", f"there are {len(tasks)} tasks; {limits.maximum_tasks} are allowed")
@@ -213,7 +213,7 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
 
 
 def _run_errors(
-    workflow: Workflow, limits: Documents, executors: DeclaredExecutors, *, templated: bool
+    workflow: Workflow, limits: DocumentLimits, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
     """Errors in each task's `run`, by its executor's type, once placeholders are filled in."""
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.

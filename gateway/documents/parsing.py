@@ -15,7 +15,7 @@ from gateway.documents.schema_errors import MAXIMUM_ERRORS, field_error, schema_
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
 from gateway.documents.workflow import Workflow
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError
 from waypost.workflow.ijson import EXACT
 
@@ -35,7 +35,7 @@ _decode_json = msgspec.json.Decoder().decode
 
 
 def parse(
-    body: bytes, media_type: str, limits: Documents, partial_checks: PartialChecks | None = None
+    body: bytes, media_type: str, limits: DocumentLimits, partial_checks: PartialChecks | None = None
 ) -> Workflow:
     """Parses `body` into a `Workflow`. Semantic errors are left to `checks`.
 

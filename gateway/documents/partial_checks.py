@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.documents.checks import check
 from gateway.documents.workflow import Metadata, Spec, Workflow
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError, parts_of
 from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import TaskSpec
@@ -24,7 +24,7 @@ RENDERED: Final = frozenset({"run", "source", "target", "when"})
 def check_valid_parts(
     value: Any,
     schema_errors: Iterable[FieldError],
-    limits: Documents,
+    limits: DocumentLimits,
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> list[FieldError]:

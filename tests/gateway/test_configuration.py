@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.configuration import SettingsError, load
-from gateway.settings import GatewaySettings, RegionTarget, Secret, Tls
+from gateway.settings import ApiTls, GatewaySettings, RegionTarget, Secret
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_the_environment_wins(file: Path) -> None:
     settings = load(file, environment)
 
     assert (settings.store.reveal(), settings.health.failures_down) == ("sqlite:b.db", 5)
-    assert settings.tls == Tls(certificate="c.pem", key="other.pem")
+    assert settings.tls == ApiTls(certificate="c.pem", key="other.pem")
     assert settings.regions == (RegionTarget(name="shanghai", url="embedded+https://s:1", weight=2.0),)
 
 

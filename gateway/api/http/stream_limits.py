@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.core.errors import TooManyRequests, Unavailable
-from gateway.settings import Requests
+from gateway.settings import RequestSettings
 
 
 class StreamLimiter:
@@ -21,7 +21,7 @@ class StreamLimiter:
         return f"<StreamLimiter {dict(self._open)}>"
 
     @contextmanager
-    def slot(self, tenant: str, limits: Requests) -> Iterator[None]:
+    def slot(self, tenant: str, limits: RequestSettings) -> Iterator[None]:
         """Holds the place of one open stream of `tenant`.
 
         Raises `TooManyRequests` or `Unavailable` where there is none.

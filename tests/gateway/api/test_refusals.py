@@ -17,7 +17,7 @@ from gateway.api.routes import api
 from gateway.core.decision import Action, Reason
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.identity.jws_parsing import TokenRejected
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 
 Document = dict[str, Any]
 
@@ -79,7 +79,7 @@ async def test_a_body_that_is_none_is_refused(
 async def test_a_body_without_end_is_cut_off(services: Services, client: httpx.AsyncClient) -> None:
     """The limit holds while reading: what a chunked body claims is not known beforehand."""
     small = structs.replace(
-        services, settings=structs.replace(services.settings, documents=Documents(maximum_bytes=1000))
+        services, settings=structs.replace(services.settings, documents=DocumentLimits(maximum_bytes=1000))
     )
     read = 0
 

@@ -11,7 +11,7 @@ from gateway.cli.client import Exit
 from gateway.cli.convert import EXECUTORS, convert
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 
 
 def recording(*ids: str, seconds: float = 1.0, version: str = "1.5", **edges: list[str]) -> dict[str, Any]:
@@ -37,9 +37,9 @@ def test_what_is_written_is_taken(
     """Names that look like numbers to some readers of YAML among them."""
     names = ("1e5", "12e03", "0x1f", "null", "yes", "1_000", "a")
     assert converted(tmp_path, recording(*names, a=["1e5", "null"]), output=output) == Exit.DONE
-    workflow = parse(capsys.readouterr().out.encode(), f"application/{output}", Documents())
+    workflow = parse(capsys.readouterr().out.encode(), f"application/{output}", DocumentLimits())
     assert [task.name for task in workflow.spec.tasks] == list(names)
-    assert check(workflow, msgspec.json.encode(workflow), Documents(), EXECUTORS) == []
+    assert check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS) == []
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from clusters.embedded.executors.registry import RUN_TYPES
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError
 from waypost.workflow.run_types import DeclaredExecutors
 
-LIMITS = Documents()
+LIMITS = DocumentLimits()
 EXECUTORS = DeclaredExecutors(run_types=RUN_TYPES, exclusive=frozenset({"process"}))
 
 
@@ -30,11 +30,11 @@ def document(*tasks: dict[str, Any], **spec: Any) -> dict[str, Any]:
     }
 
 
-def read(value: Any, limits: Documents = LIMITS) -> Workflow:
+def read(value: Any, limits: DocumentLimits = LIMITS) -> Workflow:
     return parse(msgspec.json.encode(value), "application/json", limits)
 
 
-def errors_in(value: Any, limits: Documents = LIMITS) -> dict[str, str]:
+def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
     """What the checks find, by pointer; two at one place are joined."""
     workflow = read(value, limits)
     return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.documents.checks import check
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, errors_in, read, task
 
 CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
@@ -109,13 +109,13 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
     ("limits", "spec", "pointer", "detail"),
     [
         (
-            Documents(maximum_tasks=1),
+            DocumentLimits(maximum_tasks=1),
             {"tasks": [task("a"), task("b")]},
             "/spec/tasks",
             "there are 2 tasks; 1 are allowed",
         ),
         (
-            Documents(maximum_edges=0),
+            DocumentLimits(maximum_edges=0),
             {"tasks": [task("a"), task("b", needs=["a"])]},
             "/spec/tasks",
             "there are 1 needs; 0 are allowed",
@@ -136,7 +136,7 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
         (LIMITS, {"shards": {"items": []}}, "/spec/shards/items", "is empty: there would be no shard"),
     ],
 )
-def test_limits_are_held(limits: Documents, spec: dict[str, Any], pointer: str, detail: str) -> None:
+def test_limits_are_held(limits: DocumentLimits, spec: dict[str, Any], pointer: str, detail: str) -> None:
     """The numbers of the contract, as settings."""
     assert errors_in(document(**spec), limits) == {pointer: detail}
 

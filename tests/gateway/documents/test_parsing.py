@@ -15,7 +15,7 @@ from gateway.core.errors import GatewayError, Invalid, Malformed, TooLarge, Unsu
 from gateway.documents.checks import check
 from gateway.documents.parsing import REPORTED_ERRORS, document_schema, invalid_document, parse
 from gateway.documents.workflow import Workflow
-from gateway.settings import Documents
+from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
 from waypost.json_pointer import FieldError
 from waypost.workflow.ijson import NUMBER
@@ -225,7 +225,7 @@ def test_errors_are_counted_and_the_first_of_them_shown() -> None:
 def test_a_limit_of_the_settings_counts() -> None:
     """The numbers are the operator's."""
     with pytest.raises(TooLarge):
-        parse(json.dumps(document()).encode(), JSON, Documents(maximum_bytes=20))
+        parse(json.dumps(document()).encode(), JSON, DocumentLimits(maximum_bytes=20))
 
 
 def test_the_schema_that_is_served_describes_the_document() -> None:

@@ -16,7 +16,7 @@ from gateway.api.http.stream_limits import StreamLimiter
 from gateway.api.routes import api
 from gateway.core.errors import TooManyRequests, Unavailable
 from gateway.core.history import HistoryKind
-from gateway.settings import Requests
+from gateway.settings import RequestSettings
 from gateway.store.interface import ShardWrite, Store
 from tests.gateway.api.test_logs import started
 from tests.gateway.core.history_entries import history_entry
@@ -118,7 +118,7 @@ async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> Non
 def limited(services: Services, **limits: int) -> httpx.AsyncClient:
     narrow = structs.replace(
         services,
-        settings=structs.replace(services.settings, requests=Requests(**limits)),
+        settings=structs.replace(services.settings, requests=RequestSettings(**limits)),
         streams=StreamLimiter(),
     )
     return httpx.AsyncClient(
@@ -146,7 +146,7 @@ async def test_streams_have_a_bound(
 
 def test_a_tenants_streams_are_its_own() -> None:
     """Another tenant still has its places, until all of them are taken."""
-    streams, limits = StreamLimiter(), Requests(streams_per_tenant=2, streams_maximum=3)
+    streams, limits = StreamLimiter(), RequestSettings(streams_per_tenant=2, streams_maximum=3)
     with ExitStack() as places:
         for _ in range(2):
             places.enter_context(streams.slot("payments", limits))
@@ -168,7 +168,7 @@ class Broken(Response):
 
 async def test_a_place_is_given_back_however_a_stream_ends() -> None:
     """A reader that is gone before the first byte holds nothing either."""
-    streams, limits, places = StreamLimiter(), Requests(streams_per_tenant=1), ExitStack()
+    streams, limits, places = StreamLimiter(), RequestSettings(streams_per_tenant=1), ExitStack()
     places.enter_context(streams.slot("payments", limits))
     with pytest.raises(ConnectionError):
         await ClosingResponse(Broken(), places.close)({}, None, None)  # type: ignore[arg-type]  # nothing is sent
