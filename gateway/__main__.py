@@ -4,8 +4,10 @@ import sys
 
 from cyclopts import App
 
-CODES = """Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, \
-3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 130 interrupted."""
+CODES = (
+    "Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, "
+    "3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 130 interrupted."
+)
 
 
 def installed() -> str:
@@ -28,20 +30,20 @@ RUNS, OPERATE, BUILD = "Submit and follow", "Run the gateway and its clusters", 
 for name, target, group, text in (
     ("submit", "gateway.cli.runs.submit:submit", RUNS, "Submit a workflow."),
     ("runs", "gateway.cli.runs.listing:runs", RUNS, "List the runs that you may see."),
-    ("describe", "gateway.cli.runs.listing:describe", RUNS, "Show one run: its shards and tasks."),
+    ("describe", "gateway.cli.runs.describe:describe", RUNS, "Show one run: its shards and tasks."),
     ("watch", "gateway.cli.runs.watch:watch", RUNS, "Follow a run to its end."),
     ("explain", "gateway.cli.runs.explain:explain", RUNS, "Tell why a run went the way it went."),
     ("logs", "gateway.cli.runs.logs:logs", RUNS, "Print a task's output."),
-    ("cancel", "gateway.cli.runs.listing:cancel", RUNS, "Cancel a run."),
-    ("retry", "gateway.cli.runs.listing:retry", RUNS, "Open a failed or cancelled run again."),
+    ("cancel", "gateway.cli.runs.cancel:cancel", RUNS, "Cancel a run."),
+    ("retry", "gateway.cli.runs.retry:retry", RUNS, "Open a failed or cancelled run again."),
     ("regions", "gateway.cli.regions.listing:regions", RUNS, "List the regions and how things stand there."),
-    ("cordon", "gateway.cli.regions.listing:cordon", OPERATE, "Place no new work in a region."),
-    ("uncordon", "gateway.cli.regions.listing:uncordon", OPERATE, "Place work in a region again."),
-    ("drain", "gateway.cli.regions.listing:drain", OPERATE, "Cordon a region and wait until it is empty."),
-    ("forget", "gateway.cli.regions.listing:forget", OPERATE, "Give an unreachable region up for good."),
+    ("cordon", "gateway.cli.regions.cordon:cordon", OPERATE, "Place no new work in a region."),
+    ("uncordon", "gateway.cli.regions.cordon:uncordon", OPERATE, "Place work in a region again."),
+    ("drain", "gateway.cli.regions.drain:drain", OPERATE, "Cordon a region and wait until it is empty."),
+    ("forget", "gateway.cli.regions.forget:forget", OPERATE, "Give an unreachable region up for good."),
     (
         "replace",
-        "gateway.cli.regions.listing:replace",
+        "gateway.cli.regions.replace:replace",
         OPERATE,
         "Admit another journal under a region's name.",
     ),

@@ -1,4 +1,4 @@
-"""`waypost cluster`: the scheduler cluster of one region. Prints one line of JSON when it is ready."""
+"""`waypost cluster`: runs the embedded cluster of one region; prints one line of JSON when it is ready."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`waypost convert`: other people's documents into ours."""
+"""`waypost convert`: turns a recorded workflow (WfFormat) into a document that a gateway takes."""
 
 import sys
 from typing import Annotated, Final, Literal
@@ -7,8 +7,9 @@ import msgspec
 from cyclopts import Parameter
 
 from clusters.registry import executors_at
-from gateway.cli.documents import JSON, YAML, content, faulty, value
-from gateway.cli.output import Format, command, console, written
+from gateway.cli.arguments import Format
+from gateway.cli.documents import JSON, YAML, document_error, read_bytes, read_value
+from gateway.cli.output import command, console, serialize
 from gateway.core.errors import GatewayError
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
@@ -16,7 +17,7 @@ from gateway.documents.wfformat import from_wfformat
 from gateway.settings import DocumentLimits
 
 EXECUTORS: Final = executors_at([])
-"""No gateway is asked, so whatever some kind of cluster can run is taken."""
+"""Those of every kind of cluster: no gateway is asked which it has."""
 
 
 @command
@@ -30,17 +31,21 @@ def convert(
         Literal["yaml", "json"], Parameter(name=["--output", "-o"], help="How to write the document.")
     ] = "yaml",
 ) -> None:
-    """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted. What it cannot carry is listed on standard error."""
-    recording = value(file, content(file), JSON)
+    """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted.
+
+    What it cannot carry is listed on standard error.
+    """
+    recording = read_value(file, read_bytes(file), JSON)
     try:
         converted = from_wfformat(recording, scale=scale)
         workflow = converted.workflow
-        if faults := check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS):
-            raise faulty(f"{file} makes no document that a gateway would take", faults)
-        text = written(msgspec.to_builtins(workflow), Format(output))
+        # Checked here: who is refused on submitting it later does not know any more where it came from.
+        if errors := check(workflow, msgspec.json.encode(workflow), DocumentLimits(), EXECUTORS):
+            raise document_error(f"{file} makes no document that a gateway would take", errors)
+        text = serialize(msgspec.to_builtins(workflow), Format(output))
         parse(text.encode(), JSON if output == "json" else YAML, DocumentLimits())
     except GatewayError as error:
-        raise faulty(error.detail, error.errors) from error
+        raise document_error(error.detail, error.errors) from error
     sys.stdout.write(text)
     for lost in converted.left_out:
         console(stderr=True).print(f"left out: {lost.pointer}: {lost.detail}", markup=False)

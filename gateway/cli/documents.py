@@ -1,11 +1,11 @@
-"""Files that a command reads, as the gateway would read them: what it would refuse is said before anything is sent."""
+"""Reads documents by the gateway's own rules: what it would refuse is found before it is sent."""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.client import CliError, Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.core.errors import GatewayError, Malformed
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
@@ -14,21 +14,25 @@ from waypost.json_pointer import FieldError
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
-SHOWN: Final = 20
+SHOWN_ERRORS: Final = 20
 
 
-def content(file: str) -> bytes:
-    """What is in `file`; `-` is standard input. Raises `CliError`."""
+def read_bytes(file: str) -> bytes:
+    """The content of `file`; `-` is standard input. Raises `CliError`."""
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
 
 
-def media_type(body: bytes) -> str:
-    """JSON begins like an object; but so may YAML, in its flow style. What is neither passes for JSON, and is refused as such."""
+def detect_media_type(body: bytes) -> str:
+    """JSON or YAML, by the content: a file's name is not always known.
+
+    What is neither passes for JSON, and is refused as such.
+    """
     if not body.lstrip().startswith(b"{"):
         return YAML
+    # An object in YAML's flow style begins with a brace too: both parsers are tried.
     limits = DocumentLimits()
     try:
         read_json(body.decode(), maximum_nesting=limits.maximum_nesting)
@@ -45,17 +49,17 @@ def media_type(body: bytes) -> str:
     return JSON
 
 
-def value(file: str, body: bytes, kind: str) -> Any:
-    """The value that `body` is, read as `kind`. Raises `CliError` with all that is wrong with it."""
+def read_value(file: str, body: bytes, media_type: str) -> Any:
+    """The value in `body`, the content of `file`. Raises `CliError` with all that is wrong with it."""
     limits = DocumentLimits()
     try:
         text = body.decode()
         if text.startswith("\ufeff"):
             raise Malformed("begins with a byte order mark: leave it out")
-        if kind == JSON:
-            found, faults = read_json(text, maximum_nesting=limits.maximum_nesting)
+        if media_type == JSON:
+            found, errors = read_json(text, maximum_nesting=limits.maximum_nesting)
         else:
-            found, faults = read_yaml(
+            found, errors = read_yaml(
                 text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
             )
     except UnicodeDecodeError as error:
@@ -64,13 +68,13 @@ def value(file: str, body: bytes, kind: str) -> Any:
         ) from error
     except GatewayError as error:
         raise CliError(f"{file}: {error.detail}", code=Exit.USAGE) from error
-    if faults:
-        raise faulty(f"{file} cannot be read", faults)
+    if errors:
+        raise document_error(f"{file} cannot be read", errors)
     return found
 
 
-def faulty(message: str, faults: Iterable[FieldError]) -> CliError:
-    """With the first of the faults, each with its place."""
-    lines = [f"{fault.pointer or '/'}: {fault.detail}" for fault in faults]
-    more = (f"... and {len(lines) - SHOWN} more",) if len(lines) > SHOWN else ()
-    return CliError(message, lines=(*lines[:SHOWN], *more), code=Exit.USAGE)
+def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
+    """The error that shows `message` and the first of `errors`, each with its JSON pointer."""
+    lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
+    more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
+    return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

@@ -1,4 +1,4 @@
-"""`waypost gateway`: the process itself. Prints one line of JSON when it is ready."""
+"""`waypost gateway`: runs a gateway; prints one line of JSON when it is ready."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from msgspec import structs
 
 from gateway.app import serve
-from gateway.cli.client import CliError, Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.configuration import SettingsError, load
 

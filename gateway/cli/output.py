@@ -1,29 +1,28 @@
-"""What the command line prints: tables for people, JSON or YAML for programs, colour only at a terminal."""
+"""Prints results (tables for people, JSON or YAML for programs, color only at a terminal) and errors."""
 
 import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Annotated, Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec
 
 import msgspec
 import yaml
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gateway.cli.client import CliError, Exit
+from gateway.cli.arguments import Format
+from gateway.cli.errors import CliError, Exit
 from waypost.workflow.ijson import NUMBER
 
 P = ParamSpec("P")
 
-WIDE: Final = 10_000
-"""Columns of a screen on which nothing is cut or folded: what is too long for a terminal, the terminal breaks."""
+UNLIMITED: Final = 10_000
+"""Columns, so many that rich neither cuts nor folds a line: the terminal breaks what is too long for it."""
 
-COLOURS: Mapping[str, str] = {
+COLORS: Final[Mapping[str, str]] = {
     "Succeeded": "green",
     "Healthy": "green",
     "Running": "cyan",
@@ -38,60 +37,54 @@ COLOURS: Mapping[str, str] = {
     "Unreachable": "red",
     "Ejected": "red",
 }
-
-
-class Format(StrEnum):
-    """How to print."""
-
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
-
-
-Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json or yaml")]
+"""By phase of a run, shard or task, and by condition of a region."""
 
 
 class Screen(Console):
-    """Leaves a broken pipe to `command`."""
+    """A rich console that leaves a broken pipe to `command`: rich's own ends the process with exit code 1."""
 
     def on_broken_pipe(self) -> None:
-        raise  # what is being handled
+        raise  # the BrokenPipeError that rich is handling
 
 
-class Plain(yaml.CSafeDumper):
-    """YAML that all read alike: 1e5 as text gets quotes, since YAML 1.2 takes it for a number."""
+class PortableDumper(yaml.CSafeDumper):
+    """Writes YAML that readers of 1.1 and 1.2 read alike.
+
+    PyYAML follows 1.1, where 1e5 is text, and would write the text "1e5" without quotes; YAML 1.2 takes that
+    for a number.
+    """
 
 
-Plain.add_implicit_resolver(
+PortableDumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(f"(?:{NUMBER.pattern})$"), list("-0123456789")
 )
 
 
-def console(*, stderr: bool = False, width: int | None = WIDE) -> Screen:
-    """`width` None: as wide as the terminal, for what is drawn anew in place."""
+def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
+    """A screen of `width` columns; None: as wide as the terminal, for a view that is redrawn in place."""
     return Screen(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
-def painted(word: str) -> str:
-    """A phase or condition in its colour; rich drops the markup where there is no terminal."""
-    colour = COLOURS.get(word)
-    return f"[{colour}]{word}[/]" if colour else word
+def colored(word: str) -> str:
+    """A phase or condition with rich's markup for its color, which rich drops where there is no terminal."""
+    color = COLORS.get(word)
+    return f"[{color}]{word}[/]" if color else word
 
 
-def show(value: Any, output: Format) -> None:
+def print_value(value: Any, output: Format) -> None:
     """Prints `value` for a program."""
-    sys.stdout.write(written(value, output))
+    sys.stdout.write(serialize(value, output))
 
 
-def written(value: Any, output: Format) -> str:
+def serialize(value: Any, output: Format) -> str:
     """`value` as YAML where that is asked for, else as JSON."""
     if output is Format.YAML:
-        return yaml.dump(value, Dumper=Plain, sort_keys=False, allow_unicode=True, width=140)
+        return yaml.dump(value, Dumper=PortableDumper, sort_keys=False, allow_unicode=True, width=140)
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table that greps well."""
+    """A table without lines, for people and for `grep`; None is shown as a dash."""
     grid = Table(
         *(Column(name, overflow="fold") for name in columns),
         box=None,
@@ -104,44 +97,41 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return grid
 
 
-def seconds(value: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0.4s`, `42s`, `3m12s`, `2h05m`."""
-    if value < 10:
-        return f"{value:.1f}s"
-    if value < 60:
-        return f"{value:.0f}s"
-    minutes, rest = divmod(round(value), 60)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """`1 shard`, `3 shards`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, int]:
-    """A command that says what went wrong in words, and ends with the code that belongs to it."""
+    """Makes `function` a command, which prints its errors as sentences and returns the exit code."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             code = function(*args, **kwargs) or Exit.DONE
+            # Here, where a full disk is reported: Python flushes at its end, where nothing can be reported
+            # any more.
             sys.stdout.flush()
         except CliError as error:
-            return _told(error)
+            return _print_error(error)
         except BrokenPipeError:
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # what is left must not meet the pipe at the interpreter's end
+            _discard_output()
             return Exit.BROKEN_PIPE
         except OSError as error:
-            return _told(_of_system(error))
+            return _print_error(_os_error(error))
         except UnicodeEncodeError as error:
-            return _told(
-                CliError(
-                    f"{error.object[:80]!r} is not text that can be written: {error.reason}", code=Exit.USAGE
-                )
-            )
+            message = f"{error.object[:80]!r} is not text that can be written: {error.reason}"
+            return _print_error(CliError(message, code=Exit.USAGE))
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         return code
@@ -149,15 +139,20 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
     return run
 
 
-def _of_system(error: OSError) -> CliError:
-    """A file that somebody named, or the output itself."""
+def _os_error(error: OSError) -> CliError:
+    """A file that an argument named; or, without a name, the output itself, which then is discarded."""
     if error.filename is not None:
         return CliError(f"{os.fsdecode(error.filename)}: {error.strerror}", code=Exit.USAGE)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard_output()
     return CliError(f"stopped: {error.strerror or error}")
 
 
-def _told(error: CliError) -> Exit:
+def _discard_output() -> None:
+    """Discards what standard output still buffers: flushed when Python ends, it would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_error(error: CliError) -> Exit:
     screen = console(stderr=True)
     screen.print(f"[red]error:[/] {escape(error.message)}", markup=True)
     for line in error.lines:

@@ -1,21 +1,29 @@
-"""`waypost pki`: certificates for the road between gateway and clusters."""
+"""`waypost pki`: makes and checks the certificates of a gateway and its clusters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from cyclopts import App, Parameter
 
-from gateway.cli.client import CliError, Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
 from waypost import pki, tls
 from waypost.tls import PkiError
 
-app = App(name="pki", help="Certificates for the road between the gateway and its clusters.")
+app = App(name="pki", help="Certificates for the connections between the gateway and its clusters.")
 Folder = Annotated[
     Path, Parameter(help="Where the root and the certificates are. Its *.key files are secrets.")
 ]
+
+
+class WantedCertificate(NamedTuple):
+    """A certificate that `init` ensures: `issue` makes the file at `path`, or keeps a good one."""
+
+    name: str
+    path: Path
+    issue: Callable[[], object]
 
 
 @app.command
@@ -23,24 +31,16 @@ Folder = Annotated[
 def init(
     directory: Folder, /, *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")]
 ) -> None:
-    """Make a root, and certificates for a gateway and the named regions. An existing root is kept, not replaced."""
+    """Make a root, and certificates for a gateway and the named regions.
+
+    An existing root is kept, not replaced.
+    """
     done: dict[str, list[str]] = {"made": [], "kept": []}
     try:
-        wanted: list[tuple[str, Path, Callable[[], object]]] = [
-            ("root", directory / "ca.pem", partial(_root, directory)),
-            (
-                "gateway",
-                tls.gateway_credentials(directory).certificate,
-                partial(pki.issue_gateway, directory),
-            ),
-        ]
-        for region in regions:
-            certificate = tls.cluster_credentials(directory, region).certificate
-            wanted += [(region, certificate, partial(pki.issue_cluster, directory, region))]
-        for name, certificate, make in wanted:
-            before = _content(certificate)
-            make()
-            done["kept" if _content(certificate) == before else "made"].append(name)
+        for name, path, issue in _wanted(directory, regions):
+            before = _content(path)
+            issue()
+            done["kept" if _content(path) == before else "made"].append(name)
     except PkiError as error:
         raise CliError(str(error), code=Exit.USAGE) from error
     for what, names in done.items():
@@ -48,13 +48,27 @@ def init(
             console().print(f"{directory}: {what} {', '.join(names)}", markup=False)
 
 
-def _root(directory: Path) -> None:
+def _wanted(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
+    """The root first: it signs the others."""
+    gateway = tls.gateway_credentials(directory).certificate
+    wanted = [
+        WantedCertificate("root", directory / "ca.pem", partial(_create_root, directory)),
+        WantedCertificate("gateway", gateway, partial(pki.issue_gateway, directory)),
+    ]
+    for region in regions:
+        path = tls.cluster_credentials(directory, region).certificate
+        wanted.append(WantedCertificate(region, path, partial(pki.issue_cluster, directory, region)))
+    return wanted
+
+
+def _create_root(directory: Path) -> None:
+    # never replaced: all certificates that it signed would become worthless
     if not (directory / "ca.pem").exists():
         pki.create_root(directory)
 
 
-def _content(file: Path) -> bytes | None:
-    return file.read_bytes() if file.exists() else None
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""`waypost policy`: the rules' own tests, and whether the embedded engine would take the rules."""
+"""`waypost policy`: runs the tests of Rego rules, and checks that the embedded engine takes the rules."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from gateway.cli.output import command
+from gateway.cli.errors import Exit
+from gateway.cli.output import command, format_count
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.rego_tests import run_rego_tests
@@ -22,11 +23,11 @@ def test(directory: Rules) -> int:
     try:
         report = run_rego_tests(load_bundle(directory, None))
     except BundleError as error:
-        return _refuse(directory, error.diagnostics)
-    for problem in report.failures:
-        print(_openable(directory, problem))
+        return _print_diagnostics(directory, error.diagnostics)
+    for failure in report.failures:
+        print(_format_diagnostic(directory, failure))
     print(report)
-    return 1 if report.failures else 0
+    return Exit.FAILED if report.failures else Exit.DONE
 
 
 @app.command
@@ -37,19 +38,19 @@ def check(directory: Rules) -> int:
         bundle = load_bundle(directory, None)
         compile_source(bundle.source)
     except BundleError as error:
-        return _refuse(directory, error.diagnostics)
+        return _print_diagnostics(directory, error.diagnostics)
     print(f"revision {bundle.revision}: {len(bundle.source.modules)} modules")
-    return 0
+    return Exit.DONE
 
 
-def _refuse(directory: Path, problems: tuple[Diagnostic, ...]) -> int:
-    for problem in problems:
-        print(_openable(directory, problem))
-    print(f"refused: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
-    return 1
+def _print_diagnostics(directory: Path, diagnostics: tuple[Diagnostic, ...]) -> int:
+    for diagnostic in diagnostics:
+        print(_format_diagnostic(directory, diagnostic))
+    print(f"refused: {format_count(len(diagnostics), 'problem')}")
+    return Exit.FAILED
 
 
-def _openable(directory: Path, problem: Diagnostic) -> str:
-    """With the path of its file as it can be opened from here."""
-    path = directory / problem.file
-    return str(msgspec.structs.replace(problem, file=str(path)) if path.exists() else problem)
+def _format_diagnostic(directory: Path, diagnostic: Diagnostic) -> str:
+    """The diagnostic with its file as a path from here, which an editor opens, not one in the bundle."""
+    path = directory / diagnostic.file
+    return str(msgspec.structs.replace(diagnostic, file=str(path)) if path.exists() else diagnostic)

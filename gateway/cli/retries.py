@@ -1,6 +1,7 @@
-"""A gateway that is started again is waited for, and whoever waits is told so once."""
+"""Retries calls while the gateway restarts; prints one notice."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import httpx
 import stamina
@@ -8,17 +9,30 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from gateway.cli.output import console
 
+ATTEMPTS_MAXIMUM: Final = 20
+TIMEOUT_SECONDS: Final = 60.0
+"""Of all attempts together."""
+
 
 def attempts() -> Iterator[stamina.Attempt]:
-    """Each is entered with `with`; one that fails for want of an answer is followed by another, for a minute in all."""
-    set_on_retry_hooks([_tell])
+    """Attempts, each entered with `with`; where one gets no answer another follows, for a minute in all.
+
+    A refusal is an answer: it is raised and not retried.
+    """
+    # Per call: stamina's hooks are the process's, and by default they log each retry.
+    set_on_retry_hooks([_print_notice])
     return iter(
         stamina.retry_context(
-            on=httpx.TransportError, attempts=20, timeout=60.0, wait_initial=0.2, wait_max=2.0
+            on=httpx.TransportError,
+            attempts=ATTEMPTS_MAXIMUM,
+            timeout=TIMEOUT_SECONDS,
+            wait_initial=0.2,
+            wait_max=2.0,
         )
     )
 
 
-def _tell(details: RetryDetails) -> None:
+def _print_notice(details: RetryDetails) -> None:
+    # once for each interruption, not for each retry
     if details.retry_num == 1:
         console(stderr=True).print("the gateway does not answer; trying again", markup=False)

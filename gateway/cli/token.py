@@ -1,4 +1,4 @@
-"""`waypost token`: tokens for development."""
+"""`waypost token`: makes tokens of the development issuer."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,8 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from gateway.cli.client import CliError, Exit, find_context
+from gateway.cli.context import find_context
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.documents.workflow import Tenant
 from gateway.identity.development_issuer import MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
@@ -46,24 +47,11 @@ def mint(
     """Print a token of the development issuer."""
     if not dev:
         raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
-    try:
-        msgspec.convert(tenant, Tenant)
-    except msgspec.ValidationError as error:
-        raise CliError(
-            f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them",
-            code=Exit.USAGE,
-        ) from error
-    context = find_context(Path.cwd())
-    where = folder or (Path(context.development) if context and context.development else None)
-    if where is None:
-        raise CliError(
-            "no development issuer is known here",
-            lines=("Start one with `waypost up`, or name its --folder.",),
-            code=Exit.USAGE,
-        )
+    _check_tenant(tenant)
+    issuer = folder or _issuer_folder()
     try:
         token = mint_token(
-            where,
+            issuer,
             subject=subject,
             tenant=tenant,
             scopes=scope,
@@ -71,5 +59,28 @@ def mint(
             lifetime_seconds=lifetime_seconds,
         )
     except OSError as error:
-        raise CliError(f"no development issuer in {where}: {error.strerror}", code=Exit.USAGE) from error
+        raise CliError(f"no development issuer in {issuer}: {error.strerror}", code=Exit.USAGE) from error
     sys.stdout.write(token + "\n")
+
+
+def _check_tenant(tenant: str) -> None:
+    """Raises `CliError` for a name that no document could have: the token would be good for nothing."""
+    try:
+        msgspec.convert(tenant, Tenant)
+    except msgspec.ValidationError as error:
+        raise CliError(
+            f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them",
+            code=Exit.USAGE,
+        ) from error
+
+
+def _issuer_folder() -> Path:
+    """The folder of the development issuer of the `waypost up` that runs here. Raises `CliError`."""
+    context = find_context(Path.cwd())
+    if context is None or context.development is None:
+        raise CliError(
+            "no development issuer is known here",
+            lines=("Start one with `waypost up`, or name its --folder.",),
+            code=Exit.USAGE,
+        )
+    return Path(context.development)

@@ -1,7 +1,10 @@
-"""A TCP proxy that stands for a bad road: late, narrow, cut, or swallowing. For the demo and for tests of failure.
+"""A TCP proxy that makes a network bad: late, narrow, cut, or losing bytes.
 
-Bytes keep their order and overlap in flight: a delay costs time, not throughput. What is set takes effect at once, on open
-connections too. A connection that has lost bytes is reset when the road heals, since a stream with a hole is none.
+For `waypost up`, the demo and tests of failure.
+
+Bytes keep their order and overlap in flight: a delay costs time, not throughput. A setting takes effect at
+once, on open connections too. A connection that has lost bytes is reset when the mode returns to PASS, since
+a stream with a hole is none.
 """
 
 import asyncio
@@ -14,13 +17,13 @@ from typing import Final, Self
 
 CHUNK_BYTES: Final = 65_536
 IN_FLIGHT_BYTES: Final = 8 * 1_048_576
-"""One connection's bytes under way in one direction; more are not read until some have arrived."""
+"""Of one connection in one direction; more are not read until some have arrived."""
 SLICE_SECONDS: Final = 0.02
-"""On a narrow road bytes trickle: so much road time at once."""
+"""With a bound on bytes per second they are sent in slices, each of so much sending time."""
 
 
 class Mode(StrEnum):
-    """What becomes of connections."""
+    """How connections are treated."""
 
     PASS = "pass"  # noqa: S105  # a mode, not a password
     CUT = "cut"
@@ -28,14 +31,15 @@ class Mode(StrEnum):
     BLACKHOLE = "blackhole"
     """Accepted, and nothing ever comes through, either way."""
     SWALLOW_REPLIES = "swallow replies"
-    """What the client says arrives, and no answer comes back."""
+    """What the client sends arrives, and no answer comes back."""
 
 
 class Proxy:
-    """From a port of our own to a target, for as long as the `async with` lasts.
+    """Forwards a port of its own to a target, for as long as the `async with` lasts.
 
-    `delay_seconds` (each way), `bytes_per_second` (each way, all connections together; None: no bound) and `reset_probability`
-    (for each piece that a client sends, by `dice`) may be set at any time; the mode by `switch`.
+    `delay_seconds` (each way), `bytes_per_second` (each way, all connections together; None: no bound) and
+    `reset_probability` (for each chunk that a client sends, by `dice`) may be set at any time; the mode by
+    `switch`.
     """
 
     def __init__(
@@ -55,44 +59,51 @@ class Proxy:
         self._dice = dice or random.Random()  # noqa: S311  # chance, not secrecy
         self._mode = Mode.PASS
         self._server: asyncio.Server | None = None
-        self._roads: set[_Road] = set()
+        self._connections: set[_Connection] = set()
         self._free_at: dict[_Direction, float] = {}
+
+    def __repr__(self) -> str:
+        host, port = self._target
+        return f"<Proxy :{self._port} to {host}:{port}, {self._mode}, {len(self._connections)} connections>"
 
     async def __aenter__(self) -> Self:
         """Raises `OSError` where the port cannot be had."""
-        self._reserved = self._socket()  # keeps the port ours while connections are refused
+        # A second socket on the port, bound and not listening, keeps it ours while connections are refused.
+        self._reserved = self._bound_socket()
         self._port = self._reserved.getsockname()[1]
         await self._listen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._refuse()
-        roads = list(self._roads)
-        for road in roads:
-            road.reset()
-        await asyncio.gather(*(road.task for road in roads), return_exceptions=True)
+        self._stop_listening()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.reset()
+        await asyncio.gather(*(connection.task for connection in connections), return_exceptions=True)
         self._reserved.close()
 
     @property
     def port(self) -> int:
+        """The port that the proxy listens on."""
         return self._port
 
     @property
     def mode(self) -> Mode:
+        """How connections are treated now."""
         return self._mode
 
     async def switch(self, mode: Mode) -> None:
-        """From now on `mode`, for open connections and new ones."""
+        """Treats open connections and new ones by `mode` from now on."""
         self._mode = mode
-        for road in list(self._roads):
-            if mode is Mode.CUT or (mode is Mode.PASS and road.has_lost):
-                road.reset()
+        for connection in list(self._connections):
+            if mode is Mode.CUT or (mode is Mode.PASS and connection.has_lost_bytes):
+                connection.reset()
         if mode is Mode.CUT:
-            self._refuse()
+            self._stop_listening()
         elif self._server is None:
             await self._listen()
 
-    def _socket(self) -> socket.socket:
+    def _bound_socket(self) -> socket.socket:
         opened = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,29 +115,31 @@ class Proxy:
         return opened
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accepted, sock=self._socket())
+        self._server = await asyncio.start_server(self._accept, sock=self._bound_socket())
 
-    def _refuse(self) -> None:
+    def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        road = _Road(self, reader, writer)
-        self._roads.add(road)
-        road.task = asyncio.create_task(road.run(self._target), name="road")
-        road.task.add_done_callback(lambda _: self._roads.discard(road))
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(self, reader, writer)
+        self._connections.add(connection)
+        connection.task = asyncio.create_task(connection.run(self._target), name="proxied connection")
+        connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
-    def unlucky(self) -> bool:
+    def draw_reset(self) -> bool:
+        """Draws whether a connection is to be reset now, by `reset_probability`."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
+        """Whether the mode loses bytes in this direction."""
         return self._mode is Mode.BLACKHOLE or (
-            self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.BACK
+            self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.REPLIES
         )
 
     async def take_turn(self, direction: "_Direction", size: int) -> None:
-        """Waits until the road has carried what went before, then takes it for `size` bytes."""
+        """Waits until earlier bytes are sent, then takes the time of `size` bytes at `bytes_per_second`."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._free_at.get(direction, now))
         self._free_at[direction] = begins + (size / self.bytes_per_second if self.bytes_per_second else 0.0)
@@ -135,112 +148,125 @@ class Proxy:
 
 
 class _Direction(StrEnum):
-    OUT = "out"
-    BACK = "back"
+    REQUESTS = "requests"
+    REPLIES = "replies"
 
 
-class _Road:
-    """One connection: client and target, and a lane each way."""
+class _Connection:
+    """One connection: a client, the target, and a pipe each way between them."""
 
     task: asyncio.Task[None]
 
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._proxy, self._reader, self._writers = proxy, reader, [writer]
-        self.has_lost = False
+        self.has_lost_bytes = False
 
     async def run(self, target: tuple[str, int]) -> None:
+        """Forwards bytes until both ends have closed, or either is gone."""
         try:
-            if self._proxy.mode is Mode.BLACKHOLE:  # the target does not hear of it either
-                self.has_lost = True
+            # In a black hole the target must not even see the connection. What the client sends is read all
+            # the same, so that its end of the connection is noticed.
+            if self._proxy.mode is Mode.BLACKHOLE:
+                self.has_lost_bytes = True
                 while await self._reader.read(CHUNK_BYTES):
                     pass
                 return
             reader, writer = await asyncio.open_connection(*target)
             self._writers.append(writer)
-            async with asyncio.TaskGroup() as lanes:
-                out, back = (
-                    _Lane(self, self._proxy, _Direction.OUT),
-                    _Lane(self, self._proxy, _Direction.BACK),
-                )
-                for lane, source, sink in ((out, self._reader, writer), (back, reader, self._writers[0])):
-                    lanes.create_task(lane.fill(source))
-                    lanes.create_task(lane.deliver(sink))
+            async with asyncio.TaskGroup() as tasks:
+                requests = _Pipe(self, self._proxy, _Direction.REQUESTS)
+                replies = _Pipe(self, self._proxy, _Direction.REPLIES)
+                ends = ((requests, self._reader, writer), (replies, reader, self._writers[0]))
+                for pipe, source, sink in ends:
+                    tasks.create_task(pipe.fill(source))
+                    tasks.create_task(pipe.deliver(sink))
             for writer in self._writers:
                 writer.close()
                 await writer.wait_closed()
-        except* OSError:  # either end is gone, and so is the other
+        except* OSError:
+            # One end is gone: the other is to see a reset, which `_abort` makes.
             pass
         finally:
             self._abort()
 
     def reset(self) -> None:
-        """Both ends see a reset, not an orderly end."""
+        """Ends the connection so that both ends see a reset, not an orderly close."""
         self._abort()
         self.task.cancel()
 
     def _abort(self) -> None:
         for writer in self._writers:
+            # SO_LINGER with 0 seconds makes the close a reset (RST)
             if not writer.is_closing():
                 opened: socket.socket = writer.get_extra_info("socket")
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
 
-class _Lane:
-    """One direction of one connection: pieces in flight, each with the time it is due."""
+class _Pipe:
+    """One direction of one connection: the chunks in flight, each with the time at which it is due."""
 
-    def __init__(self, road: _Road, proxy: Proxy, direction: _Direction) -> None:
-        self._road, self._proxy, self._direction = road, proxy, direction
-        self._flight: deque[tuple[float, bytes]] = deque()
+    def __init__(self, connection: _Connection, proxy: Proxy, direction: _Direction) -> None:
+        self._connection, self._proxy, self._direction = connection, proxy, direction
+        self._in_flight: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
 
     async def fill(self, source: asyncio.StreamReader) -> None:
+        """Reads chunks from `source` until it ends; the end is an empty chunk, delayed like the others."""
         clock = asyncio.get_running_loop().time
-        piece = b"."
-        while piece:
+        chunk = b"."
+        while chunk:
             try:
-                piece = await source.read(CHUNK_BYTES)
+                chunk = await source.read(CHUNK_BYTES)
             except OSError:
                 if not self._proxy.loses(self._direction):
                     raise
-                piece = b""  # who is behind a black hole can die unseen
-            if piece and self._direction is _Direction.OUT and self._proxy.unlucky():
+                # A reset is lost like any other packet: the other end must not see that this one died.
+                chunk = b""
+            if chunk and self._direction is _Direction.REQUESTS and self._proxy.draw_reset():
                 raise ConnectionResetError("by chance")
-            self._flight.append((clock() + self._proxy.delay_seconds, piece))
-            self._bytes += len(piece)
+            self._in_flight.append((clock() + self._proxy.delay_seconds, chunk))
+            self._bytes += len(chunk)
             self._changed.set()
             while self._bytes > IN_FLIGHT_BYTES:
-                await self._change()
+                await self._wait_for_change()
 
     async def deliver(self, sink: asyncio.StreamWriter) -> None:
+        """Writes the chunks into `sink` when they are due, until the end.
+
+        What is lost is decided when it is due.
+        """
         clock = asyncio.get_running_loop().time
         while True:
-            while not self._flight:
-                await self._change()
-            due, piece = self._flight.popleft()
+            while not self._in_flight:
+                await self._wait_for_change()
+            # One after another: where the delay has fallen meanwhile, a later chunk still waits for the
+            # earlier ones.
+            due, chunk = self._in_flight.popleft()
             if (wait := due - clock()) > 0:
                 await asyncio.sleep(wait)
             if self._proxy.loses(self._direction):
-                self._road.has_lost = True
-            elif piece:
-                await self._carry(piece, sink)
+                self._connection.has_lost_bytes = True
+            elif chunk:
+                await self._send(chunk, sink)
             elif not sink.is_closing():
                 sink.write_eof()
-            self._bytes -= len(piece)
+            self._bytes -= len(chunk)
             self._changed.set()
-            if not piece:
+            if not chunk:
                 return
 
-    async def _carry(self, piece: bytes, sink: asyncio.StreamWriter) -> None:
-        while piece:
+    async def _send(self, chunk: bytes, sink: asyncio.StreamWriter) -> None:
+        """Writes `chunk` at the proxy's rate. In slices, so that connections share the rate evenly."""
+        while chunk:
             rate = self._proxy.bytes_per_second
-            size = len(piece) if rate is None else max(1, int(rate * SLICE_SECONDS))
-            await self._proxy.take_turn(self._direction, min(size, len(piece)))
-            sink.write(piece[:size])
+            size = len(chunk) if rate is None else max(1, int(rate * SLICE_SECONDS))
+            await self._proxy.take_turn(self._direction, min(size, len(chunk)))
+            sink.write(chunk[:size])
             await sink.drain()
-            piece = piece[size:]
+            chunk = chunk[size:]
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()

@@ -1,4 +1,4 @@
-"""The whole embedded stack on one machine: a gateway, regions, and roads with a delay between them. Its processes are its children."""
+"""Runs a gateway and its regions as processes on one machine, each region behind a proxy that delays it."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,9 @@ from typing import IO, Any, Self
 
 from msgspec import json as msgspec_json
 
-from gateway.cli.client import CONTEXT, CliError, Context, Exit
+from gateway.cli.context import CONTEXT_PATH, Context
 from gateway.cli.dev.faulty_proxy import Proxy
+from gateway.cli.errors import CliError, Exit
 from waypost import pki
 from waypost.tls import PkiError
 
@@ -27,7 +28,12 @@ ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzh
 
 
 class Stack:
-    """Started by `async with`; ends what it started, by process id. Regions are not restarted: to lose one is what it is for."""
+    """Started by `async with`, which ends what it started, by process id.
+
+    Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
+    `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
+    region.
+    """
 
     def __init__(
         self,
@@ -61,11 +67,13 @@ class Stack:
         (self.state / "logs").mkdir(exist_ok=True)
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
-            self._certify()
-            started = await asyncio.gather(
+            self._issue_certificates()
+            # All are waited for, also where one fails: one that started after `_stop_all` would be left
+            # behind.
+            failures = await asyncio.gather(
                 *(self.start_region(region) for region in self.regions), return_exceptions=True
             )
-            for failure in started:  # each is waited for, so that none is left behind
+            for failure in failures:
                 if failure is not None:
                     raise failure
             for region in self.regions:
@@ -74,15 +82,15 @@ class Stack:
                 self.proxies[region] = await exits.enter_async_context(proxy)
             await self.start_gateway()
             context = Context(url=self.url, development=str(self.state / "development"))
-            (self.state / CONTEXT.name).write_bytes(msgspec_json.encode(context))
-            exits.callback((self.state / CONTEXT.name).unlink, missing_ok=True)
+            (self.state / CONTEXT_PATH.name).write_bytes(msgspec_json.encode(context))
+            exits.callback((self.state / CONTEXT_PATH.name).unlink, missing_ok=True)
             self._exits = exits.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
 
-    def _certify(self) -> None:
+    def _issue_certificates(self) -> None:
         folder = self.state / "pki"
         try:
             if not (folder / "ca.pem").exists():
@@ -92,14 +100,18 @@ class Stack:
                 pki.issue_cluster(folder, region)
         except PkiError as error:
             raise CliError(
-                str(error), lines=("`waypost up --fresh` begins anew.",), code=Exit.USAGE
+                str(error), lines=("`waypost up --fresh` starts over.",), code=Exit.USAGE
             ) from error
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
+        """Starts the cluster of `region` and waits until it is ready. Raises `CliError`.
+
+        One that is started again takes the `port` it had: its proxy forwards to that.
+        """
         await self._start(region, self.region_command(region, port))
 
     def region_command(self, region: str, port: int) -> list[str]:
-        """What comes behind `waypost` to start the region by hand; behind its road, the port is the one that it had."""
+        """The arguments of `waypost` that start the cluster of `region` by hand."""
         state, certificates = self.state / "regions" / region, self.state / "pki"
         options = {
             "--region": region,
@@ -111,7 +123,7 @@ class Stack:
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_gateway(self) -> None:
-        """Its ports stay what they were, so that whoever talks to it finds it again."""
+        """Starts the gateway, on the ports that it had before, so that clients find it again."""
         ports = self.ready.get("gateway", self._ports)
         config = self.state / "gateway.toml"
         config.write_text(self._configuration(ports["port"], ports["metrics_port"]))
@@ -130,7 +142,10 @@ class Stack:
         )
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
-        """Starts a child and waits for its ready line. Raises `CliError` where that does not come."""
+        """Starts a process and waits for the line it prints when ready.
+
+        Raises `CliError` where that does not come.
+        """
         with (self.state / "logs" / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -144,6 +159,7 @@ class Stack:
                 env={**os.environ, **self._settings} if name == "gateway" else None,
             )
         self.processes[name] = process
+        # Empty where the process ended before it was ready, or takes too long.
         line = b""
         if process.stdout is not None:
             with contextlib.suppress(TimeoutError):
@@ -158,14 +174,15 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as when the machine is lost. Its watchdog ends its tasks."""
+        """Sends SIGKILL, as when the machine is lost. A region's watchdog ends its tasks."""
         self.processes[name].kill()
 
     def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends the process a signal."""
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:
-        """The gateway first, so that it takes nothing for an outage."""
+        """Stops the gateway first, so that it does not take the stopping regions for an outage."""
         for group in (["gateway"], [name for name in self.processes if name != "gateway"]):
             running = [
                 process
@@ -173,12 +190,14 @@ class Stack:
                 if (process := self.processes.get(name)) is not None and process.returncode is None
             ]
             for process in running:
+                # it may have ended since
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
-            await asyncio.gather(*(_ended(process) for process in running))
+            await asyncio.gather(*(_wait_or_kill(process) for process in running))
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
+    """Waits for the end of a process that was asked to stop; kills it after `STOP_SECONDS`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
             await process.wait()
@@ -188,8 +207,8 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def forget(state: Path, log: IO[str]) -> None:
-    """Removes the state of an earlier stack; the folder itself stays."""
+def clear_state(state: Path, log: IO[str]) -> None:
+    """Removes the state of an earlier stack. The folder itself stays: this process holds its lock."""
     print(f"emptying {state}", file=log)
     for path in state.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""`waypost up`: the whole embedded stack on this machine, until Ctrl-C."""
+"""`waypost up`: runs a gateway and its regions on this machine, for development, until Ctrl-C."""
 
 import asyncio
 import errno
@@ -16,12 +16,13 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gateway.cli.client import CliError, Exit
-from gateway.cli.dev.stack import ROUND_TRIPS, Stack, forget
+from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
 from waypost import tls
+from waypost.cancellation import cancel_and_wait
 
-PORT: Final = Number(gte=0, lte=65_535)
+PORT_RANGE: Final = Number(gte=0, lte=65_535)
 
 
 @command
@@ -33,9 +34,9 @@ def up(
     region: Annotated[tuple[str, ...], Parameter(negative="", help="Names of the regions.")] = tuple(
         ROUND_TRIPS
     ),
-    port: Annotated[int, Parameter(validator=PORT, help="Of the API; 0: any free one.")] = 8080,
+    port: Annotated[int, Parameter(validator=PORT_RANGE, help="Of the API; 0: any free one.")] = 8080,
     metrics_port: Annotated[
-        int, Parameter(validator=PORT, help="Of health and metrics; 0: any free one.")
+        int, Parameter(validator=PORT_RANGE, help="Of health and metrics; 0: any free one.")
     ] = 9090,
     cpu: Annotated[
         float,
@@ -48,9 +49,9 @@ def up(
 ) -> int | None:
     """Start a gateway and its regions for development. Regions are not restarted when they die."""
     _check_names(region)
-    with _alone(state):
+    with _lock(state):
         if fresh:
-            forget(state, sys.stderr)
+            clear_state(state, sys.stderr)
         _check_free(port, "--port")
         _check_free(metrics_port, "--metrics-port", port)
         return asyncio.run(_up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu)))
@@ -68,8 +69,8 @@ def _check_names(regions: Sequence[str]) -> None:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Holds the folder for this process: two stacks in one would write over each other."""
+def _lock(state: Path) -> Iterator[None]:
+    """Locks the folder for this process: two stacks in one would write over each other."""
     state.mkdir(parents=True, exist_ok=True)
     folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -82,6 +83,10 @@ def _alone(state: Path) -> Iterator[None]:
 
 
 def _check_free(port: int, option: str, *others: int) -> None:
+    """Raises `CliError` where `port` is taken, or is one of `others`, which will be.
+
+    Found only when the gateway starts, it would be no more than "gateway did not start".
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -120,16 +125,15 @@ async def _up(stack: Stack) -> int:
             "ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it",
             markup=False,
         )
-        watching = [asyncio.create_task(_tell_of_end(stack, name, stop)) for name in stack.processes]
+        watching = [asyncio.create_task(_print_end(stack, name, stop)) for name in stack.processes]
         await stop.wait()
-        for task in watching:
-            task.cancel()
+        await cancel_and_wait(watching)
         screen.print("stopping ...", markup=False)
         return 1 if stack.processes["gateway"].returncode is not None else 0
 
 
-async def _tell_of_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
-    """A region that dies is part of the game; without its gateway the stack is over."""
+async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
+    """Prints that a process has ended. The end of the gateway stops the stack; that of a region does not."""
     code = await stack.processes[name].wait()
     console().print(
         f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False

@@ -1,21 +1,23 @@
-"""`waypost logs`: what a task wrote, from whichever region it ran in."""
+"""`waypost logs`: prints what a task wrote, from whichever region it ran in."""
 
 import json
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import httpx
 from cyclopts import Parameter
 
-from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
+from gateway.cli.arguments import RunId, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.cli.retries import attempts
-from gateway.cli.runs.listing import RunId
 
-AGAIN_SECONDS = 0.2
-"""Before a reading that ended with the task still going on is taken up again."""
+RECONNECT_SECONDS = 0.2
+"""Between the end of a stream whose task still runs and the next stream."""
+NO_EPOCH: Final = -1
 
 
 @command
@@ -33,73 +35,92 @@ def logs(
 ) -> None:
     """Print a task's output."""
     with connect(url, token) as client:
-        if task is None:
-            started = [t for t in _tasks(client, run, shard) if t["phase"] != "Skipped"]
-            if not started:
-                raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
-            task = max(started, key=lambda t: t["started_at"])["task"]
-        elif any(t["task"] == task and t["phase"] == "Skipped" for t in _tasks(client, run, shard)):
-            raise CliError(f"{task} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
+        task = _choose_task(_tasks(client, run, shard), shard, task)
         try:
-            _follow(client, run, shard, task) if follow else _print(
-                client, run, {"task": task, "shard": str(shard)}
-            )
+            if follow:
+                _follow(client, run, shard, task)
+            else:
+                _print_log(client, run, {"task": task, "shard": str(shard)})
         except CliError as error:
+            # Why there is no log is often that the task ended before it could write: its reason says more
+            # than a 404.
             reasons = [t["reason"] for t in _tasks(client, run, shard) if t["task"] == task and t["reason"]]
             raise CliError(
                 error.message,
-                lines=(*error.lines, *(f"{task} ended: {why}" for why in reasons)),
+                lines=(*error.lines, *(f"{task} ended: {reason}" for reason in reasons)),
                 code=error.code,
             ) from error
 
 
-def _print(client: httpx.Client, run: str, query: dict[str, str]) -> None:
-    with client.stream("GET", path("runs", run, "logs"), params=query) as response:
-        _check(response)
+def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
+    """The task called `name`; None: the one that started last.
+
+    Raises `CliError` where it has no log because it was skipped.
+    """
+    if name is None:
+        started = [task for task in tasks if task["phase"] != "Skipped"]
+        if not started:
+            raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
+        return str(max(started, key=lambda task: task["started_at"])["task"])
+    if any(task["task"] == name and task["phase"] == "Skipped" for task in tasks):
+        raise CliError(f"{name} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
+    return name
+
+
+def _print_log(client: httpx.Client, run: str, query: dict[str, str]) -> None:
+    with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
+        _raise_for_refusal(response)
         for text in response.iter_text():
             sys.stdout.write(text)
 
 
 def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
-    """Until the task is over, whatever becomes of its region or of the gateway meanwhile: goes on at the byte where it was."""
+    """Prints the log until the task is over, through restarts of the gateway and failovers of the shard.
+
+    Each stream goes on at the byte where the one before ended; another attempt's log begins at its beginning.
+    """
     query = {"task": task, "shard": str(shard), "follow": "true"}
-    epoch, offset = -1, 0
+    epoch, offset = NO_EPOCH, 0
     over = False
     while not over:
-        if epoch >= 0:
-            time.sleep(AGAIN_SECONDS)
+        if epoch != NO_EPOCH:
+            time.sleep(RECONNECT_SECONDS)
         for attempt in attempts():
             with attempt:
                 now = next((t for t in _tasks(client, run, shard) if t["task"] == task), None)
-                over = now is not None and now["phase"] != "Running"  # then this reading is the last
+                # Asked before the stream is read: only a stream that began after the task's end surely has
+                # all of the log.
+                over = now is not None and now["phase"] != "Running"
                 if now is not None and now["epoch"] != epoch:
                     offset = 0
-                for line in _lines(client, run, query | {"offset": str(offset)}):
+                for line in _log_lines(client, run, query | {"offset": str(offset)}):
                     epoch, offset = line["epoch"], line["offset"]
                     sys.stdout.write(line["text"])
                     sys.stdout.flush()
 
 
-def _lines(client: httpx.Client, run: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _log_lines(client: httpx.Client, run: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     headers = {"accept": "application/x-ndjson"}
+    # no read timeout: a task may write nothing for hours
+    timeout = httpx.Timeout(30, read=None)
     with client.stream(
-        "GET", path("runs", run, "logs"), params=query, headers=headers, timeout=httpx.Timeout(30, read=None)
+        "GET", api_path("runs", run, "logs"), params=query, headers=headers, timeout=timeout
     ) as response:
-        _check(response)
+        _raise_for_refusal(response)
         rest = b""
-        for (
-            piece
-        ) in response.iter_bytes():  # not httpx's own lines: they also end at characters that text may hold
+        # Not `iter_lines` (httpx 0.28): it also breaks lines at U+2028 and the like, which JSON text may
+        # hold.
+        for piece in response.iter_bytes():
             *lines, rest = (rest + piece).split(b"\n")
             yield from (json.loads(line) for line in lines if line)
 
 
-def _check(response: httpx.Response) -> None:
+def _raise_for_refusal(response: httpx.Response) -> None:
     if not response.is_success:
         response.read()
-        checked(response)
+        read_answer(response)
 
 
 def _tasks(client: httpx.Client, run: str, shard: int) -> list[dict[str, Any]]:
-    found = checked(client.get(path("runs", run), params={"shard": shard}), "tasks")
+    found = read_answer(client.get(api_path("runs", run), params={"shard": shard}), "tasks")
     return [task for task in found["tasks"] if task["shard"] == shard]

@@ -1,21 +1,19 @@
-"""`waypost submit`: hand a workflow in, and follow it if asked to."""
+"""`waypost submit`: submits a workflow, or shows what would become of it, and follows the run if asked to."""
 
-import re
 import uuid
 from typing import Annotated, Any, Final
 
-import msgspec
 from cyclopts import Parameter
 
-from gateway.cli.client import CliError, Exit, Token, Url, checked, connect, path
-from gateway.cli.documents import JSON, content, media_type, value
-from gateway.cli.output import Format, Output, command, console, counted, painted, show, table
+from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import colored, command, console, format_count, print_value, table
+from gateway.cli.runs.params import read_document
 from gateway.cli.runs.watch import follow
-from waypost.suggestions import closest
 
 KEY_MAXIMUM: Final = 255
-TEXT: Final = "text"
-ANYTHING: Final = "anything"
+"""Characters of an idempotency key, as the gateway has it."""
 
 
 @command
@@ -47,93 +45,43 @@ def submit(
     token: Token = None,
 ) -> int | None:
     """Submit a workflow."""
-    body, kind = read_document(file, param)
-    headers = {"content-type": kind, "idempotency-key": uuid.uuid4().hex if key is None else _visible(key)}
+    body, media_type = read_document(file, param)
+    headers = {
+        "content-type": media_type,
+        "idempotency-key": uuid.uuid4().hex if key is None else _check_key(key),
+    }
     with connect(url, token) as client:
         query = {"dryRun": "true"} if dry_run else {}
-        answer = checked(
-            client.post(path("runs"), content=body, headers=headers, params=query), "shard_count"
-        )
+        response = client.post(api_path("runs"), content=body, headers=headers, params=query)
+        answer = read_answer(response, "shard_count")
         if dry_run:
-            _show_plan(answer, output)
+            _print_plan(answer, output)
             return None
-        if not watch:
-            if output is Format.TABLE:
-                console().print(f"{answer['id']}  {painted(answer['phase'])}", markup=True)
-            else:
-                show(answer, output)
-            return None
-        return follow(client, answer["id"], output)
+        if watch:
+            return follow(client, answer["id"], output)
+    if output is Format.TABLE:
+        console().print(f"{answer['id']}  {colored(answer['phase'])}", markup=True)
+    else:
+        print_value(answer, output)
+    return None
 
 
-def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """The file as it is, and its media type; with `--param`, read and written again as JSON. Raises `CliError`."""
-    body = content(file)
-    kind = media_type(body)
-    if not params:
-        return body, kind
-    document = value(file, body, kind)
-    try:
-        spec = document["spec"]
-        known = spec.get("params", {})
-        spec["params"] = known | dict(_param(param, known, body.decode()) for param in params)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise CliError(f"{file} has no spec that could have params", code=Exit.USAGE) from error
-    return msgspec.json.encode(document), JSON
+def _check_key(key: str) -> str:
+    """`key`, if the gateway would take it.
 
-
-def _param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """The value is text where the document's own one is text or absent; else JSON, of the kind that it replaces; for null, of any."""
-    name, equals, given = param.partition("=")
-    if not equals:
-        raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
-    if known and name not in known and not re.search(rf"params\.{re.escape(name)}(?![\w-])", text):
-        near = closest(name, known)
-        meant = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
-        raise CliError(f"--param {param}: there is no params.{name}; {meant}", code=Exit.USAGE)
-    own = known.get(name, "")
-    kind = _kind(own)
-    if kind == TEXT:
-        return name, given
-    try:
-        found = msgspec.json.decode(given)
-    except msgspec.DecodeError:
-        found = given
-    if kind not in (ANYTHING, _kind(found)):
-        shown = msgspec.json.encode(own).decode()
-        raise CliError(
-            f"--param {param}: must be {kind}, like the {shown:.40} in the document", code=Exit.USAGE
-        )
-    return name, found
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return ANYTHING
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list in JSON"
-        case dict():
-            return "an object in JSON"
-    return TEXT
-
-
-def _visible(key: str) -> str:
+    An empty one, from a shell variable that is not set, would make a second run where the first was meant.
+    """
     if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
         raise CliError(f"--key: 1 to {KEY_MAXIMUM} visible ASCII characters", code=Exit.USAGE)
     return key
 
 
-def _show_plan(answer: dict[str, Any], output: Format) -> None:
+def _print_plan(plan: dict[str, Any], output: Format) -> None:
     if output is not Format.TABLE:
-        show(answer, output)
+        print_value(plan, output)
         return
     screen = console()
-    place = f"the first shard would go to {answer['region']}" if answer["region"] else answer["unplaceable"]
-    screen.print(f"allowed, {counted(answer['shard_count'], 'shard')}: {place}", markup=False)
-    rows = ([r["name"], r["score"] and f"{r['score']:.4f}", r["rejected"]] for r in answer["regions"])
+    place = f"the first shard would go to {plan['region']}" if plan["region"] else plan["unplaceable"]
+    screen.print(f"allowed, {format_count(plan['shard_count'], 'shard')}: {place}", markup=False)
+    rows = ([r["name"], r["score"] and f"{r['score']:.4f}", r["rejected"]] for r in plan["regions"])
     screen.print(table(["REGION", "SCORE", "NOT TAKEN BECAUSE"], rows))

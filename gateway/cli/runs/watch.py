@@ -1,27 +1,28 @@
-"""Follow a run to its end: a live view at a terminal, a line for each change elsewhere."""
+"""`waypost watch`: follows a run to its end, with a live view at a terminal, else a line for each change."""
 
 import threading
 import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from typing import Annotated, Any
+from typing import Any, Final
 
 import httpx
 import httpx_sse
-from cyclopts import Parameter
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from gateway.cli.client import Exit, Token, Url, checked, connect, decoded, path
-from gateway.cli.output import Format, Output, command, console, painted, seconds, show, table
+from gateway.cli.arguments import Format, Output, RunId, Token, Url
+from gateway.cli.client import api_path, connect, decode_object, read_answer
+from gateway.cli.errors import Exit
+from gateway.cli.output import colored, command, console, format_duration, print_value, table
 from gateway.cli.retries import attempts
 from gateway.core.history import HistoryKind
 
-TERMINAL = ("Succeeded", "Failed", "Cancelled")
-TOLD = (
+TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")
+LIVE_KINDS: Final = (
     HistoryKind.REGION_LOST,
     HistoryKind.ABANDONED,
     HistoryKind.PLACED,
@@ -32,131 +33,135 @@ TOLD = (
     HistoryKind.EXHAUSTED,
     HistoryKind.EXPIRED,
 )
+"""Kinds of history entries that the live view shows below its table."""
+LIVE_SHARDS: Final = 20
+LIVE_ENTRIES: Final = 5
+LIVE_TASKS: Final = 4
+"""Shards, history entries, and running tasks of one shard, that a terminal has room for."""
 REFRESH_SECONDS = 0.25
+"""Events that come within it are shown together."""
 
 Entry = dict[str, Any]
+EventQueue = SimpleQueue[Entry | Exception | None]
+"""The entries of one event stream, then None where it ended, or the exception that ended it."""
 
 
 @command
-def watch(
-    run: Annotated[str, Parameter(help="The run's id, as `submit` and `runs` print it.")],
-    /,
-    *,
-    output: Output = Format.TABLE,
-    url: Url = None,
-    token: Token = None,
-) -> int:
+def watch(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> int:
     """Follow a run to its end. The exit code says how it ended."""
     with connect(url, token) as client:
         return follow(client, run, output)
 
 
 def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> int:
-    """Shows the run until it ends; for a program, the run itself at its end and nothing before. The exit code says how."""
+    """Shows the run until it ends; for a program, prints only the run at its end. Returns the exit code."""
     screen = console()
     try:
-        run = _shown(client, run_id, output, screen)
+        run = _show_until_end(client, run_id, output, screen)
     except KeyboardInterrupt:
-        words = (
+        # Ctrl-C ends the watching, not the run: people expect either.
+        hint = (
             f"{run_id} goes on: `waypost watch {run_id}` follows it again, `waypost cancel {run_id}` ends it"
         )
-        console(stderr=True).print(words, markup=False)
+        console(stderr=True).print(hint, markup=False)
         raise
     if output is not Format.TABLE:
-        show(run, output)
+        print_value(run, output)
     else:
-        screen.print(f"{run_id}  {painted(run['phase'])}", markup=True)
+        screen.print(f"{run_id}  {colored(run['phase'])}", markup=True)
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
 
 
-def _shown(client: httpx.Client, run_id: str, output: Format, screen: Console) -> dict[str, Any]:
-    """The run at its end."""
+def _show_until_end(client: httpx.Client, run_id: str, output: Format, screen: Console) -> dict[str, Any]:
+    """Shows each change of the run; returns the run at its end."""
     run: dict[str, Any] = {}
     if output is Format.TABLE and screen.is_terminal:
         with Live(console=console(width=None), refresh_per_second=8) as live:
             for run, history in _changes(client, run_id):
-                live.update(_view(run, history))
+                live.update(_live_view(run, history))
         return run
-    told = 0
+    printed = 0
     for run, history in _changes(client, run_id):  # noqa: B007  # the last one is what is returned
-        for entry in history[told:] if output is Format.TABLE else ():
-            screen.print(_line(entry), markup=False)
-        told = len(history)
+        for entry in history[printed:] if output is Format.TABLE else ():
+            screen.print(_format_entry(entry), markup=False)
+        printed = len(history)
     return run
 
 
 def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
-    """The run as it is now, and what happened so far, soon after something has changed; at most some times a second."""
+    """The run and its history so far, at first and after each change, at most once in `REFRESH_SECONDS`."""
     history: list[Entry] = []
-    run = _run(client, run_id)
+    run = _get_run(client, run_id)
     yield run, history
     while run["phase"] not in TERMINAL:
-        news: SimpleQueue[Entry | Exception | None] = SimpleQueue()
+        events: EventQueue = SimpleQueue()
         last = history[-1]["seq"] if history else 0
-        threading.Thread(target=_listen, args=(client, run_id, last, news), daemon=True).start()
-        for entries in _gathered(news):
+        # A thread, since reading blocks until the next event, while what has come is to be shown in between.
+        # A daemon, so that Ctrl-C does not wait for it.
+        threading.Thread(target=_receive, args=(client, run_id, last, events), daemon=True).start()
+        for entries in _batches(events):
             history += entries
-            run = _run(client, run_id)
+            run = _get_run(client, run_id)
             yield run, history
 
 
-def _run(client: httpx.Client, run_id: str) -> dict[str, Any]:
+def _get_run(client: httpx.Client, run_id: str) -> dict[str, Any]:
     for attempt in attempts():
         with attempt:
-            run: dict[str, Any] = checked(client.get(path("runs", run_id)), "phase")
+            run: dict[str, Any] = read_answer(client.get(api_path("runs", run_id)), "phase")
     return run
 
 
-def _listen(
-    client: httpx.Client, run_id: str, last: int, news: "SimpleQueue[Entry | Exception | None]"
-) -> None:
-    """Puts each entry of one event stream, then None; in its place what went wrong."""
+def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -> None:
+    """Puts each entry after the one numbered `last` into the queue, over as many streams as it takes."""
     try:
         for attempt in attempts():
             with attempt:
-                for entry in _events(client, run_id, last):
+                for entry in _stream(client, run_id, last):
                     last = entry["seq"]
-                    news.put(entry)
-        news.put(None)
-    except Exception as error:  # whatever it is, somebody waits for it
-        news.put(error)
+                    events.put(entry)
+        events.put(None)
+    except Exception as error:  # of any kind: the main thread waits for the queue, and raises it
+        events.put(error)
 
 
-def _gathered(news: "SimpleQueue[Entry | Exception | None]") -> Iterator[list[Entry]]:
-    """What comes, together with all that comes soon after it: a change is never left out of the view until the next one."""
+def _batches(events: EventQueue) -> Iterator[list[Entry]]:
+    """Each entry together with all that come within `REFRESH_SECONDS` after it, until the queue ends."""
     going_on = True
     while going_on:
         entries: list[Entry] = []
-        entry = news.get()
+        entry = events.get()
         until = time.monotonic() + REFRESH_SECONDS
         while entry is not None:
             if isinstance(entry, Exception):
                 raise entry
             entries.append(entry)
             try:
-                entry = news.get(timeout=max(0.0, until - time.monotonic()))
+                entry = events.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
                 break
         going_on = entry is not None
         yield entries
 
 
-def _events(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
+def _stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
+    """The entries of one event stream, until the server ends it."""
     headers = {"last-event-id": str(after)} if after else {}
     with httpx_sse.connect_sse(
-        client, "GET", path("runs", run_id, "events"), headers=headers, timeout=60
+        client, "GET", api_path("runs", run_id, "events"), headers=headers, timeout=60
     ) as source:
+        # the run is over, and nothing comes after `after`
         if source.response.status_code == httpx.codes.NO_CONTENT:
             return
         if not source.response.is_success:
             source.response.read()
-            checked(source.response)
+            read_answer(source.response)
         for event in source.iter_sse():
             if event.data:  # a heartbeat has none
-                yield decoded(event.data, "seq", "kind")
+                yield decode_object(event.data, "seq", "kind")
 
 
-def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
+def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     total = max(1, len(run["workflow"]["spec"]["tasks"]) * run["shard_count"])
     done = run["task_phases"].get("Succeeded", 0) + run["task_phases"].get("Skipped", 0)
     running: dict[int, list[str]] = {}
@@ -166,27 +171,29 @@ def _view(run: dict[str, Any], history: list[dict[str, Any]]) -> RenderableType:
     rows = [
         [
             shard["index"],
-            painted(shard["phase"]),
+            colored(shard["phase"]),
             shard["region"],
             shard["epoch"],
-            ", ".join(running.get(shard["index"], [])[:4]),
+            ", ".join(running.get(shard["index"], [])[:LIVE_TASKS]),
         ]
-        for shard in run["shards"][:20]
+        for shard in run["shards"][:LIVE_SHARDS]
     ]
+    entries = [entry for entry in history if entry["kind"] in LIVE_KINDS][-LIVE_ENTRIES:]
     return Group(
         Text(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks"),
-        Padding(
-            ProgressBar(total=total, completed=done, width=60), 0
-        ),  # a bar alone ends without a line of its own
+        # padded: a progress bar alone (rich 15) does not end its line
+        Padding(ProgressBar(total=total, completed=done, width=60), 0),
         table(["SHARD", "PHASE", "REGION", "EPOCH", "RUNNING"], rows),
-        *(Text(_line(entry), style="dim") for entry in [e for e in history if e["kind"] in TOLD][-5:]),
+        *(Text(_format_entry(entry), style="dim") for entry in entries),
     )
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _format_entry(entry: Entry) -> str:
+    """`12:00:00 shard 0 Failed beijing`: time, shard, kind, and what the detail adds to the kind."""
     detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
     words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
-    told = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
-    words += [entry["kind"], *(str(word) for word in told if word and word != entry["kind"])]
-    words += [f"in {seconds(detail['seconds'])}"] if detail.get("seconds") is not None else []
+    values = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
+    # a kind is often the phase it led to: `Failed Failed beijing` would say no more
+    words += [entry["kind"], *(str(value) for value in values if value and value != entry["kind"])]
+    words += [f"in {format_duration(detail['seconds'])}"] if detail.get("seconds") is not None else []
     return " ".join(words)

@@ -9,11 +9,16 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from gateway.cli.client import CliError, Exit, connect, path
-from gateway.cli.regions.listing import cordon, regions
+from gateway.cli.client import api_path, connect
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.regions.cordon import cordon
+from gateway.cli.regions.listing import regions
+from gateway.cli.runs.cancel import cancel
+from gateway.cli.runs.describe import describe
 from gateway.cli.runs.explain import explain
-from gateway.cli.runs.listing import cancel, describe, retry, runs
+from gateway.cli.runs.listing import runs
 from gateway.cli.runs.logs import logs
+from gateway.cli.runs.retry import retry
 from gateway.cli.runs.watch import watch
 from waypost import pki
 
@@ -36,9 +41,9 @@ def test_a_name_stays_one_part_of_the_path(command: Callable[..., int], httpserv
 
 def test_dots_lead_nowhere() -> None:
     """A client takes `.` and `..` out of a path before it sends it."""
-    assert path("runs", "..", "cancel") == "/v1/runs/%2E%2E/cancel"
+    assert api_path("runs", "..", "cancel") == "/v1/runs/%2E%2E/cancel"
     with pytest.raises(CliError, match="empty"):
-        path("runs", "")
+        api_path("runs", "")
 
 
 @pytest.mark.parametrize(

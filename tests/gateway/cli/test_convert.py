@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from gateway.cli.client import Exit
 from gateway.cli.convert import EXECUTORS, convert
+from gateway.cli.errors import Exit
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.settings import DocumentLimits

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.cli.output import Format, command, console, counted, table, written
+from gateway.cli.arguments import Format
+from gateway.cli.output import command, console, format_count, serialize, table
 from gateway.documents.strict_yaml import read_yaml
 
 RUN = "01a21051513d764e64a3d1414f5f"
@@ -48,7 +49,7 @@ def test_a_view_that_is_drawn_anew_fits_its_terminal(
 def test_text_stays_text_in_yaml(text: str) -> None:
     """For every reader: YAML 1.2 takes 1e5 for a number, 1.1 does not."""
     value: dict[str, Any] = {"name": text, text: [text], "number": 1e5}
-    printed = written(value, Format.YAML)
+    printed = serialize(value, Format.YAML)
     assert yaml.safe_load(printed) == value
     assert read_yaml(printed, maximum_nesting=9, maximum_expansion=0) == (value, [])
 
@@ -97,4 +98,4 @@ def test_a_file_that_cannot_be_had_is_named(capsys: pytest.CaptureFixture[str]) 
 
 def test_one_is_not_many() -> None:
     """`1 shard`."""
-    assert [counted(number, "shard") for number in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]
+    assert [format_count(number, "shard") for number in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.client import CliError
 from gateway.cli.dev.stack import Stack
+from gateway.cli.errors import CliError
 
 
 class Halting(Stack):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.client import Exit
 from gateway.cli.dev.up import up
+from gateway.cli.errors import Exit
 
 
 @pytest.fixture(autouse=True)

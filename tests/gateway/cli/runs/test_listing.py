@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from gateway.cli.client import Exit
-from gateway.cli.output import Format
+from gateway.cli.arguments import Format
+from gateway.cli.errors import Exit
+from gateway.cli.runs.describe import describe
 from gateway.cli.runs.explain import explain
-from gateway.cli.runs.listing import describe, runs
+from gateway.cli.runs.listing import runs
 from gateway.cli.runs.logs import logs
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.client import CliError
+from gateway.cli.errors import CliError
 from gateway.cli.runs.logs import _follow
 
 
@@ -56,7 +56,7 @@ class Gateway:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.runs.logs.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.cli.runs.logs.RECONNECT_SECONDS", 0.0)
 
 
 def test_a_broken_log_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.cli.client import CliError, Exit
-from gateway.cli.runs.submit import read_document, submit
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.runs.params import read_document
+from gateway.cli.runs.submit import submit
 
 WORKFLOW = """
 apiVersion: waypost/v1

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.client import CliError, Exit
-from gateway.cli.output import Format
+from gateway.cli.arguments import Format
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.runs.watch import follow
 
 
@@ -92,6 +92,6 @@ def test_a_stream_of_something_else_ends_the_following(data: str) -> None:
 
 def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is raised where it can be seen."""
-    monkeypatch.setattr("gateway.cli.runs.watch._events", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.cli.runs.watch._stream", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         follow(Gateway(stream()).client(), "r")

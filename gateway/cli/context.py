@@ -1,0 +1,34 @@
+"""The context file: where `waypost up` leaves the URL of its gateway, so that other commands find it."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.cli.errors import CliError, Exit
+
+CONTEXT_PATH: Final = Path(".waypost") / "context.json"
+"""Below the folder in which `waypost up` was started."""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway for development.
+
+    `development` is the folder of its development issuer, which makes the tokens.
+    """
+
+    url: str
+    development: str | None = None
+    tenant: str = "demo"
+
+
+def find_context(start: Path) -> Context | None:
+    """The nearest context file at or above the folder `start`. Raises `CliError` where it cannot be read."""
+    for folder in (start, *start.parents):
+        try:
+            return msgspec.json.decode((folder / CONTEXT_PATH).read_bytes(), type=Context)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except msgspec.MsgspecError as error:
+            raise CliError(f"{folder / CONTEXT_PATH} is not a context: {error}", code=Exit.USAGE) from error
+    return None

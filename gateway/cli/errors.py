@@ -1,0 +1,39 @@
+"""Exit codes of the command line, and the exception that ends a command with one of them."""
+
+from enum import IntEnum
+from typing import Final
+
+
+class Exit(IntEnum):
+    """What a script can tell from the exit code. The table for people is in `docs/operating.md`."""
+
+    DONE = 0
+    FAILED = 1
+    """The run did not succeed, a check failed, or the state of things does not allow what was asked for."""
+    USAGE = 2
+    """An argument, a file or a document is wrong, whether the command line or the gateway found it."""
+    REFUSED = 3
+    """No acceptable token, or policy denied."""
+    NOT_FOUND = 4
+    UNAVAILABLE = 5
+    """No gateway answers, or not now: try again."""
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    """The reader of the output has closed it, as `head` does."""
+
+
+EXIT_BY_STATUS: Final = {
+    **dict.fromkeys((400, 413, 415, 422, 431), Exit.USAGE),
+    **dict.fromkeys((401, 403), Exit.REFUSED),
+    404: Exit.NOT_FOUND,
+    **dict.fromkeys((429, 502, 503, 504), Exit.UNAVAILABLE),
+}
+"""The exit code by the HTTP status of the gateway's answer; any other status is `FAILED`."""
+
+
+class CliError(Exception):
+    """Ends the command: prints a sentence, further lines below it, and sets the exit code."""
+
+    def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.message, self.lines, self.code = message, lines, code

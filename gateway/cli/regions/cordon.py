@@ -1,0 +1,19 @@
+"""`waypost cordon` and `waypost uncordon`: place no new work in a region, and place work there again."""
+
+from gateway.cli.arguments import RegionName, Token, Url
+from gateway.cli.output import command, format_count
+from gateway.cli.regions.operations import post_operation, print_line
+
+
+@command
+def cordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
+    """Place no new work in a region. What runs there finishes; `uncordon` undoes it."""
+    inflight = post_operation(region, "cordon", url, token)["inflight"]
+    print_line(region, f"cordoned; there now: {format_count(inflight, 'shard')}")
+
+
+@command
+def uncordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
+    """Place work in a region again."""
+    post_operation(region, "uncordon", url, token)
+    print_line(region, "takes work again")

@@ -1,0 +1,15 @@
+"""`waypost forget`: gives an unreachable region up, so that its shards are placed elsewhere."""
+
+from gateway.cli.arguments import RegionName, Token, Url
+from gateway.cli.output import command, format_count
+from gateway.cli.regions.operations import post_operation, print_line
+
+
+@command
+def forget(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
+    """Give an unreachable region up: its shards are placed elsewhere, nothing there is waited for.
+
+    It is taken back when it answers.
+    """
+    left = post_operation(region, "forget", url, token)["inflight"]
+    print_line(region, f"given up; placed again: {format_count(left, 'shard')}")

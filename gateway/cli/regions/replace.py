@@ -1,0 +1,15 @@
+"""`waypost replace`: admits another journal under the name of a region whose disk is lost."""
+
+from gateway.cli.arguments import RegionName, Token, Url
+from gateway.cli.output import command
+from gateway.cli.regions.operations import post_operation, print_line
+
+
+@command
+def replace(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
+    """Admit another journal under a region's name: the cluster's old disk is gone for good.
+
+    What ran there counts as lost.
+    """
+    post_operation(region, "replace", url, token)
+    print_line(region, "the next journal that answers is admitted")

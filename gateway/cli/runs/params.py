@@ -1,0 +1,79 @@
+"""Reads a workflow's file and sets its `spec.params` from `--param name=value`."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from gateway.cli.documents import JSON, detect_media_type, read_bytes, read_value
+from gateway.cli.errors import CliError, Exit
+from waypost.suggestions import closest
+
+TEXT: Final = "text"
+ANY: Final = "anything"
+
+
+def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
+    """The file as it is, and its media type; with `params`, read and written again as JSON.
+
+    Raises `CliError`.
+    """
+    body = read_bytes(file)
+    media_type = detect_media_type(body)
+    # Without params nothing is read here: what is wrong with the document is for the gateway to say.
+    if not params:
+        return body, media_type
+    document = read_value(file, body, media_type)
+    try:
+        spec = document["spec"]
+        known = spec.get("params", {})
+        spec["params"] = known | dict(_read_param(param, known, body.decode()) for param in params)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise CliError(f"{file} has no spec that could have params", code=Exit.USAGE) from error
+    return msgspec.json.encode(document), JSON
+
+
+def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
+    """Name and value of `param`, with the type that the document's own value gives it.
+
+    Text where that is text or absent, so that 42 stays text there; else JSON of the same type; any JSON for
+    null.
+    """
+    name, equals, given = param.partition("=")
+    if not equals:
+        raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
+    # A name that neither stands under params nor in a placeholder of the document is a misspelt one. Without
+    # any params in the document it may be right: a task can read it from its input.
+    if known and name not in known and not re.search(rf"params\.{re.escape(name)}(?![\w-])", text):
+        near = closest(name, known)
+        meant = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+        raise CliError(f"--param {param}: there is no params.{name}; {meant}", code=Exit.USAGE)
+    default = known.get(name, "")
+    expected = _type_name(default)
+    if expected == TEXT:
+        return name, given
+    try:
+        value = msgspec.json.decode(given)
+    except msgspec.DecodeError:
+        value = given
+    if expected not in (ANY, _type_name(value)):
+        example = msgspec.json.encode(default).decode()
+        raise CliError(
+            f"--param {param}: must be {expected}, like the {example:.40} in the document", code=Exit.USAGE
+        )
+    return name, value
+
+
+def _type_name(value: Any) -> str:
+    match value:
+        case None:
+            return ANY
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list in JSON"
+        case dict():
+            return "an object in JSON"
+    return TEXT
