@@ -1,4 +1,4 @@
-"""A cluster in virtual time: what a journal keeps, and what a crash takes away. The model that the simulator runs the gateway against."""
+"""A model of a cluster in virtual time: its journal survives a crash, its processes do not."""
 
 import random
 from collections.abc import Callable
@@ -31,23 +31,27 @@ ASK_SECONDS = 5.0
 
 
 class ModelCluster:
-    """One region. `begun` is told of every start, `told` of every batch that arrives; `after` numbers its journals and boots on."""
+    """One region's cluster.
+
+    `on_start` is called for every start of a task, `on_batch` for every batch that arrives. Journals and
+    boots are numbered from `after` on.
+    """
 
     slots = 100
     linger_seconds = 0.0
-    """A process that is told to end takes up to so long, and may still finish its task meanwhile."""
+    """How long a process that is to end takes at most; it may still finish its task in that time."""
 
     def __init__(
         self,
         region: str,
         rng: random.Random,
         *,
-        begun: Callable[[Start], None],
-        told: Callable[[str, Batch], None] = lambda region, batch: None,
+        on_start: Callable[[Start], None],
+        on_batch: Callable[[str, Batch], None] = lambda region, batch: None,
         now: float,
         after: int = 0,
     ) -> None:
-        self.region, self._rng, self._begun, self._told = region, rng, begun, told
+        self.region, self._rng, self._on_start, self._on_batch = region, rng, on_start, on_batch
         self.journals = self.boots = after
         self.lingering: dict[AttemptId, tuple[float, Attempt]] = {}
         self.up = False
@@ -84,7 +88,7 @@ class ModelCluster:
         attempt.running.clear()
 
     def _end(self, identity: AttemptId, now: float) -> None:
-        """Tombstoned or superseded: gone at once, or when the last of its processes is."""
+        """Ends a tombstoned or superseded attempt: at once, or when the last of its processes has ended."""
         attempt = self.journal.attempts.pop(identity)
         if attempt.running and self._rng.random() < 0.5:
             self.lingering[identity] = (now + self._rng.uniform(0.0, self.linger_seconds), attempt)
@@ -92,7 +96,7 @@ class ModelCluster:
             self._stop(attempt, now)
 
     def alive(self) -> list[AttemptId]:
-        """Whatever may have a process now or later."""
+        """The attempts that have a process, or may still start one."""
         held = self.journal.attempts.items()
         return [
             *self.lingering,
@@ -102,7 +106,7 @@ class ModelCluster:
     # What it answers
 
     def claim(self, era: int) -> None:
-        """A newer era of the store: what the older one has acknowledged counts no more."""
+        """Takes a newer era of the store: what the older one has acknowledged does not count any more."""
         if era > self.journal.era:
             self.journal.era, self.journal.acknowledged = era, 0
 
@@ -137,7 +141,7 @@ class ModelCluster:
         journal = self.journal
         if batch.incarnation not in ("", journal.incarnation):
             raise ClusterError("OtherJournal")
-        self._told(self.region, batch)
+        self._on_batch(self.region, batch)
         journal.events = [event for event in journal.events if event.seq > batch.acknowledged]
         journal.acknowledged = max(journal.acknowledged, batch.acknowledged)
         tombstones = tuple(self._tombstone(attempt, now) for attempt in batch.tombstones)
@@ -201,7 +205,7 @@ class ModelCluster:
                 self._stop(attempt, now)
                 del self.lingering[identity]
             else:
-                self._settle(identity, attempt, now)
+                self._finish_due_tasks(identity, attempt, now)
         for identity, attempt in list(self.journal.attempts.items()):
             if attempt.awake and not attempt.ended:
                 self._advance(identity, attempt, now)
@@ -210,7 +214,7 @@ class ModelCluster:
         exclusive = attempt.run.side_effects is SideEffects.EXCLUSIVE
         if exclusive:
             self._hold_lease(identity, attempt, now)
-        self._settle(identity, attempt, now)
+        self._finish_due_tasks(identity, attempt, now)
         if attempt.ended or (exclusive and attempt.lease_until <= now):
             return
         if any((other.run, other.shard) == (identity.run, identity.shard) for other in self.lingering):
@@ -223,7 +227,7 @@ class ModelCluster:
             attempt.ended = True
             self._emit_end(identity, AttemptEndKind.SUCCEEDED)
 
-    def _settle(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
+    def _finish_due_tasks(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
         for task, (ends, start) in list(attempt.running.items()):
             if ends <= now and not attempt.ended:
                 start.ended = now
@@ -244,7 +248,7 @@ class ModelCluster:
         start = Start(region=self.region, attempt=identity, task=task, exclusive=exclusive, began=now)
         attempt.tries[task] = attempt.tries.get(task, 0) + 1
         attempt.running[task] = (now + seconds * self._rng.uniform(0.5, 1.5), start)
-        self._begun(start)
+        self._on_start(start)
         self._emit_task(identity, attempt, task, TaskPhase.RUNNING, now)
 
     def _finish(self, identity: AttemptId, attempt: Attempt, task: str, now: float) -> None:

@@ -1,11 +1,11 @@
-"""A calm world, for tests with one fault each: nothing goes wrong by itself, and nothing heals."""
+"""A world without random trouble, for tests with one fault each: nothing fails or heals by itself."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.store.sqlite.store import SqliteStore
-from tests.simulation.test_operators import run
+from tests.simulation.scenario import run
 from tests.simulation.world import World
 from waypost.sqlite_database import Database
 
@@ -19,8 +19,8 @@ async def store() -> AsyncIterator[SqliteStore]:
 @pytest.fixture
 async def world(store: SqliteStore) -> World:
     world = World(store, 1, trouble=1e-9)
-    for road in world.roads.values():
-        road.delay_seconds = 0.02
+    for path in world.paths.values():
+        path.delay_seconds = 0.02
     await world.start_gateway()
     await run(world, 5)
     return world

@@ -1,4 +1,4 @@
-"""What must hold after every pass: the contract's invariants, held against what is committed and against what really runs."""
+"""The contract's invariants, checked after every pass against what is committed and what really runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,17 +14,17 @@ from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
 
 SLACK_SECONDS = 2.0
-"""What time may do a little late: passes come every tick, scans of the store twice a second."""
+"""How late a deadline may take effect: passes come every tick, scans of the store twice a second."""
 OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 
 
 class Invariants:
-    """The world's own books. They are kept from what was committed, never from what the gateway has in memory."""
+    """The world's own record of what was committed and what ran; never of what the gateway has in memory."""
 
     def __init__(self, failover: Failover, regions: Sequence[str]) -> None:
         self.failover = failover
         self.clusters: dict[str, ModelCluster] = {}
-        self.ghosts: list[ModelCluster] = []
+        self.replaced: list[ModelCluster] = []
         self.starts: list[Start] = []
         self.runs: dict[str, Workflow] = {}
         self.deadlines: dict[str, float] = {}
@@ -39,7 +39,8 @@ class Invariants:
         self.given_up: set[str] = set()
         self.conflicts: set[tuple[str, int]] = set()
         self.steady_since = 0.0
-        """Since when a gateway is up and its store answers: what time does is only owed from then on."""
+        """Since when a gateway is up and its store answers: deadlines and fences are enforced only from then
+        on."""
 
     @property
     def now(self) -> Instant:
@@ -47,7 +48,7 @@ class Invariants:
 
     # What runs
 
-    def begun(self, start: Start) -> None:
+    def check_start(self, start: Start) -> None:
         self.starts.append(start)
         key = (start.attempt.run, start.attempt.shard)
         if start.exclusive:
@@ -69,8 +70,8 @@ class Invariants:
             made_here = held[1] == self.clusters[start.region].journal.incarnation
             assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
 
-    def told(self, region: str, batch: Batch) -> None:
-        """A batch has arrived: all that it says must have been committed before."""
+    def check_batch(self, region: str, batch: Batch) -> None:
+        """Checks a batch that has arrived: all that it says must have been committed before."""
         for spec in batch.creates:
             known = (region, batch.incarnation, spec.attempt) in self.intended
             other = spec.fence.boot != self.clusters[region].boot  # it will be refused
@@ -94,7 +95,7 @@ class Invariants:
     # What is committed
 
     def check_writes(self, writes: Sequence[ShardWrite]) -> None:
-        """What was just committed, against what was committed before."""
+        """Checks what was just committed against what was committed before."""
         for write in writes:
             before, after = self.shards[write.shard.key], write.shard
             assert after.rev == before.rev + 1
@@ -111,7 +112,8 @@ class Invariants:
             self._check_lineage(after)
 
     def _check_left(self, write: ShardWrite, before: Shard) -> None:
-        """T9, T14: a lost attempt is counted and paused for; one that was never confirmed is counted too."""
+        """T9, T14: a lost attempt is counted and backed off from; one that was never confirmed is counted
+        too."""
         after = write.shard
         if after.attempts_lost > before.attempts_lost and after.phase is Phase.PENDING:
             assert after.not_before > self.now.wall, "T9: no back-off"
@@ -145,7 +147,7 @@ class Invariants:
             )
 
     def _check_row(self, row: TaskRow, before: Shard) -> None:
-        """Only the shard's own attempt is believed, and nothing of it twice."""
+        """Only results of the shard's current attempt are recorded, and none of them twice."""
         named = (row.region, row.epoch, row.incarnation)
         assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), (
             f"{row} while {before}"
@@ -157,11 +159,11 @@ class Invariants:
             self._check_made_here(row)
         elif (
             row.phase is TaskPhase.RUNNING
-        ):  # being made again: what an older journal still has does not count any more
+        ):  # it runs again: the result that an older journal holds does not count any more
             self.superseded.add((*key, row.epoch))
 
     def _check_made_here(self, row: TaskRow) -> None:
-        """What a region made lives there: whoever needed it has to have had it there."""
+        """I8: a result of scope `region` lives there, so the tasks that need it must have run there too."""
         tasks = {task.name: task for task in self.runs[row.run].spec.tasks}
         for need in tasks[row.task].needs:
             _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
@@ -183,15 +185,18 @@ class Invariants:
             )
             self.cursors[(region, cursor.incarnation)] = cursor.seq
 
-    def conflicted(self, key: tuple[str, int]) -> None:
-        """Somebody else has written: whoever takes the shard up now waits anew."""
+    def note_conflict(self, key: tuple[str, int]) -> None:
+        """Records that another writer came first: after loading the shard again, its waits begin again."""
         self.conflicts.add(key)
         self.fenced_at[key] = self.now.monotonic
 
     # After each pass
 
     def check_reality(self) -> None:
-        """I3 and I9: whatever runs anywhere is its shard's own attempt or a listed orphan; of what is given up nobody keeps account."""
+        """I3 and I9: every attempt that runs is its shard's current one or a listed orphan.
+
+        Regions that were given up are left out: what runs there is no longer listed.
+        """
         for name in set(self.clusters) - self.given_up:
             for identity in self.clusters[name].alive():
                 assert self._accounted(name, identity), (
@@ -199,7 +204,8 @@ class Invariants:
                 )
 
     def check_time(self, lost: frozenset[str]) -> None:
-        """T5, T12, T14: what time does. `lost`: the regions that the gateway takes for Unreachable."""
+        """T5, T12, T14: what time alone must have done. `lost`: the regions that are Unreachable to the
+        gateway."""
         now = self.now
         for key, shard in self.shards.items():
             if shard.region in lost and key not in self.conflicts:

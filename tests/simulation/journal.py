@@ -1,4 +1,4 @@
-"""What a model cluster keeps: its journal, the attempts in it, and what the world saw of their tasks."""
+"""The journal of a model cluster, the attempts in it, and the starts of their tasks as the world saw them."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ class Start:
 
 @dataclass
 class Attempt:
-    """Journalled, but for `awake`, `running` and the lease, which a restart takes away."""
+    """An attempt in the journal; `awake`, `running` and the lease are in memory, and lost in a restart."""
 
     spec: ShardSpec
     run: RunSpec
@@ -35,7 +35,7 @@ class Attempt:
 
 @dataclass
 class Journal:
-    """What survives a SIGKILL."""
+    """What survives a SIGKILL of the cluster."""
 
     incarnation: str
     seq: int = 0

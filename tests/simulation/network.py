@@ -1,4 +1,4 @@
-"""The roads between one gateway and its regions, in virtual time: delay, loss, duplication, reordering, partitions."""
+"""The network between one gateway and its regions, in virtual time: delay, loss, duplicates, partitions."""
 
 import heapq
 import itertools
@@ -18,7 +18,7 @@ SILENCE_SECONDS = 3.0
 
 
 class Timeline:
-    """What is still to happen, in order of time."""
+    """Virtual time, and the actions that are due at later times."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -36,25 +36,28 @@ class Timeline:
 
 
 @dataclass
-class Road:
-    """The state of one gateway-region road; every message looks at it when it is sent."""
+class NetworkPath:
+    """The state of the network path to one region, as every message meets it when it is sent."""
 
-    cut_there: bool = False
-    cut_back: bool = False
+    requests_cut: bool = False
+    answers_cut: bool = False
     delay_seconds: float = 0.02
     loss: float = 0.0
-    """Probability that one request, or its answer, does not arrive though the road is open."""
+    """Probability that one request, or its answer, does not arrive though the path is not cut."""
     duplicates: float = 0.0
     """Probability that a batch arrives a second time, up to half a minute later."""
 
 
 @dataclass
 class SimulatedLink:
-    """Satisfies `gateway.reconciler.working_set.Link`. Dropped with its gateway: what is still under way for it arrives nowhere."""
+    """The I/O of one region in virtual time; satisfies `gateway.reconciler.working_set.Link`.
+
+    It ends with its gateway (`alive`): what is still on its way to it does not arrive.
+    """
 
     name: str
     cluster: ModelCluster
-    road: Road
+    path: NetworkPath
     timeline: Timeline
     rng: random.Random
     era: Callable[[], int]
@@ -84,34 +87,34 @@ class SimulatedLink:
             self.inbox.append(report)
 
     def _delay(self) -> float:
-        return self.road.delay_seconds * self.rng.uniform(0.5, 2.0)
+        return self.path.delay_seconds * self.rng.uniform(0.5, 2.0)
 
     def _lost(self) -> bool:
-        return self.rng.random() < self.road.loss
+        return self.rng.random() < self.path.loss
 
-    def _call(self, ask: Callable[[], object], answered: Callable[[object, str | None], None]) -> None:
-        """One request and its answer, each of which may get lost; the caller hears of exactly one outcome."""
-        settled = False
+    def _call(self, ask: Callable[[], object], on_result: Callable[[object, str | None], None]) -> None:
+        """One request and its answer, each of which may get lost; `on_result` is called exactly once."""
+        finished = False
 
-        def settle(answer: object, failure: str | None) -> None:
-            nonlocal settled
-            if not settled:
-                settled = True
-                answered(answer, failure)
+        def finish(answer: object, failure: str | None) -> None:
+            nonlocal finished
+            if not finished:
+                finished = True
+                on_result(answer, failure)
 
         def arrive() -> None:
             if not self.cluster.up:
-                self.timeline.after(self._delay(), lambda: settle(None, "Unreachable"))
+                self.timeline.after(self._delay(), lambda: finish(None, "Unreachable"))
                 return
             try:
                 answer, failure = ask(), None
             except ClusterError as error:
                 answer, failure = None, error.reason
-            if not self.road.cut_back and not self._lost():
-                self.timeline.after(self._delay(), lambda: settle(answer, failure))
+            if not self.path.answers_cut and not self._lost():
+                self.timeline.after(self._delay(), lambda: finish(answer, failure))
 
-        self.timeline.after(TIMEOUT_SECONDS, lambda: settle(None, "Timeout"))
-        if not self.road.cut_there and not self._lost():
+        self.timeline.after(TIMEOUT_SECONDS, lambda: finish(None, "Timeout"))
+        if not self.path.requests_cut and not self._lost():
             self.timeline.after(self._delay(), arrive)
 
     def probe(self) -> None:
@@ -137,7 +140,7 @@ class SimulatedLink:
             )
 
         self._call(lambda: self.cluster.apply(batch, self.timeline.now), answered)
-        if self.rng.random() < self.road.duplicates:
+        if self.rng.random() < self.path.duplicates:
             late = Batch(
                 incarnation=batch.incarnation,
                 runs=batch.runs,
@@ -147,7 +150,7 @@ class SimulatedLink:
             self.timeline.after(self.rng.uniform(0, 30), lambda: self._late(late))
 
     def _late(self, batch: Batch) -> None:
-        if self.cluster.up and not self.road.cut_there:
+        if self.cluster.up and not self.path.requests_cut:
             with suppress(ClusterError):
                 self.cluster.apply(batch, self.timeline.now)
 
@@ -173,7 +176,7 @@ class SimulatedLink:
         self.timeline.after(self._delay(), lambda: self._open(stream, began))
 
     def _open(self, stream: int, began: float) -> None:
-        if stream != self.stream or not self.alive or self.road.cut_there or not self.cluster.up:
+        if stream != self.stream or not self.alive or self.path.requests_cut or not self.cluster.up:
             return
         self.cluster.claim(self.era())
         journal = self.cluster.journal
@@ -187,8 +190,12 @@ class SimulatedLink:
         self._deliver(stream, [hello])
 
     def _deliver(self, stream: int, events: list[ClusterEvent]) -> None:
-        """What is lost on the way is not sent again on this stream: after a gap nothing more arrives, until it is silent for too long."""
-        if self.road.cut_back:
+        """Sends events to the gateway.
+
+        What is lost is not sent again on this stream: after a gap nothing more arrives, until the stream has
+        been silent for too long and is opened again.
+        """
+        if self.path.answers_cut:
             self.opened = False
             return
 
@@ -201,13 +208,13 @@ class SimulatedLink:
                     self.cursor = Cursor(incarnation=self.cursor.incarnation, seq=event.seq)
                 self._put(Heard(began=self.began, at=self.timeline.now, event=event))
 
-        self.arrives = max(
-            self.arrives, self.timeline.now + self.road.delay_seconds
-        )  # a road that gets quicker reorders no stream
+        # a path that becomes faster does not reorder a stream
+        self.arrives = max(self.arrives, self.timeline.now + self.path.delay_seconds)
         self.timeline.after(self.arrives - self.timeline.now, arrive)
 
     def pump(self) -> None:
-        """Once a tick: new events and lease requests go out; a stream that is dead or silent is opened again."""
+        """Once a tick: sends new events and lease requests, and opens a stream that ended or is silent
+        again."""
         now = self.timeline.now
         if self.opened and (not self.cluster.up or self.cluster.boot != self.boot):
             self._put(StreamEnded(at=now, reason="Ended"))

@@ -1,36 +1,19 @@
-"""What keeps a shard where it is, and what makes it move: one fault each, in virtual time."""
+"""When a shard stays in its region and when it moves: one fault each, in virtual time."""
 
 import pytest
 from msgspec import structs
 
 from clusters.protocol import Batch
-from gateway.core.shard_states import Phase, Shard
+from gateway.core.shard_states import Phase
 from tests.simulation.network import SimulatedLink
-from tests.simulation.test_operators import cut, placed, run, workflow
+from tests.simulation.scenario import cut, heal, placed, run, run_until_phase, shards_in, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects
 
 
-def heal(world: World, *names: str) -> None:
-    for name in names:
-        world.healed_at[name] = 0.0
-
-
-def there(world: World, region: str) -> list[Shard]:
-    return [shard for shard in world.shards.values() if shard.region == region]
-
-
-async def until(world: World, seconds: float, phase: Phase, region: str) -> None:
-    """Until every shard there is in `phase`, `seconds` at most."""
-    end = world.timeline.now + seconds
-    while {shard.phase for shard in there(world, region)} != {phase}:
-        assert world.timeline.now < end, there(world, region)
-        await world.tick()
-
-
 @pytest.mark.parametrize("lost", [("beijing", "shanghai"), REGIONS])
 async def test_a_gateway_that_was_cut_off_moves_nothing(world: World, lost: tuple[str, ...]) -> None:
-    """The regions never stopped working: whatever is started again elsewhere would run twice for nothing."""
+    """The regions never stopped working: what started again elsewhere would run twice for nothing."""
     await world.submit(workflow(300.0, shards=12))
     await run(world, 15)
     cut(world, *lost)
@@ -43,7 +26,7 @@ async def test_a_gateway_that_was_cut_off_moves_nothing(world: World, lost: tupl
 
 
 async def test_the_region_that_comes_back_last_keeps_its_shards(world: World) -> None:
-    """Half of the regions answer again, and this one is as likely to in a moment: it has had no chance yet to show that it lives."""
+    """Half of the regions answer again; this one may in a moment, and has had no chance yet to show it."""
     await world.submit(workflow(300.0, shards=12))
     await run(world, 15)
     cut(world, *REGIONS)
@@ -56,8 +39,9 @@ async def test_the_region_that_comes_back_last_keeps_its_shards(world: World) ->
     assert {(shard.epoch, shard.failovers) for shard in world.shards.values()} == {(1, 0)}
 
 
-async def test_without_half_of_the_regions_nobody_can_tell_who_is_lost(world: World) -> None:
-    """Lost one long after the other they are no blackout by time; yet one region of three is no proof that our own road is good."""
+async def test_without_half_of_the_regions_nothing_moves(world: World) -> None:
+    """Lost one long after the other they are no blackout; yet one region of three does not show that the
+    gateway's own network works."""
     await world.submit(workflow(300.0, shards=12))
     await run(world, 2)
     cut(world, "beijing")
@@ -66,11 +50,11 @@ async def test_without_half_of_the_regions_nobody_can_tell_who_is_lost(world: Wo
     cut(world, "shanghai")
     await run(world, 60)
 
-    assert {shard.phase for shard in there(world, "shanghai")} == {Phase.SUSPECT}
+    assert {shard.phase for shard in shards_in(world, "shanghai")} == {Phase.SUSPECT}
 
 
 def swallow_creates(monkeypatch: pytest.MonkeyPatch, *regions: str) -> None:
-    """Batches with creates never arrive there, and are never answered; all else does."""
+    """Loses batches with creates on the way to `regions`, without an answer; all else arrives."""
     send = SimulatedLink.send
 
     def swallowing(link: SimulatedLink, batch: Batch) -> None:
@@ -80,14 +64,15 @@ def swallow_creates(monkeypatch: pytest.MonkeyPatch, *regions: str) -> None:
     monkeypatch.setattr(SimulatedLink, "send", swallowing)
 
 
-async def test_what_nobody_confirms_goes_elsewhere_at_its_fence(
+async def test_an_unconfirmed_create_is_placed_elsewhere_at_its_fence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the region's condition: no create can land any more. It is counted, so that a shard does not wander for ever (T14)."""
+    """Whatever the region's condition: no cluster takes the create any more. It counts as a failover, so that
+    it ends (T14)."""
     swallow_creates(monkeypatch, "beijing")
     await world.submit(workflow(20.0, shards=12))
     await run(world, 1)
-    first = {shard.key for shard in there(world, "beijing")}
+    first = {shard.key for shard in shards_in(world, "beijing")}
     assert first
     await run(world, 6)
 
@@ -97,23 +82,24 @@ async def test_what_nobody_confirms_goes_elsewhere_at_its_fence(
 
 
 async def test_an_intent_is_suspect_with_its_region(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody knows whether the create has landed: it waits as the running ones do, and is confirmed when the region is back (T5, T6)."""
+    """Whether the create arrived is unknown: it waits like the running ones, and is confirmed when the region
+    is back (T5, T6)."""
     swallow_creates(monkeypatch, "beijing")
     await world.submit(workflow(20.0, shards=12))
     await run(world, 0.7)
-    assert {shard.phase for shard in there(world, "beijing")} == {Phase.DISPATCHING}
+    assert {shard.phase for shard in shards_in(world, "beijing")} == {Phase.DISPATCHING}
     world.clusters["beijing"].crash(world.timeline.now)  # refuses connections: lost in two seconds
-    await until(world, 4, Phase.SUSPECT, "beijing")
+    await run_until_phase(world, 4, Phase.SUSPECT, "beijing")
 
 
 async def test_a_region_that_comes_back_goes_on_under_the_same_epoch(world: World) -> None:
-    """Its fence is a new one: under the old one the cluster would refuse its own attempt as too late (T6)."""
+    """Its fence is a new one: under the old one the cluster would refuse its own attempt as late (T6)."""
     await world.submit(workflow(300.0, shards=12, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
     cut(world, "beijing")
-    await until(world, 10, Phase.SUSPECT, "beijing")
+    await run_until_phase(world, 10, Phase.SUSPECT, "beijing")
     heal(world, "beijing")
-    await until(world, 10, Phase.RUNNING, "beijing")
+    await run_until_phase(world, 10, Phase.RUNNING, "beijing")
     await run(world, 30)
 
     assert {shard.phase for shard in world.shards.values()} == {Phase.RUNNING}
@@ -121,7 +107,8 @@ async def test_a_region_that_comes_back_goes_on_under_the_same_epoch(world: Worl
 
 
 async def test_past_its_deadline_nothing_is_open(world: World) -> None:
-    """Queued, running, or in a region that is lost: people are told in time (T12). The world itself looks at every pass."""
+    """Queued, running, or in a region that is lost: the run ends in time (T12). The world itself checks every
+    pass."""
     for side_effects in SideEffects:
         late = workflow(300.0, shards=6, side_effects=side_effects)
         await world.submit(structs.replace(late, spec=structs.replace(late.spec, deadline_seconds=20.0)))
@@ -134,13 +121,14 @@ async def test_past_its_deadline_nothing_is_open(world: World) -> None:
     }
 
 
-async def test_a_new_owner_waits_anew(world: World) -> None:
-    """It does not know since when the region is silent, nor whether it is the region or its own road: it looks for itself first (T7)."""
+async def test_a_new_owner_waits_from_its_own_start(world: World) -> None:
+    """It does not know since when the region is silent, nor whether its own network is at fault: it finds out
+    first (T7)."""
     await world.submit(workflow(300.0, shards=12))
     await run(world, 15)
     cut(world, "beijing")
-    await until(world, 10, Phase.SUSPECT, "beijing")
-    mine = {shard.key for shard in there(world, "beijing")}
+    await run_until_phase(world, 10, Phase.SUSPECT, "beijing")
+    mine = {shard.key for shard in shards_in(world, "beijing")}
     world.kill_gateway()
     await world.start_gateway()
     started = world.timeline.now

@@ -1,4 +1,4 @@
-"""Journals that are not what they were, streams that are opened again, regions that are gone. In virtual time."""
+"""Journals that were replaced, streams that are opened again, regions that are gone. In virtual time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,24 +15,23 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
-from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_condition import Taint
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from gateway.store.sqlite.store import SqliteStore
-from tests.gateway.core.history_entries import history_entry
 from tests.simulation.journal import Journal
-from tests.simulation.test_operators import cut, run, workflow
+from tests.simulation.scenario import NOTE, cut, run, workflow
 from tests.simulation.world import World
 from waypost.workflow.task import SideEffects
 
-NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 
-
-async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, store: SqliteStore) -> None:
-    """Its events do not move the cursor of the journal that is bound, nor are they acknowledged to it; its word ends no orphan."""
+async def test_reports_of_a_journal_that_is_not_admitted_are_ignored(
+    world: World, store: SqliteStore
+) -> None:
+    """Its events do not move the cursor of the bound journal and are not acknowledged; its answers end no
+    orphan."""
     await world.submit(workflow(200.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 8)
     await store.cancel("run-000", at=world.now.wall, entry=NOTE)
@@ -54,10 +53,10 @@ async def test_a_journal_that_is_not_admitted_is_not_believed(world: World, stor
     assert all(world.shards[key].orphans for key in mine)
 
 
-async def test_after_a_replaced_journal_a_conflict_goes_back_to_its_own_beginning(
+async def test_a_conflict_after_a_replaced_journal_reads_the_new_journal_from_its_start(
     world: World, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not to where the old journal was: its first events would be taken for known ones."""
+    """Not from the old journal's cursor: the new one's first events would be taken for known ones."""
     for _ in range(12):
         await world.submit(workflow(0.2, shards=6))
     await run(world, 10)
@@ -86,8 +85,8 @@ async def test_after_a_replaced_journal_a_conflict_goes_back_to_its_own_beginnin
     assert {shard.attempts_lost for shard in world.shards.values()} == {0}
 
 
-async def test_what_ended_while_its_region_was_lost_is_let_go(world: World) -> None:
-    """Else every outage leaves something in memory for ever."""
+async def test_shards_that_ended_while_their_region_was_lost_leave_the_working_set(world: World) -> None:
+    """Otherwise every outage would leave something in memory for ever."""
     for _ in range(5):
         await world.submit(workflow(100.0, shards=4))
     await run(world, 2)
@@ -105,13 +104,13 @@ async def test_what_ended_while_its_region_was_lost_is_let_go(world: World) -> N
     assert world.controller._ws.shards == {}
 
 
-async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World) -> None:
-    """It burned down, and somebody has cleaned up: nobody watches it any more, yet its shards name it."""
+async def test_shards_leave_a_region_that_was_removed_from_the_settings(world: World) -> None:
+    """It is gone for good, and nothing watches it any more, yet shards name it."""
     await world.submit(workflow(5.0, shards=6))
     await run(world, 2)
     cut(world, "beijing")
     world.kill_gateway()
-    world.settings = ("shanghai", "shenzhen")
+    world.configured = ("shanghai", "shenzhen")
     await world.start_gateway()
     assert world.controller is not None
     assert [view.condition for view in world.controller.views(world.now) if view.name == "beijing"] == [
@@ -119,16 +118,17 @@ async def test_a_region_that_was_taken_out_of_the_settings_is_left(world: World)
     ]
     await run(world, 60)
     assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
-    assert not world.done()  # what may still run there stays listed ...
+    assert not world.done()  # what may still run there stays listed as an orphan ...
 
     world.given_up.add("beijing")
     await world.store.add_taint("beijing", Taint.FORGOTTEN, entry=NOTE)
     await run(world, 5)
-    assert world.done()  # ... until somebody says that nothing does
+    assert world.done()  # ... until an operator forgets the region
 
 
-async def test_what_was_acknowledged_late_is_nobodys_stray(world: World) -> None:
-    """A Hello lists attempts whose end is taken in and not yet acknowledged: no tombstone for them, and no alarm."""
+async def test_an_end_that_is_not_acknowledged_yet_is_no_unknown_attempt(world: World) -> None:
+    """A Hello lists attempts whose end is recorded and not yet acknowledged: they get no tombstone, and no
+    log line."""
     for _ in range(20):
         await world.submit(workflow(0.3, shards=3))
         for link in world.links.values():
@@ -140,7 +140,7 @@ async def test_what_was_acknowledged_late_is_nobodys_stray(world: World) -> None
 
 
 class Repeating:
-    """A cluster with nine events."""
+    """A cluster that sends nine events on each stream."""
 
     async def watch(self, cursor: int, _: str) -> AsyncIterator[Hello | AttemptEnded]:
         status = ClusterStatus(region="a", incarnation="j", boot="b", uptime=1.0, slots=1, held=0, seq=9)
@@ -153,7 +153,8 @@ class Repeating:
 
 
 async def test_a_stream_that_is_opened_again_has_no_gap() -> None:
-    """What waits in the inbox is of the stream before: taken first, it would make the events from the cursor on look like known ones."""
+    """Events of the stream before must not stay in the inbox: taken first, they make those from the cursor on
+    look known."""
     changed = asyncio.Event()
     async with RegionLink("a", Repeating(), settings=HealthSettings(), wake=changed.set) as link:  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
-"""Exclusive work never runs twice at once, and what has ended is really over: one fault each, in virtual time.
+"""Exclusive work never runs twice at once, and what has ended is over: one fault each, in virtual time.
 
-The world itself sees to it that no two exclusive attempts of a shard run at once (I4), and that nothing runs unlisted (I3).
+The world itself checks that no two exclusive attempts of a shard run at once (I4), and that nothing runs
+unlisted (I3).
 """
 
 import pytest
@@ -10,12 +11,12 @@ from gateway.core.shard_states import Phase
 from gateway.store.interface import ShardWrite
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.network import SimulatedLink
-from tests.simulation.test_guards import heal, there, until
-from tests.simulation.test_operators import LOST, NOTE, cut, give_up, run, workflow
+from tests.simulation.scenario import NOTE, cut, give_up, heal, run, run_until_phase, shards_in, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects
 
 LONG = 300.0
+LOST = ("beijing", "shanghai")
 
 
 async def reopen(world: World, name: str) -> None:
@@ -30,10 +31,11 @@ async def reopen(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_what_was_cancelled_behind_a_lost_road_starts_again_when_its_lease_is_over(
+async def test_what_was_cancelled_in_a_lost_region_starts_again_when_its_lease_is_over(
     world: World, forgotten: bool
 ) -> None:
-    """It runs there until then, whatever people say of the region: only a lease that is over is proof."""
+    """It runs there until then, even if an operator has forgotten the region: only a lease that is over is
+    proof."""
     await world.submit(workflow(LONG, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
     there = {shard.key for shard in world.shards.values() if shard.region == "beijing"}
@@ -73,7 +75,7 @@ async def test_cancelled_means_that_nothing_runs_any_more(world: World) -> None:
 
 
 async def test_what_a_forgotten_region_still_runs_is_ended_when_it_answers_again(world: World) -> None:
-    """Nobody lists it any more: it is found when lists are compared, and gets its tombstone (I3)."""
+    """No shard lists it any more: it is found when lists are compared, and gets its tombstone (I3)."""
     await world.submit(workflow(60.0, shards=12))
     await run(world, 2)
     cut(world, *LOST)
@@ -91,10 +93,10 @@ async def test_what_a_forgotten_region_still_runs_is_ended_when_it_answers_again
 
 
 async def test_a_lease_is_granted_on_what_the_store_says(world: World, store: SqliteStore) -> None:
-    """Another gateway may have moved the shard: who has not heard of it yet grants nothing any more."""
+    """Another gateway may have moved the shard: one that has not read that yet must not grant the lease."""
     await world.submit(workflow(LONG, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
-    shard = there(world, "beijing")[0]
+    shard = shards_in(world, "beijing")[0]
     attempt = world.clusters["beijing"].journal.attempts[shard.attempt]
     moved = structs.replace(shard, phase=Phase.SUSPECT, suspect_since=world.now.wall, rev=shard.rev + 1)
     assert await store.record([ShardWrite(shard=moved)], {}) == [True]
@@ -103,15 +105,18 @@ async def test_a_lease_is_granted_on_what_the_store_says(world: World, store: Sq
 
     assert (
         attempt.lease_until <= held + 5.0
-    )  # what was granted before the other wrote may still have been on its way
+    )  # what was granted before the other write may still have been on its way
 
 
 @pytest.mark.parametrize("region", REGIONS)
-async def test_a_replaced_journal_takes_nothing_over(world: World, store: SqliteStore, region: str) -> None:
-    """What the old one had under way is lost, and begins again under a new epoch: this journal knows nothing of it."""
+async def test_a_journal_that_replaces_another_takes_nothing_over(
+    world: World, store: SqliteStore, region: str
+) -> None:
+    """What the old journal had under way is lost and begins again under a new epoch: the new one knows
+    nothing of it."""
     await world.submit(workflow(60.0, shards=12))
     await run(world, 15)
-    mine = {shard.key for shard in there(world, region)}
+    mine = {shard.key for shard in shards_in(world, region)}
     world.replace_cluster(region)
     await run(world, 4)
     assert {world.shards[key].epoch for key in mine} == {1}
@@ -127,16 +132,16 @@ async def test_a_replaced_journal_takes_nothing_over(world: World, store: Sqlite
 
 
 async def test_an_exclusive_shard_that_is_lost_again_and_again_never_runs_twice(world: World) -> None:
-    """Its region comes and goes, its processes linger: the wait begins anew each time."""
+    """Its region comes and goes, its processes linger: the wait begins again each time."""
     for cluster in world.clusters.values():
         cluster.linger_seconds = 6.0
     await world.submit(workflow(LONG, shards=9, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
     for name in (*REGIONS, *REGIONS):
-        if not there(world, name):
+        if not shards_in(world, name):
             continue
         cut(world, name)
-        await until(world, 10, Phase.SUSPECT, name)
+        await run_until_phase(world, 10, Phase.SUSPECT, name)
         world.kill_gateway()
         await world.start_gateway()
         await run(world, 25)
@@ -149,12 +154,13 @@ async def test_an_exclusive_shard_that_is_lost_again_and_again_never_runs_twice(
 async def test_a_journal_that_replaces_another_is_not_sent_its_attempts(
     world: World, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its stream opens late, or a write conflicts: under the same epoch it would run beside what the old one may still run (T6, I4)."""
+    """Its stream opens late, or a write conflicts: under the same epoch they would run beside those of the
+    old one (T6, I4)."""
     await world.submit(workflow(LONG, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
-    mine = {shard.key for shard in there(world, "beijing")}
+    mine = {shard.key for shard in shards_in(world, "beijing")}
     world.replace_cluster("beijing")
-    await until(world, 10, Phase.SUSPECT, "beijing")
+    await run_until_phase(world, 10, Phase.SUSPECT, "beijing")
     opened = SimulatedLink._open
     monkeypatch.setattr(
         SimulatedLink,

@@ -1,46 +1,14 @@
-"""What operators say of regions, on the real controller and store, in virtual time."""
+"""Cordon and forget, on the real controller and store, in virtual time."""
 
 import pytest
 
-from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase
-from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.regions.region_condition import RegionCondition, Taint
-from tests.gateway.core.history_entries import history_entry
-from tests.simulation.world import REGIONS, World
-from waypost.workflow.task import SideEffects, TaskSpec
+from tests.simulation.scenario import NOTE, cut, give_up, placed, run, workflow
+from tests.simulation.world import World
+from waypost.workflow.task import SideEffects
 
-NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 LOST = ("beijing", "shanghai")
-
-
-async def give_up(world: World, *names: str) -> None:
-    for name in names:
-        world.given_up.add(name)
-        await world.store.add_taint(name, Taint.FORGOTTEN, entry=NOTE)
-
-
-async def run(world: World, seconds: float) -> None:
-    until = world.timeline.now + seconds
-    while world.timeline.now < until:
-        await world.tick()
-
-
-def workflow(seconds: float, *, shards: int, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Workflow:
-    task = TaskSpec(name="t", type="delay", run={"seconds": seconds, "failing": 0.0})
-    spec = Spec(tasks=(task,), shards=Shards(count=shards), side_effects=side_effects)
-    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
-
-
-def cut(world: World, *names: str) -> None:
-    for name in names:
-        world.roads[name].cut_there = world.roads[name].cut_back = True
-        world.healed_at[name] = 1e9
-
-
-def placed(world: World) -> dict[str, int]:
-    """Shards by the region where they are now."""
-    return {name: sum(shard.region == name for shard in world.shards.values()) for name in REGIONS}
 
 
 async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(world: World) -> None:
@@ -67,15 +35,14 @@ async def test_a_cordoned_region_takes_nothing_new_and_finishes_what_it_has(worl
 
 
 @pytest.mark.parametrize("side_effects", [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE])
-async def test_regions_that_are_given_up_open_a_frozen_failover(
-    world: World, side_effects: SideEffects
-) -> None:
-    """Two of three lost together: the gateway takes itself to be cut off, until somebody who knows says otherwise."""
+async def test_forgetting_the_lost_regions_ends_a_blackout(world: World, side_effects: SideEffects) -> None:
+    """Two of three lost together: the gateway takes itself to be cut off until an operator, who knows,
+    forgets them."""
     await world.submit(workflow(5.0, shards=12, side_effects=side_effects))
     await run(world, 2)
     cut(world, *LOST)
     await run(world, 60)
-    assert not world.done(), "frozen: nobody knows whether it is the regions or we"
+    assert not world.done(), "cut off: nothing shows whether the regions are lost or the gateway's network"
     assert {shard.phase for shard in world.shards.values() if shard.region in LOST} == {Phase.SUSPECT}
 
     await give_up(world, *LOST)
@@ -85,8 +52,8 @@ async def test_regions_that_are_given_up_open_a_frozen_failover(
     assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
 
 
-async def test_what_is_submitted_after_a_region_was_given_up_runs(world: World) -> None:
-    """It is not counted any more, also by a gateway that is started anew."""
+async def test_what_is_submitted_after_a_region_was_forgotten_runs(world: World) -> None:
+    """The blackout guard does not count it any more, not even in a gateway that is restarted."""
     cut(world, *LOST)
     await run(world, 10)
     await give_up(world, *LOST)
@@ -103,7 +70,8 @@ async def test_what_is_submitted_after_a_region_was_given_up_runs(world: World) 
 
 
 async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) -> None:
-    """What it finished meanwhile does not count, it takes new work again, and the next loss is waited for as ever."""
+    """What it finished meanwhile does not count, it takes new work again, and its next loss is waited for as
+    any other."""
     await world.submit(workflow(5.0, shards=12))
     await run(world, 2)
     cut(world, *LOST)
@@ -128,7 +96,7 @@ async def test_a_region_that_answers_again_is_forgotten_no_more(world: World) ->
 
 
 async def test_an_operator_does_not_shorten_a_lease(world: World) -> None:
-    """People err: a region that lives after all may run an exclusive task until its lease has ended."""
+    """Operators err: a region that is up after all may run an exclusive task until its lease has ended."""
     await world.submit(workflow(40.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 2)
     there = {shard.key for shard in world.shards.values() if shard.region == "beijing"}

@@ -1,4 +1,4 @@
-"""A store that fails, is restored, or holds what cannot be read; regions that change under the gateway. In virtual time."""
+"""A store that fails, is restored, or holds what cannot be read. In virtual time."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -7,23 +7,20 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Unavailable
-from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.sqlite.store import SqliteStore
-from tests.gateway.core.history_entries import history_entry
 from tests.simulation.network import SimulatedLink
-from tests.simulation.test_operators import cut, run, workflow
+from tests.simulation.scenario import NOTE, cut, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.sqlite_database import Database
 from waypost.workflow.task import SideEffects
 
 opened = SimulatedLink._open
-NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
 
 
-class Outage:
-    """A store whose calls `names` fail."""
+class FailingStore:
+    """The real store, whose methods in `names` fail."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store, self.names, self.failed = store, set[str](), list[str]()
@@ -40,9 +37,9 @@ class Outage:
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Outage]:
+async def store() -> AsyncIterator[FailingStore]:
     async with SqliteStore(Database(":memory:", inline=True)) as store:
-        yield Outage(store)
+        yield FailingStore(store)
 
 
 READS = ["taints", "to_cancel", "overdue", "pending", "run", "tasks", "shards", "cursors"]
@@ -50,10 +47,10 @@ WRITES = ["record", "bind_incarnation", "remove_taint", "check_writable"]
 
 
 @pytest.mark.parametrize("name", [*READS, *WRITES])
-async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
-    world: World, store: Outage, name: str
+async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_and_not_the_end(
+    world: World, store: FailingStore, name: str
 ) -> None:
-    """The gateway waits for it, loses nothing, and does what was asked of it when the store is back."""
+    """The gateway waits for it, loses nothing, and does what is pending when the store is back."""
     await world.submit(workflow(5.0, shards=6, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 1)
     world.clusters["shenzhen"].crash(world.timeline.now)
@@ -72,8 +69,11 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_no_end(
     assert {shard.phase for shard in world.shards.values()} == {Phase.SUCCEEDED}
 
 
-async def test_exclusive_work_goes_on_while_the_store_takes_no_writes(world: World, store: Outage) -> None:
-    """Its leases are granted on a fresh read, which does work: a full disk must not kill what has run for hours."""
+async def test_exclusive_work_goes_on_while_the_store_takes_no_writes(
+    world: World, store: FailingStore
+) -> None:
+    """Its leases are granted on a fresh read, which works: a full disk must not kill what has run for
+    hours."""
     await world.submit(workflow(100.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 10)
     store.names = {"record", "check_writable"}
@@ -83,8 +83,9 @@ async def test_exclusive_work_goes_on_while_the_store_takes_no_writes(world: Wor
     assert [start for start in world.starts if start.exclusive and start.ended is not None] == []
 
 
-async def test_one_run_that_cannot_be_read_holds_up_nobody(world: World, store: Outage) -> None:
-    """A document that this version does not take, waiting or running: quarantined, its attempts ended, the others go on."""
+async def test_one_run_that_cannot_be_read_holds_up_no_other(world: World, store: FailingStore) -> None:
+    """A document that this version does not read, pending or running: quarantined, its attempts ended, others
+    go on."""
     await world.submit(workflow(1.0, shards=1))
     await world.submit(workflow(300.0, shards=2))
     await run(world, 3)
@@ -107,9 +108,9 @@ async def test_one_run_that_cannot_be_read_holds_up_nobody(world: World, store: 
 
 
 async def restore(
-    world: World, store: Outage, copy: sqlite3.Connection, rows: dict[tuple[str, int], Shard]
+    world: World, store: FailingStore, copy: sqlite3.Connection, rows: dict[tuple[str, int], Shard]
 ) -> None:
-    """A gateway starts on the copy; until it knows that it is one, it cannot account for what runs."""
+    """Starts a gateway on the copy; until it finds out that it is one, it does not list all that runs."""
     world.kill_gateway()
     copy.backup(store.store._database._db)
     world.cursors = {
@@ -119,14 +120,17 @@ async def restore(
     await world.start_gateway()
 
 
-async def copied(world: World, store: Outage) -> tuple[sqlite3.Connection, dict[tuple[str, int], Shard]]:
+async def copied(
+    world: World, store: FailingStore
+) -> tuple[sqlite3.Connection, dict[tuple[str, int], Shard]]:
     copy = sqlite3.connect(":memory:")
     store.store._database._db.backup(copy)
     return copy, {shard.key: shard for name in world.runs for shard in await store.shards(name)}
 
 
-async def test_a_restored_store_begins_a_new_era(world: World, store: Outage) -> None:
-    """What it takes for running is disowned and run again under epochs that outrank all that were given since the copy was made."""
+async def test_a_restored_store_begins_a_new_era(world: World, store: FailingStore) -> None:
+    """What it takes for running is given up, and runs again under epochs that outrank all those given after
+    the copy."""
     await world.submit(workflow(4.0, shards=6))
     await world.submit(workflow(300.0, shards=3))
     await run(world, 2)
@@ -145,9 +149,10 @@ async def test_a_restored_store_begins_a_new_era(world: World, store: Outage) ->
 
 
 async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_know(
-    world: World, store: Outage
+    world: World, store: FailingStore
 ) -> None:
-    """The copy was made before the shard was placed, and its region is out of reach: an attempt may hold a lease for 15 s more."""
+    """The copy is older than the placement, and the region is unreachable: an attempt may hold a lease for 15
+    s more."""
     for name in REGIONS:
         await store.add_taint(name, Taint.CORDONED, entry=NOTE)
     await run(world, 1)
@@ -164,7 +169,7 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
     await restore(world, store, copy, rows)
     for name in REGIONS:
         await store.remove_taint(name, Taint.CORDONED, entry=NOTE)
-    await run(world, 40)  # the world itself sees to it that no two exclusive tries run at once
+    await run(world, 40)  # the world itself checks that no two exclusive attempts run at once
     assert world.shards[("run-000", 0)].phase is Phase.RUNNING
     assert world.shards[("run-000", 0)].region != where
 
@@ -172,7 +177,8 @@ async def test_exclusive_work_waits_for_leases_that_a_restored_store_does_not_kn
 async def test_a_region_whose_stream_does_not_open_takes_no_work(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its probes pass; but it may be that the store is behind what it has acknowledged, and only the stream tells."""
+    """Its probes pass; but the store may be behind what it has acknowledged, and only the stream shows
+    that."""
     world.kill_gateway()
     monkeypatch.setattr(
         SimulatedLink,

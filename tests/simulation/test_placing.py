@@ -1,4 +1,4 @@
-"""Who is placed, where and when, on the real controller and store, in virtual time."""
+"""Which shard is placed, where and when, on the real controller and store, in virtual time."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +15,13 @@ from gateway.regions.region_condition import Taint
 from gateway.settings import Failover
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.gateway.core.history_entries import history_entry
-from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
+from tests.simulation.scenario import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 
 
 async def slots(world: World, count: int) -> None:
-    """So many attempts may be in each region."""
+    """Gives each region `count` slots."""
     for cluster in world.clusters.values():
         cluster.slots = count
     await run(world, 3)
@@ -39,7 +39,7 @@ def document(seconds: float, *, shards: int, priority: int = 5, regions: tuple[s
 
 
 async def starts(world: World, seconds: float) -> list[str]:
-    """The runs whose shards are placed meanwhile, in order."""
+    """The run of each shard that is placed within `seconds`, in order."""
     order: list[str] = []
     until = world.timeline.now + seconds
     while world.timeline.now < until:
@@ -50,7 +50,7 @@ async def starts(world: World, seconds: float) -> list[str]:
 
 
 def count_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Shard writes of each commit, from now on."""
+    """A list that gets the number of shard writes of each commit, from now on."""
     counts: list[int] = []
     record = world.store.record
 
@@ -63,7 +63,7 @@ def count_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def until(world: World, true: Callable[[], bool], *, seconds: float) -> float:
-    """How long it takes, at most `seconds`."""
+    """Runs until `true`, at most `seconds`; returns the seconds that it took."""
     since = world.timeline.now
     while not true() and world.timeline.now < since + seconds:
         await world.tick()
@@ -71,7 +71,8 @@ async def until(world: World, true: Callable[[], bool], *, seconds: float) -> fl
 
 
 async def test_a_free_slot_goes_to_the_most_urgent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has waited in vain before stays in line, and waiting writes nothing: 1,200 shards must not keep the store busy."""
+    """Shards that found no place stay in line, and waiting writes nothing: 1,200 shards must not keep the
+    store busy."""
     await slots(world, 4)
     await world.submit(document(2.0, shards=12))
     await run(world, 1)
@@ -86,8 +87,9 @@ async def test_a_free_slot_goes_to_the_most_urgent(world: World, monkeypatch: py
     assert sum(writes) < 6 * len(order), "intent, confirmation, start, end, and nothing for those that wait"
 
 
-async def test_who_waits_for_a_slot_lets_those_pass_who_can_go_elsewhere(world: World) -> None:
-    """More shards than one pass reads want the region that is full: the others must not wait behind them."""
+async def test_shards_that_wait_for_a_full_region_let_those_pass_that_fit_elsewhere(world: World) -> None:
+    """More shards than one pass reads ask for the region that is full: the others must not wait behind
+    them."""
     await slots(world, 4)
     await world.submit(document(30.0, shards=600, priority=9, regions=("beijing",)))
     await run(world, 2)
@@ -100,12 +102,12 @@ async def test_who_waits_for_a_slot_lets_those_pass_who_can_go_elsewhere(world: 
         if isinstance(entry.detail, UnplaceableDetail)
     ]
     assert noted == ["0/3 regions fit: 2 not among the wished regions, 1 no free slot"], (
-        "said once, for all of the run"
+        "recorded once, for all of the run"
     )
 
 
-async def test_the_most_urgent_has_the_slot_that_it_waits_for(world: World) -> None:
-    """Stepping aside must not put it behind those whom it let pass."""
+async def test_the_most_urgent_run_gets_the_slot_that_it_waits_for(world: World) -> None:
+    """Being passed must not put it behind those that passed it."""
     await slots(world, 4)
     await world.submit(document(5.0, shards=4, regions=("beijing",)))
     await run(world, 1)
@@ -117,7 +119,8 @@ async def test_the_most_urgent_has_the_slot_that_it_waits_for(world: World) -> N
 
 
 async def test_shards_that_wait_for_a_lease_let_others_pass(world: World) -> None:
-    """An exclusive shard waits its orphan's lease out; more of them than one pass reads must not hold up everybody."""
+    """An exclusive shard waits for its orphan's lease to end; more of them than one pass reads must not hold
+    up others."""
     cut(world, "beijing")
     await run(world, 10)
     exclusive = workflow(1.0, shards=600, side_effects=SideEffects.EXCLUSIVE)
@@ -136,7 +139,7 @@ async def test_shards_that_wait_for_a_lease_let_others_pass(world: World) -> Non
 
 
 async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Shard, ...]) -> None:
-    """A run whose shards have a past."""
+    """Admits a run whose shards have had attempts."""
     given = Run(
         id=run_id,
         tenant="t",
@@ -160,13 +163,14 @@ async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Sha
 
 
 @pytest.mark.parametrize("creates", [8, 200])
-async def test_a_burst_on_regions_that_are_well_is_no_failover(
+async def test_a_burst_on_healthy_regions_causes_no_failover(
     world: World, monkeypatch: pytest.MonkeyPatch, creates: int
 ) -> None:
-    """An intent's fence runs from its placing: what could not be sent before it must not be placed yet (heavy documents: few a call)."""
+    """A fence runs from the placement: what cannot be sent before it must not be placed yet (large documents:
+    few a call)."""
     monkeypatch.setattr(dispatch, "BATCH_CREATES", creates)
-    for road in world.roads.values():
-        road.delay_seconds = 0.2
+    for path in world.paths.values():
+        path.delay_seconds = 0.2
     await slots(world, 5000)
     for _ in range(2):
         await world.submit(document(10_000.0, shards=300))
@@ -180,7 +184,7 @@ async def test_a_burst_on_regions_that_are_well_is_no_failover(
 
 
 async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its fence may pass while the gateway has no turn to speak: twenty such turns must not quarantine a shard."""
+    """Its fence may pass before the gateway can send: twenty times must not quarantine a shard."""
     monkeypatch.setattr(dispatch, "to_send", lambda *_: [])
     await world.submit(document(1.0, shards=3))
     await run(world, 7)
@@ -190,7 +194,7 @@ async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pyt
 
 
 async def test_a_region_that_is_seen_empty_gets_nothing_more(world: World) -> None:
-    """A cordon counts from its commit: who reads that nothing is there may stop the region."""
+    """A cordon is in force from its commit: an operator who sees an empty region may stop it."""
     await run(world, 0.3)
     await world.store.add_taint("beijing", Taint.CORDONED, entry=NOTE)
     await world.submit(workflow(20.0, shards=12))
@@ -200,7 +204,8 @@ async def test_a_region_that_is_seen_empty_gets_nothing_more(world: World) -> No
 
 
 async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
-    """The new journal knows nothing of the attempt: the old cluster may live, unseen, and run it until its lease ends."""
+    """The new journal knows nothing of the attempt: the old cluster may be up, and run it until its lease
+    ends."""
     await world.submit(workflow(200.0, shards=3, side_effects=SideEffects.EXCLUSIVE))
     await run(world, 3)
     there = [key for key, shard in world.shards.items() if shard.region == "beijing"]
@@ -219,13 +224,14 @@ async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
     assert all(world.shards[key].epoch > 1 and not world.shards[key].orphans for key in there)
 
 
-async def test_what_is_under_way_to_a_region_is_taken_back_when_policy_refuses(world: World) -> None:
-    """T3: asked again for the run's next shards, policy permits the region no more: what was not confirmed there goes elsewhere."""
+async def test_what_is_not_confirmed_in_a_region_leaves_it_when_policy_refuses(world: World) -> None:
+    """T3: asked again, policy no longer permits the region: attempts that were not confirmed there go
+    elsewhere."""
     world.failover = Failover(decision_fresh_seconds=1.0)
     world.kill_gateway()
     await world.start_gateway()
     await slots(world, 2)
-    world.roads["beijing"].cut_there, world.healed_at["beijing"] = True, world.timeline.now + 30
+    world.paths["beijing"].requests_cut, world.healed_at["beijing"] = True, world.timeline.now + 30
     await world.submit(document(0.3, shards=60))
     world.permitted.append((world.timeline.now, ("shanghai", "shenzhen")))
     await run(world, 30)

@@ -1,4 +1,4 @@
-"""What clusters report, and what is said to them: lists that cross, old boots, streams that repeat themselves, stores that are out."""
+"""Reports of clusters that are old, repeated or incomplete, and batches that say only what is committed."""
 
 import pytest
 from msgspec import structs
@@ -7,16 +7,15 @@ from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer,
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.reports import Applied, Heard
 from gateway.store.sqlite.store import SqliteStore
-from tests.simulation.test_guards import there
-from tests.simulation.test_operators import NOTE, run, workflow
+from tests.simulation.scenario import NOTE, run, shards_in, workflow
 from tests.simulation.world import World
 from waypost.workflow.task import SideEffects
 
 
-async def test_a_list_that_was_made_before_a_create_landed_says_nothing_of_it(world: World) -> None:
-    """It was asked for earlier and arrives later: what it does not name may well run."""
-    for road in world.roads.values():
-        road.delay_seconds = 0.25
+async def test_a_list_made_before_a_create_arrived_says_nothing_of_it(world: World) -> None:
+    """It was asked for earlier and arrives later: an attempt that it does not name may well run."""
+    for path in world.paths.values():
+        path.delay_seconds = 0.25
     for _ in range(60):
         await world.submit(workflow(2.0, shards=3))
         for link in world.links.values():
@@ -28,10 +27,10 @@ async def test_a_list_that_was_made_before_a_create_landed_says_nothing_of_it(wo
 
 
 async def test_an_attempt_that_its_cluster_does_not_know_is_lost(world: World) -> None:
-    """Found when lists are compared, every 30 s: else it would be waited for without end."""
+    """Found when lists are compared, every 30 s: otherwise it would be waited for without end."""
     await world.submit(workflow(60.0, shards=6))
     await run(world, 3)
-    shard = there(world, "beijing")[0]
+    shard = shards_in(world, "beijing")[0]
     cluster = world.clusters["beijing"]
     cluster._stop(cluster.journal.attempts.pop(shard.attempt), world.timeline.now)
     await run(world, 35)
@@ -41,26 +40,28 @@ async def test_an_attempt_that_its_cluster_does_not_know_is_lost(world: World) -
 
 
 async def test_a_cluster_that_restarts_between_two_probes_is_sent_its_attempts_again(world: World) -> None:
-    """It was never lost to us, yet sleeps: the opened stream tells by its boot and by its list (T6)."""
+    """The region was never Unreachable, but its attempts sleep: the new stream shows it by its boot and its
+    list (T6)."""
     await world.submit(workflow(10.0, shards=6))
     await run(world, 3)
     world.clusters["beijing"].crash(world.timeline.now)
     world.clusters["beijing"].restart(world.timeline.now)
-    mine = {shard.key for shard in there(world, "beijing")}
+    mine = {shard.key for shard in shards_in(world, "beijing")}
     await run(world, 20)
 
     assert {(world.shards[key].phase, world.shards[key].epoch) for key in mine} == {(Phase.SUCCEEDED, 1)}
 
 
-async def test_what_an_earlier_boot_has_said_confirms_nothing(world: World) -> None:
-    """The answer was under way when the cluster died: this boot has the attempt asleep, and runs nothing of it."""
+async def test_an_answer_of_an_earlier_boot_confirms_nothing(world: World) -> None:
+    """The answer was on its way when the cluster crashed: in this boot the attempt is asleep, and nothing of
+    it runs."""
     await world.submit(workflow(60.0, shards=6))
     await run(world, 3)
     cluster, link = world.clusters["beijing"], world.links["beijing"]
-    shard, before = there(world, "beijing")[0], cluster.status(world.timeline.now)
+    shard, before = shards_in(world, "beijing")[0], cluster.status(world.timeline.now)
     cluster.crash(world.timeline.now)
     cluster.restart(world.timeline.now)
-    link.sending = True  # what the gateway has to say waits
+    link.sending = True  # the gateway cannot send its next batch yet
     await run(world, 1)
     assert world.shards[shard.key].phase is Phase.DISPATCHING
     create = CreateAnswer(attempt=shard.attempt, outcome=CreateOutcome.EXISTS)
@@ -75,12 +76,13 @@ async def test_what_an_earlier_boot_has_said_confirms_nothing(world: World) -> N
 
 
 async def test_events_that_come_again_change_nothing(world: World, store: SqliteStore) -> None:
-    """A stream that repeats itself must not take the cursor back: the cluster would be told that less is committed than is."""
+    """A stream that repeats itself must not move the cursor back: less would be acknowledged than is
+    committed."""
     await world.submit(workflow(60.0, shards=6))
     await run(world, 3)
     journal, before = world.clusters["beijing"].journal, (await store.cursors())["beijing"]
     link = world.links["beijing"]
-    event = journal.attempts[there(world, "beijing")[0].attempt]
+    event = journal.attempts[shards_in(world, "beijing")[0].attempt]
     world.clusters["beijing"]._emit_task(
         event.spec.attempt, event, "t", TaskPhase.RUNNING, world.timeline.now
     )
@@ -91,14 +93,15 @@ async def test_events_that_come_again_change_nothing(world: World, store: Sqlite
 
     assert (await store.cursors())[
         "beijing"
-    ].seq == before.seq + 1  # the world itself has looked that it never went back
+    ].seq == before.seq + 1  # the world itself checks that it never went back
 
 
 async def test_an_end_without_all_results_is_no_success(world: World) -> None:
-    """A cluster that says so has lost something, or never had it: the attempt is lost, and what is missing runs again (T8)."""
+    """A cluster that reports it has lost a result, or never had it: the attempt is lost, and what is missing
+    runs again (T8)."""
     await world.submit(workflow(5.0, shards=6))
     await run(world, 2)
-    shard, cluster = there(world, "beijing")[0], world.clusters["beijing"]
+    shard, cluster = shards_in(world, "beijing")[0], world.clusters["beijing"]
     attempt = cluster.journal.attempts[shard.attempt]
     cluster._stop(attempt, world.timeline.now)
     attempt.ended = True
@@ -110,17 +113,18 @@ async def test_an_end_without_all_results_is_no_success(world: World) -> None:
     )
     assert (
         world.shards[shard.key].not_before > world.now.wall
-    )  # a pause first, or a broken cluster is asked without end
+    )  # after a back-off, or a broken cluster would be asked without end
     await run(world, 20)
     assert world.done()
     assert world.shards[shard.key].phase is Phase.SUCCEEDED
 
 
 @pytest.mark.parametrize("side_effects", SideEffects)
-async def test_what_is_not_committed_is_not_said(
+async def test_what_is_not_committed_is_not_sent(
     world: World, store: SqliteStore, side_effects: SideEffects
 ) -> None:
-    """The store goes out between a decision and its commit. The world looks at each batch that arrives: creates, tombstones, cursors."""
+    """The store fails between a decision and its commit. The world checks each batch that arrives: creates,
+    tombstones, cursors."""
     await world.submit(workflow(20.0, shards=6, side_effects=side_effects))
     for _ in range(12):
         await world.submit(workflow(1.0, shards=3, side_effects=side_effects))

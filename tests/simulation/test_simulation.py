@@ -1,6 +1,7 @@
-"""Seeded runs of the real controller, stages and store against everything that may go wrong.
+"""Seeded runs of the real controller and store against everything that may go wrong.
 
-By hand, after a change of what a shard's life depends on: `python -m pytest tests/simulation/test_simulation.py --seeds 1000`.
+By hand, after a change of what a shard's life depends on: `python -m pytest
+tests/simulation/test_simulation.py --seeds 1000`.
 """
 
 import pytest
@@ -31,7 +32,7 @@ async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> W
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_without_trouble_everything_ends_at_its_first_attempt(seed: int) -> None:
-    """The quiet case, so that the others mean something."""
+    """The case without faults, so that the others mean something."""
     world = await simulate(seed, trouble=0.0, seconds=30, runs=8)
 
     assert world.done()
@@ -44,7 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 async def test_whatever_happens_the_invariants_hold_and_all_ends(troubled: int) -> None:
-    """I1 to I9, L1, and what time owes, whatever breaks: processes, roads, journals, slots, the store, and what people and policy want."""
+    """I1 to I9, L1 and the deadlines hold whatever breaks: processes, network, journals, slots, store,
+    policy."""
     world = await simulate(troubled, trouble=1.0, seconds=120, runs=12)
 
     assert world.done(), [

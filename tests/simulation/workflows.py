@@ -1,4 +1,4 @@
-"""Small workflows drawn by chance."""
+"""Random small workflows."""
 
 import random
 

@@ -1,7 +1,8 @@
 """A gateway, its store, three regions and everything that may go wrong between them, from one seed.
 
-The controller, its stages and the SQLite store are the real ones; clusters and roads are modelled in virtual time. After every pass
-the invariants of the contract are checked against the store's rows and against what really ran.
+The controller and the SQLite store are the real ones; clusters and the network are models in virtual time.
+After every pass the invariants of the contract are checked against the store's rows and against what really
+ran.
 """
 
 import random
@@ -23,8 +24,8 @@ from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.invariants import Invariants
-from tests.simulation.network import Road, SimulatedLink, Timeline
-from tests.simulation.outside import FicklePolicy, GatewayKilled, UnsafeStore
+from tests.simulation.network import NetworkPath, SimulatedLink, Timeline
+from tests.simulation.store_and_policy import ChangingPolicy, GatewayKilled, UnreliableStore
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 TICK_SECONDS = 0.1
@@ -32,7 +33,7 @@ WALL = 1_800_000_000.0
 
 
 class World(Invariants):
-    """`trouble` in 0..1 scales how often things go wrong; at 0 all that is broken heals, for liveness."""
+    """The whole system. `trouble` in 0..1 scales how often faults occur; at 0 all that is broken heals."""
 
     def __init__(self, store: Store, seed: int, *, trouble: float, failover: Failover | None = None) -> None:
         super().__init__(failover or Failover(), REGIONS)
@@ -40,22 +41,29 @@ class World(Invariants):
         self.store, self.trouble = store, trouble
         self.timeline = Timeline()
         self.clusters = {name: self._cluster(name) for name in REGIONS}
-        self.roads = {name: Road(delay_seconds=self._delay(), duplicates=0.2 * trouble) for name in REGIONS}
+        self.paths = {
+            name: NetworkPath(delay_seconds=self._delay(), duplicates=0.2 * trouble) for name in REGIONS
+        }
         self.controller: Controller | None = None
         self.links: dict[str, SimulatedLink] = {}
         self.healed_at = dict.fromkeys(REGIONS, 0.0)
         self.store_is_out = False
         self.store_back_at = 0.0
-        self.settings: tuple[str, ...] = REGIONS
-        """The regions that the gateway is told of."""
-        self.policy = FicklePolicy(lambda: self.permitted[-1][1])
+        self.configured: tuple[str, ...] = REGIONS
+        """The regions in the gateway's settings."""
+        self.policy = ChangingPolicy(lambda: self.permitted[-1][1])
 
     def _cluster(self, name: str, *, after: int = 0) -> ModelCluster:
-        """Often with few slots, where there is trouble; its tasks may take their time to end."""
+        """Often with few slots, where there is trouble, and with processes that take their time to end."""
         slots = 4 if self.rng.random() < 0.3 * self.trouble else 100
         linger = 8.0 * self.trouble
         cluster = ModelCluster(
-            name, self.rng, begun=self.begun, told=self.told, now=self.timeline.now, after=after
+            name,
+            self.rng,
+            on_start=self.check_start,
+            on_batch=self.check_batch,
+            now=self.timeline.now,
+            after=after,
         )
         cluster.slots, cluster.linger_seconds = slots, linger
         return cluster
@@ -74,15 +82,15 @@ class World(Invariants):
             name: SimulatedLink(
                 name=name,
                 cluster=self.clusters[name],
-                road=self.roads[name],
+                path=self.paths[name],
                 timeline=self.timeline,
                 rng=self.rng,
                 era=lambda: self.store.era,
             )
-            for name in self.settings
+            for name in self.configured
         }
         self.controller = Controller(
-            store=UnsafeStore(self.store, self),  # type: ignore[arg-type]  # the rest is passed through
+            store=UnreliableStore(self.store, self),  # type: ignore[arg-type]  # the rest is passed through
             policy=self.policy,
             links=list(self.links.values()),
             weights={},
@@ -145,7 +153,7 @@ class World(Invariants):
         )
 
     async def operate(self) -> None:
-        """Somebody lets a lost journal go, cancels a run, or opens one again that did not succeed."""
+        """Operators release a lost journal, cancel a run, or retry one that did not succeed."""
         for region in REGIONS:
             bound = await self.store.bind_incarnation(region, self.clusters[region].journal.incarnation)
             if bound != self.clusters[region].journal.incarnation and (
@@ -176,7 +184,7 @@ class World(Invariants):
 
     async def tick(self) -> None:
         self.timeline.advance(self.timeline.now + TICK_SECONDS)
-        for cluster in (*self.clusters.values(), *self.ghosts):
+        for cluster in (*self.clusters.values(), *self.replaced):
             cluster.advance(self.timeline.now)
         for link in self.links.values():
             if link.alive:
@@ -199,7 +207,7 @@ class World(Invariants):
         self.check_reality()
 
     async def _disturb(self) -> None:
-        """At each tick, seldom: something breaks, something heals."""
+        """At each tick, with small probabilities: something breaks, something heals."""
         self._disturb_store()
         if self.controller is None:
             if not self.store_is_out and (self.rng.random() < 0.1 or not self.trouble):
@@ -212,8 +220,8 @@ class World(Invariants):
             some = tuple(name for name in REGIONS if self.rng.random() < 0.7 or not self.trouble)
             self.permitted.append((self.timeline.now, some or REGIONS))
         for name in REGIONS:
-            self._disturb_region(self.clusters[name], self.roads[name])
-        often = 0.01 if not any(r.cut_there or r.cut_back for r in self.roads.values()) else 0.001
+            self._disturb_region(self.clusters[name], self.paths[name])
+        often = 0.01 if not any(r.requests_cut or r.answers_cut for r in self.paths.values()) else 0.001
         if self.rng.random() < often * self.trouble:
             self._cut(self.rng.choice(REGIONS))
         if self.rng.random() < 0.001 * self.trouble:
@@ -226,7 +234,7 @@ class World(Invariants):
         elif self.rng.random() < 0.002 * self.trouble:
             self.store_is_out, self.store_back_at = True, self.timeline.now + self.rng.uniform(0.1, 20)
 
-    def _disturb_region(self, cluster: ModelCluster, road: Road) -> None:
+    def _disturb_region(self, cluster: ModelCluster, path: NetworkPath) -> None:
         if not cluster.up:
             if self.rng.random() < 0.02 or not self.trouble:
                 if self.rng.random() < 0.2 * self.trouble:
@@ -236,29 +244,33 @@ class World(Invariants):
             cluster.crash(self.timeline.now)
         elif self.rng.random() < 0.0003 * self.trouble:
             self.replace_cluster(cluster.region)
-        if (road.cut_there or road.cut_back) and (
+        if (path.requests_cut or path.answers_cut) and (
             self.timeline.now >= self.healed_at[cluster.region] or not self.trouble
         ):
-            road.cut_there = road.cut_back = False
+            path.requests_cut = path.answers_cut = False
         if self.rng.random() < 0.004 * self.trouble or (
-            not self.trouble and (road.loss or road.delay_seconds > 0.2)
+            not self.trouble and (path.loss or path.delay_seconds > 0.2)
         ):
             slow = self.rng.random() < 0.3 * self.trouble
-            road.delay_seconds = self.rng.uniform(0.2, 0.6) if slow else self._delay()
-            road.loss = self.rng.choice([0.0, 0.0, 0.3]) if self.trouble else 0.0
+            path.delay_seconds = self.rng.uniform(0.2, 0.6) if slow else self._delay()
+            path.loss = self.rng.choice([0.0, 0.0, 0.3]) if self.trouble else 0.0
 
     def replace_cluster(self, name: str) -> None:
-        """Another machine, with a journal of its own, answers under the name; the old one lives on where nobody reaches it."""
+        """Puts another cluster with a new journal under the name; the old one goes on where no gateway
+        reaches it."""
         old = self.clusters[name]
-        self.ghosts.append(old)
+        self.replaced.append(old)
         self.clusters[name] = self._cluster(name, after=old.boots + old.journals)
         if name in self.links:
             self.links[name].cluster = self.clusters[name]
 
     def _cut(self, name: str) -> None:
-        """Usually one region at a time, so that the blackout guard does not hide what follows; both ways, or one of them."""
-        road = self.roads[name]
-        road.cut_there, road.cut_back = self.rng.choice([(True, True), (True, False), (False, True)])
+        """Cuts the network to a region, in both directions or in one.
+
+        Mostly one region at a time, so that the blackout guard does not hide the consequences.
+        """
+        path = self.paths[name]
+        path.requests_cut, path.answers_cut = self.rng.choice([(True, True), (True, False), (False, True)])
         self.healed_at[name] = self.timeline.now + self.rng.uniform(2, 60)
 
     def done(self) -> bool:

@@ -1,16 +1,17 @@
-"""Where shards go: what policy says by now, and evenly where that is wished."""
+"""Where shards are placed: where policy permits it by now, and evenly for a run that wants spreading."""
 
 from msgspec import structs
 
 from gateway.documents.workflow import PlacementWishes, Workflow
 from gateway.settings import Failover
 from gateway.store.sqlite.store import SqliteStore
-from tests.simulation.test_operators import NOTE, cut, placed, run, workflow
+from tests.simulation.scenario import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
 
 
-async def test_a_shard_goes_nowhere_that_policy_has_ruled_out_meanwhile(store: SqliteStore) -> None:
-    """The decision behind the run's acceptance grows old: it is asked again before the shard is placed again (T2)."""
+async def test_a_shard_is_not_moved_to_a_region_that_policy_no_longer_permits(store: SqliteStore) -> None:
+    """The decision behind the run's acceptance has grown old: policy is asked again before the next placement
+    (T2)."""
     world = World(store, 1, trouble=1e-9, failover=Failover(decision_fresh_seconds=10.0))
     await world.start_gateway()
     await run(world, 5)
@@ -27,7 +28,7 @@ async def test_a_shard_goes_nowhere_that_policy_has_ruled_out_meanwhile(store: S
     assert {shard.region for shard in moved} == {"shenzhen"}
 
 
-async def test_a_decision_that_is_fresh_is_not_asked_for_again(world: World) -> None:
+async def test_a_fresh_decision_is_not_asked_for_again(world: World) -> None:
     """Policy is asked once for each acceptance, not at every failover."""
     await world.submit(workflow(300.0, shards=12))
     await run(world, 2)
@@ -41,11 +42,11 @@ def spread(found: Workflow) -> Workflow:
     return structs.replace(found, spec=structs.replace(found.spec, placement=PlacementWishes(spread=True)))
 
 
-async def test_who_wishes_to_be_spread_is_evenly(world: World) -> None:
-    """However much nearer one region is: it is a wish to survive the loss of any of them."""
-    world.roads["beijing"].delay_seconds = 0.002
+async def test_a_run_that_wants_spreading_is_spread_evenly(world: World) -> None:
+    """However much nearer one region is: the run is to survive the loss of any of them."""
+    world.paths["beijing"].delay_seconds = 0.002
     for name in ("shanghai", "shenzhen"):
-        world.roads[name].delay_seconds = 0.04
+        world.paths[name].delay_seconds = 0.04
     await run(world, 60)
     await world.submit(workflow(60.0, shards=12))
     await run(world, 3)

@@ -1,7 +1,7 @@
-"""What a gateway says of itself while it cannot do its work. In virtual time."""
+"""What a gateway shows of itself while it cannot do its work. In virtual time."""
 
-from tests.simulation.test_operators import cut, run
-from tests.simulation.test_outages import Outage, store
+from tests.simulation.scenario import cut, run
+from tests.simulation.test_outages import FailingStore, store
 from tests.simulation.world import REGIONS, World
 
 __all__ = ["store"]  # fixtures
@@ -12,8 +12,8 @@ def gauge(world: World) -> float | None:
     return world.controller._metrics.registry.get_sample_value("waypost_cut_off")
 
 
-async def test_a_gateway_that_is_cut_off_says_so(world: World) -> None:
-    """All regions Unreachable at once, and nothing moves: without this word an operator looks in the wrong place."""
+async def test_a_gateway_that_is_cut_off_shows_it(world: World) -> None:
+    """All regions Unreachable at once, and nothing moves: without it an operator looks in the wrong place."""
     assert world.controller is not None
     assert (world.controller.cut_off, gauge(world)) == (False, 0)
 
@@ -27,8 +27,8 @@ async def test_a_gateway_that_is_cut_off_says_so(world: World) -> None:
     assert (world.controller.cut_off, gauge(world)) == (False, 0)
 
 
-async def test_a_gateway_whose_store_takes_no_writes_says_so(world: World, store: Outage) -> None:
-    """It decides nothing then: it is not ready, until the store is back."""
+async def test_a_gateway_whose_store_takes_no_writes_shows_it(world: World, store: FailingStore) -> None:
+    """It decides nothing, and is not ready, until the store takes writes again."""
     assert world.controller is not None
     store.names = {"taints", "check_writable"}
     await run(world, 5)

@@ -1,4 +1,4 @@
-"""What a gateway stands on, and may fail it: a store that is out or is written by somebody else, a policy that changes its mind."""
+"""A store that fails or is written by another gateway, and a policy that changes what it permits."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +8,16 @@ from gateway.core.decision import Decision, Obligations, Question
 from gateway.core.errors import Unavailable
 from gateway.store.interface import Cursor, ShardWrite, Store
 
-SELDOM = 0.004
-"""A second writer comes first, and the gateway dies, at about so many commits."""
+FAULT_RATE = 0.004
+"""The share of commits at which another writer comes first, and of those at which the gateway is killed."""
 
 
 class GatewayKilled(Exception):
-    """The process is gone at this very point."""
+    """The gateway's process ended at this point."""
 
 
-class Watcher(Protocol):
-    """The world, as far as its store tells it something."""
+class StoreObserver(Protocol):
+    """What the store needs of the world: its troubles, and its checks of each commit."""
 
     trouble: float
     rng: random.Random
@@ -27,13 +27,17 @@ class Watcher(Protocol):
 
     def check_cursors(self, cursors: Mapping[str, Cursor]) -> None: ...
 
-    def conflicted(self, key: tuple[str, int]) -> None: ...
+    def note_conflict(self, key: tuple[str, int]) -> None: ...
 
 
-class UnsafeStore:
-    """The real store. `record` may kill the gateway just before or just after its commit, or find a row that somebody else has moved."""
+class UnreliableStore:
+    """The real store, made to fail.
 
-    def __init__(self, store: Store, world: Watcher) -> None:
+    `record` may kill the gateway just before or after its commit, or meet a row that another writer has
+    changed.
+    """
+
+    def __init__(self, store: Store, world: StoreObserver) -> None:
         self._store, self._world = store, world
 
     def __getattr__(self, name: str) -> Any:
@@ -45,14 +49,14 @@ class UnsafeStore:
         raise Unavailable("the disk is full")
 
     def _maybe_kill(self) -> None:
-        if self._world.rng.random() < SELDOM * self._world.trouble:
+        if self._world.rng.random() < FAULT_RATE * self._world.trouble:
             raise GatewayKilled
 
     async def record(self, writes: list[ShardWrite], cursors: Mapping[str, Cursor]) -> object:
         if self._world.store_is_out:
             raise Unavailable("the disk is full")
         self._maybe_kill()
-        if writes and self._world.rng.random() < SELDOM * self._world.trouble:
+        if writes and self._world.rng.random() < FAULT_RATE * self._world.trouble:
             await self._interfere(self._world.rng.choice(writes))
         took = await self._store.record(writes, cursors)
         self._world.check_writes([write for write, done in zip(writes, took, strict=True) if done])
@@ -60,12 +64,12 @@ class UnsafeStore:
             self._world.check_cursors(cursors)
         for write, done in zip(writes, took, strict=True):
             if not done:
-                self._world.conflicted(write.shard.key)
+                self._world.note_conflict(write.shard.key)
         self._maybe_kill()
         return took
 
     async def _interfere(self, write: ShardWrite) -> None:
-        """Another writer changes nothing but the row's revision: enough for a conflict."""
+        """Writes as another gateway would: a new revision of the row, which is enough for a conflict."""
         for shard in await self._store.shards(write.shard.run):
             if shard.index == write.shard.index and shard.rev == write.shard.rev - 1:
                 other = ShardWrite(shard=shard.at(write.shard.rev))
@@ -73,8 +77,8 @@ class UnsafeStore:
                 self._world.check_writes([other])
 
 
-class FicklePolicy:
-    """Permits what `regions` gives just then."""
+class ChangingPolicy:
+    """Permits the regions that `regions` gives at that moment."""
 
     revision = "simulated"
 
@@ -82,7 +86,7 @@ class FicklePolicy:
         self._regions = regions
         self.asked: list[Question] = []
 
-    async def __aenter__(self) -> "FicklePolicy":
+    async def __aenter__(self) -> "ChangingPolicy":
         return self
 
     async def __aexit__(self, *_: object) -> None: ...

@@ -1,0 +1,61 @@
+"""Steps of scenarios: submit, let time pass, cut a region off, forget it."""
+
+from gateway.core.history import HistoryKind
+from gateway.core.shard_states import Phase, Shard
+from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
+from gateway.regions.region_condition import Taint
+from tests.gateway.core.history_entries import history_entry
+from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects, TaskSpec
+
+NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
+"""For calls of the store that want an entry for the history; none of the tests reads it."""
+
+
+def workflow(seconds: float, *, shards: int, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Workflow:
+    task = TaskSpec(name="t", type="delay", run={"seconds": seconds, "failing": 0.0})
+    spec = Spec(tasks=(task,), shards=Shards(count=shards), side_effects=side_effects)
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
+
+
+async def run(world: World, seconds: float) -> None:
+    """Lets `seconds` of virtual time pass."""
+    until = world.timeline.now + seconds
+    while world.timeline.now < until:
+        await world.tick()
+
+
+async def run_until_phase(world: World, seconds: float, phase: Phase, region: str) -> None:
+    """Runs until every shard in `region` is in `phase`; fails after `seconds`."""
+    end = world.timeline.now + seconds
+    while {shard.phase for shard in shards_in(world, region)} != {phase}:
+        assert world.timeline.now < end, shards_in(world, region)
+        await world.tick()
+
+
+def cut(world: World, *names: str) -> None:
+    """Cuts the network to regions in both directions, until `heal`."""
+    for name in names:
+        world.paths[name].requests_cut = world.paths[name].answers_cut = True
+        world.healed_at[name] = 1e9
+
+
+def heal(world: World, *names: str) -> None:
+    for name in names:
+        world.healed_at[name] = 0.0
+
+
+async def give_up(world: World, *names: str) -> None:
+    """Forgets regions, as an operator would."""
+    for name in names:
+        world.given_up.add(name)
+        await world.store.add_taint(name, Taint.FORGOTTEN, entry=NOTE)
+
+
+def placed(world: World) -> dict[str, int]:
+    """Shards by the region where they are now."""
+    return {name: sum(shard.region == name for shard in world.shards.values()) for name in REGIONS}
+
+
+def shards_in(world: World, region: str) -> list[Shard]:
+    return [shard for shard in world.shards.values() if shard.region == region]
