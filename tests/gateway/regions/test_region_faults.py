@@ -1,5 +1,4 @@
-"""The fault matrix for detection and new work: scripted regions in virtual time, against the contract's
-bounds.
+"""The fault matrix for detection and new work: scripted regions in virtual time, and the contract's bounds.
 
 Each bound is the worst over many seeds, which also shift the fault against the probes' beat.
 """
