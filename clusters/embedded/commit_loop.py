@@ -14,7 +14,7 @@ from clusters.errors import ClusterError
 from waypost.sqlite_database import Database, StorageError
 
 COMMIT_SECONDS = 4.0
-"""A caller waits so long for its step. After that it gets an error; the step stays decided, and is written when it can be."""
+"""How long a caller waits for its step. After that it gets an error; the step is still written, later."""
 RETRY_SECONDS = 0.5
 """Between two attempts to write, while the journal takes none."""
 
@@ -41,23 +41,24 @@ class CommitLoop:
         return f"CommitLoop({len(self._waiting)} steps waiting)"
 
     def submit(self, step: Step) -> asyncio.Future[None]:
-        """Hands the step to the loop; the future is done when the step is journalled and its actions are under way."""
+        """Hands the step to the loop. The future is done when the step is journalled and was acted on."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((step, done))
         self._wake.set()
         return done
 
     def carry_out(self, step: Step) -> None:
-        """For steps that nobody waits for. One without records changes nothing in the journal: its actions are taken at once."""
+        """Submits a step that nobody waits for; takes the actions of one without records at once."""
         if step.has_records:
             self.submit(step)
         else:
             self._act(step)
 
     async def commit(self, step: Step) -> None:
-        """Returns when the step is journalled, also one without records: so a probe proves that the journal takes writes.
+        """Submits the step and returns when it is journalled.
 
-        Raises `ClusterError` (`Unavailable`) after `COMMIT_SECONDS`; the step is still written when it can be.
+        A step without records goes the same way: a probe proves that the journal takes writes. Raises
+        `ClusterError` (`Unavailable`) after `COMMIT_SECONDS`.
         """
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
@@ -66,7 +67,7 @@ class CommitLoop:
             raise ClusterError("Unavailable", "the journal does not take writes") from None
 
     async def run(self) -> None:
-        """Never returns. Raises what is no `StorageError`: without the loop nothing would be durable any more."""
+        """Journals and acts until it is cancelled. Raises every error but `StorageError`."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -81,10 +82,11 @@ class CommitLoop:
                     done.set_result(None)
 
     async def _journal(self, steps: list[Step]) -> None:
-        """Tries until the steps are written: the scheduler's state already has them, so they cannot be dropped."""
+        """Writes the steps, again and again until that succeeds: the scheduler's state has them already."""
         while True:
-            # Before each attempt, for a create may have become late while the journal took no writes. With the steps that wait
-            # behind these: they may hold records of the same create, and what starts in its place must come after their events.
+            # Before each attempt: a create may have become late while the journal took no writes. Steps that
+            # wait behind these are passed too: they may hold records of the same attempt, and the events of
+            # tasks that start in its place must come after theirs.
             self._scheduler.withdraw_late_creates(
                 [*steps, *(step for step, _ in self._waiting)], self._uptime()
             )

@@ -1,4 +1,4 @@
-"""The event streams of a node: journalled events after a cursor, lease requests, and beats between."""
+"""The event streams of a node: events after a cursor, lease requests, and beats when there is nothing."""
 
 import asyncio
 import time
@@ -17,11 +17,12 @@ from clusters.protocol import Beat, ClusterEvent, JournalledEvent, LeaseAsked
 from waypost.sqlite_database import Database, StorageError
 
 BEAT_SECONDS = 1.0
+"""A stream on which nothing was sent for so long gets a beat."""
 EVENTS_AT_ONCE = 500
 
 
 class EventStream:
-    """What one open stream has still to send beside events: the newest lease request of each attempt."""
+    """One open stream, and the lease requests that it has not sent yet: the newest of each attempt."""
 
     def __init__(self, requests: Iterable[LeaseAsked]) -> None:
         self.news = asyncio.Event()
@@ -38,7 +39,7 @@ class EventStream:
 
 
 class EventStreams:
-    """All open streams. Each gets every event and request: any of them may be half open, with no gateway at its other end."""
+    """All open streams. Each sends every event and lease request: any may be half open, without a reader."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class EventStreams:
         self._open: set[EventStream] = set()
 
     def notify(self, step: Step) -> None:
-        """For a step that is journalled: its events can be read, its lease requests be sent."""
+        """Wakes the streams if a step, which is journalled by now, has events or lease requests."""
         if step.lease_requests or step.events:
             for stream in self._open:
                 stream.notify(step.lease_requests)
@@ -79,19 +80,21 @@ class EventStreams:
             self._open.discard(stream)
 
     async def _start_of(self, cursor: int, incarnation: str) -> int:
-        """The cursor at which the stream begins. One of another journal counts nothing here: the stream begins with the first event."""
+        """The seq after which the stream begins: `cursor`, or 0 if that counts in another journal."""
         scheduler = self._scheduler
         if incarnation == scheduler.incarnation and cursor > scheduler.seq:
-            # Under the old name the gateway would take other events for those that it has seen.
+            # A copy of the journal was put back. Under the same name, new events would have the numbers of
+            # events that the gateway has seen.
             logger.error(
-                "the journal is behind what the gateway has seen: it was restored, and takes a new incarnation"
+                "the journal is behind what the gateway has seen: "
+                "it was restored, and takes a new incarnation"
             )
             step = scheduler.change_incarnation(uuid.uuid4().hex, self._uptime(), time.time())
             await self._commits.commit(step)
         if incarnation != scheduler.incarnation:
             return 0
         if cursor < scheduler.acknowledged:
-            # The gateway's store was restored: without the events in between it would take finished work for unfinished.
+            # The gateway's store was restored: without the events between, it would run finished tasks again.
             raise ClusterError(
                 "Restored",
                 f"events up to {scheduler.acknowledged} were acknowledged and are gone; "

@@ -1,4 +1,4 @@
-"""Garbage collection of a node: records past their retention, and files of shards of which nothing is held."""
+"""Garbage collection of a node: removes expired records, and files of shards of which nothing is kept."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ INTERVAL_SECONDS = 3600.0
 
 
 class GarbageCollector:
-    """Collects once at the start and then every hour; `collected` is set when the first collection is through."""
+    """Collects at the start and then once an hour. `collected` is set after the first time."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class GarbageCollector:
         self.collected = asyncio.Event()
 
     async def run(self) -> None:
-        """Never returns."""
+        """Collects until it is cancelled."""
         while True:
             await self._commits.submit(self._scheduler.remove_expired(self._uptime(), time.time()))
             try:
@@ -42,9 +42,11 @@ class GarbageCollector:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def _remove_files(self) -> None:
-        """Raises `OSError`."""
-        # The disk is read before the scheduler: a shard that is created meanwhile is in what is kept. Also found are files of
-        # shards that the journal never had or has no more, for example after a crash between the journal and the disk.
+        """Removes the files of shards that the scheduler does not know. Raises `OSError`.
+
+        Not only of those that have just expired: a crash between the journal and the disk leaves others.
+        """
+        # In this order: a shard that is created while the disk is read must be among those that are kept.
         found = await asyncio.to_thread(self._state_folder.shards_on_disk)
         kept = self._scheduler.shards
         self._task_runner.forget_leases_except(kept)

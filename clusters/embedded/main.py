@@ -1,4 +1,4 @@
-"""One cluster as a process: `waypost cluster --region beijing`."""
+"""The process of one cluster (`waypost cluster --region beijing`): a node behind an HTTP server."""
 
 import asyncio
 import gc
@@ -20,13 +20,12 @@ from waypost.tls import PkiError, cluster_credentials, server_context
 
 LIMITS = ConnectionLimits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)
 
-
 DESCRIPTORS = 65_536
 """Files and pipes that may be open at once, where the machine permits it: each try takes two or three."""
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a cluster process is told."""
+    """The settings of a cluster's process."""
 
     region: str
     state: str
@@ -35,17 +34,17 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Folder with the root's certificate and this region's pair."""
     host: str = "127.0.0.1"
     port: int = 7101
-    """0: any free one; the ready line tells which."""
+    """0: any free one; the ready line has it."""
     cpu: float = float(os.cpu_count() or 1)
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
     """Attempts held at once."""
     adopt: bool = False
-    """Work for the first gateway that calls, whoever it was before: where that one's store is lost for good."""
+    """Take the first gateway that calls for the owner: for when the former owner's store is lost for good."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The one line on standard output, when calls are taken."""
+    """The one line on standard output, written when the cluster takes calls."""
 
     ready: bool = True
     region: str
@@ -53,7 +52,10 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 def run_cluster(settings: ClusterSettings) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code. On asyncio's own loop, which starts processes four times as fast as uvloop."""
+    """Runs a cluster until SIGTERM or SIGINT, and returns the exit code.
+
+    On asyncio's own loop, which starts processes four times as fast as uvloop.
+    """
     configure()
     try:
         node = ClusterNodeSettings(
@@ -76,7 +78,7 @@ def run_cluster(settings: ClusterSettings) -> int:
 
 
 async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) -> None:
-    """The server ends first, and with it the event stream and the taking of creates; then the node ends what runs."""
+    """Serves until stopped. The server ends first, so that no call comes while the node kills what runs."""
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
     with stop_signals() as stop:
         async with (
@@ -97,7 +99,7 @@ async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) 
 
 
 async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
-    """Returns when it is told to stop. Raises what has ended the committer: without it nothing is durable, and nobody would notice."""
+    """Returns when `stop` is set. Raises what has ended the committer, which nobody else would notice."""
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({stopping, committer}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

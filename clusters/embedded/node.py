@@ -1,6 +1,7 @@
 """One cluster in one process: the scheduler, its journal, the executors and the files, put together.
 
-`ClusterNode` satisfies `clusters.interface.ClusterAdapter`, so that a conformance suite and the HTTP server see the same thing.
+`ClusterNode` satisfies `clusters.interface.ClusterAdapter`: the HTTP server serves it, and the conformance
+suite tests it, like any adapter.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     slots: int = 2_000
     """Attempts held at once."""
     adopt: bool = False
-    """Take the store of the first gateway that calls for the owner, whichever it was before."""
+    """Take the first gateway that calls for the owner, although the journal names another."""
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.cpu < math.inf or self.slots < 1:
@@ -62,7 +63,7 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterNode:
-    """Runs one cluster while it is entered. No other process may use its state folder meanwhile."""
+    """Runs one cluster while it is entered. Only one process at a time can use its state folder."""
 
     def __init__(self, settings: ClusterNodeSettings) -> None:
         self._settings = settings
@@ -72,7 +73,7 @@ class ClusterNode:
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self.committer: asyncio.Task[None]
-        """Ends only with an error. Then nothing is durable any more, and the process must end."""
+        """Runs the commit loop. Ends only with an error: nothing is durable then, the process must end."""
         self.garbage_collector: GarbageCollector
 
     def __repr__(self) -> str:
@@ -115,8 +116,8 @@ class ClusterNode:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills what runs: it must not go on where the gateway can neither see nor end it. Finished tasks are journalled."""
-        # First, since each try that ends frees a processor for another.
+        """Kills what runs, which the gateway could neither see nor end any more."""
+        # First: each try that is killed frees a processor, on which the next would start.
         self._scheduler.close()
         self._closing = True
         await self._task_runner.kill_all()
@@ -127,13 +128,13 @@ class ClusterNode:
         await self._stack.aclose()
 
     def _uptime(self) -> float:
-        """Seconds since this boot: a clock that nobody can set."""
+        """Seconds since this boot, by the monotonic clock, which nobody can set."""
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:
-        """Checks on whose behalf a gateway calls; to be awaited before each of its calls.
+        """Checks for which store a gateway calls, before each of its calls. The first becomes the owner.
 
-        A cluster without an owner takes the first. Raises `ClusterError` where the cluster works for another store.
+        Raises `ClusterError` where the cluster works for another store.
         """
         owner = after_claim(self._scheduler.owner, claim)
         if owner is None:
@@ -174,7 +175,7 @@ class ClusterNode:
 
     def _act(self, step: Step) -> None:
         """Carries out the actions of a step whose records are journalled."""
-        # A step that was journalled while the node closes starts nothing: the task runner ends its tries only once.
+        # While the node closes, steps from before may still be journalled. Their tries would not be killed.
         for launch in () if self._closing else step.launches:
             self._task_runner.start(launch)
         for identity, task in step.kills:
@@ -185,7 +186,7 @@ class ClusterNode:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """The next tick comes when the scheduler's next timer fires, which any step may have changed."""
+        """Sets the next tick to the scheduler's next timer, which any step may have changed."""
         at = self._scheduler.next_timer
         if self._timer is not None:
             self._timer.cancel()

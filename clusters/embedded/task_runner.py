@@ -1,4 +1,4 @@
-"""Runs the tries of one cluster: starts each in its executor, kills it when asked, and reports its outcome once."""
+"""Runs the tries of one cluster: starts each in its executor, kills it when asked, reports its outcome."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from clusters.protocol import AttemptId
 
 
 class TaskRunner:
-    """`report` gets the outcome of each try when none of its processes is left."""
+    """All tries under way. `report` is called once for each, when none of its processes is left."""
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class TaskRunner:
     def kill(self, attempt: AttemptId, task: str) -> None:
         """Ends a try, if it is under way."""
         running = self._running.get((attempt, task))
-        # Once only: a second cancellation would interrupt the executor while it waits for the last process to end.
+        # Once only: a second cancellation would interrupt the executor while it waits for the last process to
+        # end.
         if running is not None and not running.cancelling():
             running.cancel()
 

@@ -26,9 +26,9 @@ class TaskGraph:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Attempt:
-    """One attempt.
+    """The state of one attempt.
 
-    The journal has `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest holds for one boot.
+    Journalled are `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest is of one boot.
     """
 
     spec: ShardSpec
@@ -48,11 +48,11 @@ class Attempt:
     queued: set[str] = field(default_factory=set)
     """Tasks that wait for a processor."""
     due: dict[str, float] = field(default_factory=dict)
-    """Tasks that are looked at again at an uptime: at the end of a pause before a retry, or in the next tick."""
+    """Tasks that wait for an uptime: the end of a pause before a retry, or the next tick."""
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
-    """Pauses before a retry that were going on when the cluster ended, and their end: seconds since 1970."""
+    """Pauses before a retry that a restart has interrupted, and the end of each in seconds since 1970."""
     failure: str = ""
-    """Why the attempt will end as failed or lost; its other tasks are being stopped. Empty: no reason so far."""
+    """Why the attempt ends as failed or lost, as soon as its tries are killed. Empty: it goes on."""
     lost: bool = False
     """The failure is one of this cluster, not of a task: another cluster may carry on."""
     stopped: bool = False

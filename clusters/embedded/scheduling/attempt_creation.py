@@ -26,7 +26,7 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The attempt exists, goes on or has ended: the create was sent again, because its answer was lost."""
+    """The attempt goes on or has ended: the create was sent again, because its answer was lost."""
 
 
 class Wake(Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """What is to be done about a create. `mismatch_of` gives, by the run's name, why no shard of it can run here."""
+        """What is to be done about a create. `mismatch_of` gives, by a run's name, why it cannot run here."""
         identity = spec.attempt
         if identity in self._retention.tombstones:
             return Refuse(reason="Tombstoned")
@@ -131,7 +131,7 @@ class AttemptCreation:
     def _wake(self, attempt: Attempt, step: Step) -> None:
         attempt.awake = True
         for task, end in attempt.interrupted_pauses.items():
-            # The wall clock may have been set meanwhile: what is left of a pause is never more than the whole of it.
+            # The wall clock may have been set meanwhile: never wait for more than the whole pause.
             whole = retry_pause(attempt.tasks[task].retry, attempt.tries[task])
             attempt.due[task] = step.now + min(max(0.0, end - step.wall), whole)
             self._attempts.set_timer(attempt, attempt.due[task])
@@ -143,7 +143,7 @@ class AttemptCreation:
             # The next tick requests its lease.
             self._attempts.set_timer(attempt, step.now)
         self._lifecycle.queue_ready_tasks(attempt, step)
-        # An attempt that may start nothing may yet be done: all finished by earlier epochs, or failed before a crash.
+        # It may have failed before a crash, while its tries were being killed: then only its end is left.
         self._lifecycle.end_if_done(attempt, step)
 
     def _graph(self, run: RunSpec) -> TaskGraph:
@@ -153,7 +153,7 @@ class AttemptCreation:
         return graph
 
     def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
-        """Takes creates that are past their fence at uptime `now` out of `steps`, which are not journalled yet.
+        """Removes creates past their fence at uptime `now` from `steps`, which are not journalled yet.
 
         The gateway has given them up, and may have their shards run elsewhere.
         """
@@ -171,7 +171,7 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """The answers once their step is journalled: a create that was withdrawn or tombstoned meanwhile is refused."""
+        """The answers when their step is journalled: creates withdrawn or tombstoned by then are refused."""
         creates = tuple(map(self._answer_after_commit, answers.creates))
         return answers if creates == answers.creates else replace(answers, creates=creates)
 

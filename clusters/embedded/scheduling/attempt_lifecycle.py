@@ -11,7 +11,12 @@ from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempts import Attempts
 from clusters.embedded.scheduling.launch import next_launch
 from clusters.embedded.scheduling.processors import Processors
-from clusters.embedded.scheduling.readiness import NextAction, decide, may_start_tasks, waits_for_nothing
+from clusters.embedded.scheduling.readiness import (
+    NextAction,
+    may_start_tasks,
+    readiness_of,
+    waits_for_nothing,
+)
 from clusters.embedded.scheduling.ready_queue import ReadyQueue
 from clusters.embedded.scheduling.step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
@@ -20,7 +25,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class AttemptLifecycle:
-    """Moves attempts on: ready tasks into the queue, queued tasks to processors, attempts without tasks to their end."""
+    """Queues ready tasks, starts queued ones while processors are free, and ends attempts that are done."""
 
     def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
         self.seq = seq
@@ -42,7 +47,7 @@ class AttemptLifecycle:
             name = candidates.popleft()
             if not waits_for_nothing(attempt, name):
                 continue
-            readiness = decide(attempt, attempt.tasks[name], step.condition_steps)
+            readiness = readiness_of(attempt, attempt.tasks[name], step.condition_steps)
             step.condition_steps += readiness.condition_steps
             match readiness.action:
                 case NextAction.QUEUE:
@@ -72,10 +77,10 @@ class AttemptLifecycle:
                 continue
             task = attempt.tasks[entry.task]
             if not self._processors.has_room_for(task):
-                # Smaller tasks behind it do not overtake: one that asks for many processors would never start.
+                # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
                 return
             self.queue.remove_first(attempt)
-            self.queue.after_start(entry.turn)
+            self.queue.record_start(entry.turn)
             self._launch(attempt, task, step)
 
     def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:
@@ -93,13 +98,14 @@ class AttemptLifecycle:
         step.launches.append(launch)
 
     def end_try(self, attempt: Attempt, task: str) -> float:
-        """Frees the processors of a try of which no process is left. Returns when it began, in seconds since 1970."""
+        """Frees the processors of a try that has ended. Returns when it began, in seconds since 1970."""
         self._processors.release(attempt.tasks[task])
         return attempt.running.pop(task)
 
     # Results
 
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
+        """Records a result, also of a skipped task. `began`: the start of its try, in seconds since 1970."""
         task = result.task
         attempt.finished[task] = result
         attempt.output_bytes += size_of(result)
@@ -113,7 +119,7 @@ class AttemptLifecycle:
         self._report(attempt, task, phase, began, step, output=result.output)
 
     def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        """The task has failed for good, and its attempt with it: what else runs of it is killed."""
+        """Records that a task has failed for good, and with it the attempt, whose other tries are killed."""
         attempt.failure = f"task {task}: {reason}"
         self._withdraw_waiting_tasks(attempt)
         # Journalled at once: after a crash before the attempt's end the task must not be tried again.
@@ -122,7 +128,7 @@ class AttemptLifecycle:
         self._kill_tries(attempt, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
-        """This cluster cannot carry on with the attempt; another may, so no task is reported as failed."""
+        """Gives the attempt up as lost: another cluster may carry on, so no task is reported as failed."""
         attempt.failure, attempt.lost = reason, True
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
@@ -130,13 +136,13 @@ class AttemptLifecycle:
     # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
-        """For a tombstoned or superseded attempt: it starts nothing more, and what runs of it is killed."""
+        """Stops a tombstoned or superseded attempt: it starts nothing more, and its tries are killed."""
         self._attempts.mark_stopped(attempt)
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
 
     def end_if_done(self, attempt: Attempt, step: Step) -> None:
-        """Ends an attempt of which nothing runs and nothing is to be started, and lets those go on that waited for it."""
+        """Ends an attempt of which nothing runs or is to start. A newer one that waited for that goes on."""
         if attempt.running:
             return
         if attempt.stopped:

@@ -1,4 +1,4 @@
-"""The attempts that this cluster holds: by identity, by shard, and by the time at which each is looked at again."""
+"""The attempts that a cluster holds, by identity and by shard, and the timers that are set for them."""
 
 import heapq
 from collections import deque
@@ -9,7 +9,7 @@ from clusters.protocol import AttemptId
 
 
 class Attempts:
-    """All attempts held here. Everything that changes how many count against the slots goes through it."""
+    """All attempts held here. Each change of how many count against the slots is one of its methods."""
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         self.by_id: dict[AttemptId, Attempt] = {}
@@ -33,7 +33,7 @@ class Attempts:
         return self._by_shard.keys()
 
     def of_shard(self, shard: tuple[str, int]) -> list[Attempt]:
-        """A copy: it may be gone through while attempts are removed."""
+        """Those of one (run, shard). A copy: attempts may be removed while it is iterated."""
         return list(self._by_shard.get(shard, {}).values())
 
     def has_leftovers(self, shard: tuple[str, int]) -> bool:
@@ -78,7 +78,7 @@ class Attempts:
         heapq.heappush(self._timers, (at, attempt.id))
 
     def pop_timers(self, now: float) -> list[Attempt]:
-        """Removes the timers that have fired by `now`, and returns the attempts that they are for, each once."""
+        """Removes the timers that have fired by `now`, and returns their attempts, each once."""
         found: dict[AttemptId, Attempt] = {}
         while self._timers and self._timers[0][0] <= now:
             identity = heapq.heappop(self._timers)[1]

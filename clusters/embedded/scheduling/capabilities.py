@@ -24,7 +24,10 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities:
-    """`cpu` processors, executors with the type of their `run`, and those that may run tasks of exclusive workflows."""
+    """What runs are checked against: `cpu` processors, and executors with the type of their `run`.
+
+    `exclusive`: the executors that may run tasks of exclusive runs.
+    """
 
     def __init__(
         self, *, cpu: float, executors: Mapping[str, type[Struct]], exclusive: Container[str]
@@ -39,7 +42,7 @@ class Capabilities:
         return tuple(sorted(self._executors))
 
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
-        """Why `run` cannot run here; None where it can. A create whose run is not in its batch has None for it."""
+        """Why `run` cannot run here; None if it can. `run` is None if a create's batch does not have it."""
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
             return Mismatch(reason="Invalid")
         if lack := self._lack(run):
@@ -55,7 +58,8 @@ class Capabilities:
             if task.type not in self._executors:
                 return f"task {task.name} wants the executor {task.type}, which this cluster has not"
             if task.resources.cpu > self.cpu:
-                return f"task {task.name} asks for {task.resources.cpu:g} processors; this cluster has {self.cpu:g}"
+                asked = task.resources.cpu
+                return f"task {task.name} asks for {asked:g} processors; this cluster has {self.cpu:g}"
             if exclusive and task.type not in self._exclusive:
                 return f"task {task.name} is exclusive, which the executor {task.type} cannot promise"
         return ""
@@ -73,6 +77,6 @@ def _has_form(task: TaskSpec, run_type: type[Struct]) -> bool:
     try:
         msgspec.convert(task.run, run_type)
     except msgspec.ValidationError:
-        # A placeholder of the shard may stand where a number belongs: only the filled in value shows its type.
+        # A placeholder of the shard may stand for a number, which shows only when it is filled in.
         return b"${" in msgspec.json.encode(task.run)
     return True

@@ -6,7 +6,7 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Knows the newest epoch of each shard and the newest era; `boot` names this run of the cluster's process.
+    """Knows the newest epoch of each shard and the newest era. `boot` names this run of the process.
 
     `highest`: the newest epoch that was created or tombstoned here, by (run, shard).
     """
@@ -20,17 +20,20 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Takes note of an epoch that was created or tombstoned here: older ones of the shard are refused from now on."""
+        """Records an epoch that was created or tombstoned here: older ones of the shard are now refused."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)
 
     def forget_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the epochs of all shards but `shards`. Any create of a dropped one that is still on its way is past its fence."""
+        """Drops the epochs of all shards but `shards`.
+
+        A create for another shard that is still on its way is past its fence, and so refused anyway.
+        """
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """The reason to refuse the create at uptime `now`, as in `clusters.protocol.CreateAnswer`; empty where there is none."""
+        """Why the create is refused at uptime `now` (reasons as in `CreateAnswer`); empty: it is not."""
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.
         if spec.fence.boot != self._boot:

@@ -11,13 +11,15 @@ from waypost.workflow.task import TaskSpec
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One try of one task, ready to run: placeholders are filled in, `input` is the JSON that the task may read."""
+    """One try of one task, ready to run."""
 
     attempt: AttemptId
     task: TaskSpec
+    """With all placeholders filled in, and without what an executor does not read."""
     tries: int
     """The number of this try, from 1, counted over all epochs."""
     input: dict[str, Any]
+    """The JSON that the task may read."""
     exclusive: bool
 
 
@@ -28,13 +30,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
     output: Any = None
     reason: str = ""
     killed: bool = False
-    """The cluster has ended it (lease, tombstone, close): no failure of the task, and no retry is used up."""
+    """Ended by the cluster itself (lease, tombstone, shutdown), which is no failure of the task."""
     lost: bool = False
     """This cluster cannot run it (disk full, no descriptors left); another may."""
 
 
 def next_launch(attempt: Attempt, task: TaskSpec) -> Launch:
-    """The next try of `task`. Raises `PlaceholderError` where a placeholder names nothing: `shard` is filled in only now."""
+    """The next try of `task`, with `shard` filled in. Raises `PlaceholderError`."""
     shard = attempt.shard_values
     run, source, target = (
         render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)

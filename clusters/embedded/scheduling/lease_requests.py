@@ -1,7 +1,7 @@
-"""Run-leases of exclusive attempts: requested by the cluster, granted by the gateway, counted from the request.
+"""Run-leases of exclusive attempts: the cluster requests them, the gateway grants them.
 
-Counting from the request keeps the lease safe however long the grant is on its way: the gateway counts from a later moment, so it
-never believes that a lease has ended while the cluster still runs under it.
+A lease counts from the request, not from the grant. The gateway counts from the grant, which is later: so it
+never takes a lease for ended under which the cluster still runs a task, however long the grant is on its way.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import LeaseAsked
 
 LEASE_SECONDS = 15.0
+"""From the request."""
 REQUEST_SECONDS = 5.0
 """Between two requests of one attempt."""
 MARGIN_SECONDS = 1.0
@@ -19,7 +20,7 @@ MARGIN_SECONDS = 1.0
 
 
 class LeaseRequests:
-    """Makes requests and takes grants. A grant that was made for another boot has a number that this one does not use."""
+    """Makes requests and takes grants. Numbers differ between boots, so that a late grant fits none."""
 
     def __init__(self, boot: str) -> None:
         first = int.from_bytes(hashlib.blake2b(boot.encode(), digest_size=6).digest())
@@ -37,7 +38,7 @@ class LeaseRequests:
         return LeaseAsked(attempt=attempt.id, ask=number)
 
     def grant(self, attempt: Attempt, number: int) -> None:
-        """Extends the lease by the request of this number. A request is granted once, and those before it need no grant any more."""
+        """Extends the lease, counted from the request of this number. Drops that request and earlier ones."""
         requested_at = attempt.lease_requests[number]
         attempt.lease_until = max(attempt.lease_until, requested_at + LEASE_SECONDS)
         attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > number}

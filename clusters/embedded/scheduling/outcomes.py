@@ -60,7 +60,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence
     if outcome.lost:
         return LoseAttempt(reason=f"task {task}: {outcome.reason}")
     if outcome.killed:
-        # Ended by the cluster itself: no failure of the task, so neither a retry is used up nor a pause is due.
+        # By the cluster itself: no failure of the task, so it runs again at once, whatever its retry limit.
         return RetryTask(pause_seconds=0.0)
     retry, tries = attempt.tasks[task].retry, attempt.tries[task]
     if tries > retry.limit:
@@ -69,5 +69,5 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence
 
 
 def retry_pause(retry: Retry, tries: int) -> float:
-    """Seconds between try number `tries` of a task and the next: exponential back-off, as in `waypost.workflow.task.Retry`."""
+    """Seconds between try number `tries` of a task and the next: capped exponential back-off, see `Retry`."""
     return min(retry.backoff_seconds * retry.factor ** (tries - 1), retry.max_seconds)

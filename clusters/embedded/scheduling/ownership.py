@@ -1,6 +1,7 @@
-"""The owner of a cluster: the store of one gateway. To another store, its attempts would be unknown and would be ended.
+"""The owner of a cluster: the store of one gateway, the only one that knows the cluster's attempts.
 
-A store that was restored from a copy raises its era; from then on calls on behalf of an older era are refused.
+A gateway on another store would end them as unknown, so its calls are refused. A store that was restored from
+a copy raises its era; after that, calls on behalf of an older era are refused too.
 """
 
 from msgspec import Struct
@@ -9,7 +10,10 @@ from clusters.errors import ClusterError
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """A store by its identity, in the newest era that it has shown. An empty identity: the cluster has no owner yet."""
+    """A store by its identity, in the newest era that it has shown.
+
+    An empty identity: the cluster has no owner yet.
+    """
 
     store: str = ""
     era: int = 0

@@ -4,7 +4,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class Processors:
-    """Counts processors in thousandths (millicpu), as integers: sums of fractions would drift away from zero."""
+    """Counts processors in use, in whole thousandths (millicpu): sums of fractions drift away from zero."""
 
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu

@@ -10,7 +10,7 @@ from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, bind
 from waypost.workflow.task import TaskSpec
 
 CONDITION_STEPS_AT_ONCE = 500_000
-"""About 10 ms of conditions in one step of the scheduler. Probes and lease renewals of all other attempts wait meanwhile."""
+"""About 10 ms: how long conditions may keep probes, renewals and all other attempts waiting in one step."""
 
 
 class NextAction(StrEnum):
@@ -40,7 +40,7 @@ POSTPONE = Readiness(action=NextAction.POSTPONE)
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
-    """Whether any task of `attempt` may start. `leftovers`: processes of an older attempt of its shard are still there."""
+    """Whether tasks of `attempt` may start. `leftovers`: a stopped one of its shard has processes left."""
     if not attempt.awake or attempt.over:
         return False
     # Two attempts of one shard never overlap within a cluster: they share the workspace.
@@ -60,8 +60,8 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
     )
 
 
-def decide(attempt: Attempt, task: TaskSpec, steps_spent: int) -> Readiness:
-    """What follows for a task that waits for nothing. `steps_spent`: what conditions have cost so far in this step."""
+def readiness_of(attempt: Attempt, task: TaskSpec, steps_spent: int) -> Readiness:
+    """The decision on a task that waits for nothing. `steps_spent`: cost of conditions so far."""
     if task.when is None:
         return QUEUE
     if steps_spent >= CONDITION_STEPS_AT_ONCE:

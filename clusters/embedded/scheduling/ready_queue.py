@@ -21,10 +21,10 @@ class QueuedTask(NamedTuple):
 
 
 class ReadyQueue:
-    """Orders tasks by priority and, within a priority, lets runs take turns: a huge run does not keep a small one waiting.
+    """Orders tasks by priority; within a priority, runs take turns: a huge run does not hold up small ones.
 
-    Each task gets the next turn of its run, counted from the turn of the task that was started last. Entries of tasks that are
-    not in their attempt's `queued` any more are stale; they stay in the heap until they are first.
+    Each task gets the next turn of its run, counted from the turn of the task that was started last. An entry
+    is stale when its task is no longer in the attempt's `queued`; it stays in the heap until it is the first.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ReadyQueue:
 
     @property
     def first(self) -> QueuedTask | None:
-        """May be stale."""
+        """The next task to be started, or a stale entry; None where the queue is empty."""
         return self._heap[0] if self._heap else None
 
     def add(self, attempt: Attempt, task: str) -> None:
@@ -52,7 +52,7 @@ class ReadyQueue:
         heapq.heappush(self._heap, QueuedTask(rank, turn, next(self._order), attempt.id, task))
 
     def remove_first(self, attempt: Attempt | None) -> None:
-        """Removes the first entry; `attempt` is the one that it is for, None where the cluster no longer holds it."""
+        """Removes the first entry. `attempt`: the one that it names; None where it is no longer held."""
         task = heapq.heappop(self._heap).task
         if attempt is not None and task in attempt.queued:
             attempt.queued.remove(task)
@@ -63,8 +63,8 @@ class ReadyQueue:
         self.size -= len(attempt.queued)
         attempt.queued.clear()
 
-    def after_start(self, turn: int) -> None:
-        """To be called when a task of this turn was started."""
+    def record_start(self, turn: int) -> None:
+        """Records that a task of this turn was started: runs that were idle until now join at this turn."""
         self._last_started_turn = max(self._last_started_turn, turn)
 
     def forget_idle_runs(self) -> None:

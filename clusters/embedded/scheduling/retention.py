@@ -10,11 +10,11 @@ from clusters.protocol import AttemptId
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
 """For attempts that succeeded: their logs may still be read."""
 RETENTION_SECONDS = 30 * 24 * 3600.0
-"""For failed and lost attempts, because a retry may build on what their tasks left in the workspace; and for tombstones."""
+"""For tombstones; and for failed and lost attempts: a retry may build on what is left in the workspace."""
 
 
 class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
-    """What is kept of an attempt when the gateway has acknowledged its end. Its tasks and results are the gateway's by then."""
+    """What is kept of an attempt whose end was acknowledged. The gateway has its results by then."""
 
     end_seq: int
     ended_at: float
@@ -23,7 +23,7 @@ class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Retention:
-    """Keeps `tombstones` (with the time of each, in seconds since 1970) and `ended` attempts until they expire."""
+    """Keeps `ended` attempts, and `tombstones` by their time (seconds since 1970), until they expire."""
 
     def __init__(
         self, tombstones: Mapping[AttemptId, float], ended: Mapping[AttemptId, EndedAttempt]
@@ -31,7 +31,7 @@ class Retention:
         self.tombstones, self.ended = dict(tombstones), dict(ended)
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
-        """The tombstone replaces what was kept of an ended attempt."""
+        """Adds a tombstone, in place of what was kept of the attempt."""
         self.tombstones[identity] = wall
         self.ended.pop(identity, None)
 
@@ -41,10 +41,7 @@ class Retention:
         )
 
     def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """What is past its retention at `wall`.
-
-        A tombstone does not expire while the cluster holds its attempt: the attempt must not start again.
-        """
+        """What is past its retention at `wall`. A tombstone stays while its attempt is among those `held`."""
         ended = [
             identity
             for identity, attempt in self.ended.items()

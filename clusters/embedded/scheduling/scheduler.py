@@ -1,8 +1,9 @@
 """The scheduler of one cluster as a state machine: no I/O, no clock, no chance.
 
-Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes the state, and returns
-a `Step`: what to journal first, and what to do once that is durable. A crash between the two is a restart from the journal: finished
-tasks stay finished, and every attempt that has not ended sleeps until the gateway creates it again.
+Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes
+the state, and returns a `Step`: what to journal first, and what to do once that is durable. A crash between
+the two is a restart from the journal: finished tasks stay finished, and every attempt that has not ended
+sleeps until the gateway creates it again.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ from clusters.protocol import (
 
 
 class Scheduler:
-    """All attempts of one cluster. `boot` names this run of the cluster's process, `slots` bounds the attempts held at once."""
+    """Schedules the attempts of one cluster, `slots` at most. `boot` names this run of the process."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
@@ -80,7 +81,7 @@ class Scheduler:
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies tombstones first, then creates, then renewals. The answers hold once the step is journalled, see `after_commit`."""
+        """Applies tombstones, creates and renewals, in this order. The answers are for `after_commit`."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
@@ -125,7 +126,7 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """To be called before `steps` are journalled: a create that has waited until past its fence is withdrawn."""
+        """To be called before `steps` are journalled: withdraws creates that are past their fence by now."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
@@ -133,12 +134,12 @@ class Scheduler:
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
-        """The cluster works for `owner` from now on, whose store may know fewer of its events than the one before."""
+        """Changes the owner. Its store may have none of the events yet: they are no longer acknowledged."""
         self.owner, self.acknowledged = owner, 0
         return Step(now=now, wall=wall, owner=owner)
 
     def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
-        """The journal is behind what the gateway has seen, so it is a copy. Under a new name nothing runs until it is created again."""
+        """Renames the journal, which was found to be a copy: nothing of it runs until it is created again."""
         step = Step(now=now, wall=wall, incarnation=incarnation)
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._attempts.by_id.values():
@@ -153,7 +154,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """A try has ended, and none of its processes is left."""
+        """Records how a try has ended, when none of its processes is left."""
         step = Step(now=now, wall=wall)
         attempt = self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
@@ -191,7 +192,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Queues retries whose pause is over, requests leases, and kills what runs under a lease that is about to end."""
+        """Queues retries whose pause is over, requests leases, kills tries whose lease is about to end."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake:
@@ -222,7 +223,7 @@ class Scheduler:
         return self._attempts.next_timer
 
     def remove_expired(self, now: float, wall: float) -> Step:
-        """Drops ended attempts and tombstones that are past their retention, and all that is known of their shards."""
+        """Drops ended attempts and tombstones past their retention, and the epochs of their shards."""
         step = Step(now=now, wall=wall)
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)

@@ -17,9 +17,9 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     tries: int
     """How often it was started."""
     due: float = 0.0
-    """End of the pause before the next try, in seconds since 1970: only the wall clock goes on while the cluster is down.
+    """End of the pause before the next try, in seconds since 1970; 0: no pause.
 
-    0: no pause.
+    Of all clocks only the wall clock goes on while the cluster is down.
     """
     result: TaskResult | None = None
     """None: not finished."""
@@ -27,7 +27,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """What one call of the scheduler has changed. The records are journalled in one transaction BEFORE any action is taken."""
+    """What one call of the scheduler has decided. No action is taken BEFORE the records are journalled."""
 
     now: float
     """The cluster's uptime, in seconds."""
@@ -50,7 +50,7 @@ class Step:
     incarnation: str = ""
     """The journal's new name; empty: unchanged. Resets `acknowledged`."""
     owner: Owner | None = None
-    """The cluster's new owner; None: unchanged. Resets `acknowledged`: the new owner's store may have none of those events."""
+    """The cluster's new owner; None: unchanged. Resets `acknowledged`: the one before had said it."""
 
     # Actions
 

@@ -14,7 +14,10 @@ HELLO = Hello(status=STATUS, attempts=((AttemptId(run="run", shard=0, epoch=1), 
 
 
 class ScriptedCluster:
-    """Satisfies `ClusterAdapter`. After `events` or `chunks` comes `failure`, or the stream stays open unless it `ends`."""
+    """Satisfies `ClusterAdapter`.
+
+    After `events` or `chunks` comes `failure`, or the stream stays open unless it `ends`.
+    """
 
     def __init__(self) -> None:
         self.applied: list[Batch] = []

@@ -22,7 +22,10 @@ def task(name: str, *needs: str, **more: Any) -> TaskSpec:
 
 
 class Cluster:
-    """A scheduler whose steps are journalled before they count. `crash` starts anew from what was journalled."""
+    """A scheduler whose steps are journalled before they count.
+
+    `crash` starts anew from what was journalled.
+    """
 
     def __init__(self) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)

@@ -46,7 +46,10 @@ async def cluster(
 
 
 async def test_another_gateway_cannot_end_what_runs(folder: Path, tmp_path: Path) -> None:
-    """Its store knows none of the attempts: it would take them for nobody's. Nor does it see or hear anything of them."""
+    """Its store knows none of the attempts: it would take them for nobody's.
+
+    Nor does it see or hear anything of them.
+    """
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours, on_behalf(OTHERS) as others:
         assert await create(ours, attempt(), delay("a", seconds=300)) is CreateOutcome.CREATED
         for call in (

@@ -206,7 +206,10 @@ def test_what_runs_is_never_forgotten(cluster: Cluster) -> None:
 
 
 def test_the_outputs_of_a_shard_have_a_bound(cluster: Cluster) -> None:
-    """They all go with the next attempt. The task that passes it fails for good: running it again would not help."""
+    """They all go with the next attempt.
+
+    The task that passes it fails for good: running it again would not help.
+    """
     names = [f"t{number:03}" for number in range(300)]
     cluster.create(*(task(name, retry=Retry(limit=9)) for name in names))
     whole = Outcome(succeeded=True, output="x" * (64 * 1024 - 2))
