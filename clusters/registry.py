@@ -1,4 +1,4 @@
-"""The kinds of cluster that a gateway can work with, one entry each: a region's URL picks its kind by the scheme.
+"""The kinds of cluster that a gateway can work with: the scheme of a region's URL picks one.
 
 To add a kind: write its adapter in a room of its own, and add an entry to `CLUSTER_KINDS`.
 """
@@ -57,7 +57,7 @@ def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreN
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
-    """What the clusters at these URLs can run, taken together; without any URL, what every kind of cluster can run.
+    """What the clusters at these URLs can run together; without any URL, what all kinds of cluster can run.
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
@@ -68,8 +68,8 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
     """The union of what several kinds of cluster declare.
 
-    Raises `ValueError` where two of them declare the same executor with different types of `run`: a document could then be right for
-    one region and wrong for another.
+    Raises `ValueError` where two of them declare the same executor with different types of `run`: a document
+    could then be right for one region and wrong for another.
     """
     run_types: dict[str, type[Struct]] = {}
     exclusive: frozenset[str] = frozenset()

@@ -1,17 +1,21 @@
-"""The `waypost` command. Commands are named by import strings, so that each start loads only what it runs."""
+"""The `waypost` command and the table of its subcommands.
+
+They are named by import strings, so that each start loads only what it runs.
+"""
 
 import sys
+from typing import Final
 
 from cyclopts import App
 
-CODES = (
+EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, "
     "3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 130 interrupted."
 )
 
 
-def installed() -> str:
-    """The version of the distribution."""
+def installed_version() -> str:
+    """The version of the installed distribution."""
     from importlib.metadata import version  # noqa: PLC0415  # loading it would slow every start
 
     return version("waypost")
@@ -20,14 +24,14 @@ def installed() -> str:
 app = App(
     name="waypost",
     help="A policy-governed gateway in front of many clusters.",
-    help_epilogue=CODES,
-    version=installed,
+    help_epilogue=EXIT_CODES,
+    version=installed_version,
     version_flags=["--version"],
 )
 
 RUNS, OPERATE, BUILD = "Submit and follow", "Run the gateway and its clusters", "Prepare"
 
-for name, target, group, text in (
+COMMANDS: Final = (
     ("submit", "gateway.cli.runs.submit:submit", RUNS, "Submit a workflow."),
     ("runs", "gateway.cli.runs.listing:runs", RUNS, "List the runs that you may see."),
     ("describe", "gateway.cli.runs.describe:describe", RUNS, "Show one run: its shards and tasks."),
@@ -59,7 +63,10 @@ for name, target, group, text in (
     ("policy", "gateway.cli.policy:app", BUILD, "Rego: try the rules before they rule."),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
-):
+)
+"""Name, import string, group in the help, first line of the help."""
+
+for name, target, group, text in COMMANDS:
     app.command(target, name=name, group=group, help=text)
 
 

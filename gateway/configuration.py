@@ -1,4 +1,4 @@
-"""Settings are read once: from a TOML file, then from the environment, which wins. A name that no setting has stops the start.
+"""Reads the settings: from a TOML file, then from the environment, which wins. An unknown name is an error.
 
 In the environment a setting is `WAYPOST_` and its path in capitals, groups joined by two underscores:
 `WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS`. Lists and whole groups are written as JSON there.
@@ -21,23 +21,27 @@ PREFIX: Final = "WAYPOST_"
 NOT_SETTINGS: Final = frozenset(
     {"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"}
 )
-"""What the command line (address, token, root certificate), a task (its input and output files) and the tests (their data) read."""
+"""Variables that others read: the command line (address, token, root certificate), a task (its input and
+output files), the tests (their data)."""
 
 
 class SettingsError(Exception):
-    """What is wrong with the settings, in words for whoever wrote them. Never shows a secret."""
+    """The settings cannot be used. The text says why to the person who wrote them, and shows no secret."""
 
 
-def load(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
-    """The settings that hold. Raises `SettingsError` for what cannot be read, an unknown name, and a value of the wrong kind."""
+def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
+    """The settings of `file` (None: all defaults), overridden by the variables `WAYPOST_*` in `environment`.
+
+    Raises `SettingsError` for a file that cannot be read, an unknown name, and a value of the wrong type.
+    """
     tree = {} if file is None else _read(file)
     known = inspect.type_info(GatewaySettings)
-    _check_names(tree, known, path=(), source=str(file))
+    _refuse_unknown_names(tree, known, path=(), source=str(file))
     for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            _put(tree, known, name, value)
+            _set_variable(tree, known, name, value)
     try:
-        return msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_secret)
+        return msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_convert_secret)
     except msgspec.ValidationError as error:
         # A list is one variable, so the path to it ends before the index of an item.
         path = takewhile(lambda part: not part.isdecimal(), parts_of(located(error)[0]))
@@ -55,14 +59,14 @@ def _read(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file} is not TOML: {error}") from error
 
 
-def _secret(wanted: type, value: object) -> object:
+def _convert_secret(wanted: type, value: object) -> object:
     if wanted is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError(f"expected {wanted.__name__}")
 
 
 def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
-    """The names in a group, or None where `known` is a plain value. An optional group is one too."""
+    """The names and types in a group, also in one that may be None; None where `known` is a plain value."""
     if isinstance(known, inspect.UnionType):
         return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
     return (
@@ -70,40 +74,50 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
     )
 
 
-def _check_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
+def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
+    """Raises `SettingsError` for the first name that no setting has, wherever it is.
+
+    msgspec would refuse it too (`forbid_unknown_fields`), but names neither its place nor the name that was
+    meant.
+    """
     if isinstance(value, list) and isinstance(known, inspect.VarTupleType):
         for item in value:
-            _check_names(item, known.item_type, path=path, source=source)
+            _refuse_unknown_names(item, known.item_type, path=path, source=source)
     fields = _fields(known)
     if not isinstance(value, dict) or fields is None:
         return
     for name, inner in value.items():
         if name not in fields:
-            raise _unknown(".".join((*path, name)), name, list(fields), source)
-        _check_names(inner, fields[name], path=(*path, name), source=source)
+            raise _unknown_name(".".join((*path, name)), name, list(fields), source)
+        _refuse_unknown_names(inner, fields[name], path=(*path, name), source=source)
 
 
-def _put(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> None:
-    """Sets what the variable `name` names. Text stays text until the type is known; only lists and groups are JSON."""
+def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> None:
+    """Writes the value of the environment variable `name` to its place in `tree`."""
     path = name.removeprefix(PREFIX).lower().split("__")
     for depth, part in enumerate(path):
         fields = _fields(known)
         if fields is None or part not in fields:
             near = [PREFIX + "__".join((*path[:depth], other)).upper() for other in fields or ()]
-            raise _unknown(name, name, near, "the environment")
+            raise _unknown_name(name, name, near, "the environment")
         known = fields[part]
     *groups, last = path
     for group in groups:
         tree = tree.setdefault(group, {})
+        # `WAYPOST_LISTEN=1` beside `WAYPOST_LISTEN__PORT=1`, or a file that says so.
         if not isinstance(tree, dict):
             raise SettingsError(
                 f"{name}: {group} is a group of settings, and is given as one value elsewhere"
             )
-    tree[last] = _parsed(name, value, known)
-    _check_names(tree[last], known, path=(name,), source="the environment")
+    tree[last] = _parse_variable(name, value, known)
+    _refuse_unknown_names(tree[last], known, path=(name,), source="the environment")
 
 
-def _parsed(name: str, value: str, known: inspect.Type) -> Any:
+def _parse_variable(name: str, value: str, known: inspect.Type) -> Any:
+    """The value as TOML would give it.
+
+    A plain value stays text, which msgspec converts; lists and groups are JSON.
+    """
     if _fields(known) is None and not isinstance(known, inspect.VarTupleType | inspect.DictType):
         return value
     try:
@@ -112,7 +126,7 @@ def _parsed(name: str, value: str, known: inspect.Type) -> Any:
         raise SettingsError(f"{name} is not JSON: {error}") from error
 
 
-def _unknown(shown: str, name: str, candidates: Sequence[str], source: str) -> SettingsError:
+def _unknown_name(shown: str, name: str, candidates: Sequence[str], source: str) -> SettingsError:
     near = closest(name, candidates, cutoff=0.5)
     return SettingsError(
         f"{source}: there is no setting {shown}" + (f"; did you mean {near}?" if near else "")

@@ -8,7 +8,7 @@ import pytest
 
 from clusters.registry import executors_at
 from docs.generate import generated
-from gateway.configuration import load
+from gateway.configuration import load_settings
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.settings import DocumentLimits, GatewaySettings
@@ -42,7 +42,7 @@ def test_the_settings_in_the_documentation_hold(tmp_path: Path) -> None:
     """A setting that was renamed must be renamed there too."""
     (text,) = blocks(ROOT / "docs" / "operating.md", "toml")
     (tmp_path / "gateway.toml").write_text(text)
-    assert isinstance(load(tmp_path / "gateway.toml", {}), GatewaySettings)
+    assert isinstance(load_settings(tmp_path / "gateway.toml", {}), GatewaySettings)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import structs
 
-from gateway.app import serve
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
-from gateway.configuration import SettingsError, load
+from gateway.configuration import SettingsError, load_settings
+from gateway.process import serve
 
 
 @command
@@ -26,7 +26,7 @@ def gateway(
 ) -> int:
     """Run a gateway."""
     try:
-        settings = load(config, os.environ)
+        settings = load_settings(config, os.environ)
     except SettingsError as error:
         raise CliError(str(error), code=Exit.USAGE) from error
     return serve(structs.replace(settings, development=str(dev)) if dev else settings)

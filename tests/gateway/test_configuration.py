@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.configuration import SettingsError, load
+from gateway.configuration import SettingsError, load_settings
 from gateway.settings import ApiTls, GatewaySettings, RegionTarget, Secret
 
 
@@ -20,12 +20,15 @@ def file(tmp_path: Path) -> Path:
 
 def test_nothing_set_is_the_default() -> None:
     """A gateway starts without a file; what belongs to others in the environment is left alone."""
-    assert load(None, {"HOME": "/", "WAYPOST_SHARED": "../shared", "WAYPOST_TOKEN": "x"}) == GatewaySettings()
+    assert (
+        load_settings(None, {"HOME": "/", "WAYPOST_SHARED": "../shared", "WAYPOST_TOKEN": "x"})
+        == GatewaySettings()
+    )
 
 
 def test_a_file_is_read(file: Path) -> None:
     """Groups are tables, lists are arrays of tables."""
-    settings = load(file, {})
+    settings = load_settings(file, {})
 
     assert (settings.store.reveal(), settings.health.failures_down) == ("sqlite:a.db", 4)
     assert settings.regions == (RegionTarget(name="beijing", url="embedded+https://b:1"),)
@@ -40,7 +43,7 @@ def test_the_environment_wins(file: Path) -> None:
         "WAYPOST_TLS__KEY": "other.pem",
         "WAYPOST_REGIONS": '[{"name": "shanghai", "url": "embedded+https://s:1", "weight": 2}]',
     }
-    settings = load(file, environment)
+    settings = load_settings(file, environment)
 
     assert (settings.store.reveal(), settings.health.failures_down) == ("sqlite:b.db", 5)
     assert settings.tls == ApiTls(certificate="c.pem", key="other.pem")
@@ -63,7 +66,7 @@ def test_the_environment_wins(file: Path) -> None:
 def test_what_is_not_understood_stops_the_start(environment: dict[str, str], words: str) -> None:
     """A misspelt limit that is ignored is no limit: the error names it, and what was probably meant."""
     with pytest.raises(SettingsError) as error:
-        load(None, environment)
+        load_settings(None, environment)
 
     assert words in str(error.value)
 
@@ -83,7 +86,7 @@ def test_a_file_is_held_to_the_same(tmp_path: Path, text: str, words: str) -> No
     file = tmp_path / "gateway.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as error:
-        load(file, {})
+        load_settings(file, {})
 
     assert words in str(error.value)
 
@@ -93,20 +96,20 @@ def test_a_bad_value_is_told_by_where_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text("[health]\nfailures_down = true\n")
     with pytest.raises(SettingsError, match=re.escape(f"{file}: Expected `int`")):
-        load(file, {})
+        load_settings(file, {})
     with pytest.raises(SettingsError, match=r"^WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS: Expected `float`"):
-        load(None, {"WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS": "x"})
+        load_settings(None, {"WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS": "x"})
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
     """Starting with defaults instead would be a surprise."""
     with pytest.raises(SettingsError, match="No such file"):
-        load(Path("absent.toml"), {})
+        load_settings(Path("absent.toml"), {})
 
 
 def test_a_secret_is_not_shown() -> None:
     """Not by printing the settings, nor by formatting them into a message."""
-    settings = load(None, {"WAYPOST_STORE": "postgresql://u:swordfish@h/d"})
+    settings = load_settings(None, {"WAYPOST_STORE": "postgresql://u:swordfish@h/d"})
 
     assert "swordfish" not in f"{settings} {settings.store} {settings.store!r} {settings.store!s:>5}"
     assert settings.store == Secret("postgresql://u:swordfish@h/d")

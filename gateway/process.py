@@ -1,0 +1,70 @@
+"""Runs a gateway as a process: from its settings to its exit code."""
+
+import asyncio
+import gc
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+from loguru import logger
+
+from gateway.app import Gateway, StartError, compose
+from gateway.policy.bundle import BundleError
+from gateway.settings import GatewaySettings
+from observability import logs
+from waypost.cancellation import cancel_and_wait
+from waypost.http_protocol import ConnectionLimits
+from waypost.serving import Server, run, stop_signals
+from waypost.sqlite_database import StorageError
+from waypost.tls import PkiError, api_context
+
+
+def serve(settings: GatewaySettings) -> int:
+    """Runs a gateway until SIGTERM or SIGINT, and returns the exit code.
+
+    Prints one line of JSON with its ports once it answers.
+    """
+    logs.configure(level=settings.logging.level, style=settings.logging.style)
+    try:
+        return run(_serve(settings), loop="uvloop")
+    except (StartError, StorageError, BundleError, PkiError, OSError) as error:
+        logger.error("the gateway does not start: {}", error)
+        return 1
+
+
+async def _serve(settings: GatewaySettings) -> int:
+    limits = ConnectionLimits(grace_seconds=round(settings.requests.drain_seconds))
+    tls = (
+        None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
+    )
+    outside, inside = settings.listen, settings.metrics
+    with stop_signals() as stop:
+        async with (
+            compose(settings) as gateway,
+            Server(gateway.internal_api, host=inside.host, port=inside.port, limits=limits) as inner,
+            Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
+        ):
+            # What exists now lives as long as the process: no collection needs to look at it again.
+            gc.collect()
+            gc.freeze()
+            _print_ready({"port": outer.port, "metrics_port": inner.port, "pid": os.getpid()})
+            return await _run_until_stopped(gateway, stop)
+
+
+async def _run_until_stopped(gateway: Gateway, stop: asyncio.Event) -> int:
+    """Returns 0 once `stop` is set, 1 if a loop fails first."""
+    loops = {asyncio.create_task(loop()): name for name, loop in gateway.loops.items()}
+    stopped = asyncio.create_task(stop.wait())
+    # A gateway whose controller has failed would accept runs and never place them, so it stops.
+    await asyncio.wait([*loops, stopped], return_when=asyncio.FIRST_COMPLETED)
+    failures = [(name, loop.exception()) for loop, name in loops.items() if loop.done()]
+    await cancel_and_wait((*loops, stopped))
+    for name, failure in failures:
+        logger.opt(exception=failure).error("the {} has failed", name)
+    return 1 if failures else 0
+
+
+def _print_ready(ready: dict[str, int]) -> None:
+    sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+    sys.stdout.flush()
