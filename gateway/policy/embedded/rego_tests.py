@@ -31,7 +31,7 @@ from gateway.policy.embedded.evaluator import (
     one_line,
     parse_result,
 )
-from gateway.policy.embedded.subset.constructs import cycles
+from gateway.policy.embedded.subset.rule_conflicts import cycles
 from gateway.policy.embedded.subset.syntax_tree import SyntaxNode, package_of
 from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource

@@ -1,4 +1,4 @@
-"""PolicySource and data from a folder."""
+"""Rules and data from a folder."""
 
 import shutil
 from pathlib import Path

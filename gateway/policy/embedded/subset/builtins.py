@@ -1,10 +1,13 @@
-"""The builtins and operators that rules may use, what they need and give, and what is asked of patterns and formats that are written out.
+"""The builtins and operators that rules may use: their types, and which arguments must be literals.
 
-One is here where the evaluator passes its conformance cases, and its answer depends on its arguments alone. Left out for answers that
-differ from OPA's at some edge: `upper` (of ß), `to_number` (of " 1"), `indexof` and `indexof_n` (of ""), `glob.match`, `json.marshal`,
-`object.subset` (which panics), `regex.split`, `regex.is_valid`, `semver.is_valid`, `strings.replace_n`, `base64.decode`;
-and for failing on some strings, `hex.decode` and `semver.compare`. `lower` stays,
-although it differs for İ and for Σ at the end of a word: names are compared by it, and the rules that ship refuse what is not ASCII before.
+A builtin is listed if the evaluator passes its conformance cases and its result depends on its arguments
+alone. Left out because results differ from OPA's at some edge: `upper` (of ß), `to_number` (of " 1"),
+`indexof` and `indexof_n` (of ""), `glob.match`, `json.marshal`, `object.subset` (which panics),
+`regex.split`, `regex.is_valid`, `semver.is_valid`, `strings.replace_n`, `base64.decode`. Left out because
+they fail on some strings: `hex.decode` and `semver.compare`.
+
+`lower` stays, although it differs for İ and for Σ at the end of a word: names are compared by it, and the
+rules that ship refuse what is not ASCII before.
 """
 
 import re
@@ -18,13 +21,13 @@ from gateway.policy.embedded.subset.types import ANY, ValueType
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """What a builtin needs and gives. Arguments that surely have these shapes never make it fail."""
+    """The types of the arguments and the result of a builtin. It never fails on arguments of these types."""
 
     arguments: tuple[ValueType, ...]
     result: ValueType
 
 
-_SHAPES: Final[Mapping[str, ValueType]] = {
+_TYPES: Final[Mapping[str, ValueType]] = {
     "any": ANY,
     "array": {"title": "an array", "type": "array"},
     "boolean": {"title": "a boolean", "type": "boolean"},
@@ -96,13 +99,16 @@ _SIGNATURES: Final[Mapping[str, str]] = {
 
 def _signature(text: str) -> Signature:
     arguments, _, result = text.partition(" -> ")
-    return Signature(arguments=tuple(_SHAPES[word] for word in arguments.split()), result=_SHAPES[result])
+    return Signature(arguments=tuple(_TYPES[word] for word in arguments.split()), result=_TYPES[result])
 
 
 SIGNATURES: Final[Mapping[str, Signature]] = {
     name: _signature(text) for text, names in _SIGNATURES.items() for name in names.split()
 }
-"""Of builtins and operators, and of what is gone through, by the name that they are written with; `\\`: the minus between two sets."""
+"""The signatures of builtins, of operators and of `in`, by the name they are written with.
+
+`\\` stands for the minus between two sets.
+"""
 OPERATORS: Final = {
     "Add": "+",
     "Sub": "-",
@@ -112,55 +118,68 @@ OPERATORS: Final = {
     "Union": "|",
     "Intersection": "&",
 }
-"""What the syntax tree calls them."""
+"""The operators by their names in the syntax tree."""
 BUILTINS: Final[Mapping[str, int]] = {
     name: len(signature.arguments)
     for name, signature in SIGNATURES.items()
     if name[0].isalpha() and name != "in"
 }
-TOTAL: Final = frozenset(name for name in BUILTINS if name.startswith("is_")) | {"type_name"}
-"""These have a value for every argument that has one."""
+"""The number of arguments of each builtin."""
+TOTAL_BUILTINS: Final = frozenset(name for name in BUILTINS if name.startswith("is_")) | {"type_name"}
+"""Builtins that have a value for every defined argument."""
 
-WHY: Final = {
+REASONS: Final = {
     "http.send": "it answers nothing here, so its negation would be true",
     "opa.runtime": "a decision must depend on its input alone",
     "hex.decode": "it fails on what is not hexadecimal",
     "semver.compare": "it fails on what is not a version",
     "time.now_ns": "a decision must depend on its input alone: the time is input.at",
 }
+"""Why a builtin is not permitted, where it is not obvious."""
 
 BASES: Final = frozenset({2, 8, 10, 16})
-PATTERN: Final = {"regex.match": 0, "regex.replace": 1}
-"""Which argument is a regular expression."""
-VERBS: Final = re.compile(r"%[svd%]")
+PATTERN_ARGUMENT: Final = {"regex.match": 0, "regex.replace": 1}
+"""The index of the argument that is a regular expression."""
+FORMAT_VERBS: Final = re.compile(r"%[svd%]")
 
 _CLASS = r"\[\^?(?:\\[^\sA-Za-z0-9]|(?!&&|~~|--)[^\\\[\]])+\]"
-_ONE = rf"(?:{_CLASS}|\\[^\sA-Za-z0-9]|[^\\\[\](){{}}*+?|^$]|\))"
-_TAKEN: Final = re.compile(
-    rf"(?:\(\?i\))?(?:{_ONE}(?:[*+?]\??|\{{\d{{1,3}}(?:,(?:\d{{1,3}})?)?\}}\??)?|\(\?:|\((?!\?)|[|^$])*"
+_ATOM = rf"(?:{_CLASS}|\\[^\sA-Za-z0-9]|[^\\\[\](){{}}*+?|^$]|\))"
+_SUPPORTED_PATTERN: Final = re.compile(
+    rf"(?:\(\?i\))?(?:{_ATOM}(?:[*+?]\??|\{{\d{{1,3}}(?:,(?:\d{{1,3}})?)?\}}\??)?|\(\?:|\((?!\?)|[|^$])*"
 )
-"""The part of the regular expressions that both libraries read alike: `\\d` is ASCII in one and Unicode in the other, and `&&` in brackets,
-flags, names and `\\Q` are known to one alone."""
+"""Regular expressions that the libraries of regorus (Rust) and OPA (Go) read alike.
+
+`\\d` is ASCII in one and Unicode in the other; `&&` in brackets, flags, names and `\\Q` are known to one
+alone.
+"""
 
 
 def format_errors(name: str, arguments: list[SyntaxNode]) -> Iterator[str]:
-    """What is wrong with a pattern or a format that the builtin `name` is called with."""
-    if name in PATTERN and len(arguments) > PATTERN[name]:
-        pattern = literal(arguments[PATTERN[name]])
+    """Errors in the pattern or format string that the builtin `name` is called with."""
+    if name in PATTERN_ARGUMENT and len(arguments) > PATTERN_ARGUMENT[name]:
+        pattern = literal(arguments[PATTERN_ARGUMENT[name]])
         if pattern is None:
             yield f"the pattern of {name} must be written out: one that is computed cannot be examined"
         elif not _compiles(pattern):
-            yield f"{name}: this pattern may be read differently elsewhere: write [0-9] for \\d, and no flags or names"
+            yield (
+                f"{name}: this pattern may be read differently elsewhere: "
+                "write [0-9] for \\d, and no flags or names"
+            )
     if name == "sprintf" and len(arguments) == 2:
         form, values = literal(arguments[0]), items(arguments[1])
         if form is None or values is None:
             yield "sprintf wants its format and its list of values written out"
-        elif "%" in VERBS.sub("", form) or len(VERBS.findall(form.replace("%%", ""))) != len(values):
+        elif "%" in FORMAT_VERBS.sub("", form) or len(FORMAT_VERBS.findall(form.replace("%%", ""))) != len(
+            values
+        ):
             yield "sprintf: as many values as there are verbs, and no verbs but %s, %v and %d"
 
 
 def literal_argument_errors(name: str, arguments: Sequence[SyntaxNode]) -> Iterator[str]:
-    """What must be written out for the builtin or operator `name` not to fail on a value of the right type."""
+    """Arguments of the builtin or operator `name` that must be literals.
+
+    With a computed value of the right type it could still fail.
+    """
     if name in ("/", "%") and not number(arguments[1]):
         yield f"what {name} divides by must be a number that is written out, and not 0: it would fail on 0"
     if name == "substring" and ((start := number(arguments[1])) is None or start < 0):
@@ -170,7 +189,7 @@ def literal_argument_errors(name: str, arguments: Sequence[SyntaxNode]) -> Itera
 
 
 def _compiles(pattern: str) -> bool:
-    if _TAKEN.fullmatch(pattern) is None:
+    if _SUPPORTED_PATTERN.fullmatch(pattern) is None:
         return False
     try:
         re.compile(pattern)

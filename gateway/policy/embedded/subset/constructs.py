@@ -1,21 +1,22 @@
-"""Which Rego the embedded engine takes: the part of the language in which its evaluator was measured to answer as it should.
+"""Checks which constructs of Rego a module uses: those that were measured to be evaluated as OPA does.
 
-The evaluator that decides (regorus' `Rvm`) is quick, and wrong where others would stop: `x := input.absent` in a body goes on with
-an undefined `x`, so a rule that should fail holds; a builtin that is missing shows only when it is reached, and `not http.send(...)` is
-simply true; a rule that needs itself ends the process. So the syntax tree of each module is read before anything is decided, and what lies
-outside the subset is refused with file and line.
+The virtual machine (`Rvm` of regorus) is fast, and wrong where other evaluators stop: `x := input.absent` in
+a body goes on with an undefined `x`, so a rule that should fail holds; a missing builtin shows only when it
+is reached, and `not http.send(...)` is simply true; a rule that needs itself ends the process. So the syntax
+tree of each module is checked first, and what lies outside the subset is refused with file and line.
 
-What differs from OPA and cannot be seen in a tree is let through: sums of fractions are a double's, `xs[1.0]` finds, an object comes before
-a set where they are compared, and `count` of a string counts some letters twice. What calls are given is looked at in `fitting`.
+Differences from OPA that no syntax tree shows are accepted: sums of fractions have the precision of a double,
+`xs[1.0]` finds an element, an object sorts before a set, and `count` of a string counts some letters twice.
+The types of arguments are checked in `type_check`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from graphlib import CycleError, TopologicalSorter
-from typing import Any, Final
+from typing import Final
 
 from gateway.policy.bundle import Diagnostic
-from gateway.policy.embedded.subset.builtins import BUILTINS, WHY, format_errors
-from gateway.policy.embedded.subset.scopes import SCOPES, Declaration, Locals, Module, Packages, declarations
+from gateway.policy.embedded.subset.builtins import BUILTINS, REASONS, format_errors
+from gateway.policy.embedded.subset.rule_conflicts import conflicts, cycles
+from gateway.policy.embedded.subset.scopes import SCOPES, Locals, Module, declarations
 from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -31,90 +32,26 @@ from gateway.policy.embedded.subset.syntax_tree import (
 from waypost.workflow.ijson import EXACT
 
 NEGATED: Final = (
-    "below a `not` only what surely has a value may be called or compared: elsewhere a missing value fails, here it would hold. "
+    "below a `not` only what surely has a value may be called or compared: elsewhere a missing value fails, "
+    "here it would hold. "
     "Make what is negated a rule of its own"
 )
 
 
 def check_constructs(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
-    """What keeps `modules`, the parser's syntax trees, from being decided by. Sorted by file and line."""
+    """The constructs in `modules` that are not in the subset, sorted by file and line.
+
+    `modules` are the syntax trees of the parser.
+    """
     packages = declarations(modules)
     found = [problem for source in modules for problem in _module(Module(source, packages))]
-    return sorted({*found, *_conflicts(packages), *cycles(modules)})
-
-
-def cycles(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
-    """A rule that needs itself, if there is one: no evaluator survives it, and it cannot be caught."""
-    packages = declarations(modules)
-    needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for module in (Module(source, packages) for source in modules):
-        for rule, named in zip(module.rules, map(_declared, module.rules), strict=True):
-            needs.setdefault((module.package, named), set()).update(module.references(parts(rule)))
-    try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as error:
-        circle = [".".join(rule) for rule in reversed(error.args[1])]
-        package, name = min(error.args[1])
-        start = circle.index(f"{package}.{name}")
-        circle = [*circle[start:-1], *circle[:start], circle[start]]
-        first = packages[package][name][0]
-        return [
-            Diagnostic(
-                file=first.file, line=first.line, detail=f"a rule cannot need itself: {' -> '.join(circle)}"
-            )
-        ]
-    return []
-
-
-def _conflicts(packages: Packages) -> Iterator[Diagnostic]:
-    for package, rules in packages.items():
-        for name, found in rules.items():
-            defaults = [one for one in found if one.kind == "Default"]
-            if len(defaults) > 1:
-                yield _at(defaults[1], f"{name} has a second default")
-            if (
-                len(
-                    {
-                        ("Compr" if one.kind == "Default" and not one.arity else one.kind, one.arity)
-                        for one in found
-                    }
-                )
-                > 1
-            ):
-                yield _at(
-                    found[-1],
-                    f"{name} is declared in two ways: as a value, a set or a function, or with other arguments",
-                )
-            yield from _rivals(name, [one for one in found if one.kind == "Compr"])
-            if any(f"{other}.".startswith(f"{package}.{name}.") for other in packages):
-                yield _at(found[0], f"{package}.{name} is a package too: give the rule another name")
-
-
-def _rivals(name: str, found: Sequence[Declaration]) -> Iterator[Diagnostic]:
-    """Two values at once are a fault that the evaluator takes for none. Whether conditions exclude each other is not worked out here:
-    who writes them in one file has them in view. Nothing excludes a value that is always there.
-    """
-    for one in found[1:] if any(one.valued for one in found) else ():
-        if one.file != found[0].file:
-            yield _at(
-                one,
-                f"{name} has a value in {found[0].file} too, and may get two at once: keep them in one file, or use another name",
-            )
-        elif one.always or found[0].always:
-            yield _at(
-                one,
-                f"{name} has a value in line {found[0].line} too, and may get two at once: write a default, or an else",
-            )
-
-
-def _at(declared: Declaration, detail: str) -> Diagnostic:
-    return Diagnostic(file=declared.file, line=declared.line, detail=detail)
+    return sorted({*found, *conflicts(packages), *cycles(modules)})
 
 
 def _module(module: Module) -> Iterator[Diagnostic]:
     for rule in module.rules:
         own = Locals(module, rule)
-        taken = [name for name in sorted(own.said) if not module.local(name)]
+        taken = [name for name in sorted(own.declared_names) if not module.local(name)]
         found = [
             (
                 only(rule)[1]["span"],
@@ -142,16 +79,17 @@ def _rule(module: Module, rule: SyntaxNode, own: Locals) -> Iterator[tuple[Synta
         elif only(value["value"])[0] not in LITERALS:
             yield value["span"], "the value of a default must be a plain one"
         return
-    shape, head = only(value["head"])
+    head_kind, head = only(value["head"])
     if only(head["refr"])[0] != "Var":
         yield (
             value["span"],
             "the name of a rule must be one word: references and keys in a head answer differently here",
         )
-    if shape == "Set" and not module.defined(head["key"]):
+    if head_kind == "Set" and not module.defined(head["key"]):
         yield (
             value["span"],
-            "what this set contains may be undefined, and would be added all the same: bind it in the body with =",
+            "what this set contains may be undefined, and would be added all the same: "
+            "bind it in the body with =",
         )
     bodies = value["bodies"] or [{}]
     values = [
@@ -172,7 +110,8 @@ def _rule(module: Module, rule: SyntaxNode, own: Locals) -> Iterator[tuple[Synta
         if one and own.loops([one, body.get("query")]) and own.varies(one):
             yield (
                 value["span"],
-                "this rule may have several values, and the last would be taken: make it a set, or leave its value out",
+                "this rule may have several values, and the last would be taken: make it a set, "
+                "or leave its value out",
             )
 
 
@@ -205,7 +144,8 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
         if not all(map(module.defined, call["params"])):
             yield (
                 call["span"],
-                f"an argument of {name} may be undefined, and it would be called all the same: bind it first with =",
+                f"an argument of {name} may be undefined, and it would be called all the same: "
+                "bind it first with =",
             )
         if declared[0].kind != "Func":
             yield call["span"], f"{name} is not a function"
@@ -214,7 +154,8 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
     elif name not in BUILTINS or not complete:
         yield (
             call["span"],
-            f"{name} is not among the builtins of the embedded engine{f': {WHY[name]}' if name in WHY else ''}",
+            f"{name} is not among the builtins of the embedded "
+            f"engine{f': {REASONS[name]}' if name in REASONS else ''}",
         )
     elif count != BUILTINS[name]:
         yield call["span"], f"{name} wants {BUILTINS[name]} arguments, not {count}"
@@ -228,7 +169,8 @@ def _comprehension(
     if not all(module.defined(value[part]) for part in ("term", "key", "value") if part in value):
         yield (
             value["span"],
-            "what this comprehension collects may be undefined, and would be kept: bind it in the body with =",
+            "what this comprehension collects may be undefined, and would be kept: "
+            "bind it in the body with =",
         )
     if kind == "ObjectCompr":
         ways = [statement for statement in value["query"]["stmts"] if own.loops(statement)]
@@ -236,20 +178,25 @@ def _comprehension(
         if len(ways) > 1 or (ways and keys != list(names(value["key"]))):
             yield (
                 value["span"],
-                "a key may come twice here, and the last would be taken: {k: v | some k, v in ..} has each once",
+                "a key may come twice here, and the last would be taken: {k: v | some k, "
+                "v in ..} has each once",
             )
 
 
 def _scope(module: Module, scope: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
-    """The evaluator loads `input` and `data` once in a body, where they are first named; if that is in a loop that is not entered, every
-    later mention in the body reads nothing, and `not input.banned` holds. What a loop goes through is read before it is entered.
+    """Reads of `input` and `data` that come too late in a body.
+
+    The evaluator loads each once in a body, where it is first named. If that is in a loop that is not
+    entered, every later mention in the body is undefined, and `not input.banned` holds. What a loop goes
+    through is read before it is entered.
     """
     first = scope["query"]["stmts"][0]["literal"]
     entered = module.roots([scope.get("domain"), first.get("SomeIn", {}).get("collection")], closed=SCOPES)
     if late := module.roots([scope.get(part) for part in ("term", "key", "value", "query")]) - entered:
         yield (
             scope["span"],
-            f"{min(late)} is named within, and may be missing afterwards: bind what is needed of it before, with =",
+            f"{min(late)} is named within, and may be missing afterwards: bind what is needed of it before, "
+            "with =",
         )
 
 
@@ -272,7 +219,7 @@ def _negatable(module: Module, node: SyntaxNode) -> bool:
 
 
 def _plain(module: Module, node: SyntaxNode) -> bool:
-    """One reference whose indices have a value: no more than it can be missing."""
+    """Is it one reference whose indices have a value, so that nothing but the reference can be undefined?"""
     return path_of(node)[0] != ["?"] and all(
         module.defined(index) and "_" not in names(index) and only(index)[0] not in COMPREHENSIONS
         for index in indices(node)
@@ -280,13 +227,17 @@ def _plain(module: Module, node: SyntaxNode) -> bool:
 
 
 def _reference(module: Module, own: Locals, node: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
-    """A package as a whole, or a rule found by a name that is not written out, is not the same in both evaluators."""
+    """References that the two evaluators resolve differently.
+
+    Those to a package as a whole, to a rule by a computed name, and to names without a value.
+    """
     path, _ = path_of(node)
     span, full = only(node)[1]["span"], ".".join(module.full(path))
     if only(node)[0] == "Var" and module.local(path[0]) and path[0] not in own.bound:
         yield (
             span,
-            f"{path[0]} is not known here: no rule, no import, and nothing outside of a `not` gives it a value",
+            f"{path[0]} is not known here: no rule, no import, "
+            "and nothing outside of a `not` gives it a value",
         )
     if any(declared.kind == "Func" for declared in module.declared(path)):
         yield span, f"{full} is a function: call it"
@@ -294,8 +245,3 @@ def _reference(module: Module, own: Locals, node: SyntaxNode) -> Iterator[tuple[
         f"{package}.".startswith(f"{full}.") for package in module.packages
     ):
         yield span, f"{full} is not one rule, but a package or what holds one: name the rule"
-
-
-def _declared(rule: Any) -> str:
-    kind, value = only(rule)
-    return path_of(value["refr"] if kind == "Default" else only(value["head"])[1]["refr"])[0][0]

@@ -1,4 +1,4 @@
-"""What the names in a module and in a rule stand for."""
+"""Resolves names: what the names in a module and in a rule refer to."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.policy.embedded.subset.builtins import TOTAL
+from gateway.policy.embedded.subset.builtins import TOTAL_BUILTINS
 from gateway.policy.embedded.subset.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -27,8 +27,10 @@ SCOPES: Final = COMPREHENSIONS | {"Every"}
 
 
 class Declaration(Struct, frozen=True, kw_only=True):
-    """One declaration of a rule. `kind`: Compr, Set, Func or Default; `arity`: of a function; `valued`: it gives another value than true;
-    `always`: it has no condition.
+    """One declaration of a rule.
+
+    `kind` is Compr, Set, Func or Default, `arity` that of a function. `valued`: its value is another than
+    true; `always`: it has no condition.
     """
 
     name: str
@@ -40,8 +42,8 @@ class Declaration(Struct, frozen=True, kw_only=True):
     line: int
 
     @property
-    def steady(self) -> bool:
-        """Has it a value whatever holds? A set has, if an empty one, and so has what has a default."""
+    def always_defined(self) -> bool:
+        """Has the rule a value whatever the input? A set has one, if an empty one, and so has a default."""
         return self.kind in ("Set", "Default") and not self.arity
 
 
@@ -49,25 +51,25 @@ Packages = Mapping[str, Mapping[str, Sequence[Declaration]]]
 
 
 def declarations(modules: Sequence[SyntaxNode]) -> Packages:
-    """Every rule of every package, by the package's name and its own."""
+    """The declarations of every rule, by package and name."""
     packages: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for source in modules:
         known = packages[package_of(source["ast"])]
         for rule in source["ast"]["rules"]:
             kind, value = only(rule)
-            shape, head = (kind, value) if kind == "Default" else only(value["head"])
+            head_kind, head = (kind, value) if kind == "Default" else only(value["head"])
             name = path_of(head["refr"])[0][0]
             place = {"file": source["source"]["file"], "line": value["span"]["line"]}
-            said = (
+            declared = (
                 (head.get("assign") or {"value": {"Bool": {"value": True}}})["value"]
-                if shape == "Compr"
+                if head_kind == "Compr"
                 else {}
             )
-            valued, always = said.get("Bool", {}).get("value") is not True, not value.get("bodies")
+            valued, always = declared.get("Bool", {}).get("value") is not True, not value.get("bodies")
             known[name].append(
                 Declaration(
                     name=name,
-                    kind=shape,
+                    kind=head_kind,
                     arity=len(head.get("args") or ()),
                     valued=valued,
                     always=always,
@@ -78,7 +80,7 @@ def declarations(modules: Sequence[SyntaxNode]) -> Packages:
 
 
 class Module:
-    """What the names in one module stand for."""
+    """A module with its imports: resolves the names in it."""
 
     def __init__(self, source: SyntaxNode, packages: Packages) -> None:
         tree = source["ast"]
@@ -91,11 +93,14 @@ class Module:
         self.aliases = dict(map(self._import, self.imports))
 
     def full(self, path: Sequence[str]) -> list[str]:
-        """`path` with what was imported written out."""
+        """`path` with imported names replaced by what they refer to."""
         return [*self.aliases.get(path[0], (path[0],)), *path[1:]]
 
     def rule(self, path: Sequence[str]) -> tuple[str, str] | None:
-        """The package and name of the rule that `path` begins with, as written in this module; None: it names none."""
+        """The package and name of the rule that `path`, as written in this module, begins with.
+
+        None if it begins with no rule.
+        """
         if path[0] in self.packages[self.package]:
             return self.package, path[0]
         full = self.full(path)
@@ -111,11 +116,11 @@ class Module:
         return () if named is None else self.packages[named[0]][named[1]]
 
     def local(self, name: str) -> bool:
-        """Is it a name that only its rule can give a meaning to?"""
+        """Is `name` neither an import nor a rule, so that only its own rule can bind it?"""
         return name not in ("input", "data", *self.aliases) and name not in self.packages[self.package]
 
     def defined(self, node: SyntaxNode) -> bool:
-        """Does this expression have a value whatever input and data hold? Where in doubt, no."""
+        """Has this expression a value whatever input and data are? False where it cannot be known."""
         kind, value = only(node)
         if kind in LITERALS or kind in COMPREHENSIONS:
             return True
@@ -124,18 +129,18 @@ class Module:
         if kind == "Object":
             return all(self.defined(key) and self.defined(item) for _, key, item in value["fields"])
         if kind == "Call":
-            return ".".join(path_of(value["fcn"])[0]) in TOTAL | {"sprintf"} and all(
+            return ".".join(path_of(value["fcn"])[0]) in TOTAL_BUILTINS | {"sprintf"} and all(
                 map(self.defined, value["params"])
             )
         if kind == "Var" or kind in REFERENCES:
             path, complete = path_of(node)
             if self.rule(path) is not None:
-                return complete and any(declared.steady for declared in self.declared(path))
+                return complete and any(declared.always_defined for declared in self.declared(path))
             return kind == "Var" and self.local(path[0])
         return False
 
     def references(self, tree: Any) -> Iterator[tuple[str, str]]:
-        """The rules, by package and name, that are named below `tree`."""
+        """The rules that are named below `tree`, by package and name."""
         for kind, value in expressions(tree):
             node = value["fcn"] if kind == "Call" else {kind: value}
             if (kind in ("Call", "Var") or kind in REFERENCES) and (
@@ -144,7 +149,7 @@ class Module:
                 yield named
 
     def roots(self, tree: Any, *, closed: frozenset[str] = frozenset()) -> set[str]:
-        """Which of `input` and `data` are read below `tree`, rules left out: those are called."""
+        """Which of `input` and `data` are read below `tree`, apart from references to rules."""
         named = (
             value["fcn"] if kind == "Call" else {kind: value}
             for kind, value in expressions(tree, closed=closed)
@@ -158,7 +163,7 @@ class Module:
 
 
 class Locals:
-    """The names of one rule's own."""
+    """The local names of one rule."""
 
     def __init__(self, module: Module, rule: SyntaxNode) -> None:
         self._module = module
@@ -172,12 +177,12 @@ class Locals:
             if kind == "SomeVars"
             for span in value["vars"]
         }
-        said = self.arguments | set(_said(module, tree))
-        self.said = said | announced
-        """Those that the rule itself declares: arguments, by := and by `some`."""
-        self.bound = said | set(_found(tree)) | {"_"}
-        """Those that something gives a value to. A `some` without an `in` and what stands below a `not` give none."""
-        self._given = (self.arguments | set(_given(tree))) - {"_"}
+        declared = self.arguments | set(_declared_names(module, tree))
+        self.declared_names = declared | announced
+        """Names that the rule declares: its arguments, and those of := and `some`."""
+        self.bound = declared | set(_equated_names(tree)) | {"_"}
+        """Names that get a value: not by a `some` without `in`, nor by what stands below a `not`."""
+        self._single_valued = (self.arguments | set(_single_valued_names(tree))) - {"_"}
 
     def loops(self, tree: Any) -> bool:
         """May `tree`, its comprehensions left out, hold in several ways?"""
@@ -185,13 +190,14 @@ class Locals:
             if kind in ("SomeIn", "SomeVars"):
                 return True
             if kind in REFERENCES and any(
-                self._module.local(name) and name not in self._given for name in _indexing(kind, value)
+                self._module.local(name) and name not in self._single_valued
+                for name in _indexing(kind, value)
             ):
                 return True
         return False
 
     def varies(self, tree: Any) -> bool:
-        """May `tree` have another value each time that the rule's body holds?"""
+        """May `tree` have several values within one evaluation of the rule's body?"""
         own = {
             value["value"]
             for kind, value in expressions(tree)
@@ -200,7 +206,7 @@ class Locals:
         return self.loops(tree) or not own <= self.arguments
 
 
-def _said(module: Module, tree: Any) -> Iterator[str]:
+def _declared_names(module: Module, tree: Any) -> Iterator[str]:
     for kind, value in expressions(tree):
         if kind == "AssignExpr" and value["op"] == "ColEq":
             yield from names(value["lhs"])
@@ -210,8 +216,8 @@ def _said(module: Module, tree: Any) -> Iterator[str]:
             yield from (word(module.text, value[part]) for part in ("key", "value") if value.get(part))
 
 
-def _found(tree: Any) -> Iterator[str]:
-    """By an equation or as an index, outside of every `not`."""
+def _equated_names(tree: Any) -> Iterator[str]:
+    """Names bound by an equation or as an index, outside of every `not`."""
     for kind, value in expressions(tree, closed=NEGATION):
         if kind == "AssignExpr":
             yield from (*names(value["lhs"]), *names(value["rhs"]))
@@ -224,8 +230,11 @@ def _indexing(kind: str, value: SyntaxNode) -> Iterator[str]:
         yield from names(index)
 
 
-def _given(tree: Any) -> Iterator[str]:
-    """By `some .. in`, by :=, by an equation with something that is no name itself: these have one value at a time."""
+def _single_valued_names(tree: Any) -> Iterator[str]:
+    """Names that have one value at a time.
+
+    They are bound by `some .. in`, by :=, or by an equation with something that is no name itself.
+    """
     for kind, value in expressions(tree):
         if kind == "SomeIn":
             yield from (*names(value["key"]), *names(value["value"]))

@@ -1,4 +1,4 @@
-"""The parser's syntax trees: where things are in them, and a way through all of their expressions."""
+"""Reads the syntax trees of regorus' parser: finds parts of them and walks through all expressions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -17,19 +17,19 @@ def package_of(tree: SyntaxNode) -> str:
 
 
 def only(node: SyntaxNode) -> tuple[str, Any]:
-    """Kind and content of a node."""
+    """Kind and content of a node, which is an object with one field."""
     return next(iter(node.items()))
 
 
 def path_of(node: SyntaxNode) -> tuple[list[str], bool]:
-    """The names that a reference is written with, up to the first that is computed; and whether that is all of it."""
+    """The names of a reference up to the first computed one, and whether that is all of it."""
     steps = steps_of(node)
     path = steps[: steps.index(None)] if None in steps else steps
     return [step for step in path if step is not None] or ["?"], None not in steps
 
 
 def steps_of(node: SyntaxNode) -> list[str | None]:
-    """The same to its end, with None for each part that is computed."""
+    """All steps of a reference, None for each that is computed."""
     kind, value = only(node)
     if kind == "Var":
         return [value["value"]]
@@ -42,7 +42,7 @@ def steps_of(node: SyntaxNode) -> list[str | None]:
 
 
 def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """The expressions inside a reference: what it starts from where that is not a name, and its indices."""
+    """The expressions inside a reference: its indices, and its start if that is not a name."""
     kind, value = only(node)
     if kind == "RefBrack":
         yield value["index"]
@@ -53,7 +53,7 @@ def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def parts(rule: SyntaxNode) -> list[Any]:
-    """What a rule consists of beside its name: arguments, values, bodies."""
+    """The parts of a rule apart from its name: arguments, values, bodies."""
     kind, value = only(rule)
     if kind == "Default":
         return [value["value"]]
@@ -62,9 +62,10 @@ def parts(rule: SyntaxNode) -> list[Any]:
 
 
 def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
-    """Kind and content of every expression and literal below `tree`, not looking into those of a kind that is `closed`.
+    """Kind and content of every expression and literal below `tree`.
 
-    A reference is one expression, and what it is indexed by are others. The name of what is called is none.
+    Does not go into expressions of a kind in `closed`. A reference is one expression, and each of its indices
+    is another; the name of a called function is none.
     """
     if isinstance(tree, list):
         for item in tree:
@@ -82,7 +83,7 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
 
 
 def names(pattern: Any) -> Iterator[str]:
-    """The names in what a value is taken apart by: `[a, {"b": c}]`."""
+    """The names in a pattern such as `[a, {"b": c}]`."""
     if not isinstance(pattern, Mapping):
         return
     kind, value = only(pattern)
@@ -95,23 +96,23 @@ def names(pattern: Any) -> Iterator[str]:
 
 
 def word(text: str, span: SyntaxNode) -> str:
-    """What is written at `span`, whose ends count bytes."""
+    """The source text at `span`, whose offsets count bytes."""
     return text.encode()[span["start"] : span["end"]].decode()
 
 
 def literal(node: SyntaxNode) -> str | None:
-    """The string that is written here, None where it is not a plain one."""
+    """The string that the node is; None if it is not a string literal."""
     kind, value = only(node)
     return str(value["value"]) if kind in STRINGS else None
 
 
 def number(node: SyntaxNode) -> float | None:
-    """The number that is written here, None where it is not a plain one."""
+    """The number that the node is; None if it is not a number literal."""
     kind, value = only(node)
     return value["value"] if kind == "Number" else None
 
 
 def items(node: SyntaxNode) -> Sequence[SyntaxNode] | None:
-    """The items of an array that is written out."""
+    """The items of the node; None if it is not an array literal."""
     kind, value = only(node)
     return list(value["items"]) if kind == "Array" else None

@@ -1,7 +1,7 @@
-"""Does every call and every operator surely get what it can work with?
+"""Checks that every call and operator gets arguments of the types it needs.
 
-Where one fails on its arguments, the quick evaluator takes it for undefined: a rule that denies would silently let in what it could not
-read. So what an argument is must be known beforehand; where in doubt, the rule is refused.
+Where a call fails on its arguments, the virtual machine takes it for undefined: a rule that denies would let
+in what it could not read. So the types must be known beforehand; in doubt, the rule is refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +20,24 @@ from gateway.policy.embedded.subset.syntax_tree import (
     path_of,
     word,
 )
-from gateway.policy.embedded.subset.type_inference import Facts, Flow, RuleTypes, bodies, bound, operator
+from gateway.policy.embedded.subset.type_inference import (
+    Facts,
+    Flow,
+    RuleTypes,
+    after_binding,
+    bodies,
+    operator,
+)
 from gateway.policy.embedded.subset.types import UNKNOWN, ValueType, fits, key, kinds, step
 
 Found: TypeAlias = Iterator[tuple[SyntaxNode, str]]
 
 
 def check_types(modules: Sequence[SyntaxNode], schemas: Mapping[str, ValueType]) -> list[Diagnostic]:
-    """The calls and operators in `modules`, the parser's syntax trees, that may fail. `schemas`: of `input` and `data`, tied."""
+    """The calls and operators in `modules` that may fail on their arguments, sorted by file and line.
+
+    `modules` are syntax trees; `schemas` are those of `input` and `data`, their references resolved.
+    """
     packages = declarations(modules)
     rules = RuleTypes([Module(source, packages) for source in modules], schemas)
     found = ((flow.module.file, problem) for flow, rule in rules.every() for problem in _rule(flow, rule))
@@ -36,9 +46,13 @@ def check_types(modules: Sequence[SyntaxNode], schemas: Mapping[str, ValueType])
 
 def _rule(flow: Flow, rule: SyntaxNode) -> Found:
     kind, value = only(rule)
-    for query, said in bodies(value) if kind != "Default" else ():
-        yield from _query(flow, query, {}, [said])
-        if said is not None and _refuses(value) and not _reason(flow.type_of(said, flow.after(query, {}))):
+    for query, value_node in bodies(value) if kind != "Default" else ():
+        yield from _query(flow, query, {}, [value_node])
+        if (
+            value_node is not None
+            and _refuses(value)
+            and not _reason(flow.type_of(value_node, flow.after_query(query, {})))
+        ):
             yield (
                 value["span"],
                 'a refusal is {"rule": a stable id, "message": a sentence}: the gateway cannot read another',
@@ -46,14 +60,14 @@ def _rule(flow: Flow, rule: SyntaxNode) -> Found:
 
 
 def _refuses(rule: SyntaxNode) -> bool:
-    shape, head = only(rule["head"])
-    return shape == "Set" and path_of(head["refr"])[0] == ["refusals"]
+    head_kind, head = only(rule["head"])
+    return head_kind == "Set" and path_of(head["refr"])[0] == ["refusals"]
 
 
-def _reason(shape: ValueType) -> bool:
-    """May such a value be one? Where nothing is known, yes."""
-    known = kinds(shape)
-    fields = (kinds(step(shape, name)) for name in ("rule", "message"))
+def _reason(type_: ValueType) -> bool:
+    """May a value of this type be a reason? True where nothing is known."""
+    known = kinds(type_)
+    fields = (kinds(step(type_, name)) for name in ("rule", "message"))
     return UNKNOWN in known or ("object" in known and all(field & {"string", UNKNOWN} for field in fields))
 
 
@@ -63,14 +77,16 @@ def _query(flow: Flow, query: Any, facts: Facts, last: Sequence[SyntaxNode | Non
         if kind == "Every":
             held = flow.type_of(value["domain"], facts)
             inner = facts
-            for part, shape in (("key", key(held)), ("value", step(held, None))):
+            for part, type_ in (("key", key(held)), ("value", step(held, None))):
                 if value.get(part):
-                    inner = bound(inner, {"Var": {"value": word(flow.module.text, value[part])}}, shape)
+                    inner = after_binding(
+                        inner, {"Var": {"value": word(flow.module.text, value[part])}}, type_
+                    )
             yield from _query(flow, value["query"], inner, ())
         if (through := value.get("domain", value.get("collection"))) is not None:
             yield from ((value["span"], detail) for detail in _call(flow, "in", [through], facts))
         yield from _expression(flow, value.get("expr", through), facts)
-        facts = flow.learned(statement["literal"], facts)
+        facts = flow.after_statement(statement["literal"], facts)
     for node in last:
         yield from _expression(flow, node, facts)
 
@@ -95,8 +111,8 @@ def _call(flow: Flow, name: str, arguments: Sequence[SyntaxNode], facts: Facts) 
     if signature is None or len(signature.arguments) != len(arguments):
         return  # the gate says so
     for argument, wanted in zip(arguments, signature.arguments, strict=True):
-        if not fits(shape := flow.type_of(argument, facts), wanted):
-            yield _wrong("some .. in" if name == "in" else name.replace("\\", "-"), wanted, shape)
+        if not fits(type_ := flow.type_of(argument, facts), wanted):
+            yield _wrong("some .. in" if name == "in" else name.replace("\\", "-"), wanted, type_)
     yield from literal_argument_errors(name, arguments)
     if name == "sprintf":
         verbs = (literal(arguments[0]) or "").replace("%%", "").split("%")[1:]
@@ -105,8 +121,8 @@ def _call(flow: Flow, name: str, arguments: Sequence[SyntaxNode], facts: Facts) 
                 yield "%d of sprintf needs a whole number, and this may be something else: write %v"
 
 
-def _wrong(name: str, wanted: ValueType, shape: ValueType) -> str:
-    known = kinds(shape)
+def _wrong(name: str, wanted: ValueType, type_: ValueType) -> str:
+    known = kinds(type_)
     if UNKNOWN not in known and not any(fits({"type": kind}, {"type": wanted["type"]}) for kind in known):
         return f"{name} needs {wanted['title']}, and this is something else"
     first = wanted["type"] if isinstance(wanted["type"], str) else wanted["type"][0]
@@ -116,4 +132,5 @@ def _wrong(name: str, wanted: ValueType, shape: ValueType) -> str:
         if each
         else f"test it first, with is_{first}(...)"
     )
-    return f"{name} needs {wanted['title']}, and this may be something else: {wanted.get('description', collect)}"
+    advice = wanted.get("description", collect)
+    return f"{name} needs {wanted['title']}, and this may be something else: {advice}"

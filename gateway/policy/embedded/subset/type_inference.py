@@ -1,7 +1,8 @@
-"""What is known of values at each place of the rules, read in the order of the text.
+"""Infers the types of values at each place of the rules, in the order of the text.
 
-A fact comes from what is written out, from the schemas, from a test like `is_string(x)` earlier in the same body, or from a result that is
-known. It holds in what stands below: for the comprehensions and negations after it, never the other way round.
+A fact comes from a literal, from the schemas, from a test such as `is_string(x)` earlier in the same body, or
+from a result of known type. It holds for what follows, comprehensions and negations included, never for what
+precedes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +29,12 @@ from gateway.policy.embedded.subset.types import (
     either,
     key,
     kinds,
-    narrowed,
+    narrow,
     step,
 )
 
 Facts: TypeAlias = Mapping[tuple[str, ...], ValueType]
-"""What is known of locals, and of fields of `input`, `data`, rules and locals, by the path that they are written with."""
+"""Types of locals, and of fields of `input`, `data`, rules and locals, by the path they are written with."""
 
 TESTS: Final = {
     f"is_{kind}": frozenset({kind}) for kind in ("array", "boolean", "null", "object", "set", "string")
@@ -43,7 +44,7 @@ BOOLEAN: Final = {"type": "boolean"}
 
 
 class RuleTypes:
-    """What can be known of each rule, worked out once."""
+    """The types of all rules, each inferred once."""
 
     def __init__(self, modules: Sequence[Module], schemas: Mapping[str, ValueType]) -> None:
         self.schemas = schemas
@@ -63,52 +64,61 @@ class RuleTypes:
             yield from written
 
     def value(self, named: tuple[str, str]) -> ValueType:
-        """That of a rule, or of what a function gives. A rule that needs itself is refused elsewhere, and ends here."""
+        """The type of a rule's value, or of a function's result.
+
+        For a rule that needs itself nothing is known; it is refused elsewhere.
+        """
         if named not in self._values:
             self._values[named] = ANY
             self._values[named] = either(
-                shape for flow, rule in self._written[named] for shape in flow.values(rule)
+                type_ for flow, rule in self._written[named] for type_ in flow.values(rule)
             )
         return self._values[named]
 
     def proof(self, named: tuple[str, str]) -> tuple[Sequence[SyntaxNode], Facts]:
-        """A rule's arguments, and what is sure where it holds: told of what has one body alone, and of no set, which is always there."""
+        """A rule's arguments, and the facts that hold where the rule holds.
+
+        Only for rules with a single body, and not for sets, which are always defined.
+        """
         if named not in self._proofs:
             self._proofs[named] = (), {}
             (flow, rule), *others = self._written[named]
             kind, value = only(rule)
-            shape, head = (kind, value) if kind == "Default" else only(value["head"])
-            if not others and shape in ("Compr", "Func") and len(value["bodies"]) == 1:
-                self._proofs[named] = head.get("args") or (), flow.after(value["bodies"][0].get("query"), {})
+            head_kind, head = (kind, value) if kind == "Default" else only(value["head"])
+            if not others and head_kind in ("Compr", "Func") and len(value["bodies"]) == 1:
+                self._proofs[named] = (
+                    head.get("args") or (),
+                    flow.after_query(value["bodies"][0].get("query"), {}),
+                )
         return self._proofs[named]
 
 
 class Flow:
-    """What is known at each place of one module's rules."""
+    """Infers types in the rules of one module, statement by statement."""
 
     def __init__(self, module: Module, rules: RuleTypes) -> None:
         self.module = module
         self._rules = rules
 
     def values(self, rule: SyntaxNode) -> Iterator[ValueType]:
-        """What a rule's value may be, for each of its bodies."""
+        """The types of a rule's value, one for each of its bodies."""
         kind, value = only(rule)
         if kind == "Default":
             yield self.type_of(value["value"], {})
             return
-        shape = only(value["head"])[0]
-        for query, said in bodies(value):
-            found = BOOLEAN if said is None else self.type_of(said, self.after(query, {}))
-            yield {"type": "set", "items": found} if shape == "Set" else found
+        head_kind = only(value["head"])[0]
+        for query, value_node in bodies(value):
+            found = BOOLEAN if value_node is None else self.type_of(value_node, self.after_query(query, {}))
+            yield {"type": "set", "items": found} if head_kind == "Set" else found
 
-    def after(self, query: Any, facts: Facts) -> Facts:
-        """What is known once all statements of `query` have held."""
+    def after_query(self, query: Any, facts: Facts) -> Facts:
+        """The facts once all statements of `query` have held."""
         for statement in query["stmts"] if query else ():
-            facts = self.learned(statement["literal"], facts)
+            facts = self.after_statement(statement["literal"], facts)
         return facts
 
     def type_of(self, node: SyntaxNode, facts: Facts) -> ValueType:
-        """What is known of the value of an expression."""
+        """The type of an expression."""
         kind, value = only(node)
         if kind in PLAIN:
             return {"type": PLAIN[kind]}
@@ -122,7 +132,7 @@ class Flow:
         if kind == "Object":
             return self._object(value, facts)
         if kind in COMPREHENSIONS:
-            facts = self.after(value["query"], facts)
+            facts = self.after_query(value["query"], facts)
             if kind == "ObjectCompr":
                 parts = {"propertyNames": value["key"], "additionalProperties": value["value"]}
                 return {"type": "object"} | {name: self.type_of(part, facts) for name, part in parts.items()}
@@ -157,22 +167,22 @@ class Flow:
         return {"type": "integer"} if whole else {"type": result["type"]}
 
     def _found(self, node: SyntaxNode, facts: Facts) -> ValueType:
-        steps, shape = self._written(node), ANY
+        steps, type_ = self._written(node), ANY
         known = [
             end for end in range(1, len(steps) + 1) if None not in steps[:end] and tuple(steps[:end]) in facts
         ]
         if known:
-            shape = facts[tuple(str(name) for name in steps[: known[-1]])]
+            type_ = facts[tuple(str(name) for name in steps[: known[-1]])]
         elif named := self.module.rule(path_of(node)[0]):
-            shape = self._rules.value(named)
+            type_ = self._rules.value(named)
         elif steps[0] is not None:
-            shape = self._rules.schemas.get(steps[0], ANY)
+            type_ = self._rules.schemas.get(steps[0], ANY)
         for name in steps[known[-1] if known else 1 :]:
-            shape = step(shape, name)
-        return shape
+            type_ = step(type_, name)
+        return type_
 
     def _written(self, node: SyntaxNode) -> list[str | None]:
-        """A reference's steps with what was imported written out; a rule, with its package, is one step."""
+        """The steps of a reference with imports replaced; a rule with its package is one step."""
         steps = steps_of(node)
         if steps[0] is None:
             return steps
@@ -184,77 +194,79 @@ class Flow:
         return [f"{package}.{name}", *steps[1:]]
 
     def _path(self, node: SyntaxNode) -> tuple[str, ...] | None:
-        """That by which facts about an expression are kept; None: there can be none."""
+        """The path under which facts about an expression are kept; None if there can be none."""
         kind = only(node)[0]
         steps = self._written(node) if kind == "Var" or kind in REFERENCES else [None]
         return None if None in steps or steps[0] == "_" else tuple(map(str, steps))
 
-    def learned(self, statement: SyntaxNode, facts: Facts) -> Facts:
+    def after_statement(self, statement: SyntaxNode, facts: Facts) -> Facts:
         kind, value = only(statement)
         if kind == "SomeIn":
             held = self.type_of(value["collection"], facts)
-            return bound(bound(facts, value["key"], key(held)), value["value"], step(held, None))
+            return after_binding(
+                after_binding(facts, value["key"], key(held)), value["value"], step(held, None)
+            )
         if kind == "SomeVars":
             new = {word(self.module.text, span) for span in value["vars"]}
-            return {path: shape for path, shape in facts.items() if path[0] not in new}
-        return self._told(*only(value["expr"]), facts) if kind == "Expr" else facts
+            return {path: type_ for path, type_ in facts.items() if path[0] not in new}
+        return self._after_expression(*only(value["expr"]), facts) if kind == "Expr" else facts
 
-    def _told(self, kind: str, value: SyntaxNode, facts: Facts) -> Facts:
-        """What is known once this expression has held."""
+    def _after_expression(self, kind: str, value: SyntaxNode, facts: Facts) -> Facts:
+        """The facts once this expression has held."""
         if kind == "AssignExpr" and value["op"] == "ColEq":
-            return bound(facts, value["lhs"], self.type_of(value["rhs"], facts))
+            return after_binding(facts, value["lhs"], self.type_of(value["rhs"], facts))
         if kind in ("AssignExpr", "BoolExpr") and value["op"] == "Eq":
             sides = (value["lhs"], value["rhs"])
-            shapes = [self.type_of(side, facts) for side in sides]
+            types = [self.type_of(side, facts) for side in sides]
             new = {
                 self._path(side): other
-                for side, one, other in zip(sides, shapes, shapes[::-1], strict=True)
+                for side, one, other in zip(sides, types, types[::-1], strict=True)
                 if UNKNOWN in kinds(one)
             }
-            return {**facts, **{path: shape for path, shape in new.items() if path is not None}}
+            return {**facts, **{path: type_ for path, type_ in new.items() if path is not None}}
         if kind == "BoolExpr" and value["op"] == "Ne" and "Null" in value["rhs"]:
-            return self._narrowed(value["lhs"], kinds(self.type_of(value["lhs"], facts)) - {"null"}, facts)
+            return self._narrow(value["lhs"], kinds(self.type_of(value["lhs"], facts)) - {"null"}, facts)
         node = value["fcn"] if kind == "Call" else {kind: value}
         if kind != "Call" and kind != "Var" and kind not in REFERENCES:
             return facts
         path, complete = path_of(node)
         if (named := self.module.rule(path)) is None:
             test = TESTS.get(".".join(path)) if kind == "Call" and complete else None
-            return self._narrowed(value["params"][0], test, facts) if test and value["params"] else facts
+            return self._narrow(value["params"][0], test, facts) if test and value["params"] else facts
         arguments, proven = self._rules.proof(named)
         for parameter, given in zip(arguments, value.get("params", ()), strict=False):
             if found := proven.get(tuple(names(parameter))):
-                facts = self._narrowed(given, kinds(found), facts)
+                facts = self._narrow(given, kinds(found), facts)
         return {
             **{
-                path: shape
-                for path, shape in proven.items()
+                path: type_
+                for path, type_ in proven.items()
                 if path[0] in ("input", "data") or "." in path[0]
             },
             **facts,
         }
 
-    def _narrowed(self, node: SyntaxNode, allowed: frozenset[str], facts: Facts) -> Facts:
+    def _narrow(self, node: SyntaxNode, allowed: frozenset[str], facts: Facts) -> Facts:
         path = self._path(node)
-        return facts if path is None else {**facts, path: narrowed(self.type_of(node, facts), allowed)}
+        return facts if path is None else {**facts, path: narrow(self.type_of(node, facts), allowed)}
 
 
 def bodies(rule: SyntaxNode) -> Iterator[tuple[Any, SyntaxNode | None]]:
-    """Each body's statements with the value, or what a set is given, where they hold."""
+    """The statements of each body, and the value, or the element of a set, where they hold."""
     head = only(rule["head"])[1]
     for index, body in enumerate(rule["bodies"] or [{}]):
         assign = body["assign"] if index else head.get("assign")
         yield body.get("query"), head["key"] if "key" in head else assign and assign["value"]
 
 
-def bound(facts: Facts, pattern: Any, shape: ValueType) -> Facts:
-    """Once the names in `pattern` have got new values: nothing that was known of them counts."""
+def after_binding(facts: Facts, pattern: Any, type_: ValueType) -> Facts:
+    """The facts once the names in `pattern` are bound: earlier facts about them do not hold any more."""
     new = set(names(pattern))
     facts = {path: known for path, known in facts.items() if path[0] not in new}
-    return {**facts, (only(pattern)[1]["value"],): shape} if new - {"_"} and "Var" in pattern else facts
+    return {**facts, (only(pattern)[1]["value"],): type_} if new - {"_"} and "Var" in pattern else facts
 
 
 def operator(value: SyntaxNode, sides: Sequence[ValueType]) -> str:
-    """The minus between sets is another than that between numbers."""
+    """The operator by its name in `SIGNATURES`, where the minus between sets is `\\`."""
     sets = value["op"] == "Sub" and any(kinds(side) == {"set"} for side in sides)
     return "\\" if sets else OPERATORS[value["op"]]

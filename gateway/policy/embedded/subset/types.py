@@ -1,6 +1,6 @@
-"""What is known of a value before it is there, in the words of JSON Schema: {} is anything, and `set` is one more type.
+"""Types of values, as JSON Schemas with one more type, `set`; {} is any value.
 
-What a schema says in a way that is not read here counts as nothing said.
+What a schema says in keywords that are not read here counts as nothing said.
 """
 
 import copy
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 ValueType: TypeAlias = Any
-"""A schema whose references have been replaced by what they stand for."""
+"""A schema whose references have been resolved."""
 
 ANY: Final[ValueType] = {}
 NOTHING: Final[ValueType] = {"type": []}
@@ -17,7 +17,10 @@ NUMBERS: Final = frozenset({"integer", "number"})
 
 
 def resolve_references(schema: Any) -> ValueType:
-    """`schema` with each `$ref` replaced by what it refers to; the names in its objects are strings, as JSON has it."""
+    """`schema` with each `$ref` replaced by what it refers to.
+
+    The names in its objects are declared to be strings, as JSON has it.
+    """
     root = copy.deepcopy(schema)
     _tie(root, root)
     return root
@@ -39,85 +42,85 @@ def _within(root: Any, reference: str) -> Any:
     return root
 
 
-def either(shapes: Iterable[ValueType]) -> ValueType:
-    """That of a value which has one of `shapes`."""
-    options = list(shapes)
+def either(types: Iterable[ValueType]) -> ValueType:
+    """The type of a value that has one of the types `types`."""
+    options = list(types)
     return options[0] if len(options) == 1 else {"anyOf": options}
 
 
-def kinds(shape: ValueType) -> frozenset[str]:
-    """The types that a value of this shape may have; with `UNKNOWN` among them it may have any."""
-    if not isinstance(shape, dict):
+def kinds(type_: ValueType) -> frozenset[str]:
+    """The JSON types that a value of this type may have; with `UNKNOWN` among them, any."""
+    if not isinstance(type_, dict):
         return frozenset({UNKNOWN})
-    if "type" in shape:
-        return frozenset([shape["type"]] if isinstance(shape["type"], str) else shape["type"])
-    if (options := _options(shape)) is not None:
+    if "type" in type_:
+        return frozenset([type_["type"]] if isinstance(type_["type"], str) else type_["type"])
+    if (options := _options(type_)) is not None:
         return frozenset().union(*map(kinds, options))
-    if isinstance(shape.get("enum"), list) and all(isinstance(value, str) for value in shape["enum"]):
+    if isinstance(type_.get("enum"), list) and all(isinstance(value, str) for value in type_["enum"]):
         return frozenset({"string"})
     return frozenset({UNKNOWN})
 
 
-def narrowed(shape: ValueType, allowed: frozenset[str]) -> ValueType:
-    """`shape`, once the value was found to have one of the types `allowed`."""
+def narrow(type_: ValueType, allowed: frozenset[str]) -> ValueType:
+    """The type of a value that was found to have one of the JSON types `allowed`."""
     if UNKNOWN in allowed:
-        return shape
-    known, allowed = _whole(kinds(shape)), _whole(allowed)
-    if UNKNOWN in known or not isinstance(shape, dict):
+        return type_
+    known, allowed = _whole(kinds(type_)), _whole(allowed)
+    if UNKNOWN in known or not isinstance(type_, dict):
         return {
-            **(shape if isinstance(shape, dict) and _options(shape) is None else ANY),
+            **(type_ if isinstance(type_, dict) and _options(type_) is None else ANY),
             "type": sorted(allowed),
         }
-    if "type" not in shape and (options := _options(shape)) is not None:
-        return either(narrowed(option, allowed) for option in options)
-    return {**shape, "type": sorted(known & allowed)}
+    if "type" not in type_ and (options := _options(type_)) is not None:
+        return either(narrow(option, allowed) for option in options)
+    return {**type_, "type": sorted(known & allowed)}
 
 
 def _whole(types: frozenset[str]) -> frozenset[str]:
     return types | NUMBERS if "number" in types else types
 
 
-def step(shape: ValueType, name: str | None) -> ValueType:
-    """That of what is found in the value under `name`; None: under one that is computed."""
-    if not isinstance(shape, dict):
+def step(type_: ValueType, name: str | None) -> ValueType:
+    """The type of what the value has under `name`; None for a computed name."""
+    if not isinstance(type_, dict):
         return ANY
-    if (options := _options(shape)) is not None:
+    if (options := _options(type_)) is not None:
         return either(step(option, name) for option in options)
-    held = kinds(shape) & {"array", "set", "object", UNKNOWN}
+    held = kinds(type_) & {"array", "set", "object", UNKNOWN}
     if held <= {"array", "set"}:
-        return ANY if "prefixItems" in shape else shape.get("items", ANY) if held else NOTHING
-    fields, more = shape.get("properties", {}), shape.get("additionalProperties", ANY)
+        return ANY if "prefixItems" in type_ else type_.get("items", ANY) if held else NOTHING
+    fields, more = type_.get("properties", {}), type_.get("additionalProperties", ANY)
     if name in fields:
         return fields[name]
-    if held != {"object"} or "patternProperties" in shape:
+    if held != {"object"} or "patternProperties" in type_:
         return ANY
     return either([*(fields.values() if name is None else ()), NOTHING if more is False else more])
 
 
-def key(shape: ValueType) -> ValueType:
-    """That of what things are found under in the value."""
-    known = kinds(shape)
+def key(type_: ValueType) -> ValueType:
+    """The type of the keys or indices of the value."""
+    known = kinds(type_)
     if known == {"set"}:
-        return step(shape, None)
+        return step(type_, None)
     if known == {"object"}:
-        return shape.get("propertyNames", ANY)
+        return type_.get("propertyNames", ANY)
     return {"type": "integer"} if known == {"array"} else ANY
 
 
-def fits(shape: ValueType, wanted: ValueType) -> bool:
-    """Has a value of `shape` surely also the shape `wanted`, of which type and items count?"""
+def fits(type_: ValueType, wanted: ValueType) -> bool:
+    """Has every value of `type_` certainly the type `wanted`, of which `type` and `items` count?"""
     if not wanted:
         return True
-    known, allowed = kinds(shape), kinds(wanted)
+    known, allowed = kinds(type_), kinds(wanted)
     if not all(kind in allowed or (kind == "integer" and "number" in allowed) for kind in known):
         return False
     return (
         "items" not in wanted
         or known.isdisjoint({"array", "set"})
-        or fits(step(shape, None), wanted["items"])
+        or fits(step(type_, None), wanted["items"])
     )
 
 
-def _options(shape: ValueType) -> list[ValueType] | None:
-    options: list[ValueType] | None = shape.get("anyOf", shape.get("oneOf"))
+def _options(type_: ValueType) -> list[ValueType] | None:
+    options: list[ValueType] | None = type_.get("anyOf", type_.get("oneOf"))
     return options

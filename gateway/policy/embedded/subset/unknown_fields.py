@@ -1,4 +1,7 @@
-"""Names in input and data that are not there: a misspelt field is undefined for ever, and its rule never holds, or always."""
+"""Finds names in rules that input, data and packages do not have.
+
+A misspelt field is always undefined, so its rule never holds, or always.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +21,11 @@ from waypost.suggestions import closest
 
 
 def check_fields(modules: Sequence[SyntaxNode], schemas: Mapping[str, Any]) -> list[Diagnostic]:
-    """The references into `input` and `data` that their schemas (by these names, tied) do not know. What a schema leaves open may be."""
+    """References to fields that the schemas of `input` and `data` do not have, and to rules that do not
+    exist.
+
+    `schemas` has both schemas by name, their references resolved. What a schema leaves open is permitted.
+    """
     packages = declarations(modules)
     found = set()
     for module in (Module(source, packages) for source in modules):

@@ -129,7 +129,7 @@ def test_check_names_the_revision(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """PolicySource outside the subset never get as far as a gateway."""
+    """Rules outside the subset never get as far as a gateway."""
     path = shipped / "answer" / "answer.rego"
     path.write_text("package waypost.answer\nimport rego.v1\nx if not http.send({})\n")
     assert policy.check(shipped) == 1

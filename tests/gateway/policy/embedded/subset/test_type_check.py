@@ -139,7 +139,7 @@ def test_what_may_fail_is_refused(shipped: Path, body: str, detail: str) -> None
 
 
 def test_it_is_said_on_which_line(shipped: Path) -> None:
-    """PolicySource are long, and every mistake in them is told at once."""
+    """Rules are long, and every mistake in them is told at once."""
     said = found(shipped, f'{REFUSAL} startswith({TARGET}, "a")\n input.at / 0 > 1\n}}')
     assert [line.split(": ")[0] for line in said.splitlines()] == ["odd.rego:4", "odd.rego:5"]
 

@@ -108,7 +108,7 @@ def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
 
 
 def test_a_schema_of_ones_own_counts_instead(shipped: Path) -> None:
-    """PolicySource may read other data than those that ship."""
+    """Rules may read other data than those that ship."""
     (shipped / "schemas" / "data.json").write_text(
         '{"additionalProperties": false, "properties": {"tenants": {}, "teams": {}}}'
     )
