@@ -1,4 +1,4 @@
-"""What every executor of the embedded cluster promises, whatever it runs."""
+"""The conformance suite of executors: what every one of them promises, whatever it runs."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ SHARD = AttemptId(run="run", shard=0, epoch=1)
 
 
 def folders(root: Path, name: str = "a") -> TaskFolders:
-    """As a node makes them."""
+    """The folders of a try, created as the cluster creates them."""
     made = TaskFolders(
         workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log"
     )
@@ -32,39 +32,39 @@ def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
 
 
 class ExecutorConformance:
-    """Inherit it, name the `type`, a run that ends well at once and one that would go on for minutes, and give a fixture `executor`."""
+    """Inherit it with a fixture `executor`, its `type`, a run that succeeds at once, and one that takes minutes."""
 
     type: str
     quick: dict[str, Any]
     endless: dict[str, Any]
 
-    def alive(self, root: Path) -> int:  # for those who start something
-        """How many processes of tries are left."""
+    def alive(self, root: Path) -> int:
+        """How many processes of tries are left; to be overridden for executors that start processes."""
         return 0
 
     async def try_(self, executor: Executor, root: Path, run: dict[str, Any], name: str = "a") -> Outcome:
         return await executor.execute(launch(self.type, run, name), folders(root, name), None)
 
-    async def test_a_try_that_ends_well_says_so(self, executor: Executor, tmp_path: Path) -> None:
-        """And nothing else."""
+    async def test_a_try_that_ends_well_succeeds(self, executor: Executor, tmp_path: Path) -> None:
+        """Its outcome is a success without output."""
         assert await self.try_(executor, tmp_path, self.quick) == Outcome(succeeded=True)
 
     @pytest.mark.parametrize(
         "run", [{}, {"nonsense": True}, {"command": "not a list", "seconds": "not a number"}], ids=str
     )
-    async def test_whatever_is_wrong_with_a_run_is_an_outcome(
+    async def test_a_run_of_another_form_is_a_failed_outcome(
         self, executor: Executor, tmp_path: Path, run: dict[str, Any]
     ) -> None:
-        """Placeholders of a shard are filled in late, so it may come here; an exception would take the cluster with it."""
+        """Placeholders are filled in only now, so a run may be wrong; an exception would end the cluster."""
         outcome = await self.try_(executor, tmp_path, run)
         assert outcome.succeeded is False
         assert outcome.reason.startswith("run: ")
 
     @pytest.mark.parametrize("turns", [0, 1, 50])
-    async def test_a_try_that_is_cancelled_is_over(
+    async def test_a_cancelled_try_ends_and_leaves_nothing(
         self, executor: Executor, tmp_path: Path, turns: int
     ) -> None:
-        """However early: it ends as cancelled, and only when nothing of it is left."""
+        """However early it is cancelled: it ends as cancelled, and only when none of its processes is left."""
         trying = asyncio.create_task(self.try_(executor, tmp_path, self.endless))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -76,7 +76,7 @@ class ExecutorConformance:
         assert (await self.try_(executor, tmp_path, self.quick)).succeeded
 
     async def test_many_tries_go_on_at_once(self, executor: Executor, tmp_path: Path) -> None:
-        """One that takes long holds up nobody."""
+        """One that takes long does not delay the others."""
         slow = asyncio.create_task(self.try_(executor, tmp_path, self.endless, "slow"))
         async with asyncio.timeout(20):
             outcomes = await asyncio.gather(

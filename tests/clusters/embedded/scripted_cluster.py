@@ -1,4 +1,4 @@
-"""A cluster that says what a test tells it to."""
+"""A cluster adapter that answers what a test has written into it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

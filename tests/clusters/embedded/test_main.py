@@ -12,7 +12,7 @@ import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.protocol import Hello
-from tests.conformance.cluster_adapter import attempt, create, watching
+from tests.conformance.cluster_calls import attempt, create, watching
 from waypost import pki, tls
 from waypost.workflow.task import TaskSpec
 

@@ -1,15 +1,18 @@
-"""The executors that ship with the embedded cluster keep what executors promise."""
+"""Every registered executor passes the conformance suite."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.process import termination
-from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.executors.registry import EXECUTORS, ExecutorContext
 from tests.conformance.executor import ExecutorConformance
+
+
+def registered(type_: str, workspaces: Path) -> Executor:
+    return EXECUTORS[type_].build(ExecutorContext(region="beijing", workspaces=workspaces))
 
 
 class TestDelay(ExecutorConformance):
@@ -18,8 +21,8 @@ class TestDelay(ExecutorConformance):
     endless = {"seconds": 300}  # noqa: RUF012
 
     @pytest.fixture
-    async def executor(self) -> AsyncIterator[Executor]:
-        async with DelayExecutor() as executor:
+    async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:
+        async with registered("delay", tmp_path) as executor:
             yield executor
 
 
@@ -30,22 +33,27 @@ class TestProcess(ExecutorConformance):
 
     @pytest.fixture
     async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:
-        async with ProcessExecutor("beijing", tmp_path) as executor:
+        async with registered("process", tmp_path) as executor:
             yield executor
 
     def alive(self, root: Path) -> int:
-        """By where they were told to work; a process that has ended but is not yet waited for has no such link."""
+        """Counts the processes whose working directory is below `root`; a zombie has none."""
         return sum(_works_in(entry, root) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
 class TestStubbornProcess(TestProcess):
-    """One that does not listen to SIGTERM."""
+    """A command that ignores SIGTERM."""
 
     endless = {"command": ["sh", "-c", 'trap "" TERM; sleep 300 & sleep 300']}  # noqa: RUF012
 
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(termination, "GRACE_SECONDS", 0.05)
+
+
+def test_every_registered_executor_has_a_suite() -> None:
+    """One that is added must be added here too."""
+    assert {suite.type for suite in (TestDelay, TestProcess)} == set(EXECUTORS)
 
 
 def _works_in(process: Path, root: Path) -> bool:

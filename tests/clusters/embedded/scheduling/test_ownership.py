@@ -12,7 +12,7 @@ from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.scheduling.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello
-from tests.conformance.cluster_adapter import attempt, create, delay, until_end, watching
+from tests.conformance.cluster_calls import attempt, create, delay, until_end, watching
 from waypost import pki, tls
 from waypost.serving import Server
 
