@@ -1,4 +1,7 @@
-"""Options of the whole suite. Property tests draw the same examples each time; `--hypothesis-profile default` draws others."""
+"""Options of the whole suite.
+
+Property tests draw the same examples each time; `--hypothesis-profile default` draws others.
+"""
 
 import pytest
 from hypothesis import settings

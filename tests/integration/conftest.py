@@ -18,7 +18,8 @@ REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
 
 QUICK_RETURN = {"WAYPOST_HEALTH__EJECTION_SECONDS": "0.5", "WAYPOST_HEALTH__SLOW_START_SECONDS": "1"}
-"""A region that was killed is wanted again for the next round; how it comes back is tested in virtual time."""
+"""A region that was killed is wanted again for the next round; how it comes back is tested in virtual time.
+"""
 
 NOTE = """
 import os, sys, time
@@ -48,7 +49,9 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def noting(log: Path, seconds: float, *tasks: str, shards: int = 8, **spec: Any) -> dict[str, Any]:
-    """A chain of processes, each of which writes down its start and its end: effects that no journal has to be believed for."""
+    """A chain of processes, each of which writes down its start and its end: effects that no journal has to
+    be believed for.
+    """
     chain = [
         {
             "name": task,

@@ -74,7 +74,7 @@ async def test_a_first_day(waypost: Run, stack: Stack, client: httpx.AsyncClient
 async def test_exit_codes_tell_what_went_wrong(
     waypost: Run, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
-    """1 failed, 2 usage, 3 refused, 4 not found, 5 nobody there; and a sentence for people on standard error."""
+    """1 failed, 2 usage, 3 refused, 4 not found, 5 nobody there; and a sentence on standard error."""
     await taking_work(client, REGIONS)
     failing = tmp_path / "failing.yaml"
     failing.write_text(

@@ -31,7 +31,7 @@ DOCUMENT: dict[str, Any] = {
 async def test_what_was_acknowledged_survives_the_gateway(
     stack: Stack, client: httpx.AsyncClient, rounds: int
 ) -> None:
-    """kill -9 at random moments under 20 submissions a second; a key that is sent again returns its one run."""
+    """kill -9 at random moments under 20 submissions a second; a repeated key returns its one run."""
     await taking_work(client, REGIONS)
     rng, stop = random.Random(11), asyncio.Event()
     acknowledged: dict[str, str] = {}

@@ -1,4 +1,6 @@
-"""Real workflows that nobody here wrote: converted, accepted, run to the end, in an order that respects every edge."""
+"""Real workflows that nobody here wrote: converted, accepted, run to the end, in an order that respects every
+edge.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A region is killed with running shards: nothing is lost, nothing counts twice, nothing finished runs again."""
+"""A region is killed with running shards: nothing is lost or counted twice, nothing finished runs again."""
 
 import asyncio
 import random
@@ -20,7 +20,9 @@ TASKS = ("scan", "pack", "verify", "publish")
 async def test_a_killed_region_costs_nothing_that_was_finished(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path, rounds: int
 ) -> None:
-    """kill -9 at random moments of a region that holds all eight shards; judged by the tasks' own effects and the journals."""
+    """kill -9 at random moments of a region that holds all eight shards; judged by the tasks' own effects and
+    the journals.
+    """
     rng, log_of = random.Random(7), {}
     for number in range(rounds):
         await taking_work(client, REGIONS)
@@ -40,7 +42,8 @@ async def test_a_killed_region_costs_nothing_that_was_finished(
         await stack.processes[victim].wait()
         found = await ended(client, run)
         print(
-            f"round {number}: {victim} killed, {sum(s['failovers'] for s in found['shards'])} failovers, {found['phase']}"
+            f"round {number}: {victim} killed, "
+            f"{sum(s['failovers'] for s in found['shards'])} failovers, {found['phase']}"
         )
         assert found["phase"] == "Succeeded"
         await stack.start_region(victim, port=stack.ready[victim]["port"])
@@ -75,7 +78,9 @@ async def assert_nothing_twice(stack: Stack, log_of: dict[str, Path]) -> None:
 async def test_a_region_that_only_hangs_is_left_and_its_leftovers_end(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """SIGSTOP: no connection breaks, yet the work goes on elsewhere; when it wakes, its attempts are nobody's and are ended (T11)."""
+    """SIGSTOP: no connection breaks, yet the work goes on elsewhere; when it wakes, its attempts are nobody's
+    and are ended (T11).
+    """
     await taking_work(client, REGIONS)
     log = tmp_path / "effects"
     run = await submitted(

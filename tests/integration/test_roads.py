@@ -1,4 +1,7 @@
-"""Bad roads between the gateway and real clusters. Bounds are asserted in virtual time (test_region_faults); here they are measured."""
+"""Bad roads between the gateway and real clusters.
+
+Bounds are asserted in virtual time (test_region_faults); here they are measured.
+"""
 
 import asyncio
 import time
@@ -32,7 +35,7 @@ async def condition(client: httpx.AsyncClient, region: str) -> str:
 async def test_a_slow_region_loses_new_work_and_keeps_its_own(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """Half a second more round trip: new work goes elsewhere soon, running shards are not touched (fault 5)."""
+    """Half a second more round trip: new work goes elsewhere, running shards stay (fault 5)."""
     await taking_work(client, REGIONS)
     run = await submitted(
         client,
@@ -60,7 +63,8 @@ async def test_a_slow_region_loses_new_work_and_keeps_its_own(
     )
     found = await ended(client, run)
     print(
-        f"+500 ms: degraded after {moved:.1f} s, last new work there after {last_there:.1f} s, then {dict(after)}"
+        f"+500 ms: degraded after {moved:.1f} s, "
+        f"last new work there after {last_there:.1f} s, then {dict(after)}"
     )
     assert after["beijing"] == 0
     assert {(shard["region"], shard["failovers"]) for shard in found["shards"]} == {("beijing", 0)}
@@ -84,7 +88,10 @@ async def test_a_region_that_accepts_but_never_answers_is_found_out(
 async def test_a_gateway_that_is_cut_off_moves_nothing(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """All regions lost at once: it is we (fault 16). Nothing is reassigned, and when the road is back the work is simply done."""
+    """All regions lost at once: it is we (fault 16).
+
+    Nothing is reassigned, and when the road is back the work is simply done.
+    """
     await taking_work(client, REGIONS)
     run = await submitted(client, noting(tmp_path / "effects", 6.0, "long", shards=6))
 

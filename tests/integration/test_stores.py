@@ -1,4 +1,7 @@
-"""Gateways whose store is not what the clusters know: another one, and an older copy of the right one. Real processes."""
+"""Gateways whose store is not what the clusters know: another one, and an older copy of the right one.
+
+Real processes.
+"""
 
 import shutil
 import sqlite3
@@ -22,7 +25,9 @@ async def conditions(client: httpx.AsyncClient) -> dict[str, str]:
 async def test_a_gateway_with_another_store_ends_nothing(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """Its database was lost, or somebody has started a second one with the same certificates: it is not listened to, and says so."""
+    """Its database was lost, or somebody has started a second one with the same certificates: it is not
+    listened to, and says so.
+    """
     await taking_work(client, REGIONS)
     run = await submitted(client, noting(tmp_path / "effects", 6.0, "long", shards=6))
 
@@ -54,7 +59,9 @@ async def test_a_gateway_with_another_store_ends_nothing(
 async def test_a_restored_store_finishes_what_it_knows(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """From a copy that was made while it ran: what the copy takes for running is run again, under epochs of a new era."""
+    """From a copy that was made while it ran: what the copy takes for running is run again, under epochs of a
+    new era.
+    """
     await taking_work(client, REGIONS)
     log = tmp_path / "effects"
     run = await submitted(client, noting(log, 0.5, "one", "two", "three", shards=4))

@@ -99,7 +99,10 @@ def test_lines_that_callers_can_cause_are_rate_limited() -> None:
 
 
 def test_a_library_cannot_fill_the_disk(stream: io.StringIO) -> None:
-    """The server has a warning for each request that is none: no token is needed to cause one. Errors are told each time."""
+    """The server has a warning for each request that is none: no token is needed to cause one.
+
+    Errors are told each time.
+    """
     for _ in range(50):
         logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     for _ in range(3):

@@ -24,7 +24,10 @@ def loaded(path: Path) -> x509.Certificate:
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
-    """Both ends in memory. In TLS 1.3 a server refuses after the client believes to be done: so one byte is carried too."""
+    """Both ends in memory.
+
+    In TLS 1.3 a server refuses after the client believes to be done: so one byte is carried too.
+    """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         server.wrap_bio(to_server, to_client, server_side=True),
@@ -232,7 +235,9 @@ def test_a_certificate_under_another_regions_name_is_wrong(folder: Path) -> None
 
 
 def test_a_machine_need_not_hold_the_roots_key(folder: Path) -> None:
-    """A region gets its own pair and the root's certificate; there nothing is wrong, but nothing can be issued either."""
+    """A region gets its own pair and the root's certificate; there nothing is wrong, but nothing can be
+    issued either.
+    """
     pki.issue_cluster(folder, "beijing")
     (folder / "ca.key").unlink()
 
@@ -269,7 +274,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 
 def test_every_fault_is_told_at_once(folder: Path) -> None:
-    """One after the other would take an evening: also behind a fault of the root, if it can be read at all."""
+    """All faults at once, also behind a fault of the root, if it can be read at all."""
     pki.issue_gateway(folder)
     beijing = pki.issue_cluster(folder, "beijing")
     (folder / "ca.key").chmod(0o644)

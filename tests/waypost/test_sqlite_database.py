@@ -45,7 +45,10 @@ async def test_what_was_written_is_there_for_others_when_it_returns(
 
 
 async def test_brief_work_needs_no_hand_over(database: Database) -> None:
-    """It is run where it was asked for; only the commit goes to the writer's thread. Long work keeps off the event loop."""
+    """It is run where it was asked for; only the commit goes to the writer's thread.
+
+    Long work keeps off the event loop.
+    """
     here = threading.get_ident()
 
     assert await database.write(partial(put, text="a"), brief=True) == here
@@ -63,7 +66,9 @@ async def test_a_group_with_one_long_item_keeps_off_the_event_loop(database: Dat
 
 @pytest.mark.parametrize("brief", [True, False])
 async def test_one_failure_in_a_group_is_its_own(database: Database, tmp_path: Path, brief: bool) -> None:
-    """A key that is taken is that caller's matter: the others are committed, and the caller hears what was wrong."""
+    """A key that is taken is that caller's matter: the others are committed, and the caller hears what was
+    wrong.
+    """
     wanted = ["a", "b", "a", "c"]
     results = await asyncio.gather(
         *(database.write(partial(put, text=text), brief=brief) for text in wanted),

@@ -90,7 +90,9 @@ def test_a_condition_that_cannot_hold_is_refused_at_once(text: str, reason: str)
     ],
 )
 def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
-    """The task fails with it: the library's own exceptions are of a dozen kinds, and one that got out would end the scheduler."""
+    """The task fails with it: the library's own exceptions are of a dozen kinds, and one that got out would
+    end the scheduler.
+    """
     with pytest.raises(ConditionError, match=reason):
         holds_alone(text)
 
@@ -108,14 +110,16 @@ def test_what_goes_wrong_is_told(text: str, reason: str) -> None:
     ],
 )
 def test_work_without_end_is_refused(text: str) -> None:
-    """Nested loops over long lists take hours, and doubling a text sixty times takes all the memory: of a cluster that others use too."""
+    """Nested loops over long lists take hours, and doubling a text sixty times takes all the memory: of a
+    cluster that others use too.
+    """
     with pytest.raises(ConditionError, match="would take too long"):
         holds_alone(text)
 
 
 @pytest.mark.parametrize("piece", ["1+", "x.a.", "!", "-", "(", "[", "{1:", "true?1:", "a.map(a,"])
 def test_the_longest_condition_does_not_end_the_process(piece: str) -> None:
-    """The parser goes deeper for each operator, and a stack that overflows takes the whole gateway with it."""
+    """The parser recurses for each operator, and a stack that overflows ends the whole gateway."""
     text = piece * (MAXIMUM_CHARACTERS // len(piece) - 1) + "1"
 
     with pytest.raises(ConditionError):
@@ -130,7 +134,9 @@ def test_no_text_brings_anything_but_an_answer_or_a_condition_error(text: str) -
 
 
 def test_each_function_that_is_let_through_exists() -> None:
-    """The list is ours, the functions are the library's: if they part, good conditions are refused or bad ones accepted."""
+    """The list is ours, the functions are the library's: if they part, good conditions are refused or bad
+    ones accepted.
+    """
     calls = [
         'bytes("a") == b"a"',
         '"ab".contains("b")',
@@ -155,7 +161,10 @@ def test_each_function_that_is_let_through_exists() -> None:
 
 def test_the_tasks_that_are_read_are_known() -> None:
     """A condition may read only what its task needs: anything else might not have run yet."""
-    text = """tasks["a"].output.x && tasks.b.output && tasks[ 'c-d' ].output && params.tasks["e"] && tasks[params.f] && tasks["a"]"""
+    text = (
+        """tasks["a"].output.x && tasks.b.output && tasks[ 'c-d' ].output && """
+        """params.tasks["e"] && tasks[params.f] && tasks["a"]"""
+    )
 
     assert compile_condition(text).tasks_read == ("a", "b", "c-d")
 
@@ -179,14 +188,18 @@ def test_what_stands_in_a_literal_or_a_comment_is_not_read(text: str) -> None:
     "text",
     [
         "params.hosts.all(h, h.up)",
-        "params.hosts.exists(h, h.name == 'h7') && params.hosts.all(h, h.load >= 0) && !params.hosts.exists(h, h.load < 0)",
+        "params.hosts.exists(h, h.name == 'h7') && params.hosts.all(h, h.load >= 0) "
+        "&& !params.hosts.exists(h, h.load < 0)",
         "params.names.filter(n, n != '').size() > 0",
         '"2024-01-02".matches("^[0-9]{4}-[0-9]{2}-[0-9]{2}$")',
         "params.all > 1 && params.map == params.filter",
     ],
 )
 def test_a_loop_over_a_thousand_hosts_is_no_trouble(text: str) -> None:
-    """It takes some milliseconds. Loops beside one another do not multiply, and a field called `all` is no loop."""
+    """It takes some milliseconds.
+
+    Loops beside one another do not multiply, and a field called `all` is no loop.
+    """
     hosts = [{"name": f"h{i}", "up": True, "load": i} for i in range(1_000)]
     params = {"hosts": hosts, "names": list(range(1_000)), "all": 2, "map": 1, "filter": 1}
     if "params.names" in text:

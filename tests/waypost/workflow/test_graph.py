@@ -43,7 +43,10 @@ def reachable(found: list[Task]) -> bool:
 
 @given(graphs)
 def test_a_cycle_is_found_exactly_where_there_is_one(found: list[Task]) -> None:
-    """A missed cycle is a run that never ends; an invented one refuses good work. What is named is really a cycle."""
+    """A missed cycle is a run that never ends; an invented one refuses good work.
+
+    What is named is really a cycle.
+    """
     cycle = find_cycle(found)
 
     assert (cycle is not None) == reachable(found)
@@ -75,7 +78,9 @@ def test_a_cycle_reads_in_the_direction_of_needs() -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_largest_graph_is_sorted_at_once(turned: bool) -> None:
-    """10,000 tasks and 100,000 edges are allowed: the check must not hold the gateway up, in whatever order they are written."""
+    """10,000 tasks and 100,000 edges are allowed: the check must not hold the gateway up, in whatever order
+    they are written.
+    """
     chance = random.Random(1)
     found = [
         Task(f"t{i}", tuple({f"t{chance.randrange(max(0, i - 500), i)}" for _ in range(10)}) if i else ())

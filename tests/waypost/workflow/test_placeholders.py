@@ -31,7 +31,9 @@ VALUES = {"params": PARAMS, "shard": SHARD}
     ],
 )
 def test_a_string_is_filled_in(text: str, expected: Any) -> None:
-    """A lone placeholder keeps its value's JSON type, since a command's argument list or a number must stay one; text stays text."""
+    """A lone placeholder keeps its value's JSON type, since a command's argument list or a number must stay
+    one; text stays text.
+    """
     assert expected == render(text, VALUES, last=True)
     assert expected == render(render(text, {"params": PARAMS}, last=False), {"shard": SHARD}, last=True)
 
@@ -68,7 +70,9 @@ def test_the_first_pass_leaves_the_shard_to_the_cluster() -> None:
     ],
 )
 def test_a_value_is_never_rendered_again(text: str, params: dict[str, Any]) -> None:
-    """Whoever chooses a param must not reach into what the cluster fills in, not even with the help of the text around it."""
+    """Whoever chooses a param must not reach into what the cluster fills in, not even with the help of the
+    text around it.
+    """
     once = render(text, {"params": params, "shard": {"index": 7, "item": {"secret": "s"}}}, last=True)
     twice = render(
         render(text, {"params": params}, last=False),
@@ -99,7 +103,9 @@ pieces = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 
 @given(text=pieces, a=pieces, b=st.one_of(pieces, st.lists(pieces, max_size=2), st.integers(), st.none()))
 def test_two_passes_say_what_one_would(text: str, a: str, b: Any) -> None:
-    """One pass over all values cannot inject anything, by construction: so two that agree with it cannot either."""
+    """One pass over all values cannot inject anything, by construction: so two that agree with it cannot
+    either.
+    """
     params, shard = {"a": a, "b": b}, {"index": 7}
     try:
         once = render(text, {"params": params, "shard": shard}, last=True)
