@@ -87,7 +87,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "submit": (
         _json("Accepted: it is durable", "RunSummary", status=202, location=True),
         _json(
-            "The run that this Idempotency-Key made before, or what would become of a dry run",
+            "The run that this Idempotency-Key made before, or what a dry run found",
             "RunSummary",
             "DryRun",
             location=True,
@@ -100,7 +100,9 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
             description="One event for each entry of the run's history, as JSON: `HistoryEntry`",
             content={EVENTS: ()},
         ),
-        Success(description="The run is over, and everything was told: do not come back", status=204),
+        Success(
+            description="The run is over, and all its events were sent: do not connect again", status=204
+        ),
     ),
     "logs": (
         Success(
@@ -110,7 +112,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     ),
     "explain": (_json("The story of the run", "RunStory"),),
     "cancel": (
-        _json("The wish is durable", "RunSummary", status=202),
+        _json("The request is durable", "RunSummary", status=202),
         _json("It was cancelled before", "RunSummary"),
     ),
     "retry": (_json("Opened again", "RunSummary", status=202),),

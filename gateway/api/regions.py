@@ -1,4 +1,4 @@
-"""Regions as placement sees them now, and what operators order of them: cordon, drain, forget, replace."""
+"""Regions: as placement sees them now, and an operator's cordon, uncordon, drain, forget and replace."""
 
 import asyncio
 from typing import Final
@@ -19,7 +19,7 @@ from gateway.submission.authorize import authorize
 
 CORDON_POLLS: Final = 40
 CORDON_POLL_SECONDS = 0.05
-"""The controller reads orders twice a second: a cordon is in force well within 40 polls."""
+"""The controller reads taints twice a second: a cordon is in force well within 40 polls."""
 
 
 async def regions(call: Call) -> Response:
@@ -34,7 +34,7 @@ async def regions(call: Call) -> Response:
 
 async def replace(call: Call) -> Response:
     """Give a region's old journal up, for good: the next one that answers under its name is admitted."""
-    view, entry = await _authorize_order(call, HistoryKind.JOURNAL_RELEASED)
+    view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other that comes next, perhaps months
     # later.
     if view.condition.ready:
@@ -49,7 +49,7 @@ async def replace(call: Call) -> Response:
 
 async def cordon(call: Call) -> Response:
     """Place no new work in a region; what runs there finishes. A second cordon changes nothing."""
-    view, entry = await _authorize_order(call, HistoryKind.CORDONED)
+    view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
     await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
@@ -59,7 +59,7 @@ async def drain(call: Call) -> Response:
 
     After the answer no new work comes there.
     """
-    view, entry = await _authorize_order(call, HistoryKind.CORDONED)
+    view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
     await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
     view = await _wait_until_cordoned(call.services, view.name)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
@@ -86,7 +86,7 @@ async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
 
 async def uncordon(call: Call) -> Response:
     """Place work in a region again. A second uncordon changes nothing."""
-    view, entry = await _authorize_order(call, HistoryKind.UNCORDONED)
+    view, entry = await _authorize_operation(call, HistoryKind.UNCORDONED)
     await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=False, inflight=view.inflight))
 
@@ -96,7 +96,7 @@ async def forget(call: Call) -> Response:
 
     It counts again as soon as it answers.
     """
-    view, entry = await _authorize_order(call, HistoryKind.FORGET_REQUESTED)
+    view, entry = await _authorize_operation(call, HistoryKind.FORGET_REQUESTED)
     # The work of a region that answers would go on there, unseen and beside its copies elsewhere.
     if view.condition is not RegionCondition.UNREACHABLE:
         raise Conflict(
@@ -108,8 +108,8 @@ async def forget(call: Call) -> Response:
     return JsonResponse(status, status=202)
 
 
-async def _authorize_order(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
-    """The region that the path names, and the history entry that records the caller's order of this `kind`.
+async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
+    """The region that the path names, and the history entry that records the operation, of this `kind`.
 
     Raises `Denied` or `Unavailable`, and after them `NotFound`: who may not operate regions does not learn
     which there are.

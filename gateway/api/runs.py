@@ -72,7 +72,7 @@ async def describe(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """Cancel a run: 202 once the wish is durable. Its attempts are ended, wherever they are."""
+    """Cancel a run: 202 once the request is durable. Its attempts are ended, wherever they are."""
     store = call.services.store
     run = await visible_run(call)
     question = question_about(run, Action.RUNS_CANCEL, principal=call.principal, at=call.at)
@@ -90,8 +90,8 @@ async def cancel(call: Call) -> Response:
         ),
     )
     cancelled = await store.cancel(run.id, at=call.at, entry=request)
-    # The store leaves a run that is over alone; one that was cancelled before is no conflict: the wish is
-    # fulfilled.
+    # The store leaves a run that is over alone; one that was cancelled before is no
+    # conflict: it is as the caller wants it.
     if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
         raise Conflict(f"the run is over: {(cancelled or run).phase}")
     return JsonResponse(summary(cancelled), 200 if cancelled.phase.terminal else 202)

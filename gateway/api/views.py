@@ -102,14 +102,11 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """What shards that are Pending, or that cannot be moved, wait for as things are now.
-
-    None: there are none.
-    """
+    """Why shards that are Pending, or Suspect and not to be moved, wait now; None: there are none."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):
-    """A region as a placement would see it now.
+    """A region as placement sees it now.
 
     `score` (lower is better), or in `rejected` why it is not taken; both where another region is preferred to
     one that fits.
@@ -121,7 +118,7 @@ class RegionPlan(Struct, frozen=True, kw_only=True):
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """The outcome that a submission would have.
+    """The answer to a dry run: what would happen to the submission.
 
     `region` is where the first shard would go, `unplaceable` why nowhere for now.
     """
@@ -162,13 +159,13 @@ class RegionList(Struct, frozen=True, kw_only=True):
 
 
 class JournalRelease(Struct, frozen=True, kw_only=True):
-    """The region's name is free for the next journal that answers."""
+    """The answer to `replace`: the region's name is free for the next journal that answers."""
 
     region: str
 
 
 class CordonStatus(Struct, frozen=True, kw_only=True):
-    """A region after an operator's order.
+    """The answer to cordon, uncordon, drain and forget: how things stand with the region now.
 
     `inflight`: attempts that are, or may still be, there: a drain is done when there are none.
     """
@@ -200,7 +197,7 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """`view` as the API shows it, with its `score`: what `view` computes is named here, the rest is copied."""
+    """`view` as the API shows it, with its `score`; what it computes is named here, the rest is copied."""
     computed = {
         "score": score,
         "cordoned": view.cordoned,

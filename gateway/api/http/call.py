@@ -18,8 +18,7 @@ from waypost.cancellation import cancel_and_wait
 class Call:
     """One request. `at` is when it came, in wall-clock seconds since 1970.
 
-    `outcome` is the metric label that the request is counted under: a handler may replace it by one that says
-    more.
+    `outcome` is the metric label that the request is counted under; a handler may set a finer one than `Ok`.
     """
 
     services: Services

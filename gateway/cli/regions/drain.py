@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -11,7 +11,7 @@ from gateway.cli.errors import Exit
 from gateway.cli.output import command, format_count
 from gateway.cli.regions.operations import post_operation, print_line
 
-POLL_SECONDS: Final = 1.0
+POLL_SECONDS = 1.0
 """Between two looks at a region that is being drained."""
 
 

@@ -1,4 +1,4 @@
-"""A services door on a real store. Identity and policy answer what a test tells them to; the real ones have suites of their own."""
+"""The API on a real store, with an authenticator and a policy engine that answer what a test wants."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -53,7 +53,10 @@ class Door:
 
 
 class Rules:
-    """Lets a tenant do everything with its own runs, unless told otherwise. Remembers what it was asked."""
+    """Lets a tenant do everything with its own runs, unless a test sets something else.
+
+    Keeps the questions it was asked.
+    """
 
     revision = "rules-1"
 

@@ -24,14 +24,14 @@ async def described(answer: httpx.Response) -> None:
         return
     if answer.is_success:
         assert set(request.url.params) <= {p["name"] for p in operation["parameters"] if p["in"] == "query"}
-    told = operation["responses"].get(str(answer.status_code)) or operation["responses"]["default"]
+    expected = operation["responses"].get(str(answer.status_code)) or operation["responses"]["default"]
     assert answer.is_success == (str(answer.status_code) in operation["responses"]), (
         "a success that is not described, or a refusal that is"
     )
-    assert not media_type or media_type in told["content"]
-    assert ("location" in answer.headers) <= ("Location" in told["headers"])
+    assert not media_type or media_type in expected["content"]
+    assert ("location" in answer.headers) <= ("Location" in expected["headers"])
     if media_type.endswith("json") and request.method != "HEAD":
-        _validator(msgspec.json.encode(told["content"][media_type]["schema"])).validate(answer.json())
+        _validator(msgspec.json.encode(expected["content"][media_type]["schema"])).validate(answer.json())
 
 
 def _operation(method: str, path: str) -> Any:

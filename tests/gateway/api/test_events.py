@@ -40,7 +40,7 @@ def parsed(text: str) -> list[tuple[int, str]]:
     return [(int(block["id"]), block["event"]) for block in blocks]
 
 
-async def test_a_stream_tells_everything_and_ends_with_the_run(
+async def test_a_stream_has_every_entry_and_ends_with_the_run(
     client: httpx.AsyncClient, store: Store, document: Document
 ) -> None:
     """Its last event is that of the run's end: a client that has seen it need not ask again."""
@@ -67,7 +67,7 @@ async def test_a_stream_goes_on_where_it_broke_off(
     assert rest == whole[2:]
 
 
-async def test_a_stream_that_has_told_all_sends_its_reader_away(
+async def test_a_stream_with_nothing_more_to_come_is_a_204(
     client: httpx.AsyncClient, store: Store, document: Document
 ) -> None:
     """An EventSource comes back for ever, unless it is answered with 204."""
@@ -126,7 +126,7 @@ async def test_a_waiting_stream_hears_of_a_change_at_once(
 async def test_a_stream_does_not_outlive_its_reason(
     services: Services, client: httpx.AsyncClient, store: Store, document: Document, end_of: str
 ) -> None:
-    """Neither the caller's token nor the server: the reader comes back with a fresh one, to whoever is there."""
+    """The client connects again, with a fresh token or to another server."""
     run = await store.run(await submitted(client, document))
     assert run is not None
     closing = asyncio.Event()

@@ -63,7 +63,10 @@ async def run(client: httpx.AsyncClient) -> str:
 async def test_every_call_in_the_documentation_works(
     client: httpx.AsyncClient, store: Store, run: str, views: list[RegionView], words: list[str]
 ) -> None:
-    """A reader pastes what is shown. What has not started has no log, and what runs cannot be retried: both are good answers."""
+    """A reader pastes what is shown.
+
+    What has not started has no log, and what runs cannot be retried: both are good answers.
+    """
     views[0] = structs.replace(
         views[0], taints=frozenset({Taint.CORDONED})
     )  # as the controller makes it, once it has heard

@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 
 class Region:
-    """Holds the logs of attempts, by epoch. `gone`: it ends a stream after so many chunks, as if it had died."""
+    """Holds the logs of attempts, by epoch. `gone`: ends a stream after so many chunks, as if it had died."""
 
     def __init__(self, written: dict[int, list[str]], *, error: str = "", gone: int | None = None) -> None:
         self.written, self.error, self.gone = written, error, gone
@@ -92,8 +92,8 @@ async def test_a_log_comes_from_the_region_that_has_it(services: Services, store
     ]
 
 
-async def test_a_follower_goes_along_when_the_shard_moves(services: Services, store: Store, run: str) -> None:
-    """The first region dies in the middle; what the next attempt writes is told from its beginning."""
+async def test_a_follower_changes_regions_with_the_shard(services: Services, store: Store, run: str) -> None:
+    """The first region dies in the middle; what the next attempt writes is read from its beginning."""
     await started(store, run, "beijing", 1)
     beijing, shanghai = Region({1: ["one\n", "two\n"]}, gone=1), Region({2: ["again\n", "done\n"]})
     async with with_clusters(services, beijing=beijing, shanghai=shanghai) as client:

@@ -1,4 +1,4 @@
-"""What is said of shards that have no place."""
+"""Why shards wait, in the answer of `explain`."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ from gateway.store.interface import ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
 
 
-async def told(client: httpx.AsyncClient, document: dict[str, Any]) -> str | None:
+async def waiting_sentence(client: httpx.AsyncClient, document: dict[str, Any]) -> str | None:
     run = (await client.post("/v1/runs", json=document)).json()["id"]
     said: str | None = (await client.get(f"/v1/runs/{run}/explain")).json()["waiting"]
     return said
 
 
-async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
+async def test_the_reason_is_given_though_nothing_is_recorded(
     client: httpx.AsyncClient, views: list[RegionView], document: dict[str, Any]
 ) -> None:
-    """While no region takes work the controller looks at no shard: who asks is told all the same."""
+    """While no region takes work the controller looks at no shard; it is worked out on request."""
     views[0] = structs.replace(views[0], taints=frozenset({Taint.CORDONED}))
     views[1] = structs.replace(views[1], condition=RegionCondition.UNREACHABLE)
-    assert await told(client, document) == (
+    assert await waiting_sentence(client, document) == (
         "2 shards wait: 0/2 regions fit: 1 cordoned, 1 unreachable (beijing: cordoned; shanghai: unreachable)"
     )
 
@@ -36,7 +36,7 @@ async def test_why_no_region_takes_them_is_said_though_nothing_is_written(
 @pytest.mark.parametrize(
     ("pause", "said"), [(0.0, "for a turn: beijing fits"), (600.0, "for a pause to end, for 600 s more")]
 )
-async def test_who_only_waits_for_a_turn_is_told_so(
+async def test_waiting_for_a_turn_or_a_pause_is_a_reason(
     client: httpx.AsyncClient,
     store: Store,
     services: Services,
@@ -54,7 +54,7 @@ async def test_who_only_waits_for_a_turn_is_told_so(
     assert pending_reason(run, shards, services, run.created_at) == f"2 shards wait {said}"
 
 
-async def test_a_gateway_that_is_cut_off_says_that_it_is_its_own_fault(
+async def test_a_gateway_that_is_cut_off_gives_itself_as_the_reason(
     services: Services, store: Store, client: httpx.AsyncClient, document: Any
 ) -> None:
     """The regions may all be well."""
@@ -66,14 +66,14 @@ async def test_a_gateway_that_is_cut_off_says_that_it_is_its_own_fault(
     assert "cut off" in said
 
 
-async def test_suspect_shards_that_nobody_will_move_are_told_why(
+async def test_suspect_shards_that_will_not_be_moved_have_a_reason(
     client: httpx.AsyncClient,
     store: Store,
     services: Services,
     views: list[RegionView],
     document: dict[str, Any],
 ) -> None:
-    """With fewer than half of the regions answering the gateway cannot tell who is lost: an operator has to."""
+    """With fewer than half of the regions answering only an operator knows which are lost."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
     run = await store.run(name)
     assert run is not None
@@ -89,7 +89,7 @@ async def test_suspect_shards_that_nobody_will_move_are_told_why(
     assert pending_reason(run, shards, services, 0.0) is None
 
 
-async def test_of_shards_that_are_over_nothing_is_said(
+async def test_shards_that_are_over_have_no_reason(
     client: httpx.AsyncClient, store: Store, document: dict[str, Any]
 ) -> None:
     """Nor of those that have a place."""

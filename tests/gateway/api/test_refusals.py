@@ -146,7 +146,7 @@ async def test_what_identity_says_is_passed_on(
     assert (await client.post("/v1/runs", json={})).status_code == status
 
 
-async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient, door: Any, caplog: Any) -> None:
+async def test_a_bug_is_a_500_without_details(client: httpx.AsyncClient, door: Any, caplog: Any) -> None:
     """The caller gets a trace id; what happened is for the log, once."""
     door.broken = RuntimeError("the password is swordfish")
     answer = await client.post("/v1/runs", json={}, headers={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"})
@@ -156,7 +156,7 @@ async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient, door
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
+def logged() -> Iterator[list[str]]:
     lines: list[str] = []
     sink = logger.add(
         lambda message: lines.append(f"{message.record['level'].name} {message.record['message']}"),
@@ -167,21 +167,24 @@ def told() -> Iterator[list[str]]:
 
 
 async def test_the_log_says_why_a_token_was_refused(
-    client: httpx.AsyncClient, door: Any, told: list[str]
+    client: httpx.AsyncClient, door: Any, logged: list[str]
 ) -> None:
-    """The caller must not hear which check failed; whoever runs the gateway has to. A flood of bad tokens is one line a second."""
+    """The caller must not hear which check failed; the operator has to.
+
+    A flood of bad tokens is one line a second.
+    """
     door.broken = Unauthenticated("no acceptable token")
     door.broken.__cause__ = TokenRejected("kid.unknown")
     answers = [await client.get("/v1/runs", headers={"authorization": "Bearer swordfish"}) for _ in range(50)]
 
-    assert told[0] == f"WARNING token refused: kid.unknown; listing, trace {answers[0].json()['trace_id']}"
-    assert len(told) < 50
-    assert not any("swordfish" in line for line in told)
+    assert logged[0] == f"WARNING token refused: kid.unknown; listing, trace {answers[0].json()['trace_id']}"
+    assert len(logged) < 50
+    assert not any("swordfish" in line for line in logged)
     assert "kid" not in answers[0].text
 
 
 async def test_the_log_has_every_decision_that_a_refusal_names(
-    client: httpx.AsyncClient, rules: Any, document: Document, told: list[str]
+    client: httpx.AsyncClient, rules: Any, document: Document, logged: list[str]
 ) -> None:
     """It is stored nowhere: without the line nobody could say what the id in the answer stands for."""
     rules.refused[Action.RUNS_SUBMIT] = Reason(rule="image.banned", message="alpine is banned")
@@ -189,7 +192,7 @@ async def test_the_log_has_every_decision_that_a_refusal_names(
     rules.refused, rules.fault = {}, "Timeout"
     other = (await client.post("/v1/runs", json=document)).json()["trace_id"]
 
-    assert told == [
+    assert logged == [
         f"INFO submit refused by policy: image.banned: alpine is banned; decision d1, trace {trace_id}",
         f"WARNING policy could not answer submit: Timeout; decision d2, trace {other}",
     ]

@@ -1,4 +1,4 @@
-"""What an operator may say of a region."""
+"""What an operator may do with a region."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def lost(views: list[RegionView]) -> None:
     views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
 
 
-async def test_the_journal_of_a_region_that_answers_is_not_let_go(
+async def test_the_journal_of_a_region_that_answers_is_not_given_up(
     client: httpx.AsyncClient, store: Store
 ) -> None:
     """It would stay so until some other disk comes along, and nobody would remember."""
@@ -32,8 +32,8 @@ async def test_the_journal_of_a_region_that_answers_is_not_let_go(
 
 
 @pytest.mark.usefixtures("lost")
-async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: Store) -> None:
-    """The next journal that answers takes the name; there is nothing to let go a second time."""
+async def test_a_lost_journal_is_given_up_once(client: httpx.AsyncClient, store: Store) -> None:
+    """The next journal that answers takes the name; there is nothing to give up a second time."""
     await store.bind_incarnation("beijing", "old")
 
     assert (await client.post("/v1/regions/beijing/replace")).json() == {"region": "beijing"}
@@ -43,8 +43,8 @@ async def test_a_lost_journal_is_let_go_once(client: httpx.AsyncClient, store: S
 
 
 @pytest.mark.usefixtures("lost")
-async def test_it_is_kept_who_let_it_go(client: httpx.AsyncClient, store: Store) -> None:
-    """Placing work anew because somebody said so is somebody's decision."""
+async def test_the_history_has_who_gave_a_journal_up(client: httpx.AsyncClient, store: Store) -> None:
+    """Placing work a second time is an operator's decision, and is recorded under the operator's name."""
     await store.bind_incarnation("beijing", "old")
     await client.post("/v1/regions/beijing/replace")
 
@@ -107,7 +107,7 @@ async def test_a_region_is_cordoned_and_taken_back(client: httpx.AsyncClient, st
 async def test_a_drain_is_answered_once_nothing_more_can_come(
     client: httpx.AsyncClient, store: Store, views: list[RegionView]
 ) -> None:
-    """What the controller decided before it read the order is counted: else the region is stopped with work on its way there."""
+    """What was decided before the controller read the cordon is counted: it may still be on its way there."""
     asked = asyncio.create_task(client.post("/v1/regions/beijing/drain"))
     while not await store.taints():
         await asyncio.sleep(0)
@@ -129,7 +129,7 @@ async def test_a_drain_that_nobody_keeps_to_is_not_done(
 async def test_only_an_unreachable_region_is_forgotten(
     client: httpx.AsyncClient, store: Store, views: list[RegionView]
 ) -> None:
-    """To give up one that answers would leave its work running unseen: that is refused, with what to do instead."""
+    """Giving up one that answers would leave its work running unseen; the refusal says what to do."""
     refused = await client.post("/v1/regions/beijing/forget")
     assert refused.status_code == 409
     assert "drain" in refused.json()["detail"]
@@ -141,10 +141,10 @@ async def test_only_an_unreachable_region_is_forgotten(
 
 
 @pytest.mark.parametrize("path", ["cordon", "drain", "uncordon", "forget", "replace"])
-async def test_whatever_is_said_of_a_region_takes_a_right(
+async def test_every_operation_on_a_region_takes_a_right(
     client: httpx.AsyncClient, store: Store, rules: Rules, path: str
 ) -> None:
-    """Policy has the first word, and is told which region it is about."""
+    """Policy has the first word, and sees which region it is about."""
     rules.refused[Action.REGIONS_OPERATE] = Reason(rule="scope.missing", message="needs regions:operate")
 
     assert (await client.post(f"/v1/regions/beijing/{path}")).status_code == 403

@@ -238,7 +238,7 @@ async def test_cancel_is_a_wish_that_is_kept(
 async def test_cancel_needs_its_own_permission(
     client: httpx.AsyncClient, rules: Any, document: Document
 ) -> None:
-    """Who may see a run is told why it may not be cancelled."""
+    """A caller who may see a run learns why it may not be cancelled."""
     run = await submitted(client, document)
     rules.refused[Action.RUNS_CANCEL] = Reason(rule="cancel.owner", message="not yours")
 

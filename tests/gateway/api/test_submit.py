@@ -64,7 +64,7 @@ async def test_a_document_with_many_conditions_is_read_on_a_thread(
 
 
 async def test_policy_sees_what_will_run(client: httpx.AsyncClient, rules: Any, document: Document) -> None:
-    """The tenant is filled in before policy is asked, and so are all defaults: nothing slips past a rule by being left out."""
+    """Tenant and defaults are filled in before policy is asked: leaving one out evades no rule."""
     await client.post("/v1/runs", json=document)
 
     seen = msgspec.json.decode(rules.asked[0].workflow)
@@ -211,7 +211,7 @@ async def test_a_denial_names_every_reason_and_the_decision(
 async def test_policy_that_cannot_answer_is_a_503(
     client: httpx.AsyncClient, rules: Any, store: Store, document: Document
 ) -> None:
-    """A fault is neither yes nor no: nothing is stored, and the caller is told to come again."""
+    """A fault is neither yes nor no: nothing is stored, and the caller is asked to try again."""
     rules.fault = "Timeout"
     answer = await client.post("/v1/runs", json=document)
 

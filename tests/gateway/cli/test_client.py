@@ -57,7 +57,7 @@ def test_dots_lead_nowhere() -> None:
         (None, "t", "no gateway is known"),
     ],
 )
-def test_what_cannot_be_sent_is_said(url: str | None, token: str, said: str) -> None:
+def test_what_cannot_be_sent_is_reported(url: str | None, token: str, said: str) -> None:
     """In a sentence, and nobody is asked."""
     with pytest.raises(CliError, match=said) as refused, connect(url, token):
         pass
@@ -89,23 +89,23 @@ def secure(tmp_path: Path) -> Iterator[HTTPServer]:
         yield server
 
 
-def test_a_certificate_that_is_not_trusted_is_said(
+def test_a_certificate_that_is_not_trusted_is_reported(
     secure: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is no gateway that does not run; and the setting that helps is named."""
     assert regions(url=secure.url_for(""), token="t") == Exit.UNAVAILABLE
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
-        "certificate" in told
-        and "is not trusted" in told
-        and "WAYPOST_CA" in told
-        and "waypost up" not in told
+        "certificate" in printed
+        and "is not trusted" in printed
+        and "WAYPOST_CA" in printed
+        and "waypost up" not in printed
     )
     monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "pki" / "ca.pem"))
     assert regions(url=secure.url_for(""), token="t") == Exit.DONE
 
 
-def test_http_and_https_that_were_mixed_up_are_said(
+def test_http_and_https_that_were_mixed_up_are_reported(
     secure: HTTPServer, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In either direction."""
@@ -118,13 +118,13 @@ def test_http_and_https_that_were_mixed_up_are_said(
 def test_starting_a_gateway_is_advised_only_here(capsys: pytest.CaptureFixture[str]) -> None:
     """`waypost up` does not help against a gateway elsewhere."""
     assert regions(url="http://127.0.0.1:9", token="t") == Exit.UNAVAILABLE
-    assert "nobody answers" in (told := capsys.readouterr().err) and "waypost up" in told
+    assert "nobody answers" in (printed := capsys.readouterr().err) and "waypost up" in printed
     assert regions(url="http://gateway.invalid", token="t") == Exit.UNAVAILABLE
-    assert "nobody answers" in (told := capsys.readouterr().err) and "waypost up" not in told
+    assert "nobody answers" in (printed := capsys.readouterr().err) and "waypost up" not in printed
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", "{}", '"text"', '{"status": "ok"}', "\xff"])
-def test_an_answer_of_somebody_else_is_said(
+def test_an_answer_of_something_else_is_reported(
     body: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Behind a wrong URL there may be anything."""
@@ -150,7 +150,7 @@ def test_an_answer_of_somebody_else_is_said(
     ],
 )
 def test_the_exit_code_tells_why_a_gateway_refused(status: int, code: int, httpserver: HTTPServer) -> None:
-    """A document that is wrong is the same to a script, whoever finds out."""
+    """A document that is wrong is the same to a script, whether the command line or the gateway finds out."""
     httpserver.expect_request("/v1/runs").respond_with_json({"detail": "no"}, status=status)
     assert runs(url=httpserver.url_for(""), token="t") == code
 

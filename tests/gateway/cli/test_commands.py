@@ -45,7 +45,7 @@ def test_every_command_and_option_is_explained(words: tuple[str, ...]) -> None:
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever reports a fault copies it."""
+    """A report of a fault needs it."""
     app(["--version"], result_action="return_value")
     assert capsys.readouterr().out.strip() == version("waypost")
 
@@ -101,7 +101,7 @@ def test_a_development_token_can_do_what_the_command_line_can(
     }
 
 
-def test_certificates_are_made_or_kept_and_that_is_said(
+def test_certificates_are_made_or_kept_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second region comes later; and a folder without fault is said to be."""

@@ -59,10 +59,10 @@ def test_what_is_written_is_taken(
 def test_what_would_be_refused_is_not_written(
     value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever submits it later would not know any more where it came from."""
+    """On submitting it later nobody would know where it came from."""
     assert converted(tmp_path, value) == Exit.USAGE
-    told = capsys.readouterr()
-    assert (told.out, said in told.err) == ("", True), told.err
+    printed = capsys.readouterr()
+    assert (printed.out, said in printed.err) == ("", True), printed.err
 
 
 def test_no_scale_makes_a_task_endless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,10 @@ from gateway.cli.output import command, console, format_count, serialize, table
 from gateway.documents.strict_yaml import read_yaml
 
 RUN = "01a21051513d764e64a3d1414f5f"
-PRINTS = "import sys; from gateway.cli.output import *; sys.exit(command(lambda: [{}('x' * 70) for _ in range({})] and None)())"
+PRINTS = (
+    "import sys; from gateway.cli.output import *;"
+    " sys.exit(command(lambda: [{}('x' * 70) for _ in range({})] and None)())"
+)
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
@@ -22,7 +25,7 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 def test_nothing_is_cut(
     terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run's id is there to be copied, in a pipe and at a narrow terminal; a terminal breaks lines by itself."""
+    """A run's id is whole, in a pipe and at a narrow terminal, which breaks lines by itself."""
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TTY_COMPATIBLE", terminal)
     console().print(
@@ -33,7 +36,7 @@ def test_nothing_is_cut(
     assert f"{RUN}  the region was lost, and another one, and yet another one" in lines[1]
 
 
-def test_a_view_that_is_drawn_anew_fits_its_terminal(
+def test_a_view_that_is_redrawn_fits_its_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It could not be drawn over otherwise; still no letter is lost."""
@@ -70,7 +73,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(prints: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("count", [5_000, 1])
-def test_a_full_disk_is_said(count: int) -> None:
+def test_a_full_disk_is_reported(count: int) -> None:
     """Also where all of it is still in the buffer when the command is done."""
     with Path("/dev/full").open("wb") as full:
         script = PRINTS.format("print", count)

@@ -1,24 +1,15 @@
-"""Many who follow one run, and how many may."""
+"""One feed of a run's history for all its streams."""
 
 import asyncio
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
-from msgspec import structs
-from starlette.responses import Response
 
 from gateway.api.http.event_feed import PAGE_ENTRIES, EventFeed, EventFeeds
-from gateway.api.http.responses import ClosingResponse
-from gateway.api.http.services import Services
-from gateway.api.http.stream_limits import StreamLimiter
-from gateway.api.routes import api
-from gateway.core.errors import TooManyRequests, Unavailable
+from gateway.core.errors import Unavailable
 from gateway.core.history import HistoryKind
-from gateway.settings import RequestSettings
 from gateway.store.interface import ShardWrite, Store
-from tests.gateway.api.test_logs import started
 from tests.gateway.core.history_entries import history_entry
 
 Document = dict[str, Any]
@@ -57,7 +48,7 @@ async def happen(store: Store, run: str, count: int = 1) -> None:
 
 
 async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:
-    """Each change would else cost a read and an encoding for each of three hundred followers, and nobody else was served."""
+    """Otherwise each change costs a read and an encoding for each of three hundred streams."""
     feed = EventFeed(counting, run, pause_seconds=0.0)
     first = await asyncio.gather(*(feed.page(0) for _ in range(50)))
     await happen(counting.store, run)
@@ -90,8 +81,8 @@ async def test_a_full_page_outlives_a_change(counting: Any, run: str) -> None:
     assert (first.full, again is first, counting.reads) == (True, True, 1)
 
 
-async def test_changes_in_quick_succession_are_told_together(counting: Any, run: str) -> None:
-    """A run of a thousand shards changes two hundred times a second: its followers hear of it ten times a second."""
+async def test_changes_in_quick_succession_are_sent_together(counting: Any, run: str) -> None:
+    """A run of a thousand shards changes 200 times a second: its streams have it ten times a second."""
     feed = EventFeed(counting, run, pause_seconds=60.0)
     last = (await feed.page(0)).last
     await happen(counting.store, run)
@@ -113,68 +104,6 @@ async def test_a_read_that_failed_is_tried_again(counting: Any, run: str) -> Non
     counting.broken = False
 
     assert (await feed.page(0)).text
-
-
-def limited(services: Services, **limits: int) -> httpx.AsyncClient:
-    narrow = structs.replace(
-        services,
-        settings=structs.replace(services.settings, requests=RequestSettings(**limits)),
-        streams=StreamLimiter(),
-    )
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(api(narrow)),
-        base_url="http://gateway",
-        headers={"authorization": "Bearer payments.ada"},
-    )
-
-
-@pytest.mark.parametrize("path", ["events", "logs?task=a&follow=true"])
-@pytest.mark.parametrize(
-    ("limits", "status"), [({"streams_per_tenant": 0}, 429), ({"streams_maximum": 0}, 503)]
-)
-async def test_streams_have_a_bound(
-    services: Services, store: Store, run: str, path: str, limits: dict[str, int], status: int
-) -> None:
-    """Each costs memory and a share of every change: one tenant's must not take those of all."""
-    await started(store, run, "beijing", 1)
-    async with limited(services, **limits) as client:
-        answer = await client.get(f"/v1/runs/{run}/{path}")
-
-    assert (answer.status_code, answer.json()["retryable"]) == (status, True)
-    assert int(answer.headers["retry-after"]) >= 1
-
-
-def test_a_tenants_streams_are_its_own() -> None:
-    """Another tenant still has its places, until all of them are taken."""
-    streams, limits = StreamLimiter(), RequestSettings(streams_per_tenant=2, streams_maximum=3)
-    with ExitStack() as places:
-        for _ in range(2):
-            places.enter_context(streams.slot("payments", limits))
-        with pytest.raises(TooManyRequests):
-            places.enter_context(streams.slot("payments", limits))
-        places.enter_context(streams.slot("science", limits))
-        with pytest.raises(Unavailable):
-            places.enter_context(streams.slot("research", limits))
-    with streams.slot("payments", limits):
-        pass
-
-
-class Broken(Response):
-    """Its reader is gone."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raise ConnectionError
-
-
-async def test_a_place_is_given_back_however_a_stream_ends() -> None:
-    """A reader that is gone before the first byte holds nothing either."""
-    streams, limits, places = StreamLimiter(), RequestSettings(streams_per_tenant=1), ExitStack()
-    places.enter_context(streams.slot("payments", limits))
-    with pytest.raises(ConnectionError):
-        await ClosingResponse(Broken(), places.close)({}, None, None)  # type: ignore[arg-type]  # nothing is sent
-
-    with streams.slot("payments", limits):
-        pass
 
 
 async def test_a_feed_ends_with_its_last_follower(store: Store, run: str) -> None:

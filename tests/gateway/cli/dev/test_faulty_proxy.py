@@ -1,4 +1,4 @@
-"""A bad road, made of real sockets."""
+"""A bad network, made of real sockets."""
 
 import asyncio
 import random
@@ -62,13 +62,13 @@ async def connected(proxy: Proxy) -> AsyncIterator[Ends]:
     writer.transport.abort()
 
 
-async def ask(ends: Ends, text: bytes, *, patience: float = 5.0) -> bytes:
+async def ask(ends: Ends, text: bytes, *, timeout_seconds: float = 5.0) -> bytes:
     ends[1].write(text)
-    return await asyncio.wait_for(ends[0].readexactly(len(text)), patience)
+    return await asyncio.wait_for(ends[0].readexactly(len(text)), timeout_seconds)
 
 
 async def test_bytes_pass_and_both_ends_close_in_order(proxy: Proxy) -> None:
-    """A good road is not noticed: also an end of one direction only."""
+    """A proxy that changes nothing is not noticed, also where only one direction ends."""
     sent = random.Random(1).randbytes(3_000_000)
     async with connected(proxy) as (reader, writer):
         writer.write(sent)
@@ -111,7 +111,7 @@ async def test_order_holds_when_the_delay_falls(proxy: Proxy) -> None:
         assert await reader.readexactly(800) == b"".join(messages)
 
 
-async def test_a_cut_road_resets_and_refuses_until_it_heals(proxy: Proxy) -> None:
+async def test_a_cut_resets_and_refuses_until_it_is_over(proxy: Proxy) -> None:
     """As when a process dies; and the port is still ours afterwards."""
     async with connected(proxy) as ends:
         await ask(ends, b"hello")
@@ -127,14 +127,14 @@ async def test_a_cut_road_resets_and_refuses_until_it_heals(proxy: Proxy) -> Non
 
 
 async def test_a_black_hole_accepts_and_answers_nothing(proxy: Proxy) -> None:
-    """Old connections fall silent, new ones are silent from the start, and neither ends: only a timeout tells."""
+    """Old connections fall silent, new ones are silent from the start, and neither ends."""
     async with connected(proxy) as old:
         await ask(old, b"hello")
         await proxy.switch(Mode.BLACKHOLE)
         async with connected(proxy) as new:
             for ends in (old, new):
                 with pytest.raises(TimeoutError):
-                    await ask(ends, b"hello?", patience=0.05)
+                    await ask(ends, b"hello?", timeout_seconds=0.05)
             await proxy.switch(Mode.PASS)
             for ends in (old, new):
                 with pytest.raises(ConnectionResetError):
@@ -161,11 +161,11 @@ async def test_a_death_behind_a_black_hole_is_not_seen() -> None:
         await proxy.switch(Mode.BLACKHOLE)
         doom.set()
         with pytest.raises(TimeoutError):
-            await ask(ends, b"hello?", patience=0.05)
+            await ask(ends, b"hello?", timeout_seconds=0.05)
 
 
 async def test_swallowed_replies_leave_the_work_done() -> None:
-    """The case that idempotent calls are for: what was asked is done, and nobody is told."""
+    """The case that idempotent calls are for: what was asked is done, and the client does not learn it."""
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,7 +180,7 @@ async def test_swallowed_replies_leave_the_work_done() -> None:
     ):
         await proxy.switch(Mode.SWALLOW_REPLIES)
         with pytest.raises(TimeoutError):
-            await ask(ends, b"create", patience=0.05)
+            await ask(ends, b"create", timeout_seconds=0.05)
         assert await heard.get() == b"create"
 
 
@@ -199,7 +199,7 @@ async def test_chance_resets_as_often_as_asked(proxy: Proxy) -> None:
     assert [await outcome() for _ in range(40)] == [dice.random() >= 0.3 for _ in range(40)]
 
 
-async def test_a_narrow_road_is_shared_by_all(proxy: Proxy) -> None:
+async def test_a_rate_is_shared_by_all(proxy: Proxy) -> None:
     """Two connections have half each: 20 kB at 100 kB/s take 0.2 s."""
     proxy.bytes_per_second = 100_000
     async with connected(proxy) as one, connected(proxy) as other:

@@ -46,7 +46,7 @@ def test_a_second_stack_does_not_touch_the_folder_of_the_first(
 
 
 @pytest.mark.parametrize(("option", "name"), [("port", "--port"), ("metrics_port", "--metrics-port")])
-def test_a_port_that_is_taken_is_said_with_the_option_that_helps(
+def test_a_port_that_is_taken_is_reported_with_the_option_that_helps(
     option: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Instead of "gateway did not start"."""

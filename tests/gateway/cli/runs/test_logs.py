@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pytest_httpserver import HTTPServer
 
-from gateway.cli.errors import CliError
-from gateway.cli.runs.logs import _follow
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.runs.logs import _follow, logs
+from tests.gateway.cli.runs.answers import task
 
 
 def line(epoch: int, text: str, offset: int) -> bytes:
@@ -41,8 +43,8 @@ class Gateway:
     def answer(self, request: httpx.Request) -> httpx.Response:
         phase, epoch, log = self.readings[0]
         if not request.url.path.endswith("/logs"):
-            task: dict[str, Any] = {"task": "a", "shard": 0, "phase": phase, "epoch": epoch, "reason": ""}
-            return httpx.Response(200, json={"tasks": [task]})
+            found: dict[str, Any] = {"task": "a", "shard": 0, "phase": phase, "epoch": epoch, "reason": ""}
+            return httpx.Response(200, json={"tasks": [found]})
         self.offsets.append(request.url.params["offset"])
         self.readings.pop(0)
         return httpx.Response(200, content=log) if isinstance(log, bytes) else httpx.Response(200, stream=log)
@@ -55,21 +57,21 @@ class Gateway:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.runs.logs.RECONNECT_SECONDS", 0.0)
 
 
 def test_a_broken_log_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    """At the very byte; and a stream that ended with its gateway, not with the task, is taken up too."""
+    """At the very byte; and a stream that ended with its gateway, not with the task, is read on too."""
     gateway = Gateway(
         ("Running", 1, Broken(line(1, "one\n", 4))),
         ("Running", 1, line(1, "two\u2028\n", 11)),
         ("Succeeded", 1, line(1, "three\n", 17)),
     )
     gateway.follow()
-    told = capsys.readouterr()
-    assert (told.out, gateway.offsets) == ("one\ntwo\u2028\nthree\n", ["0", "4", "11"])
-    assert "trying again" in told.err
+    printed = capsys.readouterr()
+    assert (printed.out, gateway.offsets) == ("one\ntwo\u2028\nthree\n", ["0", "4", "11"])
+    assert "trying again" in printed.err
 
 
 def test_another_attempts_log_begins_at_its_beginning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,3 +91,16 @@ def test_a_refusal_is_no_end() -> None:
         pytest.raises(CliError, match="no"),
     ):
         _follow(client, "r", 0, "a")
+
+
+def test_a_task_that_was_skipped_has_no_log_and_the_reason_is_printed(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And it is not the one that a log is wanted of where none was named."""
+    found = {"tasks": [task("a"), task("b", "Skipped", at=2.0)]}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
+    httpserver.expect_request("/v1/runs/r1/logs", query_string="task=a&shard=0").respond_with_data("words\n")
+    assert logs("r1", "b", url=httpserver.url_for(""), token="t") == Exit.NOT_FOUND
+    assert "b was skipped" in capsys.readouterr().err
+    assert logs("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "words\n"

@@ -23,7 +23,7 @@ def stream(*entries: dict[str, Any]) -> httpx.Response:
 
 
 class Gateway:
-    """Its run is over once it has told all of `streams`."""
+    """Its run is over once all of `streams` have been sent."""
 
     def __init__(self, *streams: httpx.Response | Exception, end: str = "Succeeded") -> None:
         self.streams, self.end, self.asked = list(streams), end, [""]
@@ -44,7 +44,7 @@ class Gateway:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.runs.watch.REFRESH_SECONDS", 0.0)
 
 
@@ -56,16 +56,16 @@ def test_a_heartbeat_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2] == "r  Succeeded"
 
 
-def test_a_broken_stream_is_taken_up_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_stream_goes_on_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
     """A gateway that is started again is waited for, and nobody sees the machinery."""
     gateway = Gateway(
         stream(entry(1, "Accepted")), httpx.ConnectError("gone"), stream(entry(2, "Placed")), end="Failed"
     )
     assert follow(gateway.client(), "r") == Exit.FAILED
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert gateway.asked[1:] == ["", "1", "1"]
-    assert told.err == "the gateway does not answer; trying again\n"
-    assert told.out.count("Accepted") == 1
+    assert printed.err == "the gateway does not answer; trying again\n"
+    assert printed.out.count("Accepted") == 1
 
 
 def test_for_a_program_only_the_end_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_for_a_program_only_the_end_is_printed(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["phase"] == "Succeeded"
 
 
-def test_a_change_is_told_without_saying_anything_twice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """`Failed Failed beijing` says no more than `Failed beijing`; and no line ends with a blank."""
     failed = entry(2, "Failed") | {"shard": 0, "detail": {"to": "Failed", "region": "beijing"}}
     assert follow(Gateway(stream(entry(1, "Accepted"), failed), end="Failed").client(), "r") == Exit.FAILED

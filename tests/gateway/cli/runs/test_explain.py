@@ -1,0 +1,40 @@
+"""The story of a run, as lines for people."""
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from gateway.cli.errors import Exit
+from gateway.cli.runs.explain import explain
+from tests.gateway.cli.runs.answers import run
+
+
+def test_a_decision_is_printed_once(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The acceptance names it; its rules and regions stand above. No value is printed in Python's form."""
+    decision = {
+        "id": "d1",
+        "allow": True,
+        "rules": ["tenant.permitted"],
+        "reasons": [],
+        "obligations": {"regions": ["beijing"]},
+        "revision": "v1",
+        "engine": "regorus",
+        "action": "runs:submit",
+    }
+    credit = {"decision_id": "d1", "revision": "v1", "rules": ["tenant.permitted"], "regions": ["beijing"]}
+    history = [
+        {"kind": "Accepted", "at": 0.0, "actor": "me", "shard": None, "detail": credit},
+        {
+            "kind": "CancelRequested",
+            "at": 0.0,
+            "actor": "me",
+            "shard": None,
+            "detail": {"rules": ["scope.granted", "owner"]},
+        },
+        {"kind": "Ended", "at": 0.0, "actor": "", "shard": None, "detail": {}},
+    ]
+    story = {"run": run("r1"), "decisions": [decision], "history": history, "complete": True}
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert (out.count("tenant.permitted"), out.count("beijing"), "[" in out) == (1, 1, False)
+    assert "by me, decision d1\n" in out and "rules scope.granted owner\n" in out and out.endswith("Ended\n")
