@@ -80,8 +80,8 @@ async def test_a_place_is_given_back_however_a_stream_ends() -> None:
     """A reader that is gone before the first byte holds nothing either."""
     streams, limits, places = StreamLimiter(), RequestSettings(streams_per_tenant=1), ExitStack()
     places.enter_context(streams.slot("payments", limits))
+    response = ClosingResponse(Broken(), places.close)
     with pytest.raises(ConnectionError):
-        response = ClosingResponse(Broken(), places.close)
         await response({}, None, None)  # type: ignore[arg-type]  # nothing is sent
 
     with streams.slot("payments", limits):
