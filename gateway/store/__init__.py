@@ -2,7 +2,7 @@
 
 `interface` is what every store promises, `rules` are the decisions that every store makes alike,
 `subscriptions` wakes callers of this process when a run changes. Each database has a room of its own:
-`sqlite`. The conformance suites are `tests/conformance/store*.py`.
+`sqlite`. The conformance suite is `tests/conformance/store.py`.
 
 The room may import `gateway/regions` (taints), `core`, `clusters.protocol` and `waypost`. Nothing outside of
 it knows a database but `gateway/app.py`.

@@ -2,7 +2,7 @@
 
 A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
 query selects is the database's own work; the phases that it selects by are here, and
-`tests/conformance/store*.py` hold the rest.
+the conformance suite (`tests/conformance/store.py`) holds the rest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

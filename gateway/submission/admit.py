@@ -44,7 +44,7 @@ async def admit(
     """
     admitted = await store.admit(admission(submission, decision, run_id))
     if admitted.replay:
-        # Whoever knows a key of the tenant may replay it: the answer shows the run, so the right to read it
+        # A caller who knows a key of the tenant may replay it: the answer shows the run, so the right to read it
         # is needed.
         read = question_about(
             admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at

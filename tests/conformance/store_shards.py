@@ -1,34 +1,21 @@
-"""What every store promises about the shards of accepted runs: who may write them, who finds them, who hears of it."""
+"""What every store promises about shards: who may write them, which queries find them, who is woken."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.history import HistoryEntry, HistoryKind, RunPhaseDetail
+from gateway.core.history import HistoryKind, RunPhaseDetail
 from gateway.core.run import RunPhase
-from gateway.core.shard_states import Orphan, Phase, Shard
-from gateway.regions.region_condition import Taint
-from gateway.store.interface import Cursor, ShardWrite, Store
-from tests.conformance.store import NOW, Open, admission, kinds, known, move, task
+from gateway.core.shard_states import Orphan, Phase
+from gateway.store.interface import Cursor, Store
+from tests.conformance.store_values import NOW, Open, admission, after, keys, kinds, known, move, task
 from tests.gateway.core.history_entries import history_entry
 
 
-def after(shard: Shard, phase: Phase, kind: HistoryKind = HistoryKind.INTENDED) -> ShardWrite:
-    moved = structs.replace(shard, phase=phase, rev=shard.rev + 1)
-    return ShardWrite(
-        shard=moved, history=(history_entry(kind, run=shard.run, shard=shard.index, at=NOW + 5),)
-    )
-
-
-def keys(shards: Sequence[Shard]) -> list[tuple[str, int]]:
-    return [shard.key for shard in shards]
-
-
 class ShardsConformance:
-    """Inherit it, and give fixtures `store` and `open_store`."""
+    """Part of `StoreConformance`."""
 
     async def test_a_write_on_what_has_changed_does_not_take(self, store: Store) -> None:
         """Compare and swap: tasks and history of the one that lost are not written either."""
@@ -44,7 +31,7 @@ class ShardsConformance:
         assert HistoryKind.FAILED not in await kinds(store, "run-1")
 
     async def test_of_many_writes_on_one_revision_one_takes(self, store: Store) -> None:
-        """Whoever they are from, and however they meet."""
+        """From one writer or several, in one transaction or several."""
         await store.admit(admission("run-1"))
         (shard,) = await store.shards("run-1")
 
@@ -57,7 +44,7 @@ class ShardsConformance:
 
     @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLING, Phase.PENDING])
     async def test_no_task_runs_where_no_attempt_does(self, store: Store, phase: Phase) -> None:
-        """A shard that failed, is cancelled or has lost its region: who looks a day later must not see a task that is still running."""
+        """A shard that failed, is cancelled or lost its region has no running task: none may be shown for ever."""
         await store.admit(admission("run-1"))
         rows = (task("run-1", "a", TaskPhase.RUNNING, ended_at=None), task("run-1", "b"))
         await move(store, "run-1", Phase.RUNNING, region="beijing", epoch=1, tasks=rows)
@@ -126,7 +113,7 @@ class ShardsConformance:
         assert list(await store.tasks("run-1", 1)) == [task("run-1", "a", shard=1)]
 
     async def test_tasks_are_cut_where_they_are_read(self, store: Store) -> None:
-        """A run of many large outputs must not be read whole to show its beginning; what is left out is counted all the same."""
+        """A run of many large outputs is not read whole to show its beginning; all of it is counted."""
         await store.admit(admission("run-1", shards=2))
         given = [task("run-1", name, output={"text": "x" * 1000}) for name in ("c", "a", "b")]
         await move(
@@ -246,7 +233,7 @@ class ShardsConformance:
         assert keys(await store.overdue(now=NOW + 99, limit=1)) == [("run-1", 1)]
 
     async def test_what_is_to_be_cancelled_is_found_until_it_is(self, store: Store) -> None:
-        """Whoever committed the wish; those on their way are left alone."""
+        """Those that are Cancelling already, or have ended, are left alone."""
         await store.admit(admission("run-1", shards=4))
         await move(store, "run-1", Phase.RUNNING, region="beijing")
         await move(store, "run-1", Phase.CANCELLING, index=1)
@@ -259,63 +246,6 @@ class ShardsConformance:
 
         assert keys(await store.to_cancel(limit=9)) == [("run-1", 0), ("run-1", 3)]
         assert keys(await store.to_cancel(limit=1)) == [("run-1", 0)]
-
-    async def test_a_regions_name_is_bound_to_the_first_journal_that_comes(self, open_store: Open) -> None:
-        """A region that comes back without its journal is another one, until an operator says otherwise."""
-        async with open_store() as store:
-            assert await store.bind_incarnation("beijing", "j1") == "j1"
-            assert await store.bind_incarnation("beijing", "j2") == "j1"
-            assert await store.bind_incarnation("shanghai", "j2") == "j2"
-            await store.record([], {"beijing": Cursor(incarnation="j1", seq=7)})
-        release = history_entry(HistoryKind.JOURNAL_RELEASED, at=NOW, actor="sre")
-        async with open_store() as store:
-            assert await store.bind_incarnation("beijing", "j2") == "j1"
-            assert await store.release_incarnation("beijing", entry=release) is True
-            assert await store.release_incarnation("beijing", entry=release) is False
-            assert await store.bind_incarnation("beijing", "j3") == "j3"
-            begins = {"beijing": Cursor(incarnation="j3"), "shanghai": Cursor(incarnation="j2")}
-            assert await store.cursors() == begins, "a copy must know whose its cursor is"
-            await store.record([], {"beijing": Cursor(incarnation="j3", seq=9)})
-            await store.release_incarnation("beijing", entry=release)
-            await store.bind_incarnation("beijing", "j3")
-            assert (await store.cursors())["beijing"].seq == 9, "the same journal goes on where it was"
-            assert await kinds(store, "") == ["JournalReleased"] * 2
-
-    async def test_what_operators_say_of_a_region_stands_until_it_is_withdrawn(
-        self, open_store: Open
-    ) -> None:
-        """Also when the gateway dies; saying it twice is saying it once, in the history too."""
-
-        def note(kind: HistoryKind) -> HistoryEntry:
-            return history_entry(kind, at=NOW, actor="sre")
-
-        async with open_store() as store:
-            assert await store.taints() == {}
-            assert await store.add_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.CORDONED)) is True
-            assert await store.add_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.CORDONED)) is False
-            assert (
-                await store.add_taint("beijing", Taint.FORGOTTEN, entry=note(HistoryKind.FORGET_REQUESTED))
-                is True
-            )
-            assert (
-                await store.add_taint("shanghai", Taint.FORGOTTEN, entry=note(HistoryKind.FORGET_REQUESTED))
-                is True
-            )
-        async with open_store() as store:
-            assert await store.taints() == {
-                "beijing": {Taint.CORDONED, Taint.FORGOTTEN},
-                "shanghai": {Taint.FORGOTTEN},
-            }
-            assert (
-                await store.remove_taint("shanghai", Taint.CORDONED, entry=note(HistoryKind.UNCORDONED))
-                is False
-            )
-            assert (
-                await store.remove_taint("beijing", Taint.CORDONED, entry=note(HistoryKind.UNCORDONED))
-                is True
-            )
-            assert await store.taints() == {"beijing": {Taint.FORGOTTEN}, "shanghai": {Taint.FORGOTTEN}}
-            assert await kinds(store, "") == ["Cordoned", "ForgetRequested", "ForgetRequested", "Uncordoned"]
 
     @pytest.mark.parametrize("name", ["run-1", None])
     async def test_who_waits_for_a_run_hears_of_each_change(self, store: Store, name: str | None) -> None:
@@ -344,15 +274,3 @@ class ShardsConformance:
         await move(store, "run-1", Phase.SUCCEEDED, index=1)
 
         assert await store.shard_counts() == {Phase.PENDING: 2, Phase.RUNNING: 1}
-
-    async def test_a_store_knows_itself_and_its_copies_again(self, open_store: Open) -> None:
-        """By its identity; what came of it since the copy was made is told apart by the era, which only rises."""
-        async with open_store() as store:
-            identity = store.identity
-            assert (store.era, identity != "") == (0, True)
-            await store.raise_era(entry=history_entry(HistoryKind.STORE_RESTORED, at=NOW))
-            assert store.era == 1
-        async with open_store() as store:
-            assert (store.identity, store.era) == (identity, 1)
-            assert await kinds(store, "") == ["StoreRestored"]
-            await store.check_writable()

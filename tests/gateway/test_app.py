@@ -1,193 +1,141 @@
-"""A gateway as a process: it starts from its settings, keeps what it promised, and ends when it is told to."""
+"""What a gateway is put together from: plug-ins by the scheme of a URL, and the issuers that it trusts."""
 
-import json
-import os
-import resource
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import pytest
 
+from clusters import registry
+from clusters.registry import ClusterKind
+from gateway import app
+from gateway.app import StartError, StoreKind, compose
 from gateway.identity.development_issuer import mint_token
+from gateway.settings import GatewaySettings, Issuer, RegionTarget, Secret
+from gateway.store.sqlite.store import SqliteStore
+from waypost import pki
+from waypost.sqlite_database import Database
+from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
-pytestmark = pytest.mark.integration
-
-DOCUMENT = {
-    "apiVersion": "waypost/v1",
-    "kind": "Workflow",
-    "metadata": {"name": "nightly"},
-    "spec": {"tasks": [{"name": "a", "type": "delay", "run": {"seconds": 0}}]},
-}
-
-
-class Process:
-    """A running gateway of a folder."""
-
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self.folder = folder
-        log: IO[bytes]
-        with (folder / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "gateway", "--dev", str(folder / "dev"), *arguments],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "WAYPOST_STORE": f"sqlite:{folder / 'gateway.db'}", **environment},
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        self.ready: dict[str, Any] = json.loads(line) if line else {}
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "gateway.log").read_text()
-
-    def client(self) -> httpx.Client:
-        scopes = ("workflows:submit", "workflows:read")
-        token = mint_token(self.folder / "dev", subject="ada", tenant="demo", scopes=scopes)
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.ready['port']}",
-            headers={"authorization": f"Bearer {token}"},
-            timeout=10,
-        )
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(15)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+EMBEDDED = "embedded+https://127.0.0.1:1"
+ISSUER = Issuer(url="https://issuer.test", keys="keys.json")
+OTHER = "other+https://127.0.0.1:1"
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
-    started: list[Process] = []
-
-    def starter(*arguments: str, **environment: str) -> Process:
-        ports = {"WAYPOST_LISTEN__PORT": "0", "WAYPOST_METRICS__PORT": "0"}
-        started.append(Process(tmp_path, *arguments, **(ports | environment)))
-        return started[-1]
-
-    yield starter
-    for process in started:
-        process.end(signal.SIGKILL)
-
-
-def test_a_promise_outlives_the_process(start: Any) -> None:
-    """202 means durable: after kill -9 the run is there, and its key still makes no second one."""
-    first = start()
-    with first.client() as client:
-        accepted = client.post("/v1/runs", json=DOCUMENT, headers={"idempotency-key": "k"})
-    first.end(signal.SIGKILL)
-    second = start()
-    with second.client() as client:
-        again = client.post("/v1/runs", json=DOCUMENT, headers={"idempotency-key": "k"})
-        runs = client.get("/v1/runs").json()["items"]
-
-    assert (accepted.status_code, again.status_code) == (202, 200)
-    assert [run["id"] for run in runs] == [accepted.json()["id"]] == [again.json()["id"]]
-
-
-def test_it_ends_when_told_even_while_somebody_listens(start: Any) -> None:
-    """An open event stream ends cleanly, and so does the process, with 0."""
-    gateway = start()
-    with gateway.client() as client:
-        run = client.post("/v1/runs", json=DOCUMENT).json()["id"]
-        with client.stream("GET", f"/v1/runs/{run}/events") as stream:
-            lines = stream.iter_lines()
-            assert next(lines).startswith("id:")
-            code = gateway.end()
-            assert any("Accepted" in line for line in lines)
-
-    assert (code, "ERROR" in gateway.log) == (0, False)
-
-
-def test_the_inside_port_tells_how_it_is(start: Any) -> None:
-    """Ready without regions: what is accepted waits."""
-    gateway = start()
-    inside = f"http://127.0.0.1:{gateway.ready['metrics_port']}"
-
-    assert httpx.get(f"{inside}/livez").status_code == 200
-    told = httpx.get(f"{inside}/readyz?verbose")
-    assert (told.status_code, told.text.splitlines()[-1]) == (200, "ready")
-    assert [line.split(":")[0] for line in told.text.splitlines()[:-1]] == [
-        "[+] store",
-        "[+] policy",
-        "[+] keys",
-        "[+] regions",
-    ]
-    assert "waypost_decision_seconds_count" in httpx.get(f"{inside}/metrics").text
-    assert httpx.get(f"http://127.0.0.1:{gateway.ready['port']}/metrics").status_code == 404
-
-
-def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
-    """Reading goes on, but a 202 cannot be given: callers are to be sent elsewhere, and back when there is room again."""
-    gateway = start()
-    ready = f"http://127.0.0.1:{gateway.ready['metrics_port']}/readyz?verbose"
-    before = httpx.get(ready)
-    full = (gateway.folder / "gateway.db-wal").stat().st_size
-    before_limits = resource.prlimit(
-        gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
+def settings(tmp_path: Path) -> GatewaySettings:
+    return GatewaySettings(
+        store=Secret(f"sqlite:{tmp_path / 'gateway.db'}"), development=str(tmp_path / "dev")
     )
-    with gateway.client() as client:
-        refused = client.post("/v1/runs", json=DOCUMENT)
-        during = httpx.get(ready)
-        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, before_limits)
-        accepted = client.post("/v1/runs", json=DOCUMENT)
-    after = httpx.get(ready)
-
-    assert (refused.status_code, accepted.status_code) == (503, 202)
-    assert (before.status_code, during.status_code, after.status_code) == (200, 503, 200)
-    assert during.text.startswith("[-] store: the store does not take writes now\n")
 
 
-def test_two_gateways_on_one_file_are_refused(start: Any) -> None:
-    """Each would think that it alone commits."""
-    start()
-    other = start()
+async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
+    """What is wrong with a document of one task, for each type of it."""
+    assert settings.development is not None
+    scopes = ("workflows:submit", "workflows:read")
+    found = []
+    async with (
+        compose(settings) as gateway,
+        httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as client,
+    ):
+        token = mint_token(Path(settings.development), subject="ada", tenant="demo", scopes=scopes)
+        client.headers["authorization"] = f"Bearer {token}"
+        for name in types:
+            document: dict[str, Any] = {
+                "apiVersion": "waypost/v1",
+                "kind": "Workflow",
+                "metadata": {"name": "nightly"},
+                "spec": {"tasks": [{"name": "a", "type": name, "run": {"seconds": 0}}]},
+            }
+            answer = (await client.post("/v1/runs", json=document)).json()
+            found.append([error["detail"] for error in answer.get("errors", ())])
+    return found
 
-    assert other.end() == 1
-    assert "in use by another process" in other.log
+
+@pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])
+async def test_an_unknown_store_stops_the_start_with_those_there_are(url: str) -> None:
+    """The setting itself is a secret."""
+    with pytest.raises(StartError, match="there are: sqlite:PATH") as refused:
+        async with compose(GatewaySettings(store=Secret(url))):
+            pass
+    assert "swordfish" not in str(refused.value)
+
+
+async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
+    """A region that is set up wrong would look like one that is lost."""
+    pki.create_root(tmp_path / "pki")
+    pki.issue_gateway(tmp_path / "pki")
+    regions = (RegionTarget(name="beijing", url=OTHER),)
+    with pytest.raises(StartError, match=r"there are: embedded\+https"):
+        async with compose(GatewaySettings(store=settings.store, pki=str(tmp_path / "pki"), regions=regions)):
+            pass
+
+
+async def test_another_store_is_one_entry(
+    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address comes to it whole."""
+    addresses = []
+
+    def make(address: str) -> SqliteStore:
+        addresses.append(address)
+        return SqliteStore(Database(tmp_path / "other.db"))
+
+    monkeypatch.setattr(app, "STORES", {**app.STORES, "other": StoreKind(form="other://HOST", make=make)})
+    async with compose(GatewaySettings(store=Secret("other://u:p@h/d"))):
+        assert addresses == ["//u:p@h/d"]
+
+
+async def test_documents_are_checked_by_what_the_configured_clusters_declare(
+    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what the embedded one can run; without a region by what every kind declares."""
+    pki.create_root(tmp_path / "pki")
+    pki.issue_gateway(tmp_path / "pki")
+    executors = DeclaredExecutors(run_types={"image": DelayRun}, exclusive=frozenset())
+    other = ClusterKind(executors=executors, adapter=registry.CLUSTER_KINDS["embedded+https"].adapter)
+    monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": other})
+
+    async def known(*urls: str) -> list[bool]:
+        regions = tuple(RegionTarget(name=f"r{n}", url=url) for n, url in enumerate(urls))
+        configured = GatewaySettings(
+            store=settings.store,
+            development=settings.development,
+            pki=str(tmp_path / "pki"),
+            regions=regions,
+        )
+        found = await refusals(configured, "image", "delay")
+        return [not any("not a known executor" in detail for detail in details) for details in found]
+
+    assert await known(OTHER) == [True, False]
+    assert await known(EMBEDDED) == [False, True]
+    assert await known(EMBEDDED, OTHER) == await known() == [True, True]
 
 
 @pytest.mark.parametrize(
-    ("environment", "code", "words"),
+    ("issuers", "detail"),
     [
-        ({"WAYPOST_STORE": "oracle:x"}, 1, "sqlite:PATH"),
-        ({"WAYPOST_HEALT__JITTER": "1"}, 2, "WAYPOST_HEALTH"),
         (
-            {"WAYPOST_REGIONS": '[{"name": "beijing", "url": "embedded+https://127.0.0.1:1"}]'},
-            1,
-            "setting pki is missing",
+            (ISSUER, Issuer(url="https://issuer.test", keys="other.json", audience="other")),
+            "two issuers have the same url",
         ),
-        ({"WAYPOST_POLICY__FOLDER": "absent"}, 1, "no rules here"),
-        ({"WAYPOST_LISTEN__HOST": "192.0.2.1"}, 1, "cannot listen on"),
+        (
+            (ISSUER, Issuer(url="https://other.test", keys="http://other.test/jwks")),
+            "https://other.test: its keys must come by https",
+        ),
+        (
+            (Issuer(url="https://other.test", keys="https://u:hunter2@other.test/jwks"),),
+            "https://other.test: its keys must come by https",
+        ),
     ],
 )
-def test_a_wrong_setting_stops_the_start(
-    start: Any, environment: dict[str, str], code: int, words: str
+async def test_an_issuer_that_cannot_be_trusted_stops_the_start(
+    settings: GatewaySettings, issuers: tuple[Issuer, ...], detail: str
 ) -> None:
-    """With a sentence that names it, and no stack."""
-    gateway = start(**environment)
-
-    assert gateway.end() == code
-    assert words in gateway.log
-    assert "Traceback" not in gateway.log
-
-
-def test_no_token_is_in_the_log(start: Any) -> None:
-    """Neither a good one nor a bad one, at the most talkative level."""
-    gateway = start(WAYPOST_LOGGING__LEVEL="DEBUG")
-    with gateway.client() as client:
-        token = client.headers["authorization"].removeprefix("Bearer ")
-        assert client.get("/v1/runs").status_code == 200
-        assert client.get("/v1/runs", headers={"authorization": f"Bearer {token}x"}).status_code == 401
-        assert client.get(f"/v1/runs?access_token={token}").status_code == 400
-    gateway.end()
-
-    assert not any(part in gateway.log for part in token.split("."))
+    """Of two with one url the last would win in silence; keys that came in the clear could be anybody's."""
+    with pytest.raises(StartError, match=detail) as refused:
+        async with compose(GatewaySettings(store=settings.store, issuers=issuers)):
+            pass
+    assert "hunter2" not in str(refused.value)

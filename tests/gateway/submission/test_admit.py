@@ -62,7 +62,7 @@ def test_the_nearer_deadline_holds(asked: float | None, cap: float | None, deadl
 
 
 def test_a_run_opened_again_has_its_whole_time_again() -> None:
-    """The deadline counts from the retry, under the fresh decision; the wish to cancel is spent."""
+    """The deadline counts from the retry, under the fresh decision; the cancellation no longer counts."""
     before = structs.replace(
         admission(submission(), decision(max_deadline_seconds=60.0), "run-1").run,
         phase=RunPhase.CANCELLED,
@@ -82,7 +82,7 @@ def test_a_run_opened_again_has_its_whole_time_again() -> None:
 
 
 def test_each_retry_has_the_same_time() -> None:
-    """Counted from the document and what policy obliges, not from a deadline that an earlier retry has moved."""
+    """It is counted from the document and policy, not from a deadline that an earlier retry has moved."""
     workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, deadline_seconds=60.0))
     run = admission(submission(workflow), decision(), "run-1").run
 

@@ -13,8 +13,8 @@ from gateway.core.errors import Unavailable
 from gateway.store.interface import RunQuery, Store
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.store import SqliteStore
-from tests.conformance.store import AcceptanceConformance, Open, admission
-from tests.conformance.store_shards import ShardsConformance
+from tests.conformance.store import StoreConformance
+from tests.conformance.store_values import Open, admission
 from waypost.sqlite_database import Database, StorageError
 
 ROOT = Path(__file__).parents[4]
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[4]
 ACCEPTING = """
 import asyncio, itertools, sys
 from gateway.store.sqlite.store import SqliteStore
-from tests.conformance.store import admission
+from tests.conformance.store_values import admission
 from waypost.sqlite_database import Database
 
 async def accept(store, numbers):
@@ -50,12 +50,12 @@ async def store(open_store: Open) -> AsyncIterator[Store]:
         yield store
 
 
-class TestSqliteStore(AcceptanceConformance, ShardsConformance):
-    """All of it holds on a file."""
+class TestSqliteStore(StoreConformance):
+    """The whole suite, on a file."""
 
 
 async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:
-    """SIGKILL among eight submitters at once: what was said to be accepted is whole, and nothing is there by half."""
+    """SIGKILL among eight submitters at once: every acknowledged run is whole, and no run is there by half."""
     with subprocess.Popen(
         [sys.executable, "-c", ACCEPTING, str(tmp_path / "gateway.db")],
         stdout=subprocess.PIPE,
@@ -144,7 +144,7 @@ async def test_no_hot_statement_walks_a_whole_table(tmp_path: Path, name: str) -
 
 
 async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
-    """That cannot be tried here, but its setting can be read: FULL syncs the log at every commit, NORMAL does not."""
+    """A power cut cannot be tried here, but the setting can be read: only FULL syncs at every commit."""
     database = Database(tmp_path / "gateway.db")
     async with SqliteStore(database):
         settings = await database.write(
