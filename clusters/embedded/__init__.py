@@ -1,4 +1,4 @@
-"""The cluster that ships with us: one process that takes attempts over HTTP and runs their tasks on its machine.
+"""The cluster that ships with us: one process that takes attempts over HTTP and runs their tasks on its host.
 
 `main` is the process, `node` the cluster in it. `scheduling` decides, purely; `commit_loop` journals each
 decision (`storage`) and only then has it carried out: `task_runner` starts and kills tries in their executors

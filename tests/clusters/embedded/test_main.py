@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
+from clusters.embedded.main import _raise_descriptor_limit
 from clusters.protocol import Hello
 from tests.conformance.cluster_calls import attempt, create, watching
 from waypost import pki, tls
@@ -74,7 +75,7 @@ def connected(folder: Path, port: int) -> EmbeddedCluster:
 async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(
     number: signal.Signals, folder: Path, start: Start
 ) -> None:
-    """Exit code 0, quickly, though a gateway watches and a task runs; and the journal still knows the attempt."""
+    """Exit code 0, quickly, though a gateway watches and a task runs; the journal still has the attempt."""
     process = await start()
     line = await ready(process)
     assert line == {"ready": True, "region": "beijing", "port": line["port"]}
@@ -93,7 +94,7 @@ async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(
 
 
 async def test_two_processes_cannot_share_a_state(start: Start) -> None:
-    """Told in words, without a stack trace, and at once."""
+    """The second says why, without a stack trace, and at once."""
     await ready(await start())
     second = await start()
     _, log = await asyncio.wait_for(second.communicate(), 20)
@@ -104,7 +105,7 @@ async def test_two_processes_cannot_share_a_state(start: Start) -> None:
 
 
 async def test_without_its_certificate_a_cluster_does_not_start(folder: Path, start: Start) -> None:
-    """And says which file is missing."""
+    """It says which file is missing."""
     (folder / "pki/clusters/beijing.pem").unlink()
     process = await start()
     _, log = await asyncio.wait_for(process.communicate(), 20)
@@ -112,3 +113,13 @@ async def test_without_its_certificate_a_cluster_does_not_start(folder: Path, st
     assert process.returncode == 1
     assert b"clusters/beijing.pem is missing" in log
     assert b"Traceback" not in log
+
+
+def test_a_cluster_may_open_as_much_as_the_machine_permits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usual limit of 1,024 is 300 tries. Not more: programs that close all they may would take a minute."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr("clusters.embedded.main.resource.getrlimit", lambda _: (1_024, 1 << 30))
+    monkeypatch.setattr("clusters.embedded.main.resource.setrlimit", lambda _, limit: limits.append(limit))
+    _raise_descriptor_limit()
+
+    assert limits == [(65_536, 1 << 30)]

@@ -1,4 +1,4 @@
-"""What tests ask of a node that runs processes."""
+"""Starts attempts on a node that runs processes, and waits for their ends."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def process(
 
 
 async def finished(node: ClusterNode) -> dict[str, TaskChanged]:
-    """The last word on each task, when the attempt is over."""
+    """The last event of each task, when the attempt is over."""
     found: dict[str, TaskChanged] = {}
     async for event in node.watch(0, ""):
         if isinstance(event, TaskChanged):
@@ -43,7 +43,7 @@ async def ended(node: ClusterNode) -> AttemptEnded:
 
 
 def running(pid: int) -> bool:
-    """Also not as a zombie."""
+    """Whether the process is there, and no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

@@ -21,11 +21,8 @@ def task(name: str, *needs: str, **more: Any) -> TaskSpec:
     return TaskSpec(name=name, type="delay", run={"seconds": 0}, needs=needs, **more)
 
 
-class Cluster:
-    """A scheduler whose steps are journalled before they count.
-
-    `crash` starts anew from what was journalled.
-    """
+class SteppedCluster:
+    """A scheduler whose steps are journalled before they count. `crash` starts again from the journal."""
 
     def __init__(self) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
@@ -77,7 +74,7 @@ class Cluster:
         return self.act(self.scheduler.tick(self.now, 0.0))
 
     def remove_expired(self, wall: float) -> list[AttemptId]:
-        """What is let go of, the same from memory as after a crash."""
+        """What expires: the same from memory as after a crash."""
         copy = Scheduler(
             open_journal(self.db),
             region="r",

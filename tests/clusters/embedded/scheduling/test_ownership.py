@@ -63,7 +63,7 @@ async def test_another_gateway_cannot_end_what_runs(folder: Path, tmp_path: Path
         assert (await ours.attempts()).attempts == ((attempt(), True),)
 
 
-async def test_the_owner_is_remembered_until_it_is_let_go(folder: Path, tmp_path: Path) -> None:
+async def test_the_owner_stays_until_another_is_adopted(folder: Path, tmp_path: Path) -> None:
     """A restart changes nothing; started with --adopt, the first that comes has it from then on."""
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(OURS) as ours:
         await ours.probe()
@@ -80,10 +80,10 @@ async def test_the_owner_is_remembered_until_it_is_let_go(folder: Path, tmp_path
             await ours.probe()
 
 
-async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_any_more(
+async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_refused(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Two gateways on two copies of one store: only one may speak."""
+    """Of two gateways on two copies of one store, only one may decide."""
     async with (
         cluster(folder, tmp_path) as on_behalf,
         on_behalf(OURS) as ours,
@@ -105,17 +105,17 @@ async def test_a_restored_store_begins_a_new_era_and_the_old_one_is_not_heard_an
 
 
 @pytest.mark.parametrize("header", ["", "aa", "aa.", ".1", "aa.-1", "xyz.1", "aa.1.2"])
-async def test_a_call_that_does_not_say_for_whom_it_comes_is_refused(
+async def test_a_call_that_does_not_name_its_store_is_refused(
     folder: Path, tmp_path: Path, header: str
 ) -> None:
-    """Never after_claim for anybody."""
+    """It is never taken for a call of the owner."""
     async with cluster(folder, tmp_path) as on_behalf, on_behalf(header) as nobody:
         with pytest.raises(ClusterError, match="BadRequest"):
             await nobody.probe()
 
 
 def test_the_first_that_comes_is_the_owner() -> None:
-    """And a claim that changes nothing is not written down again."""
+    """And a claim that changes nothing is not journalled again."""
     first = Owner(store="aa", era=3)
     assert after_claim(Owner(), first) == first
     assert after_claim(first, first) is None

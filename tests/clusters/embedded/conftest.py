@@ -1,0 +1,14 @@
+"""A node that tests of this room call."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+        yield node

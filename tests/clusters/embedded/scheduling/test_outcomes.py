@@ -1,0 +1,78 @@
+"""What follows from the outcome of a try: a retry, a failure, or an attempt that is lost."""
+
+import pytest
+
+from clusters.embedded.scheduling.launch import Outcome
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    Batch,
+    Fence,
+    RunSpec,
+    ShardSpec,
+)
+from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
+from waypost.workflow.task import Retry
+
+
+def test_a_failed_task_is_tried_again_after_its_pause(cluster: SteppedCluster) -> None:
+    cluster.create(task("a", retry=Retry(limit=2, backoff_seconds=1.0, factor=3.0)))
+    for pause in (1.0, 3.0):
+        cluster.end("a", BROKEN)
+        assert cluster.scheduler.next_timer == cluster.now + pause
+        cluster.tick(pause)
+        assert cluster.names == ["a"]
+    cluster.end("a", BROKEN)
+    assert cluster.events[-1].reason == "task a: exit code 1"
+
+
+@pytest.mark.parametrize(("wall", "left"), [(1_010.0, 50.0), (500.0, 60.0), (9_000.0, 0.0)])
+def test_a_pause_before_a_retry_outlives_a_crash(cluster: SteppedCluster, wall: float, left: float) -> None:
+    """What broke may need it; and a wall clock that was set meanwhile makes it no longer than it is."""
+    paused = task("a", retry=Retry(limit=3, backoff_seconds=60.0))
+    cluster.create(paused)
+    identity, name = cluster.running.pop()
+    cluster.act(cluster.scheduler.record_outcome(identity, name, BROKEN, 0.0, 1_000.0))
+    cluster.crash()
+    create = ShardSpec(attempt=identity, fence=Fence(boot="boot-2", not_after=5.0))
+    _, step = cluster.scheduler.apply(
+        Batch(runs=(RunSpec(run="run", tasks=(paused,)),), creates=(create,)), 0.0, wall
+    )
+    cluster.act(step)
+
+    assert cluster.names == []
+    assert cluster.scheduler.next_timer == left
+    cluster.tick(left)
+    assert cluster.names == ["a"]
+
+
+def test_a_fault_of_the_cluster_is_no_failure_of_the_task(cluster: SteppedCluster) -> None:
+    """No place on its disk, no descriptors left: another cluster may have them."""
+    cluster.create(task("a"), task("b"))
+    cluster.end("a", Outcome(succeeded=False, lost=True, reason="too many open files"))
+    cluster.end("b", Outcome(succeeded=False, killed=True))
+
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (
+        AttemptEndKind.LOST,
+        "task a: too many open files",
+    )
+
+
+def test_the_outputs_of_a_shard_have_a_bound(cluster: SteppedCluster) -> None:
+    """They all go with the next attempt.
+
+    The task that passes it fails for good: running it again would not help.
+    """
+    names = [f"t{number:03}" for number in range(300)]
+    cluster.create(*(task(name, retry=Retry(limit=9)) for name in names))
+    whole = Outcome(succeeded=True, output="x" * (64 * 1024 - 2))
+    for _ in range(256):
+        cluster.end(cluster.names[0], whole)
+    assert not any(isinstance(event, AttemptEnded) for event in cluster.events)
+
+    cluster.end(cluster.names[0], whole)
+    while cluster.names:
+        cluster.end(cluster.names[0], Outcome(succeeded=False, killed=True))
+
+    assert cluster.events[-1].end is AttemptEndKind.FAILED
+    assert "more than 16 MiB" in cluster.events[-1].reason

@@ -1,0 +1,75 @@
+"""Tasks that wait for a processor: their order, and how many a cluster reports."""
+
+import random
+
+from clusters.protocol import (
+    AttemptEndKind,
+    AttemptId,
+)
+from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
+from waypost.workflow.task import Resources
+
+
+def queued(cluster: SteppedCluster) -> int:
+    return cluster.scheduler.status(cluster.now).queued
+
+
+def test_an_idle_cluster_has_all_of_its_processors(cluster: SteppedCluster) -> None:
+    """Sums of fractions drift: after a while a task that asks for all of them would wait for ever."""
+    dice = random.Random(1)
+    parts = [
+        task(f"t{number}", resources=Resources(cpu=dice.choice([0.1, 0.2, 0.3, 0.7])))
+        for number in range(300)
+    ]
+    cluster.create(*parts, task("all", *(part.name for part in parts), resources=Resources(cpu=4.0)))
+    while cluster.running:
+        cluster.end(dice.choice(cluster.names))
+
+    assert cluster.events[-1].end is AttemptEndKind.SUCCEEDED
+
+
+def test_a_small_run_is_not_kept_waiting_by_a_huge_one(cluster: SteppedCluster) -> None:
+    """Within a priority, runs take turns."""
+    cluster.create(*(task(f"t{number}") for number in range(600)), run="huge")
+    for _ in range(10):
+        cluster.end(cluster.names[0])
+    cluster.create(task("a"), task("b"), run="small")
+    cluster.end(cluster.names[0])
+    cluster.end(cluster.names[0])
+    cluster.end(cluster.names[0])
+
+    assert {"a", "b"} <= set(cluster.names)
+
+
+def test_what_is_ready_and_finds_no_processor_is_queued(cluster: SteppedCluster) -> None:
+    """Not what runs, nor what waits for other tasks."""
+    cluster.create(*(task(f"t{n}") for n in range(7)), task("last", "t0"))
+    assert queued(cluster) == 3
+
+    cluster.end("t0")
+    assert queued(cluster) == 3, "one more has started, and the last one is ready"
+    for n in range(1, 7):
+        cluster.end(f"t{n}")
+    assert queued(cluster) == 0
+
+
+def test_what_is_given_up_waits_no_more(cluster: SteppedCluster) -> None:
+    """A run that was cancelled or has failed must not make its region look busy until others are through."""
+    cluster.create(*(task(f"t{n}") for n in range(9)))
+    cluster.create(*(task(f"u{n}") for n in range(9)), run="other")
+    assert queued(cluster) == 14
+
+    cluster.apply(tombstones=(AttemptId(run="other", shard=0, epoch=1),))
+    assert queued(cluster) == 5
+    cluster.end("t0", BROKEN)
+    assert queued(cluster) == 0
+
+
+def test_a_restarted_cluster_queues_nothing_until_attempts_are_created_again(cluster: SteppedCluster) -> None:
+    """What it found in its journal is asleep."""
+    cluster.create(*(task(f"t{n}") for n in range(9)))
+    cluster.crash()
+    assert queued(cluster) == 0
+
+    cluster.create(*(task(f"t{n}") for n in range(9)))
+    assert queued(cluster) == 5

@@ -1,0 +1,54 @@
+"""The journal: its older forms, and how its events are read."""
+
+import sqlite3
+from pathlib import Path
+
+from clusters.embedded.scheduling.step import Step
+from clusters.embedded.storage.journal import open_journal, read_events, write_steps
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    TaskChanged,
+    TaskPhase,
+)
+from tests.clusters.embedded.working_node import SHARD
+
+
+def test_a_journal_of_the_first_days_is_read(tmp_path: Path) -> None:
+    """Columns have been added since."""
+    db = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    open_journal(db)
+    db.execute("alter table task drop column due")
+    db.execute("alter table attempt drop column failed")
+    open_journal(db)
+    open_journal(db)
+    assert {"due"} <= {row[1] for row in db.execute("pragma table_info(task)")}
+    db.close()
+
+
+def test_large_events_are_read_a_few_at_a_time() -> None:
+    """Five hundred of them would be 32 MB for each stream."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    open_journal(db)
+    step = Step(now=0.0, wall=0.0)
+    for seq in range(1, 201):
+        output = "x" * 60_000
+        step.events.append(
+            TaskChanged(
+                seq=seq,
+                attempt=SHARD,
+                task="a",
+                phase=TaskPhase.SUCCEEDED,
+                tries=1,
+                started_at=0.0,
+                output=output,
+            )
+        )
+    step.events.append(AttemptEnded(seq=201, attempt=SHARD, end=AttemptEndKind.SUCCEEDED))
+    write_steps(db, [step], 0.0)
+
+    found = [event.seq for event in read_events(db, 0, 500)]
+
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) < 100
+    assert [event.seq for event in read_events(db, 199, 500)] == [200, 201]

@@ -1,0 +1,67 @@
+"""Tries as a node runs them: killed once, and ended also where descriptors are used up."""
+
+import asyncio
+
+import pytest
+
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.scheduling.launch import Outcome
+from clusters.protocol import (
+    AttemptEndKind,
+    Batch,
+)
+from tests.clusters.embedded.working_node import SHARD, ended, process, start
+from waypost.workflow.task import TaskSpec
+
+
+async def test_a_try_is_killed_once(node: ClusterNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor that is ending it must not be interrupted by every tombstone that is sent again."""
+    ending, over = asyncio.Event(), asyncio.Event()
+
+    async def execute(*_: object) -> Outcome:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await over.wait()
+        return Outcome(succeeded=True)
+
+    monkeypatch.setattr(node._task_runner._executors["delay"], "execute", execute)
+    await start(node, TaskSpec(name="a", type="delay", run={"seconds": 0}))
+    await node.apply(Batch(tombstones=(SHARD,)))
+    await ending.wait()
+    await node.apply(Batch(tombstones=(SHARD,)))
+    await asyncio.sleep(0)
+    assert not (await node.apply(Batch(tombstones=(SHARD,)))).tombstones[0].gone
+
+    over.set()
+    while not (await node.apply(Batch(tombstones=(SHARD,)))).tombstones[0].gone:
+        await asyncio.sleep(0)
+
+
+async def test_without_descriptors_a_try_still_ends(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was started with the last of them."""
+
+    def none_left(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("clusters.embedded.executors.process.child_exit.os.pidfd_open", none_left)
+    await start(node, process("a", "true"))
+
+    assert (await ended(node)).end is AttemptEndKind.SUCCEEDED
+
+
+async def test_without_descriptors_an_attempt_is_lost(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another cluster has some."""
+
+    def none_left(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("clusters.embedded.executors.process.process_spec.open_regular", none_left)
+    await start(node, process("a", "true"))
+
+    assert (await ended(node)).end is AttemptEndKind.LOST
