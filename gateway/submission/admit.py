@@ -44,8 +44,7 @@ async def admit(
     """
     admitted = await store.admit(admission(submission, decision, run_id))
     if admitted.replay:
-        # A caller who knows a key of the tenant may replay it: the answer shows the run, so the right to read it
-        # is needed.
+        # Others of the tenant may know the key too: they see the run only if they may read it.
         read = question_about(
             admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at
         )

@@ -86,7 +86,7 @@ class OperationsConformance:
         assert len(await store.pending(now=NOW + 9, limit=9)) == 3
 
     async def test_a_retry_runs_what_policy_obliges_now(self, store: Store) -> None:
-        """A document whose priority policy caps by now, or which it makes exclusive, must not run as before."""
+        """A document whose priority is capped by now, or that is now exclusive, must not run as before."""
         await store.admit(admission("run-1", shards=2, priority=9))
         await store.admit(admission("run-2", priority=5))
         await move(store, "run-1", Phase.FAILED)

@@ -44,7 +44,7 @@ class ShardsConformance:
 
     @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLING, Phase.PENDING])
     async def test_no_task_runs_where_no_attempt_does(self, store: Store, phase: Phase) -> None:
-        """A shard that failed, is cancelled or lost its region has no running task: none may be shown for ever."""
+        """A shard that failed, is cancelled or lost its region must not show running tasks for ever."""
         await store.admit(admission("run-1"))
         rows = (task("run-1", "a", TaskPhase.RUNNING, ended_at=None), task("run-1", "b"))
         await move(store, "run-1", Phase.RUNNING, region="beijing", epoch=1, tasks=rows)

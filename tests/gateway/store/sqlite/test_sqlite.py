@@ -55,7 +55,7 @@ class TestSqliteStore(StoreConformance):
 
 
 async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:
-    """SIGKILL among eight submitters at once: every acknowledged run is whole, and no run is there by half."""
+    """SIGKILL among eight submitters: every acknowledged run is there, and none is there by half."""
     with subprocess.Popen(
         [sys.executable, "-c", ACCEPTING, str(tmp_path / "gateway.db")],
         stdout=subprocess.PIPE,
