@@ -32,7 +32,7 @@ def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
 
 
 class ExecutorConformance:
-    """Inherit it with a fixture `executor`, its `type`, a run that succeeds at once, and one that takes minutes."""
+    """To be inherited with a fixture `executor`, its `type`, a run that succeeds at once, and an endless one."""
 
     type: str
     quick: dict[str, Any]
@@ -64,7 +64,7 @@ class ExecutorConformance:
     async def test_a_cancelled_try_ends_and_leaves_nothing(
         self, executor: Executor, tmp_path: Path, turns: int
     ) -> None:
-        """However early it is cancelled: it ends as cancelled, and only when none of its processes is left."""
+        """However early: it raises `CancelledError`, and only when none of its processes is left."""
         trying = asyncio.create_task(self.try_(executor, tmp_path, self.endless))
         for _ in range(turns):
             await asyncio.sleep(0)

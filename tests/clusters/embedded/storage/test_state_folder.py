@@ -1,4 +1,4 @@
-"""A cluster's folders: whose files are where, and how those of the past go."""
+"""The state folder: its layout, and how the files of removed shards are deleted."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from clusters.protocol import AttemptId
 
 
 def fill(state_folder: StateFolder, run: str, shard: int, epoch: int = 1) -> list[Path]:
-    """A file of each kind."""
+    """Writes a file of each kind for one shard."""
     folders = state_folder.task_folders(AttemptId(run=run, shard=shard, epoch=epoch), "a")
     files = [folders.workspace / "kept", folders.scratch / "tmp", folders.log]
     for file in files:
@@ -18,7 +18,7 @@ def fill(state_folder: StateFolder, run: str, shard: int, epoch: int = 1) -> lis
 
 
 def test_attempts_of_a_shard_share_its_workspace_only(tmp_path: Path) -> None:
-    """The next attempt finds what the last one left, but neither its scratch nor its logs."""
+    """The next attempt finds the files of the last one, but not its scratch folder and its logs."""
     state_folder = StateFolder(tmp_path)
     one, two = (state_folder.task_folders(AttemptId(run="r", shard=0, epoch=epoch), "a") for epoch in (1, 2))
     assert one.workspace == two.workspace
@@ -26,8 +26,8 @@ def test_attempts_of_a_shard_share_its_workspace_only(tmp_path: Path) -> None:
     assert one.log != two.log
 
 
-def test_what_is_discarded_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
-    """Every kind of file, and a run's folder with its last shard."""
+def test_the_files_of_a_removed_shard_are_deleted_and_the_others_stay(tmp_path: Path) -> None:
+    """Every kind of file, and the folder of a run with its last shard."""
     state_folder = StateFolder(tmp_path)
     gone, last, kept = fill(state_folder, "r1", 0), fill(state_folder, "r2", 0), fill(state_folder, "r1", 1)
     assert state_folder.shards_on_disk() == {("r1", 0), ("r1", 1), ("r2", 0)}
@@ -43,7 +43,7 @@ def test_what_is_discarded_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
 
 
 async def test_a_cluster_removes_files_that_its_journal_does_not_know(tmp_path: Path) -> None:
-    """A crash between the journal and the disk must not leave them for ever."""
+    """A crash between the journal's commit and their deletion must not leave them for ever."""
     files = fill(StateFolder(tmp_path), "old", 0)
     async with ClusterNode(ClusterNodeSettings(region="r", state=str(tmp_path))) as node:
         await node.garbage_collector.collected.wait()

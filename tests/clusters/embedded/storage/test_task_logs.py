@@ -1,4 +1,4 @@
-"""Logs of tries: read in pieces while they are written, and bounded."""
+"""The logs of tasks: read in pieces while they are written, and kept within a bound."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ async def read(path: Path, offset: int = 0) -> list[tuple[str, int]]:
     ]
 
 
-async def test_a_character_is_not_torn_by_the_end_of_a_piece(tmp_path: Path) -> None:
-    """A reader who goes on from an offset that was given begins at a whole character too."""
+async def test_a_character_is_not_split_between_two_chunks(tmp_path: Path) -> None:
+    """A reader that goes on from the offset of a chunk begins at a whole character too."""
     path, text = tmp_path / "a.log", "x" + "雪" * CHUNK_BYTES
     path.write_text(text)
 
@@ -39,21 +39,21 @@ async def test_a_character_is_not_torn_by_the_end_of_a_piece(tmp_path: Path) -> 
 
 
 async def test_what_is_not_text_is_shown_as_such(tmp_path: Path) -> None:
-    """Also a character that is broken off at the very end."""
+    """Also an incomplete character at the end of the log."""
     path = tmp_path / "a.log"
     path.write_bytes(b"a\xffb" + "雪".encode()[:2])
 
     assert "".join(piece for piece, _ in await read(path)) == "a\ufffdb\ufffd"
 
 
-async def test_there_is_no_log_of_what_never_ran(tmp_path: Path) -> None:
-    """Said, not shown as an empty one."""
+async def test_a_task_that_never_ran_has_no_log(tmp_path: Path) -> None:
+    """That is an error, not an empty log."""
     with pytest.raises(ClusterError, match="no log"):
         await read(tmp_path / "a.log")
 
 
-def test_a_log_within_its_bound_is_left_alone(tmp_path: Path) -> None:
-    """To the byte."""
+def test_a_log_within_its_bound_is_not_shortened(tmp_path: Path) -> None:
+    """Not even one of exactly that size."""
     path = tmp_path / "a.log"
     path.write_bytes(b"x" * LOG_BYTES)
     shorten(path)
@@ -61,7 +61,7 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_log_that_grew_too_long_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
-    """What a task began with and what it ended with are what people look for; who writes to it goes on at its end."""
+    """People look for the first and the last lines of a task. Its writer goes on at the end."""
     path = tmp_path / "a.log"
     path.write_bytes(b"begin" + b"x" * LOG_BYTES + b"end")
     with path.open("ab") as writer:
@@ -74,10 +74,10 @@ def test_a_log_that_grew_too_long_keeps_its_beginning_and_its_end(tmp_path: Path
     assert len(found) == HEAD_BYTES + len(CUT) + TAIL_BYTES + 5
 
 
-async def test_who_follows_goes_on_at_the_end_of_a_log_that_was_cut(
+async def test_a_follower_goes_on_at_the_end_of_a_log_that_was_shortened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its place in the file is past the end now; it would wait for ever."""
+    """Its offset is past the end now, where it would wait for ever."""
     monkeypatch.setattr(logs, "POLL_SECONDS", 0.001)
     path, steps = tmp_path / "a.log", iter(["read", "cut", "more", "end"])
     path.write_bytes(b"x" * (LOG_BYTES + 1))

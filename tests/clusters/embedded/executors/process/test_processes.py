@@ -1,11 +1,10 @@
-"""Processes under a real node: what they get, how they end, and that nothing of them is left."""
+"""Processes under a real node: what they get, what they may leave, and how they end."""
 
 import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,22 @@ from tests.clusters.embedded.working_node import SHARD, ended, finished, process
 from waypost.workflow.task import SideEffects, TaskSpec
 
 
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
-        yield node
-
-
 async def test_a_talkative_task_does_not_fill_the_disk(node: ClusterNode) -> None:
-    """Its log is cut while it runs: this one waits for that."""
-    talk = "import os, time; [os.write(1, b'x' * 1_000_000) for _ in range(20)]\nwhile os.fstat(1).st_size > 17_000_000: time.sleep(0.01)"
+    """Its log is shortened while it runs: this task waits for that."""
+    talk = """
+import os, time
+for _ in range(20):
+    os.write(1, b'x' * 1_000_000)
+while os.fstat(1).st_size > 17_000_000:
+    time.sleep(0.01)
+"""
     await start(node, process("talk", sys.executable, "-c", talk))
 
     assert (await finished(node))["talk"].phase is TaskPhase.SUCCEEDED
 
 
 async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: ClusterNode) -> None:
-    """By files, so that any language will do."""
+    """By files, which every language can read and write."""
     write = process("write", "sh", "-c", 'echo \'{"answer": 42}\' > "$WAYPOST_OUTPUT"')
     read = process(
         "read", "sh", "-c", 'cat "$WAYPOST_INPUT"; cp "$WAYPOST_INPUT" "$WAYPOST_OUTPUT"', needs=("write",)
@@ -54,7 +53,7 @@ async def test_a_task_reads_its_input_and_its_result_reaches_the_next(node: Clus
 async def test_nothing_of_the_clusters_environment_reaches_a_task(
     node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret of the cluster is none of a tenant's business."""
+    """It may hold secrets of the cluster, which no tenant may see."""
     monkeypatch.setenv("CLUSTER_SECRET", "hunter2")
     await start(
         node,
@@ -110,14 +109,14 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(
     ],
 )
 async def test_a_failure_says_what_failed(node: ClusterNode, command: tuple[str, ...], reason: str) -> None:
-    """Whoever is called at night reads this first."""
+    """The reason is what an operator reads first."""
     await start(node, process("a", *command))
 
     assert reason in (await finished(node))["a"].reason
 
 
 async def test_a_variable_that_no_process_can_have_is_a_failure(node: ClusterNode) -> None:
-    """Not an exception that nobody hears: the shard would wait for ever."""
+    """Not an exception in a task of asyncio: the shard would wait for ever."""
     await start(node, process("a", "true", env={"${shard.item}": "x", "A=B": "c"}))
 
     assert "run: " in (await finished(node))["a"].reason
@@ -126,7 +125,7 @@ async def test_a_variable_that_no_process_can_have_is_a_failure(node: ClusterNod
 async def test_an_executor_that_breaks_its_promise_fails_the_task(
     node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be a third party's."""
+    """An executor may be a third party's."""
 
     async def broken(*_: object) -> Outcome:
         raise LookupError("a mistake")
@@ -146,10 +145,10 @@ async def test_an_executor_that_breaks_its_promise_fails_the_task(
         ("l", "ln -s l l", "run: workingDirectory is a link that leads to itself"),
     ],
 )
-async def test_a_working_directory_that_cannot_be_is_told_so(
+async def test_an_impossible_working_directory_is_a_failure(
     node: ClusterNode, directory: str, before: str, reason: str
 ) -> None:
-    """Whatever an earlier task has put there: it is the document's mistake, not the executor's."""
+    """Also where an earlier task is to blame: it is a mistake in the document, not a fault of the cluster."""
     task = TaskSpec(
         name="b", type="process", run={"command": ["true"], "workingDirectory": directory}, needs=("a",)
     )
@@ -160,7 +159,7 @@ async def test_a_working_directory_that_cannot_be_is_told_so(
 
 @pytest.mark.parametrize("there", ["mkfifo {log}", "ln -s /etc/hostname {log}", "mkdir {log}"])
 async def test_a_log_is_a_file_and_nothing_else(node: ClusterNode, there: str) -> None:
-    """An earlier task can put there a link to what it may not read, or a pipe at which everybody would wait."""
+    """An earlier task may put a link to a forbidden file in its place, or a pipe that blocks its reader."""
     log = node._state_folder.task_folders(SHARD, "b").log
     await start(node, process("a", "sh", "-c", there.format(log=log)), process("b", "true", needs=("a",)))
 
@@ -169,16 +168,16 @@ async def test_a_log_is_a_file_and_nothing_else(node: ClusterNode, there: str) -
         await anext(node.logs(SHARD, "b", offset=0, follow=False))
 
 
-async def test_a_log_is_cut_when_its_task_ends(node: ClusterNode) -> None:
-    """What it wrote since the last time may be as much as the disk holds."""
+async def test_a_log_is_shortened_when_its_task_ends(node: ClusterNode) -> None:
+    """What was written since the last check may be as much as the disk holds."""
     await start(node, process("a", "sh", "-c", "head -c 40000000 /dev/zero"))
     await finished(node)
 
     assert node._state_folder.task_folders(SHARD, "a").log.stat().st_size < LOG_BYTES
 
 
-async def test_where_the_cluster_has_no_place_the_attempt_is_lost(tmp_path: Path, node: ClusterNode) -> None:
-    """Not failed: another cluster may have one."""
+async def test_an_attempt_is_lost_where_its_folders_cannot_be_made(tmp_path: Path, node: ClusterNode) -> None:
+    """Not failed: another cluster may have room."""
     (tmp_path / "scratch").touch()
     await start(node, process("a", "true"))
 
@@ -195,14 +194,14 @@ async def test_a_timeout_ends_grandchildren_too(node: ClusterNode, tmp_path: Pat
 
 
 async def test_a_timeout_is_for_every_executor(node: ClusterNode) -> None:
-    """Also for one that starts no process."""
+    """Also for one that starts no processes."""
     await start(node, TaskSpec(name="a", type="delay", run={"seconds": 300}, timeout_seconds=0.05))
 
     assert (await finished(node))["a"].reason == "timed out after 0.05 s"
 
 
 async def test_an_exclusive_task_starts_under_its_lease_alone(node: ClusterNode) -> None:
-    """Without a gateway that grants it nothing may run."""
+    """Nothing may run before a gateway has granted the lease."""
     await start(node, process("a", "true"), side_effects=SideEffects.EXCLUSIVE)
     assert not len(node._task_runner)
 
@@ -215,7 +214,8 @@ from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskS
 
 async def main():
     async with ClusterNode(ClusterNodeSettings(region="beijing", state=sys.argv[1], cpu=4.0)) as node:
-        task = TaskSpec(name="a", type="process", run={"command": ["sh", "-c", f"echo $$ > {sys.argv[1]}/pid; sleep 300"]})
+        command = ["sh", "-c", f"echo $$ > {sys.argv[1]}/pid; sleep 300"]
+        task = TaskSpec(name="a", type="process", run={"command": command})
         fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
         spec = ShardSpec(attempt=AttemptId(run="run", shard=0, epoch=1), fence=fence)
         await node.apply(Batch(runs=(RunSpec(run="run", tasks=(task,)),), creates=(spec,)))
@@ -227,7 +227,7 @@ asyncio.run(main())
 
 @pytest.mark.integration
 async def test_a_killed_cluster_takes_its_tasks_with_it(tmp_path: Path) -> None:
-    """SIGKILL leaves no time to say goodbye: the watchdog does it, and the journal knows the attempt, asleep."""
+    """SIGKILL leaves no time to end them: the watchdog does, and the journal still has the attempt."""
     cluster = subprocess.Popen(
         [sys.executable, "-c", NODE, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()}
     )
