@@ -1,7 +1,8 @@
 """The HTTP API of a gateway: routes, one handler for each operation, shapes of answers, OpenAPI document.
 
-Handlers authenticate, authorize and admit with `gateway/submission`, read and write through `gateway/store`,
-and see regions as the controller last saw them. The room may import everything below it in `gateway`
-(`submission` and the floors under it), `clusters`, `observability` and `waypost`, and never `gateway/cli` or
-`gateway/app`. It is, with `gateway/app.py`, the only place in `gateway` that imports Starlette.
+Calls are authenticated, authorized and admitted by `gateway/submission`; handlers read and write through
+`gateway/store` and see regions as the controller last saw them. A handler's docstring is its summary in
+`/openapi.json`. The room may import everything below it in `gateway` (`submission` and the floors under it),
+`clusters`, `observability` and `waypost`, but not the reconciler. It is, with `gateway/app.py`, the only
+place in `gateway` that imports Starlette.
 """

@@ -30,8 +30,7 @@ async def events(call: Call) -> Response:
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """The run's events after the one numbered `after`.
 
-    Ends with the run, with the server, and when the caller's token expires: the next call must bring a valid
-    one.
+    Ends with the run, with the server, and when the caller's token expires: the next call must bring another.
     """
     services = call.services
     pause = services.settings.requests.follow_pause_seconds
@@ -47,8 +46,7 @@ async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, 
                 after = page.last
                 yield page.text
             if page.full:
-                # A page that another stream has read is there without waiting: give the other tasks their
-                # turn.
+                # A page that another stream has read is there at once: other tasks have their turn here.
                 await asyncio.sleep(0)
             elif page.over or not await call.wait_for_change(changed):
                 return

@@ -47,8 +47,9 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 async def logs(call: Call) -> Response:
-    """Read what a task of a shard wrote, as text or (by `Accept`) as NDJSON; `follow=true` until the task
-    ends.
+    """Read what a task of a shard wrote, as text or (by `Accept`) as NDJSON.
+
+    With `follow=true` the answer goes on until the task ends.
     """
     run = await visible_run(call)
     task = call.query.value("task")
@@ -103,8 +104,7 @@ def _open_log(
 async def _first_chunk(chunks: AsyncIterator[LogChunk], source: LogSource) -> LogChunk | None:
     """The first chunk; None where the log is empty. Raises `NotFound` or `Unavailable`.
 
-    It is read before the response begins, so that a region that cannot be read is a status and not a broken
-    stream.
+    Read before the response begins, so that a region that cannot be read is a status, not a broken stream.
     """
     try:
         return await anext(chunks, None)
@@ -158,7 +158,7 @@ async def _follow(
 
 
 async def _until_lost(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:
-    """The chunks until the region stops answering: the store will say in which region the task runs next."""
+    """The chunks until the region stops answering; the store then knows where the task runs next."""
     try:
         async for chunk in chunks:
             yield chunk

@@ -58,13 +58,16 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "task": TEXT,
     "tenant": TEXT,
 }
+"""The schema of each query parameter."""
 REQUIRED: Final = frozenset({"task"})
+"""Query parameters without which a call is refused."""
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "submit": {
         "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     },
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
 }
+"""The schemas of the request headers that an operation reads, by operation, then header."""
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
+"""By operation; every refusal is an `ApiProblem`."""
 
 
 async def workflow_schema(_: Call) -> Response:

@@ -1,7 +1,6 @@
 """Why shards wait, as a sentence for people, worked out from the regions as they are when somebody asks.
 
-While no region takes work the controller looks at no shard and records nothing, so the history could not say
-it.
+While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
 
 from collections.abc import Sequence

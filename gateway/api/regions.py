@@ -35,8 +35,7 @@ async def regions(call: Call) -> Response:
 async def replace(call: Call) -> Response:
     """Give a region's old journal up, for good: the next one that answers under its name is admitted."""
     view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
-    # Releasing the journal of a region that answers would admit any other that comes next, perhaps months
-    # later.
+    # Releasing the journal of a region that answers would admit any other, even one that comes months later.
     if view.condition.ready:
         raise Conflict(
             f"the region is {view.condition}: its own journal answers,"
@@ -68,8 +67,7 @@ async def drain(call: Call) -> Response:
 async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
     """The region once the controller has read its cordon. Raises `Unavailable` after `CORDON_POLLS` looks.
 
-    Until then an intent may be on its way there that no `inflight` counts yet, and an empty region would pass
-    for a drained one.
+    Until then `inflight` may not count an intent that is on its way there, and the region would seem drained.
     """
     for _ in range(CORDON_POLLS):
         view = _find(services, name)
@@ -92,9 +90,9 @@ async def uncordon(call: Call) -> Response:
 
 
 async def forget(call: Call) -> Response:
-    """Give up an unreachable region: its shards are placed elsewhere at once.
+    """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere.
 
-    It counts again as soon as it answers.
+    This ends when the region answers again.
     """
     view, entry = await _authorize_operation(call, HistoryKind.FORGET_REQUESTED)
     # The work of a region that answers would go on there, unseen and beside its copies elsewhere.
@@ -111,8 +109,7 @@ async def forget(call: Call) -> Response:
 async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
     """The region that the path names, and the history entry that records the operation, of this `kind`.
 
-    Raises `Denied` or `Unavailable`, and after them `NotFound`: who may not operate regions does not learn
-    which there are.
+    Raises `Denied` or `Unavailable`, else `NotFound`: only who may operate regions learns which there are.
     """
     services, name = call.services, call.path_parameters["region"]
     question = Question(

@@ -18,8 +18,8 @@ from gateway.api.regions import cordon, drain, forget, regions, replace, uncordo
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 
-LISTING: Final = frozenset({"tenant", "phase", "label", "limit", "continue"})
-LOGS: Final = frozenset({"task", "shard", "follow", "offset"})
+LISTING_QUERY: Final = frozenset({"tenant", "phase", "label", "limit", "continue"})
+LOGS_QUERY: Final = frozenset({"task", "shard", "follow", "offset"})
 
 
 async def openapi(_: Call) -> Response:
@@ -30,11 +30,11 @@ async def openapi(_: Call) -> Response:
 OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/runs": {
         "POST": Operation(handler=submit, query_parameters=frozenset({"dryRun"})),
-        "GET": Operation(handler=listing, query_parameters=LISTING),
+        "GET": Operation(handler=listing, query_parameters=LISTING_QUERY),
     },
     "/v1/runs/{id}": {"GET": Operation(handler=describe, query_parameters=frozenset({"shard", "outputs"}))},
     "/v1/runs/{id}/events": {"GET": Operation(handler=events)},
-    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS)},
+    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS_QUERY)},
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},
     "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel)},
     "/v1/runs/{id}/retry": {"POST": Operation(handler=retry)},
@@ -47,6 +47,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }
+"""By path, then method."""
 
 OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 

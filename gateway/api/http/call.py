@@ -46,8 +46,7 @@ class Call:
 
     def header(self, name: bytes) -> str | None:
         """The header of that (lower-case) name; None where there is none. Raises `Malformed` for several."""
-        # The dict keeps the last of several: they are counted only where it has lost one, which is hardly
-        # ever.
+        # The dict keeps the last of several: only where it has fewer than were sent are they counted.
         if (
             len(self.headers) < len(self.scope["headers"])
             and sum(key == name for key, _ in self.scope["headers"]) > 1

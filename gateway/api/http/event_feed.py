@@ -58,8 +58,7 @@ class EventFeed:
         Raises `Unavailable`.
         """
         if self._changed.is_set():
-            # A run of a thousand shards changes hundreds of times a second: its changes are sent together, a
-            # pause apart.
+            # A run of a thousand shards changes hundreds of times a second: its changes are sent together.
             await asyncio.sleep(max(0.0, self._next_read_at - asyncio.get_running_loop().time()))
             self._drop_stale_pages()
         reading = self._pages.get(after)
@@ -92,8 +91,7 @@ class EventFeed:
             self._pages = {after: page for after, page in done.items() if page.result().full}
 
     async def _read(self, after: int) -> EventPage:
-        # The run before its history: in the other order the last entry of a run that ends in between would be
-        # missed.
+        # The run first: in the other order the last entry of a run that ends in between would be missed.
         run = await self._store.run(self._run_id)
         entries = await self._store.history(self._run_id, after=after, limit=PAGE_ENTRIES)
         return EventPage(

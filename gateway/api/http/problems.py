@@ -24,9 +24,7 @@ class ApiProblem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_seconds: float) -> Response:
-    """The response that refuses a call with `error`.
-
-    RFC 6750 has a 401 differ by whether the call came with a token.
+    """The response that refuses a call with `error`. A 401 says whether the call had a token (RFC 6750).
 
     A retryable error carries a `Retry-After` of its own number of seconds, else of `retry_after_seconds`,
     +-50 % at random.
@@ -78,8 +76,7 @@ def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: 
             if (more := rejections.take_turn(reason)) is not None:
                 logger.warning("token refused: {}; {}, trace {}{}", reason, operation, trace_id, more)
         case Denied():
-            # Decisions of refusals are stored nowhere: this line is all that tells what the id in the answer
-            # stands for.
+            # Decisions of refusals are stored nowhere: this line alone says what their id stands for.
             reasons = (
                 "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
             )

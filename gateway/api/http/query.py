@@ -72,8 +72,7 @@ def parse_query(query: bytes, known: frozenset[str]) -> Query:
     except (ValueError, UnicodeError) as error:
         raise Malformed("the query is not what a query looks like") from error
     for name, value in pairs:
-        # Refused, not ignored: a misspelt filter would widen the answer, a misspelt dryRun would become a
-        # submission.
+        # Not ignored: a misspelt filter would widen the answer, a misspelt dryRun would be a submission.
         if name not in known:
             raise Malformed(
                 f"there is no query parameter {name[:50]!r} here"

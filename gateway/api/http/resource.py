@@ -66,8 +66,7 @@ class Resource:
             return
         except Exception:
             outcome = "Internal"
-            # The log line has the traceback, the answer only the trace: a message may hold what callers must
-            # not see.
+            # The traceback is for the log alone: an error's message may hold what callers must not see.
             logger.opt(exception=True).error(
                 "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
             )

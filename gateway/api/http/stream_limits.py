@@ -26,8 +26,7 @@ class StreamLimiter:
 
         Raises `TooManyRequests` or `Unavailable` where there is none.
         """
-        # The tenant's own limit first: its callers learn that they themselves have too many, and not that the
-        # gateway is full.
+        # The tenant's own limit first: its callers are to learn that they have too many streams open.
         if self._open[tenant] >= limits.streams_per_tenant:
             raise TooManyRequests(
                 f"your tenant has {limits.streams_per_tenant} streams open, which is all it may"
