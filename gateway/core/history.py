@@ -62,7 +62,7 @@ class HistoryKind(StrEnum):
 
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an entry says beyond its kind: one subclass per shape, see `DETAILS`. Fields at their default are left out."""
+    """What an entry says beyond its kind. Which fields it has depends on the kind."""
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
@@ -183,27 +183,27 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
-"""The shape of each kind's detail: what a store decodes, and what `HistoryEntry` checks."""
+"""The shape of each kind's detail: what a store decodes. `HistoryEntry` raises `TypeError` for another one."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
-    """One thing that happened, in the order of `seq` (given by the store, 0 before). `at` is wall-clock seconds since 1970.
-
-    Raises `TypeError` where `detail` is not of the shape that `DETAILS` gives for `kind`.
-    """
+    """One thing that happened to a run or a region."""
 
     run: str
     """Empty for what happened to a region."""
     kind: HistoryKind
     at: float
+    """In wall-clock seconds since 1970."""
     shard: int | None = None
     """None for what happened to the run as a whole."""
     actor: str = "gateway"
     """The subject who asked for it, or the gateway itself."""
     detail: Detail
     seq: int = 0
+    """Its place in the order of things, given by the store; 0 before it is stored."""
 
     def __post_init__(self) -> None:
+        # An entry whose detail has another shape could be written, and never read back.
         if type(self.detail) is not DETAILS[self.kind]:
             raise TypeError(
                 f"{self.kind} has {DETAILS[self.kind].__name__}, not {type(self.detail).__name__}"

@@ -1,10 +1,17 @@
-"""A moment, as whoever holds the clock hands it to a decision."""
+"""A moment of the controller's time. The clock is read outside and its value passed to each decision."""
+
+from typing import Final
 
 from msgspec import Struct
 
+NEVER: Final = float("-inf")
+"""A monotonic time before all others."""
+
 
 class Instant(Struct, frozen=True, gc=False):
-    """`monotonic` decides (seconds on this process's own clock); `wall` is for stored times, deadlines and people (seconds since 1970)."""
+    """One moment on two clocks. Decisions that wait use `monotonic`; stored times and deadlines use `wall`."""
 
     monotonic: float
+    """Seconds on this process's own clock, which never jumps and means nothing to another process."""
     wall: float
+    """Seconds since 1970."""

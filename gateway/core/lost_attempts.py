@@ -1,4 +1,7 @@
-"""When a shard may leave its region, and what comes after a lost attempt. Pure: every time is passed in."""
+"""How long a Suspect shard waits for its region, what a lost attempt means, and the back-off before the next.
+
+Pure: every time is passed in. `gateway/reconciler/failover.py` acts on it.
+"""
 
 from collections.abc import Iterable
 
@@ -7,49 +10,58 @@ from gateway.settings import Failover
 from waypost.workflow.task import SideEffects
 
 
-def wait_seconds(
+def suspect_wait_seconds(
     side_effects: SideEffects,
     *,
     ran_seconds: Iterable[float],
     deadline_in_seconds: float | None,
     settings: Failover,
 ) -> float:
-    """How long a Suspect shard waits for its region before it moves (T7).
+    """How long a Suspect shard waits for its region before it moves to another (T7).
 
-    Idempotent: as long as its running tasks have run, within bounds: waiting costs then at most about what moving would have
-    cost (ski rental). A near deadline cuts that short. Exclusive: the lease and its drift, and no deadline shortens that.
+    An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
+    about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An exclusive
+    shard waits for its lease and the drift of clocks, and no deadline shortens that.
     """
     if side_effects is SideEffects.EXCLUSIVE:
         return settings.exclusive_wait_seconds
     wait = max(ran_seconds, default=0.0)
     if deadline_in_seconds is not None:
+        # half, so that as much time is left for running elsewhere
         wait = min(wait, deadline_in_seconds / 2)
     return min(max(wait, settings.wait_minimum_seconds), settings.wait_maximum_seconds)
 
 
-def may_leave(
+def suspect_wait_is_over(
     side_effects: SideEffects,
     *,
     now: float,
     suspected_at: float,
     fenced_until: float,
-    wait: float,
+    wait_seconds: float,
 ) -> bool:
-    """Has the wait passed? An exclusive shard counts from suspicion or its fence, whichever is later: until then a create may land."""
+    """Whether a Suspect shard may move. Times are monotonic seconds.
+
+    An exclusive shard's wait begins with the suspicion or at its fence, whichever is later: until the fence a
+    create that is still under way may start the attempt.
+    """
     since = max(suspected_at, fenced_until) if side_effects is SideEffects.EXCLUSIVE else suspected_at
-    return now - since >= wait
+    return now - since >= wait_seconds
 
 
-def ending(attempts_lost: int, settings: Failover) -> Event:
-    """What one more lost attempt means (T9)."""
+def loss_event(attempts_lost: int, settings: Failover) -> Event:
+    """The event of one more lost attempt after `attempts_lost` others (T9): `LOST`, or `EXHAUSTED` for the last."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
-def leaving(failovers: int, settings: Failover) -> Event:
-    """What one more failover means (T7): a shard that wanders for ever is quarantined."""
+def failover_event(failovers: int, settings: Failover) -> Event:
+    """The event of one more failover after `failovers` others (T7): `ABANDONED`, or `EXHAUSTED` for the last.
+
+    A shard that every region loses would else move for ever.
+    """
     return Event.EXHAUSTED if failovers + 1 >= settings.failovers_maximum else Event.ABANDONED
 
 
 def backoff_seconds(attempts_lost: int, settings: Failover) -> float:
-    """Before the next attempt, after `attempts_lost` of them: doubled each time."""
+    """The pause before the next attempt, after `attempts_lost` lost ones: doubled with each, up to a bound."""
     return min(settings.backoff_seconds * 2.0 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)

@@ -1,6 +1,6 @@
-"""The life of a shard, as a table: which event moves it from which phase to which.
+"""The life of a shard, as a table: which event moves it from which phase to which, and nothing else.
 
-`advance` refuses what is not in the table. The table and the diagram in docs/architecture.md are generated from it.
+The T-numbers are those of docs/architecture.md. What is not in the table did not happen: `advance` refuses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ class Phase(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Only a retry leaves it."""
         return self in TERMINAL
 
     @property
@@ -111,15 +112,61 @@ RULES: Final[Sequence[Rule]] = (
 )  # fmt: skip
 """The table. T1 (acceptance) makes a shard, T11 (tombstones of orphans) changes none of these phases."""
 
+_UNFINISHED: Final = (Phase.PENDING, Phase.CANCELLING, *PLACED)
+
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
-    (phase, rule.event): rule.after for rule in RULES for phase in rule.before
+    # T2: the intent is committed, before any call
+    (Phase.PENDING, Event.INTENDED): Phase.DISPATCHING,
+    # T3: the cluster will never take this epoch, or policy no longer permits the region
+    (Phase.DISPATCHING, Event.REFUSED): Phase.PENDING,
+    # T4: the cluster has the attempt
+    (Phase.DISPATCHING, Event.CONFIRMED): Phase.RUNNING,
+    # T5: the region is Unreachable
+    (Phase.DISPATCHING, Event.REGION_LOST): Phase.SUSPECT,
+    (Phase.RUNNING, Event.REGION_LOST): Phase.SUSPECT,
+    # T6: the region is back; the same epoch is sent again
+    (Phase.SUSPECT, Event.REGION_BACK): Phase.DISPATCHING,
+    # T7: waited long enough
+    (Phase.SUSPECT, Event.ABANDONED): Phase.PENDING,
+    # T8: also before the start was seen, and while the network path is lost
+    **{(phase, Event.COMPLETED): Phase.SUCCEEDED for phase in PLACED},
+    # T9: a task failed for good; the attempt was lost; it was lost too often
+    **{(phase, Event.FAILED): Phase.FAILED for phase in PLACED},
+    **{(phase, Event.LOST): Phase.PENDING for phase in PLACED},
+    **{(phase, Event.EXHAUSTED): Phase.QUARANTINED for phase in PLACED},
+    # T10: the cancellation is committed on the run; then its attempts have ended
+    **{(phase, Event.CANCELLED): Phase.CANCELLING for phase in (Phase.PENDING, *PLACED)},
+    (Phase.CANCELLING, Event.STOPPED): Phase.CANCELLED,
+    # T12: the deadline has passed
+    **{(phase, Event.EXPIRED): Phase.FAILED for phase in _UNFINISHED},
+    # T13: an operator's retry
+    **{(phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)},
+    # T14: past its fence no cluster takes the create any more
+    (Phase.DISPATCHING, Event.UNCONFIRMED): Phase.PENDING,
+    # the stored document cannot be read by this version
+    **{(phase, Event.UNREADABLE): Phase.QUARANTINED for phase in _UNFINISHED},
 }
-LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
-"""Events after which the attempt is listed as an orphan."""
+
+LEAVES_ORPHAN: Final = frozenset(
+    {
+        Event.ABANDONED,
+        Event.LOST,
+        Event.EXHAUSTED,
+        Event.UNCONFIRMED,
+        Event.CANCELLED,
+        Event.EXPIRED,
+        Event.REFUSED,
+        Event.UNREADABLE,
+    }
+)
+"""Events after which the attempt may still run, or a late create may start it.
+
+It is listed as an orphan until its cluster confirms a tombstone (T11).
+"""
 
 
 class Orphan(Struct, frozen=True, kw_only=True, gc=False):
-    """An attempt that is no longer the shard's own and may still run."""
+    """An attempt that is no longer the shard's current one and may still run."""
 
     region: str
     epoch: int
@@ -128,11 +175,7 @@ class Orphan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """One slice of a run, as stored. `rev` is what every write compares and swaps on.
-
-    `not_before` is wall-clock seconds since 1970: a Pending shard that waits for its back-off. `suspect_since` likewise, for people:
-    waiting is measured on the controller's own monotonic clock.
-    """
+    """One slice of a run, as stored."""
 
     run: str
     index: int
@@ -143,52 +186,60 @@ class Shard(Struct, frozen=True, kw_only=True):
     incarnation: str = ""
     """The journal that the attempt was handed to; empty until it is known."""
     fence: Fence | None = None
+    """Until when the cluster may take the create, on the cluster's own clock."""
     suspect_since: float | None = None
+    """In wall-clock seconds since 1970, for people: the controller measures the wait on its monotonic clock."""
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0
     not_before: float = 0.0
+    """The end of a Pending shard's back-off, in wall-clock seconds since 1970."""
     reason: str = ""
     rev: int = 0
+    """The revision that every write compares and swaps on."""
 
     @property
     def key(self) -> tuple[str, int]:
+        """Run and index: the shard's name."""
         return (self.run, self.index)
 
     @property
     def attempt(self) -> AttemptId:
+        """The current attempt, or the last one where none is current."""
         return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
 
-    def at(self, rev: int) -> "Shard":
+    def with_rev(self, rev: int) -> "Shard":
+        """The shard at another revision."""
         return structs.replace(self, rev=rev)
 
-    def orphan(self, region: str, epoch: int) -> Orphan | None:
+    def find_orphan(self, region: str, epoch: int) -> Orphan | None:
+        """The orphan of that epoch in that region; None where none is listed."""
         return next(
             (orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None
         )
 
-    def without(self, orphan: Orphan) -> "Shard":
+    def without_orphan(self, orphan: Orphan) -> "Shard":
+        """The shard with one orphan less."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 
 class Refused(Exception):
-    """The event does not fit the shard's phase, or names an attempt that is no longer its own."""
+    """The shard's phase does not take the event."""
 
 
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:
-    """The shard after `event`; `changes` are further fields the transition sets.
+    """The shard after `event`; `changes` are further fields that the transition sets.
 
-    An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as well.
+    An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan too.
     `rev` stays: several events may go into one write. Raises `Refused` for an event that the phase does not take.
     """
     phase = TRANSITIONS.get((shard.phase, event))
     if phase is None:
         raise Refused(f"{event} while {shard.phase}")
     if event in LEAVES_ORPHAN and shard.region is not None:
-        changes["orphans"] = (
-            *shard.orphans,
-            Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation),
-        )
+        orphan = Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation)
+        changes["orphans"] = (*shard.orphans, orphan)
+    # A shard that succeeded keeps its region, for people who ask where it ran.
     if phase not in PLACED and phase is not Phase.SUCCEEDED:
         changes = {"region": None, "incarnation": "", "fence": None, "suspect_since": None} | changes
     return structs.replace(shard, phase=phase, reason=reason, **changes)

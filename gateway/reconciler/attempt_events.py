@@ -1,35 +1,43 @@
-"""What a cluster reports of its attempts, turned into changes of the working set. Nothing is committed here.
+"""Applies what a cluster reports of attempts to the shards in the working set. Nothing is committed here.
 
-Only the attempt that is a shard's own is believed: a region that was written off may finish its work, and that must never count.
+Only a shard's current attempt is believed: a region that was given up may go on and finish its work, and that
+must never count.
 """
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import assert_never
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
 from gateway.core.history import HistoryKind, TaskDetail
-from gateway.core.instant import Instant
-from gateway.core.lost_attempts import backoff_seconds, ending
+from gateway.core.instant import NEVER, Instant
+from gateway.core.lost_attempts import backoff_seconds, loss_event
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
-from gateway.reconciler.working_set import FINISHED, NEVER, Region, Tracked, WorkingSet
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover
 
 
 class Reception(StrEnum):
-    """What became of a report. STALE ones are counted: they name an attempt that is no longer its shard's own."""
+    """Whether a reported event changed a shard."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
+    """It was applied before: after a conflict the events come again."""
     STALE = "Stale"
+    """It is about an attempt that is not the shard's current one, or a task that cannot be over yet. Counted."""
 
 
-def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:
-    """A task started or finished."""
-    tracked = ws.current(region.name, event.attempt)
+def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:
+    """Records that a task started or finished."""
+    tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
-    task = tracked.work.tasks.get(event.task)
+    task = tracked.run.tasks.get(event.task)
+    # Stored results are one lineage, closed under `needs`: without this the next attempt could start from a task
+    # whose inputs are missing.
     if task is None or any(tracked.tasks.get(need) not in FINISHED for need in task.needs):
         return Reception.STALE
     if tracked.tasks.get(event.task) in FINISHED:
@@ -41,7 +49,7 @@ def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instan
         tracked.dirty = True
         return Reception.ACCEPTED
     tracked.running_since.pop(event.task, None)
-    tracked.note(
+    tracked.add_history(
         now,
         HistoryKind.TASK_FINISHED,
         TaskDetail(
@@ -57,61 +65,83 @@ def task_changed(ws: WorkingSet, region: Region, event: TaskChanged, now: Instan
     return Reception.ACCEPTED
 
 
-def attempt_ended(
+def apply_attempt_end(
     ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: Failover
 ) -> Reception:
-    """T8 and T9: the attempt is over, and no process of it is left."""
-    tracked = ws.current(region.name, event.attempt)
+    """T8 and T9: ends the shard's attempt, of which the cluster says that no process is left."""
+    tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
-    if event.end is AttemptEndKind.FAILED:
-        tracked.change(now, Event.FAILED, reason=event.reason)
-    elif event.end is AttemptEndKind.LOST:
-        lose(tracked, now, event.reason, settings)
-    elif all(tracked.tasks.get(task.name) in FINISHED for task in tracked.work.spec.tasks):
-        tracked.change(now, Event.COMPLETED, suspect_since=None)
-    else:
-        lose(tracked, now, "IncompleteResults", settings)
+    match event.end:
+        case AttemptEndKind.FAILED:
+            tracked.apply_event(now, Event.FAILED, reason=event.reason)
+        case AttemptEndKind.LOST:
+            lose_attempt(tracked, now, event.reason, settings)
+        case AttemptEndKind.SUCCEEDED:
+            if all(tracked.tasks.get(task.name) in FINISHED for task in tracked.run.spec.tasks):
+                tracked.apply_event(now, Event.COMPLETED, suspect_since=None)
+            else:
+                # A result that never came must not be taken for one that is stored.
+                lose_attempt(tracked, now, "IncompleteResults", settings)
+        case _:
+            assert_never(event.end)
     return Reception.ACCEPTED
 
 
-def confirm(tracked: Tracked, now: Instant) -> None:
-    """T4: this boot of the cluster has the attempt, awake. An event of its journal does not prove that: it may be older than a restart."""
+def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
+    """T4: this boot of the cluster has the attempt, and it runs.
+
+    To be called for a cluster's answer or list, not for an event: an event of its journal may be older than a
+    restart, after which nothing of the attempt runs.
+    """
     if tracked.shard.phase is Phase.DISPATCHING:
-        tracked.change(now, Event.CONFIRMED)
+        tracked.apply_event(now, Event.CONFIRMED)
         tracked.confirmed_at = now.monotonic
-        tracked.resumption = None  # it may hold megabytes; what another send needs is read again
+        # It may hold megabytes; should the attempt be sent again, what goes with it is read again.
+        tracked.resumption = None
 
 
-def lose(tracked: Tracked, now: Instant, reason: str, settings: Failover) -> None:
-    """T9: the attempt is lost, not failed: the shard goes back, or is quarantined after too many."""
+def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: Failover) -> None:
+    """T9: the attempt is lost, not failed. The shard waits for another after a pause; after too many it is quarantined."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
-    not_before = now.wall + backoff_seconds(lost, settings)
-    tracked.change(
-        now, ending(shard.attempts_lost, settings), reason=reason, attempts_lost=lost, not_before=not_before
+    tracked.apply_event(
+        now,
+        loss_event(shard.attempts_lost, settings),
+        reason=reason,
+        attempts_lost=lost,
+        not_before=now.wall + backoff_seconds(lost, settings),
     )
 
 
-def compare(
-    ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: Failover
-) -> list[AttemptId]:
-    """Holds what the cluster knows against what the shards say; returns attempts there that nobody here accounts for.
+def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Failover) -> None:
+    """T6: the suspect shard's region is back: the same epoch is to be sent again, under a new fence."""
+    fence = region.fence(now, settings.fence_seconds)
+    tracked.apply_event(now, Event.REGION_BACK, suspect_since=None, fence=fence)
+    tracked.fenced_until = now.monotonic + settings.fence_seconds
+    tracked.sent_at = NEVER
+    # Results have come in since the create was first sent.
+    tracked.resumption = None
 
-    Only what was confirmed before `began` can be missed: a create may have crossed the list on its way.
+
+def compare_attempts(
+    ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: Failover
+) -> None:
+    """Brings the shards placed in `region` in line with the attempts that its cluster holds.
+
+    `hello` lists them; `began` is when it was asked for, in monotonic seconds.
     """
-    known = dict(hello.attempts)
+    held = dict(hello.attempts)
     for tracked in list(ws.placed_in(region.name, *PLACED)):
-        _compare_one(tracked, region, hello.status.boot, known, began=began, now=now, settings=settings)
-    return [a for a in known if ws.current(region.name, a) is None and ws.orphan(region.name, a) is None]
+        _compare_one(tracked, region, hello.status.boot, held, began=began, now=now, settings=settings)
 
 
 def _compare_one(
-    tracked: Tracked,
+    tracked: TrackedShard,
     region: Region,
     boot: str,
-    known: dict[AttemptId, bool],
+    held: dict[AttemptId, bool],
     *,
     began: float,
     now: Instant,
@@ -119,29 +149,36 @@ def _compare_one(
 ) -> None:
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
-        lose(tracked, now, "JournalReplaced", settings)
-    elif known.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
+        # The journal that had the attempt is gone, and with it all that was known of the attempt.
+        lose_attempt(tracked, now, "JournalReplaced", settings)
+    elif held.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
+        # The cluster was restarted: its journal knows the attempt, and nothing of it runs until it is sent again.
         if shard.phase is not Phase.SUSPECT:
-            tracked.change(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
-        reconfirm(tracked, region, now, settings)
-    elif shard.phase is Phase.RUNNING and shard.attempt not in known and tracked.confirmed_at < began:
-        lose(tracked, now, "UnknownToCluster", settings)
-    elif shard.phase is Phase.DISPATCHING and known.get(shard.attempt):
-        confirm(tracked, now)
+            tracked.apply_event(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
+        send_again(tracked, region, now, settings)
+    elif shard.phase is Phase.RUNNING and shard.attempt not in held and tracked.confirmed_at < began:
+        # Only an attempt confirmed before the list was asked for can be missing: of a later one the create may
+        # have crossed the list on its way.
+        lose_attempt(tracked, now, "UnknownToCluster", settings)
+    elif shard.phase is Phase.DISPATCHING and held.get(shard.attempt):
+        # The answer to the create was lost.
+        confirm_attempt(tracked, now)
 
 
-def reconfirm(tracked: Tracked, region: Region, now: Instant, settings: Failover) -> None:
-    """T6: the region is back; the same epoch is sent again under a new fence."""
-    fence = region.fence(now, settings.fence_seconds)
-    tracked.change(now, Event.REGION_BACK, suspect_since=None, fence=fence)
-    tracked.fenced_until = now.monotonic + settings.fence_seconds
-    tracked.sent_at = NEVER
-    tracked.resumption = None
+def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
+    """The attempts that the cluster holds and that no shard in the working set lists there, current or orphan."""
+    return [
+        attempt
+        for attempt, _ in hello.attempts
+        if ws.find_current(region.name, attempt) is None and ws.find_orphan(region.name, attempt) is None
+    ]
 
 
-def forgotten(known: Collection[AttemptId], region: Region) -> None:
-    """Drops strays that the cluster no longer knows."""
-    region.strays = {attempt: at for attempt, at in region.strays.items() if attempt in known}
+def drop_ended_unknowns(region: Region, held: Collection[AttemptId]) -> None:
+    """Drops the region's unknown attempts that its cluster does not hold any more."""
+    region.unknown_attempts = {
+        attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
+    }
 
 
 def _row(region: Region, event: TaskChanged) -> TaskRow:

@@ -1,49 +1,75 @@
-"""Commit what a pass has decided, and only then let it count."""
+"""Commits what a pass has decided. Nothing that is not committed counts, and nothing of it is sent."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
+from gateway.core.instant import Instant
 from gateway.core.shard_states import Phase
-from gateway.reconciler.working_set import Tracked, WorkingSet
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
 
-Key = tuple[str, int]
-
 FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind.UNCONFIRMED})
-"""A shard left a region that was lost to it."""
+"""Kinds of history with which a shard leaves a region that was lost to it."""
 
 
-async def report(
-    ws: WorkingSet, store: Store
-) -> tuple[list[tuple[Tracked, tuple[HistoryEntry, ...]]], list[Key]]:
-    """Writes every changed shard by compare-and-swap, and the cursors up to which events are taken in.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Committed:
+    """A shard whose write took, with the history that is now stored."""
 
-    Returns the shards that took, each with the history now stored, and the keys of those that somebody else has changed
-    meanwhile: they are out of the working set, and the cursors of this pass are not committed, so their events come again.
+    tracked: TrackedShard
+    history: tuple[HistoryEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommitResult:
+    """What became of the writes of one commit."""
+
+    committed: tuple[Committed, ...] = ()
+    conflicts: tuple[tuple[str, int], ...] = ()
+    """Keys of shards that another writer has changed. They are out of the working set now."""
+
+
+async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
+    """Writes every changed shard by compare-and-swap, and the cursors up to which events are in the working set.
+
     Raises `Unavailable` where nothing could be written: everything stays as it is, and the next pass writes it.
     """
     changed = [tracked for tracked in ws.shards.values() if tracked.dirty]
     cursors = {region.name: region.cursor for region in ws.regions.values() if region.cursor_dirty}
     if not changed and not cursors:
-        return [], []
+        return CommitResult()
     writes = [tracked.write() for tracked in changed]
     took = await store.record(writes, cursors)
     if all(took):
+        # After a conflict the store writes no cursor: what the events changed in the shard that lost comes again.
         for name in cursors:
             ws.regions[name].cursor_dirty = False
-    committed = []
+    committed, conflicts = [], []
     for tracked, write, done in zip(changed, writes, took, strict=True):
         if done:
-            tracked.committed()
-            committed.append((tracked, write.history))
+            tracked.mark_committed()
+            committed.append(Committed(tracked=tracked, history=write.history))
         else:
             del ws.shards[tracked.shard.key]
-    return committed, [tracked.shard.key for tracked, done in zip(changed, took, strict=True) if not done]
+            conflicts.append(tracked.shard.key)
+    return CommitResult(committed=tuple(committed), conflicts=tuple(conflicts))
 
 
-def count(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: float | None) -> None:
-    """Counts what was just committed of a shard. `since_lost`: seconds since its region was lost; None: it was not."""
+def count_committed(committed: Sequence[Committed], metrics: Metrics, now: Instant) -> None:
+    """Counts what was just committed of each shard, and ends the measurement of failovers that are over."""
+    for done in committed:
+        tracked = done.tracked
+        since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
+        count_history(done.history, metrics, since_lost=since_lost)
+        if tracked.shard.phase is Phase.RUNNING:
+            tracked.lost_at = None
+
+
+def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: float | None) -> None:
+    """Counts one shard's history. `since_lost`: seconds since its region was lost to it; None: it was not."""
     for entry in history:
         match entry.detail:
             case TransitionDetail(after=phase, region=region):
@@ -53,16 +79,18 @@ def count(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: floa
                     metrics.failovers.labels(region or "").inc()
                 elif entry.kind is HistoryKind.CONFIRMED and since_lost is not None:
                     metrics.recovery_seconds.observe(since_lost)
+            # An orphan that an operator forgot is not counted: nobody knows whether it has ended.
             case OrphanDetail(region=region) if entry.kind is HistoryKind.REAPED:
                 metrics.tombstones.labels(region).inc()
             case _:
                 pass
 
 
-def let_go(ws: WorkingSet, committed: Sequence[tuple[Tracked, tuple[HistoryEntry, ...]]]) -> None:
-    """Drops the shards that need no watching: those that are done with, and those that only wait for a place."""
-    for tracked, _ in committed:
-        shard = tracked.shard
-        waits = shard.phase is Phase.PENDING and tracked.lost_at is None
+def evict_idle(ws: WorkingSet, committed: Sequence[Committed]) -> None:
+    """Drops shards that need no watching: those that are over, and those that only wait for a place."""
+    for done in committed:
+        shard = done.tracked.shard
+        # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.
+        waits = shard.phase is Phase.PENDING and done.tracked.lost_at is None
         if (shard.phase.terminal or waits) and not shard.orphans:
             ws.shards.pop(shard.key, None)

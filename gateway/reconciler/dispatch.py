@@ -1,21 +1,24 @@
-"""Hand intended attempts to their cluster, many in one call, and take its answers.
+"""Hands intended attempts to their cluster, many in one batch, and applies its answers.
 
-Derived anew at each pass from what is committed, so a lost call, a lost answer and a restart are one case: it is sent again.
+What to send is derived at each pass from what is committed. So a lost call, a lost answer and a restart are one
+case: it is sent again, and the cluster recognizes (run, shard, epoch).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 import msgspec
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 from gateway.core.instant import Instant
-from gateway.core.lost_attempts import leaving
+from gateway.core.lost_attempts import failover_event
 from gateway.core.shard_states import Event, Phase
-from gateway.reconciler.attempt_events import confirm
-from gateway.reconciler.loading import read_again
-from gateway.reconciler.orphans import take_answer, to_reap
-from gateway.reconciler.working_set import Region, Tracked, WorkingSet
+from gateway.reconciler.attempt_events import confirm_attempt
+from gateway.reconciler.loading import load_resumption
+from gateway.reconciler.orphans import apply_tombstone_answer, due_tombstones, mark_tombstones_sent
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover
 from gateway.store.interface import Store
 
@@ -25,95 +28,151 @@ BATCH_BYTES = 16 * 1024 * 1024
 """Creates, their tasks and their documents in one call: it has to be done well within its timeout and the creates' fences."""
 
 ACKNOWLEDGE_SECONDS = 1.0
-"""A cluster keeps its events until it hears that they are committed; with nothing else to say it is told so often."""
+"""A cluster keeps its events until it hears that they are committed: so often it hears that at least."""
 
 FATAL = ("Invalid", "Unsupported")
-"""Refusals that no other region would answer differently."""
+"""Refusals that every other region would repeat."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateSize:
+    """What one create adds to a batch."""
+
+    run: str
+    tasks: int
+    document_bytes: int
+    """Of the run's document, which a batch carries once for all of the run's shards."""
+    result_bytes: int
+
+
+def create_size(tracked: TrackedShard) -> CreateSize:
+    """The size of the shard's create."""
+    results = () if tracked.resumption is None else tracked.resumption.results
+    return CreateSize(
+        run=tracked.shard.run,
+        tasks=len(tracked.run.spec.tasks),
+        document_bytes=len(tracked.run.stored.workflow),
+        result_bytes=len(msgspec.json.encode(results)) if results else 0,
+    )
 
 
 @dataclass(kw_only=True, slots=True)
-class Load:
-    """What one call to a region is to carry."""
+class BatchLoad:
+    """The size of one batch as it is put together."""
 
     creates: int = 0
     tasks: int = 0
     size: int = 0
+    """Bytes of documents and results."""
     runs: set[str] = field(default_factory=set)
 
-    def takes(self, tracked: Tracked) -> bool:
-        """Adds a create if there is room; there is for one, whatever it weighs, or it would wait for ever."""
-        tasks, size = self.tasks + len(tracked.work.spec.tasks), self.size
-        if tracked.resumption is not None and tracked.resumption.results:
-            size += len(msgspec.json.encode(tracked.resumption.results))
-        if tracked.shard.run not in self.runs:
-            size += len(tracked.work.run.workflow)
-        if self.creates and (self.creates == BATCH_CREATES or tasks > BATCH_TASKS or size > BATCH_BYTES):
-            return False
-        self.creates, self.tasks, self.size = self.creates + 1, tasks, size
-        self.runs.add(tracked.shard.run)
-        return True
+    def fits(self, create: CreateSize) -> bool:
+        """Whether the batch has room for it. An empty one has, whatever it weighs: else it would wait for ever."""
+        if not self.creates:
+            return True
+        return (
+            self.creates < BATCH_CREATES
+            and self.tasks + create.tasks <= BATCH_TASKS
+            and self.size + self._added_bytes(create) <= BATCH_BYTES
+        )
+
+    def add(self, create: CreateSize) -> None:
+        """Counts it in."""
+        self.size += self._added_bytes(create)
+        self.creates += 1
+        self.tasks += create.tasks
+        self.runs.add(create.run)
+
+    def _added_bytes(self, create: CreateSize) -> int:
+        return create.result_bytes + (0 if create.run in self.runs else create.document_bytes)
 
 
-def next_calls(ws: WorkingSet, now: Instant, settings: Failover) -> dict[str, Load]:
-    """By region to which a call can go out now, what it will carry. An intent for any other could not be sent before its fence."""
-    calls: dict[str, Load] = {}
-    for region in ws.regions.values():
-        if region.link.idle:
-            load = Load()
-            if all(load.takes(tracked) for tracked in to_send(ws, region, now, settings)):
-                calls[region.name] = load
-    return calls
-
-
-def to_send(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> list[Tracked]:
-    """Intents of `region` that are committed and were not sent, or not answered for too long."""
+def due_creates(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> list[TrackedShard]:
+    """Shards in `region` whose intent is committed, and whose create was not sent or not answered for too long."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
 
-async def prepare(ws: WorkingSet, store: Store, region: Region, now: Instant, settings: Failover) -> None:
-    """Reads what goes with the creates of the next call to `region`, and no more than it can carry."""
-    load = Load()
-    for tracked in to_send(ws, region, now, settings):
+def open_batches(ws: WorkingSet, now: Instant, settings: Failover) -> dict[str, BatchLoad]:
+    """The load of the next batch to each region that one can be sent to now, and that has room for more creates.
+
+    An intent for any other region could not be sent at once, and its fence would run out while it waits.
+    """
+    loads: dict[str, BatchLoad] = {}
+    for region in ws.regions.values():
+        if region.link.idle:
+            load, due = BatchLoad(), due_creates(ws, region, now, settings)
+            if len(_take_fitting(due, load)) == len(due):
+                loads[region.name] = load
+    return loads
+
+
+async def load_resumptions(
+    ws: WorkingSet, store: Store, region: Region, now: Instant, settings: Failover
+) -> None:
+    """Reads what goes with the creates of the next batch to `region`, and no more than the batch can carry."""
+    load = BatchLoad()
+    for tracked in due_creates(ws, region, now, settings):
         if tracked.resumption is None:
-            await read_again(store, tracked, region.incarnation)
-        if not load.takes(tracked):
+            await load_resumption(store, tracked, region.incarnation)
+        create = create_size(tracked)
+        if not load.fits(create):
             return
+        load.add(create)
 
 
-def batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
-    """What to say to `region` now; None where there is nothing. Marks it as said."""
-    load = Load()
-    creates = list(
-        takewhile(lambda t: t.resumption is not None and load.takes(t), to_send(ws, region, now, settings))
-    )
-    tombstones = to_reap(ws, region, now, settings)
+def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
+    """What to send to `region` now; None: nothing. `mark_sent` is to follow once it was sent."""
+    due = due_creates(ws, region, now, settings)
+    # In order, up to the first whose results are not read: to send it without them would run finished tasks again.
+    unread = next((n for n, tracked in enumerate(due) if tracked.resumption is None), len(due))
+    creates = _take_fitting(due[:unread], BatchLoad())
+    tombstones = due_tombstones(ws, region, now, settings)
+    # What the cursor has taken in and no commit has stored yet would be lost if the cluster dropped it.
     committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
     overdue = (
         committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
     )
     if not creates and not tombstones and not region.renewals and not overdue:
         return None
-    runs: dict[str, RunSpec] = {}
-    for tracked in creates:
-        tracked.sent_at = now.monotonic
-        runs[tracked.shard.run] = tracked.work.spec
-    renewals, region.renewals = tuple(region.renewals.values()), {}
-    region.acknowledged, region.acknowledged_at = committed, now.monotonic
+    runs: dict[str, RunSpec] = {tracked.shard.run: tracked.run.spec for tracked in creates}
     return Batch(
         incarnation=region.incarnation,
         runs=tuple(runs.values()),
-        creates=tuple(_create(tracked) for tracked in creates),
-        renewals=renewals,
+        creates=tuple(_shard_spec(tracked) for tracked in creates),
+        renewals=tuple(region.renewals.values()),
         tombstones=tombstones,
         acknowledged=committed,
     )
 
 
-def _create(tracked: Tracked) -> ShardSpec:
+def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> None:
+    """Remembers that `batch` was sent to `region`: what it carries is due again only if no answer comes."""
+    for create in batch.creates:
+        tracked = ws.find_current(region.name, create.attempt)
+        if tracked is not None:
+            tracked.sent_at = now.monotonic
+    mark_tombstones_sent(ws, region, batch.tombstones, now)
+    region.renewals = {}
+    region.acknowledged, region.acknowledged_at = batch.acknowledged, now.monotonic
+
+
+def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
+    """Adds creates to `load` in order, and returns them: up to the first for which there is no room."""
+    taken = []
+    for tracked in due:
+        create = create_size(tracked)
+        if not load.fits(create):
+            break
+        load.add(create)
+        taken.append(tracked)
+    return taken
+
+
+def _shard_spec(tracked: TrackedShard) -> ShardSpec:
     shard, resumption = tracked.shard, tracked.resumption
     if shard.fence is None or resumption is None:
-        raise AssertionError("a placed shard has a fence, and is read before it is sent")
+        raise AssertionError("a placed shard has a fence, and its results are read before it is sent")
     return ShardSpec(
         attempt=shard.attempt,
         item=shard.item,
@@ -123,45 +182,62 @@ def _create(tracked: Tracked) -> ShardSpec:
     )
 
 
-def answered(ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: Failover) -> None:
-    """Takes each item's answer; those of attempts that moved on meanwhile mean nothing, nor does what an earlier boot has said."""
+def apply_answers(
+    ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: Failover
+) -> None:
+    """Applies the answer to each item of a batch. Answers about attempts that are not current any more mean nothing."""
     for create in answers.creates:
-        tracked = ws.current(region.name, create.attempt)
+        tracked = ws.find_current(region.name, create.attempt)
+        # An answer of an earlier boot does not say that the attempt runs in this one.
         if (
             tracked is not None
             and tracked.shard.fence is not None
             and tracked.shard.fence.boot == answers.status.boot
         ):
-            _created(tracked, create, now, settings)
+            _apply_create_answer(tracked, create, now, settings)
     for tombstone in answers.tombstones:
-        take_answer(ws, region, tombstone, now, settings)
+        apply_tombstone_answer(ws, region, tombstone, now, settings)
 
 
-def _created(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
+def _apply_create_answer(
+    tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: Failover
+) -> None:
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
-        confirm(tracked, now)
+        confirm_attempt(tracked, now)
     elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:
-        _refused(tracked, answer, now, settings)
+        _apply_refusal(tracked, answer, now, settings)
 
 
-def _refused(tracked: Tracked, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
-    """Never under this epoch. The attempt is listed all the same: an earlier copy of the create may still land before its fence."""
+def _apply_refusal(tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
+    """T3: the cluster will never take this epoch. The attempt becomes an orphan all the same.
+
+    An earlier copy of the create, which was not refused, may still arrive before its fence.
+    """
     shard = tracked.shard
     if answer.reason in FATAL:
-        tracked.change(now, Event.FAILED, reason=answer.detail or answer.reason)
+        tracked.apply_event(now, Event.FAILED, reason=answer.detail or answer.reason)
     elif answer.reason == "Full":
-        tracked.change(
-            now, Event.REFUSED, reason=answer.reason, not_before=now.wall + settings.resend_seconds
-        )
-    elif leaving(shard.failovers, settings) is Event.EXHAUSTED:
-        tracked.change(now, Event.EXHAUSTED, reason=answer.reason, failovers=shard.failovers + 1)
+        # The region is well: not a failover, and worth another look soon.
+        not_before = now.wall + settings.resend_seconds
+        tracked.apply_event(now, Event.REFUSED, reason=answer.reason, not_before=not_before)
     else:
-        tracked.change(now, Event.REFUSED, reason=answer.reason, failovers=shard.failovers + 1)
+        event = failover_event(shard.failovers, settings)
+        tracked.apply_event(
+            now,
+            Event.REFUSED if event is Event.ABANDONED else event,
+            reason=answer.reason,
+            failovers=shard.failovers + 1,
+        )
 
 
-def grantable(tracked: Tracked | None, attempt: AttemptId) -> bool:
-    """May this attempt hold its run-lease? Only while it is the shard's own and its region is not suspect."""
-    if tracked is None or not tracked.work.exclusive:
-        return False
+def may_hold_lease(tracked: TrackedShard, attempt: AttemptId) -> bool:
+    """Whether this attempt may hold its run-lease: while it is the shard's current one and its region not suspect.
+
+    The wait of a suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
+    """
     shard = tracked.shard
-    return shard.attempt == attempt and shard.phase in (Phase.DISPATCHING, Phase.RUNNING)
+    return (
+        tracked.run.exclusive
+        and shard.attempt == attempt
+        and shard.phase in (Phase.DISPATCHING, Phase.RUNNING)
+    )

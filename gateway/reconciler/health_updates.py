@@ -1,15 +1,18 @@
-"""Updates what is known of a region from its link's reports: health, the cluster's status, its journal.
-
-Only what reports show of the connection and the cluster is taken here. What they say of attempts is taken by
-`inbox.py`, and only while the region's own journal answers.
-"""
+"""Moves a region's health and its cluster's status on by what each report tells of the network path."""
 
 from collections.abc import Callable
 from typing import assert_never
 
 from clusters.protocol import Beat, ClusterStatus, Hello
-from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
-from gateway.reconciler.working_set import Region
+from gateway.reconciler.links.reports import (
+    AttemptListing,
+    BatchResult,
+    ProbeResult,
+    Report,
+    StreamEnded,
+    StreamEvent,
+)
+from gateway.reconciler.working_set.region import Region
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
 from gateway.settings import HealthSettings
@@ -18,13 +21,16 @@ from gateway.settings import HealthSettings
 def update_health(
     region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> None:
-    """Updates the region's health and status from one report. `dice` gives a random number in 0..1."""
+    """Applies `report` to the region's health and status. `dice` gives 0..1.
+
+    What a report says of attempts is not looked at here: `inbox.py` does that once the journal is admitted.
+    """
     match report:
-        case Probed():
+        case ProbeResult():
             if report.status is not None:
                 _update_status(region, report.status, report.ended)
-            # another journal that answers under this name is not the region: that probe has failed
-            failure = report.failure or ("NotAdmitted" if region.stranger else None)
+            # Another journal's answer is no sign of life of the region: it counts as a failed probe.
+            failure = report.failure or ("NotAdmitted" if region.unknown_journal else None)
             region.health = after_probe(
                 region.health,
                 began=report.began,
@@ -34,7 +40,7 @@ def update_health(
                 settings=settings,
                 dice=dice,
             )
-        case Applied():
+        case BatchResult():
             if report.answers is not None:
                 _update_status(region, report.answers.status, report.ended)
             region.health = after_call(
@@ -48,27 +54,27 @@ def update_health(
             )
         case StreamEnded():
             region.health = after_stream_end(region.health, report.at)
-        case Heard(event=Hello() | Beat() as event):
-            region.greeted = True
-            _update_status(region, event.status, report.at)
-        case Compared():
+        case StreamEvent(event=event):
+            # The other events carry no status, and may have been written before the cluster's last restart.
+            if isinstance(event, Hello | Beat):
+                region.stream_opened = True
+                _update_status(region, event.status, report.at)
+        case AttemptListing():
             _update_status(region, report.hello.status, report.at)
-        case Heard():
-            pass  # events of attempts say nothing of the connection
         case _:
             assert_never(report)
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Keeps the newest status of the journal that the region's name is bound to, heard at `at`."""
+    """Keeps the newest status of the journal that the region's name is bound to. `at`: when it came."""
     if region.incarnation and status.incarnation != region.incarnation:
-        region.stranger = status.incarnation  # another journal: nothing it says is of this region
+        # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
+        region.unknown_journal = status.incarnation
         return
-    region.stranger = ""
+    region.unknown_journal = ""
     known = region.status
-    restarted = known is not None and status.boot != known.boot
-    if restarted:
+    if known is not None and status.boot != known.boot:
         region.health = after_restart(region.health)
-    # reports overtake each other: within one boot only a later uptime is news
-    if known is None or restarted or status.uptime >= known.uptime:
-        region.status, region.heard_at = status, at
+    # Answers overtake each other on different connections: an older one must not take the clock back.
+    if known is None or status.boot != known.boot or status.uptime >= known.uptime:
+        region.status, region.status_at = status, at

@@ -1,38 +1,51 @@
-"""Take in what the regions' inboxes hold: the health of the roads, events and answers, and what each cluster says that it holds."""
+"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases, and what clusters hold."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from loguru import logger
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
-from gateway.core.instant import Instant
+from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase
 from gateway.reconciler.attempt_events import (
     Reception,
-    attempt_ended,
-    compare,
-    confirm,
-    forgotten,
-    task_changed,
+    apply_attempt_end,
+    apply_task_change,
+    compare_attempts,
+    confirm_attempt,
+    drop_ended_unknowns,
+    unlisted_attempts,
 )
-from gateway.reconciler.dispatch import answered, grantable
-from gateway.reconciler.failover import disown
+from gateway.reconciler.dispatch import apply_answers, may_hold_lease
+from gateway.reconciler.failover import lose_all_attempts
 from gateway.reconciler.health_updates import update_health
-from gateway.reconciler.links.reports import Applied, Compared, Heard, Report, StreamEnded
-from gateway.reconciler.working_set import NEVER, Region, WorkingSet
+from gateway.reconciler.links.reports import (
+    AttemptListing,
+    BatchResult,
+    ProbeResult,
+    Report,
+    StreamEnded,
+    StreamEvent,
+)
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
 RESTORING_SECONDS = 10.0
-"""So long after a new era began, what is said of the old one is old news."""
-BIND_SECONDS = 1.0
-"""Between two looks whether an operator has let a region's old journal go."""
+"""How long after a new era began further reports of the restored store are taken for the same restore."""
+BINDING_SECONDS = 1.0
+"""Between two looks whether an operator has released a region's old journal."""
 
 
-class Receiver:
-    """`look` is called when something may have changed for shards that wait; `dice` gives 0..1."""
+class InboxProcessor:
+    """Drains the inboxes of all regions and applies their reports to the working set.
+
+    `request_placement` is called when something may have changed for shards that wait; `dice` gives 0..1.
+    """
 
     def __init__(
         self,
@@ -43,123 +56,146 @@ class Receiver:
         failover: Failover,
         metrics: Metrics,
         dice: Callable[[], float],
-        look: Callable[[], None],
+        request_placement: Callable[[], None],
     ) -> None:
         self._ws, self._store, self._metrics = ws, store, metrics
         self._health, self._failover = health, failover
-        self._dice, self._look = dice, look
+        self._dice, self._request_placement = dice, request_placement
 
-    async def take_reports(self, now: Instant) -> None:
-        """Drains every inbox: first what the reports tell of the roads, then what they tell of attempts. Raises `Unavailable`."""
+    async def process(self, now: Instant) -> None:
+        """Applies all reports: first what they tell of the network path, then what they tell of attempts.
+
+        Raises `Unavailable` where the store cannot answer.
+        """
         for region in self._ws.regions.values():
-            reports = self._observed(region)
-            await self._admit(region, now)
-            if any(isinstance(item, StreamEnded) and item.reason == "Restored" for item in reports):
-                await self._restore(region, now)
+            reports = self._drain(region)
+            await self._bind_journal(region, now)
+            if any(isinstance(report, StreamEnded) and report.reason == "Restored" for report in reports):
+                await self._begin_era(region, now)
+            # Of a journal that is not admitted no word counts: its attempts are not the region's.
             if region.admitted:
-                for item in reports:
-                    await self._take(region, item, now)
+                for report in reports:
+                    await self._apply(region, report, now)
 
-    async def keep_leases(self, now: Instant) -> None:
-        """While the store takes no writes: roads are watched, and work that must not run twice goes on. What else comes is heard again."""
+    async def process_without_store(self, now: Instant) -> None:
+        """Applies what can be applied while the store takes no writes: health, and run-leases.
+
+        Work that must not run twice goes on by its leases. All other events come again once the streams are
+        opened from the committed cursors.
+        """
         for region in self._ws.regions.values():
-            for item in self._observed(region):
-                if isinstance(item, Heard) and isinstance(item.event, LeaseAsked) and region.admitted:
-                    await self._grant(region, item.event, now)
+            for report in self._drain(region):
+                if (
+                    isinstance(report, StreamEvent)
+                    and isinstance(report.event, LeaseAsked)
+                    and region.admitted
+                ):
+                    await self._renew_lease(region, report.event, now)
 
-    def _observed(self, region: Region) -> list[Report]:
+    def _drain(self, region: Region) -> list[Report]:
         reports = region.link.drain()
-        for item in reports:
-            update_health(region, item, settings=self._health, dice=self._dice)
+        for report in reports:
+            update_health(region, report, settings=self._health, dice=self._dice)
         return reports
 
-    async def _restore(self, region: Region, now: Instant) -> None:
-        """A cluster was told that more is committed than the store has: it is an older copy of itself, and begins a new era.
+    async def _bind_journal(self, region: Region, now: Instant) -> None:
+        """Binds the region's name to the first journal that answers under it.
 
-        Whatever is under way by its rows may long be over, or have been followed by attempts that nobody here knows.
+        Another journal waits until an operator releases the bound one.
         """
-        if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
-            return  # the other regions say so too
-        logger.error(
-            "region {}: the store is behind what it has acknowledged: it was restored from a copy, and begins a new era",
-            region.name,
-        )
-        await self._store.raise_era(
-            entry=HistoryEntry(
-                run="",
-                kind=HistoryKind.STORE_RESTORED,
-                at=now.wall,
-                detail=RegionDetail(region=region.name),
-            )
-        )
-        self._ws.restored_at = now.monotonic
-        disown(self._ws, now)
-
-    async def _admit(self, region: Region, now: Instant) -> None:
-        """Binds the region's name to the first journal that answers under it; another one waits until an operator lets the old one go."""
-        found = region.stranger or (region.status.incarnation if region.status is not None else "")
-        if (
-            not found
-            or (region.incarnation and not region.stranger)
-            or now.monotonic - region.bound_at < BIND_SECONDS
-        ):
+        found = region.unknown_journal or ("" if region.status is None else region.status.incarnation)
+        if not found or (region.incarnation and not region.unknown_journal):
             return
-        region.bound_at = now.monotonic
+        if now.monotonic - region.binding_checked_at < BINDING_SECONDS:
+            return
+        region.binding_checked_at = now.monotonic
         bound = await self._store.bind_incarnation(region.name, found)
         if bound == found:
             if region.incarnation or region.cursor.incarnation != bound:
                 region.cursor = Cursor(incarnation=bound)
             if region.incarnation:
-                region.link.reopen(region.cursor)
-            region.stranger = ""
+                # The stream that is open continues from the old journal's cursor.
+                region.link.reopen_stream(region.cursor)
+            region.unknown_journal = ""
         elif not region.incarnation:
-            region.status, region.stranger = None, found
+            # The first answer since our start came from another journal: its status is not the region's.
+            region.status, region.unknown_journal = None, found
             logger.error(
                 "region {}: another journal answers under this name; it takes no work until it is admitted",
                 region.name,
             )
         region.incarnation = bound
 
-    async def _take(self, region: Region, item: Report, now: Instant) -> None:
-        match item:
-            case Heard():
-                await self._hear(region, item, now)
-            case Applied() if item.answers is not None:
-                answered(self._ws, region, item.answers, now, self._failover)
-                self._look()
-            case Compared():
-                await self._compare(region, item.hello, item.began, now)
-            case _:
-                pass
+    async def _begin_era(self, region: Region, now: Instant) -> None:
+        """Begins a new era: the cluster was sent that more is committed than the store holds.
 
-    async def _hear(self, region: Region, heard: Heard, now: Instant) -> None:
-        match heard.event:
+        So the store is an older copy of itself. What its rows show as under way may be over, or may have been
+        followed by attempts that the store does not know.
+        """
+        if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
+            return  # the other regions report the same restore
+        logger.error(
+            "region {}: the store is behind what it has acknowledged:"
+            " it was restored from a copy, and begins a new era",
+            region.name,
+        )
+        detail = RegionDetail(region=region.name)
+        await self._store.raise_era(
+            entry=HistoryEntry(run="", kind=HistoryKind.STORE_RESTORED, at=now.wall, detail=detail)
+        )
+        self._ws.restored_at = now.monotonic
+        lose_all_attempts(self._ws, now)
+
+    async def _apply(self, region: Region, report: Report, now: Instant) -> None:
+        match report:
+            case StreamEvent():
+                await self._apply_event(region, report, now)
+            case BatchResult():
+                # Without answers nothing is known of the batch: it is sent again.
+                if report.answers is not None:
+                    apply_answers(self._ws, region, report.answers, now, self._failover)
+                    self._request_placement()
+            case AttemptListing():
+                await self._compare(region, report.hello, report.began, now)
+            case ProbeResult() | StreamEnded():
+                pass
+            case _:
+                assert_never(report)
+
+    async def _apply_event(self, region: Region, report: StreamEvent, now: Instant) -> None:
+        match report.event:
             case TaskChanged() | AttemptEnded() as event:
-                if event.seq <= region.cursor.seq:
-                    return
-                region.cursor, region.cursor_dirty = (
-                    Cursor(incarnation=region.incarnation, seq=event.seq),
-                    True,
-                )
-                if isinstance(event, TaskChanged):
-                    reception = task_changed(self._ws, region, event, now)
-                else:
-                    reception = attempt_ended(self._ws, region, event, now, self._failover)
-                    self._look()
-                if reception is Reception.STALE:
-                    self._metrics.stale_reports.labels(region.name).inc()
+                self._apply_journalled(region, event, now)
             case LeaseAsked() as event:
-                await self._grant(region, event, now)
+                await self._renew_lease(region, event, now)
             case Hello() as hello:
-                await self._compare(region, hello, heard.began, now)
+                await self._compare(region, hello, report.began, now)
             case Beat():
                 pass
+            case _:
+                assert_never(report.event)
 
-    async def _grant(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
-        """A run-lease, on a fresh read: the working set may be behind another gateway's write."""
-        tracked = self._ws.current(region.name, asked.attempt)
-        if tracked is None or not grantable(tracked, asked.attempt):
+    def _apply_journalled(self, region: Region, event: TaskChanged | AttemptEnded, now: Instant) -> None:
+        # A stream that is opened again repeats what was not acknowledged.
+        if event.seq <= region.cursor.seq:
             return
+        region.cursor = Cursor(incarnation=region.incarnation, seq=event.seq)
+        region.cursor_dirty = True
+        if isinstance(event, TaskChanged):
+            reception = apply_task_change(self._ws, region, event, now)
+        else:
+            reception = apply_attempt_end(self._ws, region, event, now, self._failover)
+            self._request_placement()
+        if reception is Reception.STALE:
+            self._metrics.stale_reports.labels(region.name).inc()
+
+    async def _renew_lease(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
+        """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may hold it."""
+        tracked = self._ws.find_current(region.name, asked.attempt)
+        if tracked is None or not may_hold_lease(tracked, asked.attempt):
+            return
+        # Read again, since the working set may be behind a write of another gateway: two attempts that hold a
+        # lease at once would run twice.
         stored = await self._store.shard(asked.attempt.run, asked.attempt.shard)
         if (
             stored is None
@@ -168,22 +204,28 @@ class Receiver:
             or stored.phase is Phase.SUSPECT
         ):
             return
-        confirm(tracked, now)
+        # Only an attempt that runs asks for a lease.
+        confirm_attempt(tracked, now)
         region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
+        """Compares the attempts that the cluster holds with the shards; what nobody lists is to be ended."""
         if hello.status.incarnation != region.incarnation:
             return
         region.compared_at = now.monotonic
-        unaccounted = compare(self._ws, region, hello, began=began, now=now, settings=self._failover)
-        forgotten([attempt for attempt, _ in hello.attempts], region)
-        for attempt in unaccounted:
-            if attempt not in region.strays and not await self._is_accounted(region, attempt):
-                region.strays[attempt] = NEVER
+        compare_attempts(self._ws, region, hello, began=began, now=now, settings=self._failover)
+        unlisted = unlisted_attempts(self._ws, region, hello)
+        drop_ended_unknowns(region, [attempt for attempt, _ in hello.attempts])
+        for attempt in unlisted:
+            if attempt not in region.unknown_attempts and not await self._is_stored(region, attempt):
+                region.unknown_attempts[attempt] = NEVER
                 logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
 
-    async def _is_accounted(self, region: Region, attempt: AttemptId) -> bool:
-        """It is its shard's own, or was its last one, whose end is taken in and only not yet acknowledged."""
+    async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
+        """Whether the store knows the attempt as its shard's current one, or as the last one of a shard that is over.
+
+        The end of the latter is committed, and only not acknowledged to the cluster yet.
+        """
         shard = await self._store.shard(attempt.run, attempt.shard)
         if shard is None or shard.attempt != attempt:
             return False

@@ -1,25 +1,32 @@
-"""Write down where a shard will go, BEFORE anyone is called: the intent (T2)."""
+"""Writes the intent: where a shard's next attempt goes, committed BEFORE any call (T2)."""
 
 from clusters.protocol import ERA_BITS
 from gateway.core.history import HistoryKind, PlacementDetail
-from gateway.core.instant import Instant
+from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event
-from gateway.reconciler.working_set import NEVER, Region, Tracked
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
 from gateway.settings import Failover
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """Epochs only grow, and every epoch of a newer era outranks those of the older."""
+    """The epoch of the next attempt. Epochs only grow, and every epoch of an era outranks those of older eras."""
     return max(epoch + 1, (era << ERA_BITS) + 1)
 
 
-def route(
-    tracked: Tracked, region: Region, placement: Placement, *, era: int, now: Instant, settings: Failover
+def write_intent(
+    tracked: TrackedShard,
+    region: Region,
+    placement: Placement,
+    *,
+    era: int,
+    now: Instant,
+    settings: Failover,
 ) -> None:
-    """Gives the shard its next epoch in `region`, with the scores that chose it in its history."""
+    """Gives the shard its next epoch in `region`, with the scores that chose the region in its history."""
     epoch = next_epoch(tracked.shard.epoch, era)
-    tracked.note(
+    tracked.add_history(
         now,
         HistoryKind.PLACED,
         PlacementDetail(
@@ -27,11 +34,11 @@ def route(
             epoch=epoch,
             scores={name: round(score, 6) for name, score in placement.scores.items()},
             rejected=placement.rejected,
-            decision_id=tracked.work.run.decision_id,
+            decision_id=tracked.run.stored.decision_id,
             remade=() if tracked.resumption is None else tracked.resumption.remade,
         ),
     )
-    tracked.change(
+    tracked.apply_event(
         now,
         Event.INTENDED,
         epoch=epoch,
@@ -40,5 +47,5 @@ def route(
         fence=region.fence(now, settings.fence_seconds),
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds
+    # When the attempt before was sent says nothing of this one, which is due at once.
     tracked.sent_at = NEVER
-    region.inflight += 1

@@ -1,90 +1,175 @@
-"""Bring a shard from the store into the working set, as a new owner: whatever has to be waited for is waited for anew."""
+"""Loads runs and shards from the store into the working set.
 
-from collections.abc import Iterable
+A controller that loads a shard is a new owner: it knows none of the monotonic times of the one before, so every
+wait begins again.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from loguru import logger
 
 from clusters.protocol import RunSpec
-from gateway.core.instant import Instant
+from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import resume
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Event, Phase, Shard
 from gateway.documents.rendering import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
-from gateway.reconciler.working_set import NEVER, Tracked, Work
+from gateway.reconciler.working_set.region import removed_region
+from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover
-from gateway.store.interface import Store
+from gateway.store.interface import Cursor, Store
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
 
-def work_of(run: Run) -> Work:
-    """The stored document, rendered once for all shards of the run. One that this version does not take is work without tasks."""
+def render_run(run: Run) -> LoadedRun:
+    """The run with its document decoded and rendered. A document that this version cannot read has no tasks."""
     try:
         workflow = _decode(run.workflow)
         spec = run_spec(run.id, workflow)
     except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
         logger.error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)
-    return Work(run=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
+    return LoadedRun(stored=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
 
 
-def _unreadable(run: Run) -> Work:
-    """Exclusive, since it may be: an attempt of it is waited for as long as one that is."""
+def _unreadable(run: Run) -> LoadedRun:
+    # Whether it is exclusive cannot be read either. It may be, so its attempts are waited for as if it were.
     spec = Spec(tasks=(), side_effects=SideEffects.EXCLUSIVE)
     workflow = Workflow(
         api_version="waypost/v1", kind="Workflow", metadata=Metadata(name=run.name), spec=spec
     )
-    return Work(
-        run=run,
+    return LoadedRun(
+        stored=run,
         workflow=workflow,
         spec=RunSpec(run=run.id, tasks=(), side_effects=SideEffects.EXCLUSIVE),
         tasks={},
     )
 
 
-async def load_work(store: Store, run_id: str) -> Work:
-    """Raises `LookupError` where the store has shards of a run that it does not have: a broken promise, never to be passed over."""
+async def load_run(store: Store, run_id: str) -> LoadedRun:
+    """Reads the run and renders it.
+
+    Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller is
+    broken, and nothing may go on as if it were not.
+    """
     run = await store.run(run_id)
     if run is None:
         raise LookupError(f"run {run_id} has shards but is not stored")
-    return work_of(run)
+    return render_run(run)
 
 
-async def take_up(store: Store, shard: Shard, work: Work, now: Instant, settings: Failover) -> Tracked:
-    """The shard with what its earlier attempts left. One that was never placed has left nothing, and is not read for.
+async def load_shard(
+    store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: Failover
+) -> TrackedShard:
+    """The shard with what its earlier attempts left in the store.
 
-    One whose document cannot be read is quarantined: it holds up nobody else.
+    One whose document cannot be read is quarantined, so that it holds up no other shard.
     """
-    tracked = Tracked(
+    tracked = TrackedShard(
         shard=shard,
-        work=work,
+        run=run,
         stored_rev=shard.rev,
+        # A create that the owner before us sent may arrive as late as one that it would send now.
         fenced_until=now.monotonic + settings.fence_seconds if shard.epoch else NEVER,
         suspected_at=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
         heard_until=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
     )
+    # A shard that was never placed has left no results: a read for each of a million would be in vain.
     rows = await store.tasks(shard.run, shard.index) if shard.epoch else ()
-    restart(tracked, rows, now)
-    if not work.readable and not shard.phase.terminal:
-        tracked.change(now, Event.UNREADABLE, reason="Unreadable")
+    _restore_progress(tracked, rows, now)
+    if not run.readable and not shard.phase.terminal:
+        tracked.apply_event(now, Event.UNREADABLE, reason="Unreadable")
     return tracked
 
 
-async def read_again(store: Store, tracked: Tracked, incarnation: str) -> None:
-    """Reads what the shard's attempt in the journal `incarnation` starts from."""
-    rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
-    tracked.resume(resume(tracked.work.spec.tasks, rows, incarnation=incarnation), rows)
-
-
-def restart(tracked: Tracked, rows: Iterable[TaskRow], now: Instant) -> None:
-    """Takes up tasks that are under way: how long they have run is known by the wall clock only, which here costs no safety."""
+def _restore_progress(tracked: TrackedShard, rows: Iterable[TaskRow], now: Instant) -> None:
     rows = list(rows)
     shard = tracked.shard
-    tracked.resume(resume(tracked.work.spec.tasks, rows, incarnation=shard.incarnation), rows)
+    tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=shard.incarnation), rows)
     for row in rows:
         if row.epoch == shard.epoch and row.ended_at is None and shard.phase.placed:
+            # Only the wall clock knows how long the task has run. If that is wrong, an idempotent shard waits too
+            # long or too short for its region, which costs time and no safety.
             tracked.running_since[row.task] = now.monotonic - max(0.0, now.wall - row.started_at)
+
+
+async def track_shard(
+    ws: WorkingSet,
+    store: Store,
+    shard: Shard,
+    now: Instant,
+    settings: Failover,
+    *,
+    runs: dict[str, LoadedRun],
+) -> TrackedShard:
+    """The shard in the working set, loaded if it is not there or is there in an older revision.
+
+    `runs` are those loaded in this pass already; a run that is loaded is added to them.
+    """
+    tracked = ws.shards.get(shard.key)
+    # What is dirty was decided on a row that somebody else has changed since: its write will not take, and the
+    # conflict loads it again.
+    if tracked is None or (tracked.stored_rev < shard.rev and not tracked.dirty):
+        if shard.run not in runs:
+            runs[shard.run] = await load_run(store, shard.run)
+        tracked = await load_shard(store, shard, runs[shard.run], now, settings)
+        ws.add(tracked)
+    return tracked
+
+
+async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Failover) -> None:
+    """Loads every shard that the store says is under way, and opens each region's stream at its committed cursor.
+
+    To be called at the start and after an outage of the store: the shards that were in the working set are dropped.
+    """
+    cursors = await store.cursors()
+    active = await store.active()
+    ws.shards.clear()
+    _add_removed_regions(ws, active, now)
+    for region in ws.regions.values():
+        region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor()), False
+        region.link.reopen_stream(region.cursor)
+    runs: dict[str, LoadedRun] = {}
+    for shard in active:
+        await track_shard(ws, store, shard, now, settings, runs=runs)
+
+
+def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
+    """Adds the regions that shards name and the settings do not: what is there has to be moved, and ended."""
+    named = {shard.region for shard in active if shard.region is not None}
+    named |= {orphan.region for shard in active for orphan in shard.orphans}
+    for name in sorted(named - ws.regions.keys()):
+        logger.warning("region {}: not among the settings any more, but shards name it: they are moved", name)
+        ws.regions[name] = removed_region(name, now)
+
+
+async def reload_conflicts(
+    ws: WorkingSet, store: Store, conflicts: Iterable[tuple[str, int]], now: Instant, settings: Failover
+) -> None:
+    """Loads shards that another writer has changed, and has the events that were not committed sent again."""
+    runs: dict[str, LoadedRun] = {}
+    for run, index in conflicts:
+        shard = await store.shard(run, index)
+        # One that only waits for a place is read again when it is placed.
+        if shard is not None and (shard.phase.placed or shard.orphans or shard.phase is Phase.CANCELLING):
+            await track_shard(ws, store, shard, now, settings, runs=runs)
+    cursors = await store.cursors()
+    for region in ws.regions.values():
+        if region.cursor_dirty:
+            region.cursor = cursors.get(region.name, Cursor(incarnation=region.incarnation))
+            region.cursor_dirty = False
+            # What a listing had changed may have been lost with the write.
+            region.compared_at = NEVER
+            region.link.reopen_stream(region.cursor)
+
+
+async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
+    """Reads what the shard's attempt starts from in the journal `incarnation`, and sets it."""
+    rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
+    tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

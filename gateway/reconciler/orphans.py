@@ -1,71 +1,109 @@
-"""End attempts that are no longer their shard's own (T11): tombstone first, so that a late create is refused; then until they are gone."""
+"""Ends attempts that are no longer their shard's current one (T11).
 
-from typing import Any
+A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again until
+the cluster confirms that nothing of the attempt is left.
+"""
 
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.history import HistoryKind, OrphanDetail
-from gateway.core.instant import Instant
+from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
-from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover
 
 BATCH_TOMBSTONES = 1000
-"""In one call: a region that comes back after a long time has many orphans."""
+"""Tombstones in one call: a region that comes back after a long time has many orphans."""
 
 
-def to_reap(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> tuple[AttemptId, ...]:
-    """Committed orphans and strays in `region` whose tombstone is due, again and again until they are gone. Marks them as sent.
+def due_tombstones(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> tuple[AttemptId, ...]:
+    """The attempts in `region` whose tombstone is to be sent now: committed orphans, and unknown attempts.
 
     Those that have waited longest come first, so that none waits for ever where one call cannot carry them all.
     """
     due = now.monotonic - settings.resend_seconds
-    found: list[tuple[float, AttemptId, dict[Any, float], Any]] = [
-        (at, a, region.strays, a) for a, at in region.strays.items() if at <= due
-    ]
+    found = [(sent_at, attempt) for attempt, sent_at in region.unknown_attempts.items() if sent_at <= due]
     for tracked in ws.shards.values():
+        # Until the orphan is committed the store takes the attempt for the shard's current one: a gateway that
+        # starts after us would have to find it alive.
         for orphan in () if tracked.dirty else tracked.shard.orphans:
-            at = tracked.tombstoned_at.get(orphan, NEVER)
-            if orphan.region == region.name and at <= due:
-                attempt = AttemptId(run=tracked.shard.run, shard=tracked.shard.index, epoch=orphan.epoch)
-                found.append((at, attempt, tracked.tombstoned_at, orphan))
+            sent_at = tracked.tombstoned_at.get(orphan, NEVER)
+            if orphan.region == region.name and sent_at <= due:
+                found.append((sent_at, _attempt(tracked, orphan.epoch)))
     found.sort(key=lambda one: one[0])
-    for _, _, sent_at, key in found[:BATCH_TOMBSTONES]:
-        sent_at[key] = now.monotonic
-    return tuple(attempt for _, attempt, _, _ in found[:BATCH_TOMBSTONES])
+    return tuple(attempt for _, attempt in found[:BATCH_TOMBSTONES])
 
 
-def take_answer(
+def mark_tombstones_sent(
+    ws: WorkingSet, region: Region, attempts: tuple[AttemptId, ...], now: Instant
+) -> None:
+    """Remembers that the tombstones of `attempts` were sent: they are due again after a while."""
+    for attempt in attempts:
+        if attempt in region.unknown_attempts:
+            region.unknown_attempts[attempt] = now.monotonic
+        tracked = ws.find_orphan(region.name, attempt)
+        orphan = None if tracked is None else tracked.shard.find_orphan(region.name, attempt.epoch)
+        if tracked is not None and orphan is not None:
+            tracked.tombstoned_at[orphan] = now.monotonic
+
+
+def apply_tombstone_answer(
     ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: Failover
 ) -> None:
-    """A confirmed tombstone takes the orphan off its shard's list.
-
-    Another journal than the one that had the attempt knows nothing of it: its word does not end a lease. A shard that is placed
-    again has waited that out.
-    """
+    """Takes the orphan off its shard's list, if the cluster confirms that nothing of it is left."""
     if not answer.gone:
         return
-    region.strays.pop(answer.attempt, None)
-    tracked = ws.orphan(region.name, answer.attempt)
-    orphan = None if tracked is None else tracked.shard.orphan(region.name, answer.attempt.epoch)
+    region.unknown_attempts.pop(answer.attempt, None)
+    tracked = ws.find_orphan(region.name, answer.attempt)
+    orphan = None if tracked is None else tracked.shard.find_orphan(region.name, answer.attempt.epoch)
     if tracked is None or orphan is None:
         return
-    known = orphan.incarnation == region.incarnation
-    if known or tracked.shard.phase.placed or tracked.leases_over(now, settings.exclusive_wait_seconds):
-        tracked.drop(orphan)
-        tracked.note(now, HistoryKind.REAPED, OrphanDetail(region=region.name, epoch=orphan.epoch))
+    # Another journal than the one that had the attempt knows nothing of it, so its word does not end a lease: the
+    # old cluster may be alive. A shard that is placed again has waited that out already.
+    same_journal = orphan.incarnation == region.incarnation
+    if (
+        same_journal
+        or tracked.shard.phase.placed
+        or tracked.leases_ended(now, settings.exclusive_wait_seconds)
+    ):
+        tracked.drop_orphan(orphan)
+        tracked.add_history(now, HistoryKind.REAPED, OrphanDetail(region=region.name, epoch=orphan.epoch))
 
 
-def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: Failover) -> None:
-    """T10: a Cancelling shard is Cancelled once nothing of it runs where we can see.
+def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+    """Takes the orphans in a region that an operator has given up off their shards' lists.
 
-    What sits in a region out of reach stays listed as an orphan; an exclusive one is waited for until its lease must have ended.
+    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at once.
     """
     for tracked in ws.shards.values():
-        if tracked.shard.phase is Phase.CANCELLING and _stopped(tracked, lost, now, settings):
-            tracked.change(now, Event.STOPPED)
+        for orphan in tracked.shard.orphans:
+            if orphan.region == region.name and tracked.leases_ended(now, settings.exclusive_wait_seconds):
+                tracked.drop_orphan(orphan)
+                tracked.add_history(
+                    now, HistoryKind.FORGOTTEN, OrphanDetail(region=region.name, epoch=orphan.epoch)
+                )
 
 
-def _stopped(tracked: Tracked, lost: frozenset[str], now: Instant, settings: Failover) -> bool:
-    if any(orphan.region not in lost for orphan in tracked.shard.orphans):
+def stop_cancelled(ws: WorkingSet, unreachable: frozenset[str], now: Instant, settings: Failover) -> None:
+    """T10: a Cancelling shard is Cancelled once nothing of it runs in a region that can be reached.
+
+    What may run in an unreachable region stays listed as an orphan.
+    """
+    for tracked in ws.shards.values():
+        if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, unreachable, now, settings):
+            tracked.apply_event(now, Event.STOPPED)
+
+
+def _has_stopped(
+    tracked: TrackedShard, unreachable: frozenset[str], now: Instant, settings: Failover
+) -> bool:
+    if any(orphan.region not in unreachable for orphan in tracked.shard.orphans):
         return False
-    return tracked.leases_over(now, settings.exclusive_wait_seconds)
+    # An exclusive one may still hold a lease where nobody can look: it counts as stopped when the lease must
+    # have ended.
+    return tracked.leases_ended(now, settings.exclusive_wait_seconds)
+
+
+def _attempt(tracked: TrackedShard, epoch: int) -> AttemptId:
+    return AttemptId(run=tracked.shard.run, shard=tracked.shard.index, epoch=epoch)

@@ -1,4 +1,4 @@
-"""Give waiting shards a place: read, ask policy where it is time to, plan, and write the intents into the working set."""
+"""Places waiting shards: reads them, asks policy where it is due, chooses a region each, and writes the intents."""
 
 import random
 from collections import Counter
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from gateway.core.history import HistoryKind, UnplaceableDetail
-from gateway.core.instant import Instant
+from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.dispatch import Load, next_calls
-from gateway.reconciler.intents import route
-from gateway.reconciler.loading import load_work, read_again, take_up
-from gateway.reconciler.reauthorize import permit, take_back
-from gateway.reconciler.working_set import NEVER, Tracked, Work, WorkingSet
+from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
+from gateway.reconciler.intents import write_intent
+from gateway.reconciler.loading import load_resumption, load_run, load_shard
+from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
+from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.demand import demand_of
 from gateway.regions.filters import NO_FREE_SLOT, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
@@ -26,15 +27,20 @@ from gateway.store.interface import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Aside:
-    """A run whose shards let others pass: until one of `regions` takes something again, and in any case until `until`."""
+class Deferral:
+    """A run whose shards let others pass: until one of `regions` takes work again, or until `until` at the latest."""
 
     regions: frozenset[str]
     until: float
+    """In monotonic seconds."""
 
 
 class Placer:
-    """Takes shards in the store's order: highest priority first, then oldest run. Only what can be sent at once gets an intent."""
+    """Places shards in the store's order: highest priority first, then oldest run.
+
+    Only a shard whose create can be sent at once gets an intent. The others stay as the store has them: nothing is
+    written for a shard that goes on waiting for the same reason.
+    """
 
     def __init__(
         self,
@@ -48,165 +54,179 @@ class Placer:
     ) -> None:
         self._ws, self._store, self._policy = ws, store, policy
         self._failover, self._placing, self._rng = failover, placing, rng
-        self._looked_at = NEVER
-        self._aside: dict[str, Aside] = {}
+        self._placed_at = NEVER
+        self._deferred: dict[str, Deferral] = {}
+        # The rest is of one pass.
         self._views: dict[str, RegionView] = {}
-        self._calls: dict[str, Load] = {}
-        self._works: dict[str, tuple[Work, bool]] = {}
+        self._batches: dict[str, BatchLoad] = {}
+        self._runs: dict[str, tuple[LoadedRun, bool]] = {}
         self._spreads: dict[str, Counter[str]] = {}
 
-    def look(self) -> None:
-        """Something may have changed: look for waiting shards at the next pass, not only when it is time again."""
-        self._looked_at = NEVER
+    def request(self) -> None:
+        """Has waiting shards looked at in the next pass, since something has changed for them."""
+        self._placed_at = NEVER
 
-    async def place_pending(self, now: Instant, views: list[RegionView]) -> None:
-        """Places what waits, up to a bound for one pass. Without a region that takes work nothing is read at all."""
-        if now.monotonic - self._looked_at < self._placing.look_seconds:
+    async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
+        """Places waiting shards, up to a bound for one pass. Raises `Unavailable`."""
+        if now.monotonic - self._placed_at < self._placing.look_seconds:
             return
         self._views = {view.name: view for view in views}
-        self._calls = next_calls(self._ws, now, self._failover)
-        if not self._any_open(self._views):
+        self._batches = open_batches(self._ws, now, self._failover)
+        # Reading thousands of shards that no region takes would hold up every pass of an outage.
+        if not self._any_takes_work(self._views):
             return
-        self._looked_at = now.monotonic
-        await self._obey()
-        self._aside = {run: aside for run, aside in self._aside.items() if aside.until > now.monotonic}
-        self._works, self._spreads = {}, {}
-        limit = self._placing.batch + self._leased(now)
-        waiting = await self._store.pending(
-            now=now.wall, limit=limit, without=[run for run in self._aside if self._passed_over(run)]
-        )
+        self._placed_at = now.monotonic
+        await self._apply_cordons()
+        self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
+        self._runs, self._spreads = {}, {}
+        limit = self._placing.batch + self._count_waiting_for_leases(now)
+        deferred = [run for run in self._deferred if self._is_deferred(run)]
+        waiting = await self._store.pending(now=now.wall, limit=limit, without=deferred)
         for shard in waiting:
-            if not self._any_open(self._views):
+            if not self._any_takes_work(self._views):
                 break
             await self._place(shard, now)
         if len(waiting) == limit:
-            self.look()
+            self.request()
 
-    async def _obey(self) -> None:
-        """A cordon counts as soon as it is committed: whoever drains a region is told that it is empty, and stops it."""
+    async def _apply_cordons(self) -> None:
+        # A cordon counts as soon as it is committed: an operator who is shown an empty region stops it, and must
+        # not stop an attempt that was placed there on an older read.
         taints = await self._store.taints()
         for name, view in self._views.items():
             if Taint.CORDONED in taints.get(name, ()):
                 self._views[name] = structs.replace(view, taints=view.taints | {Taint.CORDONED})
 
-    def _any_open(self, names: Iterable[str]) -> bool:
-        """Can any of these regions take something, and be told so at once?"""
-        return any(name in self._calls and takes_work(self._views[name]) for name in names)
+    def _any_takes_work(self, names: Iterable[str]) -> bool:
+        """Whether any of these regions takes work, and its next batch has room and can be sent now."""
+        return any(name in self._batches and takes_work(self._views[name]) for name in names)
 
-    def _passed_over(self, run_id: str) -> bool:
-        aside = self._aside.get(run_id)
-        return aside is not None and not self._any_open(aside.regions)
+    def _is_deferred(self, run_id: str) -> bool:
+        deferral = self._deferred.get(run_id)
+        return deferral is not None and not self._any_takes_work(deferral.regions)
 
-    def _leased(self, now: Instant) -> int:
-        """Shards that will be read in vain: they wait for the lease of an earlier attempt to end."""
+    def _count_waiting_for_leases(self, now: Instant) -> int:
+        """Shards that the store gives as pending and that still wait for the lease of an earlier attempt to end."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
-            t.shard.phase is Phase.PENDING and not t.leases_over(now, wait) for t in self._ws.shards.values()
+            tracked.shard.phase is Phase.PENDING and not tracked.leases_ended(now, wait)
+            for tracked in self._ws.shards.values()
         )
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
-        if self._passed_over(shard.run) or (known is not None and known.dirty):
+        # The run may have been deferred by a shard before this one. A dirty shard has changed since it was read.
+        if self._is_deferred(shard.run) or (known is not None and known.dirty):
             return
-        work, permitted = await self._permitted(shard.run, now)
-        if not permitted:
-            await self._put_aside(shard, work, "policy could not be asked", now)
+        run, fresh = await self._reauthorized(shard.run, now)
+        if not fresh:
+            await self._defer(shard, run, "policy could not be asked", now)
             return
-        if work.exclusive and now.monotonic - self._ws.restored_at < self._failover.exclusive_wait_seconds:
-            await self._put_aside(
-                shard, work, "an attempt of which the restored store knows nothing may hold a lease", now
-            )
+        if run.exclusive and now.monotonic - self._ws.restored_at < self._failover.exclusive_wait_seconds:
+            reason = "an attempt of which the restored store knows nothing may hold a lease"
+            await self._defer(shard, run, reason, now)
             return
-        found = self._plan(work)
+        found = self._choose_region(run)
         if isinstance(found, Unplaceable):
+            # A full region takes work again without notice, so the run waits for that and not for its time only.
             full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
-            await self._put_aside(shard, work, str(found), now, regions=full, rejected=found.rejected)
-        elif found.region in self._calls:
-            await self._send_to(found, shard, work, now)
-        elif not self._any_open(preferred := found.scores.keys() - found.rejected.keys()):
-            self._aside[shard.run] = Aside(regions=frozenset(preferred), until=self._again_at(now))
+            await self._defer(shard, run, str(found), now, regions=full, rejected=found.rejected)
+        elif found.region in self._batches:
+            await self._intend(shard, run, found, now)
+        else:
+            # The chosen region cannot be called now, so the shard is looked at again in the next pass. If none of
+            # the regions that the run prefers takes work, the run lets others pass: for a second or so, which is
+            # no news for its history.
+            preferred = frozenset(found.scores.keys() - found.rejected.keys())
+            if not self._any_takes_work(preferred):
+                self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
 
-    async def _send_to(self, found: Placement, shard: Shard, work: Work, now: Instant) -> None:
-        """Writes the intent, where the shard still waits and the region's next call has room for it."""
-        tracked = await self._waiting(shard, work, now)
-        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_over(
+    async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
+        """Writes the intent, if the shard still waits and the region's next batch has room for it."""
+        tracked = await self._tracked(shard, run, now)
+        if tracked.shard.phase is not Phase.PENDING or not tracked.leases_ended(
             now, self._failover.exclusive_wait_seconds
         ):
             return
-        tracked.work = work
+        tracked.run = run
         region = self._ws.regions[found.region]
-        await read_again(self._store, tracked, region.incarnation)
-        if not self._calls[region.name].takes(tracked):
-            del self._calls[region.name]
+        await load_resumption(self._store, tracked, region.incarnation)
+        batch, create = self._batches[region.name], create_size(tracked)
+        if not batch.fits(create):
+            # The batch is full: an intent more could be sent only after it, and its fence would run meanwhile.
+            del self._batches[region.name]
             return
-        route(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
+        batch.add(create)
+        write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
-        if work.run.id in self._spreads:
-            self._spreads[work.run.id][region.name] += 1
+        if shard.run in self._spreads:
+            self._spreads[shard.run][region.name] += 1
 
-    def _plan(self, work: Work) -> Placement | Unplaceable:
-        spread = self._spread(work.run.id) if work.workflow.spec.placement.spread else None
+    def _choose_region(self, run: LoadedRun) -> Placement | Unplaceable:
+        spread = self._spread(run.stored.id) if run.workflow.spec.placement.spread else None
         return place(
-            demand_of(work.workflow, work.run.permitted, spread=spread),
+            demand_of(run.workflow, run.stored.permitted, spread=spread),
             list(self._views.values()),
             choose=self._rng.choice,
             settings=self._placing,
         )
 
     def _spread(self, run_id: str) -> Counter[str]:
-        """The run's shards by region, counted once a pass."""
+        """The run's placed shards by region, counted once a pass."""
         if run_id not in self._spreads:
-            placed = (
-                t.shard.region
-                for t in self._ws.shards.values()
-                if t.shard.run == run_id and t.shard.phase.placed
+            self._spreads[run_id] = Counter(
+                tracked.shard.region
+                for tracked in self._ws.shards.values()
+                if tracked.shard.run == run_id
+                and tracked.shard.phase.placed
+                and tracked.shard.region is not None
             )
-            self._spreads[run_id] = Counter(name for name in placed if name is not None)
         return self._spreads[run_id]
 
-    async def _waiting(self, shard: Shard, work: Work, now: Instant) -> Tracked:
-        """The shard in the working set, as the store has it."""
+    async def _tracked(self, shard: Shard, run: LoadedRun, now: Instant) -> TrackedShard:
+        """The shard in the working set, loaded if it is not there in the store's revision."""
         tracked = self._ws.shards.get(shard.key)
         if tracked is None or tracked.stored_rev != shard.rev:
-            tracked = await take_up(self._store, shard, work, now, self._failover)
+            tracked = await load_shard(self._store, shard, run, now, self._failover)
             self._ws.add(tracked)
         return tracked
 
-    async def _permitted(self, run_id: str, now: Instant) -> tuple[Work, bool]:
-        """The run under a decision that is fresh, read once a pass. False where policy could not be asked."""
-        if run_id not in self._works:
-            work = await load_work(self._store, run_id)
-            fresh = await permit(
-                work,
+    async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
+        """The run, read once a pass, and whether its decision is fresh; it is not where policy could not answer."""
+        if run_id not in self._runs:
+            run = await load_run(self._store, run_id)
+            fresh = await reauthorize(
+                run,
                 store=self._store,
                 policy=self._policy,
                 now=now,
                 fresh_seconds=self._failover.decision_fresh_seconds,
             )
-            if fresh is not None and fresh is not work:
-                take_back(self._ws, fresh, now)
-            self._works[run_id] = (fresh or work, fresh is not None)
-        return self._works[run_id]
+            if fresh is not None and fresh is not run:
+                withdraw_forbidden(self._ws, fresh, now)
+            self._runs[run_id] = (fresh or run, fresh is not None)
+        return self._runs[run_id]
 
-    async def _put_aside(
+    async def _defer(
         self,
         shard: Shard,
-        work: Work,
+        run: LoadedRun,
         reason: str,
         now: Instant,
         *,
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Out of the way of those behind it, with all of its run: what keeps one of them keeps the others. Its history says so once."""
-        self._aside[shard.run] = Aside(regions=frozenset(regions), until=self._again_at(now))
+        """Lets other runs pass. What keeps one shard keeps all shards of its run, so the whole run is deferred."""
+        self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
+        # The history says so once for each reason: a million shards that wait must not write at every look.
         if shard.reason != reason:
-            tracked = await self._waiting(shard, work, now)
+            tracked = await self._tracked(shard, run, now)
             if tracked.shard.phase is Phase.PENDING:
                 tracked.shard = structs.replace(tracked.shard, reason=reason)
-                tracked.note(
-                    now, HistoryKind.UNPLACEABLE, UnplaceableDetail(reason=reason, rejected=rejected)
-                )
+                detail = UnplaceableDetail(reason=reason, rejected=rejected)
+                tracked.add_history(now, HistoryKind.UNPLACEABLE, detail)
 
-    def _again_at(self, now: Instant) -> float:
+    def _deferred_until(self, now: Instant) -> float:
+        # +-20 %, so that runs deferred together do not all come back in one pass
         return now.monotonic + self._placing.defer_seconds * (0.8 + 0.4 * self._rng.random())

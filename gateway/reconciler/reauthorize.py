@@ -1,52 +1,62 @@
-"""Ask policy again where a run may be, once its decision is no longer fresh."""
+"""Asks policy again where a run may be placed, once the decision in force is no longer fresh."""
 
-import msgspec
+from msgspec import structs
 
 from gateway.core.decision import Action, Question
 from gateway.core.instant import Instant
 from gateway.core.principal import Principal
 from gateway.core.shard_states import Event, Phase
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.loading import work_of
-from gateway.reconciler.working_set import Work, WorkingSet
+from gateway.reconciler.loading import render_run
+from gateway.reconciler.working_set.tracked_shard import LoadedRun
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
+from gateway.store.rules import permitted_regions
 
 
-async def permit(
-    work: Work, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
-) -> Work | None:
-    """The work under a fresh decision, stored; None where policy could not answer: then nothing is placed.
+async def reauthorize(
+    run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
+) -> LoadedRun | None:
+    """The run under a fresh decision, which is stored; None where policy could not answer: then nothing is placed.
 
-    A refusal is an answer: the run may be nowhere, and says so, until policy thinks better of it.
+    A decision is fresh for `fresh_seconds`. A refusal is an answer too: the run is permitted nowhere until a later
+    decision permits it again.
     """
-    run = work.run
-    if now.wall - run.decided_at < fresh_seconds:
-        return work
+    stored = run.stored
+    if now.wall - stored.decided_at < fresh_seconds:
+        return run
     decision = await policy.decide(
         Question(
             action=Action.RUNS_PLACE,
-            principal=Principal(subject=run.subject, issuer=run.issuer, tenant=run.tenant),
+            principal=Principal(subject=stored.subject, issuer=stored.issuer, tenant=stored.tenant),
             at=now.wall,
-            workflow=run.workflow,
-            context={"run": {"id": run.id, "tenant": run.tenant, "subject": run.subject}},
+            workflow=stored.workflow,
+            context={"run": {"id": stored.id, "tenant": stored.tenant, "subject": stored.subject}},
         )
     )
     if decision.fault:
         return None
-    await store.replace_decision(run.id, decision=decision)
-    permitted = decision.obligations.regions if decision.allow else ()
-    return work_of(
-        msgspec.structs.replace(run, decision_id=decision.id, decided_at=decision.at, permitted=permitted)
+    await store.replace_decision(stored.id, decision=decision)
+    return render_run(
+        structs.replace(
+            stored,
+            decision_id=decision.id,
+            decided_at=decision.at,
+            permitted=permitted_regions(decision),
+        )
     )
 
 
-def take_back(ws: WorkingSet, work: Work, now: Instant) -> None:
-    """T3: what is still on its way to a region that policy no longer permits waits for another place. What runs there may finish."""
+def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
+    """T3: takes back what is still on its way to a region that policy no longer permits; it waits for another.
+
+    What runs there already may finish: the decision that placed it was in force then.
+    """
     for tracked in ws.shards.values():
         shard = tracked.shard
         if (
-            shard.run == work.run.id
+            shard.run == run.stored.id
             and shard.phase is Phase.DISPATCHING
-            and shard.region not in work.run.permitted
+            and shard.region not in run.stored.permitted
         ):
-            tracked.change(now, Event.REFUSED, reason="NotPermitted")
+            tracked.apply_event(now, Event.REFUSED, reason="NotPermitted")

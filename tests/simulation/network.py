@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEnded, Batch, BatchAnswers, Beat, ClusterEvent, Hello, TaskChanged
-from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from gateway.reconciler.links.reports import (
+    AttemptListing,
+    BatchResult,
+    ProbeResult,
+    Report,
+    StreamEnded,
+    StreamEvent,
+)
 from gateway.store.interface import Cursor
 from tests.simulation.cluster import ModelCluster
 
@@ -50,7 +57,7 @@ class NetworkPath:
 
 @dataclass
 class SimulatedLink:
-    """The I/O of one region in virtual time; satisfies `gateway.reconciler.working_set.Link`.
+    """The I/O of one region in virtual time; satisfies `gateway.reconciler.links.interface.Link`.
 
     It ends with its gateway (`alive`): what is still on its way to it does not arrive.
     """
@@ -125,7 +132,7 @@ class SimulatedLink:
         def answered(answer: object, failure: str | None) -> None:
             self.probing = False
             status = answer.status if isinstance(answer, BatchAnswers) else None
-            self._put(Probed(began=began, ended=self.timeline.now, failure=failure, status=status))
+            self._put(ProbeResult(began=began, ended=self.timeline.now, failure=failure, status=status))
 
         self._call(lambda: self.cluster.apply(Batch(), self.timeline.now), answered)
 
@@ -136,7 +143,9 @@ class SimulatedLink:
             self.sending = False
             answers = answer if isinstance(answer, BatchAnswers) else None
             self._put(
-                Applied(began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure)
+                BatchResult(
+                    began=began, ended=self.timeline.now, batch=batch, answers=answers, failure=failure
+                )
             )
 
         self._call(lambda: self.cluster.apply(batch, self.timeline.now), answered)
@@ -154,18 +163,18 @@ class SimulatedLink:
             with suppress(ClusterError):
                 self.cluster.apply(batch, self.timeline.now)
 
-    def compare(self) -> None:
+    def list_attempts(self) -> None:
         began = self.timeline.now
 
         def answered(answer: object, failure: str | None) -> None:
             if isinstance(answer, Hello):
-                self._put(Compared(began=began, at=self.timeline.now, hello=answer))
+                self._put(AttemptListing(began=began, at=self.timeline.now, hello=answer))
 
         self._call(lambda: self.cluster.hello(self.timeline.now), answered)
 
-    def reopen(self, cursor: Cursor) -> None:
+    def reopen_stream(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.inbox = [report for report in self.inbox if not isinstance(report, Heard)]
+        self.inbox = [report for report in self.inbox if not isinstance(report, StreamEvent)]
         self._reopen()
 
     def _reopen(self) -> None:
@@ -206,7 +215,7 @@ class SimulatedLink:
             for event in events:
                 if isinstance(event, TaskChanged | AttemptEnded):
                     self.cursor = Cursor(incarnation=self.cursor.incarnation, seq=event.seq)
-                self._put(Heard(began=self.began, at=self.timeline.now, event=event))
+                self._put(StreamEvent(began=self.began, at=self.timeline.now, event=event))
 
         # a path that becomes faster does not reorder a stream
         self.arrives = max(self.arrives, self.timeline.now + self.path.delay_seconds)

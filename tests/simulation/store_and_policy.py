@@ -72,7 +72,7 @@ class UnreliableStore:
         """Writes as another gateway would: a new revision of the row, which is enough for a conflict."""
         for shard in await self._store.shards(write.shard.run):
             if shard.index == write.shard.index and shard.rev == write.shard.rev - 1:
-                other = ShardWrite(shard=shard.at(write.shard.rev))
+                other = ShardWrite(shard=shard.with_rev(write.shard.rev))
                 await self._store.record([other], {})
                 self._world.check_writes([other])
 

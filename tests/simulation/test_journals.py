@@ -132,7 +132,7 @@ async def test_an_end_that_is_not_acknowledged_yet_is_no_unknown_attempt(world: 
     for _ in range(20):
         await world.submit(workflow(0.3, shards=3))
         for link in world.links.values():
-            link.compare()
+            link.list_attempts()
         await run(world, 0.2)
     await run(world, 10)
     assert world.done()
@@ -163,10 +163,10 @@ async def test_a_stream_that_is_opened_again_has_no_gap() -> None:
                 changed.clear()
                 await changed.wait()
 
-        link.reopen(Cursor(incarnation="j", seq=5))
+        link.reopen_stream(Cursor(incarnation="j", seq=5))
         await heard()
         link._inbox.extend(link.drain()[-2:])  # a pass has taken the first of them when two more came
-        link.reopen(Cursor(incarnation="j", seq=5))
+        link.reopen_stream(Cursor(incarnation="j", seq=5))
         await heard()
         events = [report.event for report in link.drain()]  # type: ignore[union-attr]
     assert [event.seq for event in events if isinstance(event, AttemptEnded)] == [6, 7, 8, 9]

@@ -185,7 +185,7 @@ async def test_a_burst_on_healthy_regions_causes_no_failover(
 
 async def test_what_was_never_sent_is_no_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its fence may pass before the gateway can send: twenty times must not quarantine a shard."""
-    monkeypatch.setattr(dispatch, "to_send", lambda *_: [])
+    monkeypatch.setattr(dispatch, "due_creates", lambda *_: [])
     await world.submit(document(1.0, shards=3))
     await run(world, 7)
 

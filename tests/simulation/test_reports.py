@@ -5,7 +5,7 @@ from msgspec import structs
 
 from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.shard_states import Phase
-from gateway.reconciler.links.reports import Applied, Heard
+from gateway.reconciler.links.reports import BatchResult, StreamEvent
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import NOTE, run, shards_in, workflow
 from tests.simulation.world import World
@@ -19,7 +19,7 @@ async def test_a_list_made_before_a_create_arrived_says_nothing_of_it(world: Wor
     for _ in range(60):
         await world.submit(workflow(2.0, shards=3))
         for link in world.links.values():
-            link.compare()
+            link.list_attempts()
         await run(world, 0.3)
     await run(world, 20)
 
@@ -66,7 +66,7 @@ async def test_an_answer_of_an_earlier_boot_confirms_nothing(world: World) -> No
     assert world.shards[shard.key].phase is Phase.DISPATCHING
     create = CreateAnswer(attempt=shard.attempt, outcome=CreateOutcome.EXISTS)
     answers, now = BatchAnswers(status=before, creates=(create,)), world.timeline.now
-    link._put(Applied(began=now - 1, ended=now, batch=Batch(), answers=answers, failure=None))
+    link._put(BatchResult(began=now - 1, ended=now, batch=Batch(), answers=answers, failure=None))
     await world.tick()
     assert world.shards[shard.key].phase is Phase.DISPATCHING
 
@@ -88,7 +88,7 @@ async def test_events_that_come_again_change_nothing(world: World, store: Sqlite
     )
     old = structs.replace(journal.events[-1], seq=1)
     await run(world, 1)
-    link._put(Heard(began=0.0, at=world.timeline.now, event=old))
+    link._put(StreamEvent(began=0.0, at=world.timeline.now, event=old))
     await run(world, 1)
 
     assert (await store.cursors())[

@@ -1,0 +1,6 @@
+"""The I/O of one region: `region_link.py` does it, and turns what the cluster says into the `reports.py`.
+
+The only part of the reconciler that awaits a region. It decides nothing: the controller drains its inbox at
+each pass and asks for the next probe, batch or listing. Imports `clusters` (interface, protocol, errors), the
+store's `Cursor` and `gateway.settings`; nothing else of the reconciler.
+"""

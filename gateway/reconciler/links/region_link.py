@@ -1,29 +1,38 @@
-"""The I/O of one region: an event stream that is opened again and again, one probe and one batch at a time. Decides nothing."""
+"""Does the I/O of one region: an event stream that is opened again and again, one probe and one batch at a time."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, assert_never
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.protocol import AttemptEnded, Batch, ClusterEvent, Hello, TaskChanged
-from gateway.reconciler.links.reports import Applied, Compared, Heard, Probed, Report, StreamEnded
+from clusters.protocol import AttemptEnded, Batch, Beat, ClusterEvent, Hello, LeaseAsked, TaskChanged
+from gateway.reconciler.links.reports import (
+    AttemptListing,
+    BatchResult,
+    ProbeResult,
+    Report,
+    StreamEnded,
+    StreamEvent,
+)
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from waypost.cancellation import cancel_and_wait
 
 INBOX_LIMIT = 5_000
-"""Reports that may wait; above it the stream is not read, and the cluster keeps its events."""
+"""Reports that may wait; from there on the stream is not read, and the cluster keeps its events."""
 REOPEN_SECONDS = 0.5
-APPLY_TIMEOUT_SECONDS = 5.0
+"""Between the end of a stream and the next attempt to open it."""
+CALL_TIMEOUT_SECONDS = 5.0
+"""Of a batch and of a listing."""
 
 T = TypeVar("T")
 
 
 class RegionLink:
-    """Turns what one cluster says into reports, and wakes the controller. Satisfies `gateway.reconciler.working_set.Link`."""
+    """Turns what one cluster says into reports, and wakes the controller. Satisfies `Link`; decides nothing."""
 
     def __init__(
         self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]
@@ -31,11 +40,11 @@ class RegionLink:
         self.name = name
         self._cluster, self._settings, self._wake = cluster, settings, wake
         self._inbox: deque[Report] = deque()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self._cursor = Cursor()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._broken: BaseException | None = None
+        self._error: BaseException | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,70 +52,91 @@ class RegionLink:
     async def __aexit__(self, *_: object) -> None:
         await cancel_and_wait(self._tasks.values())
 
+    def __repr__(self) -> str:
+        """`<RegionLink beijing: watch, send; 3 reports wait, stream at 12>`."""
+        return (
+            f"<RegionLink {self.name}: {', '.join(self._tasks) or 'nothing under way'};"
+            f" {len(self._inbox)} reports wait, stream at {self._cursor.seq}>"
+        )
+
     @property
     def idle(self) -> bool:
+        """No batch is under way."""
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
-        """What came in since. Raises what ended one of the tasks unexpectedly: a bug of ours must not look like a silent region."""
-        if self._broken is not None:
-            raise self._broken
+        """Empties the inbox and returns its reports, oldest first.
+
+        Raises what ended one of the tasks unexpectedly: a bug of ours must not look like a silent region.
+        """
+        if self._error is not None:
+            raise self._error
         reports = list(self._inbox)
         self._inbox.clear()
-        self._room.set()
+        self._has_room.set()
         return reports
 
     def probe(self) -> None:
+        """Asks the cluster for its status."""
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
+        """Hands over one batch."""
         self._start("send", self._send(batch))
 
-    def compare(self) -> None:
-        self._start("compare", self._compare())
+    def list_attempts(self) -> None:
+        """Asks for the attempts that the cluster holds."""
+        self._start("list", self._list_attempts())
 
-    def reopen(self, cursor: Cursor) -> None:
-        """What waits is of the stream before: behind it the events from `cursor` on would look like known ones."""
+    def reopen_stream(self, cursor: Cursor) -> None:
+        """Opens the event stream again, to read what comes after `cursor`."""
         self._cursor = cursor
-        self._inbox = deque(report for report in self._inbox if not isinstance(report, Heard))
+        # Waiting events are of the stream before. If they moved the controller's cursor, the events that are sent
+        # again from `cursor` on would look like known ones.
+        self._inbox = deque(report for report in self._inbox if not isinstance(report, StreamEvent))
         if (task := self._tasks.pop("watch", None)) is not None:
             task.cancel()
         self._start("watch", self._watch())
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """One of each kind at a time; a second call while the first is under way is dropped, since the controller asks again."""
+        # One task of each kind at a time. A call while the one before is under way is dropped: the controller asks
+        # again at its next pass.
         if name in self._tasks:
             work.close()
             return
         task = asyncio.create_task(work, name=f"{self.name}:{name}")
         self._tasks[name] = task
-        task.add_done_callback(lambda done: self._ended(name, done))
+        task.add_done_callback(lambda done: self._on_end(name, done))
 
-    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+    def _on_end(self, name: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is task:
             del self._tasks[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = error
+            self._error = error
             self._wake()
 
     def _put(self, report: Report) -> None:
         self._inbox.append(report)
         if len(self._inbox) >= INBOX_LIMIT:
-            self._room.clear()
+            self._has_room.clear()
         self._wake()
 
     async def _probe(self) -> None:
         began = time.monotonic()
-        status, error = await _tried(self._cluster.probe(), self._settings.probe_timeout_seconds)
+        status, error = await _call(self._cluster.probe(), self._settings.probe_timeout_seconds)
         failure, detail = (None, "") if error is None else (error.reason, error.detail)
-        self._put(Probed(began=began, ended=time.monotonic(), status=status, failure=failure, detail=detail))
+        result = ProbeResult(
+            began=began, ended=time.monotonic(), status=status, failure=failure, detail=detail
+        )
+        self._put(result)
 
     async def _send(self, batch: Batch) -> None:
         began = time.monotonic()
-        answers, error = await _tried(self._cluster.apply(batch), APPLY_TIMEOUT_SECONDS)
-        del self._tasks["send"]  # idle again before the controller wakes
+        answers, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
+        # Before the report wakes the controller: it then finds the link idle, and sends the next batch at once.
+        del self._tasks["send"]
         self._put(
-            Applied(
+            BatchResult(
                 began=began,
                 ended=time.monotonic(),
                 batch=batch,
@@ -115,29 +145,30 @@ class RegionLink:
             )
         )
 
-    async def _compare(self) -> None:
+    async def _list_attempts(self) -> None:
         began = time.monotonic()
-        hello, _ = await _tried(self._cluster.attempts(), APPLY_TIMEOUT_SECONDS)
+        hello, _ = await _call(self._cluster.attempts(), CALL_TIMEOUT_SECONDS)
         if hello is not None:
-            self._put(Compared(began=began, at=time.monotonic(), hello=hello))
+            self._put(AttemptListing(began=began, at=time.monotonic(), hello=hello))
 
     async def _watch(self) -> None:
-        """The stream, for ever: a silent one is opened again from its cursor even while probes pass."""
+        """Reads the stream for ever. A silent one is opened again from its cursor, even while probes pass."""
         while True:
             reason = await self._read_stream()
             self._put(StreamEnded(at=time.monotonic(), reason=reason))
             await asyncio.sleep(REOPEN_SECONDS)
 
     async def _read_stream(self) -> str:
+        """Reads one stream until it ends, and returns why it did."""
         began = time.monotonic()
         stream = self._cluster.watch(self._cursor.seq, self._cursor.incarnation)
         try:
             while True:
                 async with asyncio.timeout(self._settings.silence_seconds):
                     event = await anext(stream)
-                await self._room.wait()
-                self._follow(event)
-                self._put(Heard(began=began, at=time.monotonic(), event=event))
+                await self._has_room.wait()
+                self._move_cursor(event)
+                self._put(StreamEvent(began=began, at=time.monotonic(), event=event))
         except StopAsyncIteration:
             return "Ended"
         except TimeoutError:
@@ -148,18 +179,22 @@ class RegionLink:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
 
-    def _follow(self, event: ClusterEvent) -> None:
+    def _move_cursor(self, event: ClusterEvent) -> None:
         match event:
             case Hello():
+                # Another journal is read from its beginning.
                 if event.status.incarnation != self._cursor.incarnation:
                     self._cursor = Cursor(incarnation=event.status.incarnation)
             case TaskChanged() | AttemptEnded():
                 self._cursor = Cursor(incarnation=self._cursor.incarnation, seq=event.seq)
-            case _:
+            case Beat() | LeaseAsked():
                 pass
+            case _:
+                assert_never(event)
 
 
-async def _tried(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
+async def _call(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
+    """The answer of a cluster within `seconds`, or the error that came in its place."""
     try:
         async with asyncio.timeout(seconds):
             return await call, None

@@ -1,18 +1,12 @@
-"""A region that shards still name and the settings do not any more: nobody is there to ask, so what was there is lost.
-
-It is one like the others, only that it never answers: its shards move, its orphans stay listed until an operator forgets it.
-"""
+"""The link of a region that was removed from the settings while shards were still in it."""
 
 from clusters.protocol import Batch
-from gateway.core.instant import Instant
 from gateway.reconciler.links.reports import Report
-from gateway.reconciler.working_set import Region
-from gateway.regions.health import removed
 from gateway.store.interface import Cursor
 
 
-class NoLink:
-    """Satisfies `Link`: nothing goes out and nothing comes in."""
+class RemovedRegionLink:
+    """Satisfies `Link`: sends nothing and receives nothing, since the settings name no cluster any more."""
 
     idle = False
 
@@ -26,12 +20,6 @@ class NoLink:
 
     def send(self, batch: Batch) -> None: ...
 
-    def compare(self) -> None: ...
+    def list_attempts(self) -> None: ...
 
-    def reopen(self, cursor: Cursor) -> None: ...
-
-
-def absent(name: str, now: Instant) -> Region:
-    """The region `name`, lost since now."""
-    health = removed(name, now.monotonic, "not among the settings any more")
-    return Region(name=name, link=NoLink(name), health=health, absent=True)
+    def reopen_stream(self, cursor: Cursor) -> None: ...

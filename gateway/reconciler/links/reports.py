@@ -1,4 +1,7 @@
-"""What the I/O of one region puts into the controller's inbox. Times are the gateway's monotonic seconds."""
+"""The reports that the I/O of one region puts into the controller's inbox.
+
+All times are monotonic seconds of the gateway.
+"""
 
 from typing import TypeAlias
 
@@ -7,7 +10,7 @@ from msgspec import Struct
 from clusters.protocol import Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello
 
 
-class Heard(Struct, frozen=True, kw_only=True):
+class StreamEvent(Struct, frozen=True, kw_only=True):
     """One event of the stream that was opened at `began`."""
 
     began: float
@@ -16,38 +19,43 @@ class Heard(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
-    """The event stream is gone; it is opened again beside."""
+    """The event stream has ended. The link opens the next one by itself."""
 
     at: float
     reason: str
+    """`Ended`, `Silent`, or the reason of a `ClusterError`."""
 
 
-class Probed(Struct, frozen=True, kw_only=True):
-    """`failure`: a `ClusterError` reason, or None with the cluster's status; `detail` says more of it to people."""
+class ProbeResult(Struct, frozen=True, kw_only=True):
+    """The outcome of one probe."""
 
     began: float
     ended: float
     failure: str | None = None
+    """The reason of a `ClusterError`; None: the cluster answered with its status."""
     detail: str = ""
+    """What people should know of the failure beyond its reason."""
     status: ClusterStatus | None = None
 
 
-class Applied(Struct, frozen=True, kw_only=True):
-    """What became of a batch. Without answers everything in it is UNKNOWN, not failed: it is asked again."""
+class BatchResult(Struct, frozen=True, kw_only=True):
+    """The outcome of one batch."""
 
     began: float
     ended: float
     batch: Batch
     answers: BatchAnswers | None = None
+    """None: whether any of the batch arrived is unknown, so all of it is sent again."""
     failure: str | None = None
+    """The reason of a `ClusterError`; None: it was answered."""
 
 
-class Compared(Struct, frozen=True, kw_only=True):
-    """What the cluster holds, asked for at `began`."""
+class AttemptListing(Struct, frozen=True, kw_only=True):
+    """The attempts that the cluster held when it was asked, at `began` or later."""
 
     began: float
     at: float
     hello: Hello
 
 
-Report: TypeAlias = Heard | StreamEnded | Probed | Applied | Compared
+Report: TypeAlias = StreamEvent | StreamEnded | ProbeResult | BatchResult | AttemptListing

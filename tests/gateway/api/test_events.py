@@ -27,7 +27,7 @@ async def end(store: Store, run_id: str) -> None:
     for shard in await store.shards(run_id):
         over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
         entry = history_entry(HistoryKind.EXPIRED, run=run_id, shard=shard.index, at=2.0)
-        await store.record([ShardWrite(shard=over.at(shard.rev + 1), history=(entry,))], {})
+        await store.record([ShardWrite(shard=over.with_rev(shard.rev + 1), history=(entry,))], {})
 
 
 def parsed(text: str) -> list[tuple[int, str]]:

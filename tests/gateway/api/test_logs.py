@@ -69,7 +69,7 @@ async def started(
         tries=1,
         started_at=1.0,
     )
-    assert await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(row,))], {}) == [True]
+    assert await store.record([ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(row,))], {}) == [True]
 
 
 @pytest.fixture

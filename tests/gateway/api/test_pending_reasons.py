@@ -95,7 +95,7 @@ async def test_shards_that_are_over_have_no_reason(
     """Nor of those that have a place."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
     for shard in await store.shards(name):
-        over = advance(shard, Event.EXPIRED).at(shard.rev + 1)
+        over = advance(shard, Event.EXPIRED).with_rev(shard.rev + 1)
         await store.record(
             [ShardWrite(shard=over, history=(history_entry(HistoryKind.EXPIRED, run=name, at=1.0),))], {}
         )

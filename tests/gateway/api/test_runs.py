@@ -37,7 +37,7 @@ async def failed(store: Store, run_id: str) -> None:
     for shard in await store.shards(run_id):
         over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
         entry = history_entry(HistoryKind.EXPIRED, run=run_id, shard=shard.index, at=2.0)
-        await store.record([ShardWrite(shard=over.at(shard.rev + 1), history=(entry,))], {})
+        await store.record([ShardWrite(shard=over.with_rev(shard.rev + 1), history=(entry,))], {})
 
 
 @pytest.mark.parametrize(("method", "rest"), ABOUT_ONE)
@@ -143,7 +143,7 @@ async def test_a_run_shows_its_shards_and_tasks(
         tries=1,
         started_at=1.0,
     )
-    await store.record([ShardWrite(shard=placed.at(shard.rev + 1), tasks=(row,))], {})
+    await store.record([ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(row,))], {})
 
     shown = (await client.get(f"/v1/runs/{run}")).json()
     assert (shown["shard_phases"], shown["task_phases"]) == ({"Dispatching": 1, "Pending": 1}, {"Running": 1})
@@ -175,7 +175,8 @@ async def test_outputs_are_shown_where_they_are_asked_for(
         started_at=1.0,
     )
     await store.record(
-        [ShardWrite(shard=placed.at(shard.rev + 1), tasks=(structs.replace(row, output={"rows": 7}),))], {}
+        [ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(structs.replace(row, output={"rows": 7}),))],
+        {},
     )
 
     assert [task["output"] for task in (await client.get(f"/v1/runs/{run}")).json()["tasks"]] == [None]
@@ -206,7 +207,7 @@ async def test_tasks_that_are_left_out_are_counted(
     await store.record(
         [
             ShardWrite(
-                shard=placed.at(shard.rev + 1),
+                shard=placed.with_rev(shard.rev + 1),
                 tasks=tuple(structs.replace(row, task=name) for name in "cabd"),
             )
         ],

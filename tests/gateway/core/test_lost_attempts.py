@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.lost_attempts import backoff_seconds, ending, leaving, may_leave, wait_seconds
+from gateway.core.lost_attempts import (
+    backoff_seconds,
+    failover_event,
+    loss_event,
+    suspect_wait_is_over,
+    suspect_wait_seconds,
+)
 from gateway.core.shard_states import Event
 from gateway.settings import Failover
 from waypost.workflow.task import SideEffects
@@ -16,7 +22,7 @@ def test_young_tasks_are_moved_soon_and_old_ones_are_waited_for() -> None:
     """Waiting about as long as the tasks have run costs at most twice the best choice (ski rental), within 2 and 10 seconds."""
 
     def wait(*ran: float) -> float:
-        return wait_seconds(
+        return suspect_wait_seconds(
             SideEffects.IDEMPOTENT, ran_seconds=ran, deadline_in_seconds=None, settings=SETTINGS
         )
 
@@ -24,7 +30,7 @@ def test_young_tasks_are_moved_soon_and_old_ones_are_waited_for() -> None:
 
 
 def test_a_near_deadline_cuts_the_waiting_short() -> None:
-    wait = wait_seconds(
+    wait = suspect_wait_seconds(
         SideEffects.IDEMPOTENT, ran_seconds=[60.0], deadline_in_seconds=8.0, settings=SETTINGS
     )
 
@@ -35,7 +41,9 @@ def test_a_near_deadline_cuts_the_waiting_short() -> None:
 def test_nothing_shortens_the_wait_of_an_exclusive_shard(ran: list[float], deadline: float | None) -> None:
     """Its lease may run to the end: never two at once (I4) comes before any deadline."""
     assert (
-        wait_seconds(SideEffects.EXCLUSIVE, ran_seconds=ran, deadline_in_seconds=deadline, settings=SETTINGS)
+        suspect_wait_seconds(
+            SideEffects.EXCLUSIVE, ran_seconds=ran, deadline_in_seconds=deadline, settings=SETTINGS
+        )
         == 17.0
     )
 
@@ -44,16 +52,22 @@ def test_an_exclusive_shard_counts_from_its_fence_too() -> None:
     """Until the fence a create that is still on its way may be taken, and its lease begins only then."""
     wait = SETTINGS.exclusive_wait_seconds
 
-    assert not may_leave(SideEffects.EXCLUSIVE, now=117.0, suspected_at=100.0, fenced_until=104.0, wait=wait)
-    assert may_leave(SideEffects.EXCLUSIVE, now=121.0, suspected_at=100.0, fenced_until=104.0, wait=wait)
-    assert may_leave(SideEffects.IDEMPOTENT, now=102.0, suspected_at=100.0, fenced_until=104.0, wait=2.0)
+    assert not suspect_wait_is_over(
+        SideEffects.EXCLUSIVE, now=117.0, suspected_at=100.0, fenced_until=104.0, wait_seconds=wait
+    )
+    assert suspect_wait_is_over(
+        SideEffects.EXCLUSIVE, now=121.0, suspected_at=100.0, fenced_until=104.0, wait_seconds=wait
+    )
+    assert suspect_wait_is_over(
+        SideEffects.IDEMPOTENT, now=102.0, suspected_at=100.0, fenced_until=104.0, wait_seconds=2.0
+    )
 
 
 def test_the_fifth_lost_attempt_is_the_last() -> None:
     """A poison document must not wander for ever (fault 37); failovers, which are not its fault, are counted apart."""
-    assert [ending(lost, SETTINGS) for lost in range(5)] == [Event.LOST] * 4 + [Event.EXHAUSTED]
-    assert leaving(18, SETTINGS) is Event.ABANDONED
-    assert leaving(19, SETTINGS) is Event.EXHAUSTED
+    assert [loss_event(lost, SETTINGS) for lost in range(5)] == [Event.LOST] * 4 + [Event.EXHAUSTED]
+    assert failover_event(18, SETTINGS) is Event.ABANDONED
+    assert failover_event(19, SETTINGS) is Event.EXHAUSTED
 
 
 def test_back_off_doubles_to_its_cap() -> None:

@@ -15,14 +15,22 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
+from gateway.core.instant import NEVER
 from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
-from gateway.reconciler.attempt_events import Reception, attempt_ended, compare, task_changed
-from gateway.reconciler.dispatch import grantable
+from gateway.reconciler.attempt_events import (
+    Reception,
+    apply_attempt_end,
+    apply_task_change,
+    compare_attempts,
+)
+from gateway.reconciler.dispatch import may_hold_lease
 from gateway.reconciler.intents import next_epoch
-from gateway.reconciler.orphans import to_reap
-from gateway.reconciler.working_set import NEVER, Region, Tracked, WorkingSet
+from gateway.reconciler.orphans import due_tombstones
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import Failover
-from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
+from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.workflow.task import SideEffects
 
 SETTINGS = Failover()
@@ -30,14 +38,16 @@ ENDS = {Event.COMPLETED, Event.FAILED}
 """The cluster itself has said that nothing of the attempt is left."""
 
 
-def shard_in(phase: Phase, *, side_effects: SideEffects = SideEffects.IDEMPOTENT, **changes: Any) -> Tracked:
+def shard_in(
+    phase: Phase, *, side_effects: SideEffects = SideEffects.IDEMPOTENT, **changes: Any
+) -> TrackedShard:
     """At epoch 3, with two tasks; confirmed a while ago."""
-    shard = tracked(work(tasks=2, side_effects=side_effects), 0, phase=phase, epoch=3, **changes)
+    shard = tracked(loaded_run(tasks=2, side_effects=side_effects), 0, phase=phase, epoch=3, **changes)
     shard.confirmed_at = NOW.monotonic - 90.0
     return shard
 
 
-def regions(shard: Tracked) -> tuple[WorkingSet, Region, Region]:
+def regions(shard: TrackedShard) -> tuple[WorkingSet, Region, Region]:
     """The working set, the shard's own region and another."""
     here, elsewhere = region(), region("shanghai")
     return working_set(shard, regions=(here, elsewhere)), here, elsewhere
@@ -77,9 +87,9 @@ def test_only_the_own_attempt_is_believed() -> None:
     """An older epoch, another region: each may finish its work, and none of it may count (I1)."""
     ws, here, elsewhere = regions(shard_in(Phase.RUNNING))
 
-    assert task_changed(ws, here, finished("t0", epoch=2), NOW) is Reception.STALE
-    assert task_changed(ws, elsewhere, finished("t0"), NOW) is Reception.STALE
-    assert task_changed(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t0", epoch=2), NOW) is Reception.STALE
+    assert apply_task_change(ws, elsewhere, finished("t0"), NOW) is Reception.STALE
+    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
 
 
 @pytest.mark.parametrize("end", AttemptEndKind)
@@ -90,7 +100,7 @@ def test_the_end_of_another_attempt_ends_nothing(end: AttemptEndKind) -> None:
 
     for there, epoch in ((here, 2), (elsewhere, 3)):
         ended = AttemptEnded(seq=7, attempt=attempt(epoch), end=end)
-        assert attempt_ended(ws, there, ended, NOW, SETTINGS) is Reception.STALE
+        assert apply_attempt_end(ws, there, ended, NOW, SETTINGS) is Reception.STALE
     assert (shard.shard.phase, shard.dirty) == (Phase.RUNNING, False)
 
 
@@ -99,10 +109,10 @@ def test_a_result_comes_with_or_after_those_it_needs() -> None:
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
 
-    assert task_changed(ws, here, finished("t1"), NOW) is Reception.STALE
+    assert apply_task_change(ws, here, finished("t1"), NOW) is Reception.STALE
     assert shard.rows == []
-    assert task_changed(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
-    assert task_changed(ws, here, finished("t1"), NOW) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t1"), NOW) is Reception.ACCEPTED
     assert [row.task for row in shard.rows] == ["t0", "t1"]
 
 
@@ -110,9 +120,9 @@ def test_a_result_is_taken_once() -> None:
     """After a conflict the events come again: what is recorded stays as it is, and its history says so once."""
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
-    task_changed(ws, here, finished("t0"), NOW)
+    apply_task_change(ws, here, finished("t0"), NOW)
 
-    assert task_changed(ws, here, finished("t0"), NOW) is Reception.KNOWN
+    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.KNOWN
     assert len(shard.rows) == len(shard.history) == 1
     assert shard.tasks == {"t0": TaskPhase.SUCCEEDED}
 
@@ -123,9 +133,9 @@ def test_a_result_is_taken_once() -> None:
 )
 def test_a_suspect_shard_gets_no_lease(phase: Phase, may: bool) -> None:
     """Its wait is counted from the suspicion: a lease from later on would outlive it (I4)."""
-    assert grantable(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt()) is may
-    assert not grantable(shard_in(phase), attempt())
-    assert not grantable(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt(2))
+    assert may_hold_lease(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt()) is may
+    assert not may_hold_lease(shard_in(phase), attempt())
+    assert not may_hold_lease(shard_in(phase, side_effects=SideEffects.EXCLUSIVE), attempt(2))
 
 
 def test_an_orphan_is_ended_when_it_is_committed() -> None:
@@ -134,9 +144,9 @@ def test_an_orphan_is_ended_when_it_is_committed() -> None:
     ws, here, _ = regions(shard)
 
     shard.dirty = True
-    assert to_reap(ws, here, NOW, SETTINGS) == ()
-    shard.committed()
-    assert to_reap(ws, here, NOW, SETTINGS) == (attempt(),)
+    assert due_tombstones(ws, here, NOW, SETTINGS) == ()
+    shard.mark_committed()
+    assert due_tombstones(ws, here, NOW, SETTINGS) == (attempt(),)
 
 
 def test_an_attempt_that_sleeps_is_sent_again() -> None:
@@ -145,7 +155,7 @@ def test_an_attempt_that_sleeps_is_sent_again() -> None:
     shard.sent_at, shard.fenced_until = NOW.monotonic - 0.5, NOW.monotonic + 4.5
     ws, here, _ = regions(shard)
 
-    compare(ws, here, listed(here, awake=False), began=NOW.monotonic, now=NOW, settings=SETTINGS)
+    compare_attempts(ws, here, listed(here, awake=False), began=NOW.monotonic, now=NOW, settings=SETTINGS)
 
     assert (shard.shard.phase, shard.sent_at) == (Phase.DISPATCHING, NEVER)
     assert shard.fenced_until == NOW.monotonic + SETTINGS.fence_seconds
@@ -157,7 +167,7 @@ def test_an_attempt_of_an_earlier_boot_is_sent_again(boot: str, phase: Phase) ->
     shard = shard_in(Phase.RUNNING, fence=Fence(boot=boot, not_after=60.0))
     ws, here, _ = regions(shard)
 
-    compare(ws, here, listed(here, awake=True), began=NOW.monotonic, now=NOW, settings=SETTINGS)
+    compare_attempts(ws, here, listed(here, awake=True), began=NOW.monotonic, now=NOW, settings=SETTINGS)
 
     assert shard.shard.phase is phase
     assert shard.shard.fence is not None

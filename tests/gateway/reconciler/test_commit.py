@@ -2,7 +2,7 @@
 
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
 from gateway.core.shard_states import Phase
-from gateway.reconciler.commit import count
+from gateway.reconciler.commit import count_history
 from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
 
@@ -19,9 +19,9 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
     """And its duration from the loss until the shard runs again."""
     metrics = Metrics()
     confirmed = moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING, "shanghai")
-    count([moved(HistoryKind.ABANDONED, Phase.SUSPECT, Phase.PENDING)], metrics, since_lost=2.0)
-    count([history_entry(HistoryKind.PLACED), confirmed], metrics, since_lost=4.0)
-    count([confirmed], metrics, since_lost=None)
+    count_history([moved(HistoryKind.ABANDONED, Phase.SUSPECT, Phase.PENDING)], metrics, since_lost=2.0)
+    count_history([history_entry(HistoryKind.PLACED), confirmed], metrics, since_lost=4.0)
+    count_history([confirmed], metrics, since_lost=None)
 
     assert value(metrics, "waypost_failovers_total", region="beijing") == 1
     assert value(metrics, "waypost_recovery_seconds_sum") == 4.0
@@ -31,10 +31,10 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
 def test_the_end_of_a_shard_is_counted_once() -> None:
     """The gauge counts what is under way only: how much was done, and how much of it failed, is a rate."""
     metrics = Metrics()
-    count([moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING)], metrics, since_lost=None)
-    count([moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED)], metrics, since_lost=None)
-    count([history_entry(HistoryKind.REAPED)], metrics, since_lost=None)
-    count([moved(HistoryKind.EXPIRED, Phase.PENDING, Phase.FAILED)], metrics, since_lost=None)
+    count_history([moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING)], metrics, since_lost=None)
+    count_history([moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED)], metrics, since_lost=None)
+    count_history([history_entry(HistoryKind.REAPED)], metrics, since_lost=None)
+    count_history([moved(HistoryKind.EXPIRED, Phase.PENDING, Phase.FAILED)], metrics, since_lost=None)
 
     assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1
@@ -45,7 +45,7 @@ def test_a_tombstone_is_counted_when_a_region_confirms_it() -> None:
     """Not when an operator gives the region up: nobody knows what runs there."""
     metrics = Metrics()
     orphan = OrphanDetail(region="beijing", epoch=1)
-    count([history_entry(HistoryKind.REAPED, detail=orphan)], metrics, since_lost=None)
-    count([history_entry(HistoryKind.FORGOTTEN, detail=orphan)], metrics, since_lost=None)
+    count_history([history_entry(HistoryKind.REAPED, detail=orphan)], metrics, since_lost=None)
+    count_history([history_entry(HistoryKind.FORGOTTEN, detail=orphan)], metrics, since_lost=None)
 
     assert value(metrics, "waypost_tombstones_total", region="beijing") == 1

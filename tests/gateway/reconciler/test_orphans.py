@@ -3,25 +3,34 @@
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Orphan, Phase
-from gateway.reconciler.orphans import BATCH_TOMBSTONES, take_answer, to_reap
+from gateway.reconciler.orphans import (
+    BATCH_TOMBSTONES,
+    apply_tombstone_answer,
+    due_tombstones,
+    mark_tombstones_sent,
+)
 from gateway.settings import Failover
-from tests.gateway.reconciler.under_way import NOW, region, tracked, work, working_set
+from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 
 SETTINGS = Failover()
 
 
 def test_many_orphans_are_ended_in_turn() -> None:
     """One call carries a bounded number; those that are slow to end must not keep the others from their turn."""
-    of, count = work(), BATCH_TOMBSTONES + 500
+    of, count = loaded_run(), BATCH_TOMBSTONES + 500
     orphan = Orphan(region="beijing", epoch=1)
     there = region()
-    there.strays[AttemptId(run="nobody's", shard=0, epoch=1)] = float("-inf")
+    there.unknown_attempts[AttemptId(run="nobody's", shard=0, epoch=1)] = float("-inf")
     ws = working_set(
         *[tracked(of, n, phase=Phase.FAILED, region=None, orphans=(orphan,)) for n in range(count)],
         regions=(there,),
     )
 
-    calls = [to_reap(ws, there, Instant(NOW.monotonic + 1.1 * turn, NOW.wall), SETTINGS) for turn in range(2)]
+    calls = []
+    for turn in range(2):
+        now = Instant(NOW.monotonic + 1.1 * turn, NOW.wall)
+        calls.append(due_tombstones(ws, there, now, SETTINGS))
+        mark_tombstones_sent(ws, there, calls[-1], now)
 
     assert [len(call) for call in calls] == [BATCH_TOMBSTONES, BATCH_TOMBSTONES]
     assert len({*calls[0], *calls[1]}) == count + 1
@@ -31,7 +40,7 @@ def test_another_journal_may_end_what_may_overlap() -> None:
     """Only a lease has to be waited for: an idempotent shard's orphan goes with the first word of the journal that is there now."""
     ws = working_set(
         tracked(
-            work(),
+            loaded_run(),
             0,
             phase=Phase.PENDING,
             region=None,
@@ -40,6 +49,6 @@ def test_another_journal_may_end_what_may_overlap() -> None:
     )
     answer = TombstoneAnswer(attempt=AttemptId(run="run-1", shard=0, epoch=1), gone=True)
 
-    take_answer(ws, ws.regions["beijing"], answer, NOW, SETTINGS)
+    apply_tombstone_answer(ws, ws.regions["beijing"], answer, NOW, SETTINGS)
 
     assert ws.shards["run-1", 0].shard.orphans == ()

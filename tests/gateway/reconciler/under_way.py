@@ -11,8 +11,10 @@ from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.reconciler.links.reports import Report
-from gateway.reconciler.loading import work_of
-from gateway.reconciler.working_set import Region, Tracked, Work, WorkingSet
+from gateway.reconciler.loading import render_run
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.store.interface import Cursor
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -34,9 +36,9 @@ class StillLink:
 
     def send(self, batch: object) -> None: ...
 
-    def compare(self) -> None: ...
+    def list_attempts(self) -> None: ...
 
-    def reopen(self, cursor: Cursor) -> None: ...
+    def reopen_stream(self, cursor: Cursor) -> None: ...
 
 
 def region(name: str = "beijing", *, idle: bool = True) -> Region:
@@ -48,18 +50,18 @@ def region(name: str = "beijing", *, idle: bool = True) -> Region:
         link=StillLink(name, idle=idle),
         health=unknown(name),
         status=status,
-        heard_at=NOW.monotonic,
+        status_at=NOW.monotonic,
         incarnation="journal",
     )
 
 
-def work(
+def loaded_run(
     run_id: str = "run-1",
     *,
     tasks: int = 1,
     size: int = 0,
     side_effects: SideEffects = SideEffects.IDEMPOTENT,
-) -> Work:
+) -> LoadedRun:
     """Each task needs the one before."""
     given = tuple(
         TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}, needs=(f"t{n - 1}",) if n else ())
@@ -81,10 +83,12 @@ def work(
         decided_at=NOW.wall,
         permitted=("beijing",),
     )
-    return work_of(run)
+    return render_run(run)
 
 
-def tracked(of: Work, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any) -> Tracked:
+def tracked(
+    of: LoadedRun, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any
+) -> TrackedShard:
     """Dispatching in `beijing`, committed and not yet sent, unless `changes` say otherwise."""
     placed: dict[str, Any] = {
         "region": "beijing",
@@ -92,13 +96,13 @@ def tracked(of: Work, index: int, *, resumption: Resumption | None = NOTHING, **
         "fence": Fence(boot="boot", not_after=14.0),
     }
     fields: dict[str, Any] = {"phase": Phase.DISPATCHING, "epoch": 1} | placed | changes
-    shard = Shard(run=of.run.id, index=index, **fields)
-    return Tracked(
-        shard=shard, work=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption
+    shard = Shard(run=of.stored.id, index=index, **fields)
+    return TrackedShard(
+        shard=shard, run=of, stored_rev=0, fenced_until=NOW.monotonic + 5.0, resumption=resumption
     )
 
 
-def working_set(*shards: Tracked, regions: tuple[Region, ...] | None = None) -> WorkingSet:
+def working_set(*shards: TrackedShard, regions: tuple[Region, ...] | None = None) -> WorkingSet:
     return WorkingSet(
         regions={one.name: one for one in (region(),) if regions is None}
         | {one.name: one for one in regions or ()},

@@ -44,7 +44,7 @@ def counting(store: Store) -> Any:
 async def happen(store: Store, run: str, count: int = 1) -> None:
     shard = (await store.shards(run))[0]
     notes = tuple(history_entry(HistoryKind.CONFIRMED, run=run, shard=0, at=1.0) for _ in range(count))
-    await store.record([ShardWrite(shard=shard.at(shard.rev + 1), history=notes)], {})
+    await store.record([ShardWrite(shard=shard.with_rev(shard.rev + 1), history=notes)], {})
 
 
 async def test_what_many_follow_is_read_once(counting: Any, run: str) -> None:

@@ -1,0 +1,102 @@
+"""Assesses the regions at each pass: which are lost, which are back, and whether the gateway itself is cut off.
+
+`assess_regions` decides and changes nothing; `apply_assessment` moves the shards by what was decided.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from loguru import logger
+
+from gateway.core.instant import Instant
+from gateway.reconciler.failover import fail_over, give_up_unconfirmed, reclaim_suspects, suspect_shards
+from gateway.reconciler.orphans import stop_cancelled
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
+from gateway.regions.health import RegionHealth
+from gateway.regions.health_over_time import after_tick
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.settings import Failover, HealthSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionAssessment:
+    """What holds of the regions at one moment."""
+
+    healths: Mapping[str, RegionHealth]
+    """The next health of every region, by name."""
+    counted: tuple[RegionHealth, ...]
+    """The healths that the blackout guard counts."""
+    cut_off: bool
+    """The gateway takes itself, not its regions, to be cut off."""
+    lost: frozenset[str]
+    """Regions that are Unreachable: their shards become Suspect (T5)."""
+    back: frozenset[str]
+    """Regions that answer, with their own journal: their Suspect shards are sent again (T6)."""
+    unreachable: frozenset[str]
+    """Regions where nobody can look: those that are lost, and those that are not heard of yet."""
+
+
+def assess_regions(
+    regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
+) -> RegionAssessment:
+    """The assessment at `now`. `tick`: a second has passed since the last one, so health moves on by time too."""
+    regions = list(regions)
+    healths = {
+        region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health
+        for region in regions
+    }
+    # A region that is out of the settings or forgotten stays lost for ever: counted, a few of them would make any
+    # outage look like a blackout.
+    counted = after_blackout_check(
+        [
+            healths[region.name]
+            for region in regions
+            if Taint.FORGOTTEN not in region.taints and not region.removed
+        ],
+        settings,
+    )
+    healths |= {health.name: health for health in counted}
+    reachable = {name for name, health in healths.items() if health.condition.reachable}
+    return RegionAssessment(
+        healths=healths,
+        counted=counted,
+        cut_off=is_cut_off(counted, now.monotonic, settings),
+        lost=frozenset(
+            name for name, health in healths.items() if health.condition is RegionCondition.UNREACHABLE
+        ),
+        back=frozenset(region.name for region in regions if region.name in reachable and region.admitted),
+        unreachable=frozenset(healths.keys() - reachable),
+    )
+
+
+def apply_assessment(ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: Failover) -> None:
+    """Stores the healths in the regions, and moves shards whose region is lost or back."""
+    for region in ws.regions.values():
+        region.health = assessment.healths[region.name]
+        if region.name in assessment.lost:
+            suspect_shards(ws, region, now)
+        elif region.name in assessment.back:
+            reclaim_suspects(ws, region, now, settings)
+    # While the gateway is cut off, its regions go on working: whatever moved would run twice.
+    if not assessment.cut_off:
+        fail_over(ws, assessment.counted, now, settings)
+    give_up_unconfirmed(ws, now, settings)
+    stop_cancelled(ws, assessment.unreachable, now, settings)
+
+
+def log_conditions(regions: Iterable[Region]) -> None:
+    """Logs each region whose condition has changed since it was last logged, once."""
+    for region in regions:
+        condition, reason = region.health.condition, region.health.reason
+        if condition is not region.logged_condition:
+            region.logged_condition = condition
+            well = condition.ready and condition is not RegionCondition.DEGRADED
+            logger.log(
+                "INFO" if well else "WARNING",
+                "region {} is {}{}",
+                region.name,
+                condition,
+                f": {reason}" if reason else "",
+            )

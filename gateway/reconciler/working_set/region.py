@@ -1,0 +1,119 @@
+"""The state of one region: its link, its health, its cluster's journal, and what was sent and received."""
+
+from dataclasses import dataclass, field
+
+from clusters.protocol import AttemptId, ClusterStatus, Fence, Renewal
+from gateway.core.instant import NEVER, Instant
+from gateway.reconciler.links.interface import Link
+from gateway.reconciler.links.removed_region import RemovedRegionLink
+from gateway.regions.health import RegionHealth, removed
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_view import RegionView, region_view
+from gateway.settings import HealthSettings
+from gateway.store.interface import Cursor
+
+
+@dataclass(kw_only=True, slots=True, repr=False)
+class Region:
+    """One region as this controller knows it. Times are monotonic seconds of this controller."""
+
+    name: str
+    link: Link
+    health: RegionHealth
+    logged_condition: RegionCondition | None = RegionCondition.UNKNOWN
+    """The condition that was last logged; None: the next one is logged whichever it is."""
+    weight: float = 1.0
+    """The share of work that the settings give it beside others."""
+    status: ClusterStatus | None = None
+    """What the region's own journal last reported; None: nothing yet."""
+    status_at: float = NEVER
+    """When `status` came."""
+    stream_opened: bool = False
+    """Its event stream has been opened since this gateway started."""
+    incarnation: str = ""
+    """The journal that the region's name is bound to; empty until the first one answered."""
+    unknown_journal: str = ""
+    """Another journal that answers under this name. It takes no work until an operator releases the old one."""
+    binding_checked_at: float = NEVER
+    """When the store was last asked which journal the name is bound to."""
+    cursor: Cursor = field(default_factory=Cursor)
+    """Up to here the region's events are in the working set; committed with the next write."""
+    cursor_dirty: bool = False
+    """`cursor` is not committed yet."""
+    acknowledged: int = 0
+    """The sequence number up to which the cluster was last sent that its events are committed."""
+    acknowledged_at: float = NEVER
+    compared_at: float = NEVER
+    """When the attempts that the cluster holds were last compared with the shards."""
+    renewals: dict[AttemptId, Renewal] = field(default_factory=dict)
+    """Run-leases that the next batch renews."""
+    unknown_attempts: dict[AttemptId, float] = field(default_factory=dict)
+    """Attempts found there that no shard lists, and when the tombstone of each was last sent."""
+    removed: bool = False
+    """Shards name it, but the settings do not any more."""
+    taints: frozenset[Taint] = frozenset()
+    """Set by operators, as of the last scan of the store."""
+
+    def __repr__(self) -> str:
+        """`<Region beijing Healthy, journal 5f3c admitted, boot 77ab, cursor 12 (acknowledged 10), idle>`."""
+        journal = self.incarnation or "none"
+        marks = [
+            "idle" if self.link.idle else "batch under way",
+            *(sorted(self.taints)),
+            *(["removed from the settings"] if self.removed else []),
+            *([f"another journal answers: {self.unknown_journal}"] if self.unknown_journal else []),
+            *([f"{len(self.unknown_attempts)} unknown attempts"] if self.unknown_attempts else []),
+            *([f"{len(self.renewals)} renewals"] if self.renewals else []),
+        ]
+        return (
+            f"<Region {self.name} {self.health.condition}, journal {journal}"
+            f" {'admitted' if self.admitted else 'not admitted'},"
+            f" boot {'unknown' if self.status is None else self.status.boot},"
+            f" cursor {self.cursor.seq}{' dirty' if self.cursor_dirty else ''}"
+            f" (acknowledged {self.acknowledged}), {', '.join(marks)}>"
+        )
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the journal that the name is bound to answers, and has opened the event stream.
+
+        A cluster does not open it for a store that is behind what the cluster was told is committed: nothing
+        may be sent on the word of such a store.
+        """
+        if self.status is None or self.unknown_journal or not self.stream_opened:
+            return False
+        return bool(self.incarnation) and self.status.incarnation == self.incarnation
+
+    def fence(self, now: Instant, seconds: float) -> Fence | None:
+        """A fence `seconds` from now on the cluster's own clock; None while the cluster has not been heard.
+
+        Early rather than late: the time that the last status was under way is not in it.
+        """
+        if self.status is None:
+            return None
+        uptime = self.status.uptime + (now.monotonic - self.status_at)
+        return Fence(boot=self.status.boot, not_after=uptime + seconds)
+
+    def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
+        """The region as placement and the API see it. `inflight`: attempts that are, or may still be, there."""
+        return region_view(
+            self.health,
+            status=self.status,
+            inflight=inflight,
+            now=now,
+            settings=settings,
+            weight=self.weight,
+            taints=self.taints,
+            admitted=self.admitted,
+            unknown_journal=self.unknown_journal,
+        )
+
+
+def removed_region(name: str, now: Instant) -> Region:
+    """The region `name`, which shards name and the settings do not: Unreachable from now on.
+
+    Its shards move, as those of any lost region; its orphans stay listed until an operator forgets it.
+    """
+    health = removed(name, now.monotonic, "not among the settings any more")
+    link = RemovedRegionLink(name)
+    return Region(name=name, link=link, health=health, logged_condition=None, removed=True)

@@ -1,0 +1,160 @@
+"""A shard under way: as stored, as the next commit will store it, and since when it waits for what."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusters.protocol import RunSpec, TaskPhase
+from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
+from gateway.core.instant import NEVER, Instant
+from gateway.core.resume import Resumption
+from gateway.core.run import Run, TaskRow
+from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
+from gateway.documents.workflow import Workflow
+from gateway.store.interface import ShardWrite
+from waypost.workflow.task import SideEffects, TaskSpec
+
+FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
+"""Phases of a task that need not run again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedRun:
+    """A run as stored, with its document decoded and rendered once for all of its shards."""
+
+    stored: Run
+    workflow: Workflow
+    spec: RunSpec
+    """The tasks as a cluster gets them."""
+    tasks: Mapping[str, TaskSpec]
+
+    @property
+    def readable(self) -> bool:
+        """The document could be decoded: one that can has at least one task."""
+        return bool(self.tasks)
+
+    @property
+    def exclusive(self) -> bool:
+        """No two attempts of a shard may ever run at once."""
+        return self.spec.side_effects is SideEffects.EXCLUSIVE
+
+
+@dataclass(kw_only=True, slots=True, repr=False)
+class TrackedShard:
+    """A shard under way. `shard` is as the next commit will store it; `dirty` says whether it differs from the store.
+
+    All times are monotonic seconds of this controller. A new owner knows none of them: it waits again.
+    """
+
+    shard: Shard
+    run: LoadedRun
+    stored_rev: int
+    """The shard's revision in the store, which the next write compares and swaps on."""
+    tasks: dict[str, TaskPhase] = field(default_factory=dict)
+    """Phases of the tasks that this attempt need not run again or has reported on."""
+    running_since: dict[str, float] = field(default_factory=dict)
+    """When each task that runs now was reported to have started."""
+    fenced_until: float
+    """After this no cluster takes the create of the current epoch any more."""
+    confirmed_at: float = NEVER
+    """When a cluster said that it has the current attempt."""
+    suspected_at: float = NEVER
+    heard_until: float = NEVER
+    """When the region was last heard, as the shard became suspect: how its tasks went on is unknown."""
+    sent_at: float = NEVER
+    """When the create of the current epoch was last sent."""
+    resumption: Resumption | None = None
+    """What goes with the create; None: it has to be read from the store before the create is sent."""
+    lost_at: float | None = None
+    """Since when the shard has no region that answers, to measure its failover; None: it has one."""
+    left_at: float = NEVER
+    """Since when an exclusive shard waits for its orphans' leases to end; NEVER: the wait is over (T7)."""
+    tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
+    """When the tombstone of each orphan was last sent."""
+    rows: list[TaskRow] = field(default_factory=list)
+    """Task results of the next write."""
+    history: list[HistoryEntry] = field(default_factory=list)
+    """History entries of the next write."""
+    dirty: bool = False
+    """Something of it is not committed yet."""
+
+    def __repr__(self) -> str:
+        """`<TrackedShard run-1/0 Suspect epoch 3 in beijing, rev 7 dirty, sent at 12.0, ...>`."""
+        shard = self.shard
+        times = ("sent_at", "confirmed_at", "suspected_at", "left_at")
+        since = [
+            f", {name.replace('_', ' ')} {at:.1f}" for name in times if (at := getattr(self, name)) > NEVER
+        ]
+        orphans = [f" {orphan.region}@{orphan.epoch}" for orphan in shard.orphans]
+        return (
+            f"<TrackedShard {shard.run}/{shard.index} {shard.phase} epoch {shard.epoch} in {shard.region},"
+            f" rev {self.stored_rev}{' dirty' if self.dirty else ''}, fenced until {self.fenced_until:.1f}"
+            f"{''.join(since)}, running {sorted(self.running_since)}"
+            f"{', orphans' if orphans else ''}{','.join(orphans)}{f', {shard.reason}' if shard.reason else ''}>"
+        )
+
+    def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
+        """Adds an entry to the shard's history; the shard's next write stores it."""
+        shard = self.shard
+        self.history.append(
+            HistoryEntry(run=shard.run, shard=shard.index, kind=kind, at=now.wall, detail=detail)
+        )
+        self.dirty = True
+
+    def apply_event(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
+        """Moves the shard by the table of its states and adds the transition to its history.
+
+        `changes` are further fields of the shard. Raises `Refused` for an event that its phase does not take.
+        """
+        before = self.shard
+        self.shard = advance(before, event, reason=reason, **changes)
+        detail = TransitionDetail(
+            reason=reason,
+            before=before.phase,
+            after=self.shard.phase,
+            epoch=self.shard.epoch,
+            region=self.shard.region or before.region,
+        )
+        self.add_history(now, HistoryKind(event), detail)
+        if not self.shard.phase.placed:
+            self.running_since.clear()
+        if event in LEAVES_ORPHAN:
+            # A shard that was suspect has waited for the lease to end before it was abandoned. After any other
+            # event the attempt may hold its lease for the whole term still.
+            self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
+
+    def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
+        """Whether another attempt may run: at once where two may overlap, else when no orphan can hold a lease."""
+        if not self.run.exclusive or not self.shard.orphans:
+            return True
+        # Until its fence a late create may still start an orphan, which then holds a lease from that moment on.
+        return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
+
+    def drop_orphan(self, orphan: Orphan) -> None:
+        """Takes an orphan of which nothing runs any more off the list. The caller adds why to the history."""
+        self.tombstoned_at.pop(orphan, None)
+        self.shard = self.shard.without_orphan(orphan)
+
+    def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
+        """Sets what the current attempt starts from. Tasks that it runs again count as not yet run."""
+        self.resumption = resumption
+        kept = (row for row in rows if row.task not in resumption.remade)
+        self.tasks = {
+            row.task: row.phase for row in kept if row.phase in FINISHED or row.epoch == self.shard.epoch
+        }
+
+    def write(self) -> ShardWrite:
+        """What the next commit writes of the shard."""
+        return ShardWrite(
+            shard=self.shard.with_rev(self.stored_rev + 1),
+            tasks=tuple(self.rows),
+            history=tuple(self.history),
+        )
+
+    def mark_committed(self) -> None:
+        """The write took: the shard is stored as it is here."""
+        self.stored_rev += 1
+        self.shard = self.shard.with_rev(self.stored_rev)
+        self.rows.clear()
+        self.history.clear()
+        self.dirty = False

@@ -1,0 +1,52 @@
+"""Everything that one pass of the controller looks at."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from clusters.protocol import AttemptId
+from gateway.core.instant import NEVER
+from gateway.core.shard_states import Phase
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+
+
+@dataclass(kw_only=True, slots=True)
+class WorkingSet:
+    """The regions by name, and the shards that need watching by (run, index)."""
+
+    regions: dict[str, Region]
+    shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
+    restored_at: float = NEVER
+    """When the store was found to be an older copy, in monotonic seconds: attempts may run that it does not know."""
+
+    def add(self, tracked: TrackedShard) -> None:
+        """Puts a shard in, in place of what was there under its key."""
+        self.shards[tracked.shard.key] = tracked
+
+    def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
+        """The shard whose current attempt this is, in that region; None for a superseded attempt."""
+        tracked = self.shards.get((attempt.run, attempt.shard))
+        if tracked is None or tracked.shard.region != region or tracked.shard.epoch != attempt.epoch:
+            return None
+        return tracked if tracked.shard.phase.placed else None
+
+    def find_orphan(self, region: str, attempt: AttemptId) -> TrackedShard | None:
+        """The shard that lists this attempt as an orphan in that region; None where none does."""
+        tracked = self.shards.get((attempt.run, attempt.shard))
+        if tracked is None or tracked.shard.find_orphan(region, attempt.epoch) is None:
+            return None
+        return tracked
+
+    def placed_in(self, region: str, *phases: Phase) -> Iterator[TrackedShard]:
+        """The shards whose current attempt is in that region, and that are in one of `phases`."""
+        return (t for t in self.shards.values() if t.shard.region == region and t.shard.phase in phases)
+
+    def count_inflight(self) -> Counter[str]:
+        """Attempts by region: current ones, and orphans that may still run there."""
+        counts: Counter[str] = Counter()
+        for tracked in self.shards.values():
+            if tracked.shard.phase.placed and tracked.shard.region is not None:
+                counts[tracked.shard.region] += 1
+            counts.update(orphan.region for orphan in tracked.shard.orphans)
+        return counts
