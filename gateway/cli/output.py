@@ -119,8 +119,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             code = function(*args, **kwargs) or Exit.DONE
-            # Here, where a full disk is reported: Python flushes at its end, where nothing can be reported
-            # any more.
+            # Flushed here, where a full disk is still reported as a sentence.
             sys.stdout.flush()
         except CliError as error:
             return _print_error(error)

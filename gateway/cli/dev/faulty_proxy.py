@@ -1,6 +1,4 @@
-"""A TCP proxy that makes a network bad: late, narrow, cut, or losing bytes.
-
-For `waypost up`, the demo and tests of failure.
+"""A TCP proxy that makes a network bad (late, slow, cut, losing bytes), for `waypost up` and tests.
 
 Bytes keep their order and overlap in flight: a delay costs time, not throughput. A setting takes effect at
 once, on open connections too. A connection that has lost bytes is reset when the mode returns to PASS, since
@@ -233,16 +231,12 @@ class _Pipe:
                 await self._wait_for_change()
 
     async def deliver(self, sink: asyncio.StreamWriter) -> None:
-        """Writes the chunks into `sink` when they are due, until the end.
-
-        What is lost is decided when it is due.
-        """
+        """Writes each chunk into `sink` when it is due, until the end; it is then that chunks are lost."""
         clock = asyncio.get_running_loop().time
         while True:
             while not self._in_flight:
                 await self._wait_for_change()
-            # One after another: where the delay has fallen meanwhile, a later chunk still waits for the
-            # earlier ones.
+            # In order: where the delay has fallen meanwhile, a later chunk still waits for the earlier ones.
             due, chunk = self._in_flight.popleft()
             if (wait := due - clock()) > 0:
                 await asyncio.sleep(wait)

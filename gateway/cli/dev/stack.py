@@ -28,7 +28,7 @@ ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzh
 
 
 class Stack:
-    """Started by `async with`, which ends what it started, by process id.
+    """A gateway and its regions as child processes: `async with` starts them, and ends them by process id.
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
@@ -54,12 +54,18 @@ class Stack:
         self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
 
+    def __repr__(self) -> str:
+        running = [name for name, process in self.processes.items() if process.returncode is None]
+        return f"<Stack in {self.state}, running: {', '.join(running) or 'nothing'}>"
+
     @property
     def url(self) -> str:
+        """Of the API."""
         return f"http://127.0.0.1:{self.ready['gateway']['port']}"
 
     @property
     def metrics_url(self) -> str:
+        """Of the internal port, which has health and metrics."""
         return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
 
     async def __aenter__(self) -> Self:
@@ -68,8 +74,7 @@ class Stack:
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
             self._issue_certificates()
-            # All are waited for, also where one fails: one that started after `_stop_all` would be left
-            # behind.
+            # All are waited for, also where one fails: one that started after `_stop_all` would not be ended.
             failures = await asyncio.gather(
                 *(self.start_region(region) for region in self.regions), return_exceptions=True
             )
@@ -155,6 +160,8 @@ class Stack:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                # Ctrl-C at the terminal is for this process alone, which then stops the gateway before the
+                # regions.
                 start_new_session=True,
                 env={**os.environ, **self._settings} if name == "gateway" else None,
             )

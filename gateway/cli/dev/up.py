@@ -87,10 +87,10 @@ def _check_free(port: int, option: str, *others: int) -> None:
 
     Found only when the gateway starts, it would be no more than "gateway did not start".
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            trial.bind(("127.0.0.1", port))
         except OSError as error:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
             raise CliError(

@@ -42,8 +42,7 @@ def logs(
             else:
                 _print_log(client, run, {"task": task, "shard": str(shard)})
         except CliError as error:
-            # Why there is no log is often that the task ended before it could write: its reason says more
-            # than a 404.
+            # A task that failed before it could write has no log: its reason says more than a 404.
             reasons = [t["reason"] for t in _tasks(client, run, shard) if t["task"] == task and t["reason"]]
             raise CliError(
                 error.message,
@@ -88,8 +87,7 @@ def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
         for attempt in attempts():
             with attempt:
                 now = next((t for t in _tasks(client, run, shard) if t["task"] == task), None)
-                # Asked before the stream is read: only a stream that began after the task's end surely has
-                # all of the log.
+                # Asked before the stream is read: one that begins after the task's end surely has it all.
                 over = now is not None and now["phase"] != "Running"
                 if now is not None and now["epoch"] != epoch:
                     offset = 0
@@ -108,8 +106,7 @@ def _log_lines(client: httpx.Client, run: str, query: dict[str, str]) -> Iterato
     ) as response:
         _raise_for_refusal(response)
         rest = b""
-        # Not `iter_lines` (httpx 0.28): it also breaks lines at U+2028 and the like, which JSON text may
-        # hold.
+        # Not `iter_lines`: httpx 0.28 also breaks lines at U+2028 and the like, inside of JSON text.
         for piece in response.iter_bytes():
             *lines, rest = (rest + piece).split(b"\n")
             yield from (json.loads(line) for line in lines if line)
