@@ -32,7 +32,7 @@ def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
 
 
 class ExecutorConformance:
-    """To be inherited with a fixture `executor`, its `type`, a run that succeeds at once, and an endless one."""
+    """To be inherited with a fixture `executor`, its `type`, a run that succeeds at once, an endless one."""
 
     type: str
     quick: dict[str, Any]

@@ -40,6 +40,9 @@ class NdjsonResponse(Response):
         self._has_room = asyncio.Event()
         self._has_room.set()
 
+    def __repr__(self) -> str:
+        return f"NdjsonResponse({len(self._lines)} lines, {self._buffered_bytes} bytes waiting)"
+
     async def begin(self) -> Self:
         """Asks for the first value and returns the response.
 

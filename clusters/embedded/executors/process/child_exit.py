@@ -18,7 +18,7 @@ async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
         pidfd = os.pidfd_open(child.pid)
     except OSError:
         # No descriptor is free (EMFILE). The child runs all the same, so its exit is polled for.
-        while child.poll() is None:  # noqa: ASYNC110  # nothing tells of it
+        while child.poll() is None:  # noqa: ASYNC110  # no event to wait for
             await asyncio.sleep(POLL_SECONDS)
     else:
         loop.add_reader(pidfd, ended.set)

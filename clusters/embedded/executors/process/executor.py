@@ -38,6 +38,9 @@ class ProcessExecutor:
         self._watchdog = WatchdogClient(workspaces)
         self._log_limits = LogLimits()
 
+    def __repr__(self) -> str:
+        return f"ProcessExecutor({self._region}, {self._watchdog!r})"
+
     async def __aenter__(self) -> Self:
         await self._watchdog.__aenter__()
         await self._log_limits.__aenter__()
@@ -89,14 +92,12 @@ class ProcessExecutor:
                     limit_memory(child.pid, spec.memory_bytes)
                 exit_code = await wait_for_exit(child)
             finally:
-                ADOPTED.refresh()
-                # Most commands leave nothing behind. What they might is looked for before a task is made to
-                # kill it.
-                if (
-                    child.returncode is None
-                    or guard is not None
-                    or find_leftovers([child.pid], spec.identity)
-                ):
+                nothing_left = False
+                if child.returncode is not None and guard is None:
+                    # Most commands leave no process behind: looking is cheaper than a task that kills them.
+                    ADOPTED.refresh()
+                    nothing_left = not find_leftovers([child.pid], spec.identity)
+                if not nothing_left:
                     await finish_despite_cancellation(terminate(child, guard, spec.identity))
                 if (group := child.pid if guard is None else guard.group) is not None:
                     self._watchdog.unwatch(group)

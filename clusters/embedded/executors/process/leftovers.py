@@ -66,7 +66,7 @@ class Leftovers(Struct, frozen=True, kw_only=True):
     adopted: tuple[int, ...]
     """Adopted children that were started by it."""
     uncertain: bool
-    """An adopted child cannot be told yet: it may be one."""
+    """An adopted child has no environment yet: it may have been started by this try."""
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.adopted or self.uncertain)

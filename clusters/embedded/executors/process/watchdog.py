@@ -189,7 +189,7 @@ def guard_lease(expires_at: float, memory_bytes: int, command: list[str]) -> int
     signal_group(child.pid)
     code = child.wait()
     _kill_descendants()
-    # Only now: whoever reads this line may count on it that nothing of the try is left.
+    # Last: when the cluster reads this line, no process of the try is left.
     _report(f"={code}" if in_time else "!")
     return 0
 
