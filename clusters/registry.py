@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.embedded.executors.registry import DECLARED
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.interface import ClusterAdapter
 from waypost.workflow.run_types import DeclaredExecutors
@@ -39,9 +39,7 @@ def _embedded(address: str, *, region: str, tls: ssl.SSLContext, store: StoreNam
 
 
 CLUSTER_KINDS: Final[Mapping[str, ClusterKind]] = {
-    "embedded+https": ClusterKind(
-        executors=DeclaredExecutors(run_types=RUN_TYPES, exclusive=EXCLUSIVE), adapter=_embedded
-    )
+    "embedded+https": ClusterKind(executors=DECLARED, adapter=_embedded)
 }
 """By the scheme of a region's URL."""
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.event_streams import EventStreams
-from clusters.embedded.executors.registry import EXCLUSIVE, EXECUTORS, RUN_TYPES, ExecutorContext
+from clusters.embedded.executors.registry import DECLARED, EXECUTORS, ExecutorContext
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
@@ -107,7 +107,9 @@ class ClusterNode:
             region=settings.region,
             boot=uuid.uuid4().hex,
             slots=settings.slots,
-            capabilities=Capabilities(cpu=settings.cpu, executors=RUN_TYPES, exclusive=EXCLUSIVE),
+            capabilities=Capabilities(
+                cpu=settings.cpu, executors=DECLARED.run_types, exclusive=DECLARED.exclusive
+            ),
         )
         self._commits = CommitLoop(self._database, self._scheduler, uptime=uptime, act=self._act)
         self._streams = EventStreams(self._database, self._scheduler, self._commits, uptime=uptime)

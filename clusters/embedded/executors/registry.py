@@ -14,7 +14,7 @@ from msgspec import Struct
 from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.process.executor import ProcessExecutor
-from waypost.workflow.run_types import DelayRun, ProcessRun
+from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
@@ -45,5 +45,8 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
 }
 """By the task type that each of them runs."""
 
-RUN_TYPES: Final[Mapping[str, type[Struct]]] = {name: entry.run_type for name, entry in EXECUTORS.items()}
-EXCLUSIVE: Final = frozenset(name for name, entry in EXECUTORS.items() if entry.exclusive)
+DECLARED: Final = DeclaredExecutors(
+    run_types={name: entry.run_type for name, entry in EXECUTORS.items()},
+    exclusive=frozenset(name for name, entry in EXECUTORS.items() if entry.exclusive),
+)
+"""What tasks and documents may ask of an embedded cluster."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from clusters.embedded.executors.registry import RUN_TYPES
+from clusters.embedded.executors.registry import DECLARED
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
@@ -14,7 +14,7 @@ from waypost.json_pointer import FieldError
 from waypost.workflow.run_types import DeclaredExecutors
 
 LIMITS = DocumentLimits()
-EXECUTORS = DeclaredExecutors(run_types=RUN_TYPES, exclusive=frozenset({"process"}))
+EXECUTORS = DeclaredExecutors(run_types=DECLARED.run_types, exclusive=frozenset({"process"}))
 
 
 def task(name: str = "a", **fields: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from clusters.embedded.executors.registry import EXCLUSIVE, RUN_TYPES
+from clusters.embedded.executors.registry import DECLARED
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
@@ -12,7 +12,7 @@ from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import SideEffects, TaskSpec
 
-CAPABILITIES = Capabilities(cpu=4.0, executors=RUN_TYPES, exclusive=EXCLUSIVE)
+CAPABILITIES = Capabilities(cpu=4.0, executors=DECLARED.run_types, exclusive=DECLARED.exclusive)
 DONE = Outcome(succeeded=True)
 BROKEN = Outcome(succeeded=False, reason="exit code 1")
 
