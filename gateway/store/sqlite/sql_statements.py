@@ -32,7 +32,7 @@ INSERT_RUN: Final = (
     " permitted, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 RUN: Final = f"select {RUN_COLUMNS} from run where id = ?"
-RUN_BY_KEY: Final = f"select created_at, {RUN_COLUMNS} from run where tenant = ? and idempotency_key = ?"
+RUN_BY_KEY: Final = f"select {RUN_COLUMNS} from run where tenant = ? and idempotency_key = ?"
 FREE_KEY: Final = "update run set idempotency_key = null where tenant = ? and idempotency_key = ?"
 RUN_PHASE: Final = "select phase, cancel_requested_at is not null from run where id = ?"
 CHANGE_RUN_PHASE: Final = "update run set phase = ?, finished_at = ? where id = ?"

@@ -39,11 +39,14 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
     run = admission.run
     try:
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
-    except sqlite3.IntegrityError:
+    except sqlite3.IntegrityError as error:
         # Most acceptances bring a new key: asking the unique index is cheaper than a read before each.
         known = _run_by_key(db, run)
-        if known is not None:
+        if known is None:
+            raise sqlite3.IntegrityError(f"run {run.id} exists") from error
+        if not rules.key_expired(made_at=known.created_at, now=run.created_at):
             return Admitted(run=known, replay=True)
+        db.execute(sql.FREE_KEY, (run.tenant, run.idempotency_key))
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
     for shard in admission.shards:
         db.execute(sql.INSERT_SHARD, row_mapping.shard_row(shard, run.priority))
@@ -53,16 +56,9 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
 
 def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
-    """The run that holds the key of `run`; None where the key has expired: it is taken from its old run."""
-    where = (run.tenant, run.idempotency_key)
-    row = db.execute(sql.RUN_BY_KEY, where).fetchone()
-    if row is None:
-        raise sqlite3.IntegrityError(f"run {run.id} exists")
-    made_at, *columns = row
-    if not rules.key_expired(made_at=made_at, now=run.created_at):
-        return row_mapping.read_run(tuple(columns))
-    db.execute(sql.FREE_KEY, where)
-    return None
+    """The stored run that holds the key of `run`."""
+    row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
+    return None if row is None else row_mapping.read_run(row)
 
 
 def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
