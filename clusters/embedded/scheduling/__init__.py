@@ -5,6 +5,6 @@ after that. It starts from a `recovered_state`. `attempt_creation` decides about
 or superseded; `capabilities`: can it run here), `attempt_lifecycle` moves an `attempt` from its ready tasks
 (`readiness`, `ready_queue`, `processors`, `launch`) to its end, `outcomes` decides what follows from a try,
 `lease_requests` has the run-leases of exclusive attempts, `retention` what is kept of attempts that are over,
-`ownership` which gateway is heard. Imports `clusters.protocol`, `clusters.errors` and `waypost.workflow`;
+`ownership` for which store calls are taken. Imports `clusters.protocol`, `clusters.errors` and `waypost.workflow`;
 journal, executors and node import it.
 """

@@ -143,7 +143,7 @@ class AttemptCreation:
             # The next tick requests its lease.
             self._attempts.set_timer(attempt, step.now)
         self._lifecycle.queue_ready_tasks(attempt, step)
-        # It may have failed before a crash, while its tries were being killed: then only its end is left.
+        # Also where nothing may start: it may have failed before a crash, or have only finished tasks.
         self._lifecycle.end_if_done(attempt, step)
 
     def _graph(self, run: RunSpec) -> TaskGraph:

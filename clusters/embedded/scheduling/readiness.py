@@ -68,14 +68,14 @@ def readiness_of(attempt: Attempt, task: TaskSpec, steps_spent: int) -> Readines
         return POSTPONE
     steps = 0
     try:
-        question = bind(
+        bound = bind(
             task.when,
             outputs=attempt.outputs_for(task),
             params=attempt.run.params,
             shard=attempt.shard_values,
         )
-        steps = question.steps
-        holds = question.evaluate()
+        steps = bound.steps
+        holds = bound.evaluate()
     except ConditionError as error:
         # One that fails may have taken as long as any.
         return Readiness(

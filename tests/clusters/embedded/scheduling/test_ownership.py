@@ -46,7 +46,7 @@ async def cluster(
 
 
 async def test_another_gateway_cannot_end_what_runs(folder: Path, tmp_path: Path) -> None:
-    """Its store knows none of the attempts: it would take them for nobody's.
+    """Its store knows none of the attempts: it would end them as unknown.
 
     Nor does it see or hear anything of them.
     """
