@@ -21,9 +21,9 @@ from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.event_streams import EventStreams
 from clusters.embedded.executors.registry import DECLARED, EXECUTORS, ExecutorContext
 from clusters.embedded.garbage_collection import GarbageCollector
+from clusters.embedded.ownership import Owner, after_claim
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
-from clusters.embedded.scheduling.ownership import Owner, after_claim
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.step import Step

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clusters.embedded.http.ndjson import NdjsonResponse
-from clusters.embedded.scheduling.ownership import Owner
+from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Batch

@@ -10,14 +10,13 @@ from typing import Any, assert_never
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempts import Attempts
 from clusters.embedded.scheduling.launch import next_launch
-from clusters.embedded.scheduling.processors import Processors
 from clusters.embedded.scheduling.readiness import (
     NextAction,
     may_start_tasks,
     readiness_of,
     waits_for_nothing,
 )
-from clusters.embedded.scheduling.ready_queue import ReadyQueue
+from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue
 from clusters.embedded.scheduling.step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
 from waypost.workflow.placeholders import PlaceholderError

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import Attempt
-from clusters.embedded.scheduling.ownership import Owner
 from clusters.embedded.scheduling.retention import EndedAttempt
 from clusters.protocol import AttemptId
 

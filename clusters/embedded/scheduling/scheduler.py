@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import assert_never
 
+from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.embedded.scheduling.attempt_creation import AttemptCreation
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
@@ -31,9 +32,8 @@ from clusters.embedded.scheduling.outcomes import (
     RetryTask,
     consequence_of,
 )
-from clusters.embedded.scheduling.ownership import Owner
-from clusters.embedded.scheduling.processors import Processors
 from clusters.embedded.scheduling.readiness import CONDITION_STEPS_AT_ONCE
+from clusters.embedded.scheduling.ready_queue import Processors
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.step import Step, TaskRecord

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.launch import Launch
-from clusters.embedded.scheduling.ownership import Owner
 from clusters.protocol import AttemptId, JournalledEvent, LeaseAsked, RunSpec, ShardSpec, TaskResult
 
 

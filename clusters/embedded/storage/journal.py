@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
-from clusters.embedded.scheduling.ownership import Owner
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import EndedAttempt
 from clusters.embedded.scheduling.step import Step

@@ -9,7 +9,7 @@ import pytest
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.http.server import application
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
-from clusters.embedded.scheduling.ownership import Owner, after_claim
+from clusters.embedded.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello
 from tests.conformance.cluster_calls import attempt, create, delay, until_end, watching
