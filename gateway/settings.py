@@ -66,7 +66,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """When more than this part of the regions is lost together, the gateway takes itself to be cut off."""
 
 
-class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a shard waits before it moves, and how often it may."""
 
     fence_seconds: float = 5.0
@@ -93,7 +93,7 @@ class Failover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Policy is asked again before a shard is placed under a decision that is older than this."""
 
 
-class Placing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Choosing among the regions that fit."""
 
     near: float = 1.10
@@ -266,6 +266,6 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     documents: DocumentLimits = DocumentLimits()
     requests: RequestSettings = RequestSettings()
     health: HealthSettings = HealthSettings()
-    failover: Failover = Failover()
-    placing: Placing = Placing()
+    failover: FailoverSettings = FailoverSettings()
+    placing: PlacingSettings = PlacingSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -6,7 +6,7 @@ Pure: every time is passed in. `gateway/reconciler/failover.py` acts on it.
 from collections.abc import Iterable
 
 from gateway.core.shard_states import Event
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from waypost.workflow.task import SideEffects
 
 
@@ -15,7 +15,7 @@ def suspect_wait_seconds(
     *,
     ran_seconds: Iterable[float],
     deadline_in_seconds: float | None,
-    settings: Failover,
+    settings: FailoverSettings,
 ) -> float:
     """How long a Suspect shard waits for its region before it moves to another (T7).
 
@@ -49,12 +49,12 @@ def suspect_wait_is_over(
     return now - since >= wait_seconds
 
 
-def loss_event(attempts_lost: int, settings: Failover) -> Event:
+def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
     """The event of one more lost attempt after `attempts_lost` others (T9): `LOST`, or `EXHAUSTED` for the last."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
-def failover_event(failovers: int, settings: Failover) -> Event:
+def failover_event(failovers: int, settings: FailoverSettings) -> Event:
     """The event of one more failover after `failovers` others (T7): `ABANDONED`, or `EXHAUSTED` for the last.
 
     A shard that every region loses would else move for ever.
@@ -62,6 +62,6 @@ def failover_event(failovers: int, settings: Failover) -> Event:
     return Event.EXHAUSTED if failovers + 1 >= settings.failovers_maximum else Event.ABANDONED
 
 
-def backoff_seconds(attempts_lost: int, settings: Failover) -> float:
+def backoff_seconds(attempts_lost: int, settings: FailoverSettings) -> float:
     """The pause before the next attempt, after `attempts_lost` lost ones: doubled with each, up to a bound."""
     return min(settings.backoff_seconds * 2.0 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)

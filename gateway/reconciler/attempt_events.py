@@ -17,7 +17,7 @@ from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
@@ -66,7 +66,7 @@ def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: I
 
 
 def apply_attempt_end(
-    ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: Failover
+    ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: FailoverSettings
 ) -> Reception:
     """T8 and T9: ends the shard's attempt, of which the cluster says that no process is left."""
     tracked = ws.find_current(region.name, event.attempt)
@@ -101,7 +101,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
         tracked.resumption = None
 
 
-def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: Failover) -> None:
+def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
     """T9: the attempt is lost, not failed. The shard waits for another after a pause; after too many it is quarantined."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
@@ -115,7 +115,7 @@ def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: Fai
     )
 
 
-def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Failover) -> None:
+def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """T6: the suspect shard's region is back: the same epoch is to be sent again, under a new fence."""
     fence = region.fence(now, settings.fence_seconds)
     tracked.apply_event(now, Event.REGION_BACK, suspect_since=None, fence=fence)
@@ -126,7 +126,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 
 
 def compare_attempts(
-    ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: Failover
+    ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
     """Brings the shards placed in `region` in line with the attempts that its cluster holds.
 
@@ -145,7 +145,7 @@ def _compare_one(
     *,
     began: float,
     now: Instant,
-    settings: Failover,
+    settings: FailoverSettings,
 ) -> None:
     shard = tracked.shard
     if shard.incarnation != region.incarnation:

@@ -27,7 +27,7 @@ from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
-from gateway.settings import Failover, HealthSettings, Placing
+from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
 from gateway.store.interface import Store
 from observability.metrics import Metrics
 
@@ -55,8 +55,8 @@ class Controller:
         links: Sequence[Link],
         weights: Mapping[str, float],
         health: HealthSettings,
-        failover: Failover,
-        placing: Placing,
+        failover: FailoverSettings,
+        placing: PlacingSettings,
         metrics: Metrics,
         rng: random.Random,
     ) -> None:

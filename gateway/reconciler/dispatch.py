@@ -19,7 +19,7 @@ from gateway.reconciler.orphans import apply_tombstone_answer, due_tombstones, m
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
 BATCH_CREATES = 200
@@ -87,13 +87,15 @@ class BatchLoad:
         return create.result_bytes + (0 if create.run in self.runs else create.document_bytes)
 
 
-def due_creates(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> list[TrackedShard]:
+def due_creates(
+    ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
+) -> list[TrackedShard]:
     """Shards in `region` whose intent is committed, and whose create was not sent or not answered for too long."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
 
-def open_batches(ws: WorkingSet, now: Instant, settings: Failover) -> dict[str, BatchLoad]:
+def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
     """The load of the next batch to each region that one can be sent to now, and that has room for more creates.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
@@ -108,7 +110,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: Failover) -> dict[str, 
 
 
 async def load_resumptions(
-    ws: WorkingSet, store: Store, region: Region, now: Instant, settings: Failover
+    ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
     """Reads what goes with the creates of the next batch to `region`, and no more than the batch can carry."""
     load = BatchLoad()
@@ -121,7 +123,7 @@ async def load_resumptions(
         load.add(create)
 
 
-def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> Batch | None:
+def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
     """What to send to `region` now; None: nothing. `mark_sent` is to follow once it was sent."""
     due = due_creates(ws, region, now, settings)
     # In order, up to the first whose results are not read: to send it without them would run finished tasks again.
@@ -183,7 +185,7 @@ def _shard_spec(tracked: TrackedShard) -> ShardSpec:
 
 
 def apply_answers(
-    ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: Failover
+    ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
     """Applies the answer to each item of a batch. Answers about attempts that are not current any more mean nothing."""
     for create in answers.creates:
@@ -200,7 +202,7 @@ def apply_answers(
 
 
 def _apply_create_answer(
-    tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: Failover
+    tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
         confirm_attempt(tracked, now)
@@ -208,7 +210,9 @@ def _apply_create_answer(
         _apply_refusal(tracked, answer, now, settings)
 
 
-def _apply_refusal(tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: Failover) -> None:
+def _apply_refusal(
+    tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
+) -> None:
     """T3: the cluster will never take this epoch. The attempt becomes an orphan all the same.
 
     An earlier copy of the create, which was not refused, may still arrive before its fence.

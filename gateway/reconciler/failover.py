@@ -11,7 +11,7 @@ from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
 from gateway.regions.health import RegionHealth, count_answered_since
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 
 
 def suspect_shards(ws: WorkingSet, region: Region, now: Instant) -> None:
@@ -22,7 +22,7 @@ def suspect_shards(ws: WorkingSet, region: Region, now: Instant) -> None:
         tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
 
 
-def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """T6: the region is back. Each attempt is sent again under its epoch, for the cluster to confirm."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if tracked.shard.incarnation == region.incarnation:
@@ -32,7 +32,9 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
             lose_attempt(tracked, now, "JournalReplaced", settings)
 
 
-def fail_over(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: Failover) -> None:
+def fail_over(
+    ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: FailoverSettings
+) -> None:
     """T7: Suspect shards that have waited long enough wait for another place; their attempts become orphans.
 
     Not to be called while the gateway takes itself to be cut off. `healths` are the regions that count for that.
@@ -45,7 +47,7 @@ def fail_over(ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, set
             _leave_region(tracked, now, "RegionLost", settings)
 
 
-def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Moves the Suspect shards of a region that an operator has given up, whatever the blackout guard thinks.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at once.
@@ -56,7 +58,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
             _leave_region(tracked, now, "RegionForgotten", settings)
 
 
-def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: Failover) -> None:
+def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
     """T14: Dispatching shards wait for another place once no cluster takes their create any more, past its fence.
 
     Whether a cluster took it before is for the tombstone to find out.
@@ -86,13 +88,13 @@ def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
         tracked.apply_event(now, Event.LOST, reason="StoreRestored")
 
 
-def _leave_region(tracked: TrackedShard, now: Instant, reason: str, settings: Failover) -> None:
+def _leave_region(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
     failovers = tracked.shard.failovers
     event = failover_event(failovers, settings)
     tracked.apply_event(now, event, reason=reason, failovers=failovers + 1, suspect_since=None)
 
 
-def _waited(tracked: TrackedShard, now: Instant, settings: Failover) -> bool:
+def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
     """Whether the shard has waited long enough for its region."""
     side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
     wait_seconds = suspect_wait_seconds(

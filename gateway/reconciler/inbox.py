@@ -31,7 +31,7 @@ from gateway.reconciler.links.reports import (
 )
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover, HealthSettings
+from gateway.settings import FailoverSettings, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
@@ -53,7 +53,7 @@ class InboxProcessor:
         ws: WorkingSet,
         store: Store,
         health: HealthSettings,
-        failover: Failover,
+        failover: FailoverSettings,
         metrics: Metrics,
         dice: Callable[[], float],
         request_placement: Callable[[], None],

@@ -7,7 +7,7 @@ from gateway.core.shard_states import Event
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
@@ -22,7 +22,7 @@ def write_intent(
     *,
     era: int,
     now: Instant,
-    settings: Failover,
+    settings: FailoverSettings,
 ) -> None:
     """Gives the shard its next epoch in `region`, with the scores that chose the region in its history."""
     epoch = next_epoch(tracked.shard.epoch, era)

@@ -19,7 +19,7 @@ from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.reconciler.working_set.region import removed_region
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, Store
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
@@ -65,7 +65,7 @@ async def load_run(store: Store, run_id: str) -> LoadedRun:
 
 
 async def load_shard(
-    store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: Failover
+    store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: FailoverSettings
 ) -> TrackedShard:
     """The shard with what its earlier attempts left in the store.
 
@@ -104,7 +104,7 @@ async def track_shard(
     store: Store,
     shard: Shard,
     now: Instant,
-    settings: Failover,
+    settings: FailoverSettings,
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
@@ -123,7 +123,7 @@ async def track_shard(
     return tracked
 
 
-async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Failover) -> None:
+async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
     """Loads every shard that the store says is under way, and opens each region's stream at its committed cursor.
 
     To be called at the start and after an outage of the store: the shards that were in the working set are dropped.
@@ -150,7 +150,11 @@ def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) 
 
 
 async def reload_conflicts(
-    ws: WorkingSet, store: Store, conflicts: Iterable[tuple[str, int]], now: Instant, settings: Failover
+    ws: WorkingSet,
+    store: Store,
+    conflicts: Iterable[tuple[str, int]],
+    now: Instant,
+    settings: FailoverSettings,
 ) -> None:
     """Loads shards that another writer has changed, and has the events that were not committed sent again."""
     runs: dict[str, LoadedRun] = {}

@@ -11,13 +11,15 @@ from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 
 BATCH_TOMBSTONES = 1000
 """Tombstones in one call: a region that comes back after a long time has many orphans."""
 
 
-def due_tombstones(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> tuple[AttemptId, ...]:
+def due_tombstones(
+    ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
+) -> tuple[AttemptId, ...]:
     """The attempts in `region` whose tombstone is to be sent now: committed orphans, and unknown attempts.
 
     Those that have waited longest come first, so that none waits for ever where one call cannot carry them all.
@@ -49,7 +51,7 @@ def mark_tombstones_sent(
 
 
 def apply_tombstone_answer(
-    ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: Failover
+    ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
     """Takes the orphan off its shard's list, if the cluster confirms that nothing of it is left."""
     if not answer.gone:
@@ -71,7 +73,7 @@ def apply_tombstone_answer(
         tracked.add_history(now, HistoryKind.REAPED, OrphanDetail(region=region.name, epoch=orphan.epoch))
 
 
-def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failover) -> None:
+def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Takes the orphans in a region that an operator has given up off their shards' lists.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at once.
@@ -85,7 +87,9 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
                 )
 
 
-def stop_cancelled(ws: WorkingSet, unreachable: frozenset[str], now: Instant, settings: Failover) -> None:
+def stop_cancelled(
+    ws: WorkingSet, unreachable: frozenset[str], now: Instant, settings: FailoverSettings
+) -> None:
     """T10: a Cancelling shard is Cancelled once nothing of it runs in a region that can be reached.
 
     What may run in an unreachable region stays listed as an orphan.
@@ -96,7 +100,7 @@ def stop_cancelled(ws: WorkingSet, unreachable: frozenset[str], now: Instant, se
 
 
 def _has_stopped(
-    tracked: TrackedShard, unreachable: frozenset[str], now: Instant, settings: Failover
+    tracked: TrackedShard, unreachable: frozenset[str], now: Instant, settings: FailoverSettings
 ) -> bool:
     if any(orphan.region not in unreachable for orphan in tracked.shard.orphans):
         return False

@@ -22,7 +22,7 @@ from gateway.regions.filters import NO_FREE_SLOT, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
-from gateway.settings import Failover, Placing
+from gateway.settings import FailoverSettings, PlacingSettings
 from gateway.store.interface import Store
 
 
@@ -48,8 +48,8 @@ class Placer:
         ws: WorkingSet,
         store: Store,
         policy: PolicyEngine,
-        failover: Failover,
-        placing: Placing,
+        failover: FailoverSettings,
+        placing: PlacingSettings,
         rng: random.Random,
     ) -> None:
         self._ws, self._store, self._policy = ws, store, policy

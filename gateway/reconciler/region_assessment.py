@@ -17,7 +17,7 @@ from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
 from gateway.regions.health import RegionHealth
 from gateway.regions.health_over_time import after_tick
 from gateway.regions.region_condition import RegionCondition, Taint
-from gateway.settings import Failover, HealthSettings
+from gateway.settings import FailoverSettings, HealthSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,9 @@ def assess_regions(
     )
 
 
-def apply_assessment(ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: Failover) -> None:
+def apply_assessment(
+    ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: FailoverSettings
+) -> None:
     """Stores the healths in the regions, and moves shards whose region is lost or back."""
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]

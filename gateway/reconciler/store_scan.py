@@ -9,7 +9,7 @@ from gateway.reconciler.orphans import forget_orphans
 from gateway.reconciler.working_set.tracked_shard import LoadedRun
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import Taint
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
 SCAN_SECONDS = 0.5
@@ -18,7 +18,7 @@ SCAN_LIMIT = 1000
 """Shards read at once for cancellation or deadline; the rest comes with the next scan."""
 
 
-async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failover) -> None:
+async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
     """Applies taints of regions, cancellations of runs, and deadlines. Raises `Unavailable`."""
     await _apply_taints(ws, store, now, settings)
     runs: dict[str, LoadedRun] = {}
@@ -35,7 +35,7 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
             tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
 
 
-async def _apply_taints(ws: WorkingSet, store: Store, now: Instant, settings: Failover) -> None:
+async def _apply_taints(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
     taints = await store.taints()
     for region in ws.regions.values():
         region.taints = taints.get(region.name, frozenset())

@@ -9,7 +9,7 @@ from gateway.regions.demand import Demand
 from gateway.regions.filters import refusal
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score, tier, why_outranked
-from gateway.settings import Placing
+from gateway.settings import PlacingSettings
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ def place(
     regions: Sequence[RegionView],
     *,
     choose: Callable[[Sequence[str]], str],
-    settings: Placing,
+    settings: PlacingSettings,
 ) -> Placement | Unplaceable:
     """The region for one attempt, or why there is none.
 

@@ -8,7 +8,7 @@ from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
@@ -21,7 +21,7 @@ OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 class Invariants:
     """The world's own record of what was committed and what ran; never of what the gateway has in memory."""
 
-    def __init__(self, failover: Failover, regions: Sequence[str]) -> None:
+    def __init__(self, failover: FailoverSettings, regions: Sequence[str]) -> None:
         self.failover = failover
         self.clusters: dict[str, ModelCluster] = {}
         self.replaced: list[ModelCluster] = []

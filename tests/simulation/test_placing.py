@@ -12,7 +12,7 @@ from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.documents.workflow import Metadata, PlacementWishes, Shards, Spec, Workflow
 from gateway.reconciler import dispatch
 from gateway.regions.region_condition import Taint
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.gateway.core.history_entries import history_entry
 from tests.simulation.scenario import NOTE, cut, placed, run, workflow
@@ -227,7 +227,7 @@ async def test_a_replaced_journal_does_not_end_a_lease(world: World) -> None:
 async def test_what_is_not_confirmed_in_a_region_leaves_it_when_policy_refuses(world: World) -> None:
     """T3: asked again, policy no longer permits the region: attempts that were not confirmed there go
     elsewhere."""
-    world.failover = Failover(decision_fresh_seconds=1.0)
+    world.failover = FailoverSettings(decision_fresh_seconds=1.0)
     world.kill_gateway()
     await world.start_gateway()
     await slots(world, 2)

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from gateway.documents.workflow import PlacementWishes, Workflow
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
@@ -12,7 +12,7 @@ from tests.simulation.world import REGIONS, World
 async def test_a_shard_is_not_moved_to_a_region_that_policy_no_longer_permits(store: SqliteStore) -> None:
     """The decision behind the run's acceptance has grown old: policy is asked again before the next placement
     (T2)."""
-    world = World(store, 1, trouble=1e-9, failover=Failover(decision_fresh_seconds=10.0))
+    world = World(store, 1, trouble=1e-9, failover=FailoverSettings(decision_fresh_seconds=10.0))
     await world.start_gateway()
     await run(world, 5)
     await world.submit(workflow(300.0, shards=12))

@@ -6,7 +6,7 @@ tests/simulation/test_simulation.py --seeds 1000`.
 
 import pytest
 
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
@@ -15,7 +15,7 @@ from waypost.sqlite_database import Database
 
 async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:
     async with SqliteStore(Database(":memory:", inline=True)) as store:
-        world = World(store, seed, trouble=trouble, failover=Failover(decision_fresh_seconds=15.0))
+        world = World(store, seed, trouble=trouble, failover=FailoverSettings(decision_fresh_seconds=15.0))
         await world.start_gateway()
         while world.timeline.now < seconds:
             if len(world.runs) < runs and world.rng.random() < 0.1:

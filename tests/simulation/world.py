@@ -18,7 +18,7 @@ from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.controller import Controller
 from gateway.regions.region_condition import RegionCondition
-from gateway.settings import Failover, HealthSettings, Placing
+from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
 from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
@@ -35,8 +35,10 @@ WALL = 1_800_000_000.0
 class World(Invariants):
     """The whole system. `trouble` in 0..1 scales how often faults occur; at 0 all that is broken heals."""
 
-    def __init__(self, store: Store, seed: int, *, trouble: float, failover: Failover | None = None) -> None:
-        super().__init__(failover or Failover(), REGIONS)
+    def __init__(
+        self, store: Store, seed: int, *, trouble: float, failover: FailoverSettings | None = None
+    ) -> None:
+        super().__init__(failover or FailoverSettings(), REGIONS)
         self.rng = random.Random(seed)
         self.store, self.trouble = store, trouble
         self.timeline = Timeline()
@@ -96,7 +98,7 @@ class World(Invariants):
             weights={},
             health=HealthSettings(),
             failover=self.failover,
-            placing=Placing(),
+            placing=PlacingSettings(),
             metrics=Metrics(),
             rng=self.rng,
         )

@@ -11,10 +11,10 @@ from gateway.core.lost_attempts import (
     suspect_wait_seconds,
 )
 from gateway.core.shard_states import Event
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from waypost.workflow.task import SideEffects
 
-SETTINGS = Failover()
+SETTINGS = FailoverSettings()
 times = st.floats(0, 1e6, allow_nan=False)
 
 

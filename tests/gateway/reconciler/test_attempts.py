@@ -29,11 +29,11 @@ from gateway.reconciler.orphans import due_tombstones
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.workflow.task import SideEffects
 
-SETTINGS = Failover()
+SETTINGS = FailoverSettings()
 ENDS = {Event.COMPLETED, Event.FAILED}
 """The cluster itself has said that nothing of the attempt is left."""
 

@@ -21,12 +21,12 @@ from gateway.reconciler.dispatch import (
 from gateway.reconciler.intents import write_intent
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.sqlite_database import Database
 
-SETTINGS = Failover()
+SETTINGS = FailoverSettings()
 MEBIBYTE = 1024 * 1024
 HELD = Resumption(results=(TaskResult(task="t0", output="x" * MEBIBYTE),), tries={}, remade=())
 

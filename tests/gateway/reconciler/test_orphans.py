@@ -9,10 +9,10 @@ from gateway.reconciler.orphans import (
     due_tombstones,
     mark_tombstones_sent,
 )
-from gateway.settings import Failover
+from gateway.settings import FailoverSettings
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 
-SETTINGS = Failover()
+SETTINGS = FailoverSettings()
 
 
 def test_many_orphans_are_ended_in_turn() -> None:

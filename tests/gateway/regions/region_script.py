@@ -24,7 +24,7 @@ from gateway.regions.health_over_time import after_tick
 from gateway.regions.placement import Placement, after_placement, place
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView, region_view
-from gateway.settings import HealthSettings, Placing
+from gateway.settings import HealthSettings, PlacingSettings
 
 TICK_SECONDS = 0.1
 REOPEN_SECONDS = 0.5
@@ -117,7 +117,7 @@ class ScriptedGateway:
     scripts: Mapping[str, Script]
     seed: int = 0
     settings: HealthSettings = field(default_factory=HealthSettings)
-    placing: Placing = field(default_factory=Placing)
+    placing: PlacingSettings = field(default_factory=PlacingSettings)
     work_per_second: float = 0.0
     work_seconds: float = 5.0
     history: list[Entry] = field(default_factory=list)

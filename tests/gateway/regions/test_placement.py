@@ -13,10 +13,10 @@ from gateway.regions.filters import refusal, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
-from gateway.settings import Placing
+from gateway.settings import PlacingSettings
 from tests.gateway.regions.region_script import status
 
-SETTINGS = Placing()
+SETTINGS = PlacingSettings()
 REPORTED = structs.replace(status("beijing"), executors=("process", "delay"))
 WELL = RegionView(
     name="beijing",
