@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
-from gateway.api.http.problems import ApiProblem
+from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
@@ -28,7 +28,7 @@ from waypost.problems import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
 BODIES: Final = (
-    ApiProblem,
+    Problem,
     CordonStatus,
     DryRun,
     JournalRelease,
@@ -128,7 +128,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
-"""By operation; every refusal is an `ApiProblem`."""
+"""By operation; every refusal is an `Problem`."""
 
 
 async def workflow_schema(_: Call) -> Response:
@@ -175,7 +175,7 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     summary = " ".join((operation.handler.__doc__ or "").split())
     refused = {
         "description": "Refused",
-        "content": _content(MEDIA_TYPE, "ApiProblem"),
+        "content": _content(MEDIA_TYPE, "Problem"),
         "headers": _headers("Retry-After"),
     }
     described: dict[str, Any] = {

@@ -16,7 +16,7 @@ from waypost.problems import ProblemDocument, problem_type, response
 REALM: Final = 'Bearer realm="waypost"'
 
 
-class ApiProblem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
+class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
     """A problem document of the API, with the decision behind it and in `reasons` the rules that denied."""
 
     decision_id: str | None = None
@@ -29,7 +29,7 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
     A retryable error carries a `Retry-After` of its own number of seconds, else of `retry_after_seconds`,
     +-50 % at random.
     """
-    document = ApiProblem(
+    document = Problem(
         type=problem_type(error.reason),
         title=HTTPStatus(error.status).phrase,
         status=error.status,
@@ -54,7 +54,7 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
 
 def internal_error(trace_id: str) -> Response:
     """The response to a failure of the gateway itself: names the trace under which the log has the rest."""
-    document = ApiProblem(
+    document = Problem(
         type="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
         status=500,

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.api.http.problems import ApiProblem
+from gateway.api.http.problems import Problem
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
@@ -88,4 +88,4 @@ def test_the_problem_in_the_documentation_is_one() -> None:
     (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     problem: dict[str, Any] = msgspec.json.decode(text)
 
-    assert msgspec.json.decode(msgspec.json.encode(msgspec.convert(problem, ApiProblem))) == problem
+    assert msgspec.json.decode(msgspec.json.encode(msgspec.convert(problem, Problem))) == problem
