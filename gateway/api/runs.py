@@ -22,7 +22,7 @@ from gateway.submission.authorize import authorize, question_about, readable_run
 from gateway.submission.obligations import apply_obligations
 
 CURSOR_VERSION: Final = "1"
-"""Begins every page cursor, so that a later form of cursors can be told from this one."""
+"""Begins every page cursor: a later form of cursors would begin with another."""
 
 _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
