@@ -21,7 +21,10 @@ from waypost.tls import PkiError, cluster_credentials, server_context
 LIMITS = ConnectionLimits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)
 
 DESCRIPTORS = 65_536
-"""Files and pipes that may be open at once, where the machine permits it: each try takes two or three."""
+"""Files and pipes that may be open at once, where the machine permits it: each try takes two or three.
+
+Not more: programs that close every descriptor they may have would take a minute to start.
+"""
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,8 +94,10 @@ async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) 
                 limits=LIMITS,
             ) as server,
         ):
+            # What is loaded by now lives as long as the process: garbage collection need not look at it again.
             gc.freeze()
-            print(msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode(), flush=True)  # noqa: T201  # for who started us
+            ready = msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode()
+            print(ready, flush=True)  # noqa: T201  # read by the process that started this one
             logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
             await _wait_until_stopped(stop, node.committer)
             logger.info("the cluster of {} stops", settings.region)
