@@ -9,7 +9,7 @@ from gateway.core.principal import Principal
 
 
 class Action(StrEnum):
-    """What a caller, or the gateway for it, wants to do. Policy sees these words as `input.action`."""
+    """What a caller, or the gateway on its behalf, wants to do. Policy sees these words as `input.action`."""
 
     RUNS_SUBMIT = "runs:submit"
     RUNS_PLACE = "runs:place"
@@ -22,14 +22,14 @@ class Action(StrEnum):
 
 
 class Reason(Struct, frozen=True, kw_only=True, gc=False):
-    """Why policy said no: the rule's id (stable, `image.banned`) and a sentence."""
+    """Why policy refused: the rule's id (stable, such as `image.banned`) and a sentence."""
 
     rule: str
     message: str
 
 
 class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for the work that policy let in. None: policy set no such thing."""
+    """What holds for the work that policy allowed. None: policy set no such thing."""
 
     regions: tuple[str, ...] = ()
     """Where it may run. Empty means nowhere."""
@@ -44,30 +44,31 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Policy's answer, as recorded. `fault` is not empty where the engine could not answer: then `allow` is False.
-
-    `at` is wall-clock seconds since 1970; `duration_seconds` what the evaluation took.
-    """
+    """Policy's answer to a question, as recorded."""
 
     id: str
     at: float
+    """In wall-clock seconds since 1970."""
     action: Action
     allow: bool
     revision: str
     engine: str
     rules: tuple[str, ...] = ()
-    """Ids of the rules that spoke: those that refused, or those that allowed."""
+    """Ids of the rules that decided: those that refused, or those that allowed."""
     reasons: tuple[Reason, ...] = ()
     obligations: Obligations = Obligations()
     fault: str = ""
+    """Why the engine could not answer; then `allow` is False. Empty where it could."""
     duration_seconds: float = 0.0
+    """How long the evaluation took."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What policy is asked. Everything it may look at is in here, so that a replay answers the same.
+    """What policy is asked. Everything that it may look at is here, so that a replay gives the same answer.
 
     `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
-    `context` holds request id, region facts, the run that is acted upon. `at` is wall-clock seconds since 1970.
+    `context` holds request id, region facts, the run that is acted upon. `at` is wall-clock seconds since
+    1970.
     """
 
     action: Action

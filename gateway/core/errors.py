@@ -1,4 +1,6 @@
-"""The tree of problems: each has a status, a stable CamelCase reason, and says whether the same request may succeed later.
+"""The refusals that a caller of the API can get, as a tree of exceptions.
+
+Each has an HTTP status, a stable CamelCase reason, and says whether the same request may succeed later.
 
 On the wire they are RFC 9457 problem+json (`gateway/api/http/problems.py`).
 """
@@ -11,7 +13,7 @@ from waypost.json_pointer import FieldError
 
 
 class GatewayError(Exception):
-    """A refusal that the caller is told about. `detail` never carries a token, a secret or a path of this machine."""
+    """A refusal that the caller sees. Its `detail` has no token, secret or path of this machine in it."""
 
     status: ClassVar[int] = 500
     reason: ClassVar[str] = "Internal"

@@ -1,7 +1,7 @@
 """The history of a run: each entry has a kind from an enum and a typed detail.
 
-The store keeps an entry's detail as JSON. `explain`, the event stream and the command line show
-`{"kind": ..., "detail": {...}}`. A kind, and the field names of its detail, are therefore public: add, never rename.
+The store keeps an entry's detail as JSON. `explain`, the event stream and the command line show `{"kind":
+..., "detail": {...}}`. A kind, and the field names of its detail, are therefore public: add, never rename.
 """
 
 from collections.abc import Mapping
@@ -183,7 +183,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
-"""The shape of each kind's detail: what a store decodes. `HistoryEntry` raises `TypeError` for another one."""
+"""The shape of each kind's detail, for stores to decode. `HistoryEntry` raises `TypeError` for another."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ NEVER: Final = float("-inf")
 
 
 class Instant(Struct, frozen=True, gc=False):
-    """One moment on two clocks. Decisions that wait use `monotonic`; stored times and deadlines use `wall`."""
+    """One moment on two clocks. Waits are measured on `monotonic`; stored times and deadlines on `wall`."""
 
     monotonic: float
     """Seconds on this process's own clock, which never jumps and means nothing to another process."""

@@ -20,8 +20,8 @@ def suspect_wait_seconds(
     """How long a Suspect shard waits for its region before it moves to another (T7).
 
     An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
-    about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An exclusive
-    shard waits for its lease and the drift of clocks, and no deadline shortens that.
+    about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An
+    exclusive shard waits for its lease and the drift of clocks, and no deadline shortens that.
     """
     if side_effects is SideEffects.EXCLUSIVE:
         return settings.exclusive_wait_seconds
@@ -50,7 +50,7 @@ def suspect_wait_is_over(
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """The event of one more lost attempt after `attempts_lost` others (T9): `LOST`, or `EXHAUSTED` for the last."""
+    """The event of one more attempt lost after `attempts_lost` (T9): `LOST`, or `EXHAUSTED` for the last."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
@@ -63,5 +63,5 @@ def failover_event(failovers: int, settings: FailoverSettings) -> Event:
 
 
 def backoff_seconds(attempts_lost: int, settings: FailoverSettings) -> float:
-    """The pause before the next attempt, after `attempts_lost` lost ones: doubled with each, up to a bound."""
+    """The pause before the next attempt after `attempts_lost` lost ones: doubled with each, up to a bound."""
     return min(settings.backoff_seconds * 2.0 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)

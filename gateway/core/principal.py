@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """A verified caller. Carries nothing of the token itself. `expires_at` is wall-clock seconds since 1970."""
+    """A verified caller. Nothing of the token itself is in it."""
 
     subject: str
     issuer: str
@@ -13,3 +13,4 @@ class Principal(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     expires_at: float = 0.0
+    """When the token expires, in wall-clock seconds since 1970."""

@@ -1,4 +1,4 @@
-"""What a new attempt need not do again: from the results that the store holds."""
+"""What a new attempt starts from, and so need not do again: the results that the store holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,18 +11,21 @@ from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """`results` go with the create; `tries` of unfinished tasks too; `remade` are finished tasks that have to run again."""
+    """What goes with the create of a new attempt."""
 
     results: tuple[TaskResult, ...]
+    """Of finished tasks, which the attempt does not run again."""
     tries: dict[str, int]
+    """Tries that unfinished tasks have used up, by task."""
     remade: tuple[str, ...]
+    """Finished tasks that run again all the same."""
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
     """What an attempt in the journal `incarnation` starts from.
 
-    A `global` result always counts. A `region` result counts where it was made; elsewhere it is made again, but only if a task
-    that still has to run needs it: a finished task whose store-held result nobody waits for is not run again.
+    A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
+    elsewhere its task runs again, but only if a task that still has to run needs the result.
     """
     known = {row.task: row for row in rows}
     finished = {
@@ -45,7 +48,8 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
-    """Names that have to run: backwards through the order, since a task is needed again only by one that runs."""
+    """Names of the tasks that have to run."""
+    # Backwards through the order, since a finished task is needed again only by one that runs.
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()
     wanted: set[str] = set()

@@ -1,4 +1,4 @@
-"""Run, shard, attempt: what was promised and how far it is. Stored values; the life of a shard is in `shard_states.py`."""
+"""Runs and the results of their tasks, as stored. The life of a shard is in `shard_states.py`."""
 
 from enum import StrEnum
 from typing import Any
@@ -20,11 +20,12 @@ class RunPhase(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Only a retry leaves it."""
         return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """An accepted workflow. Times are wall-clock seconds since 1970. `workflow` is the canonical JSON of the document."""
+    """An accepted workflow. Times are wall-clock seconds since 1970."""
 
     id: str
     tenant: str
@@ -36,6 +37,7 @@ class Run(Struct, frozen=True, kw_only=True):
     priority: int
     shard_count: int
     workflow: bytes
+    """The canonical JSON of the document."""
     created_at: float
     deadline_at: float | None = None
     cancel_requested_at: float | None = None
@@ -51,7 +53,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """What the store holds of one task of one shard: the newest report of an attempt that was current when it came."""
+    """What the store holds of one task of one shard: the newest report of an attempt that was then current.
+
+    Times are wall-clock seconds since 1970, on the cluster's clock.
+    """
 
     run: str
     shard: int
@@ -60,6 +65,7 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     epoch: int
     region: str
     incarnation: str
+    """The journal of the region that holds the result."""
     tries: int
     started_at: float
     ended_at: float | None = None

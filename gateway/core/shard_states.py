@@ -1,6 +1,6 @@
 """The life of a shard, as a table: which event moves it from which phase to which, and nothing else.
 
-The T-numbers are those of docs/architecture.md. What is not in the table did not happen: `advance` refuses it.
+What is not in the table did not happen: `advance` refuses it. docs/architecture.md shows the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,8 @@ class Rule(Struct, frozen=True):
     when: str
     """The guard, in words; the code that raises the event checks it."""
     leaves_orphan: bool = False
-    """The attempt may still run, or a late create may start it: it is listed until a tombstone is confirmed (T11)."""
+    """The attempt may still run, or a late create may start it: it is listed until a tombstone is confirmed
+    (T11)."""
 
 
 _PENDING: Final = frozenset({Phase.PENDING})
@@ -98,7 +99,8 @@ RULES: Final[Sequence[Rule]] = (
     Rule("T9", Event.FAILED, PLACED, Phase.FAILED, "a task failed and its retries are used up"),
     Rule("T9", Event.LOST, PLACED, Phase.PENDING, "the attempt is lost, which is no fault of a task", True),
     Rule("T9", Event.EXHAUSTED, PLACED, Phase.QUARANTINED,
-         "as Lost or Abandoned, and it was the last attempt or failover that the shard may have", True),
+         "it was the last attempt or failover that the shard may have: in place of Lost, Abandoned, Refused"
+         " and Unconfirmed", True),
     Rule("T10", Event.CANCELLED, _ACTIVE, Phase.CANCELLING, "the cancellation is committed on the run", True),
     Rule("T10", Event.STOPPED, _CANCELLING, Phase.CANCELLED,
          "every attempt is confirmed as gone, or listed where its region is out of reach"),
@@ -112,57 +114,11 @@ RULES: Final[Sequence[Rule]] = (
 )  # fmt: skip
 """The table. T1 (acceptance) makes a shard, T11 (tombstones of orphans) changes none of these phases."""
 
-_UNFINISHED: Final = (Phase.PENDING, Phase.CANCELLING, *PLACED)
-
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
-    # T2: the intent is committed, before any call
-    (Phase.PENDING, Event.INTENDED): Phase.DISPATCHING,
-    # T3: the cluster will never take this epoch, or policy no longer permits the region
-    (Phase.DISPATCHING, Event.REFUSED): Phase.PENDING,
-    # T4: the cluster has the attempt
-    (Phase.DISPATCHING, Event.CONFIRMED): Phase.RUNNING,
-    # T5: the region is Unreachable
-    (Phase.DISPATCHING, Event.REGION_LOST): Phase.SUSPECT,
-    (Phase.RUNNING, Event.REGION_LOST): Phase.SUSPECT,
-    # T6: the region is back; the same epoch is sent again
-    (Phase.SUSPECT, Event.REGION_BACK): Phase.DISPATCHING,
-    # T7: waited long enough
-    (Phase.SUSPECT, Event.ABANDONED): Phase.PENDING,
-    # T8: also before the start was seen, and while the network path is lost
-    **{(phase, Event.COMPLETED): Phase.SUCCEEDED for phase in PLACED},
-    # T9: a task failed for good; the attempt was lost; it was lost too often
-    **{(phase, Event.FAILED): Phase.FAILED for phase in PLACED},
-    **{(phase, Event.LOST): Phase.PENDING for phase in PLACED},
-    **{(phase, Event.EXHAUSTED): Phase.QUARANTINED for phase in PLACED},
-    # T10: the cancellation is committed on the run; then its attempts have ended
-    **{(phase, Event.CANCELLED): Phase.CANCELLING for phase in (Phase.PENDING, *PLACED)},
-    (Phase.CANCELLING, Event.STOPPED): Phase.CANCELLED,
-    # T12: the deadline has passed
-    **{(phase, Event.EXPIRED): Phase.FAILED for phase in _UNFINISHED},
-    # T13: an operator's retry
-    **{(phase, Event.RETRIED): Phase.PENDING for phase in (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)},
-    # T14: past its fence no cluster takes the create any more
-    (Phase.DISPATCHING, Event.UNCONFIRMED): Phase.PENDING,
-    # the stored document cannot be read by this version
-    **{(phase, Event.UNREADABLE): Phase.QUARANTINED for phase in _UNFINISHED},
+    (phase, rule.event): rule.after for rule in RULES for phase in rule.before
 }
-
-LEAVES_ORPHAN: Final = frozenset(
-    {
-        Event.ABANDONED,
-        Event.LOST,
-        Event.EXHAUSTED,
-        Event.UNCONFIRMED,
-        Event.CANCELLED,
-        Event.EXPIRED,
-        Event.REFUSED,
-        Event.UNREADABLE,
-    }
-)
-"""Events after which the attempt may still run, or a late create may start it.
-
-It is listed as an orphan until its cluster confirms a tombstone (T11).
-"""
+LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
+"""Events after which the attempt is listed as an orphan."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True, gc=False):
@@ -188,7 +144,7 @@ class Shard(Struct, frozen=True, kw_only=True):
     fence: Fence | None = None
     """Until when the cluster may take the create, on the cluster's own clock."""
     suspect_since: float | None = None
-    """In wall-clock seconds since 1970, for people: the controller measures the wait on its monotonic clock."""
+    """In wall-clock seconds since 1970, for people: the wait itself is measured on the monotonic clock."""
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0
@@ -230,8 +186,9 @@ class Refused(Exception):
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:
     """The shard after `event`; `changes` are further fields that the transition sets.
 
-    An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan too.
-    `rev` stays: several events may go into one write. Raises `Refused` for an event that the phase does not take.
+    An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan
+    too. `rev` stays: several events may go into one write. Raises `Refused` for an event that the phase does
+    not take.
     """
     phase = TRANSITIONS.get((shard.phase, event))
     if phase is None:

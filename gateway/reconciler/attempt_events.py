@@ -27,7 +27,7 @@ class Reception(StrEnum):
     KNOWN = "Known"
     """It was applied before: after a conflict the events come again."""
     STALE = "Stale"
-    """It is about an attempt that is not the shard's current one, or a task that cannot be over yet. Counted."""
+    """It is about an attempt that is not current, or a task whose needs are not finished. It is counted."""
 
 
 def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:
@@ -36,8 +36,8 @@ def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: I
     if tracked is None:
         return Reception.STALE
     task = tracked.run.tasks.get(event.task)
-    # Stored results are one lineage, closed under `needs`: without this the next attempt could start from a task
-    # whose inputs are missing.
+    # Stored results are one lineage, closed under `needs`: without this the next attempt could start from a
+    # task whose inputs are missing.
     if task is None or any(tracked.tasks.get(need) not in FINISHED for need in task.needs):
         return Reception.STALE
     if tracked.tasks.get(event.task) in FINISHED:
@@ -102,7 +102,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
 
 
 def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    """T9: the attempt is lost, not failed. The shard waits for another after a pause; after too many it is quarantined."""
+    """T9: the attempt is lost, not failed. The shard waits for another, or is quarantined after too many."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
@@ -152,13 +152,14 @@ def _compare_one(
         # The journal that had the attempt is gone, and with it all that was known of the attempt.
         lose_attempt(tracked, now, "JournalReplaced", settings)
     elif held.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
-        # The cluster was restarted: its journal knows the attempt, and nothing of it runs until it is sent again.
+        # The cluster was restarted: its journal knows the attempt, and nothing of it runs until it is sent
+        # again.
         if shard.phase is not Phase.SUSPECT:
             tracked.apply_event(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
         send_again(tracked, region, now, settings)
     elif shard.phase is Phase.RUNNING and shard.attempt not in held and tracked.confirmed_at < began:
-        # Only an attempt confirmed before the list was asked for can be missing: of a later one the create may
-        # have crossed the list on its way.
+        # Only an attempt confirmed before the list was asked for can be missing: of a later one the create
+        # may have crossed the list on its way.
         lose_attempt(tracked, now, "UnknownToCluster", settings)
     elif shard.phase is Phase.DISPATCHING and held.get(shard.attempt):
         # The answer to the create was lost.
@@ -166,7 +167,7 @@ def _compare_one(
 
 
 def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
-    """The attempts that the cluster holds and that no shard in the working set lists there, current or orphan."""
+    """The attempts that the cluster holds and no shard in the working set lists, current or as orphan."""
     return [
         attempt
         for attempt, _ in hello.attempts

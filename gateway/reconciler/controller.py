@@ -32,7 +32,7 @@ from gateway.store.interface import Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
-"""Between two passes at least: what comes in together is decided together, and other tasks have their turn."""
+"""Between two passes at least: what comes in together is decided together, and other tasks get to run."""
 PASS_SECONDS = 0.1
 """Between two passes at most."""
 TICK_SECONDS = 1.0

@@ -1,7 +1,7 @@
 """Hands intended attempts to their cluster, many in one batch, and applies its answers.
 
-What to send is derived at each pass from what is committed. So a lost call, a lost answer and a restart are one
-case: it is sent again, and the cluster recognizes (run, shard, epoch).
+What to send is derived at each pass from what is committed. So a lost call, a lost answer and a restart are
+one case: it is sent again, and the cluster recognizes (run, shard, epoch).
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ from gateway.store.interface import Store
 BATCH_CREATES = 200
 BATCH_TASKS = 200_000
 BATCH_BYTES = 16 * 1024 * 1024
-"""Creates, their tasks and their documents in one call: it has to be done well within its timeout and the creates' fences."""
+"""Bounds of one batch: it has to be done well within its call's timeout and the creates' fences."""
 
 ACKNOWLEDGE_SECONDS = 1.0
 """A cluster keeps its events until it hears that they are committed: so often it hears that at least."""
@@ -67,9 +67,9 @@ class BatchLoad:
     runs: set[str] = field(default_factory=set)
 
     def fits(self, create: CreateSize) -> bool:
-        """Whether the batch has room for it. An empty one has, whatever it weighs: else it would wait for ever."""
+        """Whether the batch has room for it."""
         if not self.creates:
-            return True
+            return True  # whatever it weighs: else it would wait for ever
         return (
             self.creates < BATCH_CREATES
             and self.tasks + create.tasks <= BATCH_TASKS
@@ -90,13 +90,13 @@ class BatchLoad:
 def due_creates(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> list[TrackedShard]:
-    """Shards in `region` whose intent is committed, and whose create was not sent or not answered for too long."""
+    """Shards in `region` with a committed intent whose create was not sent, or not answered for too long."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """The load of the next batch to each region that one can be sent to now, and that has room for more creates.
+    """The load of the next batch to each region, where a batch can be sent now and has room for more creates.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
     """
@@ -112,7 +112,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads what goes with the creates of the next batch to `region`, and no more than the batch can carry."""
+    """Reads what goes with the creates of the next batch to `region`, no more than the batch can carry."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if tracked.resumption is None:
@@ -126,7 +126,8 @@ async def load_resumptions(
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
     """What to send to `region` now; None: nothing. `mark_sent` is to follow once it was sent."""
     due = due_creates(ws, region, now, settings)
-    # In order, up to the first whose results are not read: to send it without them would run finished tasks again.
+    # In order, up to the first whose results are not read: to send it without them would run finished tasks
+    # again.
     unread = next((n for n, tracked in enumerate(due) if tracked.resumption is None), len(due))
     creates = _take_fitting(due[:unread], BatchLoad())
     tombstones = due_tombstones(ws, region, now, settings)
@@ -187,7 +188,7 @@ def _shard_spec(tracked: TrackedShard) -> ShardSpec:
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answer to each item of a batch. Answers about attempts that are not current any more mean nothing."""
+    """Applies the answer to each item of a batch. One about an attempt that is not current means nothing."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.
@@ -235,7 +236,7 @@ def _apply_refusal(
 
 
 def may_hold_lease(tracked: TrackedShard, attempt: AttemptId) -> bool:
-    """Whether this attempt may hold its run-lease: while it is the shard's current one and its region not suspect.
+    """Whether this attempt may hold its run-lease: while it is current and its shard not Suspect.
 
     The wait of a suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
     """

@@ -1,4 +1,4 @@
-"""Suspects the shards of a region that is lost, and moves them when waiting costs more than moving (T5, T6, T7, T14)."""
+"""Suspects the shards of a lost region, and moves them when waiting costs more than moving (T5-T7, T14)."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,8 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
         else:
-            # An operator has admitted another journal under the region's name: it knows nothing of the attempt.
+            # An operator has admitted another journal under the region's name: it knows nothing of the
+            # attempt.
             lose_attempt(tracked, now, "JournalReplaced", settings)
 
 
@@ -37,11 +38,12 @@ def fail_over(
 ) -> None:
     """T7: Suspect shards that have waited long enough wait for another place; their attempts become orphans.
 
-    Not to be called while the gateway takes itself to be cut off. `healths` are the regions that count for that.
+    Not to be called while the gateway takes itself to be cut off. `healths` are the regions that count for
+    that.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
-        # Half of the regions must have answered a probe that began after the suspicion: proof that it is not the
-        # gateway's own network that was lost.
+        # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
+        # the gateway's own network that was lost.
         answering = count_answered_since(healths, tracked.suspected_at)
         if enough_answer(answering, len(healths)) and _waited(tracked, now, settings):
             _leave_region(tracked, now, "RegionLost", settings)
@@ -50,8 +52,8 @@ def fail_over(
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Moves the Suspect shards of a region that an operator has given up, whatever the blackout guard thinks.
 
-    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at once.
-    An attempt that turns out to be alive is ended as an unknown one.
+    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
+    once. An attempt that turns out to be alive is ended as an unknown one.
     """
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if not tracked.run.exclusive or _waited(tracked, now, settings):
@@ -59,7 +61,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """T14: Dispatching shards wait for another place once no cluster takes their create any more, past its fence.
+    """T14: Dispatching shards wait for another place past their fence: no cluster takes the create any more.
 
     Whether a cluster took it before is for the tombstone to find out.
     """
@@ -80,9 +82,10 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
 
 
 def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
-    """Loses every current attempt, since the store was restored from a copy: attempts that it does not know may run.
+    """Loses every current attempt, since the store was restored from a copy.
 
-    No region and no document is to blame, so the loss is not counted.
+    Newer attempts that the store does not know may run, so none of those that it knows is trusted. No region
+    and no document is to blame: the loss is not counted.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase.placed]:
         tracked.apply_event(now, Event.LOST, reason="StoreRestored")

@@ -1,4 +1,4 @@
-"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases, and what clusters hold."""
+"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases, listings."""
 
 from collections.abc import Callable
 from typing import assert_never
@@ -222,9 +222,9 @@ class InboxProcessor:
                 logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
 
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
-        """Whether the store knows the attempt as its shard's current one, or as the last one of a shard that is over.
+        """Whether the store knows the attempt as its shard's current one, or as the last of a finished shard.
 
-        The end of the latter is committed, and only not acknowledged to the cluster yet.
+        Of the latter the end is committed, and only not acknowledged to the cluster yet.
         """
         shard = await self._store.shard(attempt.run, attempt.shard)
         if shard is None or shard.attempt != attempt:

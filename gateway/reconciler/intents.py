@@ -11,7 +11,7 @@ from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """The epoch of the next attempt. Epochs only grow, and every epoch of an era outranks those of older eras."""
+    """The epoch of the next attempt. Epochs only grow, and those of an era outrank all of older eras."""
     return max(epoch + 1, (era << ERA_BITS) + 1)
 
 

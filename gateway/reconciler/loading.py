@@ -1,7 +1,7 @@
 """Loads runs and shards from the store into the working set.
 
-A controller that loads a shard is a new owner: it knows none of the monotonic times of the one before, so every
-wait begins again.
+A controller that loads a shard is a new owner: it knows none of the monotonic times of the one before, so
+every wait begins again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def render_run(run: Run) -> LoadedRun:
-    """The run with its document decoded and rendered. A document that this version cannot read has no tasks."""
+    """The run with its document decoded and rendered; without tasks where this version cannot read it."""
     try:
         workflow = _decode(run.workflow)
         spec = run_spec(run.id, workflow)
@@ -55,8 +55,8 @@ def _unreadable(run: Run) -> LoadedRun:
 async def load_run(store: Store, run_id: str) -> LoadedRun:
     """Reads the run and renders it.
 
-    Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller is
-    broken, and nothing may go on as if it were not.
+    Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
+    is broken, and nothing may go on as if it were not.
     """
     run = await store.run(run_id)
     if run is None:
@@ -94,8 +94,8 @@ def _restore_progress(tracked: TrackedShard, rows: Iterable[TaskRow], now: Insta
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=shard.incarnation), rows)
     for row in rows:
         if row.epoch == shard.epoch and row.ended_at is None and shard.phase.placed:
-            # Only the wall clock knows how long the task has run. If that is wrong, an idempotent shard waits too
-            # long or too short for its region, which costs time and no safety.
+            # Only the wall clock knows how long the task has run. If that is wrong, an idempotent shard waits
+            # too long or too short for its region, which costs time and no safety.
             tracked.running_since[row.task] = now.monotonic - max(0.0, now.wall - row.started_at)
 
 
@@ -113,8 +113,8 @@ async def track_shard(
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """
     tracked = ws.shards.get(shard.key)
-    # What is dirty was decided on a row that somebody else has changed since: its write will not take, and the
-    # conflict loads it again.
+    # What is dirty was decided on a row that somebody else has changed since: its write will not take, and
+    # the conflict loads it again.
     if tracked is None or (tracked.stored_rev < shard.rev and not tracked.dirty):
         if shard.run not in runs:
             runs[shard.run] = await load_run(store, shard.run)
@@ -124,9 +124,10 @@ async def track_shard(
 
 
 async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
-    """Loads every shard that the store says is under way, and opens each region's stream at its committed cursor.
+    """Loads every shard that is under way, and opens each region's stream at its committed cursor.
 
-    To be called at the start and after an outage of the store: the shards that were in the working set are dropped.
+    To be called at the start and after an outage of the store: the shards that were in the working set are
+    dropped.
     """
     cursors = await store.cursors()
     active = await store.active()

@@ -1,7 +1,7 @@
 """Ends attempts that are no longer their shard's current one (T11).
 
-A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again until
-the cluster confirms that nothing of the attempt is left.
+A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again
+until the cluster confirms that nothing of the attempt is left.
 """
 
 from clusters.protocol import AttemptId, TombstoneAnswer
@@ -22,13 +22,14 @@ def due_tombstones(
 ) -> tuple[AttemptId, ...]:
     """The attempts in `region` whose tombstone is to be sent now: committed orphans, and unknown attempts.
 
-    Those that have waited longest come first, so that none waits for ever where one call cannot carry them all.
+    Those that have waited longest come first, so that none waits for ever where one call cannot carry them
+    all.
     """
     due = now.monotonic - settings.resend_seconds
     found = [(sent_at, attempt) for attempt, sent_at in region.unknown_attempts.items() if sent_at <= due]
     for tracked in ws.shards.values():
-        # Until the orphan is committed the store takes the attempt for the shard's current one: a gateway that
-        # starts after us would have to find it alive.
+        # Until the orphan is committed the store takes the attempt for the shard's current one: a gateway
+        # that starts after us would have to find it alive.
         for orphan in () if tracked.dirty else tracked.shard.orphans:
             sent_at = tracked.tombstoned_at.get(orphan, NEVER)
             if orphan.region == region.name and sent_at <= due:
@@ -61,8 +62,8 @@ def apply_tombstone_answer(
     orphan = None if tracked is None else tracked.shard.find_orphan(region.name, answer.attempt.epoch)
     if tracked is None or orphan is None:
         return
-    # Another journal than the one that had the attempt knows nothing of it, so its word does not end a lease: the
-    # old cluster may be alive. A shard that is placed again has waited that out already.
+    # Another journal than the one that had the attempt knows nothing of it, so its word does not end a lease:
+    # the old cluster may be alive. A shard that is placed again has waited that out already.
     same_journal = orphan.incarnation == region.incarnation
     if (
         same_journal
@@ -76,7 +77,8 @@ def apply_tombstone_answer(
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Takes the orphans in a region that an operator has given up off their shards' lists.
 
-    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at once.
+    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
+    once.
     """
     for tracked in ws.shards.values():
         for orphan in tracked.shard.orphans:

@@ -1,4 +1,4 @@
-"""Places waiting shards: reads them, asks policy where it is due, chooses a region each, and writes the intents."""
+"""Places waiting shards: reads them, asks policy where that is due, chooses regions, writes the intents."""
 
 import random
 from collections import Counter
@@ -28,7 +28,7 @@ from gateway.store.interface import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deferral:
-    """A run whose shards let others pass: until one of `regions` takes work again, or until `until` at the latest."""
+    """A run whose shards let others pass until a region of `regions` takes work again, or until `until`."""
 
     regions: frozenset[str]
     until: float
@@ -38,8 +38,8 @@ class Deferral:
 class Placer:
     """Places shards in the store's order: highest priority first, then oldest run.
 
-    Only a shard whose create can be sent at once gets an intent. The others stay as the store has them: nothing is
-    written for a shard that goes on waiting for the same reason.
+    Only a shard whose create can be sent at once gets an intent. The others stay as the store has them:
+    nothing is written for a shard that goes on waiting for the same reason.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class Placer:
             self.request()
 
     async def _apply_cordons(self) -> None:
-        # A cordon counts as soon as it is committed: an operator who is shown an empty region stops it, and must
-        # not stop an attempt that was placed there on an older read.
+        # A cordon counts as soon as it is committed: an operator who is shown an empty region stops it, and
+        # must not stop an attempt that was placed there on an older read.
         taints = await self._store.taints()
         for name, view in self._views.items():
             if Taint.CORDONED in taints.get(name, ()):
@@ -106,7 +106,7 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_waiting_for_leases(self, now: Instant) -> int:
-        """Shards that the store gives as pending and that still wait for the lease of an earlier attempt to end."""
+        """Shards that are Pending in the store and still wait for the lease of an earlier attempt to end."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING and not tracked.leases_ended(now, wait)
@@ -115,7 +115,8 @@ class Placer:
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
-        # The run may have been deferred by a shard before this one. A dirty shard has changed since it was read.
+        # The run may have been deferred by a shard before this one. A dirty shard has changed since it was
+        # read.
         if self._is_deferred(shard.run) or (known is not None and known.dirty):
             return
         run, fresh = await self._reauthorized(shard.run, now)
@@ -128,15 +129,16 @@ class Placer:
             return
         found = self._choose_region(run)
         if isinstance(found, Unplaceable):
-            # A full region takes work again without notice, so the run waits for that and not for its time only.
+            # A full region takes work again without notice, so the run waits for that and not for its time
+            # only.
             full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
             await self._defer(shard, run, str(found), now, regions=full, rejected=found.rejected)
         elif found.region in self._batches:
             await self._intend(shard, run, found, now)
         else:
-            # The chosen region cannot be called now, so the shard is looked at again in the next pass. If none of
-            # the regions that the run prefers takes work, the run lets others pass: for a second or so, which is
-            # no news for its history.
+            # The chosen region cannot be called now, so the shard is looked at again in the next pass. If
+            # none of the regions that the run prefers takes work, the run lets others pass: for a second or
+            # so, which is no news for its history.
             preferred = frozenset(found.scores.keys() - found.rejected.keys())
             if not self._any_takes_work(preferred):
                 self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
@@ -153,7 +155,8 @@ class Placer:
         await load_resumption(self._store, tracked, region.incarnation)
         batch, create = self._batches[region.name], create_size(tracked)
         if not batch.fits(create):
-            # The batch is full: an intent more could be sent only after it, and its fence would run meanwhile.
+            # The batch is full: an intent more could be sent only after it, and its fence would run
+            # meanwhile.
             del self._batches[region.name]
             return
         batch.add(create)
@@ -192,7 +195,7 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
-        """The run, read once a pass, and whether its decision is fresh; it is not where policy could not answer."""
+        """The run, read once a pass, and whether its decision is fresh: not where policy could not answer."""
         if run_id not in self._runs:
             run = await load_run(self._store, run_id)
             fresh = await reauthorize(
@@ -217,7 +220,8 @@ class Placer:
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Lets other runs pass. What keeps one shard keeps all shards of its run, so the whole run is deferred."""
+        """Lets other runs pass this one for a while."""
+        # The whole run, since what keeps one of its shards keeps them all.
         self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
         # The history says so once for each reason: a million shards that wait must not write at every look.
         if shard.reason != reason:

@@ -17,10 +17,10 @@ from gateway.store.rules import permitted_regions
 async def reauthorize(
     run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
 ) -> LoadedRun | None:
-    """The run under a fresh decision, which is stored; None where policy could not answer: then nothing is placed.
+    """The run under a fresh decision, which is stored; None where policy could not answer.
 
-    A decision is fresh for `fresh_seconds`. A refusal is an answer too: the run is permitted nowhere until a later
-    decision permits it again.
+    A decision is fresh for `fresh_seconds`. A refusal is an answer too: the run is permitted nowhere until a
+    later decision permits it again.
     """
     stored = run.stored
     if now.wall - stored.decided_at < fresh_seconds:
@@ -48,7 +48,7 @@ async def reauthorize(
 
 
 def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
-    """T3: takes back what is still on its way to a region that policy no longer permits; it waits for another.
+    """T3: takes back attempts that are on their way to a region that policy no longer permits.
 
     What runs there already may finish: the decision that placed it was in force then.
     """

@@ -1,4 +1,4 @@
-"""Assesses the regions at each pass: which are lost, which are back, and whether the gateway itself is cut off.
+"""Assesses the regions at each pass: which are lost or back, and whether the gateway itself is cut off.
 
 `assess_regions` decides and changes nothing; `apply_assessment` moves the shards by what was decided.
 """
@@ -41,14 +41,14 @@ class RegionAssessment:
 def assess_regions(
     regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
 ) -> RegionAssessment:
-    """The assessment at `now`. `tick`: a second has passed since the last one, so health moves on by time too."""
+    """The assessment at `now`. With `tick`, to be given once a second, health moves on by time too."""
     regions = list(regions)
     healths = {
         region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health
         for region in regions
     }
-    # A region that is out of the settings or forgotten stays lost for ever: counted, a few of them would make any
-    # outage look like a blackout.
+    # A region that is out of the settings or forgotten stays lost for ever: counted, a few of them would make
+    # any outage look like a blackout.
     counted = after_blackout_check(
         [
             healths[region.name]

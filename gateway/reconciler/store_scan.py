@@ -1,4 +1,4 @@
-"""Applies what callers and operators have committed to the store since the last scan, and deadlines that have passed."""
+"""Applies what callers and operators have committed since the last scan, and deadlines that have passed."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import Instant

@@ -1,4 +1,4 @@
-"""Does the I/O of one region: an event stream that is opened again and again, one probe and one batch at a time."""
+"""Does the I/O of one region: keeps its event stream open, makes one probe and one batch call at a time."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class RegionLink:
-    """Turns what one cluster says into reports, and wakes the controller. Satisfies `Link`; decides nothing."""
+    """Turns what a cluster says into reports and wakes the controller. Satisfies `Link`; decides nothing."""
 
     def __init__(
         self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]
@@ -91,16 +91,16 @@ class RegionLink:
     def reopen_stream(self, cursor: Cursor) -> None:
         """Opens the event stream again, to read what comes after `cursor`."""
         self._cursor = cursor
-        # Waiting events are of the stream before. If they moved the controller's cursor, the events that are sent
-        # again from `cursor` on would look like known ones.
+        # Waiting events are of the stream before. If they moved the controller's cursor, the events that are
+        # sent again from `cursor` on would look like known ones.
         self._inbox = deque(report for report in self._inbox if not isinstance(report, StreamEvent))
         if (task := self._tasks.pop("watch", None)) is not None:
             task.cancel()
         self._start("watch", self._watch())
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        # One task of each kind at a time. A call while the one before is under way is dropped: the controller asks
-        # again at its next pass.
+        # One task of each kind at a time. A call while the one before is under way is dropped: the controller
+        # asks again at its next pass.
         if name in self._tasks:
             work.close()
             return
@@ -133,7 +133,8 @@ class RegionLink:
     async def _send(self, batch: Batch) -> None:
         began = time.monotonic()
         answers, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
-        # Before the report wakes the controller: it then finds the link idle, and sends the next batch at once.
+        # Before the report wakes the controller: it then finds the link idle, and sends the next batch at
+        # once.
         del self._tasks["send"]
         self._put(
             BatchResult(

@@ -33,7 +33,7 @@ class Region:
     incarnation: str = ""
     """The journal that the region's name is bound to; empty until the first one answered."""
     unknown_journal: str = ""
-    """Another journal that answers under this name. It takes no work until an operator releases the old one."""
+    """Another journal that answers under this name: no work for it until an operator releases the old one."""
     binding_checked_at: float = NEVER
     """When the store was last asked which journal the name is bound to."""
     cursor: Cursor = field(default_factory=Cursor)
@@ -95,7 +95,7 @@ class Region:
         return Fence(boot=self.status.boot, not_after=uptime + seconds)
 
     def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
-        """The region as placement and the API see it. `inflight`: attempts that are, or may still be, there."""
+        """The region as placement and the API see it. `inflight`: attempts that are, or may be, there."""
         return region_view(
             self.health,
             status=self.status,

@@ -41,7 +41,7 @@ class LoadedRun:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class TrackedShard:
-    """A shard under way. `shard` is as the next commit will store it; `dirty` says whether it differs from the store.
+    """A shard under way, as the next commit will store it.
 
     All times are monotonic seconds of this controller. A new owner knows none of them: it waits again.
     """
@@ -81,17 +81,21 @@ class TrackedShard:
     def __repr__(self) -> str:
         """`<TrackedShard run-1/0 Suspect epoch 3 in beijing, rev 7 dirty, sent at 12.0, ...>`."""
         shard = self.shard
-        times = ("sent_at", "confirmed_at", "suspected_at", "left_at")
-        since = [
-            f", {name.replace('_', ' ')} {at:.1f}" for name in times if (at := getattr(self, name)) > NEVER
+        parts = [
+            f"{shard.run}/{shard.index} {shard.phase} epoch {shard.epoch} in {shard.region}",
+            f"rev {self.stored_rev}{' dirty' if self.dirty else ''}",
+            f"fenced until {self.fenced_until:.1f}",
         ]
-        orphans = [f" {orphan.region}@{orphan.epoch}" for orphan in shard.orphans]
-        return (
-            f"<TrackedShard {shard.run}/{shard.index} {shard.phase} epoch {shard.epoch} in {shard.region},"
-            f" rev {self.stored_rev}{' dirty' if self.dirty else ''}, fenced until {self.fenced_until:.1f}"
-            f"{''.join(since)}, running {sorted(self.running_since)}"
-            f"{', orphans' if orphans else ''}{','.join(orphans)}{f', {shard.reason}' if shard.reason else ''}>"
-        )
+        times = ("sent_at", "confirmed_at", "suspected_at", "left_at")
+        parts += [
+            f"{name.replace('_', ' ')} {at:.1f}" for name in times if (at := getattr(self, name)) > NEVER
+        ]
+        if self.running_since:
+            parts.append(f"running {', '.join(sorted(self.running_since))}")
+        parts += [f"orphan {orphan.epoch} in {orphan.region}" for orphan in shard.orphans]
+        if shard.reason:
+            parts.append(shard.reason)
+        return f"<TrackedShard {', '.join(parts)}>"
 
     def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
         """Adds an entry to the shard's history; the shard's next write stores it."""
@@ -119,15 +123,16 @@ class TrackedShard:
         if not self.shard.phase.placed:
             self.running_since.clear()
         if event in LEAVES_ORPHAN:
-            # A shard that was suspect has waited for the lease to end before it was abandoned. After any other
-            # event the attempt may hold its lease for the whole term still.
+            # A shard that was suspect has waited for the lease to end before it was abandoned. After any
+            # other event the attempt may hold its lease for the whole term still.
             self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
 
     def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
-        """Whether another attempt may run: at once where two may overlap, else when no orphan can hold a lease."""
+        """Whether another attempt may run beside the orphans, `wait_seconds` being a lease and its drift."""
         if not self.run.exclusive or not self.shard.orphans:
-            return True
-        # Until its fence a late create may still start an orphan, which then holds a lease from that moment on.
+            return True  # attempts of an idempotent shard may overlap
+        # Until its fence a late create may still start an orphan, which then holds a lease from that moment
+        # on.
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
     def drop_orphan(self, orphan: Orphan) -> None:

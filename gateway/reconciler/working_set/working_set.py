@@ -18,7 +18,7 @@ class WorkingSet:
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
     restored_at: float = NEVER
-    """When the store was found to be an older copy, in monotonic seconds: attempts may run that it does not know."""
+    """When the store was found to be an older copy, in monotonic seconds: unknown attempts may run."""
 
     def add(self, tracked: TrackedShard) -> None:
         """Puts a shard in, in place of what was there under its key."""

@@ -70,7 +70,7 @@ def test_a_detail_is_read_back_from_its_json(kind: HistoryKind) -> None:
     ],
 )
 def test_what_is_stored_is_shown_unchanged(kind: HistoryKind, stored: bytes) -> None:
-    """Programs read these fields from `explain` and the event stream, and stores hold entries of earlier versions."""
+    """Programs read these fields, and stores hold entries of earlier versions."""
     assert msgspec.json.encode(msgspec.json.decode(stored, type=DETAILS[kind])) == stored
 
 

@@ -19,7 +19,7 @@ times = st.floats(0, 1e6, allow_nan=False)
 
 
 def test_young_tasks_are_moved_soon_and_old_ones_are_waited_for() -> None:
-    """Waiting about as long as the tasks have run costs at most twice the best choice (ski rental), within 2 and 10 seconds."""
+    """Waiting as long as the tasks have run costs at most twice the best choice (ski rental): 2 to 10 s."""
 
     def wait(*ran: float) -> float:
         return suspect_wait_seconds(
@@ -64,7 +64,7 @@ def test_an_exclusive_shard_counts_from_its_fence_too() -> None:
 
 
 def test_the_fifth_lost_attempt_is_the_last() -> None:
-    """A poison document must not wander for ever (fault 37); failovers, which are not its fault, are counted apart."""
+    """A poison document must not move for ever (fault 37); failovers, not its fault, are counted apart."""
     assert [loss_event(lost, SETTINGS) for lost in range(5)] == [Event.LOST] * 4 + [Event.EXHAUSTED]
     assert failover_event(18, SETTINGS) is Event.ABANDONED
     assert failover_event(19, SETTINGS) is Event.EXHAUSTED

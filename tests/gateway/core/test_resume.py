@@ -84,7 +84,7 @@ def test_tries_of_unfinished_tasks_are_carried_over() -> None:
 
 @given(st.data())
 def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataObject) -> None:
-    """Every finished task is either sent along or made again, and no task that is made again is needed only by finished ones."""
+    """Every finished task is sent along or made again, and none is made again for finished ones only."""
     names = [f"t{i}" for i in range(data.draw(st.integers(1, 8)))]
     tasks = tuple(
         task(

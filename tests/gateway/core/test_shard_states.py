@@ -40,7 +40,7 @@ def test_succeeded_is_final() -> None:
     ("phase", "event"), [pair for pair in TRANSITIONS if pair[1] in LEAVES_ORPHAN and pair[0] in PLACED]
 )
 def test_an_attempt_that_may_still_run_is_listed(phase: Phase, event: Event) -> None:
-    """Every running attempt is current or a listed orphan (I3): leaving a region puts the attempt on the list."""
+    """Every running attempt is current or a listed orphan (I3): to leave a region lists the attempt."""
     after = advance(shard(phase), event)
 
     assert after.orphans == (Orphan(region="beijing", epoch=3),)
@@ -50,20 +50,20 @@ def test_an_attempt_that_may_still_run_is_listed(phase: Phase, event: Event) -> 
 
 @pytest.mark.parametrize("phase", sorted(TERMINAL - {Phase.SUCCEEDED}))
 def test_only_a_retry_opens_what_ended(phase: Phase) -> None:
-    """A shard that ended without success moves again by an operator's retry alone, under its old epoch (T13)."""
+    """A shard that ended without success moves by an operator's retry alone, under its old epoch (T13)."""
     assert {event for start, event in TRANSITIONS if start is phase} == {Event.RETRIED}
     assert advance(shard(phase, region=None), Event.RETRIED).epoch == 3
 
 
 def test_a_completion_behind_a_lost_road_counts() -> None:
-    """It was only the road that was lost: the work is done, and doing it again would be waste (T8)."""
+    """Only the network path was lost: the work is done, and doing it again would be waste (T8)."""
     after = advance(shard(Phase.SUSPECT), Event.COMPLETED)
 
     assert (after.phase, after.region, after.orphans) == (Phase.SUCCEEDED, "beijing", ())
 
 
 def test_a_region_that_comes_back_keeps_the_epoch() -> None:
-    """The same attempt is confirmed anew (T6), so what it finished meanwhile still counts."""
+    """The same attempt is confirmed again (T6), so what it finished meanwhile still counts."""
     after = advance(shard(Phase.SUSPECT), Event.REGION_BACK)
 
     assert (after.phase, after.epoch, after.region) == (Phase.DISPATCHING, 3, "beijing")

@@ -1,4 +1,4 @@
-"""What is believed of attempts, and when one counts as over: the stages that decide it, without a store or a region."""
+"""Which reports of attempts are believed, and when an attempt counts as over, without a store or a region."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def listed(here: Region, *, awake: bool) -> Hello:
 
 
 def test_whatever_leaves_a_region_without_its_word_is_listed() -> None:
-    """An attempt may run there, or a late create may start it: an event that is missing here would lose sight of it (I3)."""
+    """The attempt may run there, or a late create may start it: unlisted it would be lost sight of (I3)."""
     leaving = {
         event for (phase, event), after in TRANSITIONS.items() if phase in PLACED and after not in PLACED
     }
@@ -105,7 +105,7 @@ def test_the_end_of_another_attempt_ends_nothing(end: AttemptEndKind) -> None:
 
 
 def test_a_result_comes_with_or_after_those_it_needs() -> None:
-    """What is recorded is one lineage, closed under needs: else the next attempt would start from a hole (I8)."""
+    """What is recorded is one lineage, closed under needs: else the next attempt would miss inputs (I8)."""
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
 
@@ -117,7 +117,7 @@ def test_a_result_comes_with_or_after_those_it_needs() -> None:
 
 
 def test_a_result_is_taken_once() -> None:
-    """After a conflict the events come again: what is recorded stays as it is, and its history says so once."""
+    """After a conflict the events come again: what is recorded stays, with one entry in its history."""
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
     apply_task_change(ws, here, finished("t0"), NOW)
@@ -139,7 +139,7 @@ def test_a_suspect_shard_gets_no_lease(phase: Phase, may: bool) -> None:
 
 
 def test_an_orphan_is_ended_when_it_is_committed() -> None:
-    """Until then the store has the attempt for the shard's own: a gateway that dies now must find it alive."""
+    """Until then the store takes the attempt for current: a gateway that starts now must find it alive."""
     shard = shard_in(Phase.PENDING, orphans=(Orphan(region="beijing", epoch=3),))
     ws, here, _ = regions(shard)
 
@@ -150,7 +150,7 @@ def test_an_orphan_is_ended_when_it_is_committed() -> None:
 
 
 def test_an_attempt_that_sleeps_is_sent_again() -> None:
-    """This boot has it, and runs nothing of it: also where the shard has heard of the boot already, by its new fence (T6)."""
+    """This boot has it and runs nothing of it, also if the shard's new fence is of this boot already (T6)."""
     shard = shard_in(Phase.DISPATCHING)
     shard.sent_at, shard.fenced_until = NOW.monotonic - 0.5, NOW.monotonic + 4.5
     ws, here, _ = regions(shard)

@@ -44,7 +44,7 @@ HELD = Resumption(results=(TaskResult(task="t0", output="x" * MEBIBYTE),), tries
     ids=["creates", "tasks", "documents", "one document", "results", "one in any case"],
 )
 def test_a_call_is_small_enough_for_its_timeout(given: Sequence[TrackedShard], taken: int) -> None:
-    """200 creates of 10,000 tasks took a cluster 8 s: longer than the call may take, and than their fences."""
+    """200 creates of 10,000 tasks took a cluster 8 s: longer than the call's timeout and their fences."""
     load = BatchLoad()
     for one in given:
         if load.fits(create_size(one)):
@@ -89,7 +89,7 @@ class CountingStore(SqliteStore):
 
 
 async def test_no_more_is_read_than_one_call_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A region that is back has thousands of attempts to confirm anew: reading them all for each call would hold up the pass."""
+    """A region that is back has thousands of attempts to confirm: reading all for each call takes long."""
     monkeypatch.setattr(dispatch, "BATCH_TASKS", 20)
     of = loaded_run()
     ws = working_set(*[tracked(of, n, resumption=None) for n in range(100)])

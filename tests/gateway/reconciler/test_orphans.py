@@ -16,7 +16,7 @@ SETTINGS = FailoverSettings()
 
 
 def test_many_orphans_are_ended_in_turn() -> None:
-    """One call carries a bounded number; those that are slow to end must not keep the others from their turn."""
+    """One call carries a bounded number; orphans that are slow to end must not keep the others waiting."""
     of, count = loaded_run(), BATCH_TOMBSTONES + 500
     orphan = Orphan(region="beijing", epoch=1)
     there = region()
@@ -37,7 +37,7 @@ def test_many_orphans_are_ended_in_turn() -> None:
 
 
 def test_another_journal_may_end_what_may_overlap() -> None:
-    """Only a lease has to be waited for: an idempotent shard's orphan goes with the first word of the journal that is there now."""
+    """Only a lease has to be waited for: of an idempotent shard the word of the new journal is enough."""
     ws = working_set(
         tracked(
             loaded_run(),
