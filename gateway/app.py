@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from loguru import logger
@@ -69,13 +69,16 @@ class StartError(Exception):
     """The gateway cannot start with these settings. The text says why."""
 
 
+Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+"""What runs for as long as a gateway does, by name."""
+
+
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway that is put together and does not listen yet."""
 
     api: ASGIApp
     internal_api: ASGIApp
-    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
-    """What runs until the gateway stops, by name."""
+    loops: Loops
 
 
 @asynccontextmanager

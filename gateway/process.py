@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from loguru import logger
 
-from gateway.app import Gateway, StartError, compose
+from gateway.app import Loops, StartError, compose
 from gateway.policy.bundle import BundleError
 from gateway.settings import GatewaySettings
 from observability import logs
@@ -49,17 +49,17 @@ async def _serve(settings: GatewaySettings) -> int:
             gc.collect()
             gc.freeze()
             _print_ready({"port": outer.port, "metrics_port": inner.port, "pid": os.getpid()})
-            return await _run_until_stopped(gateway, stop)
+            return await run_loops(gateway.loops, stop)
 
 
-async def _run_until_stopped(gateway: Gateway, stop: asyncio.Event) -> int:
-    """Returns 0 once `stop` is set, 1 if a loop fails first."""
-    loops = {asyncio.create_task(loop()): name for name, loop in gateway.loops.items()}
+async def run_loops(loops: Loops, stop: asyncio.Event) -> int:
+    """Runs the loops at once: returns 0 once `stop` is set, 1 if a loop ends first. Ends all of them."""
+    running = {asyncio.create_task(loop()): name for name, loop in loops.items()}
     stopped = asyncio.create_task(stop.wait())
     # A gateway whose controller has failed would accept runs and never place them, so it stops.
-    await asyncio.wait([*loops, stopped], return_when=asyncio.FIRST_COMPLETED)
-    failures = [(name, loop.exception()) for loop, name in loops.items() if loop.done()]
-    await cancel_and_wait((*loops, stopped))
+    await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+    failures = [(name, task.exception()) for task, name in running.items() if task.done()]
+    await cancel_and_wait((*running, stopped))
     for name, failure in failures:
         logger.opt(exception=failure).error("the {} has failed", name)
     return 1 if failures else 0

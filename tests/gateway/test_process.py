@@ -1,5 +1,6 @@
 """A gateway as a process: it starts from its settings, keeps its promises, and ends on a signal."""
 
+import asyncio
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from gateway.identity.development_issuer import mint_token
+from gateway.process import run_loops
 
 pytestmark = pytest.mark.integration
 
@@ -191,3 +193,23 @@ def test_no_token_is_in_the_log(start: Any) -> None:
     gateway.end()
 
     assert not any(part in gateway.log for part in token.split("."))
+
+
+async def test_a_gateway_whose_controller_fails_ends() -> None:
+    """With 1, since it would accept runs and never place them; on a signal with 0. No loop goes on."""
+    ended = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("endless")
+
+    async def failing() -> None:
+        raise RuntimeError("out of memory")
+
+    stop = asyncio.Event()
+    assert await run_loops({"controller": failing, "other": endless}, stop) == 1
+    stop.set()
+    assert await run_loops({"controller": endless}, stop) == 0
+    assert ended == ["endless", "endless"]
