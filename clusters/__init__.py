@@ -1,9 +1,10 @@
-"""Everything that talks to one cluster, or is one. It knows no tenant, no policy and nothing of the gateway.
+"""Adapters through which the gateway talks to one cluster each, and the cluster that ships with us.
 
 `interface.py` is what the gateway asks of a cluster, whatever engine is behind it; `protocol.py` has the
 values that are exchanged, `errors.py` the one error. `transport.py` is the HTTP client that adapters share.
 `registry.py` lists the kinds of clusters by the scheme of their URL. Each kind has a room of its own:
 `embedded` is the scheduler cluster that ships with us.
 
-Imports only `waypost`, and `observability.logs` where a cluster is a process.
+Knows no tenant, no policy and nothing of the gateway. Imports only `waypost`, and `observability.logs` where
+a cluster is a process.
 """

@@ -20,6 +20,7 @@ class RunLease:
 
     @property
     def expires_at(self) -> float:
+        """Seconds of the machine's monotonic clock; minus infinity before the first renewal."""
         return self._expires_at
 
     def renew(self, expires_at: float) -> None:
@@ -28,10 +29,10 @@ class RunLease:
         It never becomes shorter.
         """
         self._expires_at = max(self._expires_at, expires_at)
-        # An event of its own for each renewal: who waits on the old one wakes, who comes now waits for the
-        # next.
+        # Each renewal has an event: those that wait on the old one wake, later ones wait for the next.
         self._renewal.set()
         self._renewal = asyncio.Event()
 
     async def wait_for_renewal(self) -> None:
+        """Returns after the next `renew`."""
         await self._renewal.wait()

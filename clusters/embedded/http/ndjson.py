@@ -18,7 +18,7 @@ FIRST_VALUE_SECONDS = 1.0
 
 
 class NdjsonResponse(Response):
-    """Sends `values`, all lines that are ready in one piece.
+    """Sends a line for each of `values`; lines that are ready go out together.
 
     It ends with the values, and the connection with it.
 

@@ -187,7 +187,7 @@ async def _malformed_request(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, or no such method on it."""
+    """Answers an error that Starlette raises: an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)
     return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
 

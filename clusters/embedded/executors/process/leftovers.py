@@ -94,9 +94,10 @@ def kill_leftovers(leftovers: Leftovers) -> None:
 
 
 async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
-    """Kills what is left of a try until nothing is, since a killed process may have started another before.
+    """Kills what is left of a try, again and again until nothing is.
 
-    Gives up after `GONE_SECONDS`: a process may hang in the kernel.
+    A process may have started another just before it was killed. Gives up after `GONE_SECONDS`: a process may
+    hang in the kernel.
     """
     until = time.monotonic() + GONE_SECONDS
     while True:

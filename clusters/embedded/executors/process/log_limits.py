@@ -37,7 +37,7 @@ class LogLimits:
 
 
 def is_too_long(log: Path) -> bool:
-    """False also where there is no log."""
+    """Whether a log is over `LOG_BYTES`; False where there is none."""
     with contextlib.suppress(OSError):
         return log.lstat().st_size > LOG_BYTES
     return False

@@ -1,4 +1,4 @@
-"""Describes the process of a try, command, folder and environment, and starts it."""
+"""Describes the process of a try (command, working directory, environment) and starts it."""
 
 import contextlib
 import errno
@@ -63,7 +63,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 def process_spec(
     launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
 ) -> ProcessSpec:
-    """The process of one try. Creates its working directory.
+    """Describes the process of one try, and creates its working directory.
 
     Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
     """
@@ -137,7 +137,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def _working_directory(workspace: Path, relative: str | None) -> Path:
-    """Creates it.
+    """Resolves and creates the working directory of a task.
 
     Raises `ValueError` where the workspace can have no such folder, `OSError` for this machine's faults.
     """
