@@ -13,7 +13,8 @@ from gateway.core.principal import Principal
 from gateway.policy.interface import PolicyEngine
 
 EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]
-"""An engine whose `submission` rules are the given Rego (`decision` and what it needs), over the given data."""
+"""An engine whose `submission` rules are the given Rego (`decision` and what it needs), over the given
+data."""
 
 PRINCIPAL = Principal(
     subject="ada", issuer="https://issuer.test", tenant="payments", scopes=("workflows:submit",)
@@ -96,7 +97,8 @@ class PolicyEngineConformance:
     async def test_what_is_not_a_complete_decision_is_a_fault(
         self, engine_with: EngineWith, rules: str
     ) -> None:
-        """Deny by default: allow only where the value is `true` in a complete, well-typed answer. Never an exception."""
+        """Deny by default: allow only where the value is `true` in a complete, well-typed answer. Never an
+        exception."""
         async with engine_with(rules) as engine:
             decision = await engine.decide(submission())
         assert decision.allow is False
@@ -160,7 +162,8 @@ class PolicyEngineConformance:
         assert (decision.fault, decision.rules) == ("", names)
 
     async def test_the_revision_names_rules_and_data(self, engine_with: EngineWith) -> None:
-        """The same text and data give the same revision on every machine; a change of either gives another."""
+        """The same text and data give the same revision on every machine; a change of either gives
+        another."""
         async with (
             engine_with(ALLOW) as one,
             engine_with(ALLOW) as same,

@@ -1,11 +1,14 @@
 """Documents to begin from."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from clusters.embedded.executors.registry import DECLARED
+from gateway.core.errors import Invalid
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
@@ -13,6 +16,7 @@ from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError
 from waypost.workflow.run_types import DeclaredExecutors
 
+JSON, YAML = "application/json", "application/yaml"
 LIMITS = DocumentLimits()
 EXECUTORS = DeclaredExecutors(run_types=DECLARED.run_types, exclusive=frozenset({"process"}))
 
@@ -38,6 +42,13 @@ def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
     """What the checks find, by pointer; two at one place are joined."""
     workflow = read(value, limits)
     return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))
+
+
+def schema_errors_in(body: bytes | dict[str, Any], media_type: str = JSON) -> dict[str, str]:
+    """The errors of a document that does not fit its schema, by pointer."""
+    with pytest.raises(Invalid) as caught:
+        parse(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, LIMITS)
+    return by_pointer(caught.value.errors)
 
 
 def by_pointer(errors: Sequence[FieldError]) -> dict[str, str]:

@@ -67,7 +67,8 @@ def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
 
 
 def test_conditions_are_tried_only_so_long() -> None:
-    """To find out that one takes too long takes a while: thousands of them would keep a thread busy for seconds."""
+    """To find out that one takes too long takes a while: thousands of them would keep a thread busy for
+    seconds."""
     tasks = [task(f"t{i}", when=f"size(params.many) > {i}") for i in range(100)]
 
     assert len(errors_in(document(*tasks, params={"many": [1] * 200_000}))) == 1

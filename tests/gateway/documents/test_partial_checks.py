@@ -1,4 +1,4 @@
-"""A document's shape and its meaning are wrong at once, and both are told."""
+"""A document with schema errors and other errors: all are reported at once."""
 
 from typing import Any
 
@@ -72,8 +72,8 @@ def refused_with_all(value: Any) -> dict[str, str]:
             msgspec.json.encode(value),
             "application/json",
             LIMITS,
-            lambda read, told: check_valid_parts(
-                read, told, limits=LIMITS, executors=EXECUTORS, regions=frozenset()
+            lambda read, schema_errors: check_valid_parts(
+                read, schema_errors, limits=LIMITS, executors=EXECUTORS, regions=frozenset()
             ),
         )
     found = by_pointer(caught.value.errors)

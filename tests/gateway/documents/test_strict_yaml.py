@@ -10,8 +10,8 @@ from tests.gateway.documents.documents import by_pointer
 
 
 def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:
-    value, faults = read_yaml(text, maximum_nesting=nesting, maximum_expansion=expansion)
-    assert faults == []
+    value, errors = read_yaml(text, maximum_nesting=nesting, maximum_expansion=expansion)
+    assert errors == []
     return value
 
 
@@ -59,11 +59,12 @@ NUMBERS = (
 
 @pytest.mark.parametrize("text", BOOLEANS + NUMBERS)
 def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
-    """The country code NO is not false, 012 is not ten and the revision 1e5 no number: who meant which is for the author to say."""
-    _, faults = read_yaml(f"p: [x, {{q: {text}}}]", maximum_nesting=64, maximum_expansion=0)
+    """The country code NO is not false, 012 is not ten and the revision 1e5 no number: who meant which is for
+    the author to say."""
+    _, errors = read_yaml(f"p: [x, {{q: {text}}}]", maximum_nesting=64, maximum_expansion=0)
 
-    assert list(by_pointer(faults)) == ["/p/1/q"]
-    assert "some readers of YAML" in faults[0].detail
+    assert list(by_pointer(errors)) == ["/p/1/q"]
+    assert "some readers of YAML" in errors[0].detail
 
 
 @pytest.mark.parametrize(
@@ -85,21 +86,21 @@ def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
         ("a: !!int foo", "/a", "write the value plainly"),
     ],
 )
-def test_what_json_cannot_hold_is_told_with_its_place(text: str, pointer: str, detail: str) -> None:
+def test_what_json_cannot_hold_is_reported_with_its_place(text: str, pointer: str, detail: str) -> None:
     """Dates, sets, binary, numbers as names: a guess would be another document than the author meant."""
-    _, faults = read_yaml(text, maximum_nesting=64, maximum_expansion=100)
+    _, errors = read_yaml(text, maximum_nesting=64, maximum_expansion=100)
 
-    assert [fault.pointer for fault in faults] == [pointer]
-    assert detail in faults[0].detail
+    assert [error.pointer for error in errors] == [pointer]
+    assert detail in errors[0].detail
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """As for every other kind of error."""
-    _, faults = read_yaml(
+    _, errors = read_yaml(
         "a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x", maximum_nesting=64, maximum_expansion=0
     )
 
-    assert [fault.pointer for fault in faults] == ["/a", "/b/0", "/b/2", "/c/d", ""]
+    assert [error.pointer for error in errors] == ["/a", "/b/0", "/b/2", "/c/d", ""]
 
 
 @pytest.mark.parametrize(

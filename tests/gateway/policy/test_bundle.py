@@ -96,7 +96,8 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
 def test_data_that_would_limit_nothing_is_refused(
     tmp_path: Path, change: dict[str, object], detail: str
 ) -> None:
-    """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never refuse."""
+    """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never
+    refuse."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR | change))
     assert detail in refusal(SHIPPED_POLICIES, path)

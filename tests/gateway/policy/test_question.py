@@ -39,7 +39,8 @@ QUESTIONS = st.builds(
 
 @given(QUESTIONS)
 def test_every_question_has_the_frozen_shape(question: Question) -> None:
-    """Rules are written against `schemas/input.json`: what is put must be what it says, and say what was asked."""
+    """Rules are written against `schemas/input.json`: what is put must be what it says, and say what was
+    asked."""
     read = msgspec.json.decode(encode_question(question))
     VALIDATOR.validate(read)
     assert read["principal"] == msgspec.to_builtins(question.principal) | {

@@ -65,8 +65,7 @@ def conflicts(packages: Packages) -> Iterator[Diagnostic]:
 
 
 def _conflicting_values(name: str, found: Sequence[Declaration]) -> Iterator[Diagnostic]:
-    """Declarations that may give a rule two values at once: an error in OPA, undefined in the virtual
-    machine.
+    """Declarations that may give a rule two values at once: an error in OPA, undefined in regorus' `Rvm`.
 
     Whether conditions exclude each other is not worked out. Within one file the author sees them all, so only
     values without a condition are refused there.

@@ -21,8 +21,7 @@ from waypost.suggestions import closest
 
 
 def check_fields(modules: Sequence[SyntaxNode], schemas: Mapping[str, Any]) -> list[Diagnostic]:
-    """References to fields that the schemas of `input` and `data` do not have, and to rules that do not
-    exist.
+    """References to fields that the schemas of `input` and `data` do not have, and to rules that are missing.
 
     `schemas` has both schemas by name, their references resolved. What a schema leaves open is permitted.
     """

@@ -33,7 +33,8 @@ from tests.gateway.policy.embedded.subset.test_constructs import HEAD, NEIGHBOUR
     ],
 )
 def test_below_a_not_only_what_has_a_value_is_called_or_compared(negated: str) -> None:
-    """`not startswith(input.image, ...)` holds here where there is no image, and fails elsewhere: a rule that denies would let it in."""
+    """`not startswith(input.image, ...)` holds here where there is no image, and fails elsewhere: a rule that
+    denies would let it in."""
     rules = f"scores contains 1\nwhen(x) := {{}} if x\nr if {{\n  x = input.x\n  not {negated}\n}}\n"
     assert [problem for problem in found(rules) if problem.startswith("x.rego:9: below a `not` only")] != []
 
@@ -121,14 +122,16 @@ def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str
     ],
 )
 def test_a_rule_that_may_get_two_values_is_refused(rules: str) -> None:
-    """The quick evaluator takes the conflict for no value at all: what is refused then is told a wrong reason, and nobody sees a fault."""
+    """The quick evaluator takes the conflict for no value at all: what is refused then is told a wrong
+    reason, and nobody sees a fault."""
     assert found(rules) == [
         "x.rego:6: a has a value in line 5 too, and may get two at once: write a default, or an else",
     ]
 
 
 def test_a_rule_gets_its_values_in_one_file() -> None:
-    """Whoever adds a file to a package that ships does not see what the conditions of its rules leave over."""
+    """Whoever adds a file to a package that ships does not see what the conditions of its rules leave
+    over."""
     other = ("z.rego", "package waypost.x\nimport rego.v1\na := 2 if input.y\n")
     assert [
         str(problem)
@@ -232,7 +235,8 @@ def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
     ],
 )
 def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) -> None:
-    """Where the loop is not entered they are not loaded, and the rest of the body reads nothing: `not input.banned` holds."""
+    """Where the loop is not entered they are not loaded, and the rest of the body reads nothing: `not
+    input.banned` holds."""
     assert [
         problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem
     ] != []

@@ -42,7 +42,8 @@ def found(rules: str, head: str = HEAD) -> list[str]:
     ],
 )
 def test_a_builtin_outside_the_measured_ones_is_refused(name: str) -> None:
-    """Missing ones show only when they are reached, and their negation is true; others answer differently elsewhere, or look at a clock."""
+    """Missing ones show only when they are reached, and their negation is true; others answer differently
+    elsewhere, or look at a clock."""
     assert any(
         problem.startswith(f"x.rego:6: {name} is not among")
         for problem in found(f"allow if {{\n  not {name}(input.x)\n}}\n")
@@ -154,7 +155,8 @@ def test_what_it_gets_right_is_taken(rule: str) -> None:
     ],
 )
 def test_a_rule_that_needs_itself_is_refused(rule: str, circle: str) -> None:
-    """Both evaluators go round until the stack ends, and with it the process: no refusal is left to be made."""
+    """Both evaluators go round until the stack ends, and with it the process: no refusal is left to be
+    made."""
     assert [
         problem
         for problem in found(rule)

@@ -131,7 +131,8 @@ def found(policies: Path, rules: str, package: str = "odd") -> str:
     ],
 )
 def test_what_may_fail_is_refused(shipped: Path, body: str, detail: str) -> None:
-    """The quick evaluator takes a failure for undefined: the rule would deny nothing, and `["prod-1"]` would get in."""
+    """The quick evaluator takes a failure for undefined: the rule would deny nothing, and `["prod-1"]` would
+    get in."""
     lax = f"lax if is_string({TARGET})\nlax if input.at\nnamed contains 1 if is_string({TARGET})\nodd(x) if not is_string(x)\n"
     said = found(shipped, f"{lax}{REFUSAL} {body}\n}}")
     assert f": {detail}" in said
