@@ -1,4 +1,4 @@
-"""What every policy engine promises, whoever evaluates the rules."""
+"""The conformance suite of policy engines: what each of them promises."""
 
 import threading
 from collections.abc import Callable
@@ -13,8 +13,10 @@ from gateway.core.principal import Principal
 from gateway.policy.interface import PolicyEngine
 
 EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]
-"""An engine whose `submission` rules are the given Rego (`decision` and what it needs), over the given
-data."""
+"""An engine with the given Rego as its `submission` rules, and the given data.
+
+The Rego has `decision` and what it needs.
+"""
 
 PRINCIPAL = Principal(
     subject="ada", issuer="https://issuer.test", tenant="payments", scopes=("workflows:submit",)
@@ -24,6 +26,8 @@ NAME_BACK = """
 names := {name | some task in input.workflow.spec.tasks; name = task.name}
 decision := {"allow": true, "rules": names, "reasons": [], "obligations": {}}
 """
+
+ALLOWED = 'decision := {"allow": true, "rules": [], '
 
 NOT_DECISIONS = {
     "undefined": "decision := 1 if false",
@@ -38,12 +42,10 @@ NOT_DECISIONS = {
     "no allow": 'decision := {"rules": [], "reasons": [], "obligations": {}}',
     "no obligations": 'decision := {"allow": true, "rules": [], "reasons": []}',
     "no reasons": 'decision := {"allow": true, "rules": [], "obligations": {}}',
-    "a field too many": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}, "but": 1}',
-    "an unknown obligation": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"region": ["a"]}}',
-    "regions as one string": 'decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"regions": "beijing"}}',
-    "allowed for a reason not to": (
-        'decision := {"allow": true, "rules": [], "reasons": [{"rule": "r", "message": "m"}], "obligations": {}}'
-    ),
+    "a field too many": ALLOWED + '"obligations": {}, "reasons": [], "but": 1}',
+    "an unknown obligation": ALLOWED + '"obligations": {"region": ["a"]}, "reasons": []}',
+    "regions as one string": ALLOWED + '"obligations": {"regions": "beijing"}, "reasons": []}',
+    "allowed for a reason not to": ALLOWED + '"obligations": {}, "reasons": [{"rule": "r", "message": "m"}]}',
 }
 
 
@@ -68,10 +70,10 @@ def submission(
 
 
 class PolicyEngineConformance:
-    """Inherit it, and give a fixture `engine_with`."""
+    """Subclasses provide a fixture `engine_with`."""
 
     async def test_a_complete_permission_permits(self, engine_with: EngineWith) -> None:
-        """The one road to yes, with what comes along."""
+        """Only a complete answer with `allow: true` is a permission, and it carries its obligations."""
         async with engine_with(ALLOW) as engine:
             decision = await engine.decide(submission())
         assert decision.allow is True
@@ -85,9 +87,10 @@ class PolicyEngineConformance:
         )
 
     async def test_a_refusal_carries_its_reasons(self, engine_with: EngineWith) -> None:
-        """Who is refused is told why: a no is an answer, not a fault."""
+        """A refusal is an answer, not a fault, and the caller gets its reasons."""
         reason = '{"rule": "image.banned", "message": "no"}'
-        rules = f'decision := {{"allow": false, "rules": ["image.banned"], "reasons": [{reason}], "obligations": {{}}}}'
+        refusal = '"allow": false, "rules": ["image.banned"], "obligations": {}'
+        rules = f'decision := {{{refusal}, "reasons": [{reason}]}}'
         async with engine_with(rules) as engine:
             decision = await engine.decide(submission())
         assert (decision.allow, decision.fault) == (False, "")
@@ -97,8 +100,7 @@ class PolicyEngineConformance:
     async def test_what_is_not_a_complete_decision_is_a_fault(
         self, engine_with: EngineWith, rules: str
     ) -> None:
-        """Deny by default: allow only where the value is `true` in a complete, well-typed answer. Never an
-        exception."""
+        """Default deny: only `true` in a complete, well-typed answer permits, and nothing raises."""
         async with engine_with(rules) as engine:
             decision = await engine.decide(submission())
         assert decision.allow is False
@@ -113,20 +115,20 @@ class PolicyEngineConformance:
     async def test_a_document_that_is_not_json_is_a_fault(
         self, engine_with: EngineWith, workflow: bytes
     ) -> None:
-        """Nothing that is asked makes `decide` raise."""
+        """No question makes `decide` raise."""
         question = Question(action=Action.RUNS_SUBMIT, principal=PRINCIPAL, at=1.0, workflow=workflow)
         async with engine_with(ALLOW) as engine:
             decision = await engine.decide(question)
         assert (decision.allow, decision.fault != "") == (False, True)
 
     async def test_a_context_that_is_not_json_is_a_fault(self, engine_with: EngineWith) -> None:
-        """As above, for what the gateway itself adds."""
+        """The same holds for the context, which the gateway adds."""
         async with engine_with(ALLOW) as engine:
             decision = await engine.decide(submission(context={"thread": threading.Lock()}))
         assert (decision.allow, decision.fault != "") == (False, True)
 
     async def test_a_document_cannot_speak_for_its_sender(self, engine_with: EngineWith) -> None:
-        """Even bytes that close the document and go on with a principal do not change who asks."""
+        """Bytes that end the document early and go on with another principal do not replace the principal."""
         who = (
             'decision := {"allow": true, "rules": [input.principal.tenant], "reasons": [], "obligations": {}}'
         )
@@ -140,7 +142,7 @@ class PolicyEngineConformance:
         ['"}]}}, {"', "\\", "\x00", "tab\t", "é", "雪", "\U0001f409", "${params.x}", "<undefined>x", "'; --"],
     )
     async def test_a_hostile_name_is_a_name(self, engine_with: EngineWith, name: str) -> None:
-        """Text goes in and comes out as it is."""
+        """Any text passes through the engine unchanged."""
         async with engine_with(NAME_BACK) as engine:
             decision = await engine.decide(submission(document(name)))
         assert decision.rules == (name,)
@@ -155,15 +157,17 @@ class PolicyEngineConformance:
         assert decision.allow is True
 
     async def test_a_large_document_has_the_answer_of_a_small_one(self, engine_with: EngineWith) -> None:
-        """However many bytes: the same rules, the same answer."""
+        """The size of a document does not change the answer."""
         names = tuple(f"task-{index:04}" for index in range(3_000))
         async with engine_with(NAME_BACK) as engine:
             decision = await engine.decide(submission(document(*names)))
         assert (decision.fault, decision.rules) == ("", names)
 
     async def test_the_revision_names_rules_and_data(self, engine_with: EngineWith) -> None:
-        """The same text and data give the same revision on every machine; a change of either gives
-        another."""
+        """The same text and data have the same revision on every machine.
+
+        A change of either gives another revision.
+        """
         async with (
             engine_with(ALLOW) as one,
             engine_with(ALLOW) as same,
@@ -182,7 +186,7 @@ class PolicyEngineConformance:
         assert ids == sorted(ids)
 
     async def test_one_decision_leaves_nothing_behind_for_the_next(self, engine_with: EngineWith) -> None:
-        """A fault in between changes nothing either."""
+        """Decisions are independent, also after a fault."""
         async with engine_with(NAME_BACK) as engine:
             first = await engine.decide(submission(document("a")))
             await engine.decide(

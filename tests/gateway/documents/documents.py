@@ -1,4 +1,4 @@
-"""Documents to begin from."""
+"""Documents for tests, and the errors found in them."""
 
 import json
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def read(value: Any, limits: DocumentLimits = LIMITS) -> Workflow:
 
 
 def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
-    """What the checks find, by pointer; two at one place are joined."""
+    """What `check` finds, by pointer; several errors at one pointer are joined."""
     workflow = read(value, limits)
     return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))
 

@@ -1,4 +1,4 @@
-"""What types cannot say: every semantic error at once, each where it is."""
+"""Semantic checks: every error at once, with its pointer."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
 
 
 def test_a_good_document_has_no_errors() -> None:
-    """With everything in it that a document may use today."""
+    """The document uses every feature that is supported today."""
     good = document(
         task(
             "scan",
@@ -38,7 +38,7 @@ def test_a_good_document_has_no_errors() -> None:
 
 
 def test_every_semantic_error_is_reported_at_once() -> None:
-    """Graph, executors, placeholders, conditions and parts that are not built, in one answer."""
+    """Graph, executors, placeholders, conditions and unsupported fields, in one answer."""
     bad = document(
         task("a", needs=["c", "gone", "a"]),
         task("b", needs=["a", "a"]),
@@ -101,12 +101,12 @@ def test_every_semantic_error_is_reported_at_once() -> None:
     ],
 )
 def test_limits_are_held(limits: DocumentLimits, spec: dict[str, Any], pointer: str, detail: str) -> None:
-    """The numbers of the contract, as settings."""
+    """Each limit of the settings has its own error."""
     assert errors_in(document(**spec), limits) == {pointer: detail}
 
 
 def test_what_cannot_be_guarded_is_refused_for_exclusive() -> None:
-    """Never two at once holds only where a task is surely dead before its lease ends."""
+    """ "Never two at once" needs a task that is certainly dead before its lease expires."""
     tasks = [task("a"), task("b", type="delay", run={"seconds": 1})]
 
     assert errors_in(document(*tasks)) == {}
@@ -114,7 +114,7 @@ def test_what_cannot_be_guarded_is_refused_for_exclusive() -> None:
 
 
 def test_a_condition_may_read_only_what_its_task_needs() -> None:
-    """Anything else might not have run yet, or only in some region."""
+    """Another task might not have run yet, or only in some region."""
     tasks = [
         task("a"),
         task("b-c"),
@@ -127,7 +127,7 @@ def test_a_condition_may_read_only_what_its_task_needs() -> None:
 
 
 def test_the_largest_document_is_checked_in_reasonable_time() -> None:
-    """10,000 tasks in the least favourable order. A second at most: the gateway's loop waits meanwhile."""
+    """10,000 tasks in the least favorable order take a second at most: the event loop waits."""
     tasks = [
         {"name": f"t{i}", "type": "delay", "run": {"seconds": 0}, "needs": [f"t{i + 1}"] if i < 9_999 else []}
         for i in range(10_000)
@@ -140,11 +140,12 @@ def test_the_largest_document_is_checked_in_reasonable_time() -> None:
 
 @pytest.mark.parametrize("name", ["", "A=B"])
 def test_a_variable_that_no_process_can_have_is_refused(name: str) -> None:
-    """It would fail in every shard, at every try."""
+    """The task would fail in every shard, at every try."""
     found = errors_in(document(task(run={"command": ["x"], "env": {name: "1"}})))
 
     assert found == {
-        f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: it has no = in it, and is not empty"
+        f"/spec/tasks/0/run/env/{name}": f"{name!r} is not the name of a variable: "
+        "it has no = in it, and is not empty"
     }
 
 
@@ -175,7 +176,7 @@ def test_labels_are_few_and_short() -> None:
 
 
 def test_a_wish_for_a_region_that_there_is_not_is_refused() -> None:
-    """A misspelt `avoid` would avoid nothing, silently. Where no region is known any may be wished for."""
+    """A misspelt `avoid` would avoid nothing. Where no region is known, any may be named."""
     wishful = read(document(placement={"regions": ["beijing", "bejing"], "avoid": ["mars"]}))
     canonical = msgspec.json.encode(wishful)
 

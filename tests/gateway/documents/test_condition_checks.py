@@ -1,4 +1,4 @@
-"""Conditions are tried on what is known at submission."""
+"""Conditions are evaluated at submission, as far as their inputs are known then."""
 
 import pytest
 
@@ -26,7 +26,7 @@ from tests.gateway.documents.documents import document, errors_in, task
     ],
 )
 def test_a_condition_that_is_known_to_fail_is_refused(when: str, detail: str) -> None:
-    """Params and items are known at submission: nobody should hear of it hours later."""
+    """Params and items are known at submission: the error must not come hours later."""
     items = [{"table": "x"}, {"table": "y"}, {"view": "z"}]
     found = errors_in(
         document(
@@ -53,7 +53,7 @@ def test_a_condition_that_is_known_to_fail_is_refused(when: str, detail: str) ->
     ],
 )
 def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
-    """Who asks whether something is there may go on without it."""
+    """A condition that tests whether a name is there may go on without it."""
     items = [{"table": "x"}, {"view": "z"}]
 
     assert (
@@ -67,8 +67,10 @@ def test_a_condition_that_may_hold_is_accepted(when: str) -> None:
 
 
 def test_conditions_are_tried_only_so_long() -> None:
-    """To find out that one takes too long takes a while: thousands of them would keep a thread busy for
-    seconds."""
+    """Finding out that a condition takes too long takes time too.
+
+    Thousands of them would keep a thread busy for seconds.
+    """
     tasks = [task(f"t{i}", when=f"size(params.many) > {i}") for i in range(100)]
 
     assert len(errors_in(document(*tasks, params={"many": [1] * 200_000}))) == 1

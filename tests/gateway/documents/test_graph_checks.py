@@ -9,14 +9,14 @@ from tests.gateway.documents.documents import document, errors_in, task
 
 @pytest.mark.parametrize("needs", [{"a": "b", "b": "c", "c": "a"}, {"c": "a", "a": "b", "b": "c"}])
 def test_a_cycle_is_named(needs: dict[str, str]) -> None:
-    """a -> b -> c -> a: "there is a cycle" would leave the reader to find it among ten thousand tasks."""
+    """a -> b -> c -> a. "There is a cycle" would not help among ten thousand tasks."""
     (found,) = errors_in(document(*[task(name, needs=[need]) for name, need in needs.items()])).values()
 
     assert found in ("cycle: a -> b -> c -> a", "cycle: b -> c -> a -> b", "cycle: c -> a -> b -> c")
 
 
 def test_cycles_that_share_no_task_are_all_named() -> None:
-    """Each is a mistake of its own. A long one is shown by its ends."""
+    """Each is a separate mistake. A long cycle is shown by its ends."""
     pairs = [task(f"{name}{i}", needs=[f"{name}{1 - i}"]) for name in "xyz" for i in (0, 1)]
     long = [task(f"t{i}", needs=[f"t{(i + 1) % 500}"]) for i in range(500)]
 
@@ -42,7 +42,7 @@ def test_any_graph_is_accepted_exactly_when_it_can_be_ordered(
 
 
 def test_names_differ() -> None:
-    """A result belongs to a name."""
+    """Results are stored by task name."""
     assert errors_in(document(task("a"), task("b"), task("a"))) == {
         "/spec/tasks/0/name": "a is the name of 2 tasks",
         "/spec/tasks/2/name": "a is the name of 2 tasks",
@@ -50,7 +50,7 @@ def test_names_differ() -> None:
 
 
 def test_a_doubled_name_hides_no_cycle() -> None:
-    """It is one mistake among others."""
+    """Both errors are reported."""
     assert errors_in(
         document(task("a", needs=["b"]), task("b", needs=["a"]), task("a"), task("a", needs=["b"]))
     ) == {

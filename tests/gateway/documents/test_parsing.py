@@ -1,4 +1,4 @@
-"""From bytes to a document: every error at once, and nothing but a clear refusal for whatever is sent."""
+"""Parsing of submissions: every error at once, and a clear refusal for any input."""
 
 import json
 from contextlib import suppress
@@ -52,7 +52,7 @@ from waypost.workflow.ijson import NUMBER
     ],
 )
 def test_what_readers_take_differently_is_refused(old: bytes, new: bytes, expected: str) -> None:
-    """Policy must not see another document than the cluster runs: also in parts where anything may stand."""
+    """Policy must see the document that the cluster runs, also in its free-form values."""
     body = json.dumps(document(params={"p": "v"})).encode()
 
     assert schema_errors_in(body.replace(old, new)) == {"/spec/params/p": expected}
@@ -102,7 +102,7 @@ def test_the_largest_of_exact_numbers_passes() -> None:
 def test_what_is_no_document_is_refused_with_its_place(
     body: bytes, media_type: str, error: type[GatewayError], detail: str
 ) -> None:
-    """Line and column for people, a status of its own for programs; never a stack trace."""
+    """People get line and column, programs get a status, and nobody a stack trace."""
     with pytest.raises(error) as caught:
         parse(body, media_type, LIMITS)
     assert detail in caught.value.detail
@@ -113,7 +113,7 @@ def test_what_is_no_document_is_refused_with_its_place(
     [JSON, "", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8", YAML, "text/yaml"],
 )
 def test_json_is_read_under_every_name_that_fits_it(media_type: str) -> None:
-    """JSON is YAML too, and a missing type is no reason to refuse what is plainly JSON."""
+    """JSON is YAML too, and JSON without a media type is still recognized."""
     value = document(
         task(timeoutSeconds=1e2, run={"command": ["true"], "env": {"A": "on"}}),
         params={"é": [1.5, None, True]},
@@ -125,8 +125,7 @@ def test_json_is_read_under_every_name_that_fits_it(media_type: str) -> None:
 @pytest.mark.parametrize("nesting", [63, 64, 65])
 @pytest.mark.parametrize("media_type", [JSON, YAML])
 def test_nesting_is_counted_the_same_everywhere(nesting: int, media_type: str) -> None:
-    """Policy engines stop at 128: what is deeper than the limit must not get so far, however it was
-    written."""
+    """Policy engines stop at 128 levels: no notation may get a deeper document past the limit."""
     inner: Any = "v"
     for _ in range(nesting - 3):
         inner = [inner]
@@ -140,7 +139,7 @@ def test_nesting_is_counted_the_same_everywhere(nesting: int, media_type: str) -
 
 
 def test_errors_are_counted_and_the_first_of_them_shown() -> None:
-    """The answer stays small, whatever was sent, and so does the time that it takes."""
+    """The response and the time for it stay small for any input."""
     with pytest.raises(Invalid, match="has 150 errors, the first 100 are shown") as caught:
         parse(json.dumps(document(*[{"name": "a", "type": "x"}] * 150)).encode(), JSON, LIMITS)
     assert len(caught.value.errors) == REPORTED_ERRORS
@@ -150,14 +149,16 @@ def test_errors_are_counted_and_the_first_of_them_shown() -> None:
 
 
 def test_a_limit_of_the_settings_counts() -> None:
-    """The numbers are the operator's."""
+    """Operators set the limits."""
     with pytest.raises(TooLarge):
         parse(json.dumps(document()).encode(), JSON, DocumentLimits(maximum_bytes=20))
 
 
 def test_the_schema_that_is_served_describes_the_document() -> None:
-    """Editors complete and check with it, so it has to be a schema, say what the fields are and agree with
-    the reader."""
+    """The served schema is valid, describes each field and agrees with the parser.
+
+    Editors complete and check documents with it.
+    """
     served = document_schema()
     Draft202012Validator.check_schema(served)
     fields = served["$defs"]["Spec"]["properties"] | served["$defs"]["TaskSpec"]["properties"]
@@ -213,7 +214,7 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(workflows())
 def test_a_valid_document_means_the_same_however_it_is_written(value: dict[str, Any]) -> None:
-    """JSON, with spaces or without, YAML in either style, and written out again: one document."""
+    """JSON with and without spaces, and YAML in both styles, give the same document."""
     expected = msgspec.convert(value, Workflow)
     bodies = [
         (msgspec.json.encode(value), JSON),
@@ -249,7 +250,7 @@ SAMPLE = json.dumps(
     st.sampled_from([JSON, YAML, ""]),
 )
 def test_whatever_is_sent_is_read_or_refused(body: bytes, media_type: str) -> None:
-    """Never a 500 for input: whatever comes, it is a document, a list of errors or a refusal."""
+    """No input causes a 500: it gives a document, a list of errors or a refusal."""
     with suppress(Malformed, TooLarge, UnsupportedMediaType, Invalid):
         workflow = parse(body, media_type, LIMITS)
         assert isinstance(check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS), list)

@@ -13,7 +13,7 @@ from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, doc
 
 
 def test_what_the_types_refuse_hides_no_other_mistake() -> None:
-    """Two layers look at a document; who sends it gets one answer."""
+    """The sender gets schema errors and semantic errors in one response."""
     value: Any = document(
         task("a", needs=["b"], priority=11),
         task("b", needs=["a"], type="docker", timeoutSeconds="1m"),
@@ -58,7 +58,7 @@ def test_what_the_types_refuse_hides_no_other_mistake() -> None:
     ],
 )
 def test_nothing_is_said_that_only_follows_from_another_mistake(change: dict[str, Any]) -> None:
-    """A placeholder that names a param is no mistake where the params themselves could not be read."""
+    """A placeholder is no error if the params that it names are the error."""
     good = task(
         run={"command": ["x", "${params.a}", "${shard.item.b}"]}, when="params.a == 1 && shard.item.b == 2"
     )
@@ -90,7 +90,7 @@ def refused_with_all(value: Any) -> dict[str, str]:
     ],
 )
 def test_what_only_the_decoder_refuses_has_a_pointer_too(value: Any, pointer: str) -> None:
-    """Where it found it, in the words of all other errors."""
+    """An error of msgspec looks like all others."""
 
     class Inner(msgspec.Struct, forbid_unknown_fields=True):
         b: int

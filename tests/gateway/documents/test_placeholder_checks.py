@@ -1,4 +1,4 @@
-"""Placeholders: what they name, where they may stand, and what they are filled in with."""
+"""Placeholder checks: names, permitted places, and the values that they are filled in with."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ from tests.gateway.documents.documents import document, errors_in, task
 def test_a_placeholder_that_cannot_be_filled_in_is_reported_where_it_is(
     text: str, detail: str, field: str
 ) -> None:
-    """Down to the string that holds it, and to the shard whose item lacks it: before anything runs."""
+    """The error names the string, and the shard whose item lacks the field, before anything runs."""
     value: Any = {"command": ["x", text]} if field == "run" else {"s3": [{"path/to": text}]}
     found = errors_in(
         document(task("a", **{field: value}), params={"deep": {}}, shards={"items": [{"b": 1}, {"a": 1}]})
@@ -41,7 +41,7 @@ def test_a_placeholder_that_cannot_be_filled_in_is_reported_where_it_is(
 
 
 def test_a_placeholder_in_a_name_is_refused() -> None:
-    """It would stay as it is, silently."""
+    """It would silently stay as it is."""
     found = errors_in(document(task(run={"command": ["x"], "env": {"${params.a}": "1"}}), params={"a": "b"}))
 
     assert found == {
@@ -50,7 +50,7 @@ def test_a_placeholder_in_a_name_is_refused() -> None:
 
 
 def test_what_is_filled_in_must_fit_the_executor() -> None:
-    """A list where one text belongs is seen at submission, as the first shard would have it."""
+    """A list in place of a string is reported at submission, as the first shard would have it."""
     tasks = [
         task(run={"command": "${params.words}"}),
         task("b", type="delay", run={"seconds": "${shard.item}"}),
@@ -63,8 +63,10 @@ def test_what_is_filled_in_must_fit_the_executor() -> None:
 
 
 def test_placeholders_cannot_make_a_document_endless() -> None:
-    """Ten kilobytes of placeholders for a long text would fill gigabytes, in the gateway and in every
-    cluster."""
+    """Ten kilobytes of placeholders for a long text would make gigabytes.
+
+    The gateway and every cluster would have to hold them.
+    """
     many = task(run={"command": ["${params.text}"] * 1000})
     items = task(run={"command": ["${shard.item.text}"] * 1000})
 
@@ -77,7 +79,7 @@ def test_placeholders_cannot_make_a_document_endless() -> None:
 
 
 def test_a_number_may_be_a_word_of_a_command() -> None:
-    """`${shard.index}` alone keeps its type, and nearly every fan-out passes it on so."""
+    """`${shard.index}` alone keeps its type, and nearly every fan-out passes it on in a command."""
     assert (
         errors_in(
             document(
@@ -94,7 +96,7 @@ def test_a_number_may_be_a_word_of_a_command() -> None:
 
 
 def test_an_item_of_another_form_is_filled_in_too() -> None:
-    """The first shard would run, and the second fail when its turn comes."""
+    """Otherwise the first shard would run, and the second would fail hours later."""
     tasks = [
         task(run={"command": ["echo", "${shard.item}"]}),
         task("b", run={"command": ["echo", "of ${shard.item}", "${shard.index}"]}),
@@ -106,7 +108,7 @@ def test_an_item_of_another_form_is_filled_in_too() -> None:
 
 
 def test_the_forms_of_a_thousand_items_are_checked_in_bounded_time() -> None:
-    """Each of another form: only so many are tried, and the rest shows when it runs."""
+    """If every item has another form, only some are rendered; errors in the rest show when they run."""
     items = [{f"x{i}": i} for i in range(1_000)]
     tasks = [task(f"t{i}", run={"command": ["echo", "${shard.item}"]}) for i in range(500)]
 
@@ -114,8 +116,9 @@ def test_the_forms_of_a_thousand_items_are_checked_in_bounded_time() -> None:
 
 
 def test_all_bad_placeholders_of_a_text_are_reported() -> None:
-    """Each is a mistake of its own."""
+    """Each is a separate mistake."""
     assert errors_in(document(task(run={"command": ["${params.a} ${params.b} ${ x }"]}))) == {
-        "/spec/tasks/0/run/command/0": "${params.a} names nothing: there is no params.a; ${params.b} names nothing: there is no params.b; "
+        "/spec/tasks/0/run/command/0": "${params.a} names nothing: there is no params.a; "
+        "${params.b} names nothing: there is no params.b; "
         "'${ x }' is not a placeholder: write $${ for a literal ${"
     }

@@ -1,4 +1,4 @@
-"""From the stored document to what all shards of a run share."""
+"""Rendering of a stored document for the clusters of a run."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from waypost.workflow.task import SideEffects
 
 
 def test_params_are_filled_in_and_the_shard_is_left() -> None:
-    """The gateway renders once a run; the cluster knows the shard."""
+    """The gateway renders once for a run; the cluster fills in the shard."""
     workflow = read(
         document(
             task(
@@ -60,7 +60,7 @@ def test_everything_else_of_a_task_stays_as_it_was_written() -> None:
     ["${params.a}", "${params.a}{shard.index}", "${params.a}${shard.index}", "$${params.a}", "x${params.a}"],
 )
 def test_what_a_param_says_reaches_the_task_to_the_letter(value: str, text: str) -> None:
-    """Whoever may only choose a param must not reach into what the cluster fills in."""
+    """The value of a param is not rendered again: its author may not reach what the cluster fills in."""
     spec = run_spec("run-1", read(document(task(run={"command": [text]}), params={"a": value})))
     expected = (
         "${params.a}"

@@ -1,4 +1,4 @@
-"""What a schema error says, and where."""
+"""Schema errors: their sentences and pointers."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from tests.gateway.documents.documents import (
 
 
 def test_every_schema_error_is_reported_at_once() -> None:
-    """Who mends a document one error a submission gives up; each says where and what to do."""
+    """Nobody wants to correct one error per submission; each error says where it is and what to do."""
     broken = {
         "apiVersion": "v2",
         "kind": "Workflow",
@@ -46,10 +46,11 @@ def test_every_schema_error_is_reported_at_once() -> None:
         "/spec/tasks/0/timeoutSeconds": "must be a number, not a string",
         "/spec/tasks/0/retry/limit": "must be at most 100",
         "/spec/tasks/0/resources/cpu": "must be more than 0",
-        "/spec/tasks/1/name": f"'{'c' * 80}...' is not a name of 1 to 128 letters, digits, dots, dashes and underscores",
+        "/spec/tasks/1/name": f"'{'c' * 80}...' is not a name of 1 to 128 letters, digits, dots, dashes "
+        "and underscores",
         "/spec/tasks/1/resultScope": "must be one of global, region; did you mean region?",
-        "/spec/tasks/1/x~0~1y": "is not a field here; there are name, type, run, source, target, needs, when, timeoutSeconds, retry, "
-        "resultScope, priority, resources",
+        "/spec/tasks/1/x~0~1y": "is not a field here; there are name, type, run, source, target, needs, "
+        "when, timeoutSeconds, retry, resultScope, priority, resources",
         "/spec/sideEffects": "must be one of exclusive, idempotent; did you mean exclusive?",
         "/spec/shards/count": "must be at least 1",
     }
@@ -75,11 +76,12 @@ def test_every_schema_error_is_reported_at_once() -> None:
         (
             document(task("a\n")),
             {
-                "/spec/tasks/0/name": "'a\\n' is not a name of 1 to 128 letters, digits, dots, dashes and underscores"
+                "/spec/tasks/0/name": "'a\\n' is not a name of 1 to 128 letters, digits, dots, dashes "
+                "and underscores"
             },
         ),
     ],
 )
 def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
-    """What is wrong in the words of the document, not of a schema library."""
+    """The errors use the document's words, not those of a schema library."""
     assert schema_errors_in(json.dumps(value).encode()) == expected

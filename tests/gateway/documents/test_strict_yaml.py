@@ -1,4 +1,4 @@
-"""YAML as a way to write JSON."""
+"""The part of YAML that JSON can express."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:
     ],
 )
 def test_yaml_is_read_as_json_would_be(text: str, expected: Any) -> None:
-    """The core schema of YAML 1.2, with anchors, and no more."""
+    """The core schema of YAML 1.2 and anchors are supported."""
     assert read(text) == expected
 
 
@@ -59,8 +59,10 @@ NUMBERS = (
 
 @pytest.mark.parametrize("text", BOOLEANS + NUMBERS)
 def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
-    """The country code NO is not false, 012 is not ten and the revision 1e5 no number: who meant which is for
-    the author to say."""
+    """The author must say what is meant.
+
+    The country code NO is not false, 012 is not ten, and the revision 1e5 is no number.
+    """
     _, errors = read_yaml(f"p: [x, {{q: {text}}}]", maximum_nesting=64, maximum_expansion=0)
 
     assert list(by_pointer(errors)) == ["/p/1/q"]
@@ -87,15 +89,15 @@ def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
     ],
 )
 def test_what_json_cannot_hold_is_reported_with_its_place(text: str, pointer: str, detail: str) -> None:
-    """Dates, sets, binary, numbers as names: a guess would be another document than the author meant."""
+    """Dates, sets, binary, numbers as names: a guess might be another document than the author meant."""
     _, errors = read_yaml(text, maximum_nesting=64, maximum_expansion=100)
 
     assert [error.pointer for error in errors] == [pointer]
     assert detail in errors[0].detail
 
 
-def test_all_faults_are_reported_at_once() -> None:
-    """As for every other kind of error."""
+def test_all_errors_are_reported_at_once() -> None:
+    """Each has its pointer."""
     _, errors = read_yaml(
         "a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x", maximum_nesting=64, maximum_expansion=0
     )
@@ -107,7 +109,8 @@ def test_all_faults_are_reported_at_once() -> None:
     ("text", "error"),
     [
         (
-            "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: &d [*c, *c, *c]\ne: &e [*d, *d, *d]\nf: [*e, *e, *e]",
+            "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n"
+            "d: &d [*c, *c, *c]\ne: &e [*d, *d, *d]\nf: [*e, *e, *e]",
             TooLarge,
         ),
         (f"a: &a {'x' * 400}\nb: [*a, *a, *a]", TooLarge),
@@ -121,6 +124,6 @@ def test_all_faults_are_reported_at_once() -> None:
     ],
 )
 def test_what_would_grow_or_never_end_is_refused(text: str, error: type[GatewayError]) -> None:
-    """Ten lines of aliases can stand for a billion values, and one may be part of itself."""
+    """Ten lines of aliases can stand for a billion values, and an alias could refer to its own container."""
     with pytest.raises(error):
         read(text, nesting=8, expansion=1_000)

@@ -1,4 +1,4 @@
-"""Recorded executions as workflows."""
+"""Conversion of recorded executions to workflows."""
 
 import copy
 import os
@@ -46,7 +46,7 @@ def by_name(converted: Conversion) -> dict[str, tuple[Any, set[str]]]:
 
 
 def test_a_recording_becomes_a_workflow_of_delays() -> None:
-    """Edges from both of their ends, run times by id, and names that stay apart."""
+    """Edges may be recorded at either end, run times are joined by id, names stay distinct."""
     converted = from_wfformat(SMALL, scale=0.5)
 
     assert converted.workflow.metadata.name == "small-work"
@@ -54,7 +54,7 @@ def test_a_recording_becomes_a_workflow_of_delays() -> None:
 
 
 def test_what_is_not_carried_is_listed() -> None:
-    """Whoever converts knows what the replay leaves out."""
+    """The user sees what the replay leaves out."""
     converted = from_wfformat(SMALL, scale=1)
 
     assert by_pointer(converted.left_out) == {
@@ -117,7 +117,7 @@ def changed(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_bad_recording_is_refused_with_every_place(value: Any, expected: dict[str, str]) -> None:
-    """As a document is."""
+    """All errors are reported at once, as for a document."""
     with pytest.raises(Invalid) as caught:
         from_wfformat(value, scale=1)
     assert by_pointer(caught.value.errors) == expected
@@ -125,7 +125,7 @@ def test_a_bad_recording_is_refused_with_every_place(value: Any, expected: dict[
 
 @pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])
 def test_a_scale_must_make_run_times(scale: float) -> None:
-    """A task cannot take less than no time."""
+    """No task takes a negative or infinite time."""
     with pytest.raises(Invalid, match="0 or more"):
         from_wfformat(SMALL, scale=scale)
 

@@ -1,4 +1,4 @@
-"""The attack list: each attempt to be taken for somebody else ends in 401, without a reason."""
+"""A list of attacks on authentication: each ends in 401 without a reason."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ async def authenticator(tmp_path: Path) -> AsyncIterator[JwtAuthenticator]:
 
 
 def hs256(key: bytes) -> bytes:
-    """PyJWT refuses to sign with a PEM, so by hand."""
+    """Signed by hand: PyJWT refuses to sign with a PEM."""
     signing = b".".join(
         [
             b64(json.dumps({"alg": "HS256", "kid": "rsa", "typ": "at+jwt"}).encode()),
@@ -156,7 +156,7 @@ ATTACKS: dict[str, bytes] = {
 
 
 async def test_a_good_token_says_who_it_is(authenticator: JwtAuthenticator) -> None:
-    """Without this the refusals below would prove nothing."""
+    """The refusals below prove something only if a good token is accepted."""
     found = await ask(authenticator, token())
 
     assert (found.subject, found.tenant, found.scopes) == (
@@ -170,7 +170,7 @@ async def test_a_good_token_says_who_it_is(authenticator: JwtAuthenticator) -> N
 
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_an_attack_is_refused_without_a_word(authenticator: JwtAuthenticator, name: str) -> None:
-    """One and the same answer for all, and the cause holds nothing of the token."""
+    """All attacks get the same response, and the logged cause contains nothing of the token."""
     with pytest.raises(Unauthenticated) as refused:
         await ask(authenticator, ATTACKS[name])
 
@@ -179,7 +179,7 @@ async def test_an_attack_is_refused_without_a_word(authenticator: JwtAuthenticat
 
 
 async def test_only_a_space_parts_scopes(authenticator: JwtAuthenticator) -> None:
-    """39: a tab or a no-break space belongs to the word, which then matches no scope."""
+    """39: a tab or a no-break space is part of the word, which then matches no scope."""
     found = await ask(authenticator, es256({"scope": "xread:a\tread:b read:c\u00a0read:d"}))
 
     assert found.scopes == ("xread:a\tread:b", "read:c\u00a0read:d")
@@ -191,8 +191,7 @@ async def test_a_large_header_is_431_before_it_is_decoded(authenticator: JwtAuth
 
 
 async def test_a_certificate_that_is_shown_fits(authenticator: JwtAuthenticator) -> None:
-    """37: the same token with its own certificate; the binding is looked at again although the token is
-    cached."""
+    """37: a bound token is accepted with its certificate only, also when the token is cached."""
     bound = es256({"cnf": {"x5t#S256": "abc"}})
 
     assert (await ask(authenticator, bound, certificate_sha256="abc")).subject == "alice"
@@ -222,7 +221,7 @@ async def test_two_tokens_are_malformed(
 async def test_the_scheme_is_bearer_in_any_case_and_one_space(
     authenticator: JwtAuthenticator, scheme: bytes, good: bool
 ) -> None:
-    """42."""
+    """42: RFC 6750 and RFC 9110."""
     presented = RequestCredentials(authorization=(scheme + token(),))
     if good:
         assert (await authenticator.authenticate(presented)).subject == "alice"
@@ -237,7 +236,7 @@ async def test_the_scheme_is_bearer_in_any_case_and_one_space(
 )
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_are_refused_in_good_order(authenticator: JwtAuthenticator, presented: bytes) -> None:
-    """Whatever comes: one of our own refusals, never another exception."""
+    """Any input ends in 401 or 431, never in another exception."""
     with pytest.raises(GatewayError) as refused:
         await ask(authenticator, presented)
 

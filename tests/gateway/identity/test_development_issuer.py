@@ -11,7 +11,7 @@ from tests.gateway.identity.tokens import ask
 
 
 async def test_a_development_token_counts_only_where_it_was_asked_for(tmp_path: Path) -> None:
-    """It works only against a gateway that was started for it."""
+    """Only a gateway that was started with the development issuer accepts its tokens."""
     known = development_issuer(tmp_path / "development")
     presented = mint_token(
         tmp_path / "development", subject="dev", tenant="demo", scopes=("workflows:submit",)

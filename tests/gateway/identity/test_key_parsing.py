@@ -37,14 +37,13 @@ UNFIT: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_set_with_one_bad_member_is_refused_whole(name: str) -> None:
-    """Somebody does not know what they are publishing."""
+    """Its publisher made a mistake: the other keys cannot be trusted either."""
     with pytest.raises(InvalidKeySet):
         parse_key_set(UNFIT[name], ALL)
 
 
 def test_keys_for_something_else_are_left_out() -> None:
-    """20: a provider publishes for all of its clients: encryption keys and kinds that are not used here sign
-    nothing here."""
+    """20: a provider publishes keys for all of its clients, of which not all may sign tokens."""
     text = key_set(
         public(EC, "ec"), public(RSA, "enc", use="enc"), public(OTHER_EC, "ops", key_ops=["sign"]), *OF_NO_USE
     )

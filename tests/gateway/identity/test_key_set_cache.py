@@ -30,8 +30,10 @@ class Provider:
 
 
 async def test_an_unknown_id_fetches_at_most_once_a_pause(httpserver: HTTPServer) -> None:
-    """21: a thousand made-up ids are no way to have us call our provider a thousand times; known ids go
-    on."""
+    """21: a thousand made-up key ids do not make us call the provider a thousand times.
+
+    Known ids are accepted meanwhile.
+    """
     provider, monotonic = Provider(httpserver), Clock(100.0)
     async with JwtAuthenticator([provider.issuer], clock=Clock(NOW), monotonic=monotonic) as authenticator:
         monotonic.at += 20
@@ -43,7 +45,7 @@ async def test_an_unknown_id_fetches_at_most_once_a_pause(httpserver: HTTPServer
 
 
 async def test_a_revoked_key_is_out_within_its_time(httpserver: HTTPServer) -> None:
-    """22: the token was cached; it dies with its key."""
+    """22: a cached token is refused once its key has left the key set."""
     provider, monotonic = Provider(httpserver), Clock(100.0)
     async with JwtAuthenticator([provider.issuer], clock=Clock(NOW), monotonic=monotonic) as authenticator:
         assert (await ask(authenticator, token())).subject == "alice"
@@ -61,8 +63,10 @@ async def test_a_revoked_key_is_out_within_its_time(httpserver: HTTPServer) -> N
 
 
 async def test_a_revoked_key_does_not_outlive_its_time_on_an_idle_gateway(httpserver: HTTPServer) -> None:
-    """Nobody asked for hours: the first who comes with the old key must not be let in while the set is read
-    beside."""
+    """The first token after hours, signed with the old key, must not be accepted.
+
+    Refreshing in the background would come too late for it.
+    """
     provider, monotonic = Provider(httpserver), Clock(100.0)
     async with JwtAuthenticator([provider.issuer], clock=Clock(NOW), monotonic=monotonic) as authenticator:
         assert (await ask(authenticator, token())).subject == "alice"
@@ -76,7 +80,7 @@ async def test_a_revoked_key_does_not_outlive_its_time_on_an_idle_gateway(httpse
 
 
 async def test_a_key_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte comes in time and the end never does: the reading must not hold the only turn for ever."""
+    """A server that sends a byte now and then must not hold the only refresh for ever."""
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         dripping.append(asyncio.current_task())
@@ -101,7 +105,7 @@ async def test_a_key_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_compressed_key_set_is_refused(httpserver: HTTPServer) -> None:
-    """A few kilobytes can be gigabytes: nothing is unpacked, since nothing packed was asked for."""
+    """A few kilobytes may unpack to gigabytes, and no compression was asked for."""
     provider = Provider(httpserver)
     provider.keys, provider.headers = gzip.compress(provider.keys), {"content-encoding": "gzip"}
     async with JwtAuthenticator([provider.issuer]) as authenticator:
@@ -141,12 +145,12 @@ async def test_the_log_does_not_contain_the_address_of_the_keys(httpserver: HTTP
     ],
 )
 def test_keys_come_by_https_or_from_this_machine(source: str, good: bool) -> None:
-    """Who can change them on the way can be anybody."""
+    """An attacker who can change keys on their way can sign any token."""
     assert key_set_cache.is_trusted_source(source) == good
 
 
 async def test_an_outage_of_the_provider_is_not_ours_until_its_keys_are_stale(httpserver: HTTPServer) -> None:
-    """23: 200 with cached keys, then 503 and not 401."""
+    """23: tokens are accepted with cached keys; once these are stale, the response is 503 and not 401."""
     provider, monotonic = Provider(httpserver), Clock(100.0)
     async with JwtAuthenticator([provider.issuer], clock=Clock(NOW), monotonic=monotonic) as authenticator:
         provider.status = 500

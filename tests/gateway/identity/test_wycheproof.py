@@ -1,4 +1,4 @@
-"""Signature vectors that nobody here wrote (C2SP Wycheproof): valid ones verify, invalid ones do not."""
+"""Signature vectors of C2SP Wycheproof: valid ones verify, invalid ones do not."""
 
 import json
 import os
@@ -25,8 +25,7 @@ ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 
 
 def accepted(group: dict[str, Any], presented: str) -> bool:
-    """By the same steps as a token: strict reading, a fit key, the algorithm bound to the key, the
-    signature."""
+    """Verified as tokens are: strict parsing, key checks, the algorithm bound to the key, the signature."""
     try:
         head, _, _ = decode_segments(presented.encode())
         header = json.loads(head)
@@ -41,7 +40,7 @@ def accepted(group: dict[str, Any], presented: str) -> bool:
 
 
 def test_every_vector_for_keys_that_we_take_is_judged_rightly() -> None:
-    """Symmetric groups and other algorithms are none that an issuer may use here."""
+    """Symmetric keys and algorithms that issuers may not use here are left out."""
     if not VECTORS.exists():
         pytest.skip(f"no vectors in {VECTORS.relative_to(ROOT.parent)}")
     groups = [

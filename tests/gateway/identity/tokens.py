@@ -39,7 +39,7 @@ def key_set(*keys: dict[str, Any]) -> bytes:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Good claims with `changes`; a value of `...` takes one out."""
+    """Good claims with `changes`; a value of `...` removes the claim."""
     good = {
         "iss": URL,
         "aud": "waypost",
@@ -68,7 +68,7 @@ def raw(
     payload: bytes | dict[str, Any] | None = None,
     signature: bytes = b"x" * 64,
 ) -> bytes:
-    """Three segments put together by hand."""
+    """A token put together from three segments."""
     parts = [header if isinstance(header, bytes) else json.dumps(header).encode()]
     body = claims() if payload is None else payload
     parts.append(body if isinstance(body, bytes) else json.dumps(body).encode())

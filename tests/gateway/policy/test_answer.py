@@ -1,4 +1,4 @@
-"""What counts as a decision."""
+"""Which answers of the rules are decisions."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def text(**changes: Any) -> str:
 
 
 def test_a_complete_permission_is_one() -> None:
-    """The measure for what follows."""
+    """The refusals below prove something only if this one is accepted."""
     assert parse_answer(text()).allow is True
 
 
 @pytest.mark.parametrize("value", ["", "nul", "[" * 5_000, '{"allow":true,"allow":false'])
 def test_what_is_not_json_is_no_decision(value: str) -> None:
-    """An evaluator that breaks off in the middle has said nothing."""
+    """An evaluator that stops in the middle has given no answer."""
     with pytest.raises(AnswerError):
         parse_answer(value)

@@ -1,4 +1,4 @@
-"""Rules and data from a folder."""
+"""Bundles: rules and data read from a folder."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ FLOOR = {
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of the rules that ship, to be spoiled."""
+    """A copy of the shipped policies, to be spoiled."""
     return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
@@ -29,27 +29,27 @@ def refusal(policies: Path, data: Path | None = None) -> str:
 
 
 def test_tests_are_not_rules() -> None:
-    """A `_test.rego` file is not decided by, and does not change the revision."""
+    """A `_test.rego` file is not evaluated for decisions."""
     bundle = load_bundle(SHIPPED_POLICIES, None)
     assert [file for file, _ in bundle.source.modules if file.endswith("_test.rego")] == []
     assert "submission/submission_test.rego" in dict(bundle.tests)
 
 
 def test_the_revision_does_not_depend_on_the_folder_or_the_tests(shipped: Path) -> None:
-    """Two gateways with the same rules say so, wherever they keep them."""
+    """Two gateways with the same rules have the same revision."""
     (shipped / "access" / "access_test.rego").unlink()
     assert load_bundle(shipped, None).revision == load_bundle(SHIPPED_POLICIES, None).revision
 
 
 def test_a_space_makes_another_revision(shipped: Path) -> None:
-    """A decision names the very text that it was made by."""
+    """A decision names the exact text that it was made by."""
     path = shipped / "access" / "access.rego"
     path.write_text(path.read_text() + " ")
     assert load_bundle(shipped, None).revision != load_bundle(SHIPPED_POLICIES, None).revision
 
 
 def test_rules_that_are_not_rego_are_refused_with_their_line(shipped: Path) -> None:
-    """All files are read: two broken ones are two lines."""
+    """All files are parsed: two broken ones give two diagnostics."""
     (shipped / "access" / "access.rego").write_text("package waypost.access\n\ndecision := {\n")
     (shipped / "answer" / "answer.rego").write_text("nonsense\n")
     lines = refusal(shipped).splitlines()
@@ -57,25 +57,25 @@ def test_rules_that_are_not_rego_are_refused_with_their_line(shipped: Path) -> N
 
 
 def test_rules_that_do_not_compile_are_refused_with_their_line(shipped: Path) -> None:
-    """What the parser lets through may still name what is not there."""
+    """What parses may still name a rule that does not exist."""
     path = shipped / "access" / "access.rego"
     path.write_text(path.read_text() + "\nallow if nothing > 1\n")
     assert refusal(shipped).startswith(f"access/access.rego:{len(path.read_text().splitlines())}: ")
 
 
 def test_a_rule_set_that_is_missing_is_refused(shipped: Path) -> None:
-    """A question that no rule answers would be a 503 at night: the start says it."""
+    """Reported at the start, not as a 503 for the first question."""
     (shipped / "placement" / "placement.rego").unlink()
     assert refusal(shipped) != ""
 
 
 def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
-    """A mistyped path."""
+    """The path may be mistyped."""
     assert "no .rego file" in refusal(tmp_path)
 
 
 def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
-    """Everything beside tenants, their regions and residency is optional."""
+    """Everything but tenants, their regions and residency is optional."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR))
     compile_source(load_bundle(SHIPPED_POLICIES, path).source)
@@ -96,8 +96,7 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
 def test_data_that_would_limit_nothing_is_refused(
     tmp_path: Path, change: dict[str, object], detail: str
 ) -> None:
-    """A limit with a mistyped name, or a number as text, compares with nothing: the rule would never
-    refuse."""
+    """A limit with a mistyped name, or a number as text, would never refuse anything."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR | change))
     assert detail in refusal(SHIPPED_POLICIES, path)
@@ -116,12 +115,12 @@ def test_data_that_would_limit_nothing_is_refused(
     ],
 )
 def test_data_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, text: str, detail: str) -> None:
-    """There is one reading of what is permitted."""
+    """Doubled names, arrays and byte order marks: every reader must see the same data."""
     path = tmp_path / "data.json"
     path.write_text(text)
     assert detail in refusal(SHIPPED_POLICIES, path)
 
 
 def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """An empty policy would deny all, and nobody would know why."""
+    """Empty data would refuse every caller without saying why."""
     assert "No such file" in refusal(SHIPPED_POLICIES, tmp_path / "absent.json")

@@ -1,4 +1,4 @@
-"""What the rules read."""
+"""Questions as input documents of the rules."""
 
 from typing import Any
 
@@ -39,8 +39,7 @@ QUESTIONS = st.builds(
 
 @given(QUESTIONS)
 def test_every_question_has_the_frozen_shape(question: Question) -> None:
-    """Rules are written against `schemas/input.json`: what is put must be what it says, and say what was
-    asked."""
+    """Rules are written against `schemas/input.json`: each question fits it and says what was asked."""
     read = msgspec.json.decode(encode_question(question))
     VALIDATOR.validate(read)
     assert read["principal"] == msgspec.to_builtins(question.principal) | {
@@ -52,12 +51,12 @@ def test_every_question_has_the_frozen_shape(question: Question) -> None:
 
 
 def test_the_schema_knows_every_action() -> None:
-    """An action that is new here is new to whoever writes rules."""
+    """Authors of rules find every action in the schema."""
     assert SCHEMA["properties"]["action"]["enum"] == list(Action)
 
 
 def test_every_action_has_a_rule_that_answers_it() -> None:
-    """Submission and placement have rule sets of their own, access answers the rest."""
+    """Submission and placement have rule sets of their own; access answers the rest."""
     assert set(ENTRY_POINTS) == set(Action)
     assert ENTRY_POINTS[Action.RUNS_SUBMIT] == "data.waypost.submission.decision"
     assert ENTRY_POINTS[Action.RUNS_PLACE] == "data.waypost.placement.decision"
@@ -66,7 +65,7 @@ def test_every_action_has_a_rule_that_answers_it() -> None:
 
 @pytest.mark.parametrize("value", [2**53, -(2**53), 2**64])
 def test_an_integer_that_engines_would_round_is_no_question(value: int) -> None:
-    """Two ids that differ in their last digit would be one to the rules."""
+    """Two ids that differ in the last digit would be equal to the rules."""
     asker = Principal(subject="ada", issuer="https://issuer.test", tenant="demo")
     with pytest.raises(QuestionError, match="is not the same number to every reader"):
         encode_question(

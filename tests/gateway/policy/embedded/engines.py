@@ -1,4 +1,4 @@
-"""Rules and processes for tests of the embedded engine."""
+"""Rules, an engine and its processes, for tests."""
 
 import os
 import time
@@ -31,12 +31,14 @@ decision := {"allow": true, "rules": [], "reasons": [], "obligations": {}} if {
     input.workflow.spec.slow
     not slow
 }
-decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}} if not input.workflow.spec.slow
+decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}} if {
+    not input.workflow.spec.slow
+}
 """
 
 
 def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
-    """A folder of rules whose submission rules are `rules`."""
+    """Writes a bundle with `rules` as its submission rules."""
     for package in ("placement", "access"):
         (folder / f"{package}.rego").write_text(
             f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
@@ -90,12 +92,12 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Is there such a process, and is it more than a zombie?"""
+    """Is there a process `pid` that is no zombie?"""
     return status(pid)[:1] not in ([], ["Z"])
 
 
 def deciding(pid: int) -> bool:
-    """Is it at work each time of several? One that has nothing to do sleeps."""
+    """Is the process running in each of five samples? An idle one sleeps."""
     seen = set()
     for _ in range(5):
         time.sleep(0.02)
@@ -104,7 +106,7 @@ def deciding(pid: int) -> bool:
 
 
 def status(pid: int) -> list[str]:
-    """State, then the other fields of proc(5)'s `stat`; none: there is no such process."""
+    """The fields of the process's `stat` (proc(5)) from the state on; none if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:

@@ -1,5 +1,7 @@
-"""The rules that ship, asked about documents that nobody thought of: both evaluators, one answer. And OPA's
-own, where it is at hand."""
+"""The shipped policies, evaluated for generated documents: both evaluators give the same decision.
+
+OPA gives it too, where it is installed.
+"""
 
 import json
 import shutil
@@ -90,7 +92,7 @@ QUESTIONS = st.builds(
 
 @given(QUESTIONS)
 def test_both_evaluators_give_the_same_complete_decision(question: Question) -> None:
-    """Which of them is asked depends on bytes alone: it must not show in the answer."""
+    """The document's size selects the evaluator, and must not change the decision."""
     asked = ENTRY_POINTS[question.action], encode_question(question)
     quick = MACHINE.evaluate(*asked)
     assert msgspec.json.decode(quick) == msgspec.json.decode(INTERPRETER.evaluate(*asked))
@@ -99,8 +101,10 @@ def test_both_evaluators_give_the_same_complete_decision(question: Question) -> 
 
 @given(QUESTIONS)
 def test_what_is_permitted_is_within_the_data(question: Question) -> None:
-    """Read once more without Rego: nothing gets in without its scope, its tenant, and regions that its data
-    may be in."""
+    """The rules written a second time in Python.
+
+    Nothing is permitted without its scope, its tenant, and regions in which its data may be.
+    """
     answer = parse_result(MACHINE.evaluate(ENTRY_POINTS[question.action], encode_question(question)))
     assert answer.allow is not bool(answer.reasons)
     if not answer.allow or question.action not in (Action.RUNS_SUBMIT, Action.RUNS_RETRY):
@@ -124,8 +128,7 @@ def test_what_is_permitted_is_within_the_data(question: Question) -> None:
 @pytest.mark.integration
 @pytest.mark.skipif(OPA is None, reason="needs `opa`, on the PATH or in .tools")
 def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
-    """The rules are written for both: what the embedded engine refuses, OPA must not permit. All cases are
-    one query."""
+    """What the embedded engine refuses, OPA must not permit. All cases are one query."""
     cases = [
         case if case.data is not None else msgspec.structs.replace(case, data=DATA)
         for case in cases_of(BUNDLE)
@@ -155,7 +158,7 @@ def test_opa_gives_the_same_decision_in_every_case(tmp_path: Path) -> None:
 
 
 def unordered(decision: Any) -> Any:
-    """Sets come as lists, each engine in an order of its own."""
+    """Sets come as lists, in an order that depends on the engine."""
     if isinstance(decision, dict):
         return {name: unordered(value) for name, value in decision.items()}
     return sorted(map(json.dumps, map(unordered, decision))) if isinstance(decision, list) else decision

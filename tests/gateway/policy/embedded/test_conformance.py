@@ -1,4 +1,4 @@
-"""The subset of Rego that the gate lets through, measured against cases that nobody on this project wrote."""
+"""The accepted subset of Rego, measured with OPA's compliance cases."""
 
 import os
 import re
@@ -27,7 +27,7 @@ KNOWN = {
     "virtualdocs/undefined: in set coprehension body": "the same",
     "virtualdocs/undefined: in array coprehension body": "the same",
 }
-"""What the gate lets through and the quick evaluator answers wrongly."""
+"""Cases that the checks accept and the virtual machine answers wrongly."""
 
 
 def cases() -> Iterator[dict[str, Any]]:
@@ -38,8 +38,10 @@ def cases() -> Iterator[dict[str, Any]]:
 
 
 def answer(case: dict[str, Any], rule: str) -> Any:
-    """What the quick evaluator says; None where it is not let near the case, "error" where it gives no answer
-    or an undefined one."""
+    """The result of the virtual machine, or "<undefined>" where it gives none.
+
+    None for a case whose rules are refused.
+    """
     modules = tuple((f"{index}.rego", text) for index, text in enumerate(case.get("modules") or []))
     rules = PolicySource(
         modules=modules, data=msgspec.json.encode(case.get("data") or {}).decode(), entry_points=(rule,)
@@ -59,8 +61,7 @@ def answer(case: dict[str, Any], rule: str) -> Any:
 
 @pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/rego-compliance (or WAYPOST_SHARED)")
 def test_what_passes_the_gate_is_answered_as_opa_would() -> None:
-    """One case in four is let through; of these every answer is right but for those that are known and
-    named."""
+    """One case in four is accepted; of these every answer is right, except known and named ones."""
     taken, wrong = 0, set()
     for case in cases():
         asked = QUERY.fullmatch(case["query"])

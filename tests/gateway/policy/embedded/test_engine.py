@@ -1,4 +1,4 @@
-"""The embedded engine: what it decides in its own process."""
+"""The embedded engine: evaluation in its own process."""
 
 import asyncio
 import threading
@@ -21,14 +21,13 @@ from tests.gateway.policy.embedded.engines import (
 
 
 class TestInline(EmbeddedEngineConformance):
-    """Everything but the large document is decided on this thread."""
+    """All documents but the large one are evaluated on this thread."""
 
     inline_bytes = 65_536
 
 
 async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
-    """The evaluator panics on any thread but its own, and a panic is no `Exception`: it must not get that
-    far."""
+    """On another thread the evaluator would panic, and a panic is no `Exception`."""
     async with EmbeddedPolicyEngine(write(tmp_path, ALLOW)) as engine:
         decisions: list[Decision] = []
         thread = threading.Thread(target=lambda: decisions.append(asyncio.run(engine.decide(submission()))))
@@ -42,7 +41,7 @@ async def test_another_thread_gets_a_fault(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_does_not_run_refuses(tmp_path: Path) -> None:
-    """Before it is entered and after it is left there are no rules."""
+    """There are no rules before it is entered and after it is left."""
     engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW))
     assert (await engine.decide(submission())).fault == "the engine is not running"
     async with engine:
@@ -53,7 +52,10 @@ async def test_an_engine_that_does_not_run_refuses(tmp_path: Path) -> None:
 async def test_reasons_are_bounded(tmp_path: Path) -> None:
     """A decision is stored with its run: ten thousand banned images make a hundred sentences and a number."""
     rules = """
-    reasons contains {"rule": "r", "message": name} if { some task in input.workflow.spec.tasks; name = task.name }
+    reasons contains {"rule": "r", "message": name} if {
+        some task in input.workflow.spec.tasks
+        name = task.name
+    }
     decision := {"allow": false, "rules": ["r"], "reasons": reasons, "obligations": {}}
     """
     async with EmbeddedPolicyEngine(write(tmp_path, rules), inline_bytes=10_000_000) as engine:
@@ -74,7 +76,7 @@ async def test_the_rules_that_ship_permit_the_example() -> None:
 
 
 async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
-    """Better no gateway than one that permits by accident; whoever wrote the rule is told where."""
+    """No gateway is better than one that permits by accident; the diagnostic names the line."""
     engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
     with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is not among"):
         await engine.__aenter__()

@@ -1,4 +1,4 @@
-"""What regorus returns, parsed: an undefined part is no text."""
+"""Results of regorus: an undefined part is not accepted as text."""
 
 from typing import Any
 
@@ -18,14 +18,13 @@ from tests.gateway.policy.test_answer import text
     ],
 )
 def test_the_word_for_undefined_is_not_a_value(changes: dict[str, Any]) -> None:
-    """The quick evaluator writes it where a value is missing, and where text may stand it would pass for
-    text."""
+    """The virtual machine writes it in place of a missing value, where it would pass for text."""
     with pytest.raises(AnswerError, match="undefined"):
         parse_result(text(**changes))
 
 
 def test_the_word_inside_other_text_is_only_text() -> None:
-    """A task may be called so; the sentence about it is a sentence."""
+    """A task may have that name, and messages may contain it."""
     message = 'task "<undefined>" is banned'
     assert (
         parse_result(text(allow=False, reasons=[{"rule": "r", "message": message}])).reasons[0].message

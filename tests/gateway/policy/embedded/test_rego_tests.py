@@ -1,4 +1,4 @@
-"""The rules' own tests: do they run, and would they notice?"""
+"""Runs the Rego tests of bundles; and whether those of the shipped policies notice a missing rule."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def shipped(tmp_path: Path) -> Path:
 
 
 def without_each_rule() -> Iterator[tuple[str, Bundle]]:
-    """The bundle without one of its rules, for each of them."""
+    """For each rule of the bundle, the bundle without it."""
     for tree in parse_modules(BUNDLE.source.modules):
         file, text = tree["source"]["file"], tree["source"]["contents"].encode()
         for rule in tree["ast"]["rules"]:
@@ -36,7 +36,7 @@ def without_each_rule() -> Iterator[tuple[str, Bundle]]:
 
 
 def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
-    """In both evaluators; and it says how many there were."""
+    """Both evaluators pass them, and the report says how many there are."""
     assert policy.test(SHIPPED_POLICIES) == 0
     assert capsys.readouterr().out == f"{run_rego_tests(BUNDLE)}\n"
     assert run_rego_tests(BUNDLE).cases > 90
@@ -46,7 +46,7 @@ def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]
     ("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
-    """A rule that no test needs is one that nobody will miss when it is gone."""
+    """If no test fails without a rule, nobody would notice that it is gone."""
     try:
         report = run_rego_tests(bundle)
     except BundleError:
@@ -55,8 +55,7 @@ def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
 
 
 def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """File and line can be opened from where the command was given; what was wanted and what came stand
-    beside it."""
+    """File and line can be opened from the current folder, beside what was wanted and what came."""
     path = shipped / "placement" / "placement_test.rego"
     path.write_text(
         path.read_text().replace('"regions": ["beijing", "shanghai"]}', '"regions": ["beijing"]}')
@@ -69,8 +68,8 @@ def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.
         if '"a data class": case' in text
     )
     assert (
-        first
-        == f'{path}:{line}: case "a data class": obligations.regions: wanted ["beijing"], got ["beijing","shanghai"]'
+        first == f'{path}:{line}: case "a data class": obligations.regions: wanted ["beijing"], '
+        'got ["beijing","shanghai"]'
     )
     assert last.endswith("1 failed")
 
@@ -89,7 +88,7 @@ def test_a_test_rule_that_is_not_true_is_named_with_its_line(
 def test_rules_that_answer_differently_in_both_evaluators_fail(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two values of one rule: one evaluator takes the last, the other knows that it is a conflict."""
+    """Two values of one rule: a conflict to one evaluator, undefined to the other."""
     allow = '{"allow": true, "rules": [input.x], "reasons": [], "obligations": {}}'
     write_rules(
         tmp_path,
@@ -104,16 +103,17 @@ def test_rules_that_answer_differently_in_both_evaluators_fail(
 
 
 def test_rules_without_tests_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No failure is not success where nothing was run."""
+    """No failure is no success if nothing was run."""
     write_rules(tmp_path, "decision := 1\n")
     assert policy.test(tmp_path) == 1
     assert "have no tests" in capsys.readouterr().out
 
 
 def test_a_case_for_no_action_is_not_a_case(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It would be asked of no rule, and pass for ever."""
+    """No rule would be evaluated for it, and it would always pass."""
     (shipped / "odd_test.rego").write_text(
-        'package odd_test\nimport rego.v1\ncases := {"odd": {"input": {}, "want": {}}, "none": 1, "more": {"input": {}, "wish": {}}}\n'
+        "package odd_test\nimport rego.v1\n"
+        'cases := {"odd": {"input": {}, "want": {}}, "none": 1, "more": {"input": {}, "wish": {}}}\n'
     )
     assert policy.test(shipped) == 1
     said = capsys.readouterr().out
@@ -123,13 +123,13 @@ def test_a_case_for_no_action_is_not_a_case(shipped: Path, capsys: pytest.Captur
 
 
 def test_check_names_the_revision(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a gateway with these rules would say of itself."""
+    """It is the revision of a gateway with these rules."""
     assert policy.check(SHIPPED_POLICIES) == 0
     assert capsys.readouterr().out == f"revision {BUNDLE.revision}: {len(BUNDLE.source.modules)} modules\n"
 
 
 def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rules outside the subset never get as far as a gateway."""
+    """Rules outside the subset are reported before a gateway starts with them."""
     path = shipped / "answer" / "answer.rego"
     path.write_text("package waypost.answer\nimport rego.v1\nx if not http.send({})\n")
     assert policy.check(shipped) == 1
@@ -137,7 +137,7 @@ def test_check_refuses_with_file_and_line(shipped: Path, capsys: pytest.CaptureF
 
 
 def test_rules_that_give_no_decision_fail(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A reason that is no reason makes every answer a fault: nobody would be let in, or told why."""
+    """A malformed reason makes every decision a fault: all callers would get 503."""
     path = shipped / "document" / "document.rego"
     path.write_text(path.read_text() + '\nsaid(x) := x\n\nrefusals contains x if x = said("just a string")\n')
     assert policy.test(shipped) == 1
@@ -148,7 +148,7 @@ def test_rules_that_give_no_decision_fail(shipped: Path, capsys: pytest.CaptureF
 
 
 def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command would end without a word, with the process."""
+    """Otherwise the process of the command would end without output."""
     (shipped / "odd_test.rego").write_text("package odd_test\nimport rego.v1\ntest_a if not test_a\n")
     assert policy.test(shipped) == 1
     assert (
@@ -157,11 +157,10 @@ def test_a_test_that_needs_itself_is_refused(shipped: Path, capsys: pytest.Captu
     )
 
 
-def test_one_mistake_that_fails_everything_is_told_in_few_lines(
+def test_one_mistake_that_fails_everything_is_reported_in_few_lines(
     shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of each file the first failures in full, and how many more there are: the mistake must not scroll
-    away."""
+    """Of each file the first failures are reported in full, then how many more there are."""
     path = shipped / "caller" / "caller.rego"
     path.write_text(path.read_text() + '\nrefusals contains {"rule": "odd", "message": "odd"} if true\n')
     assert policy.test(shipped) == 1
@@ -186,7 +185,7 @@ def write_rules(folder: Path, submission: str) -> None:
 
 @pytest.mark.integration
 def test_a_reader_that_goes_away_is_no_accident() -> None:
-    """`waypost policy check policies | head`: an exit code of its own, and no stack."""
+    """`waypost policy check policies | head` ends with its own exit code and no stack trace."""
     reader, writer = os.pipe()
     os.close(reader)
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""The embedded engine: what it decides in a process that can be killed."""
+"""The embedded engine: evaluation in a process that can be killed."""
 
 import asyncio
 import os
@@ -34,17 +34,17 @@ from tests.gateway.policy.embedded.engines import (
 
 @pytest.mark.integration
 class TestInTheWorker(EmbeddedEngineConformance):
-    """Everything is decided in a process of its own, and answers the same."""
+    """All documents are evaluated in a process, with the same answers."""
 
     inline_bytes = ALL_TO_THE_WORKER
 
 
 @pytest.mark.integration
-async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
-    """The quick evaluator stops after 25,000 instructions, whatever the bytes: then the other one is asked,
-    not the caller refused."""
+async def test_a_small_document_may_exceed_the_instruction_limit(tmp_path: Path) -> None:
+    """Beyond 25,000 instructions the process evaluates it, and the caller is not refused."""
     rules = """
-    pairs := {pair | some a in input.workflow.spec.digits; some b in input.workflow.spec.digits; pair = [a, b]}
+    digits := input.workflow.spec.digits
+    pairs := {pair | some a in digits; some b in digits; pair = [a, b]}
     decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"max_shards": count(pairs)}}
     """
     async with EmbeddedPolicyEngine(write(tmp_path, rules)) as engine:
@@ -57,7 +57,7 @@ async def test_a_small_document_may_need_much_thought(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
-    """Evaluation knows no time limit: the process does. The next document has a new one."""
+    """The evaluator has no time limit, so its process is killed. The next document gets a new one."""
     async with EmbeddedPolicyEngine(
         write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=0.3
     ) as engine:
@@ -85,7 +85,7 @@ async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
-    """What it was deciding is a fault; what comes after is decided."""
+    """The document being evaluated gets a fault; the next one is evaluated."""
     async with EmbeddedPolicyEngine(
         write(tmp_path, NEVER_ENDS), inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0
     ) as engine:
@@ -103,7 +103,7 @@ async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) -> None:
-    """The answer to an abandoned question must not become the answer to the next one."""
+    """The reply to a cancelled question must not become that to the next one."""
     async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         await engine.decide(submission(document("warm")))
         leaving = asyncio.create_task(engine.decide(submission(document("left"))))
@@ -116,8 +116,7 @@ async def test_a_caller_who_leaves_does_not_shift_the_answers(tmp_path: Path) ->
 
 @pytest.mark.integration
 async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
-    """Beyond the bound a question is refused at once instead of waiting without end; all others are answered,
-    each its own."""
+    """Beyond the bound a question is refused at once; each of the others gets its own answer."""
     async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         decisions = await asyncio.gather(
             *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40))
@@ -130,7 +129,7 @@ async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
-    """Beyond its share it is refused, and the others are not."""
+    """Beyond a tenant's share its questions are refused, those of others are not."""
     async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
         *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
@@ -143,7 +142,7 @@ async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_what_is_to_be_placed_waits_behind_no_submission(tmp_path: Path) -> None:
-    """It was accepted long ago; a submission that takes all of its budget must not hold its region back."""
+    """Placement of an accepted run must not wait for a submission that takes all of its budget."""
     rules = write(tmp_path, NEVER_ENDS)
     (rules / "placement.rego").write_text(f"package waypost.placement\nimport rego.v1\n{ALLOW}\n")
     async with EmbeddedPolicyEngine(rules, inline_bytes=ALL_TO_THE_WORKER, budget_seconds=20.0) as engine:
@@ -177,7 +176,7 @@ asyncio.run(main())
 @pytest.mark.integration
 @pytest.mark.parametrize("state", ["idle", "busy"])
 def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
-    """kill -9 leaves nothing behind, not even one that is deciding and looks at nothing else."""
+    """kill -9 of the gateway leaves no process behind, not even one that is evaluating."""
     rules = write(tmp_path, NEVER_ENDS)
     with subprocess.Popen(
         [sys.executable, "-c", GATEWAY, str(rules), state], stdout=subprocess.PIPE, text=True
@@ -193,8 +192,7 @@ def test_the_worker_dies_with_its_gateway(tmp_path: Path, state: str) -> None:
 
 @pytest.mark.integration
 async def test_the_worker_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of the gateway hold passwords: the process that reads strangers' documents has no use for
-    them."""
+    """Settings of the gateway contain passwords; the process does not need them."""
     monkeypatch.setenv("WAYPOST_STORE", "postgresql://u:hunter2@db")
     async with EmbeddedPolicyEngine(write(tmp_path, ALLOW), inline_bytes=ALL_TO_THE_WORKER) as engine:
         await engine.decide(submission())

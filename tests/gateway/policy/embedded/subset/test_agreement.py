@@ -1,4 +1,4 @@
-"""Which Rego the embedded engine takes: what OPA would refuse, or answer otherwise."""
+"""Constructs that OPA refuses, or evaluates differently, are refused."""
 
 import pytest
 
@@ -33,8 +33,10 @@ from tests.gateway.policy.embedded.subset.test_constructs import HEAD, NEIGHBOUR
     ],
 )
 def test_below_a_not_only_what_has_a_value_is_called_or_compared(negated: str) -> None:
-    """`not startswith(input.image, ...)` holds here where there is no image, and fails elsewhere: a rule that
-    denies would let it in."""
+    """`not startswith(input.image, ...)` holds here if there is no image, and fails in OPA.
+
+    A rule that denies would let it in.
+    """
     rules = f"scores contains 1\nwhen(x) := {{}} if x\nr if {{\n  x = input.x\n  not {negated}\n}}\n"
     assert [problem for problem in found(rules) if problem.startswith("x.rego:9: below a `not` only")] != []
 
@@ -57,10 +59,11 @@ def test_below_a_not_only_what_has_a_value_is_called_or_compared(negated: str) -
     ],
 )
 def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
-    """One reference, == between two, and anything about what was bound before: there the engines agree."""
+    """The engines agree about one reference, == between two, and what was bound before."""
     assert (
         found(
-            f"scores contains 1\nwhen(x) if x > 1\nmaybe if input.a\nr if {{\n  x = input.x\n  not {negated}\n}}\n"
+            "scores contains 1\nwhen(x) if x > 1\nmaybe if input.a\n"
+            f"r if {{\n  x = input.x\n  not {negated}\n}}\n"
         )
         == []
     )
@@ -108,7 +111,7 @@ def test_what_may_be_missing_as_a_whole_may_be_negated(negated: str) -> None:
     ],
 )
 def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str) -> None:
-    """One set of rules must mean one thing, whichever engine decides by it."""
+    """Rules must mean the same in every engine."""
     assert [problem for problem in found(rule) if problem.startswith(detail)] != []
 
 
@@ -122,16 +125,17 @@ def test_what_opa_refuses_or_answers_otherwise_is_refused(rule: str, detail: str
     ],
 )
 def test_a_rule_that_may_get_two_values_is_refused(rules: str) -> None:
-    """The quick evaluator takes the conflict for no value at all: what is refused then is told a wrong
-    reason, and nobody sees a fault."""
+    """The virtual machine takes the conflict for an undefined value.
+
+    The caller would be refused for a wrong reason, and nobody would see a fault.
+    """
     assert found(rules) == [
         "x.rego:6: a has a value in line 5 too, and may get two at once: write a default, or an else",
     ]
 
 
 def test_a_rule_gets_its_values_in_one_file() -> None:
-    """Whoever adds a file to a package that ships does not see what the conditions of its rules leave
-    over."""
+    """The author of another file does not see which conditions the rule has in the first."""
     other = ("z.rego", "package waypost.x\nimport rego.v1\na := 2 if input.y\n")
     assert [
         str(problem)
@@ -139,7 +143,8 @@ def test_a_rule_gets_its_values_in_one_file() -> None:
             parse_modules([("x.rego", HEAD + "a := 1 if input.x"), ("y.rego", NEIGHBOUR), other])
         )
     ] == [
-        "z.rego:3: a has a value in x.rego too, and may get two at once: keep them in one file, or use another name"
+        "z.rego:3: a has a value in x.rego too, and may get two at once: "
+        "keep them in one file, or use another name"
     ]
 
 
@@ -148,12 +153,12 @@ def test_a_rule_gets_its_values_in_one_file() -> None:
     ["a if input.x\na if input.y", "a := 1 if input.x\na := 2 if not input.x", "default a := 1\na := 2"],
 )
 def test_a_rule_with_several_bodies_is_taken(rules: str) -> None:
-    """True twice is true, and what excludes what is the author's to say."""
+    """True in two bodies is true once; whether other values exclude each other is up to the author."""
     assert found(rules) == []
 
 
 def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
-    """Which of the two a reference means would depend on the engine."""
+    """Which of the two a reference means depends on the engine."""
     below = ("z.rego", "package waypost.x.z\nimport rego.v1\nq := 2\n")
     assert [
         str(problem)
@@ -184,7 +189,7 @@ def test_a_rule_with_the_name_of_a_package_is_refused() -> None:
     ],
 )
 def test_a_pattern_that_two_libraries_read_differently_is_refused(pattern: str) -> None:
-    r"""`\d` is ASCII in one and Unicode in the other: a Cyrillic letter in a tenant's name is \w in one of them."""
+    r"""`\d` is ASCII in one and Unicode in the other: to one a Cyrillic letter in a tenant's name is a \w."""
     assert "this pattern may be read differently" in found(f"r if regex.match(`{pattern}`, input.x)")[0]
 
 
@@ -200,7 +205,7 @@ def test_a_pattern_that_two_libraries_read_differently_is_refused(pattern: str) 
     ],
 )
 def test_a_plain_pattern_is_taken(pattern: str) -> None:
-    """Classes, groups, repetition: what rules are written with."""
+    """Classes, groups and repetition suffice for rules."""
     assert found(f"r if regex.match(`{pattern}`, input.x)") == []
 
 
@@ -219,7 +224,7 @@ def test_a_plain_pattern_is_taken(pattern: str) -> None:
     ],
 )
 def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
-    """Sets may grow, and what does not depend on the way is the same on every way."""
+    """Sets may grow, and a value that does not depend on the loop is the same each time."""
     assert found(rule) == []
 
 
@@ -235,8 +240,7 @@ def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
     ],
 )
 def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) -> None:
-    """Where the loop is not entered they are not loaded, and the rest of the body reads nothing: `not
-    input.banned` holds."""
+    """If the loop is not entered they are not loaded, and `not input.banned` holds in the rest of the body."""
     assert [
         problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem
     ] != []
@@ -253,5 +257,5 @@ def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) 
     ],
 )
 def test_what_a_loop_goes_through_is_read_before_it(body: str) -> None:
-    """And what was bound before is there within it; rules are called wherever they are named."""
+    """It is loaded before the loop, and so is what was bound before; rules are always evaluated."""
     assert found(f"r if {{\n {body}\n}}") == []

@@ -1,4 +1,4 @@
-"""Which Rego the embedded engine takes."""
+"""Which constructs of Rego the embedded engine accepts."""
 
 import pytest
 
@@ -6,7 +6,10 @@ from gateway.policy.embedded.compilation import parse_modules
 from gateway.policy.embedded.subset.constructs import check_constructs
 
 HEAD = "package waypost.x\nimport rego.v1\nimport data.waypost.y\nimport data.waypost.y.named as other\n"
-ALIASES = "package waypost.x\nimport rego.v1\nimport input.absent as v\nimport data.waypost.y.maybe as q\nimport data.waypost.y as p\n"
+ALIASES = (
+    "package waypost.x\nimport rego.v1\n"
+    "import input.absent as v\nimport data.waypost.y.maybe as q\nimport data.waypost.y as p\n"
+)
 NEIGHBOUR = "package waypost.y\nimport rego.v1\nnamed contains 1\nmaybe := 1 if input.a\nwhen(x) if x > 1\n"
 
 
@@ -42,8 +45,10 @@ def found(rules: str, head: str = HEAD) -> list[str]:
     ],
 )
 def test_a_builtin_outside_the_measured_ones_is_refused(name: str) -> None:
-    """Missing ones show only when they are reached, and their negation is true; others answer differently
-    elsewhere, or look at a clock."""
+    """A missing builtin shows only when it is reached, and its negation is true.
+
+    Others give another result than in OPA, or depend on a clock.
+    """
     assert any(
         problem.startswith(f"x.rego:6: {name} is not among")
         for problem in found(f"allow if {{\n  not {name}(input.x)\n}}\n")
@@ -66,7 +71,7 @@ def test_a_builtin_outside_the_measured_ones_is_refused(name: str) -> None:
     ],
 )
 def test_a_call_is_found_wherever_it_hides(rule: str) -> None:
-    """In a function, a comprehension, an else, an index, a nested value."""
+    """In a function, a comprehension, an else, an index or a nested value."""
     assert any("http.send is not among the builtins" in problem for problem in found(rule))
 
 
@@ -81,7 +86,7 @@ def test_a_call_is_found_wherever_it_hides(rule: str) -> None:
     ],
 )
 def test_words_are_not_calls(rule: str) -> None:
-    """A string or a comment that names a builtin calls nothing."""
+    """A string or a comment may name a builtin."""
     assert found(rule) == []
 
 
@@ -113,8 +118,8 @@ def test_words_are_not_calls(rule: str) -> None:
         ("r if y.maybe with input.a as 1", "x.rego:5: `with` is for tests"),
     ],
 )
-def test_what_the_quick_evaluator_gets_wrong_is_refused(rule: str, detail: str) -> None:
-    """There an undefined value goes on as if it were one: a rule that should fail would hold."""
+def test_what_the_virtual_machine_gets_wrong_is_refused(rule: str, detail: str) -> None:
+    """The virtual machine goes on with an undefined value: a rule that should fail would hold."""
     assert [problem for problem in found(rule) if problem.startswith(detail)] != []
 
 
@@ -136,7 +141,7 @@ def test_what_the_quick_evaluator_gets_wrong_is_refused(rule: str, detail: str) 
     ],
 )
 def test_what_it_gets_right_is_taken(rule: str) -> None:
-    """The subset has to be one that rules can be written in."""
+    """Rules can be written in the subset."""
     assert found(rule) == []
 
 
@@ -155,8 +160,7 @@ def test_what_it_gets_right_is_taken(rule: str) -> None:
     ],
 )
 def test_a_rule_that_needs_itself_is_refused(rule: str, circle: str) -> None:
-    """Both evaluators go round until the stack ends, and with it the process: no refusal is left to be
-    made."""
+    """Both evaluators recurse until the stack overflows, which ends the process."""
     assert [
         problem
         for problem in found(rule)
@@ -165,7 +169,7 @@ def test_a_rule_that_needs_itself_is_refused(rule: str, circle: str) -> None:
 
 
 def test_a_circle_through_packages_is_refused() -> None:
-    """It names every rule on the way, and the place of one."""
+    """The diagnostic names every rule of the cycle, and the place of one."""
     first, second = (
         "package waypost.a\nimport rego.v1\nr if not data.waypost.b.q\n",
         "package waypost.b\nimport rego.v1\nq if data.waypost.a.r\n",
@@ -192,5 +196,5 @@ def test_a_circle_through_packages_is_refused() -> None:
     ],
 )
 def test_an_alias_is_no_name_of_its_own(rule: str) -> None:
-    """`import input.absent as v`: taken for a local, `v` would seem to have a value always."""
+    """`import input.absent as v`: as a local name, `v` would be taken for always defined."""
     assert found(rule, ALIASES) != []

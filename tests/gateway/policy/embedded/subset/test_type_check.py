@@ -1,4 +1,4 @@
-"""What calls and operators get is known before anything is decided."""
+"""Arguments of calls and operators have types that are known before a gateway starts."""
 
 import shutil
 from pathlib import Path
@@ -20,12 +20,12 @@ TARGET = "input.workflow.spec.params.target"
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of the rules that ship, to be added to."""
+    """A copy of the shipped policies, to be extended."""
     return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
 def found(policies: Path, rules: str, package: str = "odd") -> str:
-    """What is said about `rules`, which begin on line 3."""
+    """The diagnostics about `rules`, which begin on line 3."""
     (policies / "odd.rego").write_text(f"package waypost.{package}\nimport rego.v1\n{rules}\n")
     try:
         compile_source(load_bundle(policies, None).source)
@@ -131,16 +131,19 @@ def found(policies: Path, rules: str, package: str = "odd") -> str:
     ],
 )
 def test_what_may_fail_is_refused(shipped: Path, body: str, detail: str) -> None:
-    """The quick evaluator takes a failure for undefined: the rule would deny nothing, and `["prod-1"]` would
-    get in."""
-    lax = f"lax if is_string({TARGET})\nlax if input.at\nnamed contains 1 if is_string({TARGET})\nodd(x) if not is_string(x)\n"
+    """The virtual machine takes a failed call for undefined.
+
+    The rule would deny nothing, and `["prod-1"]` would get in.
+    """
+    lax = f"lax if is_string({TARGET})\nlax if input.at\nnamed contains 1 if is_string({TARGET})\n"
+    lax += "odd(x) if not is_string(x)\n"
     said = found(shipped, f"{lax}{REFUSAL} {body}\n}}")
     assert f": {detail}" in said
     assert said.startswith("odd.rego:")
 
 
 def test_it_is_said_on_which_line(shipped: Path) -> None:
-    """Rules are long, and every mistake in them is told at once."""
+    """Every mistake is reported at once, with its line."""
     said = found(shipped, f'{REFUSAL} startswith({TARGET}, "a")\n input.at / 0 > 1\n}}')
     assert [line.split(": ")[0] for line in said.splitlines()] == ["odd.rego:4", "odd.rego:5"]
 
@@ -169,12 +172,13 @@ def test_it_is_said_on_which_line(shipped: Path) -> None:
         f"is_array({TARGET})\n some x in {TARGET}\n is_number(x)\n x + 1 > 2",
         "is_array(input.workflow.spec.shards.items)\n some x in input.workflow.spec.shards.items\n x == 1",
         "x = input.workflow.spec.priority\n is_number(x)\n x % 2 == 1",
-        "x = {name: size | some name, v in input.workflow.metadata.labels; size = count(v)}\n some a, b in x\n a != `b`\n b % 2 == 1",
+        "x = {name: size | some name, v in input.workflow.metadata.labels; size = count(v)}\n"
+        " some a, b in x\n a != `b`\n b % 2 == 1",
         'sprintf("%d of %v", [input.workflow.spec.priority, input.workflow.spec.params]) == `1`',
     ],
 )
 def test_what_cannot_fail_is_taken(shipped: Path, body: str) -> None:
-    """Tested before, written out, said by the schemas, or made by something whose result is known."""
+    """The type is known from a test, a literal, the schemas, or a result of known type."""
     rules = f"word(x) if is_string(x)\nworded if is_string({TARGET})\n"
     rules += "names contains name if { some task in input.workflow.spec.tasks; name = task.name }\n"
     assert found(shipped, f"{rules}{REFUSAL} {body}\n}}") == ""
@@ -185,8 +189,9 @@ def test_what_cannot_fail_is_taken(shipped: Path, body: str) -> None:
     [('"prod-1"', True), ('"test"', False), ('["prod-1"]', True), ("7", True), ("null", True), ("{}", True)],
 )
 def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: str, refused: bool) -> None:
-    """What is not text is refused by a rule that says so; neither evaluator fails on it."""
-    rules = f'{REFUSAL} is_string({TARGET})\n startswith({TARGET}, "prod")\n}}\n{REFUSAL} {TARGET} == {TARGET}\n not worded\n}}\n'
+    """A rule refuses what is not text, and neither evaluator fails on it."""
+    rules = f'{REFUSAL} is_string({TARGET})\n startswith({TARGET}, "prod")\n}}\n'
+    rules += f"{REFUSAL} {TARGET} == {TARGET}\n not worded\n}}\n"
     assert found(shipped, f"{rules}worded if is_string({TARGET})", package="document") == ""
     bundle = load_bundle(shipped, None)
     permitted = next(
@@ -206,7 +211,7 @@ def test_a_guarded_rule_answers_alike_in_both_evaluators(shipped: Path, target: 
 
 
 def test_what_a_rule_that_needs_itself_is_worth_is_not_asked_for_ever(shipped: Path) -> None:
-    """The gate refuses it; what is read before must come to an end too."""
+    """Such a rule is refused elsewhere, but type inference comes before and must end too."""
     assert "count needs" in found(
         shipped, "a := b\n\nb := a\n\nf(x) if f(x)\n\nc if { f(1); count(a) > 1 }\n"
     )
@@ -223,7 +228,7 @@ def test_what_a_rule_that_needs_itself_is_worth_is_not_asked_for_ever(shipped: P
     ],
 )
 def test_a_refusal_that_cannot_be_read_is_refused(shipped: Path, head: str) -> None:
-    """It would show as a fault, once something is refused: at the worst time."""
+    """Otherwise it would be a fault when the first caller is refused."""
     assert found(shipped, f"refusals contains {head} if input.at > 1").startswith(
         'odd.rego:3: a refusal is {"rule": a stable id, "message"'
     )

@@ -1,4 +1,4 @@
-"""Names in input and data that are not there."""
+"""Names that input and data do not have are refused."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from gateway.policy.embedded.compilation import compile_source, load_bundle
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of the rules that ship, to be added to."""
+    """A copy of the shipped policies, to be extended."""
     return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 
@@ -62,17 +62,18 @@ def refusal(policies: Path, rule: str, head: str = "") -> str:
         ),
         (
             "r if data.waypost.caller.operators",
-            "odd.rego:4: there is no rule data.waypost.caller.operators: did you mean data.waypost.caller.operator?",
+            "odd.rego:4: there is no rule data.waypost.caller.operators: "
+            "did you mean data.waypost.caller.operator?",
         ),
     ],
 )
 def test_a_misspelt_name_is_refused_with_the_right_one(shipped: Path, rule: str, detail: str) -> None:
-    """It is undefined whatever comes: the rule would never refuse anything, or everything."""
+    """It is always undefined: the rule would refuse nothing, or everything."""
     assert refusal(shipped, rule) == detail
 
 
 def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
-    """The rules would only show the alias."""
+    """The rules contain only the alias."""
     assert refusal(shipped, "r if who.tenant", "import input.principle as who").startswith(
         "odd.rego:3: input has no field principle"
     )
@@ -92,13 +93,13 @@ def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
     ],
 )
 def test_what_is_there_or_left_open_is_taken(shipped: Path, rule: str) -> None:
-    """Documents are as open as their schema leaves them."""
+    """A field that the schema leaves open may be named."""
     (shipped / "odd.rego").write_text(f"package waypost.odd\nimport rego.v1\n{rule}\n")
     compile_source(load_bundle(shipped, None).source)
 
 
 def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
-    """A folder without schemas would otherwise take data whose limits are mistyped, and limit nothing."""
+    """A folder without schemas is checked with those that ship, so that mistyped limits are found."""
     shutil.rmtree(shipped / "schemas")
     (shipped / "data" / "waypost.json").write_text(
         json.dumps({"tenants": {}, "residency": {}, "banned_image": []})
@@ -108,7 +109,7 @@ def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
 
 
 def test_a_schema_of_ones_own_counts_instead(shipped: Path) -> None:
-    """Rules may read other data than those that ship."""
+    """Rules of a user may read other data than those that ship."""
     (shipped / "schemas" / "data.json").write_text(
         '{"additionalProperties": false, "properties": {"tenants": {}, "teams": {}}}'
     )
