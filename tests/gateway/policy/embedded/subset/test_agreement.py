@@ -240,7 +240,7 @@ def test_one_value_however_often_the_body_holds_is_taken(rule: str) -> None:
     ],
 )
 def test_input_and_data_are_not_named_first_within_a_loop(body: str, name: str) -> None:
-    """If the loop is not entered they are not loaded, and `not input.banned` holds in the rest of the body."""
+    """If the loop is not entered they are not loaded, and `not input.banned` holds in the body after it."""
     assert [
         problem for problem in found(f"r if {{\n {body}\n}}") if f": {name} is named within" in problem
     ] != []
