@@ -47,7 +47,7 @@ class Unauthenticated(GatewayError):
 
 
 class Denied(GatewayError):
-    """Policy answered, and said no."""
+    """Policy answered, and refused."""
 
     status, reason = 403, "Denied"
 

@@ -179,7 +179,7 @@ class Shard(Struct, frozen=True, kw_only=True):
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 
-class Refused(Exception):
+class InvalidTransition(Exception):
     """The shard's phase does not take the event."""
 
 
@@ -187,12 +187,12 @@ def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> 
     """The shard after `event`; `changes` are further fields that the transition sets.
 
     An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan
-    too. `rev` stays: several events may go into one write. Raises `Refused` for an event that the phase does
-    not take.
+    too. `rev` stays: several events may go into one write. Raises `InvalidTransition` for an event that the
+    phase does not take.
     """
     phase = TRANSITIONS.get((shard.phase, event))
     if phase is None:
-        raise Refused(f"{event} while {shard.phase}")
+        raise InvalidTransition(f"{event} while {shard.phase}")
     if event in LEAVES_ORPHAN and shard.region is not None:
         orphan = Orphan(region=shard.region, epoch=shard.epoch, incarnation=shard.incarnation)
         changes["orphans"] = (*shard.orphans, orphan)

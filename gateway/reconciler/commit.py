@@ -16,7 +16,7 @@ FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Committed:
+class CommittedShard:
     """A shard whose write took, with the history that is now stored."""
 
     tracked: TrackedShard
@@ -25,9 +25,9 @@ class Committed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitResult:
-    """What became of the writes of one commit."""
+    """The outcome of one commit."""
 
-    committed: tuple[Committed, ...] = ()
+    committed: tuple[CommittedShard, ...] = ()
     conflicts: tuple[tuple[str, int], ...] = ()
     """Keys of shards that another writer has changed. They are out of the working set now."""
 
@@ -53,14 +53,14 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
     for tracked, write, done in zip(changed, writes, took, strict=True):
         if done:
             tracked.mark_committed()
-            committed.append(Committed(tracked=tracked, history=write.history))
+            committed.append(CommittedShard(tracked=tracked, history=write.history))
         else:
             del ws.shards[tracked.shard.key]
             conflicts.append(tracked.shard.key)
     return CommitResult(committed=tuple(committed), conflicts=tuple(conflicts))
 
 
-def count_committed(committed: Sequence[Committed], metrics: Metrics, now: Instant) -> None:
+def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
     """Counts what was just committed of each shard, and ends the measurement of failovers that are over."""
     for done in committed:
         tracked = done.tracked
@@ -88,7 +88,7 @@ def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lo
                 pass
 
 
-def evict_idle(ws: WorkingSet, committed: Sequence[Committed]) -> None:
+def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
     """Drops shards that need no watching: those that are over, and those that only wait for a place."""
     for done in committed:
         shard = done.tracked.shard

@@ -69,7 +69,7 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
         if tracked.fenced_until > now.monotonic:
             continue
         if tracked.sent_at == NEVER:
-            # No region was asked, so this speaks against none, and is no failover.
+            # No region was asked, so none has failed: this is no failover.
             tracked.apply_event(now, Event.UNCONFIRMED, reason="Unsent")
             continue
         event = failover_event(tracked.shard.failovers, settings)

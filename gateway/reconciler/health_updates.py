@@ -1,4 +1,4 @@
-"""Moves a region's health and its cluster's status on by what each report tells of the network path."""
+"""Updates a region's health and its cluster's status from each report of its link."""
 
 from collections.abc import Callable
 from typing import assert_never

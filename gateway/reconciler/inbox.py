@@ -63,7 +63,7 @@ class InboxProcessor:
         self._dice, self._request_placement = dice, request_placement
 
     async def process(self, now: Instant) -> None:
-        """Applies all reports: first what they tell of the network path, then what they tell of attempts.
+        """Applies all reports, region by region: first to the region's health, then to its shards.
 
         Raises `Unavailable` where the store cannot answer.
         """
@@ -72,7 +72,7 @@ class InboxProcessor:
             await self._bind_journal(region, now)
             if any(isinstance(report, StreamEnded) and report.reason == "Restored" for report in reports):
                 await self._begin_era(region, now)
-            # Of a journal that is not admitted no word counts: its attempts are not the region's.
+            # A journal that is not admitted knows nothing of the region's attempts.
             if region.admitted:
                 for report in reports:
                     await self._apply(region, report, now)

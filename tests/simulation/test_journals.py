@@ -37,19 +37,19 @@ async def test_reports_of_a_journal_that_is_not_admitted_are_ignored(
     await store.cancel("run-000", at=world.now.wall, entry=NOTE)
     mine = {shard.key for shard in world.shards.values() if shard.region == "beijing"}
     before = (await store.cursors())["beijing"]
-    stranger = Journal(incarnation="stranger", seq=500)
+    unknown = Journal(incarnation="unknown", seq=500)
     other = AttemptId(run="somebody-elses", shard=0, epoch=1)
-    stranger.events = [
+    unknown.events = [
         TaskChanged(seq=n, attempt=other, task="t", phase=TaskPhase.RUNNING, tries=1, started_at=0.0)
         for n in range(1, 501)
     ]
     cluster = world.clusters["beijing"]
     cluster.crash(world.timeline.now)
-    cluster.journal = stranger
+    cluster.journal = unknown
     cluster.restart(world.timeline.now)
     await run(world, 3)
     assert (await store.cursors())["beijing"] == before
-    assert len(stranger.events) == 500
+    assert len(unknown.events) == 500
     assert all(world.shards[key].orphans for key in mine)
 
 

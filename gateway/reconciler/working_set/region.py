@@ -77,8 +77,8 @@ class Region:
     def admitted(self) -> bool:
         """Whether the journal that the name is bound to answers, and has opened the event stream.
 
-        A cluster does not open it for a store that is behind what the cluster was told is committed: nothing
-        may be sent on the word of such a store.
+        A cluster does not open it for a store that holds less than was acknowledged to the cluster: that
+        store is an old copy, and nothing may be sent by it.
         """
         if self.status is None or self.unknown_journal or not self.stream_opened:
             return False

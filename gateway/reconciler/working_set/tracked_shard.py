@@ -108,7 +108,8 @@ class TrackedShard:
     def apply_event(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
         """Moves the shard by the table of its states and adds the transition to its history.
 
-        `changes` are further fields of the shard. Raises `Refused` for an event that its phase does not take.
+        `changes` are further fields of the shard. Raises `InvalidTransition` for an event that its phase does
+        not take.
         """
         before = self.shard
         self.shard = advance(before, event, reason=reason, **changes)

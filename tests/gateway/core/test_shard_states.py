@@ -10,9 +10,9 @@ from gateway.core.shard_states import (
     TERMINAL,
     TRANSITIONS,
     Event,
+    InvalidTransition,
     Orphan,
     Phase,
-    Refused,
     Shard,
     advance,
 )
@@ -27,7 +27,7 @@ def shard(phase: Phase, *, region: str | None = "beijing", epoch: int = 3) -> Sh
 )
 def test_what_is_not_in_the_table_is_refused(phase: Phase, event: Event) -> None:
     """No event may move a shard on the side: a Succeeded shard never comes back to life (invariant I2)."""
-    with pytest.raises(Refused, match=f"{event} while {phase}"):
+    with pytest.raises(InvalidTransition, match=f"{event} while {phase}"):
         advance(shard(phase), event)
 
 

@@ -72,10 +72,10 @@ def test_what_is_placed_again_is_sent_at_once() -> None:
         one, there, Placement(region="beijing", scores={}, rejected={}), era=0, now=NOW, settings=SETTINGS
     )
     one.mark_committed()
-    said = next_batch(working_set(one), there, NOW, SETTINGS)
+    sent = next_batch(working_set(one), there, NOW, SETTINGS)
 
-    assert said is not None
-    assert [create.attempt.epoch for create in said.creates] == [2]
+    assert sent is not None
+    assert [create.attempt.epoch for create in sent.creates] == [2]
 
 
 class CountingStore(SqliteStore):
@@ -95,10 +95,10 @@ async def test_no_more_is_read_than_one_call_can_carry(monkeypatch: pytest.Monke
     ws = working_set(*[tracked(of, n, resumption=None) for n in range(100)])
     async with CountingStore(Database(":memory:", inline=True)) as store:
         await load_resumptions(ws, store, ws.regions["beijing"], NOW, SETTINGS)
-        said = next_batch(ws, ws.regions["beijing"], NOW, SETTINGS)
+        sent = next_batch(ws, ws.regions["beijing"], NOW, SETTINGS)
 
-        assert said is not None
-        assert (len(said.creates), store.reads) == (20, 21)
+        assert sent is not None
+        assert (len(sent.creates), store.reads) == (20, 21)
 
 
 def test_what_was_not_read_is_not_sent() -> None:

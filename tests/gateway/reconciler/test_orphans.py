@@ -37,7 +37,7 @@ def test_many_orphans_are_ended_in_turn() -> None:
 
 
 def test_another_journal_may_end_what_may_overlap() -> None:
-    """Only a lease has to be waited for: of an idempotent shard the word of the new journal is enough."""
+    """Only a lease has to be waited for: for an idempotent shard the new journal's answer is enough."""
     ws = working_set(
         tracked(
             loaded_run(),

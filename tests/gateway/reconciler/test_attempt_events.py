@@ -35,7 +35,7 @@ from waypost.workflow.task import SideEffects
 
 SETTINGS = FailoverSettings()
 ENDS = {Event.COMPLETED, Event.FAILED}
-"""The cluster itself has said that nothing of the attempt is left."""
+"""The cluster itself reported that nothing of the attempt is left."""
 
 
 def shard_in(

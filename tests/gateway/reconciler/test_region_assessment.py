@@ -1,0 +1,76 @@
+"""The assessment of the regions: decided from their health, without changing anything."""
+
+from msgspec import structs
+
+from gateway.core.shard_states import Phase
+from gateway.reconciler.region_assessment import apply_assessment, assess_regions
+from gateway.reconciler.working_set.region import Region, removed_region
+from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.settings import FailoverSettings, HealthSettings
+from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
+
+HEALTH = HealthSettings()
+
+
+def lost(name: str, *, at: float = NOW.monotonic) -> Region:
+    found = region(name)
+    found.health = structs.replace(
+        found.health, condition=RegionCondition.UNREACHABLE, reason="Timeout", since=at, lost_at=at
+    )
+    return found
+
+
+def well(name: str) -> Region:
+    found = region(name)
+    found.stream_opened = True
+    found.health = structs.replace(found.health, condition=RegionCondition.HEALTHY, ever_answered=True)
+    return found
+
+
+def test_to_decide_changes_nothing() -> None:
+    """What was decided is applied by another function, and counts only then."""
+    regions = [lost("beijing"), well("shanghai"), region("shenzhen")]
+    before = [(one.health, one.name) for one in regions]
+
+    assessment = assess_regions(regions, NOW, HEALTH, tick=True)
+
+    assert [(one.health, one.name) for one in regions] == before
+    assert assessment.lost == {"beijing"}
+    assert assessment.back == {"shanghai"}
+    assert assessment.unreachable == {"beijing", "shenzhen"}
+    assert not assessment.cut_off
+
+
+def test_a_gateway_that_lost_most_regions_at_once_is_cut_off() -> None:
+    """Its shards are suspected, and none of them moves."""
+    there = lost("beijing")
+    shard = tracked(loaded_run(), 0, phase=Phase.RUNNING)
+    ws = working_set(shard, regions=(there, lost("shanghai"), well("shenzhen")))
+
+    assessment = assess_regions(ws.regions.values(), NOW, HEALTH, tick=True)
+    apply_assessment(ws, assessment, NOW, FailoverSettings())
+
+    assert assessment.cut_off
+    assert there.health.lost_in_blackout
+    assert (shard.shard.phase, shard.shard.reason) == (Phase.SUSPECT, "Timeout")
+
+
+def test_regions_that_stay_lost_make_no_blackout() -> None:
+    """A region given up or out of the settings says nothing of the gateway's own network."""
+    given_up = lost("beijing")
+    given_up.taints = frozenset({Taint.FORGOTTEN})
+    regions = [given_up, removed_region("shanghai", NOW), well("shenzhen")]
+
+    assessment = assess_regions(regions, NOW, HEALTH, tick=True)
+
+    assert not assessment.cut_off
+    assert [health.name for health in assessment.counted] == ["shenzhen"]
+    assert assessment.lost == {"beijing", "shanghai"}
+
+
+def test_a_region_with_another_journal_is_not_back() -> None:
+    """Its suspect shards would be sent to a journal that knows nothing of them."""
+    there = well("beijing")
+    there.unknown_journal = "other"
+
+    assert assess_regions([there], NOW, HEALTH, tick=True).back == frozenset()
