@@ -77,7 +77,10 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def generated(text: str) -> str:
-    """The page `text` with every marked part written anew. Raises `KeyError` for a marker without a generator."""
+    """The page `text` with every marked part written anew.
+
+    Raises `KeyError` for a marker without a generator.
+    """
 
     def write(match: re.Match[str]) -> str:
         name = match[1]

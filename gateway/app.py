@@ -35,7 +35,7 @@ from gateway.settings import GatewaySettings, PolicySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
 from waypost.workflow.run_types import DeclaredExecutors
 

@@ -16,7 +16,7 @@ from observability import logs
 from waypost.cancellation import cancel_and_wait
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
-from waypost.sqlite_database import StorageError
+from waypost.sqlite_group_commit import StorageError
 from waypost.tls import PkiError, api_context
 
 

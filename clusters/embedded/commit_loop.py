@@ -8,10 +8,10 @@ from functools import partial
 from loguru import logger
 
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import write_steps
 from clusters.errors import ClusterError
-from waypost.sqlite_database import Database, StorageError
+from waypost.sqlite_group_commit import Database, StorageError
 
 COMMIT_SECONDS = 4.0
 """How long a caller waits for its step. After that it gets an error; the step is still written, later."""

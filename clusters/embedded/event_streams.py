@@ -10,11 +10,11 @@ from loguru import logger
 
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import read_events
 from clusters.errors import ClusterError
 from clusters.protocol import Beat, ClusterEvent, JournalledEvent, LeaseAsked
-from waypost.sqlite_database import Database, StorageError
+from waypost.sqlite_group_commit import Database, StorageError
 
 BEAT_SECONDS = 1.0
 """A stream on which nothing was sent for so long gets a beat."""

@@ -15,7 +15,7 @@ from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from observability.logs import configure
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
-from waypost.sqlite_database import StorageError
+from waypost.sqlite_group_commit import StorageError
 from waypost.tls import PkiError, cluster_credentials, server_context
 
 LIMITS = ConnectionLimits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)

@@ -26,7 +26,7 @@ from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.storage.task_logs import read_log
@@ -41,7 +41,7 @@ from clusters.protocol import (
     Hello,
     LogChunk,
 )
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

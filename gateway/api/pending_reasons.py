@@ -13,8 +13,8 @@ from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.regions.blackout_guard import enough_answer
-from gateway.regions.demand import demand_of
 from gateway.regions.placement import Unplaceable, place
+from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import RegionCondition
 
 _decode = msgspec.json.Decoder(Workflow).decode

@@ -22,8 +22,8 @@ from gateway.documents.checks import check
 from gateway.documents.parsing import invalid_document, parse
 from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
-from gateway.regions.demand import demand_of
 from gateway.regions.placement import Placement, place
+from gateway.regions.placement_demand import demand_of
 from gateway.submission.admit import Submission, admit, fingerprint
 from gateway.submission.authorize import authorize
 from gateway.submission.obligations import apply_obligations

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import CliError, Exit
-from waypost.workflow.ijson import NUMBER
+from waypost.workflow.ijson_limits import NUMBER
 
 P = ParamSpec("P")
 

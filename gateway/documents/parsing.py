@@ -17,7 +17,7 @@ from gateway.documents.strict_yaml import read_yaml
 from gateway.documents.workflow import Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError
-from waypost.workflow.ijson import EXACT
+from waypost.workflow.ijson_limits import EXACT
 
 REPORTED_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})

@@ -19,7 +19,7 @@ from msgspec import Struct
 from gateway.documents.workflow import UNSUPPORTED_ENGINES
 from waypost.json_pointer import FieldError, below, located
 from waypost.suggestions import closest
-from waypost.workflow.ijson import EXACT
+from waypost.workflow.ijson_limits import EXACT
 
 MAXIMUM_ERRORS: Final = 1_000
 """The search stops after so many errors: nobody corrects more at once, and large documents may have more."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.core.errors import Malformed, TooLarge
+from waypost.distinct_names import doubled_names
 from waypost.json_pointer import FieldError, below
-from waypost.strict_json import doubled_names
-from waypost.workflow.ijson import UNFAITHFUL, faithful, text_fault
+from waypost.workflow.ijson_limits import UNFAITHFUL, faithful, text_fault
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 """A string, or a bracket that opens or closes an object or array.

@@ -12,7 +12,7 @@ import yaml
 
 from gateway.core.errors import Malformed, TooLarge
 from waypost.json_pointer import FieldError, pointer_to
-from waypost.workflow.ijson import NUMBER, UNFAITHFUL, faithful, text_fault
+from waypost.workflow.ijson_limits import NUMBER, UNFAITHFUL, faithful, text_fault
 
 TAGS: Final = "tag:yaml.org,2002:"
 PLAIN_WORDS: Final[dict[str, bool | None]] = {

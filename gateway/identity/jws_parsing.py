@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
-from waypost.strict_json import DoubledName, distinct
+from waypost.distinct_names import DoubledName, distinct
 
 MAXIMUM_HEADER_BYTES: Final = 8 * 1024
 MAXIMUM_TOKEN_BYTES: Final = 16 * 1024

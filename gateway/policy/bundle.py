@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
-from waypost.strict_json import distinct
+from waypost.distinct_names import distinct
 
 SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
 """The folder of the policies that ship with the gateway."""

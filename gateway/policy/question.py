@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.core.decision import Action, Question
 from gateway.core.principal import Principal
-from waypost.workflow.ijson import EXACT, UNFAITHFUL
+from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL
 
 ENTRY_POINTS: Final[Mapping[Action, str]] = {
     action: {

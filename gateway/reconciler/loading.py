@@ -14,7 +14,7 @@ from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import resume
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Event, Phase, Shard
-from gateway.documents.rendering import run_spec
+from gateway.documents.run_spec import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.reconciler.working_set.region import removed_region
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard

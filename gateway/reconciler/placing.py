@@ -17,9 +17,9 @@ from gateway.reconciler.loading import load_resumption, load_run, load_shard
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.regions.demand import demand_of
 from gateway.regions.filters import NO_FREE_SLOT, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
+from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings

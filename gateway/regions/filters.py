@@ -5,7 +5,7 @@ Each returns None, or the words in which the region is refused; users see them.
 
 from typing import Final
 
-from gateway.regions.demand import Demand
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 

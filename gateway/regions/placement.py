@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from gateway.regions.demand import Demand
 from gateway.regions.filters import refusal
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score, tier, why_outranked
 from gateway.settings import PlacingSettings

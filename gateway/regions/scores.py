@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from gateway.regions.demand import Demand
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 

@@ -14,7 +14,7 @@ from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, Issuer, RegionTarget, Secret
 from gateway.store.sqlite.store import SqliteStore
 from waypost import pki
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
 EMBEDDED = "embedded+https://127.0.0.1:1"

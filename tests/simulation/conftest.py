@@ -7,7 +7,7 @@ import pytest
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import run
 from tests.simulation.world import World
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.network import SimulatedLink
 from tests.simulation.scenario import NOTE, cut, run, workflow
 from tests.simulation.world import REGIONS, World
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 from waypost.workflow.task import SideEffects
 
 opened = SimulatedLink._open

@@ -10,7 +10,7 @@ from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 
 async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
-from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.capabilities import Mismatch
 from clusters.embedded.scheduling.fencing import Fencing
 from clusters.embedded.scheduling.outcomes import retry_pause
 from clusters.embedded.scheduling.retention import Retention
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
 
 

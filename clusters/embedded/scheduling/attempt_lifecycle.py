@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, assert_never
 
 from clusters.embedded.scheduling.attempt import Attempt, size_of
-from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.launch import next_launch
 from clusters.embedded.scheduling.readiness import (
     NextAction,
@@ -17,7 +17,7 @@ from clusters.embedded.scheduling.readiness import (
     waits_for_nothing,
 )
 from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue
-from clusters.embedded.scheduling.step import Step, TaskRecord
+from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import TaskSpec

@@ -14,7 +14,7 @@ from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.embedded.scheduling.attempt_creation import AttemptCreation
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
-from clusters.embedded.scheduling.attempts import Attempts
+from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.fencing import Fencing
 from clusters.embedded.scheduling.launch import Outcome
@@ -36,7 +36,7 @@ from clusters.embedded.scheduling.readiness import CONDITION_STEPS_AT_ONCE
 from clusters.embedded.scheduling.ready_queue import Processors
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
-from clusters.embedded.scheduling.step import Step, TaskRecord
+from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import (
     AttemptId,
     Batch,

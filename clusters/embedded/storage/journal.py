@@ -1,7 +1,7 @@
 """The cluster's journal, in SQLite: what a restart finds again, also after a SIGKILL.
 
 It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
-step of the scheduler is one item of a group commit (`waypost.sqlite_database`). A scheduler starts from the
+step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from the
 `RecoveredState` that is read back.
 """
 
@@ -15,7 +15,7 @@ from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import EndedAttempt
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.protocol import AttemptEnded, AttemptId, JournalledEvent, RunSpec, ShardSpec, TaskResult
 
 SCHEMA = (

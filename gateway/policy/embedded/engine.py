@@ -22,7 +22,7 @@ from gateway.policy.embedded.evaluator import (
     VirtualMachine,
     parse_result,
 )
-from gateway.policy.embedded.worker import Worker
+from gateway.policy.embedded.killable_worker import Worker
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE_NAME: Final = "regorus"

@@ -1,7 +1,7 @@
 """`SqliteStore`, the store in one SQLite file for one gateway process.
 
 Reads are here; what is written is in `transactions.py`, and the SQL of both in `sql_statements.py`.
-`waypost.sqlite_database` makes commits durable and shares them among callers.
+`waypost.sqlite_group_commit` makes commits durable and shares them among callers.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, Shard
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.subscriptions import Subscriptions
-from waypost.sqlite_database import Database, StorageError
+from waypost.sqlite_group_commit import Database, StorageError
 
 T = TypeVar("T")
 

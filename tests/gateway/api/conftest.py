@@ -23,7 +23,7 @@ from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
 

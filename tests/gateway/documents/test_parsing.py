@@ -26,7 +26,7 @@ from tests.gateway.documents.documents import (
     task,
 )
 from waypost.json_pointer import FieldError
-from waypost.workflow.ijson import NUMBER
+from waypost.workflow.ijson_limits import NUMBER
 
 
 @pytest.mark.parametrize(

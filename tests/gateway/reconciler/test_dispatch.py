@@ -24,7 +24,7 @@ from gateway.regions.placement import Placement
 from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 SETTINGS = FailoverSettings()
 MEBIBYTE = 1024 * 1024

@@ -16,12 +16,12 @@ from enum import Enum, auto
 from clusters.protocol import ClusterStatus
 from gateway.core.instant import Instant
 from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
-from gateway.regions.demand import Demand
 from gateway.regions.health import RegionHealth, unknown
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe, after_stream_end
 from gateway.regions.health_over_time import after_tick
 from gateway.regions.placement import Placement, after_placement, place
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView, region_view
 from gateway.settings import HealthSettings, PlacingSettings

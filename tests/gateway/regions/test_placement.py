@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.regions.demand import Demand
 from gateway.regions.filters import refusal, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import PlacingSettings

@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from clusters.embedded.scheduling.launch import Outcome
-from waypost.strict_json import distinct
-from waypost.workflow.ijson import EXACT, UNFAITHFUL, text_fault
+from waypost.distinct_names import distinct
+from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
 
 OUTPUT_BYTES: Final = 64 * 1024
 NESTING: Final = 64

@@ -29,7 +29,7 @@ from gateway.policy.embedded.subset.syntax_tree import (
     parts,
     path_of,
 )
-from waypost.workflow.ijson import EXACT
+from waypost.workflow.ijson_limits import EXACT
 
 NEGATED: Final = (
     "below a `not` only what surely has a value may be called or compared: elsewhere a missing value fails, "

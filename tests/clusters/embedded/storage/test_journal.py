@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from clusters.embedded.scheduling.step import Step
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
 from clusters.protocol import (
     AttemptEnded,

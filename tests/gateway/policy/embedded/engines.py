@@ -120,7 +120,7 @@ def worker_pid(parent: int | None = None) -> int | None:
         if (
             alive(pid)
             and status(pid)[1:2] == [str(parent or os.getpid())]
-            and b"worker_process" in command(pid)
+            and b"worker_main" in command(pid)
         ):
             return pid
     return None

@@ -15,7 +15,7 @@ from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import StoreConformance
 from tests.conformance.store_values import Open, admission
-from waypost.sqlite_database import Database, StorageError
+from waypost.sqlite_group_commit import Database, StorageError
 
 ROOT = Path(__file__).parents[4]
 
@@ -23,7 +23,7 @@ ACCEPTING = """
 import asyncio, itertools, sys
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store_values import admission
-from waypost.sqlite_database import Database
+from waypost.sqlite_group_commit import Database
 
 async def accept(store, numbers):
     for number in numbers:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.documents.rendering import run_spec
+from gateway.documents.run_spec import run_spec
 from tests.gateway.documents.documents import document, read, task
 from waypost.workflow.placeholders import render
 from waypost.workflow.task import SideEffects

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from waypost.sqlite_database import Database, StorageError
+from waypost.sqlite_group_commit import Database, StorageError
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Evaluates rules for large documents in a process that can be killed, so that the event loop does not wait.
 
 The process starts with the first large document and stays. If it exceeds its budget or fails, it is killed,
-and the next document starts another. `worker_process` is what runs in it.
+and the next document starts another. `worker_main` is what runs in it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from gateway.policy.embedded.evaluator import EvaluationError
-from gateway.policy.embedded.worker_process import HEADER_BYTES, EvaluationReply, EvaluationRequest, frame
+from gateway.policy.embedded.worker_main import HEADER_BYTES, EvaluationReply, EvaluationRequest, frame
 from gateway.policy.source import PolicySource
 
 START_SECONDS: Final = 10.0
@@ -97,7 +97,7 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "gateway.policy.embedded.worker_process"),
+                    *(sys.executable, "-P", "-m", "gateway.policy.embedded.worker_main"),
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=DEVNULL,
