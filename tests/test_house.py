@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ SOURCES = sorted(
     for folder in ("waypost", "gateway", "clusters", "observability", "tests", "bench", "examples")
     for path in (ROOT / folder).rglob("*.py")
 )
+PRODUCT = [path for path in SOURCES if path.relative_to(ROOT).parts[0] not in ("tests", "bench", "examples")]
+ROOMS = sorted({path.parent for path in PRODUCT})
+RIDDLES = re.compile(
+    r"\b(road|told|tells of|stray|anew|whoever|what came of|greeted|excused|is taken up|so long as it)\b",
+    re.I,
+)
+"""Words that read as riddles: docs/glossary.md has the words that are ours."""
 BANNED_NAMES = re.compile(r"util|helper|manager|common|misc|(^|_)base(_|$)", re.IGNORECASE)
 
 
@@ -49,11 +57,7 @@ def test_names_say_what_a_thing_is(path: Path) -> None:
     assert [name for name in (path.stem, *defined) if BANNED_NAMES.search(name)] == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in SOURCES if relative(p).split("/")[0] not in ("tests", "bench", "examples")],
-    ids=relative,
-)
+@pytest.mark.parametrize("path", PRODUCT, ids=relative)
 def test_our_own_modules_are_imported_at_the_top(path: Path) -> None:
     """A cycle that an import inside a function hides is a cycle all the same."""
     inner = (
@@ -68,6 +72,32 @@ def test_our_own_modules_are_imported_at_the_top(path: Path) -> None:
         for node in inner
         if re.search(r"\b(waypost|gateway|clusters|observability)\b", ast.unparse(node))
     ] == []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=relative)
+def test_a_room_holds_one_idea(room: Path) -> None:
+    """A room of more than fifteen files is usually two."""
+    files = [path for path in room.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= 15
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=relative)
+def test_a_room_says_what_it_is(room: Path) -> None:
+    """A stranger reads the paragraph of the package before its files."""
+    assert ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=relative)
+def test_docstrings_and_comments_use_plain_words(path: Path) -> None:
+    """Who knows the field understands at once."""
+    with path.open("rb") as file:
+        tokens = [
+            (token.start[0], token.string)
+            for token in tokenize.tokenize(file.readline)
+            if token.type == tokenize.COMMENT
+            or (token.type == tokenize.STRING and token.string.startswith('"""'))
+        ]
+    assert [(line, found[0]) for line, text in tokens if (found := RIDDLES.search(text))] == []
 
 
 def test_no_file_names_a_machine() -> None:

@@ -94,7 +94,8 @@ async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) 
                 limits=LIMITS,
             ) as server,
         ):
-            # What is loaded by now lives as long as the process: garbage collection need not look at it again.
+            # What is loaded by now lives as long as the process: garbage collection need not look at it
+            # again.
             gc.freeze()
             ready = msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode()
             print(ready, flush=True)  # noqa: T201  # read by the process that started this one

@@ -1,8 +1,8 @@
 """The cluster's journal, in SQLite: what a restart finds again, also after a SIGKILL.
 
 It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
-step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from the
-`RecoveredState` that is read back.
+step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from
+the `RecoveredState` that is read back.
 """
 
 import sqlite3

@@ -117,11 +117,7 @@ def worker_pid(parent: int | None = None) -> int | None:
     """The process for large documents of the process `parent` (None: this one), if one is running."""
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
-        if (
-            alive(pid)
-            and status(pid)[1:2] == [str(parent or os.getpid())]
-            and b"worker_main" in command(pid)
-        ):
+        if alive(pid) and status(pid)[1:2] == [str(parent or os.getpid())] and b"worker_main" in command(pid):
             return pid
     return None
 
