@@ -1,4 +1,4 @@
-# What the tests of all rule sets ask with: one small world, and documents that differ from a good one in one thing each.
+# Data and inputs for the tests of all rule sets: documents that differ from a good one in one thing each.
 package waypost.fixtures
 
 import rego.v1
@@ -45,7 +45,7 @@ workflow := {
 
 run := {"id": "r1", "tenant": "payments", "subject": "ci", "labels": {}}
 
-# A submission that is permitted, but for `changes` to its input.
+# A permitted submission with `changes` to its input.
 submission(changes) := object.union({"action": "runs:submit", "at": 1764000000, "context": {}, "principal": principal, "workflow": workflow}, changes)
 
 # The same with another spec.
@@ -65,7 +65,7 @@ placing(changes) := object.union(
 	changes,
 )
 
-# Something done to a run of the caller's tenant, but for `changes`.
+# An action on a run of the caller's tenant, with `changes` to the input.
 acting(action, changes) := object.union({"action": action, "at": 1764000000, "context": {"run": run}, "principal": principal}, changes)
 
 asking(action, changes) := object.union({"action": action, "at": 1764000000, "context": {}, "principal": principal}, changes)

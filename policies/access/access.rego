@@ -1,4 +1,4 @@
-# May this caller read, list, cancel or retry runs, read or operate regions?
+# Decides whether a caller may read, list, cancel or retry runs, and read or operate regions.
 package waypost.access
 
 import rego.v1
@@ -41,7 +41,7 @@ refusals contains {"rule": "tenant.foreign", "message": "tenant: the run is anot
 	data.waypost.caller.foreign(tenant)
 }
 
-# A retry is a new decision about the run's document.
+# A retry is decided like a submission of the run's document.
 refusals contains refusal if {
 	input.action == "runs:retry"
 	some refusal in data.waypost.document.refusals

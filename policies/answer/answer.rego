@@ -1,9 +1,9 @@
-# The shape of every decision, as the gateway reads it. Anything else is a refusal there.
+# Builds decisions as the gateway parses them. It refuses on anything else.
 package waypost.answer
 
 import rego.v1
 
-# Permitted: the ids of the rules that let it in, and what holds for the work.
+# A permission: the ids of the rules that permit, and the obligations of the work.
 permit(rules, obligations) := {
 	"allow": true,
 	"rules": rules,
@@ -11,7 +11,7 @@ permit(rules, obligations) := {
 	"obligations": obligations,
 }
 
-# Refused: each reason is {"rule": a stable id, "message": a sentence}.
+# A refusal: each reason is {"rule": a stable id, "message": a sentence}.
 refuse(reasons) := {
 	"allow": false,
 	"rules": {rule | rule = reasons[_].rule},

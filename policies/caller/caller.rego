@@ -1,4 +1,4 @@
-# Who asks, and for whose tenant. A caller acts for its own tenant alone; an operator, named in `data.operators`, for any.
+# The caller, and the tenant that it acts for: its own, or any for an operator (`data.operators`).
 package waypost.caller
 
 import rego.v1
@@ -19,14 +19,15 @@ operator if {
 	vouched(operators)
 }
 
-# An issuer says who is of which tenant and group, so with several of them each must only be believed about its own.
+# An issuer names the tenant and groups of its users. An entry with `issuers` accepts that from these alone.
 vouched(entry) if not selective(entry)
 
 selective(entry) if is_array(entry.issuers)
 
 vouched(entry) if input.principal.issuer in entry.issuers
 
-# The tenant whose limits count: the document's for an operator. Who asks for a foreign tenant is measured, and told about, by its own.
+# The tenant whose limits apply: for an operator the document's, for every other caller its own, so that a
+# refusal says nothing about the limits of another tenant.
 owner := input.principal.tenant if not on_behalf
 
 owner := input.workflow.metadata.tenant if on_behalf
@@ -38,14 +39,14 @@ on_behalf if {
 
 known(tenant) if is_object(data.tenants[tenant])
 
-# A document that names no tenant, and a run that was not found, are nobody else's.
+# Is `tenant` another one than the caller's? A document without a tenant, or a run that was not found, has none.
 foreign(tenant) if {
 	is_string(tenant)
 	tenant != input.principal.tenant
 	not operator
 }
 
-# Why this caller is refused, whatever it asks for.
+# Reasons to refuse this caller any action.
 refusals contains {"rule": "tenant.unknown", "message": message} if {
 	tenant = owner
 	not known(tenant)
@@ -56,7 +57,7 @@ refusals contains {"rule": "tenant.missing", "message": "tenant: the caller has 
 
 tenanted if is_string(input.principal.tenant)
 
-# A run that is placed again was let in when it came; an operator of another issuer may have sent it.
+# Placement of a stored run does not check the issuer: submission did, and an operator may have submitted it.
 refusals contains {"rule": "tenant.issuer", "message": message} if {
 	input.action != "runs:place"
 	tenant = input.principal.tenant

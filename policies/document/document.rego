@@ -1,7 +1,7 @@
-# What a workflow asks for against what its tenant may: the same when it is submitted, placed and tried again.
+# Checks a workflow against the limits of its tenant, alike at submission, placement and retry.
 #
-# Values that may be absent are bound with `=`, which fails where there is none, and what a function is given is tested before it is worked
-# with: see the embedded engine's subset.
+# Values that may be absent are bound with `=`, which fails where there is none, and the types of arguments
+# are tested before a function is called: the subset of Rego that the embedded engine accepts demands both.
 package waypost.document
 
 import rego.v1
@@ -21,7 +21,8 @@ refusals contains {"rule": "tenant.foreign", "message": message} if {
 	message := sprintf("tenant: %s may not submit for %s", [own, tenant])
 }
 
-# Images. A submission waits for this: each image is looked at once, however many tasks use it, and none where nothing is banned.
+# Images. A submission waits for this: each image is checked once, however many tasks use it, and none is
+# where no image is banned.
 
 refusals contains {"rule": "image.banned", "message": message} if {
 	count(banned_images) > 0
@@ -60,7 +61,8 @@ unreadable_images contains image if {
 	not legible(image)
 }
 
-# As registries write names. Anything else is read in one way here and perhaps in another there: a scheme, dots as a folder, a placeholder.
+# Image names as registries write them. Anything else (a scheme, dots as a folder, a placeholder) may be read
+# differently by a container runtime.
 legible(image) if {
 	is_string(image)
 	regex.match(`^[A-Za-z0-9][A-Za-z0-9_.:@+-]*(/[A-Za-z0-9][A-Za-z0-9_.:@+-]*)*$`, image)
@@ -80,7 +82,8 @@ bans contains ban if {
 	ban = full_name(named)
 }
 
-# As a container runtime reads it: the letter case of a registry and its usual port do not count, and without a registry it is Docker's own.
+# The image as a container runtime reads it: the case of a registry and its default port do not count, and an
+# image without a registry is from docker.io.
 full_name(image) := name if {
 	is_string(image)
 	lowered = lower(image)
@@ -107,7 +110,7 @@ has_registry(name) if {
 	regex.match(`^([^/]*[.:][^/]*|localhost)/`, name)
 }
 
-# Not an official image, which has one word; nothing at all is what is left of Docker's registry itself.
+# Not an official image, whose name is one word; the name is empty where the prefix is docker.io itself.
 qualified(name) if name == ""
 
 qualified(name) if {
@@ -190,7 +193,8 @@ permitted contains region if {
 
 refusals contains {"rule": "placement.nowhere", "message": "placement: no region is permitted"} if count(permitted) == 0
 
-# Among those that are permitted the placement goes by what the document wishes; where they have none in common, it has no place.
+# Placement chooses among permitted regions by what the document wishes.
+# With none in common there is no place for it.
 refusals contains {"rule": "placement.wishes", "message": message} if {
 	count(permitted) > 0
 	count(spec.placement.regions) > 0
@@ -199,7 +203,7 @@ refusals contains {"rule": "placement.wishes", "message": message} if {
 	message := sprintf("placement: none of the wished regions is permitted, only %s", [names])
 }
 
-# What a permitted run is bound to.
+# The obligations of a permitted run.
 obligations := object.union(object.filter(limits, caps), {"regions": permitted})
 
 caps := ["max_priority", "max_shards", "max_deadline_seconds"]

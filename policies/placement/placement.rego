@@ -1,4 +1,5 @@
-# Where may a stored run be now? Asked for its submitter, by tenant: scopes and groups were that token's, and are not kept.
+# Decides in which regions a stored run may be placed now. The principal is the submitter without scopes and
+# groups: those were the token's, and are not stored.
 package waypost.placement
 
 import rego.v1

@@ -1,6 +1,7 @@
-# May this caller submit this workflow?
+# Decides whether a caller may submit a workflow.
 #
-# Rules of other packages are named in full: through an imported package the embedded engine would evaluate all of that package's rules.
+# Rules of other packages are named in full: through an import of the package the embedded engine would
+# evaluate all of its rules.
 package waypost.submission
 
 import rego.v1

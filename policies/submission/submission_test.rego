@@ -97,7 +97,7 @@ cases := {
 
 case(input_, want) := {"input": input_, "data": fixtures.world, "want": want}
 
-# With payments and the operators known to these issuers alone.
+# Data in which these issuers alone may name the tenant payments and operators.
 bound(input_, issuers, want) := {
 	"input": input_,
 	"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": issuers}}, "operators": {"issuers": issuers}}),
@@ -108,7 +108,7 @@ scoped(scopes) := fixtures.submission({"principal": {"scopes": scopes}})
 
 for_tenant(tenant, principal) := fixtures.submission({"principal": principal, "workflow": {"metadata": {"tenant": tenant}}})
 
-# The same answers wherever Rego is evaluated: `opa test` runs this rule too.
+# `opa test` runs this rule too: the cases give the same decisions in OPA.
 test_every_case if {
 	every example in cases {
 		decision := submission.decision with input as example.input
