@@ -39,7 +39,7 @@ on_behalf if {
 
 known(tenant) if is_object(data.tenants[tenant])
 
-# Is `tenant` another one than the caller's? A document without a tenant, or a run that was not found, has none.
+# Is `tenant` another than the caller's? Not so where a document names no tenant or a run was not found.
 foreign(tenant) if {
 	is_string(tenant)
 	tenant != input.principal.tenant
