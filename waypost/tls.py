@@ -116,8 +116,8 @@ class _ClientSide(ssl.SSLObject):
 class _ServerSide(ssl.SSLObject):
     """The server's end of a handshake: sends the TLS alert before a handshake fails, and logs the reason.
 
-    asyncio and uvloop 0.23 drop a failed handshake without flushing the alert. When told that more is to be
-    read (SSLWantReadError) they flush it first; the failure is raised at their next call.
+    asyncio and uvloop 0.23 drop a failed handshake without flushing the alert. When they are asked to read
+    more (SSLWantReadError) they flush it first; the failure is raised at their next call.
     """
 
     _failure: ssl.SSLError | None = None
