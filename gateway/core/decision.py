@@ -67,8 +67,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """What policy is asked. Everything that it may look at is here, so that a replay gives the same answer.
 
     `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
-    `context` holds request id, region facts, the run that is acted upon. `at` is wall-clock seconds since
-    1970.
+    `context` holds the request id, facts of the region, and the run that is acted upon. `at` is in wall-clock
+    seconds since 1970.
     """
 
     action: Action

@@ -72,8 +72,7 @@ class Rule(Struct, frozen=True):
     when: str
     """The guard, in words; the code that raises the event checks it."""
     leaves_orphan: bool = False
-    """The attempt may still run, or a late create may start it: it is listed until a tombstone is confirmed
-    (T11)."""
+    """The attempt may still run, or a late create may start it: it is listed as an orphan (T11)."""
 
 
 _PENDING: Final = frozenset({Phase.PENDING})

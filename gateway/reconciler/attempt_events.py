@@ -152,8 +152,7 @@ def _compare_one(
         # The journal that had the attempt is gone, and with it all that was known of the attempt.
         lose_attempt(tracked, now, "JournalReplaced", settings)
     elif held.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
-        # The cluster was restarted: its journal knows the attempt, and nothing of it runs until it is sent
-        # again.
+        # The cluster was restarted: it knows the attempt and runs nothing of it until it is sent again.
         if shard.phase is not Phase.SUSPECT:
             tracked.apply_event(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
         send_again(tracked, region, now, settings)

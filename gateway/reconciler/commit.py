@@ -35,8 +35,7 @@ class CommitResult:
 async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
     """Writes every changed shard by compare-and-swap, and the cursors of regions whose events were applied.
 
-    Raises `Unavailable` where nothing could be written: everything stays as it is, and the next pass writes
-    it.
+    Raises `Unavailable` where nothing could be written: all stays as it is, for the next pass to write.
     """
     changed = [tracked for tracked in ws.shards.values() if tracked.dirty]
     cursors = {region.name: region.cursor for region in ws.regions.values() if region.cursor_dirty}
@@ -45,8 +44,7 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
     writes = [tracked.write() for tracked in changed]
     took = await store.record(writes, cursors)
     if all(took):
-        # After a conflict the store writes no cursor: what the events changed in the shard that lost comes
-        # again.
+        # After a conflict the store writes no cursor: the events of the shard that lost come again.
         for name in cursors:
             ws.regions[name].cursor_dirty = False
     committed, conflicts = [], []

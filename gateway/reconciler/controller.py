@@ -125,7 +125,7 @@ class Controller:
                 wake.set()
 
     async def start(self, now: Instant) -> None:
-        """Loads what the store says is under way. To be called once, before the first pass."""
+        """Loads what the store says is under way. To be called before the first pass."""
         await load_active(self._ws, self._store, now, self._failover)
 
     async def reconcile_once(self, now: Instant) -> None:
@@ -134,13 +134,13 @@ class Controller:
             if self._stuck and not await self._recover(now):
                 return
             await self._inbox.process(now)
-            self._assess_regions(now)
+            self._update_regions(now)
             if now.monotonic - self._scanned_at >= SCAN_SECONDS:
                 self._scanned_at = now.monotonic
                 await scan_store(self._ws, self._store, now, self._failover)
             await self._commit(now)
             if not self._cut_off:
-                # After a commit, so that no shard is placed on what might still be lost.
+                # Only now: a conflict may have taken back what placing builds on.
                 await self._placer.place_pending(now, self.views(now))
                 await self._commit(now)
             await self._call_regions(now)
@@ -151,9 +151,9 @@ class Controller:
         self._set_gauges(now)
 
     async def _recover(self, now: Instant) -> bool:
-        """Whether the store takes writes again; then everything is loaded again, as at the start.
+        """Tries to write to the store. If it takes writes again, loads everything as at the start; else False.
 
-        Until then the regions are probed, and work that must not run twice keeps its leases.
+        Meanwhile the regions are probed, and work that must not run twice keeps its leases.
         """
         await self._inbox.process_without_store(now)
         await self._call_regions(now)
@@ -166,7 +166,7 @@ class Controller:
         logger.info("the store takes writes again")
         return True
 
-    def _assess_regions(self, now: Instant) -> None:
+    def _update_regions(self, now: Instant) -> None:
         tick = now.monotonic - self._ticked_at >= TICK_SECONDS
         if tick:
             self._ticked_at = now.monotonic

@@ -126,8 +126,7 @@ async def load_resumptions(
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
     """What to send to `region` now; None: nothing. `mark_sent` is to follow once it was sent."""
     due = due_creates(ws, region, now, settings)
-    # In order, up to the first whose results are not read: to send it without them would run finished tasks
-    # again.
+    # Up to the first whose results are not read: sent without them, it would run finished tasks again.
     unread = next((n for n, tracked in enumerate(due) if tracked.resumption is None), len(due))
     creates = _take_fitting(due[:unread], BatchLoad())
     tombstones = due_tombstones(ws, region, now, settings)

@@ -28,8 +28,7 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
         else:
-            # An operator has admitted another journal under the region's name: it knows nothing of the
-            # attempt.
+            # An operator has admitted another journal under the name: it knows nothing of the attempt.
             lose_attempt(tracked, now, "JournalReplaced", settings)
 
 
@@ -38,8 +37,8 @@ def fail_over(
 ) -> None:
     """T7: Suspect shards that have waited long enough wait for another place; their attempts become orphans.
 
-    Not to be called while the gateway takes itself to be cut off. `healths` are the regions that count for
-    that.
+    Not to be called while the gateway takes itself to be cut off. `healths` are of the regions that are
+    counted for that.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not

@@ -67,7 +67,7 @@ async def load_run(store: Store, run_id: str) -> LoadedRun:
 async def load_shard(
     store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: FailoverSettings
 ) -> TrackedShard:
-    """The shard with what its earlier attempts left in the store.
+    """Reads what the shard's earlier attempts left in the store, and returns the shard to be tracked.
 
     One whose document cannot be read is quarantined, so that it holds up no other shard.
     """
@@ -108,7 +108,7 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """The shard in the working set, loaded if it is not there or is there in an older revision.
+    """Loads the shard into the working set, unless it is there in this revision or a later one. Returns it.
 
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """
@@ -126,8 +126,7 @@ async def track_shard(
 async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
     """Loads every shard that is under way, and opens each region's stream at its committed cursor.
 
-    To be called at the start and after an outage of the store: the shards that were in the working set are
-    dropped.
+    To be called at the start and after an outage of the store. What was in the working set is dropped.
     """
     cursors = await store.cursors()
     active = await store.active()

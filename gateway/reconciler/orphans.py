@@ -22,8 +22,7 @@ def due_tombstones(
 ) -> tuple[AttemptId, ...]:
     """The attempts in `region` whose tombstone is to be sent now: committed orphans, and unknown attempts.
 
-    Those that have waited longest come first, so that none waits for ever where one call cannot carry them
-    all.
+    Those that have waited longest come first: one call may not carry all, and none must wait for ever.
     """
     due = now.monotonic - settings.resend_seconds
     found = [(sent_at, attempt) for attempt, sent_at in region.unknown_attempts.items() if sent_at <= due]
@@ -77,8 +76,7 @@ def apply_tombstone_answer(
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Takes the orphans in a region that an operator has given up off their shards' lists.
 
-    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
-    once.
+    Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """
     for tracked in ws.shards.values():
         for orphan in tracked.shard.orphans:
@@ -106,8 +104,7 @@ def _has_stopped(
 ) -> bool:
     if any(orphan.region not in unreachable for orphan in tracked.shard.orphans):
         return False
-    # An exclusive one may still hold a lease where nobody can look: it counts as stopped when the lease must
-    # have ended.
+    # An exclusive one may still hold a lease where nobody can look, until the lease must have ended.
     return tracked.leases_ended(now, settings.exclusive_wait_seconds)
 
 

@@ -115,8 +115,7 @@ class Placer:
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
-        # The run may have been deferred by a shard before this one. A dirty shard has changed since it was
-        # read.
+        # A shard before this one may have deferred the run. A dirty shard has changed since it was read.
         if self._is_deferred(shard.run) or (known is not None and known.dirty):
             return
         run, fresh = await self._reauthorized(shard.run, now)
@@ -129,8 +128,7 @@ class Placer:
             return
         found = self._choose_region(run)
         if isinstance(found, Unplaceable):
-            # A full region takes work again without notice, so the run waits for that and not for its time
-            # only.
+            # A full region may take work again at any moment: then the run need not wait for its time.
             full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
             await self._defer(shard, run, str(found), now, regions=full, rejected=found.rejected)
         elif found.region in self._batches:
@@ -155,8 +153,7 @@ class Placer:
         await load_resumption(self._store, tracked, region.incarnation)
         batch, create = self._batches[region.name], create_size(tracked)
         if not batch.fits(create):
-            # The batch is full: an intent more could be sent only after it, and its fence would run
-            # meanwhile.
+            # An intent more could be sent only after this batch, and its fence would run meanwhile.
             del self._batches[region.name]
             return
         batch.add(create)

@@ -133,8 +133,7 @@ class RegionLink:
     async def _send(self, batch: Batch) -> None:
         began = time.monotonic()
         answers, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
-        # Before the report wakes the controller: it then finds the link idle, and sends the next batch at
-        # once.
+        # Before the report wakes the controller: it finds the link idle then, and sends at once.
         del self._tasks["send"]
         self._put(
             BatchResult(

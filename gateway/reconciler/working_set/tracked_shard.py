@@ -108,8 +108,8 @@ class TrackedShard:
     def apply_event(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
         """Moves the shard by the table of its states and adds the transition to its history.
 
-        `changes` are further fields of the shard. Raises `InvalidTransition` for an event that its phase does
-        not take.
+        `changes` are further fields of the shard. Raises `InvalidTransition` where its phase does not take
+        the event.
         """
         before = self.shard
         self.shard = advance(before, event, reason=reason, **changes)
@@ -132,8 +132,7 @@ class TrackedShard:
         """Whether another attempt may run beside the orphans, `wait_seconds` being a lease and its drift."""
         if not self.run.exclusive or not self.shard.orphans:
             return True  # attempts of an idempotent shard may overlap
-        # Until its fence a late create may still start an orphan, which then holds a lease from that moment
-        # on.
+        # Until the fence a late create may start an orphan, which holds a lease from that moment on.
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
     def drop_orphan(self, orphan: Orphan) -> None:
