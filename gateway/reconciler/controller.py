@@ -151,9 +151,9 @@ class Controller:
         self._set_gauges(now)
 
     async def _recover(self, now: Instant) -> bool:
-        """Tries to write to the store. If it takes writes again, loads everything as at the start; else False.
+        """Tries to write to the store; loads everything as at the start, and returns True, if that can be done.
 
-        Meanwhile the regions are probed, and work that must not run twice keeps its leases.
+        Until then the regions are probed, and work that must not run twice keeps its leases.
         """
         await self._inbox.process_without_store(now)
         await self._call_regions(now)
