@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import assert_never
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
+from gateway.core.failover_rules import backoff_seconds, loss_event
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
-from gateway.core.lost_attempts import backoff_seconds, loss_event
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region

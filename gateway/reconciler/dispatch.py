@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from gateway.core.failover_rules import failover_event
 from gateway.core.instant import Instant
-from gateway.core.lost_attempts import failover_event
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import confirm_attempt
 from gateway.reconciler.loading import load_resumption

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from gateway.core.failover_rules import failover_event, suspect_wait_is_over, suspect_wait_seconds
 from gateway.core.instant import NEVER, Instant
-from gateway.core.lost_attempts import failover_event, suspect_wait_is_over, suspect_wait_seconds
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import lose_attempt, send_again
 from gateway.reconciler.working_set.region import Region

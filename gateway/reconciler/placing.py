@@ -12,8 +12,8 @@ from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
-from gateway.reconciler.intents import write_intent
 from gateway.reconciler.loading import load_resumption, load_run, load_shard
+from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet

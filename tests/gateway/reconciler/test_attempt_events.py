@@ -24,8 +24,8 @@ from gateway.reconciler.attempt_events import (
     compare_attempts,
 )
 from gateway.reconciler.dispatch import may_hold_lease
-from gateway.reconciler.intents import next_epoch
 from gateway.reconciler.orphans import due_tombstones
+from gateway.reconciler.placement_intents import next_epoch
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet

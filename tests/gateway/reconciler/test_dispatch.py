@@ -18,7 +18,7 @@ from gateway.reconciler.dispatch import (
     next_batch,
     open_batches,
 )
-from gateway.reconciler.intents import write_intent
+from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
 from gateway.settings import FailoverSettings

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.lost_attempts import (
+from gateway.core.failover_rules import (
     backoff_seconds,
     failover_event,
     loss_event,
