@@ -151,7 +151,7 @@ class Controller:
         self._set_gauges(now)
 
     async def _recover(self, now: Instant) -> bool:
-        """Tries to write to the store; loads everything as at the start, and returns True, if that can be done.
+        """Tries to write to the store; loads everything as at the start, and returns True, if it can.
 
         Until then the regions are probed, and work that must not run twice keeps its leases.
         """
