@@ -115,8 +115,8 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
     )
     return Conversion(
         workflow=workflow,
-        left_out=tuple(_left_out(value, instance)),
-        renamed=tuple(_renamed(instance, name, names)),
+        left_out=tuple(_left_out_fields(value, instance)),
+        renamed=tuple(_renamed_fields(instance, name, names)),
     )
 
 
@@ -183,7 +183,7 @@ def _task_names(ids: list[str]) -> dict[str, str]:
     return names
 
 
-def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
+def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
     """Recorded fields that the document does not carry; `*` stands for all tasks that have the field."""
     recorded = value["workflow"]
     yield from (
@@ -215,7 +215,7 @@ def _left_out(value: Any, instance: Instance) -> Iterator[FieldError]:
         )
 
 
-def _renamed(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
+def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
     """The workflow's name and the ids that are not valid names in a document."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")

@@ -44,10 +44,13 @@ def parse_answer(text: str) -> PolicyAnswer:
     # The rules contradict themselves: which part is wrong cannot be known, so nothing is permitted.
     if answer.allow and answer.reasons:
         raise AnswerError(f"the rules allow and refuse at once: {answer.reasons[0].rule}")
-    return answer if answer.allow else _bounded(answer)
+    return answer if answer.allow else _truncate(answer)
 
 
-def _bounded(answer: PolicyAnswer) -> PolicyAnswer:
+def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
+    """The answer with at most `REASONS_MAXIMUM` reasons and rules, and messages of `MESSAGE_MAXIMUM`
+    characters.
+    """
     reasons = tuple(
         structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM])
         for reason in answer.reasons[:REASONS_MAXIMUM]

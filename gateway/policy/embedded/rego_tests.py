@@ -196,7 +196,7 @@ def _test_errors(engine: regorus.Engine, rule: str) -> Iterator[str]:
 def _tests(tree: SyntaxNode) -> Iterator[tuple[str, int]]:
     """Name and line of each `test_` rule. A rule with several bodies is one test."""
     seen = set()
-    for name, rule in _named(tree):
+    for name, rule in _named_rules(tree):
         if name.startswith("test_") and name not in seen:
             seen.add(name)
             yield name, rule["span"]["line"]
@@ -204,7 +204,7 @@ def _tests(tree: SyntaxNode) -> Iterator[tuple[str, int]]:
 
 def _cases(engine: regorus.Engine, tree: SyntaxNode) -> tuple[Mapping[str, Any], Mapping[str, int]]:
     """The cases of a test module by name, and the line of each; under "" that of the rule `cases`."""
-    rule = next((rule for name, rule in _named(tree) if name == "cases"), None)
+    rule = next((rule for name, rule in _named_rules(tree) if name == "cases"), None)
     if rule is None:
         return {}, {"": 0}
     lines = {"": rule["span"]["line"]}
@@ -221,7 +221,7 @@ def _cases(engine: regorus.Engine, tree: SyntaxNode) -> tuple[Mapping[str, Any],
     return found if isinstance(found, dict) else {"": found}, lines
 
 
-def _named(tree: SyntaxNode) -> Iterator[tuple[str, SyntaxNode]]:
+def _named_rules(tree: SyntaxNode) -> Iterator[tuple[str, SyntaxNode]]:
     for rule in tree["ast"]["rules"]:
         head = rule.get("Spec", {}).get("head", {}).get("Compr", {})
         if name := head.get("refr", {}).get("Var", {}).get("value"):
