@@ -1,4 +1,4 @@
-"""From the bytes of a submission to a checked workflow, and from a stored one to what the clusters run.
+"""Turns the bytes of a submission into a checked workflow, and a stored one into what the clusters run.
 
 `parsing` decodes JSON or YAML strictly (`strict_json`, `strict_yaml`) into the types of `workflow`, explains
 every schema error (`schema_errors`) and, where there are some, checks the valid parts (`partial_checks`).

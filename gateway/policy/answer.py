@@ -48,9 +48,7 @@ def parse_answer(text: str) -> PolicyAnswer:
 
 
 def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
-    """The answer with at most `REASONS_MAXIMUM` reasons and rules, and messages of `MESSAGE_MAXIMUM`
-    characters.
-    """
+    """Limits the number of reasons and rules, and the length of messages."""
     reasons = tuple(
         structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM])
         for reason in answer.reasons[:REASONS_MAXIMUM]
