@@ -78,7 +78,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
-    """The members that are read of a problem document (`waypost.problems.ProblemDocument`)."""
+    """The members that are read of a problem document (`waypost.problem_documents.ProblemDocument`)."""
 
     reason: str = ""
     detail: str = ""

@@ -1,6 +1,6 @@
 """Every setting of a gateway, with its default and its meaning beneath. Durations are in seconds.
 
-Settings are frozen and read once, by `gateway/configuration.py`: a group here is a table in the TOML file.
+Settings are frozen and read once, by `gateway/settings_loading.py`: a group here is a table in the TOML file.
 """
 
 from typing import Annotated, Literal

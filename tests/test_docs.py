@@ -8,10 +8,10 @@ import pytest
 
 from clusters.registry import executors_at
 from docs.generate import generated
-from gateway.configuration import load_settings
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.settings import DocumentLimits, GatewaySettings
+from gateway.settings_loading import load_settings
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from waypost.problems import http11_bytes, problem, refusing_app
+from waypost.problem_documents import http11_bytes, problem, refusing_app
 
 TRAILERS: Final = 100
 """Most trailer fields behind a chunked body; uvicorn 0.54 keeps any number."""

@@ -19,7 +19,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.http_protocol import BoundedHttpProtocol, ConnectionLimits, Peer, ServerConfig
-from waypost.problems import problem
+from waypost.problem_documents import problem
 from waypost.trace_context import trace_id_of
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from gateway.api.views import (
 )
 from gateway.core.run import RunPhase
 from gateway.documents.parsing import document_schema
-from waypost.problems import MEDIA_TYPE
+from waypost.problem_documents import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
 BODIES: Final = (

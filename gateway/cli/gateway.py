@@ -9,8 +9,8 @@ from msgspec import structs
 
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
-from gateway.configuration import SettingsError, load_settings
-from gateway.process import serve
+from gateway.gateway_process import serve
+from gateway.settings_loading import SettingsError, load_settings
 
 
 @command

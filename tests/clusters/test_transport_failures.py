@@ -18,7 +18,7 @@ from tests.clusters.transport_servers import (
     sending,
     serving,
 )
-from waypost.problems import problem
+from waypost.problem_documents import problem
 
 LASTING = {400: "BadRequest", 401: "Forbidden", 403: "Forbidden", 404: "NotFound", 413: "TooLarge"}
 PASSING = {302: "BadAnswer", 500: "BadAnswer", 502: "Unavailable", 503: "Unavailable", 504: "Unavailable"}

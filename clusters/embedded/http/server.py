@@ -32,7 +32,7 @@ from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Batch
 from clusters.transport import STORE_HEADER
 from waypost.json_pointer import FieldError, located
-from waypost.problems import problem
+from waypost.problem_documents import problem
 from waypost.serving import AdmitPeers
 from waypost.tls import GATEWAY_URI
 from waypost.workflow.task import Count, TaskName

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gateway.core.decision import Reason
 from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
 from observability.logs import LogRateLimiter
-from waypost.problems import ProblemDocument, problem_type, response
+from waypost.problem_documents import ProblemDocument, problem_type, response
 
 REALM: Final = 'Bearer realm="waypost"'
 

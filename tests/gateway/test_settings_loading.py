@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.configuration import SettingsError, load_settings
 from gateway.settings import ApiTls, GatewaySettings, RegionTarget, Secret
+from gateway.settings_loading import SettingsError, load_settings
 
 
 @pytest.fixture
