@@ -134,12 +134,12 @@ def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
     before = httpx.get(ready)
     full = (gateway.folder / "gateway.db-wal").stat().st_size
     before_limits = resource.prlimit(
-        gateway.gateway_process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
+        gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
     )
     with gateway.client() as client:
         refused = client.post("/v1/runs", json=DOCUMENT)
         during = httpx.get(ready)
-        resource.prlimit(gateway.gateway_process.pid, resource.RLIMIT_FSIZE, before_limits)
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, before_limits)
         accepted = client.post("/v1/runs", json=DOCUMENT)
     after = httpx.get(ready)
 
