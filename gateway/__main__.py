@@ -1,6 +1,6 @@
 """The `waypost` command and the table of its subcommands.
 
-They are named by import strings, so that each start loads only what it runs.
+Subcommands are named by import strings, so that a start loads only the one that it runs.
 """
 
 import sys
@@ -64,14 +64,14 @@ COMMANDS: Final = (
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 )
-"""Name, import string, group in the help, first line of the help."""
+"""The subcommands, each as (name, import string, group in the help, first line of its help)."""
 
 for name, target, group, text in COMMANDS:
     app.command(target, name=name, group=group, help=text)
 
 
 def main() -> None:
-    """Entry point of the distribution. A command returns its exit code, or None for success."""
+    """Runs the subcommand that the command line names, and exits with the code that it returns (None: 0)."""
     sys.exit(app())
 
 

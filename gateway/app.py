@@ -40,14 +40,14 @@ from waypost.tls import client_context, gateway_credentials
 from waypost.workflow.run_types import DeclaredExecutors
 
 LAG_SECONDS: Final = 0.5
-"""Between two measurements of how late the event loop is."""
+"""The pause between two measurements of the event loop's lag."""
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of store: the form of its URL, and how one is made from what follows the scheme."""
 
     form: str
-    """For people: `sqlite:PATH`."""
+    """The form of its URL, for error messages: `sqlite:PATH`."""
     make: Callable[[str], Store]
 
 
@@ -59,10 +59,10 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 STORES: Final[Mapping[str, StoreKind]] = {
     "sqlite": StoreKind(form="sqlite:PATH", make=lambda path: SqliteStore(Database(path))),
 }
-"""By the scheme of the setting `store`."""
+"""The kinds of store, by the scheme of the setting `store`."""
 
 POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {"embedded": _embedded_policy}
-"""By scheme, such as `opa+http` for an engine that is asked over the network."""
+"""The factories of policy engines by scheme, such as `opa+http` for one that is asked over the network."""
 
 
 class StartError(Exception):
@@ -70,7 +70,7 @@ class StartError(Exception):
 
 
 Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
-"""What runs for as long as a gateway does, by name."""
+"""The coroutine functions that run for as long as a gateway does, by the name that is logged if one fails."""
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """The gateway that `settings` ask for; its parts are entered in order and left in reverse.
+    """Puts together the gateway that `settings` ask for; opens its parts in order, closes them in reverse.
 
     Raises `StartError`, or what a part raises that cannot start: `StorageError`, `BundleError`, `PkiError`.
     """
@@ -224,7 +224,10 @@ def _controller(
 
 
 async def _check_store(store: Store, controller: Controller) -> str:
-    """How many shards are under way. Raises `Unavailable` where the store takes no writes."""
+    """Checks that the store takes writes; returns, for people, how many shards are under way.
+
+    Raises `Unavailable` where the store takes none.
+    """
     if controller.stuck:
         raise Unavailable("it does not take what the controller writes")
     await store.check_writable()
@@ -233,12 +236,12 @@ async def _check_store(store: Store, controller: Controller) -> str:
 
 
 async def _check_policy(policy: PolicyEngine) -> str:
-    """The revision in force."""
+    """Returns, for people, the revision of the rules in force. It never fails: policy is loaded by now."""
     return f"revision {policy.revision}"
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Raises `Unavailable`, with their URLs, where the keys of some issuers cannot be read."""
+    """Checks that the keys of every issuer can be read. Raises `Unavailable`, with the URLs of the others."""
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

@@ -21,7 +21,7 @@ from waypost.tls import PkiError, api_context
 
 
 def serve(settings: GatewaySettings) -> int:
-    """Runs a gateway until SIGTERM or SIGINT, and returns the exit code.
+    """Runs a gateway until SIGTERM or SIGINT; returns 0 then, or 1 where it cannot start or a loop fails.
 
     Prints one line of JSON with its ports once it answers.
     """
@@ -53,7 +53,10 @@ async def _serve(settings: GatewaySettings) -> int:
 
 
 async def run_loops(loops: Loops, stop: asyncio.Event) -> int:
-    """Runs the loops at once: returns 0 once `stop` is set, 1 if a loop ends first. Ends all of them."""
+    """Runs all loops side by side until `stop` is set or one of them ends, then cancels the others.
+
+    Returns 0 for `stop`, 1 where a loop has ended.
+    """
     running = {asyncio.create_task(loop()): name for name, loop in loops.items()}
     stopped = asyncio.create_task(stop.wait())
     # A gateway whose controller has failed would accept runs and never place them, so it stops.

@@ -9,118 +9,118 @@ from msgspec import Meta, Struct
 
 
 class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a region counts as lost, slow or failing, and how it comes back; the contract's numbers."""
+    """The thresholds by which a region counts as lost, slow or failing, and comes back (the contract's)."""
 
     probe_interval_seconds: float = 2.0
-    """Between two probes of one region; varied by `jitter`, so that gateways do not march in step."""
+    """The pause between two probes of a region; `jitter` varies it, so that gateways do not march in step."""
     jitter: float = 0.2
-    """By how much chance moves a probe, either way, and shortens an ejection: a part of each."""
+    """The largest part by which chance changes a probe's pause, either way, and shortens an ejection."""
     probe_retry_seconds: float = 0.5
-    """Between two probes after one that failed."""
+    """The pause before the next probe after one that failed."""
     probe_timeout_seconds: float = 1.0
-    """A probe without an answer for so long has failed."""
+    """How long a probe waits for its answer before it has failed."""
     failures_down: int = 3
     """Probes in a row that must fail before a region is Unreachable.
 
     A silent region is Unreachable after 7.5 s at worst, a dead one after 2 s.
     """
     successes_up: int = 5
-    """Probes in a row that must succeed before an Unreachable region takes work; at the first start, one."""
+    """Probes in a row that must succeed before an Unreachable region takes work; one if it never answered."""
     silence_seconds: float = 3.0
-    """An event stream without a beat for so long asks for a probe at once."""
+    """How long an event stream may bring nothing, not even a beat; then a probe is sent at once."""
     ewma_tau_seconds: float = 10.0
-    """The peak EWMA falls towards a faster sample by a factor e in this time."""
+    """The time in which the peak EWMA falls towards a faster sample by a factor e."""
     failure_counts_seconds: float = 5.0
-    """What a failed call adds to the peak EWMA, as if it had taken so long."""
+    """The latency that a failed call or probe counts as in the peak EWMA."""
     consecutive_errors: int = 5
-    """Connect errors or 502/503/504 in a row that eject a region."""
+    """Failed calls in a row that eject a region: no connection, no answer in time, or 502/503/504."""
     success_ratio: float = 0.8
-    """A region is ejected when a smaller part of its recent calls succeeds."""
+    """The part of a region's recent calls that must succeed; with a smaller one it is ejected."""
     success_window_seconds: float = 10.0
-    """Calls are recent, for `success_ratio`, for so long."""
+    """How long a call counts as recent for `success_ratio`."""
     success_minimum_calls: int = 20
-    """With fewer calls in the window `success_ratio` ejects nobody."""
+    """Calls that the window must hold for `success_ratio` to eject a region: the ratio of a few is chance."""
     ejection_seconds: float = 30.0
-    """The first ejection lasts so long, the n-th n times as long; shortened by chance, up to `jitter`."""
+    """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
-    """No ejection lasts longer."""
+    """The length of the longest ejection."""
     ejection_forgotten_seconds: float = 600.0
-    """After so long without trouble, the count of ejections starts again."""
+    """The time without an ejection or a loss after which a region's count of them starts again."""
     degraded_seconds: float = 0.3
-    """A region whose p90 of round trips passes this is Degraded, after `degraded_evaluations`."""
+    """The p90 of round trips above which a region is Degraded, after `degraded_evaluations`."""
     degraded_window_seconds: float = 10.0
-    """The p90 is of the round trips of so long."""
+    """The length of the window whose round trips the p90 is taken of."""
     degraded_evaluations: int = 3
-    """Evaluations in a row, one a second, that must pass `degraded_seconds`."""
+    """Evaluations in a row, one a second, in which the p90 must pass `degraded_seconds`."""
     recovered_ratio: float = 0.7
-    """A Degraded region is well again when its p90 stays under this part of `degraded_seconds`."""
+    """The part of `degraded_seconds` under which the p90 of a Degraded region must stay for it to recover."""
     recovered_seconds: float = 60.0
-    """How long it has to stay there."""
+    """How long the p90 must stay under that part."""
     slow_start_seconds: float = 60.0
-    """A region that comes back takes its whole share of the work only after so long."""
+    """The time over which a region that comes back grows to its whole share of the work."""
     slow_start_floor: float = 0.1
-    """The part of its share that it takes at first."""
+    """The part of its share that a region in slow start takes at first."""
     blackout_seconds: float = 10.0
-    """Regions lost within so long of each other count as lost together."""
+    """The time within which regions must be lost to count as lost together."""
     blackout_ratio: float = 0.5
     """When more than this part of the regions is lost together, the gateway takes itself to be cut off."""
 
 
 class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long a shard waits before it moves, and how often it may."""
+    """When a shard moves to another region, how often it may, and when calls and questions are repeated."""
 
     fence_seconds: float = 5.0
-    """For so long after its intent a cluster may take a create, counted in the cluster's own uptime."""
+    """How long after the intent a cluster may take its create, counted in the cluster's own uptime."""
     wait_minimum_seconds: float = 2.0
-    """An idempotent shard stays Suspect as long as its running tasks have run, but at least so long."""
+    """The shortest wait of a Suspect idempotent shard, which waits as long as its running tasks have run."""
     wait_maximum_seconds: float = 10.0
-    """And at most so long: waiting costs about what moving would (ski rental with a cap)."""
+    """The longest such wait: waiting costs about what moving would (ski rental with a cap)."""
     exclusive_wait_seconds: float = 17.0
-    """An exclusive shard waits so long after suspicion AND its fence: the lease's 15 s, 2 s of drift."""
+    """The wait of an exclusive shard after BOTH suspicion and fence: the lease's 15 s, 2 s of drift."""
     attempts_maximum: int = 5
-    """A shard that lost so many attempts is quarantined."""
+    """Lost attempts after which a shard is quarantined."""
     failovers_maximum: int = 20
-    """A shard that left so many regions is quarantined; its lost attempts are counted apart."""
+    """Failovers after which a shard is quarantined; lost attempts are counted apart."""
     backoff_seconds: float = 1.0
-    """A shard waits so long after its first lost attempt, and twice as long after each further one."""
+    """The pause of a shard after its first lost attempt; each further one doubles it."""
     backoff_maximum_seconds: float = 30.0
-    """And at most so long."""
+    """The longest pause of a shard after a lost attempt."""
     resend_seconds: float = 1.0
-    """A create or tombstone without an answer is sent again after so long."""
+    """How long a create or tombstone waits for its answer before it is sent again."""
     compare_seconds: float = 30.0
-    """Between two comparisons of what the cluster holds with what the store says."""
+    """The pause between two comparisons of the attempts that a cluster holds with those in the store."""
     decision_fresh_seconds: float = 300.0
-    """Policy is asked again before a shard is placed under a decision that is older than this."""
+    """The age up to which a decision is fresh: policy is asked again before an older one places a shard."""
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Choosing among the regions that fit."""
+    """How often and how many waiting shards are placed, and which of the regions that fit count as equal."""
 
     near: float = 1.10
-    """Scores up to so many times the best count as equal: one winner every time would make a herd."""
+    """The factor of the best score up to which scores count as equal: one winner would make a herd."""
     latency_floor_seconds: float = 0.01
     """Round trips below this count as equal: between neighbours the load decides, not noise."""
     batch: int = 500
-    """Waiting shards placed in one pass, at most."""
+    """The most waiting shards that one pass places."""
     look_seconds: float = 0.5
-    """Between two looks for waiting shards when nothing is known to have changed."""
+    """The pause between two looks for waiting shards when nothing is known to have changed."""
     defer_seconds: float = 5.0
-    """A run that fits nowhere lets others pass for so long, +-20 %, or until a slot it waits for is free."""
+    """How long a run that fits nowhere lets others pass (+-20 %), unless a slot for it is free sooner."""
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How large a submitted document may be."""
 
     maximum_bytes: int = 1_048_576
-    """Of the body, and of what placeholders add to the document."""
+    """The most bytes in the body, and the most that placeholders may add to the document."""
     maximum_tasks: int = 10_000
     maximum_edges: int = 100_000
-    """Of the `needs` of all tasks together."""
+    """The most names in the `needs` of all tasks together."""
     maximum_shards: int = 1_000
     maximum_nesting: int = 64
-    """Levels of lists and mappings within each other."""
+    """The most levels of lists and mappings within each other."""
     maximum_condition_characters: int = 65_536
-    """Of all `when` together: each is compiled at submission, and again in every cluster of the run."""
+    """The most characters in all `when` together: each is compiled at submission and in every cluster."""
 
 
 class Secret(str):
@@ -146,7 +146,7 @@ class ListenAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
-    """0: any free port; the line that is printed at the start names it."""
+    """The TCP port; 0: any free one, which the line that is printed at the start names."""
 
 
 class InternalListenAddress(ListenAddress, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,15 +166,15 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One region and the cluster that works for it."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-    """A DNS label."""
+    """The region's name, a DNS label."""
     url: str
-    """The scheme picks the kind of cluster: `embedded+https://10.1.0.5:7101`."""
+    """The cluster's URL, whose scheme picks the kind of cluster: `embedded+https://10.1.0.5:7101`."""
     weight: Annotated[float, Meta(gt=0)] = 1.0
-    """Its share of the work, in proportion to those of the other regions."""
+    """The region's share of the work, in proportion to those of the others."""
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rules in force."""
+    """Where the policy rules and their data are read from."""
 
     folder: str | None = None
     """Path of a folder of Rego files, `_test.rego` left out. None: those that ship with the gateway."""
@@ -183,18 +183,18 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one HTTP request may ask for, and how long it may take."""
+    """Limits on HTTP requests and event streams: their size, time and number."""
 
     page_maximum: Annotated[int, Meta(ge=1)] = 200
-    """Runs on one page of a list, at most."""
+    """The most runs on one page of a list."""
     heartbeat_seconds: Annotated[float, Meta(gt=0)] = 15.0
-    """An event stream on which nothing happened for so long is sent a comment, which keeps it open."""
+    """How long nothing happens on an event stream before it is sent a comment, which keeps it open."""
     follow_pause_seconds: Annotated[float, Meta(ge=0)] = 0.1
-    """Between two messages about changes to a run; each costs one read, however many follow the run."""
+    """The pause between two messages about changes to a run; each costs one read for all followers."""
     streams_per_tenant: Annotated[int, Meta(ge=1)] = 100
     """Event streams and followed logs that one tenant may have open; more is a 429."""
     streams_maximum: Annotated[int, Meta(ge=1)] = 1_000
-    """Those of all tenants together; more is a 503."""
+    """Event streams and followed logs that all tenants together may have open; more is a 503."""
     retry_after_seconds: float = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
@@ -202,7 +202,7 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Log lines on standard error."""
+    """The level and the style of the log lines on standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "json", "human"] = "auto"
@@ -215,7 +215,7 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str
     """The `iss` of its tokens, to the letter."""
     audience: str = "waypost"
-    """What `aud` must name, and nothing else unless `other_audiences`."""
+    """The audience that `aud` must name, alone unless `other_audiences`."""
     other_audiences: bool = False
     """Whether `aud` may name others beside `audience`."""
     keys: str
@@ -226,34 +226,34 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "PS256",
         "EdDSA",
     )
-    """What its tokens may be signed with."""
+    """The algorithms that its tokens may be signed with."""
     profile: Literal["rfc9068", "plain"] = "rfc9068"
-    """`rfc9068`: access tokens by that RFC (`typ: at+jwt`, client_id, jti). `plain`: `typ: JWT` will do."""
+    """The form of its tokens. `rfc9068`: `typ: at+jwt`, client_id and jti. `plain`: `typ: JWT` will do."""
     maximum_lifetime_seconds: int = 86_400
-    """From `iat` to `exp`, at most."""
+    """The longest lifetime of a token, from `iat` to `exp`."""
     tenant_claim: str = "tenant"
     """The claim that names the caller's tenant."""
     keys_fresh_seconds: float = 300.0
-    """The keys are read again so often, in the background; a revoked key counts for at most twice as long."""
+    """How often the keys are read again, in the background; a revoked key counts at most twice as long."""
     keys_stale_seconds: float = 3_600.0
-    """Keys that cannot be read again count for so long after they were read last."""
+    """How long keys that cannot be read again still count after they were read last."""
     keys_pause_seconds: float = 10.0
-    """Between two attempts to read it, whatever the result of the first."""
+    """The pause between two attempts to read the keys, whatever the result of the first."""
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of a gateway process."""
 
     listen: ListenAddress = ListenAddress()
-    """Where the API is."""
+    """The address that the API listens on."""
     metrics: InternalListenAddress = InternalListenAddress()
-    """Where health and metrics are, which need no token: reachable from inside only."""
+    """The address that health and metrics listen on; they need no token, so only the inside may reach it."""
     tls: ApiTls | None = None
-    """None: the API is plain HTTP."""
+    """The API's certificate and key; None: the API is plain HTTP."""
     store: Secret = Secret("sqlite:waypost.db")
     """A URL whose scheme picks the store: `sqlite:PATH`."""
     issuers: tuple[Issuer, ...] = ()
-    """Whose tokens are accepted."""
+    """The issuers whose tokens are accepted."""
     development: str | None = None
     """Path of the development issuer's folder, made at need. None: off.
 

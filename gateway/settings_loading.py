@@ -66,7 +66,7 @@ def _convert_secret(wanted: type, value: object) -> object:
 
 
 def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
-    """The names and types in a group, also in one that may be None; None where `known` is a plain value."""
+    """The settings of the group `known`, each name with its type; None where `known` is a plain value."""
     if isinstance(known, inspect.UnionType):
         return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
     return (
@@ -114,9 +114,10 @@ def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: s
 
 
 def _parse_variable(name: str, value: str, known: inspect.Type) -> Any:
-    """The value as TOML would give it.
+    """The value of the environment variable `name`, as TOML would give it.
 
-    A plain value stays text, which msgspec converts; lists and groups are JSON.
+    A plain value stays text, which msgspec converts; lists and groups are JSON. Raises `SettingsError` for
+    other text.
     """
     if _fields(known) is None and not isinstance(known, inspect.VarTupleType | inspect.DictType):
         return value
