@@ -1,8 +1,8 @@
 """The values that every floor of the gateway shares, and the rules about them that are pure.
 
-Runs (`run.py`), the life of a shard as a table (`shard_states.py`), their history (`history.py`), what a new
-attempt starts from (`resume.py`), when a shard moves and what lost attempts mean (`failover_rules.py`),
-callers (`principal.py`), questions to policy and its decisions (`decision.py`), refusals (`errors.py`), and a
-moment on two clocks (`instant.py`). No I/O, no clock, no randomness: what comes from outside is passed in.
+Runs (`run.py`), the life of a shard as a table (`shard_states.py`), their history (`history.py`), the results
+that a new attempt starts from (`resume.py`), the waits and bounds of failover (`failover_rules.py`), callers
+(`principal.py`), questions to policy and its decisions (`decision.py`), refusals (`errors.py`), and a moment
+on two clocks (`instant.py`). No I/O, no clock, no randomness: what comes from outside is passed in.
 Imports `gateway.settings`, the values of `clusters.protocol`, and `waypost.workflow`.
 """

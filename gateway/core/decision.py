@@ -29,10 +29,10 @@ class Reason(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for the work that policy allowed. None: policy set no such thing."""
+    """The limits and changes that policy sets for work that it allows. None: policy sets no such limit."""
 
     regions: tuple[str, ...] = ()
-    """Where it may run. Empty means nowhere."""
+    """The regions where the work may run; empty: nowhere."""
     max_priority: int | None = None
     max_shards: int | None = None
     max_deadline_seconds: float | None = None
@@ -48,7 +48,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     id: str
     at: float
-    """In wall-clock seconds since 1970."""
+    """When policy was asked, in wall-clock seconds since 1970."""
     action: Action
     allow: bool
     revision: str
@@ -64,7 +64,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What policy is asked. Everything that it may look at is here, so that a replay gives the same answer.
+    """A question to policy, with everything that policy may look at: a replay gives the same answer.
 
     `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
     `context` holds the request id, facts of the region, and the run that is acted upon. `at` is in wall-clock

@@ -35,19 +35,19 @@ class GatewayError(Exception):
 
 
 class Malformed(GatewayError):
-    """The request is not what HTTP, JSON or this API call looks like."""
+    """The request is not well-formed HTTP, JSON or YAML, or has parameters that this call does not take."""
 
     status, reason = 400, "Malformed"
 
 
 class Unauthenticated(GatewayError):
-    """No acceptable token (RFC 6750 `invalid_token`). The detail never says which check failed."""
+    """The request has no acceptable token (RFC 6750 `invalid_token`). `detail` names no check that failed."""
 
     status, reason = 401, "InvalidToken"
 
 
 class Denied(GatewayError):
-    """Policy answered, and refused."""
+    """Policy was asked about the action, and refused it."""
 
     status, reason = 403, "Denied"
 
@@ -59,49 +59,49 @@ class Denied(GatewayError):
 
 
 class NotFound(GatewayError):
-    """There is no such thing, or the caller may not know that there is."""
+    """The resource does not exist, or the caller may not know that it does."""
 
     status, reason = 404, "NotFound"
 
 
 class MethodNotAllowed(GatewayError):
-    """The path is there, but does not take this method."""
+    """The path exists, but does not take this HTTP method."""
 
     status, reason = 405, "MethodNotAllowed"
 
 
 class Conflict(GatewayError):
-    """The thing's state does not take this action now."""
+    """The state of the run or region does not allow the action now."""
 
     status, reason = 409, "Conflict"
 
 
 class TooLarge(GatewayError):
-    """More bytes, or a deeper nesting, than the limits allow."""
+    """The body has more bytes, or a deeper nesting, than the limits allow."""
 
     status, reason = 413, "TooLarge"
 
 
 class UnsupportedMediaType(GatewayError):
-    """Neither JSON nor YAML."""
+    """The body's media type is neither JSON nor YAML."""
 
     status, reason = 415, "UnsupportedMediaType"
 
 
 class Invalid(GatewayError):
-    """The document was read but does not hold; `errors` lists everything that is wrong with it."""
+    """The document was parsed but is not valid (see `errors`), or its Idempotency-Key is that of another."""
 
     status, reason = 422, "Invalid"
 
 
 class TooManyRequests(GatewayError):
-    """The tenant's rate or quota is used up for now."""
+    """The tenant has reached a limit for now, such as that of its open event streams."""
 
     status, reason, retryable = 429, "TooManyRequests", True
 
 
 class HeadersTooLarge(GatewayError):
-    """A header field that no honest client sends."""
+    """A header field is larger than any that an honest client sends."""
 
     status, reason = 431, "HeadersTooLarge"
 

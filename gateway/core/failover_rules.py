@@ -1,6 +1,6 @@
-"""How long a Suspect shard waits for its region, what a lost attempt means, and the back-off before the next.
+"""The rules of failover: a Suspect shard's wait, the bounds on lost attempts, the back-off before the next.
 
-Pure: every time is passed in. `gateway/reconciler/failover.py` acts on it.
+Pure: every time is passed in. `gateway/reconciler/failover.py` applies them.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
     """The event of one more failover after `failovers` others (T7): `ABANDONED`, or `EXHAUSTED` for the last.
 
-    A shard that every region loses would else move for ever.
+    Without the bound a shard that every region loses would move for ever.
     """
     return Event.EXHAUSTED if failovers + 1 >= settings.failovers_maximum else Event.ABANDONED
 

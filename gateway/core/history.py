@@ -37,7 +37,7 @@ class HistoryKind(StrEnum):
     PLACED = "Placed"
     """A region was chosen for a shard; `Intended` follows."""
     UNPLACEABLE = "Unplaceable"
-    """A shard waits, and why; written once for each new reason."""
+    """A shard waits without a region; the entry is written once for each new reason."""
     TASK_FINISHED = "TaskFinished"
     REAPED = "Reaped"
     """A region confirmed that nothing of an orphan runs there any more."""
@@ -62,11 +62,11 @@ class HistoryKind(StrEnum):
 
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an entry says beyond its kind. Which fields it has depends on the kind."""
+    """The facts of an entry beyond its kind; each subclass has the fields of the kinds that use it."""
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """A shard moved by the table. `epoch` is that of the shard after the event."""
+    """The transition of a shard by the table in `shard_states.py`. `epoch` is the shard's after the event."""
 
     reason: str = ""
     before: Phase
@@ -77,7 +77,7 @@ class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "fro
 
 
 class PlacementDetail(Detail, frozen=True, kw_only=True):
-    """Where the next attempt of a shard goes, and what every region was worth at that moment."""
+    """The region chosen for a shard's next attempt, with the scores and the reasons against other regions."""
 
     region: str
     epoch: int
@@ -92,7 +92,7 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
 
 
 class UnplaceableDetail(Detail, frozen=True, kw_only=True):
-    """Why a shard has no region now."""
+    """The reason why a shard has no region now, in sum and for each region."""
 
     reason: str
     rejected: dict[str, str] | None = None
@@ -100,7 +100,7 @@ class UnplaceableDetail(Detail, frozen=True, kw_only=True):
 
 
 class TaskDetail(Detail, frozen=True, kw_only=True):
-    """A task is over, in the shard's current attempt."""
+    """The end of a task in the shard's current attempt."""
 
     task: str
     phase: TaskPhase
@@ -113,25 +113,25 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
 
 
 class OrphanDetail(Detail, frozen=True, kw_only=True):
-    """The attempt of the shard that is listed as an orphan no more."""
+    """The attempt that is no longer listed as an orphan of its shard."""
 
     region: str
     epoch: int
 
 
 class SubmissionDetail(Detail, frozen=True, kw_only=True):
-    """Who submitted or retried the run, and the decision that let it in."""
+    """The caller who submitted or retried the run, and the decision that allowed it."""
 
     subject: str
     issuer: str
     client: str
     decision_id: str
     revision: str
-    """Of the policy bundle."""
+    """The revision of the policy bundle."""
     rules: tuple[str, ...]
     """Ids of the rules that allowed it."""
     regions: tuple[str, ...]
-    """Where the decision permits the run."""
+    """The regions in which the decision permits the run."""
     trace_id: str
 
 
@@ -152,14 +152,14 @@ class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from"
 
 
 class OperationDetail(Detail, frozen=True, kw_only=True):
-    """What an operator ordered for a region. The entry's `run` is empty."""
+    """An operator's order for a region, and the decision that allowed it. The entry's `run` is empty."""
 
     region: str
     decision_id: str
 
 
 class RegionDetail(Detail, frozen=True, kw_only=True):
-    """Something the gateway found out about a region. The entry's `run` is empty."""
+    """The region about which the gateway found something out. The entry's `run` is empty."""
 
     region: str
 
@@ -183,24 +183,24 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
-"""The shape of each kind's detail, for stores to decode. `HistoryEntry` raises `TypeError` for another."""
+"""The type of each kind's detail, by which stores decode it; `HistoryEntry` refuses others (`TypeError`)."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One thing that happened to a run or a region."""
 
     run: str
-    """Empty for what happened to a region."""
+    """The run's id; empty for what happened to a region."""
     kind: HistoryKind
     at: float
-    """In wall-clock seconds since 1970."""
+    """When it happened, in wall-clock seconds since 1970."""
     shard: int | None = None
-    """None for what happened to the run as a whole."""
+    """The shard's index; None for what happened to the run as a whole, or to a region."""
     actor: str = "gateway"
-    """The subject who asked for it, or the gateway itself."""
+    """The subject of the caller who asked for it, or the gateway itself."""
     detail: Detail
     seq: int = 0
-    """Its place in the order of things, given by the store; 0 before it is stored."""
+    """The entry's number in the order of all entries, given by the store; 0 before it is stored."""
 
     def __post_init__(self) -> None:
         # An entry whose detail has another shape could be written, and never read back.
@@ -211,7 +211,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
 
     @property
     def decision_id(self) -> str | None:
-        """The policy decision behind it; None where there is none."""
+        """The id of the policy decision behind the entry; None where there is none."""
         match self.detail:
             case PlacementDetail() | SubmissionDetail() | CancellationDetail() | OperationDetail() as decided:
                 return decided.decision_id

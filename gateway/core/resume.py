@@ -1,4 +1,4 @@
-"""What a new attempt starts from, and so need not do again: the results that the store holds."""
+"""Decides which stored results a new attempt starts from, and so which tasks it need not run again."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,18 +11,18 @@ from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """What goes with the create of a new attempt."""
+    """The results and counts that are sent with the create of a new attempt, so that it resumes the work."""
 
     results: tuple[TaskResult, ...]
-    """Of finished tasks, which the attempt does not run again."""
+    """Results of finished tasks, which the attempt does not run again."""
     tries: dict[str, int]
     """Tries that unfinished tasks have used up, by task."""
     remade: tuple[str, ...]
-    """Finished tasks that run again all the same."""
+    """Finished tasks that run again all the same, since another journal holds their results."""
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
-    """What an attempt in the journal `incarnation` starts from.
+    """Decides what an attempt in the journal `incarnation` starts from, of the stored `rows` of its shard.
 
     A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
     elsewhere its task runs again, but only if a task that still has to run needs the result.
@@ -48,7 +48,7 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
-    """Names of the tasks that have to run."""
+    """The names of the tasks that an attempt in the journal `incarnation` has to run, or to run again."""
     # Backwards through the order, since a finished task is needed again only by one that runs.
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()

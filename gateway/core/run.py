@@ -9,7 +9,7 @@ from clusters.protocol import TaskPhase
 
 
 class RunPhase(StrEnum):
-    """Derived from the phases of the run's shards, see `run_phase` in `gateway/store/rules.py`."""
+    """The phases of a run, derived from those of its shards by `run_phase` in `gateway/store/rules.py`."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -20,7 +20,7 @@ class RunPhase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Only a retry leaves it."""
+        """Whether the run has ended: only a retry leaves such a phase."""
         return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
 
 
@@ -43,7 +43,7 @@ class Run(Struct, frozen=True, kw_only=True):
     cancel_requested_at: float | None = None
     finished_at: float | None = None
     decision_id: str
-    """The decision in force: of the acceptance, or of the last time that placement was asked again."""
+    """The id of the decision in force: that of the acceptance or retry, or a newer one about placement."""
     decided_at: float
     permitted: tuple[str, ...]
     """Regions that the decision in force permits."""
@@ -53,7 +53,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """What the store holds of one task of one shard: the newest report of an attempt that was then current.
+    """The stored state of one task of one shard: the newest report by an attempt that was current then.
 
     Times are wall-clock seconds since 1970, on the cluster's clock.
     """
@@ -74,8 +74,8 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:
-    """The name of a new run: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
+    """The id of a new run: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
 
-    Names sort by time.
+    Ids sort by time.
     """
     return milliseconds.to_bytes(6, "big").hex() + chance.hex()

@@ -1,6 +1,6 @@
 """The life of a shard, as a table: which event moves it from which phase to which, and nothing else.
 
-What is not in the table did not happen: `advance` refuses it. docs/architecture.md shows the table.
+`advance` refuses an event that the table does not list for the phase. docs/architecture.md shows the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from clusters.protocol import AttemptId, Fence
 
 
 class Phase(StrEnum):
-    """Where a shard is in its life."""
+    """The phases of a shard's life."""
 
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
@@ -27,12 +27,12 @@ class Phase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Only a retry leaves it."""
+        """Whether the shard has ended: only a retry leaves such a phase."""
         return self in TERMINAL
 
     @property
     def placed(self) -> bool:
-        """An attempt is current in a region."""
+        """Whether an attempt of the shard is current in a region."""
         return self in PLACED
 
 
@@ -72,7 +72,7 @@ class Rule(Struct, frozen=True):
     when: str
     """The guard, in words; the code that raises the event checks it."""
     leaves_orphan: bool = False
-    """The attempt may still run, or a late create may start it: it is listed as an orphan (T11)."""
+    """Whether the attempt is listed as an orphan (T11): it may still run, or a late create may start it."""
 
 
 _PENDING: Final = frozenset({Phase.PENDING})
@@ -111,7 +111,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("", Event.UNREADABLE, _OPEN, Phase.QUARANTINED,
          "this version of the gateway cannot read the stored document", True),
 )  # fmt: skip
-"""The table. T1 (acceptance) makes a shard, T11 (tombstones of orphans) changes none of these phases."""
+"""The rows of the table. T1 (acceptance) makes a shard and T11 (tombstones) changes no phase: no rows."""
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (phase, rule.event): rule.after for rule in RULES for phase in rule.before
@@ -143,7 +143,7 @@ class Shard(Struct, frozen=True, kw_only=True):
     fence: Fence | None = None
     """Until when the cluster may take the create, on the cluster's own clock."""
     suspect_since: float | None = None
-    """In wall-clock seconds since 1970, for people: the wait itself is measured on the monotonic clock."""
+    """When the shard became Suspect, in wall-clock seconds since 1970; for people, since waits are monotonic."""
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0
@@ -155,7 +155,7 @@ class Shard(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, int]:
-        """Run and index: the shard's name."""
+        """The shard's name: its run and index."""
         return (self.run, self.index)
 
     @property
@@ -174,7 +174,7 @@ class Shard(Struct, frozen=True, kw_only=True):
         )
 
     def without_orphan(self, orphan: Orphan) -> "Shard":
-        """The shard with one orphan less."""
+        """The shard with `orphan` taken off its list."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 

@@ -21,7 +21,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     """A workflow that was checked, permitted and changed as policy obliges, and who sent it."""
 
     workflow: Workflow
-    """As it will run."""
+    """The workflow as it will run."""
     document: bytes
     """The JSON of `workflow`."""
     fingerprint: bytes
@@ -30,7 +30,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     key: str | None
     """The idempotency key."""
     at: float
-    """Seconds since 1970."""
+    """When it was submitted, in seconds since 1970."""
     trace_id: str
 
 
@@ -55,7 +55,7 @@ async def admit(
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Everything that the acceptance of `submission` writes."""
+    """Builds what the acceptance of `submission` writes: its run, shards, decision and history."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -81,9 +81,9 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Everything that a retry of `run` writes (T13): the run as it is again, and the history entry.
+    """Builds what a retry of `run` writes (T13): the run as it is opened again, and the history entry.
 
-    It runs as `decision` obliges it now, and its deadline counts from `submission.at`.
+    The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
     """
     again = structs.replace(
         run_after_retry(run, decision),
@@ -119,5 +119,5 @@ def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Dec
 
 
 def fingerprint(canonical: bytes) -> bytes:
-    """SHA-256 of a document's canonical JSON: what an idempotency key stands for."""
+    """SHA-256 of a document's canonical JSON, by which the repetition of an idempotency key is checked."""
     return hashlib.sha256(canonical).digest()

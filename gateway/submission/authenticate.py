@@ -7,9 +7,9 @@ from gateway.core.principal import Principal
 from gateway.identity.interface import Authenticator, RequestCredentials
 
 TOKEN_PARAMETER: Final = b"access_token="
-"""How RFC 6750 names a token in a query.
+"""The beginning of a token in a query, as RFC 6750 names it.
 
-There, or in a cookie, a token leaks into logs and browser histories.
+In a query or a cookie a token leaks into logs and browser histories.
 """
 
 

@@ -8,7 +8,7 @@ from gateway.policy.interface import PolicyEngine
 
 
 class PolicyFault(Exception):
-    """Why policy could not answer.
+    """Policy could not answer; the text says why.
 
     It is logged as the cause of an `Unavailable`, and not shown to the caller.
     """

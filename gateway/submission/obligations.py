@@ -45,7 +45,7 @@ def _obliged(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """The first obligation that the workflow cannot meet, as a reason for its refusal."""
+    """The first obligation that the workflow cannot meet, as a reason for its refusal; None: it meets all."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:
