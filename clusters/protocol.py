@@ -49,6 +49,12 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     shard_count: Count = 1
     side_effects: SideEffects = SideEffects.IDEMPOTENT
+    priority: int = 5
+    """Of the run, as policy caps it: tasks of a higher one start first among those of the same key."""
+    fairness_key: str = ""
+    """Opaque. Tasks of different keys start in turn, whatever their priorities and however many they are."""
+    fairness_weight: float = 1.0
+    """How many turns its key has for each turn of a key of weight 1."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):

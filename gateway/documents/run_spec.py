@@ -7,8 +7,10 @@ from gateway.documents.workflow import Workflow
 from waypost.workflow.placeholders import render
 
 
-def run_spec(run_id: str, workflow: Workflow) -> RunSpec:
-    """The run's tasks with `${params.*}` filled in.
+def run_spec(
+    run_id: str, workflow: Workflow, *, fairness_key: str = "", fairness_weight: float = 1.0
+) -> RunSpec:
+    """The run's tasks with `${params.*}` filled in; in each cluster it takes turns with other keys.
 
     `${shard.*}` is left to the cluster, which fills it in for each shard.
     """
@@ -28,4 +30,7 @@ def run_spec(run_id: str, workflow: Workflow) -> RunSpec:
         params=workflow.spec.params,
         shard_count=workflow.shard_count,
         side_effects=workflow.spec.side_effects,
+        priority=workflow.spec.priority,
+        fairness_key=fairness_key,
+        fairness_weight=fairness_weight,
     )

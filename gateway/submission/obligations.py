@@ -17,8 +17,9 @@ def apply_obligations(
 ) -> tuple[Workflow, bytes]:
     """Returns the workflow as it will run, and its JSON; `document` is the JSON of `workflow`.
 
-    The priority is capped, and labels and side effects are as policy says. `exclusive` names the executors
-    that can keep a task from running twice. Raises `Denied` where the workflow cannot meet the obligations.
+    The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
+    names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet
+    the obligations.
     """
     obliged = _obliged(workflow, decision.obligations)
     if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:
@@ -32,8 +33,13 @@ def _obliged(workflow: Workflow, obligations: Obligations) -> Workflow:
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
         metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)
-    if obligations.max_priority is not None and spec.priority > obligations.max_priority:
-        spec = structs.replace(spec, priority=obligations.max_priority)
+    if (cap := obligations.max_priority) is not None:
+        if spec.priority > cap:
+            spec = structs.replace(spec, priority=cap)
+        # A task's priority orders it among the tasks of other runs too.
+        if any(task.priority > cap for task in spec.tasks):
+            tasks = tuple(structs.replace(task, priority=min(task.priority, cap)) for task in spec.tasks)
+            spec = structs.replace(spec, tasks=tasks)
     # Only made stricter: a document that asks for exclusive keeps it, whatever policy says.
     if obligations.side_effects == SideEffects.EXCLUSIVE and spec.side_effects is not SideEffects.EXCLUSIVE:
         spec = structs.replace(spec, side_effects=SideEffects.EXCLUSIVE)

@@ -78,8 +78,7 @@ class AttemptLifecycle:
             if not self._processors.has_room_for(task):
                 # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
                 return
-            self.queue.remove_first(attempt)
-            self.queue.record_start(entry.turn)
+            self.queue.start_first(attempt)
             self._launch(attempt, task, step)
 
     def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:

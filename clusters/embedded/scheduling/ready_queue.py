@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from clusters.embedded.scheduling.attempt import Attempt
@@ -10,9 +11,11 @@ from waypost.workflow.task import TaskSpec
 
 
 class QueuedTask(NamedTuple):
-    """A task in the queue. The first three fields are its place, smallest first."""
+    """A task in the queue. The first four fields are its place among those of its key, smallest first."""
 
-    rank: int
+    run_rank: int
+    """The run's priority, negated."""
+    task_rank: int
     """The task's priority, negated."""
     turn: int
     order: int
@@ -21,57 +24,111 @@ class QueuedTask(NamedTuple):
     task: str
 
 
-class ReadyQueue:
-    """Orders tasks by priority; within a priority, runs take turns: a huge run does not hold up small ones.
+@dataclass(kw_only=True, slots=True)
+class KeyQueue:
+    """The tasks of one fairness key: by the run's priority, then the task's; then runs take turns.
 
-    Each task gets the next turn of its run, counted from the turn of the task that was started last. An entry
-    is stale when its task is no longer in the attempt's `queued`; it stays in the heap until it is the first.
+    Each task gets the next turn of its run, counted from the turn of the task that was started last.
+    """
+
+    weight: float
+    heap: list[QueuedTask] = field(default_factory=list)
+    last_started_turn: int = 0
+    next_turns: dict[str, int] = field(default_factory=dict)
+    """Of runs, by name."""
+
+    def push(self, attempt: Attempt, task: str, order: int) -> None:
+        run = attempt.run
+        self.weight = run.fairness_weight
+        turn = max(self.last_started_turn, self.next_turns.get(run.run, 0))
+        self.next_turns[run.run] = turn + 1
+        entry = QueuedTask(-run.priority, -attempt.tasks[task].priority, turn, order, attempt.id, task)
+        heapq.heappush(self.heap, entry)
+
+    def forget_idle_runs(self) -> None:
+        """Drops the turns of runs that would be next anyway, so that ended runs take no memory."""
+        self.next_turns = {
+            run: turn for run, turn in self.next_turns.items() if turn > self.last_started_turn
+        }
+
+
+class ReadyQueue:
+    """Fairness keys take turns: the next task is the first one of the key whose turn it is.
+
+    So neither the number nor the priority of one key's tasks delays another key by more than a turn. An entry
+    is stale when its task is no longer in the attempt's `queued`; it stays until it is the first.
     """
 
     def __init__(self) -> None:
         self.size = 0
         """Without stale entries."""
-        self._heap: list[QueuedTask] = []
         self._order = itertools.count()
-        self._last_started_turn = 0
-        self._next_turns: dict[str, int] = {}
+        self._keys: dict[str, KeyQueue] = {}
+        self._turns: list[tuple[float, int, str]] = []
+        """A heap of the keys that have tasks, by their turn."""
+        self._next_turns: dict[str, float] = {}
+        """Of keys that were served, by name."""
+        self._now = 0.0
+        """The turn of the task that was started last: keys that were idle until now join at this turn."""
 
     def __repr__(self) -> str:
-        return f"ReadyQueue({self.size} tasks, first {self.first})"
+        return f"ReadyQueue({self.size} tasks of {len(self._turns)} keys, first {self.first})"
 
     @property
     def first(self) -> QueuedTask | None:
         """The next task to be started, or a stale entry; None where the queue is empty."""
-        return self._heap[0] if self._heap else None
+        return self._keys[self._turns[0][2]].heap[0] if self._turns else None
 
     def add(self, attempt: Attempt, task: str) -> None:
         attempt.queued.add(task)
         self.size += 1
-        turn = max(self._last_started_turn, self._next_turns.get(attempt.id.run, 0))
-        self._next_turns[attempt.id.run] = turn + 1
-        rank = -attempt.tasks[task].priority
-        heapq.heappush(self._heap, QueuedTask(rank, turn, next(self._order), attempt.id, task))
+        key = attempt.run.fairness_key
+        queue = self._keys.setdefault(key, KeyQueue(weight=attempt.run.fairness_weight))
+        if not queue.heap:
+            self._await_turn(key)
+        queue.push(attempt, task, next(self._order))
 
     def remove_first(self, attempt: Attempt | None) -> None:
         """Removes the first entry. `attempt`: the one that it names; None where it is no longer held."""
-        task = heapq.heappop(self._heap).task
+        key = self._turns[0][2]
+        queue = self._keys[key]
+        task = heapq.heappop(queue.heap).task
+        if not queue.heap:
+            heapq.heappop(self._turns)
         if attempt is not None and task in attempt.queued:
             attempt.queued.remove(task)
             self.size -= 1
+
+    def start_first(self, attempt: Attempt) -> None:
+        """Removes the first entry, a task of `attempt` that is started: the next turn is another key's."""
+        self._now, _, key = heapq.heappop(self._turns)
+        queue = self._keys[key]
+        entry = heapq.heappop(queue.heap)
+        attempt.queued.remove(entry.task)
+        self.size -= 1
+        queue.last_started_turn = max(queue.last_started_turn, entry.turn)
+        self._next_turns[key] = self._now + 1 / queue.weight
+        if queue.heap:
+            self._await_turn(key)
+
+    def _await_turn(self, key: str) -> None:
+        turn = max(self._now, self._next_turns.get(key, 0.0))
+        heapq.heappush(self._turns, (turn, next(self._order), key))
 
     def remove_all(self, attempt: Attempt) -> None:
         """Removes every task of `attempt`: its entries become stale."""
         self.size -= len(attempt.queued)
         attempt.queued.clear()
 
-    def record_start(self, turn: int) -> None:
-        """Records that a task of this turn was started: runs that were idle until now join at this turn."""
-        self._last_started_turn = max(self._last_started_turn, turn)
-
-    def forget_idle_runs(self) -> None:
-        """Drops the turns of runs that would be next anyway, so that ended runs take no memory."""
-        self._next_turns = {
-            run: turn for run, turn in self._next_turns.items() if turn > self._last_started_turn
+    def forget_idle(self) -> None:
+        """Drops the turns of runs and keys that would be next anyway, so that ended runs take no memory."""
+        self._next_turns = {key: turn for key, turn in self._next_turns.items() if turn > self._now}
+        for queue in self._keys.values():
+            queue.forget_idle_runs()
+        self._keys = {
+            key: queue
+            for key, queue in self._keys.items()
+            if queue.heap or queue.next_turns or key in self._next_turns
         }
 
 

@@ -228,7 +228,7 @@ class Scheduler:
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)
         self._fencing.forget_except(self.shards)
-        self._lifecycle.queue.forget_idle_runs()
+        self._lifecycle.queue.forget_idle()
         return step
 
     def close(self) -> None:

@@ -34,6 +34,24 @@ def test_a_forced_label_outranks_the_documents_own() -> None:
     assert msgspec.json.decode(document, type=Workflow) == workflow
 
 
+def test_the_cap_of_priority_holds_for_tasks_too() -> None:
+    """A task of priority 9 in a run that is capped at 3 would pass the tasks of others."""
+    urgent = structs.replace(
+        WORKFLOW,
+        spec=structs.replace(
+            WORKFLOW.spec,
+            priority=9,
+            tasks=tuple(structs.replace(task, priority=9) for task in WORKFLOW.spec.tasks),
+        ),
+    )
+
+    workflow, document = apply_obligations(urgent, DOCUMENT, decision(max_priority=3), exclusive=EXCLUSIVE)
+
+    assert workflow.spec.priority == 3
+    assert {task.priority for task in workflow.spec.tasks} == {3}
+    assert msgspec.json.decode(document, type=Workflow) == workflow
+
+
 def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
     """An executor without a guard could run twice all the same: better refused than promised."""
     with pytest.raises(Denied) as refused:

@@ -57,7 +57,14 @@ class SteppedCluster:
     def create(
         self, *tasks: TaskSpec, epoch: int = 1, run: str = "run", after: float = 5.0, **spec: Any
     ) -> CreateOutcome | str:
-        whole = RunSpec(run=run, tasks=tasks, side_effects=spec.pop("side_effects", SideEffects.IDEMPOTENT))
+        whole = RunSpec(
+            run=run,
+            tasks=tasks,
+            side_effects=spec.pop("side_effects", SideEffects.IDEMPOTENT),
+            priority=spec.pop("priority", 5),
+            fairness_key=spec.pop("key", ""),
+            fairness_weight=spec.pop("weight", 1.0),
+        )
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)
         (answer,) = self.apply(runs=(whole,), creates=(create,)).creates

@@ -2,12 +2,9 @@
 
 import random
 
-from clusters.protocol import (
-    AttemptEndKind,
-    AttemptId,
-)
+from clusters.protocol import AttemptEndKind, AttemptId
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
-from waypost.workflow.task import Resources
+from waypost.workflow.task import Resources, TaskSpec
 
 
 def queued(cluster: SteppedCluster) -> int:
@@ -39,6 +36,56 @@ def test_a_small_run_is_not_kept_waiting_by_a_huge_one(cluster: SteppedCluster) 
     cluster.end(cluster.names[0])
 
     assert {"a", "b"} <= set(cluster.names)
+
+
+def started(cluster: SteppedCluster, count: int) -> list[str]:
+    """The next tasks that start, when `count` of those that run have ended."""
+    before = len(cluster.launched)
+    for _ in range(count):
+        cluster.end(cluster.names[0])
+    return [name for _, name in cluster.launched[before:]]
+
+
+def whole(name: str, priority: int = 5) -> TaskSpec:
+    """A task that takes all of the cluster's processors, so that tasks run one after the other."""
+    return task(name, resources=Resources(cpu=4.0), priority=priority)
+
+
+def test_the_runs_priority_comes_before_its_tasks(cluster: SteppedCluster) -> None:
+    """A run that policy caps would otherwise pass others by the priorities of its tasks."""
+    cluster.create(whole("running"))
+    cluster.create(whole("low-9", 9), whole("low-1", 1), run="low", priority=1)
+    cluster.create(whole("high-0", 0), whole("high-7", 7), run="high", priority=7)
+
+    assert started(cluster, 4) == ["high-7", "high-0", "low-9", "low-1"]
+
+
+def test_keys_take_turns_whatever_their_priority_and_number(cluster: SteppedCluster) -> None:
+    """One tenant's backlog delays another's task by a turn, however long and urgent it is."""
+    cluster.create(*(whole(f"flood-{n}", 9) for n in range(300)), run="flood", key="noisy", priority=9)
+    assert len(started(cluster, 20)) == 20
+    cluster.create(whole("a", 0), whole("b", 0), run="small", key="quiet", priority=0)
+
+    assert [name for name in started(cluster, 4) if not name.startswith("flood")] == ["a", "b"]
+    assert all(name.startswith("flood") for name in started(cluster, 4))
+
+
+def test_a_key_that_was_idle_has_no_turns_saved_up(cluster: SteppedCluster) -> None:
+    """Else a tenant that comes back after a day would hold up those that were at work."""
+    cluster.create(*(whole(f"a-{n}") for n in range(50)), run="a", key="a")
+    started(cluster, 30)
+    cluster.create(*(whole(f"b-{n}") for n in range(50)), run="b", key="b")
+
+    assert sum(name.startswith("b") for name in started(cluster, 10)) == 5
+
+
+def test_a_key_has_turns_by_its_weight(cluster: SteppedCluster) -> None:
+    """Three turns for one, where policy says so."""
+    cluster.create(whole("running"))
+    cluster.create(*(whole(f"a-{n}") for n in range(50)), run="a", key="a", weight=3.0)
+    cluster.create(*(whole(f"b-{n}") for n in range(50)), run="b", key="b")
+
+    assert sum(name.startswith("a") for name in started(cluster, 40)) == 30
 
 
 def test_what_is_ready_and_finds_no_processor_is_queued(cluster: SteppedCluster) -> None:
