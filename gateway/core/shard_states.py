@@ -143,7 +143,7 @@ class Shard(Struct, frozen=True, kw_only=True):
     fence: Fence | None = None
     """Until when the cluster may take the create, on the cluster's own clock."""
     suspect_since: float | None = None
-    """When the shard became Suspect, in wall-clock seconds since 1970; for people, since waits are monotonic."""
+    """When the shard became Suspect, in wall-clock seconds since 1970; for people, as waits are monotonic."""
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0

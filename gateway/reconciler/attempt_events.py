@@ -1,4 +1,4 @@
-"""Applies what a cluster reports of attempts to the shards in the working set. Nothing is committed here.
+"""Applies a cluster's reports about attempts to the shards in the working set. Nothing is committed here.
 
 Only a shard's current attempt is believed: a region that was given up may go on and finish its work, and that
 must never count.
@@ -21,17 +21,17 @@ from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
-    """Whether a reported event changed a shard."""
+    """The outcome of applying a reported event: whether it changed a shard, and why not."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
-    """It was applied before: after a conflict the events come again."""
+    """The event was applied before: after a conflict the events come again."""
     STALE = "Stale"
-    """It is about an attempt that is not current, or a task whose needs are not finished. It is counted."""
+    """The event is about an attempt that is not current, or a task whose needs are not finished: counted."""
 
 
 def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:
-    """Records that a task started or finished."""
+    """Records that a task of a current attempt started or finished; returns whether the shard changed."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -68,7 +68,10 @@ def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: I
 def apply_attempt_end(
     ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """T8 and T9: ends the shard's attempt, of which the cluster says that no process is left."""
+    """Ends a current attempt, of which the cluster says that no process is left (T8, T9).
+
+    Returns `STALE`, and changes nothing, where the attempt is not current.
+    """
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -89,7 +92,7 @@ def apply_attempt_end(
 
 
 def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
-    """T4: this boot of the cluster has the attempt, and it runs.
+    """Moves a Dispatching shard to Running (T4): this boot of the cluster has the attempt, and it runs.
 
     To be called for a cluster's answer or list, not for an event: an event of its journal may be older than a
     restart, after which nothing of the attempt runs.
@@ -102,7 +105,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
 
 
 def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    """T9: the attempt is lost, not failed. The shard waits for another, or is quarantined after too many."""
+    """Ends the attempt as lost, not failed (T9): the shard waits for another, or is quarantined."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
@@ -116,7 +119,7 @@ def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: Fai
 
 
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """T6: the suspect shard's region is back: the same epoch is to be sent again, under a new fence."""
+    """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence."""
     fence = region.fence(now, settings.fence_seconds)
     tracked.apply_event(now, Event.REGION_BACK, suspect_since=None, fence=fence)
     tracked.fenced_until = now.monotonic + settings.fence_seconds

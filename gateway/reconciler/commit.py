@@ -1,4 +1,4 @@
-"""Commits what a pass has decided. Nothing that is not committed counts, and nothing of it is sent."""
+"""Commits the changes of a pass to the store: only a committed change counts and is sent to a region."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommittedShard:
-    """A shard whose write took, with the history that is now stored."""
+    """A shard whose write took, with the history entries that were stored with it."""
 
     tracked: TrackedShard
     history: tuple[HistoryEntry, ...]
@@ -25,11 +25,11 @@ class CommittedShard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitResult:
-    """The outcome of one commit."""
+    """The outcome of one commit: the shards that were written, and those that another writer had changed."""
 
     committed: tuple[CommittedShard, ...] = ()
     conflicts: tuple[tuple[str, int], ...] = ()
-    """Keys of shards that another writer has changed. They are out of the working set now."""
+    """The keys of shards that another writer had changed. They are out of the working set now."""
 
 
 async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
@@ -59,7 +59,7 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
 
 
 def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
-    """Counts what was just committed of each shard, and ends the measurement of failovers that are over."""
+    """Counts each shard's committed history in the metrics, and ends the timing of finished failovers."""
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
@@ -69,7 +69,7 @@ def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: 
 
 
 def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: float | None) -> None:
-    """Counts one shard's history. `since_lost`: seconds since its region was lost to it; None: it was not."""
+    """Counts one shard's history in the metrics. `since_lost`: seconds since it lost its region, or None."""
     for entry in history:
         match entry.detail:
             case TransitionDetail(after=phase, region=region):
@@ -87,7 +87,7 @@ def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lo
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Drops shards that need no watching: those that are over, and those that only wait for a place."""
+    """Drops the shards from the working set that need no watching: ended ones, and ones that only wait."""
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

@@ -32,13 +32,13 @@ from gateway.store.interface import Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
-"""Between two passes at least: what comes in together is decided together, and other tasks get to run."""
+"""The shortest pause between passes: what comes in together is decided together, and other tasks can run."""
 PASS_SECONDS = 0.1
-"""Between two passes at most."""
+"""The longest pause between two passes."""
 TICK_SECONDS = 1.0
 """How often the regions' health moves on by time."""
 RECOVERY_SECONDS = 0.5
-"""Between two attempts to write to a store that failed."""
+"""The pause between two attempts to write to a store that failed."""
 
 
 class Controller:
@@ -87,16 +87,16 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """The gateway takes itself to be cut off from its regions: nothing is placed or moved."""
+        """Whether the gateway takes itself to be cut off from its regions: it places and moves nothing."""
         return self._cut_off
 
     @property
     def stuck(self) -> bool:
-        """The store takes no writes: nothing is decided."""
+        """Whether the store has failed and takes no writes yet: the controller decides nothing."""
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
-        """Every region as placement and the API see it."""
+        """The views of all regions at `now`, for placement and the API."""
         inflight = self._ws.count_inflight()
         return [
             region.view(now, self._health, inflight=inflight[name])
@@ -125,11 +125,14 @@ class Controller:
                 wake.set()
 
     async def start(self, now: Instant) -> None:
-        """Loads what the store says is under way. To be called before the first pass."""
+        """Loads the shards that are under way from the store. To be called before the first pass."""
         await load_active(self._ws, self._store, now, self._failover)
 
     async def reconcile_once(self, now: Instant) -> None:
-        """Makes one pass. If the store fails in it, what the pass had not committed did not happen."""
+        """Makes one pass: processes reports, updates regions, places shards, commits, then calls the regions.
+
+        If the store fails in it, the changes that were not committed are dropped when the store is back.
+        """
         try:
             if self._stuck and not await self._recover(now):
                 return
@@ -151,9 +154,10 @@ class Controller:
         self._set_gauges(now)
 
     async def _recover(self, now: Instant) -> bool:
-        """Tries to write to the store; loads everything as at the start, and returns True, if it can.
+        """Tries to write to the store that failed; returns True, with everything loaded again, if it can.
 
-        Until then the regions are probed, and work that must not run twice keeps its leases.
+        Returns False where it is too soon for another try, and raises `Unavailable` where the try fails.
+        Meanwhile the regions are probed, and work that must not run twice keeps its leases.
         """
         await self._inbox.process_without_store(now)
         await self._call_regions(now)

@@ -25,28 +25,28 @@ from gateway.store.interface import Store
 BATCH_CREATES = 200
 BATCH_TASKS = 200_000
 BATCH_BYTES = 16 * 1024 * 1024
-"""Bounds of one batch: it has to be done well within its call's timeout and the creates' fences."""
+"""The bounds of one batch, which has to be done well within its call's timeout and the creates' fences."""
 
 ACKNOWLEDGE_SECONDS = 1.0
-"""A cluster keeps its events until it hears that they are committed: so often it hears that at least."""
+"""The longest time until a cluster hears that its events are committed: it keeps them until then."""
 
 FATAL = ("Invalid", "Unsupported")
-"""Refusals that every other region would repeat."""
+"""The reasons of refusals that every other region would repeat, so that the shard fails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateSize:
-    """What one create adds to a batch."""
+    """The size of one create, by which batches are kept within their bounds."""
 
     run: str
     tasks: int
     document_bytes: int
-    """Of the run's document, which a batch carries once for all of the run's shards."""
+    """The size of the run's document, which a batch carries once for all of the run's shards."""
     result_bytes: int
 
 
 def create_size(tracked: TrackedShard) -> CreateSize:
-    """The size of the shard's create."""
+    """Measures the shard's create; results that are not read from the store yet count as none."""
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
@@ -58,7 +58,7 @@ def create_size(tracked: TrackedShard) -> CreateSize:
 
 @dataclass(kw_only=True, slots=True)
 class BatchLoad:
-    """The size of one batch as it is put together."""
+    """The size of one batch while creates are added to it."""
 
     creates: int = 0
     tasks: int = 0
@@ -67,9 +67,9 @@ class BatchLoad:
     runs: set[str] = field(default_factory=set)
 
     def fits(self, create: CreateSize) -> bool:
-        """Whether the batch has room for it."""
+        """Whether the batch has room for `create`; an empty batch has, however large the create is."""
         if not self.creates:
-            return True  # whatever it weighs: else it would wait for ever
+            return True  # else a create above the bounds would wait for ever
         return (
             self.creates < BATCH_CREATES
             and self.tasks + create.tasks <= BATCH_TASKS
@@ -77,7 +77,7 @@ class BatchLoad:
         )
 
     def add(self, create: CreateSize) -> None:
-        """Counts it in."""
+        """Adds `create` to the load."""
         self.size += self._added_bytes(create)
         self.creates += 1
         self.tasks += create.tasks
@@ -96,7 +96,7 @@ def due_creates(
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """The load of the next batch to each region, where a batch can be sent now and has room for more creates.
+    """The regions whose next batch can be sent now and has room for more creates, with the batch's load.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
     """
@@ -112,7 +112,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads what goes with the creates of the next batch to `region`, no more than the batch can carry."""
+    """Reads the results that go with the creates of the next batch to `region`, up to the batch's bounds."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if tracked.resumption is None:
@@ -124,7 +124,10 @@ async def load_resumptions(
 
 
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
-    """What to send to `region` now; None: nothing. `mark_sent` is to follow once it was sent."""
+    """Puts together the batch to send to `region` now; None where nothing is due.
+
+    `mark_sent` is to be called once the batch was sent.
+    """
     due = due_creates(ws, region, now, settings)
     # Up to the first whose results are not read: sent without them, it would run finished tasks again.
     unread = next((n for n, tracked in enumerate(due) if tracked.resumption is None), len(due))
@@ -149,7 +152,7 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
 
 
 def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> None:
-    """Remembers that `batch` was sent to `region`: what it carries is due again only if no answer comes."""
+    """Records that `batch` was sent to `region`: its items are due again only if no answer comes."""
     for create in batch.creates:
         tracked = ws.find_current(region.name, create.attempt)
         if tracked is not None:
@@ -160,7 +163,7 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Adds creates to `load` in order, and returns them: up to the first for which there is no room."""
+    """Adds the creates of `due` to `load` up to the first without room; returns the shards of those added."""
     taken = []
     for tracked in due:
         create = create_size(tracked)
@@ -187,7 +190,7 @@ def _shard_spec(tracked: TrackedShard) -> ShardSpec:
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answer to each item of a batch. One about an attempt that is not current means nothing."""
+    """Applies the answers to a batch: to creates whose attempt is still current, and to tombstones."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.
@@ -213,9 +216,10 @@ def _apply_create_answer(
 def _apply_refusal(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """T3: the cluster will never take this epoch. The attempt becomes an orphan all the same.
+    """Applies the refusal of a create (T3): the shard waits for another place, is quarantined, or fails.
 
-    An earlier copy of the create, which was not refused, may still arrive before its fence.
+    Unless the shard fails, the attempt becomes an orphan: an earlier copy of the create, which was not
+    refused, may still arrive before its fence.
     """
     shard = tracked.shard
     if answer.reason in FATAL:
@@ -235,9 +239,9 @@ def _apply_refusal(
 
 
 def may_hold_lease(tracked: TrackedShard, attempt: AttemptId) -> bool:
-    """Whether this attempt may hold its run-lease: while it is current and its shard not Suspect.
+    """Whether this exclusive attempt may hold its run-lease: while it is current and its shard not Suspect.
 
-    The wait of a suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
+    The wait of a Suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
     """
     shard = tracked.shard
     return (

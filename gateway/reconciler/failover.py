@@ -15,7 +15,7 @@ from gateway.settings import FailoverSettings
 
 
 def suspect_shards(ws: WorkingSet, region: Region, now: Instant) -> None:
-    """T5: the region is Unreachable. Its shards become Suspect; what runs there may well go on running."""
+    """Makes the shards in an Unreachable region Suspect (T5); their attempts may well go on running there."""
     for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
         tracked.apply_event(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
         tracked.suspected_at, tracked.heard_until = now.monotonic, region.status_at
@@ -23,7 +23,7 @@ def suspect_shards(ws: WorkingSet, region: Region, now: Instant) -> None:
 
 
 def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """T6: the region is back. Each attempt is sent again under its epoch, for the cluster to confirm."""
+    """Has each Suspect attempt in a region that is back sent again under its epoch, to be confirmed (T6)."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
@@ -35,10 +35,12 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
 def fail_over(
     ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: FailoverSettings
 ) -> None:
-    """T7: Suspect shards that have waited long enough wait for another place; their attempts become orphans.
+    """Takes Suspect shards that have waited long enough from their region (T7), leaving orphans there.
 
-    Not to be called while the gateway takes itself to be cut off. `healths` are of the regions that are
-    counted for that.
+    The shards wait for another place, or are quarantined after too many failovers.
+
+    Not to be called while the gateway takes itself to be cut off. `healths` are those of the regions that the
+    blackout guard counts.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
@@ -49,7 +51,7 @@ def fail_over(
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Moves the Suspect shards of a region that an operator has given up, whatever the blackout guard thinks.
+    """Moves the Suspect shards of a region that an operator has given up, cut off or not.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
     once. An attempt that turns out to be alive is ended as an unknown one.
@@ -60,9 +62,10 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """T14: Dispatching shards wait for another place past their fence: no cluster takes the create any more.
+    """Takes back Dispatching attempts that no cluster confirmed before their fence (T14).
 
-    Whether a cluster took it before is for the tombstone to find out.
+    The shards wait for another place: no cluster takes such a create any more. Whether one took it before is
+    for the tombstone to find out.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING]:
         if tracked.fenced_until > now.monotonic:

@@ -21,9 +21,9 @@ from gateway.settings import HealthSettings
 def update_health(
     region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> None:
-    """Applies `report` to the region's health and status. `dice` gives 0..1.
+    """Applies `report` to the region's health and status. `dice` gives a random number in 0..1.
 
-    What a report says of attempts is not looked at here: `inbox.py` does that once the journal is admitted.
+    The report's attempts are not looked at here: `inbox.py` does that once the journal is admitted.
     """
     match report:
         case ProbeResult():

@@ -38,7 +38,7 @@ from observability.metrics import Metrics
 RESTORING_SECONDS = 10.0
 """How long after a new era began further reports of the restored store are taken for the same restore."""
 BINDING_SECONDS = 1.0
-"""Between two looks whether an operator has released a region's old journal."""
+"""The pause between two checks whether an operator has released a region's old journal."""
 
 
 class InboxProcessor:
@@ -78,7 +78,7 @@ class InboxProcessor:
                     await self._apply(region, report, now)
 
     async def process_without_store(self, now: Instant) -> None:
-        """Applies what can be applied while the store takes no writes: health, and run-leases.
+        """Applies the reports that need no write to the store while it takes none: health, and run-leases.
 
         Work that must not run twice goes on by its leases. All other events come again once the streams are
         opened from the committed cursors.
@@ -127,10 +127,10 @@ class InboxProcessor:
         region.incarnation = bound
 
     async def _begin_era(self, region: Region, now: Instant) -> None:
-        """Begins a new era: the cluster was sent that more is committed than the store holds.
+        """Begins a new era in the store, which is an older copy of itself, and loses all current attempts.
 
-        So the store is an older copy of itself. What its rows show as under way may be over, or may have been
-        followed by attempts that the store does not know.
+        `region` has shown it: its cluster was sent that more is committed than the store holds. Attempts that
+        the store shows as under way may be over, or followed by others that it does not know.
         """
         if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
             return  # the other regions report the same restore
@@ -209,7 +209,7 @@ class InboxProcessor:
         region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
-        """Compares the attempts that the cluster holds with the shards; what nobody lists is to be ended."""
+        """Compares the cluster's attempts with the shards; attempts that no shard lists are to be ended."""
         if hello.status.incarnation != region.incarnation:
             return
         region.compared_at = now.monotonic
@@ -224,7 +224,7 @@ class InboxProcessor:
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
         """Whether the store knows the attempt as its shard's current one, or as the last of a finished shard.
 
-        Of the latter the end is committed, and only not acknowledged to the cluster yet.
+        The end of the latter is committed, and only not acknowledged to the cluster yet.
         """
         shard = await self._store.shard(attempt.run, attempt.shard)
         if shard is None or shard.attempt != attempt:

@@ -53,7 +53,7 @@ def _unreadable(run: Run) -> LoadedRun:
 
 
 async def load_run(store: Store, run_id: str) -> LoadedRun:
-    """Reads the run and renders it.
+    """Reads the run `run_id` from the store and renders it.
 
     Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
     is broken, and nothing may go on as if it were not.
@@ -67,9 +67,9 @@ async def load_run(store: Store, run_id: str) -> LoadedRun:
 async def load_shard(
     store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: FailoverSettings
 ) -> TrackedShard:
-    """Reads what the shard's earlier attempts left in the store, and returns the shard to be tracked.
+    """Makes the tracked shard of a stored one, with the task results that its attempts left in the store.
 
-    One whose document cannot be read is quarantined, so that it holds up no other shard.
+    A shard whose document cannot be read is quarantined, so that it holds up no other shard.
     """
     tracked = TrackedShard(
         shard=shard,
@@ -108,7 +108,7 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """Loads the shard into the working set, unless it is there in this revision or a later one. Returns it.
+    """Returns the tracked shard, loaded into the working set unless it is there as new or with changes.
 
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """
@@ -141,7 +141,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Adds the regions that shards name and the settings do not: what is there has to be moved, and ended."""
+    """Adds the regions that shards name and the settings do not: attempts there are to be moved and ended."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):
@@ -174,6 +174,6 @@ async def reload_conflicts(
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Reads what the shard's attempt starts from in the journal `incarnation`, and sets it."""
+    """Reads and sets the stored results that the shard's attempt in the journal `incarnation` starts from."""
     rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

@@ -14,7 +14,7 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 
 BATCH_TOMBSTONES = 1000
-"""Tombstones in one call: a region that comes back after a long time has many orphans."""
+"""The most tombstones in one call: a region that comes back after a long time has many orphans."""
 
 
 def due_tombstones(
@@ -40,7 +40,7 @@ def due_tombstones(
 def mark_tombstones_sent(
     ws: WorkingSet, region: Region, attempts: tuple[AttemptId, ...], now: Instant
 ) -> None:
-    """Remembers that the tombstones of `attempts` were sent: they are due again after a while."""
+    """Records that the tombstones of `attempts` were sent: they are due again after a while."""
     for attempt in attempts:
         if attempt in region.unknown_attempts:
             region.unknown_attempts[attempt] = now.monotonic
@@ -74,7 +74,7 @@ def apply_tombstone_answer(
 
 
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Takes the orphans in a region that an operator has given up off their shards' lists.
+    """Removes the orphans in `region`, which an operator has given up, from their shards' lists.
 
     Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """
@@ -90,9 +90,9 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 def stop_cancelled(
     ws: WorkingSet, unreachable: frozenset[str], now: Instant, settings: FailoverSettings
 ) -> None:
-    """T10: a Cancelling shard is Cancelled once nothing of it runs in a region that can be reached.
+    """Ends Cancelling shards as Cancelled (T10) once they have no orphan in a region that can be reached.
 
-    What may run in an unreachable region stays listed as an orphan.
+    Attempts that may run in an unreachable region stay listed as orphans.
     """
     for tracked in ws.shards.values():
         if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, unreachable, now, settings):

@@ -1,4 +1,4 @@
-"""Writes the intent: where a shard's next attempt goes, committed BEFORE any call (T2)."""
+"""Writes intents: the region and epoch of a shard's next attempt, committed BEFORE any call (T2)."""
 
 from clusters.protocol import ERA_BITS
 from gateway.core.history import HistoryKind, PlacementDetail
@@ -24,7 +24,7 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch in `region`, with the scores that chose the region in its history."""
+    """Gives the shard its next epoch in `region`, and its history the scores; the next commit stores both."""
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.add_history(
         now,

@@ -63,11 +63,14 @@ class Placer:
         self._spreads: dict[str, Counter[str]] = {}
 
     def request(self) -> None:
-        """Has waiting shards looked at in the next pass, since something has changed for them."""
+        """Has the next pass look at the waiting shards, since something has changed for them."""
         self._placed_at = NEVER
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
-        """Places waiting shards, up to a bound for one pass. Raises `Unavailable`."""
+        """Places the waiting shards, if it is time to look at them, up to a bound for one pass.
+
+        Raises `Unavailable` where the store cannot answer.
+        """
         if now.monotonic - self._placed_at < self._placing.look_seconds:
             return
         self._views = {view.name: view for view in views}
@@ -106,7 +109,7 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_waiting_for_leases(self, now: Instant) -> int:
-        """Shards that are Pending in the store and still wait for the lease of an earlier attempt to end."""
+        """The number of Pending shards that still wait for the lease of an earlier attempt to end."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING and not tracked.leases_ended(now, wait)
@@ -142,7 +145,7 @@ class Placer:
                 self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
-        """Writes the intent, if the shard still waits and the region's next batch has room for it."""
+        """Writes the intent for the found region, if the shard still waits and the batch has room for it."""
         tracked = await self._tracked(shard, run, now)
         if tracked.shard.phase is not Phase.PENDING or not tracked.leases_ended(
             now, self._failover.exclusive_wait_seconds
@@ -192,7 +195,7 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
-        """The run, read once a pass, and whether its decision is fresh: not where policy could not answer."""
+        """The run, read once a pass, and whether its decision is fresh: False where policy did not answer."""
         if run_id not in self._runs:
             run = await load_run(self._store, run_id)
             fresh = await reauthorize(
@@ -217,7 +220,7 @@ class Placer:
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Lets other runs pass this one for a while."""
+        """Lets other runs pass the shard's for a while, and adds a new reason to the shard's history."""
         # The whole run, since what keeps one of its shards keeps them all.
         self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
         # The history says so once for each reason: a million shards that wait must not write at every look.

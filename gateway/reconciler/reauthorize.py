@@ -17,7 +17,7 @@ from gateway.store.rules import permitted_regions
 async def reauthorize(
     run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
 ) -> LoadedRun | None:
-    """The run under a fresh decision, which is stored; None where policy could not answer.
+    """Returns `run` under a fresh decision, a new one being stored first; None where policy could not answer.
 
     A decision is fresh for `fresh_seconds`. A refusal is an answer too: the run is permitted nowhere until a
     later decision permits it again.
@@ -48,9 +48,9 @@ async def reauthorize(
 
 
 def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
-    """T3: takes back attempts that are on their way to a region that policy no longer permits.
+    """Takes back attempts that are on their way to a region that policy no longer permits (T3).
 
-    What runs there already may finish: the decision that placed it was in force then.
+    Attempts that run there already may finish: the decision that placed them was in force then.
     """
     for tracked in ws.shards.values():
         shard = tracked.shard

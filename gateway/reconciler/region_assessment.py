@@ -22,14 +22,14 @@ from gateway.settings import FailoverSettings, HealthSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionAssessment:
-    """What holds of the regions at one moment."""
+    """The result of `assess_regions`: which regions are lost or back at one moment, and the next healths."""
 
     healths: Mapping[str, RegionHealth]
     """The next health of every region, by name."""
     counted: tuple[RegionHealth, ...]
     """The healths that the blackout guard counts."""
     cut_off: bool
-    """The gateway takes itself, not its regions, to be cut off."""
+    """Whether the gateway takes itself, not its regions, to be cut off."""
     lost: frozenset[str]
     """Regions that are Unreachable: their shards become Suspect (T5)."""
     back: frozenset[str]
@@ -41,7 +41,7 @@ class RegionAssessment:
 def assess_regions(
     regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
 ) -> RegionAssessment:
-    """The assessment at `now`. With `tick`, to be given once a second, health moves on by time too."""
+    """Assesses the regions at `now`. With `tick`, to be given once a second, health moves on by time too."""
     regions = list(regions)
     healths = {
         region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health

@@ -1,4 +1,4 @@
-"""Applies what callers and operators have committed since the last scan, and deadlines that have passed."""
+"""Applies the cancellations and taints that callers and operators have committed, and passed deadlines."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import Instant
@@ -13,13 +13,16 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
 SCAN_SECONDS = 0.5
-"""Between two scans."""
+"""The pause between two scans."""
 SCAN_LIMIT = 1000
-"""Shards read at once for cancellation or deadline; the rest comes with the next scan."""
+"""The most shards read at once for cancellation or deadline; the others come with the next scan."""
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
-    """Applies taints of regions, cancellations of runs, and deadlines. Raises `Unavailable`."""
+    """Applies the stored taints, cancellations and passed deadlines to the working set.
+
+    Raises `Unavailable` where the store cannot answer.
+    """
     await _apply_taints(ws, store, now, settings)
     runs: dict[str, LoadedRun] = {}
     for shard in await store.to_cancel(limit=SCAN_LIMIT):

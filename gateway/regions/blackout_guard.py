@@ -43,7 +43,7 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """The same regions in the same order, those lost in a blackout marked so. To be called at each pass.
+    """The healths in the same order, those of regions lost in a blackout marked so. Called at each pass.
 
     A marked region was well all the time: it comes back without slow start and without an incident, and is
     probed at the quick pace until then. One that was restarted while it was lost was down itself, and is not
@@ -66,7 +66,7 @@ def enough_answer(answering: int, regions: int) -> bool:
 def _lost_in_blackout(
     healths: Sequence[RegionHealth], settings: HealthSettings, canary: RegionHealth | None
 ) -> frozenset[str]:
-    """Regions that are lost, and were lost together with more than half of all, or with the canary."""
+    """The names of lost regions that were lost together with more than half of all, or with the canary."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}
     names: set[str] = set()
     for since in lost.values():

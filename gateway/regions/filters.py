@@ -1,6 +1,6 @@
-"""Which regions can take an attempt: one function per requirement.
+"""Decides which regions can take an attempt, by one function per requirement.
 
-Each returns None, or the words in which the region is refused; users see them.
+Each returns None where the region meets it, else the words in which the region is refused; users see them.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
-"""The one refusal that passes by itself: when an attempt there ends."""
+"""The refusal of a full region, the one that passes by itself: when an attempt there ends."""
 
 
 def why_closed(region: RegionView) -> str | None:

@@ -22,7 +22,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
 
     name: str
     condition: RegionCondition = RegionCondition.UNKNOWN
-    """`condition_of` the other fields, kept with when and why it began."""
+    """The condition that `condition_of` derives from the other fields, kept with when and why it began."""
     since: float = NEVER
     """When the condition began."""
     reason: str = ""
@@ -31,7 +31,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     probe_wanted_at: float = NEVER
     """When a probe was last wanted at once: an answer to an earlier one may be older than the reason."""
     ever_answered: bool = False
-    """It has answered a probe since this gateway started."""
+    """Whether it has answered a probe since this gateway started."""
     answered_at: float = NEVER
     """When the newest probe that was answered began."""
     failures: int = 0
@@ -43,9 +43,9 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     losses: int = 0
     """How often it was lost since `lost_at`: answering once and failing again is another loss."""
     lost_in_blackout: bool = False
-    """It was lost together with most others: the gateway's own network was, see `blackout_guard`."""
+    """Whether it was lost together with most others: the gateway's own network was, see `blackout_guard`."""
     restarted_while_lost: bool = False
-    """Another boot of it was seen while it was lost: it was down itself, even if others were lost as well."""
+    """Whether another boot of it was seen while it was lost: then it was down itself, blackout or not."""
     returned_at: float = NEVER
     """When it was last reachable again."""
     warming_since: float | None = None
@@ -112,9 +112,9 @@ def condition_with_journal(
 
 
 def with_changes(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
-    """The health with `changes`, and with the condition that follows from them.
+    """The health with `changes` to its fields, and with the condition that follows from them.
 
-    A new condition begins at `now`. `because` is its reason, where the condition does not give one itself.
+    A new condition begins at `now`. `because` is its reason, unless the condition has one of its own.
     """
     after = structs.replace(health, **changes)
     condition = condition_of(after)

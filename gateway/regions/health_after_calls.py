@@ -1,4 +1,4 @@
-"""What calls that carry work change in a region's health: its latency, and ejection if too many fail."""
+"""Moves a region's health on after calls that carry work: its latency, and ejection if too many fail."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float
 def _after_fault(
     health: RegionHealth, now: float, failure: str, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """Ejected, where the faults are enough for that."""
+    """The health after one more fault is counted: ejected, where the faults are enough for that."""
     if not health.ever_answered or health.lost_at is not None:
         return health  # it takes no work anyhow, and the loss is counted when it returns
     if health.ejections.until is not None:

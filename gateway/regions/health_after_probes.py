@@ -1,4 +1,4 @@
-"""What probes, the event stream and restarts change in a region's health: whether it can be reached.
+"""Moves a region's health on after probes, stream ends and restarts, which show whether it can be reached.
 
 Three failed probes in a row are a loss, five answered ones end it. A region that comes back gets a slow
 start; one that was lost before, not long ago, is ejected first, for longer each time.
@@ -49,7 +49,7 @@ def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
 
 
 def after_restart(health: RegionHealth) -> RegionHealth:
-    """The health after another boot of the cluster was seen: what the old process did is forgotten.
+    """The health after another boot of the cluster was seen, without the old boot's calls and round trips.
 
     A restart alone is no outage, so the condition stays.
     """
@@ -67,7 +67,7 @@ def after_restart(health: RegionHealth) -> RegionHealth:
 def _pause_seconds(
     health: RegionHealth, began: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> float:
-    """Seconds until the next probe."""
+    """The pause before the next probe, in seconds; 0.0 where one is due at once."""
     if health.failures:
         return settings.probe_retry_seconds
     if health.lost_in_blackout and health.lost_at is not None:
@@ -108,7 +108,10 @@ def _after_answer(
 def _after_return(
     health: RegionHealth, now: float, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """Reachable again after a loss."""
+    """The health of a region that is reachable again after a loss: in slow start, after several also ejected.
+
+    After a blackout it is neither.
+    """
     if health.lost_in_blackout:
         # the region was well all the time: no slow start, and no incident
         return with_changes(health, now, lost_at=None, losses=0, returned_at=now)

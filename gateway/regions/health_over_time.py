@@ -1,4 +1,4 @@
-"""What time alone changes in a region's health: ejections and slow starts end, latency is evaluated."""
+"""Moves a region's health on by time alone: ends ejections and slow starts, and evaluates the latency."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
     """
 
     round_trips: tuple[tuple[float, float], ...] = ()
-    """Of probes, as (monotonic seconds of the end, seconds taken), oldest first."""
+    """Round trips of probes, as (monotonic seconds of the end, seconds taken), oldest first."""
     evaluations_over: int = 0
     """Evaluations in a row in which the p90 passed the threshold."""
     slow: bool = False
@@ -74,7 +74,7 @@ def after_round_trip(
 
 
 def p90(seconds: list[float]) -> float | None:
-    """The nearest rank at or below nine tenths: of five round trips the second slowest."""
+    """The 90th percentile, by the nearest rank at or below it: of five the second slowest; None of none."""
     return sorted(seconds)[max(1, floor(0.9 * len(seconds))) - 1] if seconds else None
 
 

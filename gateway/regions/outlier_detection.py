@@ -58,7 +58,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
     """The incidents of a region (ejections and losses), and its present ejection; in monotonic seconds."""
 
     incidents: int = 0
-    """How many there were, each within `ejection_forgotten_seconds` of the one before."""
+    """The number of incidents, each within `ejection_forgotten_seconds` of the one before."""
     since: float = NEVER
     """When the newest ejection began."""
     until: float | None = None
@@ -71,7 +71,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """Counts `incidents` more, which end at `now`; earlier ones are forgotten first if long enough ago."""
+    """Counts `incidents` more, which end at `now`; forgets earlier ones first if they are long enough ago."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -80,7 +80,7 @@ def after_incidents(
 def begin_ejection(
     ejections: Ejections, *, now: float, multiplier: int, reason: str, settings: HealthSettings, chance: float
 ) -> Ejections:
-    """Ejects from `now` on, for `multiplier` times `ejection_seconds`, at most `ejection_maximum_seconds`.
+    """Ejects the region from `now` on, for `multiplier` times `ejection_seconds` within the maximum.
 
     `chance` in 0..1 shortens it by up to `jitter`: regions ejected together do not come back together.
     """
@@ -95,10 +95,10 @@ def end_ejection(ejections: Ejections) -> Ejections:
 
 
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
-    """The region became Unreachable: an ejection just before is the same incident, and ends.
+    """The ejections after the region became Unreachable: one that began just before ends, uncounted.
 
-    Calls had only noticed it sooner than probes. The region's return then counts the loss. An ejection that
-    began longer ago was an incident of its own and goes on.
+    It is the same incident, which calls noticed sooner than probes. The region's return then counts the loss.
+    An ejection that began longer ago was an incident of its own and goes on.
     """
     if ejections.until is None or lost_at - ejections.since > settings.blackout_seconds:
         return ejections

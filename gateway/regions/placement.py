@@ -21,7 +21,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Unplaceable(Struct, frozen=True, kw_only=True):
-    """No region fits: the reason of each."""
+    """The result that no region fits, with the reason against each."""
 
     rejected: dict[str, str]
 
@@ -40,7 +40,7 @@ def place(
     choose: Callable[[Sequence[str]], str],
     settings: PlacingSettings,
 ) -> Placement | Unplaceable:
-    """The region for one attempt, or why there is none.
+    """Chooses the region for one attempt; where none fits, returns the reason against each.
 
     `choose` picks one of the names whose score is within `settings.near` of the best. A region that fits and
     is passed over for a preference has both a score and a reason. To place many, replace the chosen region by

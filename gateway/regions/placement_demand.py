@@ -1,4 +1,4 @@
-"""What one attempt asks of a region."""
+"""The demand of one attempt: what a region must have to take it, and which regions it prefers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from gateway.documents.workflow import Workflow
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """What a region must have, and what is preferred, to take one attempt of a workflow."""
+    """The requirements of one attempt of a workflow on a region, and its preferences among regions."""
 
     permitted: frozenset[str]
     """Regions that policy permits."""
@@ -17,9 +17,9 @@ class Demand(Struct, frozen=True, kw_only=True):
     avoid: frozenset[str] = frozenset()
     """Regions that the workflow takes only if no other fits."""
     executors: frozenset[str] = frozenset()
-    """The types of its tasks."""
+    """The types of the workflow's tasks."""
     cpu: float = 0.0
-    """Processors that its largest task takes."""
+    """The number of processors that the workflow's largest task takes."""
     spread: Mapping[str, int] | None = None
     """The run's shards by region, where it wants them spread; None where it does not."""
 
@@ -27,7 +27,7 @@ class Demand(Struct, frozen=True, kw_only=True):
 def demand_of(
     workflow: Workflow, permitted: Sequence[str], *, spread: Mapping[str, int] | None = None
 ) -> Demand:
-    """What one shard of `workflow` asks of a region. `spread` is for workflows with `placement.spread`."""
+    """The demand of one shard of `workflow`. `spread` is for workflows with `placement.spread`."""
     asked = workflow.spec.placement
     return Demand(
         permitted=frozenset(permitted),

@@ -25,12 +25,12 @@ class RegionCondition(StrEnum):
 
     @property
     def reachable(self) -> bool:
-        """The region answers its probes: batches are sent to it, and its attempts stay where they are."""
+        """Whether the region answers its probes: batches are sent to it, and its attempts stay there."""
         return self not in _SILENT
 
     @property
     def ready(self) -> bool:
-        """The region may get new work, like a Ready node of Kubernetes: it is reachable and not ejected."""
+        """Whether the region may get new work, like a Ready node of Kubernetes: reachable and not ejected."""
         return self in _READY
 
 
@@ -45,7 +45,7 @@ class Taint(StrEnum):
     """
 
     CORDONED = "cordon"
-    """No new work; what runs there finishes."""
+    """The region gets no new work; attempts that run there finish."""
     FORGOTTEN = "forget"
-    """Gone for good: nothing there is waited for until it answers again, and the blackout guard does not
-    count it."""
+    """The region is gone for good: nothing there is waited for until it answers again, and the blackout guard
+    does not count it."""

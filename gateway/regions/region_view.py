@@ -12,7 +12,7 @@ from gateway.settings import HealthSettings
 
 
 class RegionView(Struct, frozen=True, kw_only=True):
-    """What is known of a region at one moment."""
+    """The state of a region at one moment: its condition, latency, weight, load and taints."""
 
     name: str
     condition: RegionCondition
@@ -21,40 +21,40 @@ class RegionView(Struct, frozen=True, kw_only=True):
     since: float = 0.0
     """When the condition began, in wall-clock seconds since 1970; 0 if it has never changed."""
     peak_ewma_seconds: float
-    """The estimated latency."""
+    """The estimated latency: the peak EWMA, faded to this moment."""
     weight: float = 1.0
     """Its share of the work beside other regions, above 0: the operator's weight times that of slow start."""
     inflight: int
-    """Attempts that are, or may still be, there."""
+    """The number of attempts that are, or may still be, in the region."""
     free_slots: int
-    """Attempts that it takes until it is full."""
+    """The number of attempts that the region takes until it is full."""
     status: ClusterStatus | None = None
     """What its cluster reported last: executors, processors, queue. None before the first report."""
     taints: frozenset[Taint] = frozenset()
 
     @property
     def queued(self) -> int:
-        """Tasks there that are ready and wait for a processor."""
+        """The number of tasks in the region that are ready and wait for a processor."""
         return 0 if self.status is None else self.status.queued
 
     @property
     def executors(self) -> tuple[str, ...]:
-        """The types of tasks that it runs."""
+        """The types of tasks that the region runs."""
         return () if self.status is None else self.status.executors
 
     @property
     def cpu(self) -> float | None:
-        """Its processors; None where its cluster does not report them."""
+        """The number of the region's processors; None where its cluster does not report it."""
         return None if self.status is None else self.status.cpu
 
     @property
     def cordoned(self) -> bool:
-        """An operator wants no new work there."""
+        """Whether an operator wants no new work in the region."""
         return Taint.CORDONED in self.taints
 
     @property
     def forgotten(self) -> bool:
-        """An operator has given it up."""
+        """Whether an operator has given the region up."""
         return Taint.FORGOTTEN in self.taints
 
 
@@ -70,7 +70,10 @@ def region_view(
     admitted: bool = True,
     unknown_journal: str = "",
 ) -> RegionView:
-    """The region at `now`. `weight` is the operator's; the last two are for `condition_with_journal`."""
+    """Makes the view of a region at `now`. `weight` is the operator's, without that of slow start.
+
+    `admitted` and `unknown_journal` are explained at `condition_with_journal`.
+    """
     condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)
     return RegionView(
         name=health.name,

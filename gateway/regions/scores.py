@@ -1,4 +1,4 @@
-"""Which of the regions that fit is better: the preferences that come before any score, and the score."""
+"""Ranks the regions that fit: by the preferences that come before any score, then by the score."""
 
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ def score(region: RegionView, *, floor_seconds: float) -> float:
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:
-    """The preferences that come before every score, lower is better."""
+    """The rank of a region by the preferences that come before every score, lower is better."""
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
     # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
@@ -31,7 +31,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:
-    """Why a region that fits, of tier `own`, is passed over for those of tier `best`; None if equal."""
+    """Why a region that fits, of tier `own`, is passed over for those of tier `best`; None if the same."""
     if own == best:
         return None
     if own[0] > best[0]:

@@ -1,6 +1,6 @@
 """The store: runs, shards, task results, decisions and history, each committed before anybody acts on it.
 
-`interface` is what every store promises, `rules` are the decisions that every store makes alike,
+`interface` is the protocol that every store implements, `rules` are the decisions that all stores make alike,
 `subscriptions` wakes callers of this process when a run changes. Each database has a room of its own:
 `sqlite`. The conformance suite is `tests/conformance/store.py`.
 

@@ -1,4 +1,7 @@
-"""What every store promises: the store is the only truth, and what is not committed in it did not happen."""
+"""The protocol that every store implements, and the values that it takes and returns.
+
+The store is the only truth: what is not committed in it did not happen.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,11 +32,11 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
     run: Run
     replay: bool
-    """The (tenant, idempotency key) was known, and nothing was written. The caller compares fingerprints."""
+    """Whether the (tenant, key) was known, and so nothing was written. The caller compares fingerprints."""
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A shard as it will be, with what goes into the same transaction.
+    """A shard as it is to be stored, with the task results and history of the same transaction.
 
     It is written only if the stored revision is `shard.rev - 1`.
     """
@@ -45,7 +48,7 @@ class ShardWrite(Struct, frozen=True, kw_only=True):
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """How far the event stream of one region is committed."""
+    """The place in the event stream of one region up to which its events are committed."""
 
     incarnation: str = ""
     """The journal that `seq` counts in."""
@@ -53,7 +56,7 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """Which runs to list; a run is listed if all conditions hold. Newest first."""
+    """The conditions by which runs are listed, newest first: a run is listed if all of them hold."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs policy lets the caller see; None: all."""
@@ -77,12 +80,12 @@ class Store(Protocol):
 
     @property
     def identity(self) -> str:
-        """Names this store and its copies, in hexadecimal digits."""
+        """The id of this store and its copies, in hexadecimal digits."""
         ...
 
     @property
     def era(self) -> int:
-        """Rises when the store was restored from a copy. Epochs are `era << 32 | n`."""
+        """The store's era, which rises when it was restored from a copy. Epochs are `era << 32 | n`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
@@ -95,7 +98,7 @@ class Store(Protocol):
     async def admit(self, admission: Admission) -> Admitted:
         """Writes a new run, in one commit that it may share with other callers.
 
-        A known idempotency key writes nothing.
+        With an idempotency key that is known it writes nothing, and returns the run that the key has made.
         """
         ...
 
@@ -104,7 +107,7 @@ class Store(Protocol):
         ...
 
     async def runs(self, query: RunQuery) -> Sequence[Run]:
-        """One page of runs."""
+        """One page of the runs that meet the conditions of `query`, newest first."""
         ...
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
@@ -220,15 +223,15 @@ class Store(Protocol):
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
-        """What operators have marked regions with, by region; unmarked regions are absent."""
+        """The taints that operators have set, by region; regions without any are absent."""
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Marks a region. False, and nothing written, where it has that taint already."""
+        """Marks a region with `taint`. False, and nothing written, where it has that taint already."""
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Takes the mark away. False, and nothing written, where the region does not have it."""
+        """Takes `taint` from a region. False, and nothing written, where the region does not have it."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
@@ -239,7 +242,7 @@ class Store(Protocol):
         ...
 
     async def check_writable(self) -> None:
-        """Writes something, to find out whether that works. Raises `Unavailable`."""
+        """Writes a trial value; raises `Unavailable` where the store does not take it."""
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:

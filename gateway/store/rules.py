@@ -1,8 +1,8 @@
 """Decisions that every store makes alike, whatever database it writes to. Pure: no SQL, no clock.
 
 A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
-query selects is the database's own work; the phases that it selects by are here, and
-the conformance suite (`tests/conformance/store.py`) holds the rest.
+query selects is the database's own work; the phases that it selects by are here, and the conformance suite
+(`tests/conformance/store.py`) holds the rest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 """Phases of runs that a retry opens again (T13)."""
 
 DROPPED_BY_RETRY: Final = TaskPhase.FAILED
-"""A retry deletes tasks in this phase: they run again, with all their tries. Finished ones are kept."""
+"""The phase of tasks that a retry deletes: they run again, with all their tries. Finished ones are kept."""
 
 CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"
@@ -81,7 +81,7 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
 def run_phase_change(
     run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
 ) -> RunPhaseChange | None:
-    """What to write on a run whose shards are now in these phases; None where its phase stays `before`.
+    """The phase to write on a run that has `counts` shards in each phase; None where it stays `before`.
 
     `at` is when the last of the shards changed; None where that write brought no history entry, and so no
     time.
@@ -124,7 +124,7 @@ def shard_after_retry(shard: Shard) -> Shard | None:
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:
-    """When the shard's tasks that are recorded as Running stopped; None: they are left as they are.
+    """The end to record for the shard's tasks that are still Running; None: they are left as they are.
 
     Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
     for ever.
@@ -138,7 +138,7 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """The runs whose phase has to be derived again, each with the time of its last write that took."""
+    """The runs whose phase has to be derived again, each with its last change's time; None where unknown."""
     return {
         write.shard.run: write.history[-1].at if write.history else None
         for write, done in zip(writes, took, strict=True)

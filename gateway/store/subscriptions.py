@@ -1,4 +1,4 @@
-"""Callers of this process who wait for a run to change."""
+"""Wakes the callers of this process who wait for a run to change."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ class Subscriptions:
 
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the run changes (None: any run)."""
+        """Gives an event that is set whenever the run changes (None: any run), until the context ends."""
         event = asyncio.Event()
         events = self._events.setdefault(run_id, set())
         events.add(event)
@@ -25,7 +25,7 @@ class Subscriptions:
                 self._events.pop(run_id, None)
 
     def notify(self, run_id: str) -> None:
-        """Sets the events of those who wait for this run or for any."""
+        """Sets the events of all subscribers to this run or to any."""
         for name in (run_id, None):
             for event in self._events.get(name, ()):
                 event.set()

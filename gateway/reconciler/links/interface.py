@@ -1,4 +1,4 @@
-"""The I/O of one region, as the controller sees it."""
+"""The protocol by which the controller uses the I/O of a region."""
 
 from typing import Protocol
 
@@ -14,7 +14,7 @@ class Link(Protocol):
 
     @property
     def idle(self) -> bool:
-        """No batch is under way: one that is sent now goes out at once."""
+        """Whether no batch is under way: one that is sent now goes out at once."""
         ...
 
     def drain(self) -> list[Report]:
@@ -26,11 +26,11 @@ class Link(Protocol):
         ...
 
     def send(self, batch: Batch) -> None:
-        """Hands over one batch; a `BatchResult` follows, whether it is answered or not."""
+        """Sends one batch to the cluster; a `BatchResult` follows, whether it is answered or not."""
         ...
 
     def list_attempts(self) -> None:
-        """Asks for the attempts that the cluster holds; an `AttemptListing` follows if it answers."""
+        """Asks the cluster for the attempts that it holds; an `AttemptListing` follows if it answers."""
         ...
 
     def reopen_stream(self, cursor: Cursor) -> None:

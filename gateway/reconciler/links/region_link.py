@@ -22,11 +22,11 @@ from gateway.store.interface import Cursor
 from waypost.cancellation import cancel_and_wait
 
 INBOX_LIMIT = 5_000
-"""Reports that may wait; from there on the stream is not read, and the cluster keeps its events."""
+"""The number of waiting reports at which the stream is no longer read, and the cluster keeps its events."""
 REOPEN_SECONDS = 0.5
-"""Between the end of a stream and the next attempt to open it."""
+"""The pause between the end of a stream and the next attempt to open it."""
 CALL_TIMEOUT_SECONDS = 5.0
-"""Of a batch and of a listing."""
+"""The timeout of a batch and of a listing."""
 
 T = TypeVar("T")
 
@@ -61,13 +61,14 @@ class RegionLink:
 
     @property
     def idle(self) -> bool:
-        """No batch is under way."""
+        """Whether no batch is under way."""
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
         """Empties the inbox and returns its reports, oldest first.
 
-        Raises what ended one of the tasks unexpectedly: a bug of ours must not look like a silent region.
+        Raises the exception that ended one of the link's tasks: a bug of ours must not look like a silent
+        region.
         """
         if self._error is not None:
             raise self._error
@@ -81,11 +82,11 @@ class RegionLink:
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Hands over one batch."""
+        """Sends one batch to the cluster."""
         self._start("send", self._send(batch))
 
     def list_attempts(self) -> None:
-        """Asks for the attempts that the cluster holds."""
+        """Asks the cluster for the attempts that it holds."""
         self._start("list", self._list_attempts())
 
     def reopen_stream(self, cursor: Cursor) -> None:
@@ -152,7 +153,7 @@ class RegionLink:
             self._put(AttemptListing(began=began, at=time.monotonic(), hello=hello))
 
     async def _watch(self) -> None:
-        """Reads the stream for ever. A silent one is opened again from its cursor, even while probes pass."""
+        """Reads the event stream for ever; one that ends or is silent is opened again from its cursor."""
         while True:
             reason = await self._read_stream()
             self._put(StreamEnded(at=time.monotonic(), reason=reason))
@@ -194,7 +195,7 @@ class RegionLink:
 
 
 async def _call(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
-    """The answer of a cluster within `seconds`, or the error that came in its place."""
+    """Awaits a cluster's answer for `seconds`; returns (answer, None), or (None, the error in its place)."""
     try:
         async with asyncio.timeout(seconds):
             return await call, None

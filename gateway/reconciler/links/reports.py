@@ -34,7 +34,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     failure: str | None = None
     """The reason of a `ClusterError`; None: the cluster answered with its status."""
     detail: str = ""
-    """What people should know of the failure beyond its reason."""
+    """The details of the failure beyond its reason, for people."""
     status: ClusterStatus | None = None
 
 
@@ -45,9 +45,9 @@ class BatchResult(Struct, frozen=True, kw_only=True):
     ended: float
     batch: Batch
     answers: BatchAnswers | None = None
-    """None: whether any of the batch arrived is unknown, so all of it is sent again."""
+    """The cluster's answers; None: whether any of the batch arrived is unknown, so it is sent again."""
     failure: str | None = None
-    """The reason of a `ClusterError`; None: it was answered."""
+    """The reason of a `ClusterError`; None: the batch was answered."""
 
 
 class AttemptListing(Struct, frozen=True, kw_only=True):

@@ -25,11 +25,11 @@ class Region:
     weight: float = 1.0
     """The share of work that the settings give it beside others."""
     status: ClusterStatus | None = None
-    """What the region's own journal last reported; None: nothing yet."""
+    """The status that the region's own journal last reported; None: none yet."""
     status_at: float = NEVER
-    """When `status` came."""
+    """When `status` came in."""
     stream_opened: bool = False
-    """Its event stream has been opened since this gateway started."""
+    """Whether the region's event stream has been opened since this gateway started."""
     incarnation: str = ""
     """The journal that the region's name is bound to; empty until the first one answered."""
     unknown_journal: str = ""
@@ -37,9 +37,9 @@ class Region:
     binding_checked_at: float = NEVER
     """When the store was last asked which journal the name is bound to."""
     cursor: Cursor = field(default_factory=Cursor)
-    """Up to here the region's events are in the working set; committed with the next write."""
+    """The place up to which the region's events are in the working set; the next write commits it."""
     cursor_dirty: bool = False
-    """`cursor` is not committed yet."""
+    """Whether `cursor` is not committed yet."""
     acknowledged: int = 0
     """The sequence number up to which the cluster was last sent that its events are committed."""
     acknowledged_at: float = NEVER
@@ -50,9 +50,9 @@ class Region:
     unknown_attempts: dict[AttemptId, float] = field(default_factory=dict)
     """Attempts found there that no shard lists, and when the tombstone of each was last sent."""
     removed: bool = False
-    """Shards name it, but the settings do not any more."""
+    """Whether shards name the region, but the settings do not any more."""
     taints: frozenset[Taint] = frozenset()
-    """Set by operators, as of the last scan of the store."""
+    """The taints that operators have set, as of the last scan of the store."""
 
     def __repr__(self) -> str:
         """`<Region beijing Healthy, journal 5f3c admitted, boot 77ab, cursor 12 (acknowledged 10), idle>`."""
@@ -87,7 +87,7 @@ class Region:
     def fence(self, now: Instant, seconds: float) -> Fence | None:
         """A fence `seconds` from now on the cluster's own clock; None while the cluster has not been heard.
 
-        Early rather than late: the time that the last status was under way is not in it.
+        It is rather early than late: the time that the last status was under way is not counted.
         """
         if self.status is None:
             return None

@@ -30,12 +30,12 @@ class LoadedRun:
 
     @property
     def readable(self) -> bool:
-        """The document could be decoded: one that can has at least one task."""
+        """Whether the document could be decoded: one that could has at least one task."""
         return bool(self.tasks)
 
     @property
     def exclusive(self) -> bool:
-        """No two attempts of a shard may ever run at once."""
+        """Whether no two attempts of a shard may ever run at once."""
         return self.spec.side_effects is SideEffects.EXCLUSIVE
 
 
@@ -55,16 +55,16 @@ class TrackedShard:
     running_since: dict[str, float] = field(default_factory=dict)
     """When each task that runs now was reported to have started."""
     fenced_until: float
-    """After this no cluster takes the create of the current epoch any more."""
+    """The time after which no cluster takes the create of the current epoch any more."""
     confirmed_at: float = NEVER
     """When a cluster said that it has the current attempt."""
     suspected_at: float = NEVER
     heard_until: float = NEVER
-    """When the region was last heard, as the shard became suspect: how its tasks went on is unknown."""
+    """When the region was last heard before the shard became Suspect: how its tasks went on is unknown."""
     sent_at: float = NEVER
     """When the create of the current epoch was last sent."""
     resumption: Resumption | None = None
-    """What goes with the create; None: it has to be read from the store before the create is sent."""
+    """The results that go with the create; None: they have to be read from the store before it is sent."""
     lost_at: float | None = None
     """Since when the shard has no region that answers, to measure its failover; None: it has one."""
     left_at: float = NEVER
@@ -72,11 +72,11 @@ class TrackedShard:
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
     """When the tombstone of each orphan was last sent."""
     rows: list[TaskRow] = field(default_factory=list)
-    """Task results of the next write."""
+    """The task results that the next write stores."""
     history: list[HistoryEntry] = field(default_factory=list)
-    """History entries of the next write."""
+    """The history entries that the next write stores."""
     dirty: bool = False
-    """Something of it is not committed yet."""
+    """Whether something of the shard is not committed yet."""
 
     def __repr__(self) -> str:
         """`<TrackedShard run-1/0 Suspect epoch 3 in beijing, rev 7 dirty, sent at 12.0, ...>`."""
@@ -136,12 +136,12 @@ class TrackedShard:
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
     def drop_orphan(self, orphan: Orphan) -> None:
-        """Takes an orphan of which nothing runs any more off the list. The caller adds why to the history."""
+        """Removes `orphan` from the shard's list; the caller adds the reason to the history."""
         self.tombstoned_at.pop(orphan, None)
         self.shard = self.shard.without_orphan(orphan)
 
     def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
-        """Sets what the current attempt starts from. Tasks that it runs again count as not yet run."""
+        """Sets the results that the current attempt starts from; tasks that run again count as not run."""
         self.resumption = resumption
         kept = (row for row in rows if row.task not in resumption.remade)
         self.tasks = {
@@ -149,7 +149,7 @@ class TrackedShard:
         }
 
     def write(self) -> ShardWrite:
-        """What the next commit writes of the shard."""
+        """Makes the write of the next commit: the shard at its next revision, task results and history."""
         return ShardWrite(
             shard=self.shard.with_rev(self.stored_rev + 1),
             tasks=tuple(self.rows),
@@ -157,7 +157,7 @@ class TrackedShard:
         )
 
     def mark_committed(self) -> None:
-        """The write took: the shard is stored as it is here."""
+        """Records that the write took, so that the shard is stored as it is here."""
         self.stored_rev += 1
         self.shard = self.shard.with_rev(self.stored_rev)
         self.rows.clear()

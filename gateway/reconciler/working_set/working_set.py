@@ -1,4 +1,4 @@
-"""Everything that one pass of the controller looks at."""
+"""The regions, and the shards under way, that each pass of the controller looks at."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class WorkingSet:
     """When the store was found to be an older copy, in monotonic seconds: unknown attempts may run."""
 
     def add(self, tracked: TrackedShard) -> None:
-        """Puts a shard in, in place of what was there under its key."""
+        """Adds a shard to the set, in place of the one with its key."""
         self.shards[tracked.shard.key] = tracked
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
@@ -43,7 +43,7 @@ class WorkingSet:
         return (t for t in self.shards.values() if t.shard.region == region and t.shard.phase in phases)
 
     def count_inflight(self) -> Counter[str]:
-        """Attempts by region: current ones, and orphans that may still run there."""
+        """The number of attempts by region: current ones, and orphans that may still run there."""
         counts: Counter[str] = Counter()
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:

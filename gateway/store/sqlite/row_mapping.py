@@ -60,7 +60,7 @@ def run_changes(run: Run) -> tuple[Any, ...]:
 
 
 def _run_state(run: Run) -> str:
-    """The whole run but for its document, which has a column of its own."""
+    """The JSON of the run without its document, which has a column of its own."""
     return to_json(structs.replace(run, workflow=b""))
 
 
@@ -136,7 +136,7 @@ def decision_row(decision: Decision) -> tuple[Any, ...]:
 
 
 def read_decision(row: tuple[str] | None) -> Decision | None:
-    """The decision of a row whose one column is `state`."""
+    """The decision of a row whose one column is `state`; None without a row."""
     return None if row is None else _decode_decision(row[0])
 
 

@@ -9,7 +9,7 @@ from gateway.store.interface import RunQuery
 
 
 def _in(phases: Iterable[Phase]) -> str:
-    """The condition that a phase is one of these."""
+    """The SQL condition `in (...)` for these phases."""
     return f"in ({', '.join(repr(phase.value) for phase in Phase if phase in frozenset(phases))})"
 
 
@@ -26,7 +26,7 @@ RUN_COLUMNS: Final = (
     "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted,"
     " state, workflow"
 )
-"""What `row_mapping.read_run` takes, in this order."""
+"""The columns that `row_mapping.read_run` takes, in this order."""
 INSERT_RUN: Final = (
     "insert into run (id, tenant, idempotency_key, phase, created_at, deadline_at, decision_id, decided_at,"
     " permitted, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -142,7 +142,7 @@ def tasks_of(
 
 
 def task_counts_of(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
-    """The statement that counts those tasks by phase, and its parameters."""
+    """The statement that counts the tasks of a run or of one of its shards by phase, and its parameters."""
     where, parameters = _of_shard(run_id, shard)
     return f"select state ->> 'phase', count(*) from task_result where {where} group by 1", parameters
 

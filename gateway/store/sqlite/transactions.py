@@ -30,12 +30,12 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def try_write(db: sqlite3.Connection) -> None:
-    """Writes something that differs each time."""
+    """Writes a new random value, to find out whether the database takes writes."""
     db.execute(sql.TRY_WRITE, (uuid.uuid4().hex,))
 
 
 def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
-    """Writes all of one acceptance, or nothing where its idempotency key has already made a run."""
+    """Writes all of one acceptance; nothing, and returns that run, where its key has already made one."""
     run = admission.run
     try:
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
@@ -56,7 +56,7 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
 
 def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
-    """The stored run that holds the key of `run`."""
+    """The stored run that holds the idempotency key of `run`; None: there is none."""
     row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
     return None if row is None else row_mapping.read_run(row)
 
@@ -68,7 +68,10 @@ def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> N
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
-    """Swaps each shard that nobody changed since it was read; writes cursors only if all of them took."""
+    """Writes each shard whose revision nobody has changed; returns, in order, which of the writes took.
+
+    Cursors are written only if all of them took.
+    """
     took = [_swap(db, write) for write in writes]
     for run_id, at in rules.changed_runs(writes, took).items():
         derive_run_phase(db, run_id, at)
@@ -92,7 +95,7 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
-    """Writes the run's phase as its shards now give it. `at`: when the last of them changed."""
+    """Writes the run's phase as its shards now give it. `at`: when the last of them changed, if known."""
     counts = {Phase(phase): n for phase, n in db.execute(sql.SHARD_PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
     change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
@@ -102,7 +105,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Writes the cancellation of a run, once; a run that has ended is left as it is."""
+    """Writes the cancellation of a run, once, unless the run has ended; returns the run as it then is."""
     run = _run(db, run_id)
     if run is None or not rules.may_cancel(run):
         return run
@@ -118,7 +121,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-    """Opens a run that ended without success again (T13)."""
+    """Opens a run that ended without success again (T13); False, and nothing written, for any other run."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
@@ -155,17 +158,17 @@ def _write_cursor(db: sqlite3.Connection, region: str, cursor: Cursor) -> None:
 
 
 def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Frees the region's name for another journal."""
+    """Frees the region's name for another journal; False where no journal is bound to it."""
     return _change(db, sql.RELEASE_INCARNATION, (region,), entry)
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Marks a region with a taint, unless it has it already."""
+    """Marks a region with a taint; False, and nothing written, where it has the taint already."""
     return _change(db, sql.ADD_TAINT, (region, taint), entry)
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Takes a taint from a region, if it has it."""
+    """Takes a taint from a region; False, and nothing written, where it does not have the taint."""
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry)
 
 
