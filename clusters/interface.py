@@ -35,12 +35,15 @@ class ClusterAdapter(Protocol):
         ...
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
-        """The log of a task from byte `offset`; with `follow`, also what is written until the task ends.
+        """Yields the log of a task from byte `offset`; with `follow`, also what comes until the task ends.
 
-        Raises `ClusterError` with the reason `NotFound` where there is none.
+        Raises `ClusterError` with the reason `NotFound` where there is no log.
         """
         ...
 
     async def probe(self) -> ClusterStatus:
-        """An empty `apply` on another connection: shows that a batch would get through, commit included."""
+        """Applies an empty batch on another connection and returns the cluster's status.
+
+        It shows that a batch would get through, commit included.
+        """
         ...

@@ -13,7 +13,10 @@ from msgspec import Struct
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
-"""An epoch is `era << ERA_BITS | n`: a restored store begins a new era, whose epochs outrank all older."""
+"""Bits of an epoch below its era: an epoch is `era << ERA_BITS | n`.
+
+A restored store begins a new era, whose epochs outrank all older ones.
+"""
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
@@ -28,7 +31,7 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
 
 
 class TaskResult(Struct, frozen=True, kw_only=True):
-    """What a finished task left behind.
+    """The result of a finished task: whether it was skipped, and its output.
 
     `output` is the JSON value that it wrote (64 KiB at most), or null.
     """
@@ -39,7 +42,7 @@ class TaskResult(Struct, frozen=True, kw_only=True):
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
-    """What all shards of a run share: sent once a batch, however many of its shards are in it.
+    """The part of a run that all its shards share: sent once a batch, however many shards are in it.
 
     `${params.*}` is already rendered.
     """
@@ -58,9 +61,9 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
-    """A cluster may accept a create until `not_after`, an uptime of the boot `boot`.
+    """The deadline of a create: a cluster may accept it until `not_after`, an uptime of the boot `boot`.
 
-    Another boot never may.
+    Another boot may never accept it.
     """
 
     boot: str
@@ -68,7 +71,7 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardSpec(Struct, frozen=True, kw_only=True):
-    """One attempt to create, with what earlier epochs finished: those tasks are not run again.
+    """One attempt to create, with the results of earlier epochs: their tasks are not run again.
 
     `tries` holds how often each unfinished task was started, so that a failover grants no new retries. The
     gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks, when
@@ -90,7 +93,7 @@ class Renewal(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Everything that a gateway asks of one cluster in one call. Repeating it is harmless.
+    """One call of a gateway to a cluster: tombstones, creates and renewals. Repeating it is harmless.
 
     Each create and each tombstone has an answer of its own. Tombstones are journalled before creates are
     looked at. `acknowledged` is the last event seq whose effects the gateway has committed. A cluster whose
@@ -108,13 +111,13 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
-    """The answer to a create, in a word."""
+    """The kind of answer to a create."""
 
     CREATED = "Created"
     EXISTS = "Exists"
-    """It is there already, as good as created: the answer to a create sent again after a lost answer."""
+    """The attempt was there already, as good as created: the create was sent again after a lost answer."""
     REFUSED = "Refused"
-    """Never accepted under this epoch and fence; `reason` says why."""
+    """The create is never accepted under this epoch and fence; `reason` says why."""
     UNKNOWN = "Unknown"
     """No answer came, so the create is sent again. Set by the caller, never by a cluster."""
 
@@ -135,7 +138,8 @@ class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
 class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to one tombstone.
 
-    `gone`: it is durable AND no process of the attempt is left. Otherwise the gateway sends it again.
+    `gone`: the tombstone is durable AND no process of the attempt is left. Where it is false, the gateway
+    sends the tombstone again.
     """
 
     attempt: AttemptId
@@ -143,7 +147,7 @@ class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """What a cluster reports about itself with each answer."""
+    """A cluster's report about itself, part of each answer: its identity, load and capabilities."""
 
     region: str
     incarnation: str
@@ -154,7 +158,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     held: int
     """Attempts that it holds now."""
     seq: int
-    """The newest event that it has journalled."""
+    """The seq of the newest event that it has journalled."""
     queued: int = 0
     """Tasks that are ready and wait for a processor."""
     executors: tuple[str, ...] = ()
@@ -172,7 +176,7 @@ class BatchAnswers(Struct, frozen=True, kw_only=True):
 
 
 class TaskPhase(StrEnum):
-    """How far a task has come; one that was never started has no phase."""
+    """The phase of a task that was started or skipped; any other task has none."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -184,7 +188,7 @@ class TaskPhase(StrEnum):
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
-    """The first event of every stream, and the answer to `attempts()`: which journal it is, and its attempts.
+    """The first event of every stream, and the answer to `attempts()`: the cluster's status and attempts.
 
     `attempts` are those that have not ended, each as (attempt, awake). An attempt that is not awake was found
     in the journal after a restart; it starts nothing until it is created again.
@@ -195,13 +199,13 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
-    """Sent once a second: the stream is alive."""
+    """The event that an otherwise idle stream sends once a second, to show that it is alive."""
 
     status: ClusterStatus
 
 
 class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
-    """An exclusive attempt requests its run-lease, first or again.
+    """The event by which an exclusive attempt requests its run-lease, for the first time or again.
 
     Not journalled: the request is repeated.
     """
@@ -211,7 +215,7 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """A task started (`phase` Running, once per try) or finished.
+    """The event of a task that has started (`phase` Running, once per try) or finished.
 
     Journalled, after the events of the tasks that it needs.
 
@@ -241,9 +245,9 @@ class AttemptEndKind(StrEnum):
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
-    """Every task is finished or given up, and no process of the attempt is left.
+    """The last event of an attempt: its tasks are finished or given up, and no process of it is left.
 
-    Journalled, after its tasks.
+    Journalled, after the events of its tasks.
     """
 
     seq: int
@@ -256,7 +260,7 @@ JournalledEvent: TypeAlias = TaskChanged | AttemptEnded
 """The events with a `seq`: kept, and sent again from the cursor on, until the gateway acknowledges them."""
 
 ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
-"""Everything that a stream carries."""
+"""The events that a stream carries, journalled or not."""
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):

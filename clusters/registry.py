@@ -19,18 +19,18 @@ StoreName: TypeAlias = Callable[[], str]
 
 
 class AdapterFactory(Protocol):
-    """Makes the adapter for one region's cluster; sends nothing before it is entered."""
+    """Makes the adapter for one region's cluster; the adapter sends nothing before it is entered."""
 
     def __call__(self, address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-        """`address` is what follows `://` in the region's URL."""
+        """Makes the adapter; `address` is the part of the region's URL after `://`."""
         ...
 
 
 class ClusterKind(Struct, frozen=True, kw_only=True):
-    """A kind of cluster: which tasks it runs, and how to reach one."""
+    """A kind of cluster: the executors that it has, and the factory of its adapter."""
 
     executors: DeclaredExecutors
-    """Documents are checked against them."""
+    """The executors of such a cluster: documents are checked against them."""
     adapter: AdapterFactory
 
 
@@ -41,7 +41,7 @@ def _embedded(address: str, *, region: str, tls: ssl.SSLContext, store: StoreNam
 CLUSTER_KINDS: Final[Mapping[str, ClusterKind]] = {
     "embedded+https": ClusterKind(executors=DECLARED, adapter=_embedded)
 }
-"""By the scheme of a region's URL."""
+"""The kinds of cluster, by the scheme of a region's URL."""
 
 
 def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
@@ -55,7 +55,7 @@ def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreN
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
-    """What the clusters at these URLs can run together; without any URL, what all kinds of cluster can run.
+    """The executors of all clusters at these URLs together; without any URL, those of all kinds of cluster.
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
@@ -64,7 +64,7 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 
 
 def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
-    """The union of what several kinds of cluster declare.
+    """The union of the executors that several kinds of cluster declare.
 
     Raises `ValueError` where two of them declare the same executor with different types of `run`: a document
     could then be right for one region and wrong for another.

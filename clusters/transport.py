@@ -26,7 +26,7 @@ STORE_HEADER: Final = "waypost-store"
 ANSWER_BYTES: Final = 64 * 1_048_576
 """The largest answer and the longest line: a faulty cluster must not fill the gateway's memory."""
 IDLE_SECONDS: Final = 30.0
-"""How long an idle connection is kept.
+"""Seconds for which an idle connection is kept.
 
 Shorter than a cluster keeps it (75 s), or a call would now and then go out on a connection that is just being
 closed.
@@ -34,7 +34,7 @@ closed.
 
 
 class Purpose(StrEnum):
-    """What a connection is for."""
+    """The purpose of a connection. Each has a pool of its own."""
 
     APPLY = "apply"
     PROBE = "probe"
@@ -48,7 +48,7 @@ CONNECTIONS: Final[Mapping[Purpose, int]] = {
     Purpose.STREAM: 2,
     Purpose.LOGS: 16,
 }
-"""The size of each pool."""
+"""The most connections of each pool."""
 
 REASONS: Final[Mapping[int, str]] = {
     400: "BadRequest",
@@ -67,14 +67,14 @@ LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """How long a call waits for what."""
+    """Seconds that a call waits for a connection, for each piece of its answer, and for room in the pool."""
 
     connect_seconds: float = 3.0
-    """TCP and TLS."""
+    """For the TCP connection and the TLS handshake."""
     read_seconds: float = 5.0
     """Between two pieces of an answer; for streams, between two lines."""
     pool_seconds: float = 1.0
-    """For a connection of the pool to be free."""
+    """For a connection of the pool, where all are in use."""
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class _ProblemMembers(Struct, frozen=True, kw_only=True):
 
 
 class Transport:
-    """Calls to one cluster, for as long as the `async with` lasts.
+    """Sends calls to one cluster, for as long as the `async with` lasts.
 
     Every method raises `ClusterError` and nothing else.
 
@@ -155,7 +155,7 @@ class Transport:
     ) -> AsyncIterator[T]:
         """Sends a GET and yields each line of the endless answer, decoded, as it comes.
 
-        Ends when the cluster ends it.
+        The iteration ends when the cluster ends its answer.
         """
         request = self._request(purpose, path, params, None)
         with cluster_errors():
@@ -195,7 +195,7 @@ class Transport:
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Raises every failure of a call within as a `ClusterError`."""
+    """Translates every failure of a call in its `with` block into a `ClusterError`."""
     try:
         yield
     except httpx.PoolTimeout as error:
@@ -212,7 +212,10 @@ def cluster_errors() -> Iterator[None]:
 
 
 def _connection_error(error: BaseException) -> ClusterError:
-    """`Forbidden` where one side did not accept the other's certificate, else `Unreachable`."""
+    """The error for a failed connection: `Forbidden` where one side refused the other's certificate.
+
+    Else it is `Unreachable`.
+    """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -224,7 +227,7 @@ def _connection_error(error: BaseException) -> ClusterError:
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:
-    """The error named in the answer's problem document, or else the one that the status stands for."""
+    """The error that the answer's problem document names, or else the one that the status stands for."""
     try:
         problem = msgspec.json.decode(body, type=_ProblemMembers)
     except msgspec.DecodeError:

@@ -14,15 +14,16 @@ from clusters.errors import ClusterError
 from waypost.sqlite_group_commit import Database, StorageError
 
 COMMIT_SECONDS = 4.0
-"""How long a caller waits for its step. After that it gets an error; the step is still written, later."""
+"""Seconds that `commit` waits for its step. Then it raises; the step is still written, later."""
 RETRY_SECONDS = 0.5
-"""Between two attempts to write, while the journal takes none."""
+"""Seconds between two attempts to write while the journal takes no writes."""
 
 
 class CommitLoop:
-    """Journals steps in the order in which they were made, those that come together in one transaction.
+    """Journals the scheduler's steps in the order in which they were made, and then acts on each.
 
-    `uptime` gives seconds since the node's boot; `act` carries out the actions of a step.
+    Steps that come together are written in one transaction. `uptime` gives seconds since the node's boot;
+    `act` carries out the actions of a step.
     """
 
     def __init__(
@@ -41,14 +42,14 @@ class CommitLoop:
         return f"CommitLoop({len(self._waiting)} steps waiting)"
 
     def submit(self, step: Step) -> asyncio.Future[None]:
-        """Hands the step to the loop. The future is done when the step is journalled and was acted on."""
+        """Queues a step; the future that it returns is done when the step is journalled and was acted on."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((step, done))
         self._wake.set()
         return done
 
     def carry_out(self, step: Step) -> None:
-        """Submits a step that nobody waits for; takes the actions of one without records at once."""
+        """Submits a step without waiting for it; acts at once on a step without records instead."""
         if step.has_records:
             self.submit(step)
         else:
@@ -67,7 +68,10 @@ class CommitLoop:
             raise ClusterError("Unavailable", "the journal does not take writes") from None
 
     async def run(self) -> None:
-        """Journals and acts until it is cancelled. Raises every error but `StorageError`."""
+        """Journals queued steps and acts on each, until it is cancelled.
+
+        A `StorageError` is logged and the write repeated. Every other error is raised, and ends the loop.
+        """
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -82,7 +86,10 @@ class CommitLoop:
                     done.set_result(None)
 
     async def _journal(self, steps: list[Step]) -> None:
-        """Writes the steps, again and again until that succeeds: the scheduler's state has them already."""
+        """Writes the steps to the journal, and repeats that until it succeeds.
+
+        None can be dropped: the scheduler's state includes them already.
+        """
         while True:
             # Before each attempt: a create may have become late while the journal took no writes. Steps that
             # wait behind these are passed too: they may hold records of the same attempt, and the events of

@@ -17,7 +17,7 @@ from clusters.protocol import Beat, ClusterEvent, JournalledEvent, LeaseAsked
 from waypost.sqlite_group_commit import Database, StorageError
 
 BEAT_SECONDS = 1.0
-"""A stream on which nothing was sent for so long gets a beat."""
+"""Seconds without anything sent after which a stream gets a beat."""
 EVENTS_AT_ONCE = 500
 
 
@@ -39,7 +39,10 @@ class EventStream:
 
 
 class EventStreams:
-    """All open streams. Each sends every event and lease request: any may be half open, without a reader."""
+    """The open event streams of one node.
+
+    Each sends every event and lease request: any of them may be half open, without a reader.
+    """
 
     def __init__(
         self,
@@ -59,7 +62,10 @@ class EventStreams:
                 stream.notify(step.lease_requests)
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """As in `ClusterAdapter.watch`. Raises `ClusterError`: `Restored`, or `Unavailable`."""
+        """Yields the events after `cursor`, lease requests and beats, as `ClusterAdapter.watch` defines it.
+
+        Raises `ClusterError`: `Restored`, or `Unavailable` where the journal does not answer.
+        """
         cursor = await self._start_of(cursor, incarnation)
         stream = EventStream(self._scheduler.pending_lease_requests())
         self._open.add(stream)
@@ -80,7 +86,11 @@ class EventStreams:
             self._open.discard(stream)
 
     async def _start_of(self, cursor: int, incarnation: str) -> int:
-        """The seq after which the stream begins: `cursor`, or 0 if that counts in another journal."""
+        """The seq after which the stream begins: `cursor`, or 0 if that counts in another journal.
+
+        Where the journal is behind `cursor`, it changes the incarnation first. Raises `ClusterError`
+        (`Restored`) where events after `cursor` were acknowledged and are gone.
+        """
         scheduler = self._scheduler
         if incarnation == scheduler.incarnation and cursor > scheduler.seq:
             # A copy of the journal was put back. Under the same name, new events would have the numbers of

@@ -15,7 +15,10 @@ INTERVAL_SECONDS = 3600.0
 
 
 class GarbageCollector:
-    """Collects at the start and then once an hour. `collected` is set after the first time."""
+    """Removes expired records and the files of forgotten shards, at the start and then once an hour.
+
+    `collected` is set after the first time.
+    """
 
     def __init__(
         self,
@@ -31,7 +34,7 @@ class GarbageCollector:
         self.collected = asyncio.Event()
 
     async def run(self) -> None:
-        """Collects until it is cancelled."""
+        """Removes records and files past their retention every `INTERVAL_SECONDS`, until it is cancelled."""
         while True:
             await self._commits.submit(self._scheduler.remove_expired(self._uptime(), time.time()))
             try:
@@ -44,7 +47,7 @@ class GarbageCollector:
     async def _remove_files(self) -> None:
         """Removes the files of shards that the scheduler does not know. Raises `OSError`.
 
-        Not only of those that have just expired: a crash between the journal and the disk leaves others.
+        They are not only those that have just expired: a crash between journal and disk leaves others.
         """
         # In this order: a shard that is created while the disk is read must be among those that are kept.
         found = await asyncio.to_thread(self._state_folder.shards_on_disk)

@@ -28,7 +28,7 @@ Not more: programs that close every descriptor they may have would take a minute
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of a cluster's process."""
+    """The settings that a cluster's process starts with: region, folders, address, limits."""
 
     region: str
     state: str
@@ -37,13 +37,13 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Folder with the root's certificate and this region's pair."""
     host: str = "127.0.0.1"
     port: int = 7101
-    """0: any free one; the ready line has it."""
+    """TCP port to listen on; 0: any free one, which the ready line names."""
     cpu: float = float(os.cpu_count() or 1)
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
-    """Attempts held at once."""
+    """Attempts that the cluster holds at most."""
     adopt: bool = False
-    """Take the first gateway that calls for the owner: for when the former owner's store is lost for good."""
+    """Whether the first gateway that calls becomes the owner: for when the owner's store is lost for good."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -55,9 +55,9 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 def run_cluster(settings: ClusterSettings) -> int:
-    """Runs a cluster until SIGTERM or SIGINT, and returns the exit code.
+    """Runs a cluster until SIGTERM or SIGINT, and returns the exit code: 0, or 1 where it cannot run.
 
-    On asyncio's own loop, which starts processes four times as fast as uvloop.
+    It runs on asyncio's own loop, which starts processes four times as fast as uvloop.
     """
     configure()
     try:
@@ -81,7 +81,10 @@ def run_cluster(settings: ClusterSettings) -> int:
 
 
 async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) -> None:
-    """Serves until stopped. The server ends first, so that no call comes while the node kills what runs."""
+    """Runs the node and its HTTP server until a stop signal comes or the commit loop fails.
+
+    The server ends first, so that no call comes while the node kills what runs.
+    """
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
     with stop_signals() as stop:
         async with (
@@ -105,7 +108,10 @@ async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) 
 
 
 async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
-    """Returns when `stop` is set. Raises what has ended the committer, which nobody else would notice."""
+    """Waits until `stop` is set or the committer has ended.
+
+    Raises the committer's error, which nobody else would notice.
+    """
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({stopping, committer}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -45,7 +45,7 @@ from waypost.sqlite_group_commit import Database
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one cluster. Raises `ValueError` for one that could not run anything."""
+    """The settings of one cluster. Creating them raises `ValueError` without processors or slots."""
 
     region: str
     state: str
@@ -53,9 +53,9 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cpu: float = float(os.cpu_count() or 1)
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
-    """Attempts held at once."""
+    """Attempts that the cluster holds at most."""
     adopt: bool = False
-    """Take the first gateway that calls for the owner, although the journal names another."""
+    """Whether the first gateway that calls becomes the owner, although the journal names another."""
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.cpu < math.inf or self.slots < 1:
@@ -73,7 +73,7 @@ class ClusterNode:
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self.committer: asyncio.Task[None]
-        """Runs the commit loop. Ends only with an error: nothing is durable then, the process must end."""
+        """The task that runs the commit loop. It ends only by an error: then the process must end too."""
         self.garbage_collector: GarbageCollector
 
     def __repr__(self) -> str:
@@ -118,7 +118,7 @@ class ClusterNode:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills what runs, which the gateway could neither see nor end any more."""
+        """Kills the tries under way, which the gateway could not see or end any more; closes the journal."""
         # First: each try that is killed frees a processor, on which the next would start.
         self._scheduler.close()
         self._closing = True
@@ -134,9 +134,10 @@ class ClusterNode:
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:
-        """Checks for which store a gateway calls, before each of its calls. The first becomes the owner.
+        """Checks that the cluster works for the store of the calling gateway, before each call.
 
-        Raises `ClusterError` where the cluster works for another store.
+        The first store that calls becomes the owner. Raises `ClusterError` where the cluster works for
+        another.
         """
         owner = after_claim(self._scheduler.owner, claim)
         if owner is None:

@@ -10,7 +10,7 @@ from clusters.errors import ClusterError
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """A store by its identity, in the newest era that it has shown.
+    """A gateway's store: its identity, and the newest era that it has shown.
 
     An empty identity: the cluster has no owner yet.
     """

@@ -14,7 +14,10 @@ from clusters.protocol import AttemptId
 
 
 class TaskRunner:
-    """All tries under way. `report` is called once for each, when none of its processes is left."""
+    """Starts and kills tries, and holds those under way and the leases of their attempts.
+
+    `report` is called once for each try, when none of its processes is left.
+    """
 
     def __init__(
         self,
@@ -27,7 +30,7 @@ class TaskRunner:
         self._leases: dict[AttemptId, RunLease] = {}
 
     def __len__(self) -> int:
-        """How many tries are under way."""
+        """The number of tries under way."""
         return len(self._running)
 
     def __repr__(self) -> str:
@@ -40,7 +43,7 @@ class TaskRunner:
         task.add_done_callback(lambda done: self._finish(launch, done))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
-        """Ends a try, if it is under way."""
+        """Kills a try where it is under way; does not wait for its end."""
         running = self._running.get((attempt, task))
         # Once only: a second cancellation would interrupt the executor while it waits for the last process to
         # end.
@@ -48,7 +51,7 @@ class TaskRunner:
             running.cancel()
 
     async def kill_all(self) -> None:
-        """Ends all tries. Returns when none is left and each outcome was reported."""
+        """Kills all tries. Returns when none is left and each outcome was reported."""
         running = dict(self._running)
         for attempt, task in running:
             self.kill(attempt, task)

@@ -1,6 +1,6 @@
-"""The executor of `delay` tasks: waits.
+"""The executor of `delay` tasks, which waits for a number of seconds.
 
-For tests, for pauses, and to replay the run times of a recorded workflow.
+It serves tests, pauses, and the replay of a recorded workflow's run times.
 """
 
 import asyncio
@@ -15,7 +15,10 @@ from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:
-    """Satisfies `Executor`. A delay cannot outlive the cluster's process, so a lease needs no guard."""
+    """Waits for the `seconds` of a `delay` task. Satisfies `Executor`.
+
+    A delay cannot outlive the cluster's process, so a lease needs no guard.
+    """
 
     async def __aenter__(self) -> Self:
         return self

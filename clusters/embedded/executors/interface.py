@@ -11,11 +11,11 @@ class Lease(Protocol):
 
     @property
     def expires_at(self) -> float:
-        """Seconds of the machine's monotonic clock. Grows with each renewal by the gateway."""
+        """The end of the lease, in seconds of the machine's monotonic clock. Each renewal makes it later."""
         ...
 
     async def wait_for_renewal(self) -> None:
-        """Returns after the next renewal, when `expires_at` has grown."""
+        """Waits for the next renewal: `expires_at` has grown when it returns."""
         ...
 
 

@@ -18,7 +18,7 @@ from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """What an executor is built with: facts about the cluster that it runs tasks for."""
+    """The facts about its cluster that an executor is built with."""
 
     region: str
     workspaces: Path
@@ -26,12 +26,12 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
 
 
 class RegisteredExecutor(Struct, frozen=True, kw_only=True):
-    """An executor's entry: what it accepts and promises, and how to build it."""
+    """The entry of one executor: the form of its tasks, its promise, and how to build it."""
 
     run_type: type[Struct]
     """The form of a task's `run`."""
     exclusive: bool
-    """It ends a task for sure before the task's lease expires, so that exclusive workflows may use it."""
+    """Whether it surely ends a task before the task's lease expires: then exclusive workflows may use it."""
     build: Callable[[ExecutorContext], Executor]
 
 
@@ -43,10 +43,10 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
     ),
     "delay": RegisteredExecutor(run_type=DelayRun, exclusive=True, build=lambda _: DelayExecutor()),
 }
-"""By the task type that each of them runs."""
+"""The executors, by the task type that each of them runs."""
 
 DECLARED: Final = DeclaredExecutors(
     run_types={name: entry.run_type for name, entry in EXECUTORS.items()},
     exclusive=frozenset(name for name, entry in EXECUTORS.items() if entry.exclusive),
 )
-"""What tasks and documents may ask of an embedded cluster."""
+"""The executors of an embedded cluster, as the gateway's checks of documents see them."""

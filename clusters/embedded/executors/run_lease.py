@@ -4,7 +4,7 @@ import asyncio
 
 
 class RunLease:
-    """Holds when the lease expires and wakes those who wait for a renewal.
+    """Holds the time at which the lease expires, and wakes those who wait for a renewal.
 
     Satisfies `executors.interface.Lease`.
 
@@ -20,7 +20,10 @@ class RunLease:
 
     @property
     def expires_at(self) -> float:
-        """Seconds of the machine's monotonic clock; minus infinity before the first renewal."""
+        """The end of the lease, in seconds of the machine's monotonic clock.
+
+        It is minus infinity before the first renewal.
+        """
         return self._expires_at
 
     def renew(self, expires_at: float) -> None:
@@ -34,5 +37,5 @@ class RunLease:
         self._renewal = asyncio.Event()
 
     async def wait_for_renewal(self) -> None:
-        """Returns after the next `renew`."""
+        """Waits for the next `renew`."""
         await self._renewal.wait()

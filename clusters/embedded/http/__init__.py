@@ -1,4 +1,4 @@
-"""The embedded cluster over HTTP: `server.py` serves any `ClusterAdapter`, `client.py` is one for gateways.
+"""The embedded cluster over HTTP: `server.py` serves any `ClusterAdapter`, `client.py` is the gateway's.
 
 `ndjson.py` is the response that streams events and logs. May import `clusters.interface`, `protocol`,
 `errors` and `transport`, the value `Owner` of `clusters.embedded.scheduling`, Starlette, and `waypost`.

@@ -23,7 +23,7 @@ CHUNK = Decoder(LogChunk)
 
 
 class EmbeddedCluster:
-    """The cluster of `region` at `address` (`https://10.1.0.5:7101`). Satisfies `ClusterAdapter`.
+    """The `ClusterAdapter` for the cluster of `region` at `address` (`https://10.1.0.5:7101`), over HTTP.
 
     A server that does not have that region's certificate is refused. `tls` is a context of
     `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store for each call. A stream on
@@ -75,7 +75,7 @@ class EmbeddedCluster:
         )
 
     async def probe(self) -> ClusterStatus:
-        """Sends an empty batch.
+        """Sends an empty batch and returns the cluster's status.
 
         A caller that gives up, by cancelling, leaves the call to end within its own time-outs.
 

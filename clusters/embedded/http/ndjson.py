@@ -14,7 +14,10 @@ BUFFERED_LINES = 1_000
 BUFFERED_BYTES = 1_048_576
 """When so many lines or bytes wait for a slow client, no more values are asked for."""
 FIRST_VALUE_SECONDS = 1.0
-"""How long to wait for the first value: an error in its place can still become a response with a status."""
+"""Seconds that `begin` waits for the first value.
+
+An error in its place can still become a response with a status.
+"""
 
 
 class NdjsonResponse(Response):
@@ -36,7 +39,7 @@ class NdjsonResponse(Response):
         self._lines: list[bytes] = []
         self._buffered_bytes = 0
         self._changed = asyncio.Event()
-        """New lines are there, the values have ended, the client has disconnected, or the server closes."""
+        """Set when lines are added, the values end, the client disconnects, or the server closes."""
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -44,7 +47,7 @@ class NdjsonResponse(Response):
         return f"NdjsonResponse({len(self._lines)} lines, {self._buffered_bytes} bytes waiting)"
 
     async def begin(self) -> Self:
-        """Asks for the first value and returns the response.
+        """Asks for the first value, waits `FIRST_VALUE_SECONDS` for it at most, and returns the response.
 
         Raises the error that comes in the first value's place.
         """
@@ -104,7 +107,10 @@ class NdjsonResponse(Response):
         return body
 
     async def _wait_for_change(self, seconds: float | None) -> bool:
-        """Waits until `_changed` is set, and clears it. False: nothing has changed for so long."""
+        """Waits until `_changed` is set, and clears it; for `seconds` at most (None: without limit).
+
+        Returns whether it was set in time.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

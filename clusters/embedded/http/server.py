@@ -46,19 +46,19 @@ Claim = Callable[[Owner], Awaitable[None]]
 OWNER: Final = re.compile(r"([0-9a-f]{1,64})\.([0-9]{1,9})")
 BODY_BYTES: Final = 64 * 1_048_576
 QUIET_SECONDS: Final = 2.0
-"""An empty line is sent on a log stream after so long without a chunk. The event stream has its own beats."""
+"""Seconds without a chunk after which a log stream sends an empty line. Event streams have their beats."""
 JSON: Final = "application/json"
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `/v1/watch`: the last event that the gateway has, and in which journal."""
+    """The query of `/v1/watch`: the seq of the last event that the gateway has, and its journal's name."""
 
     cursor: Count = 0
     incarnation: str = ""
 
 
 class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `/v1/logs`: which task of which attempt, and from which byte.
+    """The query of `/v1/logs`: a task of an attempt, the byte to begin at, and whether to follow the log.
 
     `run` and `task` become names of a folder and a file, so neither may hold a separator or be `..`.
     """
@@ -72,7 +72,7 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MalformedRequest(Exception):
-    """A request of another form: what is wrong, and where in the body."""
+    """A request has another form: `detail` says what is wrong, `pointer` where in the body."""
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
@@ -113,7 +113,7 @@ class _Endpoints:
         self._batches = msgspec.json.Decoder(Batch)
 
     def claimed(self, endpoint: Endpoint) -> Endpoint:
-        """Makes an endpoint claim the cluster for the caller's store before it does anything."""
+        """Wraps `endpoint`: the cluster is first claimed for the caller's store, and then it is called."""
 
         async def claim_first(request: Request) -> Response:
             if self._claim is not None:

@@ -12,7 +12,7 @@ NEVER = float("-inf")
 
 
 class TaskGraph:
-    """The tasks of one run and what depends on what. Immutable: all shards of the run share one."""
+    """The tasks of one run and their dependencies. Immutable: all shards of the run share one graph."""
 
     def __init__(self, run: RunSpec) -> None:
         self.run = run
@@ -42,9 +42,9 @@ class Attempt:
     output_bytes: int = field(init=False)
     """Size of all outputs in `finished`, as JSON."""
     awake: bool = True
-    """False for an attempt found in the journal at the start: it starts nothing until it is created again."""
+    """Whether its tasks may start; false for one found in the journal, until it is created again."""
     running: dict[str, float] = field(default_factory=dict)
-    """Tasks with a try under way, and when it began: seconds since 1970."""
+    """Tasks with a try under way, and when the try began, in seconds since 1970."""
     queued: set[str] = field(default_factory=set)
     """Tasks that wait for a processor."""
     due: dict[str, float] = field(default_factory=dict)
@@ -52,15 +52,15 @@ class Attempt:
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
     """Pauses before a retry that a restart has interrupted, and the end of each in seconds since 1970."""
     failure: str = ""
-    """Why the attempt ends as failed or lost, as soon as its tries are killed. Empty: it goes on."""
+    """The reason for which the attempt will end as failed or lost; empty while it goes on."""
     lost: bool = False
-    """The failure is one of this cluster, not of a task: another cluster may carry on."""
+    """Whether the failure is one of this cluster, not of a task: another cluster may carry on."""
     stopped: bool = False
-    """Tombstoned or superseded: it starts nothing more, and no event reports its end."""
+    """Whether it is tombstoned or superseded: no task of it starts any more, and no event reports its end."""
     end_seq: int = 0
     """The seq of the event that reported its end; 0 until then."""
     ended_at: float = 0.0
-    """Seconds since 1970; 0 until it ends."""
+    """The time of its end, in seconds since 1970; 0 until then."""
     lease_until: float = NEVER
     """The uptime at which its run-lease ends. Exclusive attempts only, as the two fields below."""
     next_lease_request_at: float = NEVER
@@ -124,7 +124,10 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Nothing of it starts any more; processes of a stopped attempt may still be left."""
+        """Whether it has ended or was stopped: no task of it starts any more.
+
+        Processes of a stopped attempt may still be left.
+        """
         return self.stopped or self.end_seq > 0
 
     @property
@@ -133,7 +136,7 @@ class Attempt:
 
     @property
     def shard_values(self) -> dict[str, Any]:
-        """What `shard` stands for in placeholders and conditions."""
+        """The value of `shard` in placeholders and conditions."""
         return {"index": self.id.shard, "count": self.run.shard_count, "item": self.spec.item}
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:

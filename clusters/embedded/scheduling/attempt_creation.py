@@ -1,4 +1,4 @@
-"""Creates of attempts: a new one starts, a repeated one is recognized, one found in the journal wakes up."""
+"""Handles creates: starts a new attempt, recognizes a repeated create, wakes an attempt of the journal."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
@@ -19,24 +19,30 @@ from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutco
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
-    """The create is never taken under this epoch and fence. `reason` and `detail` as in `CreateAnswer`."""
+    """The decision to refuse a create for good, under its epoch and fence.
+
+    `reason` and `detail` as in `CreateAnswer`.
+    """
 
     reason: str
     detail: str = ""
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The attempt goes on or has ended: the create was sent again, because its answer was lost."""
+    """The decision to change nothing: the attempt goes on or has ended.
+
+    The create was sent again, because its answer was lost.
+    """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The attempt was found in the journal and sleeps."""
+    """The decision to wake an attempt, which was found in the journal and sleeps."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """The attempt is new, of this run."""
+    """The decision to create a new attempt, of this run."""
 
     run: RunSpec
 
@@ -45,7 +51,7 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 
 
 class AttemptCreation:
-    """Decides about creates, and carries out what was decided. The cluster holds at most `slots` attempts."""
+    """Decides about creates and carries the decisions out. The cluster holds at most `slots` attempts."""
 
     def __init__(
         self,
@@ -59,7 +65,10 @@ class AttemptCreation:
         self._attempts, self._lifecycle = attempts, lifecycle
         self._fencing, self._retention, self._slots = fencing, retention, slots
         self._graphs: WeakValueDictionary[str, TaskGraph] = WeakValueDictionary()
-        """By run, as long as any attempt of it is held: a thousand shards of ten thousand tasks share one."""
+        """The task graphs by run, each kept while an attempt of its run is held.
+
+        A thousand shards of ten thousand tasks share one.
+        """
 
     def apply(
         self,
@@ -68,7 +77,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         step: Step,
     ) -> CreateAnswer:
-        """Decides about a create, carries the decision out, and answers."""
+        """Decides about a create, carries the decision out, and returns the answer."""
         decision = self.decide(spec, run, mismatch_of, step.now)
         match decision:
             case Refuse(reason=reason, detail=detail):
@@ -92,7 +101,10 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """What is to be done about a create. `mismatch_of` gives, by a run's name, why it cannot run here."""
+        """The decision about a create at uptime `now`.
+
+        `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
+        """
         identity = spec.attempt
         if identity in self._retention.tombstones:
             return Refuse(reason="Tombstoned")
@@ -171,7 +183,10 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """The answers when their step is journalled: creates withdrawn or tombstoned by then are refused."""
+        """The answers to send once their step is journalled.
+
+        Creates that were withdrawn or tombstoned by then are refused.
+        """
         creates = tuple(map(self._answer_after_commit, answers.creates))
         return answers if creates == answers.creates else replace(answers, creates=creates)
 

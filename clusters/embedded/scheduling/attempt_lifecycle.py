@@ -28,7 +28,7 @@ class AttemptLifecycle:
 
     def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
         self.seq = seq
-        """The newest event."""
+        """The seq of the newest event."""
         self.queue = ReadyQueue()
         self._attempts, self._processors = attempts, processors
 
@@ -134,13 +134,16 @@ class AttemptLifecycle:
     # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
-        """Stops a tombstoned or superseded attempt: it starts nothing more, and its tries are killed."""
+        """Stops a tombstoned or superseded attempt: kills its tries, and starts none of its tasks again."""
         self._attempts.mark_stopped(attempt)
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
 
     def end_if_done(self, attempt: Attempt, step: Step) -> None:
-        """Ends an attempt of which nothing runs or is to start. A newer one that waited for that goes on."""
+        """Ends an attempt that has no try under way and no task to start.
+
+        A newer attempt of the shard that waited for that goes on.
+        """
         if attempt.running:
             return
         if attempt.stopped:
@@ -164,7 +167,7 @@ class AttemptLifecycle:
         self._attempts.remove(attempt)
 
     def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
-        """Kills what runs; nothing more starts until the attempt is created again."""
+        """Kills the attempt's tries and starts none of its tasks until it is created again."""
         attempt.awake = attempt.end_seq > 0
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)

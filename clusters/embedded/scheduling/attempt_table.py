@@ -9,17 +9,20 @@ from clusters.protocol import AttemptId
 
 
 class Attempts:
-    """All attempts held here. Each change of how many count against the slots is one of its methods."""
+    """The table of attempts that a cluster knows.
+
+    Only its methods change how many of them count against the slots.
+    """
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         self.by_id: dict[AttemptId, Attempt] = {}
         self.held = 0
-        """Those that are not over: they count against the cluster's slots."""
+        """The number of attempts that are not over: they count against the cluster's slots."""
         self._by_shard: dict[tuple[str, int], dict[AttemptId, Attempt]] = {}
         self._ended: deque[Attempt] = deque()
-        """In the order of their end."""
+        """The ended attempts, in the order of their end."""
         self._timers: list[tuple[float, AttemptId]] = []
-        """A heap by uptime. A timer that fires for nothing is harmless, so none is ever removed early."""
+        """The timers, a heap by uptime. One that fires for nothing is harmless, so none is removed early."""
         for attempt in attempts:
             self.add(attempt)
         ended = (attempt for attempt in self.by_id.values() if attempt.end_seq)
@@ -33,7 +36,7 @@ class Attempts:
         return self._by_shard.keys()
 
     def of_shard(self, shard: tuple[str, int]) -> list[Attempt]:
-        """Those of one (run, shard). A copy: attempts may be removed while it is iterated."""
+        """The attempts of one (run, shard), as a copy: attempts may be removed while it is iterated."""
         return list(self._by_shard.get(shard, {}).values())
 
     def has_leftovers(self, shard: tuple[str, int]) -> bool:
@@ -74,7 +77,7 @@ class Attempts:
         return removed
 
     def set_timer(self, attempt: Attempt, at: float) -> None:
-        """`at`: an uptime."""
+        """Sets a timer of `attempt` that fires at the uptime `at`."""
         heapq.heappush(self._timers, (at, attempt.id))
 
     def pop_timers(self, now: float) -> list[Attempt]:

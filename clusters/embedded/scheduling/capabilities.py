@@ -1,4 +1,4 @@
-"""What one cluster can run: its executors and its processors."""
+"""Checks whether a cluster can run a run: whether it has the executors and the processors for it."""
 
 import re
 from collections.abc import Container, Mapping
@@ -11,11 +11,11 @@ from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import SideEffects, TaskSpec
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-"""A run's name becomes the name of folders: it must not lead out of them."""
+"""Matches a run's name that is safe as the name of a folder: it must not lead out of it."""
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """Why no shard of a run can run here."""
+    """The reason why a cluster can run no shard of a run."""
 
     reason: str
     """`Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
@@ -24,7 +24,7 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities:
-    """What runs are checked against: `cpu` processors, and executors with the type of their `run`.
+    """The capabilities of a cluster: `cpu` processors, and executors with the type of their `run`.
 
     `exclusive`: the executors that may run tasks of exclusive runs.
     """
@@ -42,7 +42,7 @@ class Capabilities:
         return tuple(sorted(self._executors))
 
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
-        """Why `run` cannot run here; None if it can. `run` is None if a create's batch does not have it."""
+        """The reason why `run` cannot run here; None if it can. `run` is None where its batch lacks it."""
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
             return Mismatch(reason="Invalid")
         if lack := self._lack(run):
@@ -52,7 +52,7 @@ class Capabilities:
         return None
 
     def _lack(self, run: RunSpec) -> str:
-        """What this cluster lacks for `run`, in a sentence; empty where it has all."""
+        """A sentence that names the capability which this cluster lacks for `run`; empty where it has all."""
         exclusive = run.side_effects is SideEffects.EXCLUSIVE
         for task in run.tasks:
             if task.type not in self._executors:
@@ -66,7 +66,7 @@ class Capabilities:
 
 
 def _is_well_formed(run: RunSpec) -> bool:
-    """Names are unique, needs name tasks of the run, and there is no cycle."""
+    """Whether names are unique, needs name tasks of the run, and there is no cycle."""
     names = {task.name for task in run.tasks}
     known = all(need in names for task in run.tasks for need in task.needs)
     return known and len(names) == len(run.tasks) and find_cycle(run.tasks) is None

@@ -6,9 +6,10 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Knows the newest epoch of each shard and the newest era. `boot` names this run of the process.
+    """Refuses creates by their fence and by the newest epoch of the shard and era that it has seen.
 
-    `highest`: the newest epoch that was created or tombstoned here, by (run, shard).
+    `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
+    (run, shard).
     """
 
     def __init__(self, *, boot: str, highest: Mapping[tuple[str, int], int]) -> None:
@@ -33,7 +34,7 @@ class Fencing:
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """Why the create is refused at uptime `now` (reasons as in `CreateAnswer`); empty: it is not."""
+        """The reason to refuse a create at uptime `now`, as in `CreateAnswer`; empty where there is none."""
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.
         if spec.fence.boot != self._boot:

@@ -1,4 +1,4 @@
-"""One try of one task: what an executor gets to run, and how the try ended."""
+"""The two values of a try: the `Launch` that an executor runs, and the `Outcome` that it returns."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Launch(Struct, frozen=True, kw_only=True):
 
     attempt: AttemptId
     task: TaskSpec
-    """With all placeholders filled in, and without what an executor does not read."""
+    """The task with all placeholders filled in, and without the fields that no executor reads."""
     tries: int
     """The number of this try, from 1, counted over all epochs."""
     input: dict[str, Any]
@@ -30,9 +30,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     output: Any = None
     reason: str = ""
     killed: bool = False
-    """Ended by the cluster itself (lease, tombstone, shutdown), which is no failure of the task."""
+    """Whether the cluster itself ended the try (lease, tombstone, shutdown): no failure of the task."""
     lost: bool = False
-    """This cluster cannot run it (disk full, no descriptors left); another may."""
+    """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
 
 
 def next_launch(attempt: Attempt, task: TaskSpec) -> Launch:

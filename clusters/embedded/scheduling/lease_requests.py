@@ -12,15 +12,18 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import LeaseAsked
 
 LEASE_SECONDS = 15.0
-"""From the request."""
+"""Seconds that a lease lasts, from its request."""
 REQUEST_SECONDS = 5.0
-"""Between two requests of one attempt."""
+"""Seconds between two requests of one attempt."""
 MARGIN_SECONDS = 1.0
-"""Tasks are killed so long before the lease ends: none of their processes may outlive it."""
+"""Seconds before the lease's end at which tasks are killed: none of their processes may outlive it."""
 
 
 class LeaseRequests:
-    """Makes requests and takes grants. Numbers differ between boots, so that a late grant fits none."""
+    """Makes requests for leases and applies the grants.
+
+    The numbers of requests differ between boots, so that a late grant fits none.
+    """
 
     def __init__(self, boot: str) -> None:
         first = int.from_bytes(hashlib.blake2b(boot.encode(), digest_size=6).digest())

@@ -1,4 +1,4 @@
-"""What follows from the outcome of a try: decides, and changes nothing."""
+"""Decides what follows for an attempt from the outcome of a try; changes nothing."""
 
 from typing import TypeAlias
 
@@ -10,42 +10,42 @@ from clusters.protocol import TaskResult
 from waypost.workflow.task import Retry
 
 OUTPUTS_BYTES = 16 * 1_048_576
-"""All outputs of a shard travel with its next attempt, so there is a bound on them together."""
+"""Most bytes of all outputs of a shard together: they travel with its next attempt."""
 
 
 class FinishTask(Struct, frozen=True, kw_only=True):
-    """The task is finished."""
+    """The consequence that the task is finished, with this result."""
 
     result: TaskResult
 
 
 class RetryTask(Struct, frozen=True, kw_only=True):
-    """The task is tried again after a pause."""
+    """The consequence that the task is tried again, after a pause."""
 
     pause_seconds: float
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The task has failed for good, and with it the attempt."""
+    """The consequence that the task has failed for good, and with it the attempt."""
 
     reason: str
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """This cluster cannot carry on with the attempt; another may."""
+    """The consequence that this cluster gives the attempt up as lost; another cluster may carry on."""
 
     reason: str
 
 
 class NoConsequence(Struct, frozen=True, kw_only=True):
-    """The attempt is being stopped anyway."""
+    """No consequence: the attempt is being ended anyway."""
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | NoConsequence
 
 
 def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence:
-    """What follows for the attempt from how a try of `task` has ended."""
+    """Decides what follows from the outcome of a try of `task`: one of the five kinds of `Consequence`."""
     if attempt.stopped:
         return NoConsequence()
     if outcome.succeeded:

@@ -1,4 +1,4 @@
-"""Which tasks of an attempt may start: decides, and changes nothing."""
+"""Decides which tasks of an attempt may start; changes nothing."""
 
 from enum import StrEnum
 
@@ -10,11 +10,14 @@ from waypost.workflow.conditions import MAXIMUM_STEPS, ConditionError, bind
 from waypost.workflow.task import TaskSpec
 
 CONDITION_STEPS_AT_ONCE = 500_000
-"""About 10 ms: how long conditions may keep probes, renewals and all other attempts waiting in one step."""
+"""Most steps of conditions in one step of the scheduler, about 10 ms.
+
+Probes, renewals and all other attempts wait meanwhile.
+"""
 
 
 class NextAction(StrEnum):
-    """What is to be done with a task whose needs are met."""
+    """The action on a task whose needs are met."""
 
     QUEUE = "Queue"
     SKIP = "Skip"
@@ -22,17 +25,17 @@ class NextAction(StrEnum):
     FAIL = "Fail"
     """Its condition cannot be evaluated."""
     POSTPONE = "Postpone"
-    """Enough conditions were evaluated in this step: the next tick goes on."""
+    """The conditions of this step have cost enough: the next tick goes on."""
 
 
 class Readiness(Struct, frozen=True, kw_only=True, gc=False):
-    """The decision on one task."""
+    """The decision on one task, and the cost of its condition."""
 
     action: NextAction
     condition_steps: int = 0
-    """What evaluating the condition has cost, in steps of `waypost.workflow.conditions`."""
+    """The cost of evaluating the condition, in steps of `waypost.workflow.conditions`."""
     reason: str = ""
-    """Of a failure."""
+    """The reason for a failure; else empty."""
 
 
 QUEUE = Readiness(action=NextAction.QUEUE)
@@ -40,7 +43,10 @@ POSTPONE = Readiness(action=NextAction.POSTPONE)
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
-    """Whether tasks of `attempt` may start. `leftovers`: a stopped one of its shard has processes left."""
+    """Whether tasks of `attempt` may start.
+
+    `leftovers`: a stopped attempt of its shard has processes left.
+    """
     if not attempt.awake or attempt.over:
         return False
     # Two attempts of one shard never overlap within a cluster: they share the workspace.
@@ -61,7 +67,10 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
 
 
 def readiness_of(attempt: Attempt, task: TaskSpec, steps_spent: int) -> Readiness:
-    """The decision on a task that waits for nothing. `steps_spent`: cost of conditions so far."""
+    """The decision on a task that waits for nothing.
+
+    `steps_spent`: the cost of conditions in this step of the scheduler so far.
+    """
     if task.when is None:
         return QUEUE
     if steps_spent >= CONDITION_STEPS_AT_ONCE:

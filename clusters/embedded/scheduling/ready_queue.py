@@ -61,7 +61,7 @@ class ReadyQueue:
 
     def __init__(self) -> None:
         self.size = 0
-        """Without stale entries."""
+        """The number of queued tasks, without stale entries."""
         self._order = itertools.count()
         self._keys: dict[str, KeyQueue] = {}
         self._turns: list[tuple[float, int, str]] = []
@@ -152,7 +152,7 @@ class Processors:
         self._busy -= millicpu(task.resources.cpu)
 
     def close(self) -> None:
-        """Has no room for any task from now on."""
+        """Takes away all free capacity: no further task has room."""
         self._capacity = 0
 
 

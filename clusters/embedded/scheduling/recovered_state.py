@@ -10,19 +10,19 @@ from clusters.protocol import AttemptId
 
 @dataclass(kw_only=True)
 class RecoveredState:
-    """What is left after a restart. All defaults together are the state of a new cluster."""
+    """The state of a cluster after a restart. All defaults together are the state of a new cluster."""
 
     incarnation: str
     owner: Owner = field(default_factory=Owner)
     seq: int = 0
-    """The newest event."""
+    """The seq of the newest event."""
     acknowledged: int = 0
-    """The last event whose effects the gateway has committed."""
+    """The seq of the last event whose effects the gateway has committed."""
     attempts: list[Attempt] = field(default_factory=list)
-    """Those that go on, and those whose end is not acknowledged yet."""
+    """Attempts that go on, and those whose end is not acknowledged yet."""
     ended: dict[AttemptId, EndedAttempt] = field(default_factory=dict)
-    """Those whose end was acknowledged."""
+    """Attempts whose end was acknowledged."""
     tombstones: dict[AttemptId, float] = field(default_factory=dict)
-    """When each was set, in seconds since 1970."""
+    """The time at which each tombstone was set, in seconds since 1970."""
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
     """The newest epoch that was created or tombstoned here, by (run, shard)."""

@@ -1,4 +1,4 @@
-"""How long a cluster keeps what is over: tombstones and ended attempts, and with them logs and workspaces."""
+"""The retention of tombstones and ended attempts, and with them of logs and workspaces."""
 
 from collections.abc import Container, Iterable, Mapping
 
@@ -8,17 +8,20 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
 
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
-"""For attempts that succeeded: their logs may still be read."""
+"""Retention of attempts that succeeded: their logs may still be read."""
 RETENTION_SECONDS = 30 * 24 * 3600.0
-"""For tombstones; and for failed and lost attempts: a retry may build on what is left in the workspace."""
+"""Retention of tombstones, and of failed and lost attempts: a retry may build on their workspace."""
 
 
 class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
-    """What is kept of an attempt whose end was acknowledged. The gateway has its results by then."""
+    """The record that is kept of an attempt whose end was acknowledged.
+
+    The gateway has its results by then.
+    """
 
     end_seq: int
     ended_at: float
-    """Seconds since 1970."""
+    """The time of its end, in seconds since 1970."""
     succeeded: bool
 
 
@@ -41,7 +44,10 @@ class Retention:
         )
 
     def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """What is past its retention at `wall`. A tombstone stays while its attempt is among those `held`."""
+        """The ended attempts and tombstones that are past their retention at `wall` (seconds since 1970).
+
+        A tombstone stays while its attempt is among those `held`.
+        """
         ended = [
             identity
             for identity, attempt in self.ended.items()

@@ -50,7 +50,7 @@ from clusters.protocol import (
 
 
 class Scheduler:
-    """Schedules the attempts of one cluster, `slots` at most. `boot` names this run of the process."""
+    """Schedules the attempts of one cluster, `slots` at most. `boot` names this boot of the cluster."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
@@ -75,13 +75,13 @@ class Scheduler:
 
     @property
     def seq(self) -> int:
-        """The newest event."""
+        """The seq of the newest event."""
         return self._lifecycle.seq
 
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies tombstones, creates and renewals, in this order. The answers are for `after_commit`."""
+        """Applies tombstones, creates and renewals, in this order. `after_commit` completes the answers."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
@@ -126,20 +126,20 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """To be called before `steps` are journalled: withdraws creates that are past their fence by now."""
+        """Withdraws creates past their fence at uptime `now` from `steps`, before those are journalled."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """The answers when their step is journalled: creates that were withdrawn meanwhile are refused."""
+        """The answers to send once their step is journalled: creates withdrawn meanwhile are refused."""
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
-        """Changes the owner. Its store may have none of the events yet: they are no longer acknowledged."""
+        """Changes the owner. No event counts as acknowledged any more: the new store may have none."""
         self.owner, self.acknowledged = owner, 0
         return Step(now=now, wall=wall, owner=owner)
 
     def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
-        """Renames the journal, which was found to be a copy: nothing of it runs until it is created again."""
+        """Renames the journal, found to be a copy: its attempts sleep until they are created again."""
         step = Step(now=now, wall=wall, incarnation=incarnation)
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._attempts.by_id.values():
@@ -154,7 +154,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """Records how a try has ended, when none of its processes is left."""
+        """Records the outcome of a try, none of whose processes is left, and applies its consequence."""
         step = Step(now=now, wall=wall)
         attempt = self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
@@ -232,7 +232,7 @@ class Scheduler:
         return step
 
     def close(self) -> None:
-        """Starts nothing more."""
+        """Takes the processors away, so that no task starts any more; tries under way go on."""
         self._processors.close()
 
     # State, as others see it
@@ -257,7 +257,7 @@ class Scheduler:
         )
 
     def hello(self, now: float) -> Hello:
-        """Attempts that go on, and those whose end is not acknowledged yet."""
+        """The cluster's status, the attempts that go on, and those whose end is not acknowledged yet."""
         known = (
             (attempt.id, attempt.awake)
             for attempt in self._attempts.by_id.values()
@@ -272,7 +272,7 @@ class Scheduler:
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def pending_lease_requests(self) -> list[LeaseAsked]:
-        """Leases that were requested and not granted yet, for a gateway whose stream has just opened."""
+        """The lease requests that are not granted yet, for a gateway whose stream has just opened."""
         return pending_requests(self._attempts.by_id.values())
 
     def is_unfinished(self, identity: AttemptId, task: str) -> bool:

@@ -15,19 +15,19 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     attempt: AttemptId
     task: str
     tries: int
-    """How often it was started."""
+    """The number of times that the task was started."""
     due: float = 0.0
     """End of the pause before the next try, in seconds since 1970; 0: no pause.
 
     Of all clocks only the wall clock goes on while the cluster is down.
     """
     result: TaskResult | None = None
-    """None: not finished."""
+    """The task's result; None: it is not finished."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """What one call of the scheduler has decided. No action is taken BEFORE the records are journalled."""
+    """The decisions of one call of the scheduler: no action is taken BEFORE the records are journalled."""
 
     now: float
     """The cluster's uptime, in seconds."""
@@ -50,7 +50,7 @@ class Step:
     incarnation: str = ""
     """The journal's new name; empty: unchanged. Resets `acknowledged`."""
     owner: Owner | None = None
-    """The cluster's new owner; None: unchanged. Resets `acknowledged`: the one before had said it."""
+    """The cluster's new owner; None: unchanged. Resets `acknowledged`, which the former owner had sent."""
 
     # Actions
 

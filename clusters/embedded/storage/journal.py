@@ -1,4 +1,4 @@
-"""The cluster's journal, in SQLite: what a restart finds again, also after a SIGKILL.
+"""The cluster's journal, in SQLite: the state that survives a restart, also one after a SIGKILL.
 
 It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
 step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from
@@ -38,7 +38,7 @@ ADDED_COLUMNS = (
 """Columns that the journals of older versions do not have: (table, name, definition)."""
 OF_ATTEMPT = "where run = ? and shard = ? and epoch = ?"
 EVENTS_BYTES = 4 * 1_048_576
-"""Events read at once have about so much JSON at most: each may carry an output of 64 KiB."""
+"""About the most bytes of JSON in events read at once: each may carry an output of 64 KiB."""
 
 _encode = msgspec.json.encode
 _decode_run = msgspec.json.Decoder(RunSpec).decode
@@ -48,9 +48,9 @@ _decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(Journal
 
 
 def open_journal(db: sqlite3.Connection) -> RecoveredState:
-    """Creates the tables where there are none and reads what they hold. A new journal gets a new incarnation.
+    """Creates missing tables and columns, and reads the state that the journal holds.
 
-    Raises `sqlite3.Error` where the file is no journal.
+    A new journal gets a new incarnation. Raises `sqlite3.Error` where the file is no journal.
     """
     for statement in SCHEMA:
         db.execute(statement)
@@ -122,7 +122,7 @@ def _load_attempt(
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
-    """Writes the records of `steps`, in their order; `wall` is the time of that, in seconds since 1970."""
+    """Writes the records of `steps`, in order; `wall` is the time of writing, in seconds since 1970."""
     for step in steps:
         _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)

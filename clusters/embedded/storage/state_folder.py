@@ -13,12 +13,12 @@ KINDS = ("workspaces", "scratch", "logs")
 
 
 class TaskFolders(Struct, frozen=True, kw_only=True):
-    """Where one try of a task reads and writes."""
+    """The paths of one try of a task: its two folders and its log file."""
 
     workspace: Path
     """Folder of the shard, shared by its tasks and attempts; stays when the try has ended."""
     scratch: Path
-    """Folder of the attempt."""
+    """Folder of the attempt, for temporary files, and for the inputs and outputs of its tasks."""
     log: Path
     """File that the task's tries append to."""
 
@@ -35,13 +35,13 @@ class StateFolder:
         self._trash = self._root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
-        """The paths for a try of `task`. Creates nothing."""
+        """The paths for a try of `task`. Creates neither folders nor file."""
         workspaces, scratch, logs = (self._root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
         return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")
 
     def shards_on_disk(self) -> set[tuple[str, int]]:
-        """The (run, shard) pairs that have files of any kind. Blocks."""
+        """The (run, shard) pairs that have files of any kind. Blocks while it reads the disk."""
         found = (path for kind in KINDS for path in self._root.glob(f"{kind}/*/*"))
         return {(path.parent.name, int(path.name)) for path in found if path.name.isdecimal()}
 
@@ -61,5 +61,5 @@ class StateFolder:
                     folder.rmdir()
 
     def empty_trash(self) -> None:
-        """Deletes the trash folder, with what an earlier process moved there and did not delete. Blocks."""
+        """Deletes the trash folder, with the files that an earlier process left there. Blocks meanwhile."""
         shutil.rmtree(self._trash, ignore_errors=True)

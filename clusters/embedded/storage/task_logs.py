@@ -13,16 +13,16 @@ from clusters.protocol import LogChunk
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
-"""Between two looks at a log that is followed and has nothing new."""
+"""Seconds between two reads of a followed log that has nothing new."""
 LOG_BYTES = 16 * 1_048_576
-"""A log that has grown over this is shortened to its head and its tail."""
+"""Bytes above which a log is shortened to its head and its tail."""
 HEAD_BYTES = 1_048_576
 TAIL_BYTES = 7 * 1_048_576
 CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
 async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """The log from byte `offset` to its end; while `is_running()`, also what is written meanwhile.
+    """Yields the log from byte `offset` to its end; while `is_running()`, also what is appended meanwhile.
 
     No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. Raises
     `ClusterError` with the reason `NotFound` where there is no log and none will come.
@@ -48,9 +48,10 @@ async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -
 
 
 def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
-    """Reads a chunk from `offset`, and says where it begins; None where there is no log.
+    """Reads up to `CHUNK_BYTES` from `offset`; returns where they begin and the bytes.
 
-    It begins at the end of the file where that is before `offset`: the log was shortened meanwhile.
+    Returns None where there is no log. The chunk begins at the end of a file that ends before `offset`: the
+    log was shortened meanwhile.
     """
     try:
         with open(open_regular(path, os.O_RDONLY), "rb") as file:
@@ -62,7 +63,7 @@ def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Opens a file of which tasks may have made anything; returns its descriptor.
+    """Opens a regular file and returns its descriptor; a task may have put anything at `path`.
 
     Raises `OSError`, also for a link, which may lead to a file that only the cluster may read, and for a
     pipe, which would block until somebody writes to it.

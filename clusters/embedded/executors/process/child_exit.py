@@ -12,7 +12,7 @@ POLL_SECONDS = 0.05
 
 
 async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
-    """Returns the exit code when the child has ended; -N for signal N. The child is then reaped."""
+    """Waits until the child has ended, reaps it and returns its exit code: -N for signal N."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     try:
         pidfd = os.pidfd_open(child.pid)
@@ -32,7 +32,7 @@ async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
 
 
 async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
-    """Waits at most so long for the child's exit; False where it still runs then."""
+    """Waits `seconds` at most for the child's exit; returns whether the child has ended."""
     try:
         async with asyncio.timeout(seconds):
             await wait_for_exit(child)

@@ -28,9 +28,10 @@ from waypost.workflow.run_types import ProcessRun
 
 
 class ProcessExecutor:
-    """Satisfies `Executor`. A watchdog process kills the tries that still run when this process is killed.
+    """Runs the commands of `process` tasks. Satisfies `Executor`.
 
-    `workspaces` is the folder below which all tries have their workspaces.
+    A watchdog process kills the tries that still run when this process is killed. `workspaces` is the folder
+    below which all tries have their workspaces.
     """
 
     def __init__(self, region: str, workspaces: Path) -> None:
@@ -76,7 +77,7 @@ class ProcessExecutor:
             remove(output_file)
 
     async def _run(self, spec: ProcessSpec, output_file: Path, lease: Lease | None) -> Outcome:
-        """Starts the process and waits until it and all that it started have ended.
+        """Starts the process, waits until it and its descendants have ended, and returns the outcome.
 
         Raises `OSError` and `ValueError`.
         """

@@ -30,7 +30,7 @@ class LeaseGuard:
         self.exit_code: int | None = None
         """Exit code of the command, once that has ended by itself; -N for signal N."""
         self.lease_expired = False
-        """The guard killed the command, or did not start it, because the lease had expired."""
+        """Whether the guard killed the command, or did not start it, because the lease had expired."""
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ class LeaseGuard:
         return [*PROGRAM, "lease", repr(self._lease.expires_at), str(memory_bytes), *command]
 
     def close_input(self) -> None:
-        """Makes the guard kill what runs under it and exit. Its last reports can still be read."""
+        """Closes the guard's input: it kills its command and exits. Its last reports can still be read."""
         self._forwarding.cancel()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
@@ -79,7 +79,10 @@ class LeaseGuard:
                 self._apply(line)
 
     def _apply(self, report: bytes) -> None:
-        """The three reports are described in `watchdog.py`."""
+        """Records one report of the guard: started, ended, or lease expired.
+
+        Their form is described in `watchdog.py`.
+        """
         if report.startswith(b"+"):
             self.group = int(report[1:])
             self._on_started(self.group)

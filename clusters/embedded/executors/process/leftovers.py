@@ -20,7 +20,7 @@ from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
 
 GONE_SECONDS = 1.0
 NAMELESS_SECONDS = 0.5
-"""How long an adopted child without an environment may belong to any try.
+"""Seconds for which an adopted child without an environment may belong to any try.
 
 A process that executes another program, or ends and has not yet handed us its children, has none for a
 moment. One that has none for so long was started without.
@@ -45,28 +45,28 @@ class AdoptedChildren:
         self._nameless_since = {pid: known.get(pid, now) for pid, items in found.items() if not items}
 
     def started_with(self, identity: Collection[bytes]) -> list[int]:
-        """The pids of those that have all of `identity` in their environment, `NAME=value` each."""
+        """The pids of the adopted children that have all of `identity`, `NAME=value` each, as environment."""
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """True while one has had no environment for less than `NAMELESS_SECONDS`."""
+        """Whether an adopted child has had no environment for less than `NAMELESS_SECONDS`."""
         now = time.monotonic()
         return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())
 
 
 ADOPTED: Final = AdoptedChildren()
-"""One for the process, as adoption is."""
+"""The adopted children of this process. There is one object, since a process adopts for all its tries."""
 
 
 class Leftovers(Struct, frozen=True, kw_only=True):
-    """What is left of a try at one moment. True where there is anything."""
+    """The processes that are left of a try at one moment. As a bool: whether there may be any."""
 
     groups: tuple[int, ...]
     """Its process groups that still have a member, be it a zombie."""
     adopted: tuple[int, ...]
-    """Adopted children that were started by it."""
+    """Pids of the adopted children that the try has started."""
     uncertain: bool
-    """An adopted child has no environment yet: it may have been started by this try."""
+    """Whether an adopted child has no environment yet: this try may have started it."""
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.adopted or self.uncertain)
@@ -82,7 +82,7 @@ def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Left
 
 
 def kill_leftovers(leftovers: Leftovers) -> None:
-    """Sends SIGKILL to the groups and to those of the adopted children; reaps those that are our children."""
+    """Sends SIGKILL to `groups` and to the groups of the `adopted` children, and reaps our own children."""
     for group in leftovers.groups:
         signal_group(group)
         with contextlib.suppress(ChildProcessError):  # none of its members is our child, for now
@@ -94,7 +94,7 @@ def kill_leftovers(leftovers: Leftovers) -> None:
 
 
 async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
-    """Kills what is left of a try, again and again until nothing is.
+    """Kills the processes that are left of a try, again and again until there are none.
 
     A process may have started another just before it was killed. Gives up after `GONE_SECONDS`: a process may
     hang in the kernel.

@@ -1,4 +1,4 @@
-"""Keeps the logs of running tries short: one talkative task must not fill the disk for all others."""
+"""Shortens logs while their tries run: one talkative task must not fill the disk for all others."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ def is_too_long(log: Path) -> bool:
 
 
 async def shorten_log(log: Path) -> None:
-    """Shortens a log in a thread.
+    """Shortens a log that is over `LOG_BYTES`, in a thread.
 
     Errors are ignored: a task may have removed its log, or put a pipe in its place.
     """

@@ -20,7 +20,10 @@ from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
 
 OUTPUT_BYTES: Final = 64 * 1024
 NESTING: Final = 64
-"""The same depth as in documents: conditions, placeholders and the gateway read outputs like documents."""
+"""Most levels of nesting in an output, as in documents.
+
+Conditions, placeholders and the gateway read outputs like documents.
+"""
 
 
 def read_output(path: Path) -> Outcome:
@@ -73,7 +76,7 @@ def _failure(what: str) -> Outcome:
 
 
 def _ijson_fault(output: Any) -> str | None:
-    """Why the value breaks the limits of documents (I-JSON, nesting); None where it does not.
+    """The limit of documents (I-JSON, nesting) that `output` breaks, in words; None where it breaks none.
 
     A later reader would read such a value differently. Goes level by level rather than recursively, so that a
     deep value cannot exhaust the stack.
@@ -92,7 +95,10 @@ def _ijson_fault(output: Any) -> str | None:
 
 
 def _values_within(value: Any) -> list[Any]:
-    """The items of an array; the names and values of an object: its names have the limits of texts."""
+    """The items of an array, the names and values of an object, or nothing.
+
+    Names have the limits of texts too.
+    """
     if isinstance(value, dict):
         return [*value, *value.values()]
     return value if isinstance(value, list) else []

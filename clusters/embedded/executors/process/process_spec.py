@@ -44,13 +44,13 @@ MACHINE_FAULTS: Final = frozenset(
 
 
 class ProcessSpec(Struct, frozen=True, kw_only=True):
-    """What a process is started with."""
+    """The description of a process to be started: command, directory, environment, log, memory limit."""
 
     command: Sequence[str]
     directory: Path
     environment: dict[str, str]
     log: Path
-    """Gets standard output and standard error, appended."""
+    """The file to which its standard output and standard error are appended."""
     memory_bytes: int = 0
     """Limit of its data segment (RLIMIT_DATA); 0: none."""
 
@@ -118,9 +118,9 @@ def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Po
 
 
 def limit_memory(pid: int, memory_bytes: int) -> None:
-    """Limits the data segment of a process (0: not at all).
+    """Limits the data segment of a running process to `memory_bytes` (RLIMIT_DATA); 0 sets no limit.
 
-    Each of its children gets the same limit, not a share of it.
+    Each of its children gets the same limit, not a share of it. A process that has ended is no error.
     """
     if memory_bytes:
         # Set from outside after the start: `preexec_fn` would make Popen use fork in place of the much
@@ -130,14 +130,14 @@ def limit_memory(pid: int, memory_bytes: int) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Creates a file, in place of whatever an earlier task of the shard has put there: a pipe, a link."""
+    """Creates a file with `content`, in place of what an earlier task has put there: a pipe, a link."""
     remove(path)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
         file.write(content)
 
 
 def _working_directory(workspace: Path, relative: str | None) -> Path:
-    """Resolves and creates the working directory of a task.
+    """Creates the working directory of a task and returns its resolved path.
 
     Raises `ValueError` where the workspace can have no such folder, `OSError` for this machine's faults.
     """

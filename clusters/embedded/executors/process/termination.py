@@ -13,7 +13,7 @@ from clusters.embedded.executors.process.leftovers import clear_leftovers
 from clusters.embedded.executors.process.watchdog import signal_group
 
 GRACE_SECONDS = 2.0
-"""Between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 async def terminate(

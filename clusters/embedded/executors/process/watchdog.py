@@ -29,13 +29,13 @@ from collections.abc import Container
 PR_SET_CHILD_SUBREAPER = 36
 CHILDREN = "/proc/thread-self/children"
 ROUNDS = 50
-"""How often all processes are searched at most: one may start another while the list is read."""
+"""Most searches through all processes: one may start another while the list is read."""
 NAMELESS_ROUNDS = 20
-"""After so many searches, processes without an environment are given up (10 ms apart: 0.2 s)."""
+"""Searches after which processes without an environment are given up (10 ms apart: 0.2 s)."""
 
 
 def signal_group(group: int, number: int = signal.SIGKILL) -> None:
-    """Sends a signal to a process group, if it is there and ours."""
+    """Sends a signal to a process group; does nothing where the group is gone or another user's."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
@@ -88,7 +88,10 @@ def environment_of(pid: int) -> list[bytes] | None:
 
 
 def kill_all_below(folder: str) -> None:
-    """Kills every process that was given a workspace below `folder`, and searches until there is none."""
+    """Kills every process that was given a workspace below `folder`.
+
+    Searches until there is none, `ROUNDS` times at most.
+    """
     mark = b"WAYPOST_WORKSPACE=" + os.fsencode(folder) + b"/"
     for turn in range(ROUNDS):
         environments = {
@@ -108,7 +111,7 @@ def kill_all_below(folder: str) -> None:
 
 
 def watch_groups(folder: str) -> int:
-    """Runs the watchdog of a cluster until its standard input closes; returns the exit code."""
+    """Runs the watchdog of a cluster until its standard input closes; returns the exit code, 0."""
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])
@@ -126,9 +129,9 @@ class LeaseInput:
         self._expires_at, self._partial_line = expires_at, b""
 
     def read_arrived(self) -> bool:
-        """Reads the renewals that have arrived, without waiting.
+        """Reads the renewals that have arrived, without waiting; returns whether the lease still holds.
 
-        False: the lease has expired or the input is closed.
+        It does not where it has expired or the input is closed.
         """
         while time.monotonic() < self._expires_at:
             ready, _, _ = select.select([0], [], [], 0.0)
@@ -139,9 +142,9 @@ class LeaseInput:
         return False
 
     def wait_for_exit(self, pidfd: int) -> bool:
-        """Waits until the process of `pidfd` has ended: True.
+        """Waits until a process or the lease has ended; returns whether the process did in time.
 
-        False: the lease expired first, or the input closed.
+        `pidfd` stands for the process. False: the lease expired first, or the input closed.
         """
         while (left := self._expires_at - time.monotonic()) > 0:
             ready, _, _ = select.select([0, pidfd], [], [], left)

@@ -13,9 +13,15 @@ from loguru import logger
 from clusters.embedded.executors.process import watchdog
 
 PROGRAM: Final = (sys.executable, "-I", "-S", watchdog.__file__)
-"""-I and -S: nothing in the environment or in site-packages changes what it imports, and it starts sooner."""
+"""The start of a watchdog's command line.
+
+-I and -S: nothing in the environment or in site-packages changes what it imports, and it starts sooner.
+"""
 AWAITED_CHILDREN: Final[set[int]] = set()
-"""Children that code of this process waits for: anything else that reaps them loses their exit codes."""
+"""Pids of children that code of this process waits for.
+
+Anything else that reaps them loses their exit codes.
+"""
 
 
 class WatchdogClient:
@@ -55,7 +61,7 @@ class WatchdogClient:
         self._send(f"+{group}\n")
 
     def unwatch(self, group: int) -> None:
-        """Takes a process group of which nothing is left off the list."""
+        """Removes a process group from the list, when nothing of it is left."""
         self._groups.discard(group)
         with contextlib.suppress(OSError):
             self._send(f"-{group}\n")
