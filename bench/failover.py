@@ -23,11 +23,11 @@ from tests.integration.waiting import described, ended, submitted, taking_work, 
 SHARDS = 8
 TASK_SECONDS = 60.0
 PROMISED = {"killed": (2.0, 5.0), "silent": (7.5, 10.0)}
-"""Seconds until it is noticed, and until an idempotent shard with young tasks is dispatched again."""
+"""Seconds until the loss is noticed, and until an idempotent shard with young tasks is dispatched again."""
 
 
 async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: int) -> tuple[float, float]:
-    """One loss: (noticed after, last shard handed on after), in seconds."""
+    """Loses one region by `fault`; returns (noticed after, last shard handed on after), in seconds."""
     await taking_work(client, REGIONS)
     victim = REGIONS[number % len(REGIONS)]
     document = {

@@ -31,7 +31,7 @@ def shard_transitions() -> str:
 
 
 def shard_diagram() -> str:
-    """The same table as a state diagram."""
+    """The shard's transitions as a Mermaid state diagram, from the same table."""
     labels: dict[tuple[str, str], list[str]] = {}
     for rule in RULES:
         for phase in rule.before:
@@ -45,7 +45,7 @@ def shard_diagram() -> str:
 
 
 def error_reasons() -> str:
-    """Every reason that a refusal of the gateway's API can have, from `gateway/core/errors.py`."""
+    """The table of all reasons that a refusal of the API can have, from `gateway/core/errors.py`."""
     rows = ["| status | reason | retryable | meaning |", "| --- | --- | --- | --- |"]
     for kind in sorted(_descendants(GatewayError), key=lambda kind: (kind.status, kind.reason)):
         meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
@@ -77,7 +77,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def generated(text: str) -> str:
-    """The page `text` with every marked part written anew.
+    """The page `text` with the content of every marked part generated again.
 
     Raises `KeyError` for a marker without a generator.
     """
@@ -90,7 +90,7 @@ def generated(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrites the pages in place."""
+    """Rewrites, in place, the pages whose generated parts have changed."""
     for page in sorted(DOCS.glob("*.md")):
         before = page.read_text()
         after = generated(before)

@@ -36,13 +36,13 @@ def digest(path: pathlib.Path) -> str:
 
 
 def scan(task: dict[str, Any], _: pathlib.Path) -> dict[str, Any]:
-    """This shard's share of the files: every n-th of the sorted list."""
+    """Lists this shard's share of the files: every n-th of the sorted list."""
     shard = task["shard"]
     return {"files": source_files(pathlib.Path(task["params"]["source"]))[shard["index"] :: shard["count"]]}
 
 
 def pack(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
-    """An archive and its manifest, on this region's disk."""
+    """Writes the files into an archive, with a manifest of checksums, on this region's disk."""
     root, files = pathlib.Path(task["params"]["source"]), task["outputs"]["scan"]["files"]
     archive = workspace / "archive.tar.gz"
     manifest = {}
@@ -57,7 +57,7 @@ def pack(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
 
 
 def verify(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
-    """Reads the archive back and holds every member against the manifest."""
+    """Reads the archive back and compares each member's checksum with the manifest."""
     manifest = json.loads((workspace / "manifest.json").read_text())
     with tarfile.open(workspace / "archive.tar.gz") as tar:
         for member in tar:
@@ -73,7 +73,7 @@ def verify(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
 
 
 def publish(task: dict[str, Any], workspace: pathlib.Path) -> dict[str, Any]:
-    """Moves archive and manifest to the target, whole or not at all."""
+    """Copies archive and manifest to the target, each as a whole or not at all."""
     target = pathlib.Path(task["params"]["target"])
     target.mkdir(parents=True, exist_ok=True)
     stem = f"shard-{task['shard']['index']:02d}"

@@ -97,7 +97,10 @@ async def submit(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
 
 
 async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tuple[str, float]:
-    """Kills the region that holds most running shards, once a packed and unpublished part is on its disk."""
+    """Kills the region that holds most running shards; returns its name and the time.
+
+    It waits until a packed and unpublished part is on that region's disk.
+    """
     async with asyncio.timeout(30):
         while True:
             found = (await client.get(f"/v1/runs/{run}")).json()
@@ -117,7 +120,7 @@ async def kill_busiest(client: httpx.AsyncClient, stack: Stack, run: str) -> tup
 
 
 async def finish(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
-    """Follows the run to its end, a line for each change."""
+    """Follows the run to its end, prints a line for each change, and returns the run's last state."""
     shown = ""
     while True:
         found: dict[str, Any] = (await client.get(f"/v1/runs/{run}")).json()
@@ -170,7 +173,7 @@ def report(
 
 
 def complete(source: Path, target: Path) -> bool:
-    """From the files alone: every source file is in exactly one archive, with the content it has now."""
+    """Whether every source file is in exactly one archive, with its present content, by the files alone."""
     wanted = {name: hashlib.sha256((source / name).read_bytes()).hexdigest() for name in source_files(source)}
     found: Counter[str] = Counter()
     wrong = []

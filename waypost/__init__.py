@@ -1,8 +1,7 @@
-"""The lowest floor: what gateway and clusters share, and what users import.
+"""The lowest floor: the building blocks that gateway and clusters share, and that users import.
 
+`sqlite_group_commit` is the SQLite database with group commit; `serving` and `http_protocol` are the HTTP
+server; `tls`, `pki` and `certificates` are mutual TLS and its certificates. `problem_documents`,
+`json_pointer` and `trace_context` write what HTTP answers carry; `workflow/` is the document language.
 Imports nothing else of this project.
-
-It holds the building blocks below any decision: the SQLite database with group commit, the HTTP server,
-mutual TLS and its certificates, problem documents, trace context, JSON pointers; and in `workflow/` the
-document language.
 """

@@ -1,4 +1,4 @@
-"""X.509 certificates of the deployment: what each kind holds, how it is signed, and its PEM files on disk.
+"""X.509 certificates of the deployment: the content of each kind, its signing, and its PEM files on disk.
 
 Keys are EC P-256. A gateway's certificate is for TLS clients only and a cluster's for TLS servers only, so
 neither can stand in for the other. The root signs no further authorities (path length 0) and carries no name
@@ -35,7 +35,7 @@ DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
 
 
 class CertificateProfile(Struct, frozen=True, kw_only=True):
-    """What a kind of certificate holds: its common name, its one extended key usage, and its SAN entries."""
+    """The content of one kind of certificate: common name, the one extended key usage, and SAN entries."""
 
     name: str
     usage: x509.ObjectIdentifier
@@ -43,13 +43,13 @@ class CertificateProfile(Struct, frozen=True, kw_only=True):
 
 
 def gateway_profile() -> CertificateProfile:
-    """The gateway's client certificate."""
+    """The profile of the gateway's client certificate."""
     names = (x509.UniformResourceIdentifier(tls.GATEWAY_URI),)
     return CertificateProfile(name="Waypost gateway", usage=ExtendedKeyUsageOID.CLIENT_AUTH, names=names)
 
 
 def cluster_profile(region: str) -> CertificateProfile:
-    """The server certificate of `region`'s cluster.
+    """The profile of the server certificate of `region`'s cluster.
 
     Raises `PkiError` for a name that cannot be a region's.
     """
@@ -59,9 +59,9 @@ def cluster_profile(region: str) -> CertificateProfile:
 
 
 def api_profile(hosts: Sequence[str]) -> CertificateProfile:
-    """The server certificate of the gateway's API under the DNS names and IP addresses `hosts`.
+    """The profile of the server certificate of the gateway's API.
 
-    Raises `PkiError`.
+    `hosts` are its DNS names and IP addresses. Raises `PkiError` for one that is neither, or is a cluster's.
     """
     names = tuple(_host_name(host) for host in hosts)
     return CertificateProfile(name="Waypost API", usage=ExtendedKeyUsageOID.SERVER_AUTH, names=names)
@@ -80,12 +80,12 @@ def _host_name(host: str) -> x509.GeneralName:
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A fresh P-256 key."""
+    """A new random P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def self_signed_root(key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.Certificate:
-    """The certificate of a root whose key is `key`."""
+    """The certificate of a root whose key is `key`, valid for `days`."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Waypost root")])
     return (
         _builder(name, name, key, key, days)
@@ -103,7 +103,7 @@ def signed(
     root_key: ec.EllipticCurvePrivateKey,
     days: int,
 ) -> x509.Certificate:
-    """A certificate of `profile` for `key`, signed by the root."""
+    """A certificate of `profile` for `key`, signed by the root, valid for `days`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, profile.name)])
     return (
         _builder(subject, root.subject, key, root_key, days)

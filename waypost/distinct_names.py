@@ -1,4 +1,4 @@
-"""JSON objects whose names differ: readers disagree about which of two equal names counts.
+"""Refuses JSON objects that have a name twice: readers disagree about which of the two counts.
 
 `json.loads` and msgspec keep the last one without a word. RFC 7493 (I-JSON) forbids such objects.
 """
@@ -22,7 +22,7 @@ def doubled_names(pairs: Sequence[tuple[str, Any]]) -> list[str]:
 
 
 def distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds an object; an `object_pairs_hook` for `json.loads`. Raises `DoubledName`."""
+    """Builds an object from its pairs; an `object_pairs_hook` for `json.loads`. Raises `DoubledName`."""
     built = dict(pairs)
     if len(built) < len(pairs):
         raise DoubledName(doubled_names(pairs)[0])

@@ -26,7 +26,7 @@ TRAILERS: Final = 100
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one server for its connections."""
+    """The limits of a server for each of its connections, in bytes and seconds, and for their number."""
 
     head_bytes: int = 32_768
     """Most bytes of request line and header fields together; more is a 431."""
@@ -40,15 +40,16 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """A body must be complete this long after its head. Answers have no limit."""
 
     keep_alive_seconds: int = 75
-    """An idle connection is closed after this time: later than clients close theirs, or a request could meet
-    a closing one.
+    """Seconds after which an idle connection is closed.
+
+    Clients close theirs earlier; otherwise a request could meet a connection that is being closed.
     """
 
     connections: int = 10_000
-    """Open connections; above it a new one gets 503 and is closed."""
+    """Most open connections; a further one gets 503 and is closed."""
 
     grace_seconds: int = 5
-    """Requests under way when the server stops may take this long; then they are aborted."""
+    """Seconds that requests under way may take when the server stops; then they are aborted."""
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's configuration with our limits beside it."""
+    """uvicorn's configuration, with our `limits` and the event `closing` beside it."""
 
     def __init__(
         self, app: ASGIApp, *, limits: ConnectionLimits, tls: ssl.SSLContext | None, closing: asyncio.Event
@@ -87,7 +88,7 @@ class ServerConfig(uvicorn.Config):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One HTTP connection: bounds requests in bytes and seconds and refuses in problem documents.
+    """One HTTP connection: bounds its requests in bytes and seconds, and refuses by problem documents.
 
     Puts `peer` (`Peer` or None) and `closing` (an event set when the server stops) into the state of each
     request.

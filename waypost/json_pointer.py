@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901): they say where in a document something is."""
+"""JSON pointers (RFC 6901), which locate a value in a document: builds, splits and finds them."""
 
 import re
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Struct
 
 LOCATION: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
-"""How msgspec 0.22 ends a message: ` - at `$.creates[0].item``, or ` - at `key` in `$.labels``."""
+"""Matches the end of a message of msgspec 0.22: ` - at `$.creates[0].item``, ` - at `key` in `$.labels``."""
 
 STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-"""One step of such a path: a field or an index."""
+"""Matches one step of such a path: a field or an index."""
 
 
 class FieldError(Struct, frozen=True, gc=False):

@@ -44,7 +44,10 @@ _EXISTS: Final = "{} exists: a root is never overwritten; remove the folder to s
 
 
 def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
-    """Creates the root. Raises `PkiError` where there is one, or half of one: a root is never overwritten."""
+    """Creates the root's key and certificate, valid for `days`.
+
+    Raises `PkiError` where there is a root, or half of one: a root is never overwritten.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     files = (directory / "ca.key", directory / "ca.pem")
     for path in files:
@@ -61,17 +64,26 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
 
 
 def issue_gateway(directory: Path, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the gateway's client certificate, unless a good one is there that does not end soon."""
+    """Issues the gateway's client certificate and returns its files.
+
+    Keeps a good one that does not end soon.
+    """
     return _issue(directory, tls.gateway_credentials(directory), gateway_profile(), days)
 
 
 def issue_cluster(directory: Path, region: str, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the certificate of `region`'s cluster, unless a good one is there that does not end soon."""
+    """Issues the certificate of `region`'s cluster and returns its files.
+
+    Keeps a good one that does not end soon.
+    """
     return _issue(directory, tls.cluster_credentials(directory, region), cluster_profile(region), days)
 
 
 def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the API's server certificate for the DNS names and IP addresses `hosts`, at least one."""
+    """Issues the API's server certificate for at least one DNS name or IP address, and returns its files.
+
+    Keeps a good one that does not end soon.
+    """
     profile = api_profile(hosts)
     if not profile.names:
         raise PkiError("a certificate for the API needs the names or addresses that it is called by")
@@ -106,7 +118,7 @@ def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
 
 @contextmanager
 def _issuer_lock(path: Path) -> Iterator[None]:
-    """One issuer at a time: two would leave the key of one beside the certificate of the other."""
+    """Lets one process issue at a time: two could leave one's key beside the other's certificate."""
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -116,7 +128,7 @@ def _issuer_lock(path: Path) -> Iterator[None]:
 
 
 def verify(directory: Path, *, now: datetime | None = None) -> list[str]:
-    """Lists everything that is wrong with the folder's certificates, one sentence each.
+    """Lists the faults of the folder's certificates, one sentence each; an empty list where all are good.
 
     An absent file is not wrong, except the root's certificate: a machine holds only what it needs. Without
     the root's certificate nothing else is looked at.

@@ -49,7 +49,7 @@ class Server:
         )
 
     async def __aenter__(self) -> Self:
-        """Listens. Raises `OSError` where the address cannot be bound."""
+        """Binds the address and starts to serve it. Raises `OSError` where it cannot be bound."""
         listener = _bound(self._host, self._port)
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(
@@ -99,7 +99,7 @@ class AdmitPeers:
 
 
 def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> T:
-    """Runs `main` on that kind of event loop.
+    """Runs `main` to its end on a new event loop of the kind `loop`, and returns its result.
 
     asyncio's own suits a process that starts many others: uvloop 0.23 starts 370 a second, asyncio 1,400.
     """
@@ -111,7 +111,7 @@ def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> 
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """An event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
+    """Yields an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
 
     The second signal ends the process.
     """
@@ -132,7 +132,7 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Bound here, where failing raises `OSError`: uvicorn 0.54 calls `sys.exit`."""
+    """A socket that listens on `host` and `port`. Raises `OSError`, where uvicorn 0.54 calls `sys.exit`."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -153,7 +153,7 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listens as uvicorn does, on sockets only, and bounds TLS handshake and TLS shutdown.
+        """Serves on `sockets` as uvicorn does, with time-outs for TLS handshake and TLS shutdown.
 
         uvicorn 0.54 sets neither: a client that never answers close_notify would delay the end of the
         process.
@@ -181,5 +181,5 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signal handlers alone: they belong to the process (`stop_signals`)."""
+        """Installs no signal handlers, where uvicorn would: they belong to the process (`stop_signals`)."""
         yield

@@ -169,7 +169,7 @@ class Database:
             return None
 
     def _finish(self, results: Results) -> Results:
-        """Commits statements that `_run_here` has run."""
+        """Commits the statements that `_run_here` has run; a failure makes each result a `StorageError`."""
         try:
             self._db.execute("commit")
         except sqlite3.Error as error:
@@ -191,7 +191,7 @@ class Database:
             self._idle.set()
 
     def _commit(self, group: list[Item]) -> Results:
-        """One transaction for all; where one write fails, again with a savepoint around each."""
+        """Runs and commits a group in one transaction; where one write fails, again with a savepoint each."""
         try:
             try:
                 return self._transact(group, _run_all)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Final
 
 LONGEST: Final = 100
-"""Longer names get no suggestion: the comparison is quadratic, and the name may come from a stranger's
-document.
+"""Most characters of a name that gets a suggestion.
+
+The comparison is quadratic, and the name may come from anybody's document.
 """
 
 

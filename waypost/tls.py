@@ -139,7 +139,10 @@ class _ServerSide(ssl.SSLObject):
 
 
 def _is_client_certificate(certificate: bytes) -> bool:
-    """Does the certificate's extended key usage name TLS clients? OpenSSL accepts one without any usage."""
+    """Whether the certificate's extended key usage names TLS clients.
+
+    OpenSSL accepts one without any usage.
+    """
     try:
         usage = (
             x509.load_der_x509_certificate(certificate)
@@ -164,7 +167,7 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
 
 
 def key_permission_problems(key: Path) -> list[str]:
-    """A sentence where others than its owner can read the file `key`; else nothing."""
+    """A list with one sentence where others than its owner can read the file `key`; else an empty list."""
     return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
 
 

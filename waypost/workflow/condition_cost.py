@@ -1,6 +1,4 @@
-"""Analyzes the text of a condition: what it reads, how its loops are nested, what its regular expressions
-cost.
-"""
+"""Analyzes a condition's text: the values it reads, its nested loops, its regular expressions' cost."""
 
 import re
 from collections.abc import Iterator
@@ -54,7 +52,10 @@ class ConditionText(Struct, frozen=True, kw_only=True):
 
 
 def analyze(text: str) -> ConditionText:
-    """Analyzes `text`. Never raises: a text that does not compile is refused where it is compiled."""
+    """Finds the reads, the loops and the cost of the condition `text`.
+
+    Never raises: a text that does not compile is refused where it is compiled.
+    """
     bare = ASIDE.sub(lambda aside: " " if aside[0].startswith("//") else '""', text)
     found = [
         (match[1], "".join(filter(None, match.groups()[1:])) or None)
@@ -92,7 +93,7 @@ def _nesting(bare: str) -> tuple[int, bool]:
 
 
 def _patterns(text: str, calls: int) -> Iterator[int]:
-    """The cost of each regular expression. A computed one may be any, so its cost has no bound."""
+    """The cost of each regular expression, in steps. A computed one may be any, so its cost has no bound."""
     literal = [match[1] for match in PATTERN.finditer(text) if match[1]]
     yield from map(_pattern, literal)
     if len(literal) < calls:
@@ -100,8 +101,9 @@ def _patterns(text: str, calls: int) -> Iterator[int]:
 
 
 def _pattern(pattern: str) -> int:
-    """The cost of one regular expression: a Unicode class compiles to about 50 times a character, repetitions
-    multiply.
+    """The cost of one regular expression, in steps, `UNBOUNDED` at most.
+
+    A Unicode class compiles to about 50 times a character, and repetitions multiply.
     """
     steps, groups, last = 0, 1, 0
     for atom in ATOM.finditer(pattern):

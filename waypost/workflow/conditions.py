@@ -88,7 +88,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     program: cel.Program
     text: ConditionText
     names: frozenset[str]
-    """Which of `tasks`, `params` and `shard` it reads."""
+    """Those of `tasks`, `params` and `shard` that it reads."""
     tests_presence: bool
     """Whether it tests that a value exists, with `has` or `in`."""
 
@@ -103,7 +103,7 @@ class Condition(Struct, frozen=True, kw_only=True):
 
 
 class BoundCondition(Struct, frozen=True, kw_only=True):
-    """A condition with the values it sees, ready to be evaluated; `steps` is the most that this takes."""
+    """A condition with the values it sees; `steps` bounds the work of evaluating it (see `MAXIMUM_STEPS`)."""
 
     condition: Condition
     given: dict[str, Any]
@@ -227,8 +227,9 @@ def _steps(text: ConditionText, given: Mapping[str, Any]) -> int:
 
 
 def _size(values: Iterable[Any]) -> tuple[int, int]:
-    """Counts the values at any depth (no further than what is too much anyway), and the longest list or
-    object.
+    """The number of values at any depth, and the length of the longest list or object.
+
+    Counts no further than what is too much anyway. Long texts and objects count as several values.
     """
     waiting, size, width = list(values), 0, 0
     while waiting and size * PER_VALUE <= MAXIMUM_STEPS:

@@ -38,7 +38,7 @@ def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
 
 
 def _already_ordered(tasks: Iterable[GraphTask]) -> bool:
-    """Does each task stand after all that it needs?
+    """Whether each task stands after all the tasks that it needs.
 
     Most documents do: then there is no cycle, and no need to sort.
     """

@@ -16,7 +16,10 @@ UNFAITHFUL: Final = "is not the same number to every reader: write it as a strin
 
 
 def faithful(text: str) -> int | float | None:
-    """The value of the JSON number `text`; None for an integer over 2^53 - 1 or a number over a double."""
+    """The value of the JSON number `text`; None where it is no number, or not the same to every reader.
+
+    That is an integer over 2^53 - 1, or a number over a double.
+    """
     match = NUMBER.fullmatch(text)
     if match is None:
         return None
@@ -27,7 +30,7 @@ def faithful(text: str) -> int | float | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Says why `text` cannot be carried everywhere (a NUL, half a surrogate pair); None where it can."""
+    """The fault that keeps `text` from being carried everywhere (a NUL, half a surrogate pair), or None."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):

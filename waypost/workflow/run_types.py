@@ -26,7 +26,7 @@ WorkspacePath: TypeAlias = Annotated[
 
 
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A command that is started without a shell.
+    """The `run` of a `process` task: a command that is started without a shell.
 
     Its environment is `env` and what Waypost sets, nothing of the cluster's.
     """
@@ -34,7 +34,7 @@ class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
     env: dict[VariableName, Argument] = {}
     working_directory: WorkspacePath | None = None
-    """Relative to the shard's workspace."""
+    """The folder that the command runs in, relative to the shard's workspace."""
 
 
 def argument_text(argument: Argument) -> str:
@@ -43,7 +43,7 @@ def argument_text(argument: Argument) -> str:
 
 
 class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Waits for `seconds` and succeeds."""
+    """The `run` of a `delay` task, which waits for `seconds` and succeeds."""
 
     seconds: Annotated[float, Meta(ge=0, le=31_536_000)]
 

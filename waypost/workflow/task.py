@@ -29,8 +29,9 @@ class Retry(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """How often a failed task is tried again, and after what pause: `backoff * factor ** (try - 1)` seconds,
-    at most `max`.
+    """The retries of a failed task: at most `limit`, and the pause before each.
+
+    The pause is `backoff * factor ** (try - 1)` seconds, at most `max`.
     """
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -48,9 +49,7 @@ class Resources(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """What a task needs while it runs: `cpu` processors, and `memory_mib`, which its processes may not
-    exceed.
-    """
+    """The resources of a task while it runs: `cpu` processors, and `memory_mib` for each of its processes."""
 
     cpu: Annotated[float, Meta(gt=0, le=1024)] = 1.0
     memory_mib: Annotated[int, Meta(gt=0, le=1_073_741_824)] | None = field(name="memoryMiB", default=None)
