@@ -53,11 +53,11 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     shard_count: Count = 1
     side_effects: SideEffects = SideEffects.IDEMPOTENT
     priority: int = 5
-    """Of the run, as policy caps it: tasks of a higher one start first among those of the same key."""
+    """The run's priority as policy caps it: a higher one starts first among tasks of the same key."""
     fairness_key: str = ""
-    """Opaque. Tasks of different keys start in turn, whatever their priorities and however many they are."""
+    """An opaque name: tasks of different keys start in turn, whatever their priorities and their number."""
     fairness_weight: float = 1.0
-    """How many turns its key has for each turn of a key of weight 1."""
+    """The turns that its key has for each turn of a key of weight 1."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):

@@ -1,4 +1,4 @@
-"""The ready queue: tasks that wait only for processors; and the processors, shared by the tries that run."""
+"""The ready queue, of tasks that wait only for processors; and the processors, shared by running tries."""
 
 import heapq
 import itertools
@@ -26,7 +26,7 @@ class QueuedTask(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class KeyQueue:
-    """The tasks of one fairness key: by the run's priority, then the task's; then runs take turns.
+    """The queued tasks of one fairness key: by the run's priority, then the task's; then runs take turns.
 
     Each task gets the next turn of its run, counted from the turn of the task that was started last.
     """
@@ -35,7 +35,7 @@ class KeyQueue:
     heap: list[QueuedTask] = field(default_factory=list)
     last_started_turn: int = 0
     next_turns: dict[str, int] = field(default_factory=dict)
-    """Of runs, by name."""
+    """The next turn of each run, by its name."""
 
     def push(self, attempt: Attempt, task: str, order: int) -> None:
         run = attempt.run
@@ -53,7 +53,7 @@ class KeyQueue:
 
 
 class ReadyQueue:
-    """Fairness keys take turns: the next task is the first one of the key whose turn it is.
+    """Orders queued tasks: fairness keys take turns, and the first task of the key whose turn it is is next.
 
     So neither the number nor the priority of one key's tasks delays another key by more than a turn. An entry
     is stale when its task is no longer in the attempt's `queued`; it stays until it is the first.
@@ -67,7 +67,7 @@ class ReadyQueue:
         self._turns: list[tuple[float, int, str]] = []
         """A heap of the keys that have tasks, by their turn."""
         self._next_turns: dict[str, float] = {}
-        """Of keys that were served, by name."""
+        """The next turn of each key that was served, by its name."""
         self._now = 0.0
         """The turn of the task that was started last: keys that were idle until now join at this turn."""
 
@@ -100,7 +100,7 @@ class ReadyQueue:
             self.size -= 1
 
     def start_first(self, attempt: Attempt) -> None:
-        """Removes the first entry, a task of `attempt` that is started: the next turn is another key's."""
+        """Removes the first entry, a task of `attempt` that is started, and gives its key a later turn."""
         self._now, _, key = heapq.heappop(self._turns)
         queue = self._keys[key]
         entry = heapq.heappop(queue.heap)
