@@ -14,7 +14,7 @@ from gateway.core.errors import Malformed, Unavailable
 
 
 async def events(call: Call) -> Response:
-    """Follow a run: its history as server-sent events, from after `Last-Event-ID` until it is over."""
+    """Follow a run: its history as server-sent events, from after `Last-Event-ID` until the run ends."""
     services, requests = call.services, call.services.settings.requests
     run = await visible_run(call)
     after = _last_event_id(call)
@@ -28,9 +28,10 @@ async def events(call: Call) -> Response:
 
 
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """The run's events after the one numbered `after`.
+    """Yields the run's events after the one numbered `after`, a page at a time, as they come.
 
-    Ends with the run, with the server, and when the caller's token expires: the next call must bring another.
+    Ends when the run ends, the server stops or the store cannot be read; also when the caller's token
+    expires: the next call must bring another.
     """
     services = call.services
     pause = services.settings.requests.follow_pause_seconds

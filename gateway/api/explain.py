@@ -16,16 +16,16 @@ from gateway.core.run import Run
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 500
-"""Entries read from the store at once."""
+"""History entries that are read from the store in one query."""
 STORY_MAXIMUM: Final = 20_000
-"""Entries of one story: a thousand shards that each failed over."""
+"""History entries after which a story is cut off: enough for a thousand shards that each failed over."""
 
 
 async def explain(call: Call) -> Response:
-    """Tell why a run went the way it went.
+    """Explain why a run went the way it went.
 
-    Who asked for it, what policy said and by which rules, each placement with every score, each attempt and
-    failover.
+    Shows who asked for it, what policy said and by which rules, each placement with every score, each attempt
+    and failover.
     """
     store = call.services.store
     run = await visible_run(call)
@@ -41,7 +41,7 @@ async def explain(call: Call) -> Response:
 
 
 async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
-    """The run's history from its beginning, cut off after the page that passes `STORY_MAXIMUM`."""
+    """The run's history from its beginning, cut off after the page that reaches `STORY_MAXIMUM`."""
     history: list[HistoryEntry] = []
     while page := await store.history(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
         history += page

@@ -27,7 +27,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ReadinessCheck = Callable[[], Awaitable[str]]
-"""Returns a sentence about a thing that works; raises `GatewayError` where it does not."""
+"""A check of one thing: returns a sentence about it if it works, else raises `GatewayError`."""
 
 
 def internal_api(services: Services, checks: Mapping[str, ReadinessCheck]) -> Router:
@@ -67,7 +67,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
 
 
 def _regions(services: Services) -> CheckResult:
-    """The condition of each region.
+    """The readiness check of the regions, whose detail lists the condition of each.
 
     Always passes: a gateway without regions accepts runs, which wait for one.
     """

@@ -18,11 +18,11 @@ from gateway.core.run import Run
 
 NDJSON: Final = "application/x-ndjson"
 OFFSET_MAXIMUM: Final = 2**53
-"""In bytes. Larger integers are not exact in readers that keep numbers as doubles."""
+"""The largest offset, in bytes. Larger integers are not exact in readers that keep numbers as doubles."""
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
-    """The attempt whose output is the task's output now. `over`: the task will not write any more."""
+    """The region and attempt to read a task's log from. `over`: the task has ended and writes no more."""
 
     region: str
     attempt: AttemptId
@@ -30,7 +30,7 @@ class LogSource(Struct, frozen=True, kw_only=True):
 
 
 class LogPosition(Struct, frozen=True, kw_only=True):
-    """How far a reader is: the attempt, and the bytes of its output that it has."""
+    """A reader's position in a task's log: the attempt, and the next byte of its output to read."""
 
     source: LogSource
     task: str
@@ -38,7 +38,10 @@ class LogPosition(Struct, frozen=True, kw_only=True):
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """A piece of a log in NDJSON. `offset`: where the next piece of this attempt begins, in bytes."""
+    """A piece of a task's log, as a line of NDJSON.
+
+    `offset`: where the next piece of this attempt's log begins, in bytes.
+    """
 
     region: str
     epoch: int
@@ -47,7 +50,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 async def logs(call: Call) -> Response:
-    """Read what a task of a shard wrote, as text or (by `Accept`) as NDJSON.
+    """Read the output of a task of one shard, as text or (by `Accept`) as NDJSON.
 
     With `follow=true` the answer goes on until the task ends.
     """
@@ -80,7 +83,7 @@ def _streaming(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Respons
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
-    """The attempt that reported the task last; None where none has."""
+    """The attempt that reported the task last; None where none has reported it."""
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
@@ -91,7 +94,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
 def _open_log(
     call: Call, source: LogSource, task: str, *, offset: int, follow: bool
 ) -> AsyncIterator[LogChunk]:
-    """The cluster's chunks from byte `offset` on.
+    """Opens the task's log in its cluster: its chunks from byte `offset` on.
 
     Raises `Unavailable` where the region was removed from the settings.
     """
@@ -102,9 +105,10 @@ def _open_log(
 
 
 async def _first_chunk(chunks: AsyncIterator[LogChunk], source: LogSource) -> LogChunk | None:
-    """The first chunk; None where the log is empty. Raises `NotFound` or `Unavailable`.
+    """The first chunk of a log; None where the log is empty.
 
-    Read before the response begins, so that a region that cannot be read is a status, not a broken stream.
+    Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is read
+    before the response begins, so that such a failure is a status, not a broken stream.
     """
     try:
         return await anext(chunks, None)
@@ -119,7 +123,7 @@ async def _first_chunk(chunks: AsyncIterator[LogChunk], source: LogSource) -> Lo
 async def _lines(
     source: LogSource, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
 ) -> AsyncGenerator[LogLine, None]:
-    """The chunks of one attempt, from `first` on, as lines."""
+    """Yields the chunks of one attempt's log, from `first` on, as lines."""
     if first is not None:
         yield _line(source, first)
         async for chunk in _until_lost(chunks):
@@ -129,7 +133,10 @@ async def _lines(
 async def _follow(
     call: Call, run: Run, position: LogPosition, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
 ) -> AsyncGenerator[LogLine, None]:
-    """What is written and what will be, from one attempt after another, until the task is over."""
+    """Yields the task's log, from one attempt after another, until the task or the run is over.
+
+    Ends before that where the server stops or the caller's token expires.
+    """
     services = call.services
     with services.store.subscribe(run.id) as changed:
         async for line in _lines(position.source, first, chunks):
@@ -158,7 +165,10 @@ async def _follow(
 
 
 async def _until_lost(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:
-    """The chunks until the region stops answering; the store then knows where the task runs next."""
+    """Yields the chunks, and ends without an error where the region stops answering.
+
+    The store then knows where the task runs next.
+    """
     try:
         async for chunk in chunks:
             yield chunk

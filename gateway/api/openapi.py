@@ -128,11 +128,11 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
-"""By operation; every refusal is an `Problem`."""
+"""The successful responses of each operation, by its name; every refusal is a `Problem`."""
 
 
 async def workflow_schema(_: Call) -> Response:
-    """The JSON Schema of a workflow document."""
+    """Get the JSON Schema of a workflow document."""
     return JsonResponse(document_schema())
 
 
@@ -220,7 +220,10 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
-    """The media type, and the schemas of which its body matches one; none: a JSON object, or else text."""
+    """OpenAPI's description of a body of `media_type` that matches one of `schemas`.
+
+    Without schemas it is any object where the media type is JSON, else text.
+    """
     references = [{"$ref": f"#/components/schemas/{schema}"} for schema in schemas]
     if not references:
         return {media_type: {"schema": {"type": "object"} if media_type == JSON else TEXT}}
@@ -228,7 +231,7 @@ def _content(media_type: str, *schemas: str) -> dict[str, Any]:
 
 
 def _with_component_references(value: Any) -> Any:
-    """The same schema, with its references to `$defs` (JSON Schema) led to `components` (OpenAPI)."""
+    """A copy of the schema `value` that refers to `components` (OpenAPI) instead of `$defs` (JSON Schema)."""
     if isinstance(value, dict):
         return {
             k: v.replace("#/$defs/", "#/components/schemas/")

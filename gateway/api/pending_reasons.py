@@ -1,4 +1,4 @@
-"""Why shards wait, as a sentence for people, worked out from the regions as they are when somebody asks.
+"""Explains to people, in a sentence, why shards wait; computed from the present state of the regions.
 
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
@@ -21,9 +21,10 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: float) -> str | None:
-    """Why the Pending shards of `run`, or its Suspect ones that cannot move, wait at wall-clock second `at`.
+    """A sentence that says why shards of `run` wait at wall-clock second `at`.
 
-    None where there are none, or where the stored document cannot be read.
+    It is about Suspect shards that cannot move, if there are any, else about Pending ones. None where there
+    are neither, or where the stored document cannot be read.
     """
     # Suspect shards first: where they cannot move only an operator helps, and the sentence says how.
     suspect = sum(shard.phase is Phase.SUSPECT for shard in shards)
@@ -54,7 +55,7 @@ def _shards_wait(count: int) -> str:
 
 
 def _cannot_move(services: Services) -> str:
-    """Why Suspect shards are not moved, however long they wait (T7); empty where they are."""
+    """A clause that says why Suspect shards are not moved, however long they wait (T7); empty if they are."""
     counted = [region for region in services.regions() if not region.forgotten]
     answering = sum(region.condition.ready for region in counted)
     if services.cut_off() or enough_answer(answering, len(counted)):

@@ -19,7 +19,10 @@ from gateway.submission.authorize import authorize
 
 CORDON_POLLS: Final = 40
 CORDON_POLL_SECONDS = 0.05
-"""The controller reads taints twice a second: a cordon is in force well within 40 polls."""
+"""Seconds between two polls.
+
+The controller reads taints twice a second: a cordon is in force well within 40 polls.
+"""
 
 
 async def regions(call: Call) -> Response:
@@ -33,7 +36,7 @@ async def regions(call: Call) -> Response:
 
 
 async def replace(call: Call) -> Response:
-    """Give a region's old journal up, for good: the next one that answers under its name is admitted."""
+    """Give up a region's journal for good: the next one that answers under the region's name is admitted."""
     view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other, even one that comes months later.
     if view.condition.ready:
@@ -56,7 +59,7 @@ async def cordon(call: Call) -> Response:
 async def drain(call: Call) -> Response:
     """Cordon a region in order to empty it: it is drained when its `inflight` is 0.
 
-    After the answer no new work comes there.
+    Once this is answered, no new work is placed there.
     """
     view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
     await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
@@ -65,9 +68,10 @@ async def drain(call: Call) -> Response:
 
 
 async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
-    """The region once the controller has read its cordon. Raises `Unavailable` after `CORDON_POLLS` looks.
+    """Waits until the controller has read the cordon; returns the region, or raises `Unavailable`.
 
-    Until then `inflight` may not count an intent that is on its way there, and the region would seem drained.
+    Gives up after `CORDON_POLLS` polls. Before the cordon is read, `inflight` may not count an intent that is
+    on its way there, and the region would seem drained.
     """
     for _ in range(CORDON_POLLS):
         view = _find(services, name)
@@ -92,7 +96,7 @@ async def uncordon(call: Call) -> Response:
 async def forget(call: Call) -> Response:
     """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere.
 
-    This ends when the region answers again.
+    The region is taken back when it answers again.
     """
     view, entry = await _authorize_operation(call, HistoryKind.FORGET_REQUESTED)
     # The work of a region that answers would go on there, unseen and beside its copies elsewhere.
@@ -107,9 +111,10 @@ async def forget(call: Call) -> Response:
 
 
 async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
-    """The region that the path names, and the history entry that records the operation, of this `kind`.
+    """Authorizes an operation on the region that the path names.
 
-    Raises `Denied` or `Unavailable`, else `NotFound`: only who may operate regions learns which there are.
+    Returns the region and the history entry, of this `kind`, that records the operation. Raises `Denied` or
+    `Unavailable` before `NotFound`: only those who may operate regions learn which there are.
     """
     services, name = call.services, call.path_parameters["region"]
     question = Question(

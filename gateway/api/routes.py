@@ -23,7 +23,7 @@ LOGS_QUERY: Final = frozenset({"task", "shard", "follow", "offset"})
 
 
 async def openapi(_: Call) -> Response:
-    """This description."""
+    """Get this description of the API."""
     return Response(OPENAPI, media_type="application/json")
 
 
@@ -47,7 +47,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }
-"""By path, then method."""
+"""The operations of the API, by path, then method."""
 
 OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 

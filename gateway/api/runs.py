@@ -22,7 +22,7 @@ from gateway.submission.authorize import authorize, question_about, readable_run
 from gateway.submission.obligations import apply_obligations
 
 CURSOR_VERSION: Final = "1"
-"""Begins every page cursor: a later form of cursors would begin with another."""
+"""The first character of every page cursor; a later form of cursors would have another."""
 
 _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
@@ -53,7 +53,7 @@ async def listing(call: Call) -> Response:
 async def describe(call: Call) -> Response:
     """Show one run with its shards and tasks.
 
-    `shard` narrows the tasks to one, `outputs=true` shows what they returned.
+    `shard` narrows the tasks to those of one shard, `outputs=true` adds their outputs.
     """
     store, query = call.services.store, call.query
     run = await visible_run(call)
@@ -98,7 +98,10 @@ async def cancel(call: Call) -> Response:
 
 
 async def retry(call: Call) -> Response:
-    """Run what did not succeed again, under a fresh decision: 202. What has succeeded stays done."""
+    """Retry a failed or cancelled run under a new decision of policy: 202.
+
+    What did not succeed runs again; what has succeeded stays done.
+    """
     services = call.services
     run = await visible_run(call)
     if run.phase not in RETRYABLE:
@@ -132,7 +135,10 @@ async def visible_run(call: Call) -> Run:
 
 
 def _visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
-    """The tenants whose runs to list; None: all. Where policy names none it is the caller's own."""
+    """The tenants whose runs are listed: None for all, empty if the one `asked` for is not permitted.
+
+    Where policy names no tenants, the caller's `own` alone is permitted.
+    """
     permitted = decision.obligations.tenants if decision.obligations.tenants is not None else (own,)
     if "*" in permitted:
         return None if asked is None else (asked,)
@@ -156,7 +162,7 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _encode_cursor(last_id: str) -> str:
-    """The page cursor for what comes after the run `last_id`.
+    """The page cursor for the runs after `last_id`.
 
     Opaque to clients: encoded, so that nobody builds on its form.
     """

@@ -19,11 +19,14 @@ from gateway.regions.region_view import RegionView
 
 SHOWN_TASKS: Final = 10_000
 SHOWN_BYTES: Final = 20 * 1024 * 1024
-"""Of tasks with their outputs: a shard's outputs are 16 MiB at most, so that one shard is shown whole."""
+"""The most bytes of tasks with outputs that are shown.
+
+A shard's outputs are 16 MiB at most, so that one shard is shown whole.
+"""
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
-    """A run in a list."""
+    """A run without its shards and tasks, as it is shown in a list."""
 
     id: str
     tenant: str
@@ -41,7 +44,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
 
 
 class ShardView(Struct, frozen=True, kw_only=True):
-    """A shard. `orphans` are earlier attempts that may still run somewhere."""
+    """A shard of a run. `orphans` are earlier attempts that may still run somewhere."""
 
     index: int
     item: Any
@@ -55,7 +58,7 @@ class ShardView(Struct, frozen=True, kw_only=True):
 
 
 class TaskView(Struct, frozen=True, kw_only=True):
-    """The newest that is known of a task of a shard; one that was never started is not listed."""
+    """The last known state of a task of a shard. A task that was never started is not listed."""
 
     shard: int
     task: str
@@ -66,12 +69,12 @@ class TaskView(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float | None
     output: Any
-    """Only where it was asked for, with `outputs=true`."""
+    """What the task returned, only where it was asked for with `outputs=true`."""
     reason: str
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
-    """A run with all that is in it.
+    """A run with its document, shards and tasks.
 
     `tasks` are the first 10,000, or with `outputs=true` the first 20 MiB of them; `tasks_left_out` counts the
     rest: ask shard by shard. `task_phases` counts all of them.
@@ -87,14 +90,14 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
 
 
 class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Runs, newest first. `continue` is for the next page, null on the last."""
+    """A page of runs, newest first. `continue` is the cursor of the next page, null on the last."""
 
     items: tuple[RunSummary, ...]
     next: str | None
 
 
 class RunStory(Struct, frozen=True, kw_only=True):
-    """Why a run went the way it went: every decision behind it, and what happened to it, in order."""
+    """The story of a run: every decision of policy behind it, and its history, in order."""
 
     run: RunSummary
     decisions: tuple[Decision, ...]
@@ -102,7 +105,7 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """Why shards that are Pending, or Suspect and not to be moved, wait now; None: there are none."""
+    """Why shards (Pending, or Suspect and not to be moved) wait now, in a sentence; null if none waits."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):
@@ -132,7 +135,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
 
 
 class RegionState(Struct, frozen=True, kw_only=True):
-    """A region now. `score` is what placement compares, lower is better."""
+    """The present state of a region. Placement compares the `score`: lower is better."""
 
     name: str
     condition: str
@@ -151,7 +154,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
 class RegionList(Struct, frozen=True, kw_only=True):
     """Every region of this gateway.
 
-    `cut_off`: it takes itself, not them, to be cut off, and places and moves nothing.
+    `cut_off`: the gateway takes itself, not its regions, to be unreachable; it places and moves nothing.
     """
 
     items: tuple[RegionState, ...]
@@ -165,9 +168,9 @@ class JournalRelease(Struct, frozen=True, kw_only=True):
 
 
 class CordonStatus(Struct, frozen=True, kw_only=True):
-    """The answer to cordon, uncordon, drain and forget: how things stand with the region now.
+    """The answer to cordon, uncordon, drain and forget: the state of the region now.
 
-    `inflight`: attempts that are, or may still be, there: a drain is done when there are none.
+    `inflight`: the number of attempts that are, or may still be, there; a drain is done when it is 0.
     """
 
     region: str
@@ -197,7 +200,10 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """`view` as the API shows it, with its `score`; what it computes is named here, the rest is copied."""
+    """`view` as the API shows it, with its `score`.
+
+    Values that `view` computes are named here, its fields are copied.
+    """
     computed = {
         "score": score,
         "cordoned": view.cordoned,

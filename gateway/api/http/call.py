@@ -16,7 +16,7 @@ from waypost.cancellation import cancel_and_wait
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Call:
-    """One request. `at` is when it came, in wall-clock seconds since 1970.
+    """One HTTP request to the API. `at`: its arrival, in wall-clock seconds since 1970.
 
     `outcome` is the metric label that the request is counted under; a handler may set a finer one than `Ok`.
     """
@@ -41,11 +41,11 @@ class Call:
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
-        """The parts of the path that the route names in braces."""
+        """The values that this path has for the `{...}` parts of its route, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def header(self, name: bytes) -> str | None:
-        """The header of that (lower-case) name; None where there is none. Raises `Malformed` for several."""
+        """The value of the header `name` (lower case); None if absent. Raises `Malformed` for several."""
         # The dict keeps the last of several: only where it has fewer than were sent are they counted.
         if (
             len(self.headers) < len(self.scope["headers"])
@@ -56,7 +56,11 @@ class Call:
         return None if value is None else value.decode("latin-1")
 
     async def body(self, limit: int) -> bytes:
-        """Reads the body, of at most `limit` bytes. Raises `TooLarge` or `UnsupportedMediaType`."""
+        """Reads and returns the request body.
+
+        Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding, and
+        `ClientDisconnect` where the client leaves before the end.
+        """
         if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
         # An announced length is refused before anything is read. Its digits are counted first: int() of
@@ -78,9 +82,9 @@ class Call:
         return body
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
-        """Waits for `changed`.
+        """Waits until `changed` is set, the server stops, or the caller's token expires.
 
-        False where the stream is to end: the server stops, or the caller's token has expired.
+        Returns True if `changed` is set and the server runs on; False: the caller must end its stream.
         """
         closing: asyncio.Event = self.scope.get("state", {}).get("closing") or asyncio.Event()
         waits = [asyncio.create_task(event.wait()) for event in (changed, closing)]

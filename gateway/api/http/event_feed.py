@@ -17,9 +17,9 @@ from gateway.core.history import HistoryEntry
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 200
-"""Entries read and sent at once: about what a socket takes without waiting."""
+"""The most history entries in a page: about what a socket takes without waiting."""
 CACHED_PAGES: Final = 32
-"""Pages of one run that are kept for its other streams."""
+"""The most pages of one run that are kept for its other streams."""
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
@@ -36,9 +36,9 @@ class EventPage(Struct, frozen=True, kw_only=True):
 
 
 class EventFeed:
-    """The history of one run for all its streams.
+    """Gives all event streams of one run the pages of its history, and reads each page once.
 
-    A page is read once, and changes at most every `pause_seconds`.
+    After a change of the run, its pages are read again at most every `pause_seconds`.
     """
 
     def __init__(self, store: Store, run_id: str, *, pause_seconds: float) -> None:
@@ -53,9 +53,9 @@ class EventFeed:
         return f"<EventFeed {self._run_id}, {self.readers} readers, pages after {list(self._pages)}>"
 
     async def page(self, after: int) -> EventPage:
-        """The entries after the one numbered `after`, as of the last change before the call or newer.
+        """The page of the entries after the one numbered `after`, at most `PAGE_ENTRIES` of them.
 
-        Raises `Unavailable`.
+        It has every change that came before the call. Raises `Unavailable` if the store cannot be read.
         """
         if self._changed.is_set():
             # A run of a thousand shards changes hundreds of times a second: its changes are sent together.
@@ -79,7 +79,7 @@ class EventFeed:
         self._exits.close()
 
     def _drop_stale_pages(self) -> None:
-        """Drops all pages but full ones, which no change can make longer."""
+        """If the run has changed, drops all cached pages but full ones, which no change can make longer."""
         # Several readers wait for the same pause; the first of them drops the pages for all, the others find
         # the event cleared.
         if self._changed.is_set():
@@ -110,7 +110,7 @@ class EventFeeds:
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """The one feed of a run, shared by its readers; it is closed with the last of them."""
+        """Lends the one feed of a run, shared by its readers; closes it when the last of them leaves."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

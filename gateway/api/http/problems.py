@@ -53,7 +53,7 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
 
 
 def internal_error(trace_id: str) -> Response:
-    """The response to a failure of the gateway itself: names the trace under which the log has the rest."""
+    """The 500 response to an unexpected failure: names the trace id under which the log has the details."""
     document = Problem(
         type="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
@@ -99,7 +99,10 @@ def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: 
 
 
 def _challenge(error: GatewayError, *, has_token: bool) -> str | None:
-    """The `WWW-Authenticate` header (RFC 6750, section 3); None where the refusal has none."""
+    """The value of the `WWW-Authenticate` header (RFC 6750, section 3); None for a refusal without one.
+
+    A 401 has one, and a denial by a rule about scopes.
+    """
     if error.status == HTTPStatus.UNAUTHORIZED:
         return f'{REALM}, error="invalid_token"' if has_token else REALM
     if isinstance(error, Denied) and any(reason.rule.startswith("scope") for reason in error.reasons):

@@ -13,7 +13,7 @@ PARAMETERS_MAXIMUM = 50
 class Query(Struct, frozen=True):
     """The values of each query parameter, by name.
 
-    Every method but `values` raises `Malformed` where one is given twice.
+    Every method but `values` raises `Malformed` where its parameter is given twice.
     """
 
     parameters: Mapping[str, Sequence[str]] = {}
@@ -30,9 +30,9 @@ class Query(Struct, frozen=True):
         return values[0] if values else None
 
     def number(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
-        """The value as a whole number.
+        """The value as a whole number; `default` where it is not given.
 
-        Raises `Malformed` where it is none, or outside `minimum` to `maximum`.
+        Raises `Malformed` where it is no whole number, or outside `minimum` to `maximum`.
         """
         text = self.value(name)
         if text is None:
@@ -56,7 +56,7 @@ class Query(Struct, frozen=True):
 def parse_query(query: bytes, known: frozenset[str]) -> Query:
     """Parses the query string of a call that takes the parameters `known`.
 
-    Raises `Malformed`, also for any other parameter.
+    Raises `Malformed` for any other parameter, and for text that is no query string.
     """
     if not query:
         return Query()

@@ -78,7 +78,7 @@ class Resource:
     async def _respond(
         self, method: str, scope: Scope, receive: Receive, trace_id: str
     ) -> tuple[Response, str]:
-        """The handler's response and the outcome that the request is counted under."""
+        """Authenticates the caller, then calls the handler; returns its response and the outcome to count."""
         operation = self.operations.get(method)
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")

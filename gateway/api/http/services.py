@@ -1,4 +1,4 @@
-"""What the handlers of the API work with: settings, store, policy engine, clusters, views of the regions."""
+"""The services behind the API: settings, store, policy engine, clusters, views of the regions."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class Services(Struct, frozen=True, kw_only=True):
-    """Everything that a handler uses beside its request; built once, by `gateway/app.py`.
+    """The objects that a handler uses beside its request; built once, by `gateway/app.py`.
 
     `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
     not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for

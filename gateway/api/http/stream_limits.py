@@ -11,7 +11,7 @@ from gateway.settings import RequestSettings
 class StreamLimiter:
     """Counts the open streams of one gateway by tenant.
 
-    Each costs memory and a share of the work of every change.
+    Each stream costs memory and a share of the work of every change.
     """
 
     def __init__(self) -> None:
@@ -22,9 +22,10 @@ class StreamLimiter:
 
     @contextmanager
     def slot(self, tenant: str, limits: RequestSettings) -> Iterator[None]:
-        """Holds the place of one open stream of `tenant`.
+        """Counts one stream of `tenant` as open until the `with` ends.
 
-        Raises `TooManyRequests` or `Unavailable` where there is none.
+        Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
+        all tenants together have `streams_maximum` open.
         """
         # The tenant's own limit first: its callers are to learn that they have too many streams open.
         if self._open[tenant] >= limits.streams_per_tenant:
