@@ -49,11 +49,10 @@ def api_path(*names: str) -> str:
 
 @contextmanager
 def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0) -> Iterator[httpx.Client]:
-    """A client of the gateway.
+    """Opens an HTTP client of the gateway for the length of the `with`.
 
-    Raises `CliError` for what cannot be sent, and for every failure of the connection.
-
-    Answers of any status are returned: `read_answer` turns refusals into a `CliError`.
+    Raises `CliError` for a URL or token that cannot be used, and for every failure of the connection. Answers
+    of any status are returned: `read_answer` turns refusals into a `CliError`.
     """
     context = find_context(Path.cwd())
     url = url or (context.url if context else None)
@@ -97,7 +96,10 @@ def _parse_url(url: str) -> httpx.URL:
 
 
 def _trusted_roots() -> ssl.SSLContext | bool:
-    """The roots in the file `WAYPOST_CA`, else (True) those of this machine."""
+    """The root certificates to trust: those in the file `WAYPOST_CA`, else (True) those of this machine.
+
+    Raises `CliError` if the file cannot be read.
+    """
     roots = os.environ.get("WAYPOST_CA")
     if not roots:
         return True
@@ -121,7 +123,7 @@ def _development_token(context: Context | None) -> str | None:
 
 
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
-    """What is wrong with the connection to `address`, and what may help."""
+    """The `CliError` that says what is wrong with the connection to `address`, and what may help."""
     tls_error = _tls_error(error)
     if isinstance(tls_error, ssl.SSLCertVerificationError):
         message = f"the certificate of {address} is not trusted: {tls_error.verify_message}"
@@ -150,9 +152,9 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def read_answer(response: httpx.Response, *names: str) -> Any:
-    """The decoded answer, an object that has `names`.
+    """The JSON object in a successful answer, which must have the fields `names`.
 
-    Raises `CliError` with what the problem document of a refusal says.
+    Raises `CliError` for any other answer, with the text of the problem document where the gateway refuses.
     """
     if response.is_success:
         return decode_object(response.content, *names)
@@ -180,9 +182,9 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 
 
 def decode_object(content: bytes | str, *names: str) -> Any:
-    """The JSON object in `content`, which must have `names`.
+    """The JSON object in `content`, which must have the fields `names`.
 
-    Raises `CliError`: something else than a gateway answers.
+    Raises `CliError` for any other content: it does not come from a gateway.
     """
     try:
         found = msgspec.json.decode(content, type=dict[str, Any])

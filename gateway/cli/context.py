@@ -8,13 +8,13 @@ import msgspec
 from gateway.cli.errors import CliError, Exit
 
 CONTEXT_PATH: Final = Path(".waypost") / "context.json"
-"""Below the folder in which `waypost up` was started."""
+"""The path of the context file, from the folder in which `waypost up` was started."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway for development.
+    """The content of the context file: a gateway's URL, and what is needed for a token.
 
-    `development` is the folder of its development issuer, which makes the tokens.
+    `development` is the folder of the gateway's development issuer, `tenant` the tenant to make tokens for.
     """
 
     url: str
@@ -23,7 +23,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_context(start: Path) -> Context | None:
-    """The nearest context file at or above the folder `start`. Raises `CliError` where it cannot be read."""
+    """Reads the nearest context file at or above the folder `start`; None if there is none.
+
+    Raises `CliError` where the file is not valid.
+    """
     for folder in (start, *start.parents):
         try:
             return msgspec.json.decode((folder / CONTEXT_PATH).read_bytes(), type=Context)

@@ -17,7 +17,7 @@ from gateway.documents.wfformat import from_wfformat
 from gateway.settings import DocumentLimits
 
 EXECUTORS: Final = executors_at([])
-"""Those of every kind of cluster: no gateway is asked which it has."""
+"""The executors of every kind of cluster: no gateway is asked which it has."""
 
 
 @command
@@ -33,7 +33,7 @@ def convert(
 ) -> None:
     """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted.
 
-    What it cannot carry is listed on standard error.
+    What the document cannot carry is listed on standard error.
     """
     recording = read_value(file, read_bytes(file), JSON)
     try:

@@ -1,4 +1,4 @@
-"""Reads documents by the gateway's own rules: what it would refuse is found before it is sent."""
+"""Reads documents by the gateway's own rules, so that errors are found before a document is sent."""
 
 import sys
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """The content of `file`; `-` is standard input. Raises `CliError`."""
+    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read."""
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
@@ -26,9 +26,9 @@ def read_bytes(file: str) -> bytes:
 
 
 def detect_media_type(body: bytes) -> str:
-    """JSON or YAML, by the content: a file's name is not always known.
+    """The media type of `body`, JSON or YAML, by its content: a file's name is not always known.
 
-    What is neither passes for JSON, and is refused as such.
+    A body that is neither counts as JSON, and is refused as such.
     """
     if not body.lstrip().startswith(b"{"):
         return YAML
@@ -50,7 +50,7 @@ def detect_media_type(body: bytes) -> str:
 
 
 def read_value(file: str, body: bytes, media_type: str) -> Any:
-    """The value in `body`, the content of `file`. Raises `CliError` with all that is wrong with it."""
+    """Decodes `body`, the content of `file`, into a value. Raises `CliError` with every error in it."""
     limits = DocumentLimits()
     try:
         text = body.decode()
@@ -74,7 +74,7 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
 
 
 def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
-    """The error that shows `message` and the first of `errors`, each with its JSON pointer."""
+    """A `CliError` with `message` and the first `SHOWN_ERRORS` of `errors`, each with its JSON pointer."""
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

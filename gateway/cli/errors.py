@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Exit(IntEnum):
-    """What a script can tell from the exit code. The table for people is in `docs/operating.md`."""
+    """The exit codes of all commands. The table for people is in `docs/operating.md`."""
 
     DONE = 0
     FAILED = 1
@@ -16,7 +16,7 @@ class Exit(IntEnum):
     """No acceptable token, or policy denied."""
     NOT_FOUND = 4
     UNAVAILABLE = 5
-    """No gateway answers, or not now: try again."""
+    """No gateway answers, or it cannot serve the call now: try again."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     """The reader of the output has closed it, as `head` does."""
@@ -32,7 +32,7 @@ EXIT_BY_STATUS: Final = {
 
 
 class CliError(Exception):
-    """Ends the command: prints a sentence, further lines below it, and sets the exit code."""
+    """Ends a command: `message` is printed, `lines` below it, and `code` is the exit code."""
 
     def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: Exit = Exit.FAILED) -> None:
         super().__init__(message)

@@ -24,7 +24,7 @@ def gateway(
         Parameter(help="Accept tokens of the development issuer in this folder. Never in production."),
     ] = None,
 ) -> int:
-    """Run a gateway."""
+    """Run a gateway until it is stopped. It prints one line of JSON when it is ready."""
     try:
         settings = load_settings(config, os.environ)
     except SettingsError as error:

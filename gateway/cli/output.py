@@ -20,7 +20,7 @@ from waypost.workflow.ijson_limits import NUMBER
 P = ParamSpec("P")
 
 UNLIMITED: Final = 10_000
-"""Columns, so many that rich neither cuts nor folds a line: the terminal breaks what is too long for it."""
+"""A width in columns at which rich neither cuts nor folds a line: the terminal breaks longer ones."""
 
 COLORS: Final[Mapping[str, str]] = {
     "Succeeded": "green",
@@ -37,7 +37,7 @@ COLORS: Final[Mapping[str, str]] = {
     "Unreachable": "red",
     "Ejected": "red",
 }
-"""By phase of a run, shard or task, and by condition of a region."""
+"""The color of each phase of a run, shard or task, and of each condition of a region."""
 
 
 class Screen(Console):
@@ -66,13 +66,13 @@ def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
 
 
 def colored(word: str) -> str:
-    """A phase or condition with rich's markup for its color, which rich drops where there is no terminal."""
+    """`word` in rich's markup for its color, if it has one; rich drops the markup without a terminal."""
     color = COLORS.get(word)
     return f"[{color}]{word}[/]" if color else word
 
 
 def print_value(value: Any, output: Format) -> None:
-    """Prints `value` for a program."""
+    """Prints `value` for a program: as YAML where that is asked for, else as JSON."""
     sys.stdout.write(serialize(value, output))
 
 
@@ -98,7 +98,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 
 def format_duration(seconds: float) -> str:
-    """`0.4s`, `42s`, `3m12s`, `2h05m`."""
+    """Formats a duration as `0.4s`, `42s`, `3m12s` or `2h05m`."""
     if seconds < 10:
         return f"{seconds:.1f}s"
     if seconds < 60:
@@ -108,7 +108,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """`1 shard`, `3 shards`."""
+    """Formats a count with its noun: `1 shard`, `3 shards`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -139,7 +139,10 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
 
 
 def _os_error(error: OSError) -> CliError:
-    """A file that an argument named; or, without a name, the output itself, which then is discarded."""
+    """The `CliError` for a system error: about the file that it names, or else about standard output.
+
+    What standard output still buffers is then discarded.
+    """
     if error.filename is not None:
         return CliError(f"{os.fsdecode(error.filename)}: {error.strerror}", code=Exit.USAGE)
     _discard_output()

@@ -49,7 +49,7 @@ def init(
 
 
 def _wanted(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
-    """The root first: it signs the others."""
+    """The certificates that `init` ensures: the root first, since it signs the gateway's and the regions'."""
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [
         WantedCertificate("root", directory / "ca.pem", partial(_create_root, directory)),
@@ -74,7 +74,7 @@ def _content(path: Path) -> bytes | None:
 @app.command
 @command
 def verify(directory: Folder, /) -> int | None:
-    """Say all that is wrong with a folder of certificates; exit code 1 if anything is."""
+    """Check a folder of certificates and print every problem; exit code 1 if there is any."""
     problems = pki.verify(directory)
     for problem in problems:
         console().print(problem, markup=False)

@@ -33,7 +33,7 @@ def test(directory: Rules) -> int:
 @app.command
 @command
 def check(directory: Rules) -> int:
-    """Say whether the embedded engine takes the rules in DIRECTORY, and what revision they are."""
+    """Check that the embedded engine takes the rules in DIRECTORY, and print their revision."""
     try:
         bundle = load_bundle(directory, None)
         compile_source(bundle.source)
@@ -51,6 +51,6 @@ def _print_diagnostics(directory: Path, diagnostics: tuple[Diagnostic, ...]) -> 
 
 
 def _format_diagnostic(directory: Path, diagnostic: Diagnostic) -> str:
-    """The diagnostic with its file as a path from here, which an editor opens, not one in the bundle."""
+    """Formats a diagnostic with its file as a path from the working directory, which an editor can open."""
     path = directory / diagnostic.file
     return str(msgspec.structs.replace(diagnostic, file=str(path)) if path.exists() else diagnostic)

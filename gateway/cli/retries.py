@@ -11,13 +11,14 @@ from gateway.cli.output import console
 
 ATTEMPTS_MAXIMUM: Final = 20
 TIMEOUT_SECONDS: Final = 60.0
-"""Of all attempts together."""
+"""The time limit of all attempts together."""
 
 
 def attempts() -> Iterator[stamina.Attempt]:
-    """Attempts, each entered with `with`; where one gets no answer another follows, for a minute in all.
+    """Yields attempts at a call, each to be entered with `with`, until one gets an answer.
 
-    A refusal is an answer: it is raised and not retried.
+    Raises the last transport error after `ATTEMPTS_MAXIMUM` attempts or `TIMEOUT_SECONDS`. A refusal is an
+    answer: it is raised and not retried.
     """
     # Per call: stamina's hooks are the process's, and by default they log each retry.
     set_on_retry_hooks([_print_notice])

@@ -2,7 +2,7 @@
 
 Bytes keep their order and overlap in flight: a delay costs time, not throughput. A setting takes effect at
 once, on open connections too. A connection that has lost bytes is reset when the mode returns to PASS, since
-a stream with a hole is none.
+a stream with a hole is useless.
 """
 
 import asyncio
@@ -15,29 +15,30 @@ from typing import Final, Self
 
 CHUNK_BYTES: Final = 65_536
 IN_FLIGHT_BYTES: Final = 8 * 1_048_576
-"""Of one connection in one direction; more are not read until some have arrived."""
+"""The most bytes in flight in one direction of a connection; reading pauses until some are delivered."""
 SLICE_SECONDS: Final = 0.02
-"""With a bound on bytes per second they are sent in slices, each of so much sending time."""
+"""The sending time of a slice: where bytes per second are bounded, chunks are sent in slices."""
 
 
 class Mode(StrEnum):
-    """How connections are treated."""
+    """What the proxy does with connections and their bytes: forward, refuse or lose them."""
 
     PASS = "pass"  # noqa: S105  # a mode, not a password
+    """All bytes arrive, in both directions."""
     CUT = "cut"
-    """Open ones are reset, new ones refused."""
+    """Open connections are reset, new ones are refused."""
     BLACKHOLE = "blackhole"
-    """Accepted, and nothing ever comes through, either way."""
+    """Connections are accepted, and all bytes are lost, in both directions."""
     SWALLOW_REPLIES = "swallow replies"
-    """What the client sends arrives, and no answer comes back."""
+    """Bytes from the client arrive, and all bytes of the replies are lost."""
 
 
 class Proxy:
-    """Forwards a port of its own to a target, for as long as the `async with` lasts.
+    """Listens on a port and forwards its connections to a target, for as long as the `async with` lasts.
 
     `delay_seconds` (each way), `bytes_per_second` (each way, all connections together; None: no bound) and
-    `reset_probability` (for each chunk that a client sends, by `dice`) may be set at any time; the mode by
-    `switch`.
+    `reset_probability` (that a chunk from a client resets its connection, by `dice`) may be set at any time;
+    the mode by `switch`.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Proxy:
         return f"<Proxy :{self._port} to {host}:{port}, {self._mode}, {len(self._connections)} connections>"
 
     async def __aenter__(self) -> Self:
-        """Raises `OSError` where the port cannot be had."""
+        """Starts to listen. Raises `OSError` where the port cannot be bound."""
         # A second socket on the port, bound and not listening, keeps it ours while connections are refused.
         self._reserved = self._bound_socket()
         self._port = self._reserved.getsockname()[1]
@@ -87,11 +88,11 @@ class Proxy:
 
     @property
     def mode(self) -> Mode:
-        """How connections are treated now."""
+        """The mode in force."""
         return self._mode
 
     async def switch(self, mode: Mode) -> None:
-        """Treats open connections and new ones by `mode` from now on."""
+        """Puts `mode` in force for open connections and new ones."""
         self._mode = mode
         for connection in list(self._connections):
             if mode is Mode.CUT or (mode is Mode.PASS and connection.has_lost_bytes):
@@ -127,11 +128,11 @@ class Proxy:
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
     def draw_reset(self) -> bool:
-        """Draws whether a connection is to be reset now, by `reset_probability`."""
+        """True, with `reset_probability`, if a connection is to be reset now."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
-        """Whether the mode loses bytes in this direction."""
+        """True if the mode in force loses the bytes of this direction."""
         return self._mode is Mode.BLACKHOLE or (
             self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.REPLIES
         )
@@ -231,7 +232,10 @@ class _Pipe:
                 await self._wait_for_change()
 
     async def deliver(self, sink: asyncio.StreamWriter) -> None:
-        """Writes each chunk into `sink` when it is due, until the end; it is then that chunks are lost."""
+        """Writes each chunk into `sink` when it is due, until the end of the stream.
+
+        A chunk is discarded instead if the mode in force at that time loses the bytes of this direction.
+        """
         clock = asyncio.get_running_loop().time
         while True:
             while not self._in_flight:

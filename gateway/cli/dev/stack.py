@@ -24,7 +24,7 @@ READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzhen": 0.040}
-"""Seconds, as between a gateway in Beijing and clusters in the three cities."""
+"""Round trips in seconds, by region: as between a gateway in Beijing and clusters in the three cities."""
 
 
 class Stack:
@@ -60,12 +60,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Of the API."""
+        """The URL of the gateway's API."""
         return f"http://127.0.0.1:{self.ready['gateway']['port']}"
 
     @property
     def metrics_url(self) -> str:
-        """Of the internal port, which has health and metrics."""
+        """The URL of the gateway's internal port, which has health and metrics."""
         return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
 
     async def __aenter__(self) -> Self:
@@ -109,9 +109,10 @@ class Stack:
             ) from error
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
-        """Starts the cluster of `region` and waits until it is ready. Raises `CliError`.
+        """Starts the cluster of `region` and waits until it is ready. Raises `CliError` if it is not.
 
-        One that is started again takes the `port` it had: its proxy forwards to that.
+        `port` 0 is any free one. A cluster that is started again needs the port it had: its proxy forwards to
+        that.
         """
         await self._start(region, self.region_command(region, port))
 
@@ -149,7 +150,7 @@ class Stack:
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
         """Starts a process and waits for the line it prints when ready.
 
-        Raises `CliError` where that does not come.
+        Raises `CliError` where none comes within `READY_SECONDS`.
         """
         with (self.state / "logs" / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
@@ -181,15 +182,15 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def kill(self, name: str) -> None:
-        """Sends SIGKILL, as when the machine is lost. A region's watchdog ends its tasks."""
+        """Sends SIGKILL to the process `name`, as if its machine were lost. A region's tasks end with it."""
         self.processes[name].kill()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends the process a signal."""
+        """Sends the signal `number` to the process `name`."""
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:
-        """Stops the gateway first, so that it does not take the stopping regions for an outage."""
+        """Stops all processes, the gateway first, lest it take the stopping regions for an outage."""
         for group in (["gateway"], [name for name in self.processes if name != "gateway"]):
             running = [
                 process
@@ -215,7 +216,7 @@ async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
 
 
 def clear_state(state: Path, log: IO[str]) -> None:
-    """Removes the state of an earlier stack. The folder itself stays: this process holds its lock."""
+    """Empties the folder of an earlier stack. The folder itself stays: this process holds its lock."""
     print(f"emptying {state}", file=log)
     for path in state.iterdir():
         if path.is_dir() and not path.is_symlink():

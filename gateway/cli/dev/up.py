@@ -70,7 +70,10 @@ def _check_names(regions: Sequence[str]) -> None:
 
 @contextmanager
 def _lock(state: Path) -> Iterator[None]:
-    """Locks the folder for this process: two stacks in one would write over each other."""
+    """Locks the folder `state` for this process; raises `CliError` where another has locked it.
+
+    Two stacks in one folder would write over each other.
+    """
     state.mkdir(parents=True, exist_ok=True)
     folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -83,9 +86,9 @@ def _lock(state: Path) -> Iterator[None]:
 
 
 def _check_free(port: int, option: str, *others: int) -> None:
-    """Raises `CliError` where `port` is taken, or is one of `others`, which will be.
+    """Raises `CliError` where `port` is taken, or is one of `others`, which the stack will take.
 
-    Found only when the gateway starts, it would be no more than "gateway did not start".
+    If this were found only when the gateway starts, the message would be no more than "gateway did not start".
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,7 +136,10 @@ async def _up(stack: Stack) -> int:
 
 
 async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
-    """Prints that a process has ended. The end of the gateway stops the stack; that of a region does not."""
+    """Waits for the end of the process `name` and prints it.
+
+    The end of the gateway sets `stop`; for a region, the command that starts it again is printed.
+    """
     code = await stack.processes[name].wait()
     console().print(
         f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False

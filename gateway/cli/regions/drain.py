@@ -12,7 +12,7 @@ from gateway.cli.output import command, format_count
 from gateway.cli.regions.operations import post_operation, print_line
 
 POLL_SECONDS = 1.0
-"""Between two looks at a region that is being drained."""
+"""Seconds between two looks at a region that is being drained."""
 
 
 @command

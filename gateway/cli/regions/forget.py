@@ -7,9 +7,9 @@ from gateway.cli.regions.operations import post_operation, print_line
 
 @command
 def forget(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Give an unreachable region up: its shards are placed elsewhere, nothing there is waited for.
+    """Give up an unreachable region: its shards are placed elsewhere.
 
-    It is taken back when it answers.
+    The region is taken back when it answers again.
     """
     left = post_operation(region, "forget", url, token)["inflight"]
     print_line(region, f"given up; placed again: {format_count(left, 'shard')}")

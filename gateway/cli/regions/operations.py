@@ -1,4 +1,4 @@
-"""What the commands on one region share: the call of the gateway, and the line that each prints."""
+"""The call of the gateway and the printed line that the commands on one region share."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from gateway.cli.output import console
 
 
 def post_operation(region: str, operation: str, url: str | None, token: str | None) -> Any:
-    """Has the gateway do `operation` (the last part of its path:
+    """Asks the gateway for an operation on `region`, and returns its decoded answer.
 
-    `cordon`, `drain` ...) and returns its answer.
+    `operation` is the last part of the path, such as `cordon` or `drain`. Raises `CliError`.
     """
     with connect(url, token) as client:
         return read_answer(client.post(api_path("regions", region, operation)), "region")
 
 
 def print_line(region: str, text: str) -> None:
-    """Prints `text` about `region`."""
+    """Prints the line `REGION: TEXT`."""
     console().print(f"{region}: {text}", markup=False)

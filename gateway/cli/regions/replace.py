@@ -7,9 +7,9 @@ from gateway.cli.regions.operations import post_operation, print_line
 
 @command
 def replace(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Admit another journal under a region's name: the cluster's old disk is gone for good.
+    """Replace a region's journal: give up the old one for good, and admit the next that answers.
 
-    What ran there counts as lost.
+    For a cluster whose disk is lost. What ran on the old journal counts as lost.
     """
     post_operation(region, "replace", url, token)
     print_line(region, "the next journal that answers is admitted")

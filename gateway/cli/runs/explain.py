@@ -13,7 +13,7 @@ from gateway.core.history import HistoryKind
 
 @command
 def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
-    """Tell why a run went the way it went."""
+    """Explain why a run went the way it went: the decisions behind it, its history, why it waits."""
     with connect(url, token) as client:
         story = read_answer(client.get(api_path("runs", run, "explain")), "history")
     if output is not Format.TABLE:

@@ -32,7 +32,7 @@ def runs(
 ) -> None:
     """List the runs that you may see, newest first.
 
-    Where there are more, standard error tells how to go on.
+    If there are more, standard error names the option that shows the next page.
     """
     filters = {"tenant": tenant, "phase": phase, "label": label, "limit": limit, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}

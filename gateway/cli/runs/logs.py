@@ -16,7 +16,7 @@ from gateway.cli.output import command
 from gateway.cli.retries import attempts
 
 RECONNECT_SECONDS = 0.2
-"""Between the end of a stream whose task still runs and the next stream."""
+"""Seconds between the end of a stream whose task still runs and the next stream."""
 NO_EPOCH: Final = -1
 
 
@@ -52,9 +52,9 @@ def logs(
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
-    """The task called `name`; None: the one that started last.
+    """The name of the task to show: `name`, or where that is None the task that started last.
 
-    Raises `CliError` where it has no log because it was skipped.
+    Raises `CliError` if that task was skipped, or if none has started.
     """
     if name is None:
         started = [task for task in tasks if task["phase"] != "Skipped"]

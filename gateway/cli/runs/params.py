@@ -14,9 +14,10 @@ ANY: Final = "anything"
 
 
 def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """The file as it is, and its media type; with `params`, read and written again as JSON.
+    """The bytes of a workflow document and their media type.
 
-    Raises `CliError`.
+    Without `params` they are the file's content; with `params` the document is decoded, changed and encoded
+    as JSON. Raises `CliError`.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -34,10 +35,10 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """Name and value of `param`, with the type that the document's own value gives it.
+    """The name and value in `param`, which is `name=value`. Raises `CliError`.
 
-    Text where that is text or absent, so that 42 stays text there; else JSON of the same type; any JSON for
-    null.
+    The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays
+    text; where it is null, any JSON or else text; elsewhere JSON of the same type.
     """
     name, equals, given = param.partition("=")
     if not equals:

@@ -7,7 +7,7 @@ from gateway.cli.output import colored, command, console
 
 @command
 def retry(run: RunId, /, *, url: Url = None, token: Token = None) -> None:
-    """Open a failed or cancelled run again: finished tasks are not run again."""
+    """Retry a failed or cancelled run: what did not succeed runs again."""
     with connect(url, token) as client:
         found = read_answer(client.post(api_path("runs", run, "retry")), "id", "phase")
     console().print(f"{found['id']}  {colored(found['phase'])}")

@@ -13,7 +13,7 @@ from gateway.cli.runs.params import read_document
 from gateway.cli.runs.watch import follow
 
 KEY_MAXIMUM: Final = 255
-"""Characters of an idempotency key, as the gateway has it."""
+"""The most characters of an idempotency key, as in the gateway."""
 
 
 @command
@@ -67,9 +67,9 @@ def submit(
 
 
 def _check_key(key: str) -> str:
-    """`key`, if the gateway would take it.
+    """Returns `key` if the gateway would take it, else raises `CliError`.
 
-    An empty one, from a shell variable that is not set, would make a second run where the first was meant.
+    An empty key, from a shell variable that is not set, would make a second run where the first was meant.
     """
     if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
         raise CliError(f"--key: 1 to {KEY_MAXIMUM} visible ASCII characters", code=Exit.USAGE)

@@ -37,13 +37,13 @@ LIVE_KINDS: Final = (
 LIVE_SHARDS: Final = 20
 LIVE_ENTRIES: Final = 5
 LIVE_TASKS: Final = 4
-"""Shards, history entries, and running tasks of one shard, that a terminal has room for."""
+"""The most shards, history entries, and running tasks of one shard, that the live view shows."""
 REFRESH_SECONDS = 0.25
-"""Events that come within it are shown together."""
+"""Events that come within so many seconds are shown together."""
 
 Entry = dict[str, Any]
 EventQueue = SimpleQueue[Entry | Exception | None]
-"""The entries of one event stream, then None where it ended, or the exception that ended it."""
+"""A queue of history entries, ended by None at the end of the run, or by the exception that ended it."""
 
 
 @command
@@ -89,7 +89,7 @@ def _show_until_end(client: httpx.Client, run_id: str, output: Format, screen: C
 
 
 def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
-    """The run and its history so far, at first and after each change, at most once in `REFRESH_SECONDS`."""
+    """Yields the run and its history at once, then after changes, once in `REFRESH_SECONDS` at most."""
     history: list[Entry] = []
     run = _get_run(client, run_id)
     yield run, history
@@ -113,7 +113,10 @@ def _get_run(client: httpx.Client, run_id: str) -> dict[str, Any]:
 
 
 def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -> None:
-    """Puts each entry after the one numbered `last` into the queue, over as many streams as it takes."""
+    """Puts each entry after the one numbered `last` into the queue, over as many streams as it takes.
+
+    Then puts None at the end of the run, or the exception that ended the reading.
+    """
     try:
         for attempt in attempts():
             with attempt:
@@ -126,7 +129,10 @@ def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -
 
 
 def _batches(events: EventQueue) -> Iterator[list[Entry]]:
-    """Each entry together with all that come within `REFRESH_SECONDS` after it, until the queue ends."""
+    """Yields each entry together with all that come within `REFRESH_SECONDS` after it, until the queue ends.
+
+    Raises the exception that ended the queue.
+    """
     going_on = True
     while going_on:
         entries: list[Entry] = []
@@ -189,7 +195,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
 
 
 def _format_entry(entry: Entry) -> str:
-    """`12:00:00 shard 0 Failed beijing`: time, shard, kind, and what the detail adds to the kind."""
+    """Formats an entry as `12:00:00 shard 0 Failed beijing`: time, shard, kind, and values of its detail."""
     detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
     words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
     values = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
