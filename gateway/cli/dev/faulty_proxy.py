@@ -128,7 +128,7 @@ class Proxy:
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
     def draw_reset(self) -> bool:
-        """True, with `reset_probability`, if a connection is to be reset now."""
+        """Draws by chance: True, with `reset_probability`, if a connection is to be reset now."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:

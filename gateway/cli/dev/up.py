@@ -88,7 +88,7 @@ def _lock(state: Path) -> Iterator[None]:
 def _check_free(port: int, option: str, *others: int) -> None:
     """Raises `CliError` where `port` is taken, or is one of `others`, which the stack will take.
 
-    If this were found only when the gateway starts, the message would be no more than "gateway did not start".
+    Found only when the gateway starts, the message would be no more than "gateway did not start".
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
