@@ -24,18 +24,18 @@ from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects, TaskSpec
 
 REPORTED_CYCLES: Final = 10
-"""At most so many cycles are reported."""
+"""The most cycles that are reported."""
 
 RENDERED_TASKS: Final = 2_000
-"""At most so many tasks are rendered for shards beyond the first, where the items differ in form.
+"""The most tasks that are rendered for shards beyond the first, where the items differ in form.
 
 Rendering that many takes about 10 ms, while a submission waits.
 """
 
 MAXIMUM_LABELS: Final = 64
-"""Labels of one run; lists of runs show them."""
+"""The most labels of one run: lists of runs show them."""
 LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
-"""The name of a label."""
+"""Matches the name of a label."""
 
 
 def check(
@@ -112,7 +112,7 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
-    """Region names that do not exist: the run could not be placed, or `avoid` would avoid nothing."""
+    """Errors for unknown regions: the run could not be placed, or `avoid` would avoid nothing."""
     wishes = workflow.spec.placement
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
@@ -128,7 +128,7 @@ def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[F
 
 
 def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Fields whose feature is not built yet: they are refused, never ignored."""
+    """Errors for fields whose feature is not built yet: they are refused, never ignored."""
     if workflow.spec.schedule is not None:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
@@ -138,9 +138,9 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
-    """Are all names distinct, and does each task need only tasks before it, each once?
+    """True if all names are distinct and each task needs only tasks before it, each once.
 
-    If so, no name is wrong and there is no cycle.
+    Then no name is wrong and there is no cycle.
     """
     before: set[str] = set()
     for task in tasks:
@@ -151,7 +151,7 @@ def _is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
 
 
 def _name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Names that several tasks have, and needs that are unknown, repeated or the task itself."""
+    """Errors for names of several tasks, and for needs that are unknown, repeated or the task itself."""
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:
@@ -170,7 +170,10 @@ def _name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def _cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Cycles without a common task, at most `REPORTED_CYCLES`. A task that needs itself is a name error."""
+    """An error for each cycle, of cycles without a common task, at most `REPORTED_CYCLES`.
+
+    A task that needs itself is left to `_name_errors`.
+    """
     # Of tasks with the same name the first is taken: which one is meant is unknown, and reported elsewhere.
     places: dict[str, int] = {}
     for index, task in enumerate(tasks):
@@ -197,7 +200,7 @@ def _cycle_text(cycle: tuple[str, ...]) -> str:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Task types that no cluster runs, or that cannot run a workflow with exclusive side effects."""
+    """Errors for task types that no cluster runs, or that cannot run work with exclusive side effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:

@@ -27,7 +27,7 @@ Conditions beyond that are only compiled.
 
 
 class ConditionChecks:
-    """The checks of one workflow. Each condition text is checked once, however many tasks have it."""
+    """Checks the conditions of one workflow. Each text is checked once, however many tasks have it."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._workflow = workflow
@@ -68,7 +68,7 @@ class ConditionChecks:
         return None
 
     def _check_names(self, condition: Condition, text: str) -> None:
-        """Checks a condition that reads task outputs: do its params exist, and are its loops over them short?
+        """Checks a condition that reads task outputs: its params must exist, and loops over them be short.
 
         Raises `ConditionError`.
         """
@@ -80,7 +80,7 @@ class ConditionChecks:
             self._bind(text, {})
 
     def _evaluation_error(self, text: str, shard: Mapping[str, Any]) -> str | None:
-        """Evaluates a condition that reads params and the shard alone; returns what is wrong, if anything."""
+        """Evaluates a condition that reads params and the shard alone; returns its error's text, or None."""
         try:
             self._bind(text, shard).evaluate()
         except ConditionError as error:
@@ -88,9 +88,9 @@ class ConditionChecks:
         return None
 
     def _bind(self, text: str, shard: Mapping[str, Any]) -> BoundCondition:
-        """Binds the known values and charges the steps that evaluating takes at most.
+        """Binds the known values and takes the most steps that evaluating needs from those that are left.
 
-        Raises `ConditionError` if these are too many.
+        Raises `ConditionError` if one condition needs too many.
         """
         # `bind` raises before it gives the steps: such a condition is charged with the maximum.
         before, self._steps_left = self._steps_left, self._steps_left - MAXIMUM_STEPS

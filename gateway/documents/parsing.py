@@ -90,7 +90,9 @@ def invalid_document(errors: Iterable[FieldError]) -> Invalid:
 
 
 def _is_yaml(media_type: str, body: bytes) -> bool:
-    """Is the body YAML? Without a media type, a body that begins with `{` is taken for JSON.
+    """True if `body` is YAML by `media_type`, False if it is JSON.
+
+    Without a media type, a body that begins with `{` is JSON, and any other is refused.
 
     Raises `UnsupportedMediaType` for a type that is neither JSON nor YAML, and for a character set other than
     UTF-8.
@@ -110,7 +112,7 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 
 
 def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """Would the strict reader certainly find nothing in `body`? True for nearly every document.
+    """True if the strict reader would certainly find no error in `body`, as in nearly every document.
 
     A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
     text.
@@ -130,7 +132,7 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
 
 
 def _is_bounded(values: list[Any], depth: int) -> bool:
-    """Are all integers in `values` exact in a double, and are containers nested at most `depth` deep?
+    """True if all integers in `values` are exact in a double, and containers at most `depth` deep.
 
     Goes level by level instead of recursing, which is faster: each submission waits for it.
     """

@@ -28,7 +28,7 @@ def check_valid_parts(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> list[FieldError]:
-    """Returns what `check` finds in `value` beyond `schema_errors`, without consequences of those.
+    """Returns the errors that `check` finds in `value`, except consequences of `schema_errors`.
 
     `value` is a decoded document, `schema_errors` are all of its schema errors.
     """
@@ -85,7 +85,7 @@ def _valid_fields(
 
 
 def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bool:
-    """Does the error at `found` concern a stand-in, or a field that is checked together with one?"""
+    """True if the error at `found` is about a stand-in, or a field that is checked together with one."""
     if any(found[: len(pointer)] == pointer or pointer[: len(found)] == found for pointer in invalid):
         return True
     if found[:2] != TASKS or len(found) < 4:

@@ -14,7 +14,7 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 class PlaceholderChecks:
-    """The checks of one workflow. Each placeholder is looked up once, however often it is used."""
+    """Checks the placeholders of one workflow. Each is looked up once, however often it is used."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._params = {"params": workflow.spec.params}
@@ -50,7 +50,7 @@ class PlaceholderChecks:
         yield from (FieldError(at, mistake) for mistake in malformed(text))
 
     def _size(self, names: tuple[str, ...]) -> int:
-        """The most characters that `names` stands for in any shard.
+        """The most characters that the placeholder `names` stands for in any shard.
 
         Raises `PlaceholderError` if it names nothing in one of them.
         """
@@ -74,7 +74,7 @@ def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
 
 
 def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
-    """The shards in which a placeholder may differ.
+    """The shards in which the length of placeholders is tried.
 
     All shards if there are items; otherwise the last one, whose index has the most digits.
     """

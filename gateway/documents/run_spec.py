@@ -10,7 +10,7 @@ from waypost.workflow.placeholders import render
 def run_spec(
     run_id: str, workflow: Workflow, *, fairness_key: str = "", fairness_weight: float = 1.0
 ) -> RunSpec:
-    """The run's tasks with `${params.*}` filled in; in each cluster it takes turns with other keys.
+    """The `RunSpec` of a run: its tasks, with `${params.*}` filled in, and its fairness key and weight.
 
     `${shard.*}` is left to the cluster, which fills it in for each shard.
     """

@@ -22,7 +22,7 @@ from waypost.suggestions import closest
 from waypost.workflow.ijson_limits import EXACT
 
 MAXIMUM_ERRORS: Final = 1_000
-"""The search stops after so many errors: nobody corrects more at once, and large documents may have more."""
+"""Errors after which the search stops: nobody corrects more at once, and large documents may have more."""
 
 SHOWN: Final = 80
 """The most characters of a name or value that are repeated in a sentence."""
@@ -55,7 +55,7 @@ _StrictIntegerValidator: Final[type[Validator]] = extend(  # type: ignore[no-unt
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
-"""Refuses 5.0 where an integer is wanted, as msgspec does. To JSON Schema 5.0 is an integer."""
+"""A validator that refuses 5.0 where an integer is wanted, as msgspec does; JSON Schema permits it."""
 
 
 def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:

@@ -15,7 +15,7 @@ from waypost.json_pointer import FieldError, below
 from waypost.workflow.ijson_limits import UNFAITHFUL, faithful, text_fault
 
 TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-"""A string, or a bracket that opens or closes an object or array.
+"""Matches a string, or a bracket that opens or closes an object or array.
 
 The possessive quantifiers and the end of text as an end of a string keep the scan linear: a string that is
 never closed is one token, not a new start at each of its characters.

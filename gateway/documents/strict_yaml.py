@@ -23,7 +23,7 @@ PLAIN_WORDS: Final[dict[str, bool | None]] = {
 YAML_NUMBER: Final = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
 )
-"""A plain scalar that the core schema of YAML 1.2 resolves to a number."""
+"""Matches a plain scalar that the core schema of YAML 1.2 resolves to a number."""
 
 YAML_1_1_KINDS: Final = {
     "bool": "a boolean",
@@ -70,7 +70,10 @@ def _is_tab(text: str, mark: yaml.Mark) -> bool:
 
 @dataclass(kw_only=True, slots=True)
 class _Composed:
-    """A value. `size`: its characters, aliases expanded; `height`: how deep containers are nested in it."""
+    """A value with its extent.
+
+    `size`: its characters, aliases expanded; `height`: how deep containers are nested in it.
+    """
 
     value: Any
     size: int
@@ -88,7 +91,7 @@ class _OpenContainer:
 
     @property
     def pointer_part(self) -> str | int | None:
-        """Where the next value goes: an index, a name, or None while a name is awaited."""
+        """The next value's part of the JSON pointer: an index, a name, or None while a name is awaited."""
         return len(self.composed.value) if isinstance(self.composed.value, list) else self.key
 
 
@@ -224,7 +227,7 @@ class _Composer:
         return text
 
     def _error(self, detail: str) -> InvalidValue:
-        """Reports `detail` at the place that is being read."""
+        """Reports `detail` at the place that is being read; returns `INVALID`."""
         self._errors.append(
             FieldError(
                 pointer_to(

@@ -48,7 +48,7 @@ class Specification(Struct):
 
 
 class Execution(Struct):
-    """The DAG as it was executed."""
+    """The tasks as they were executed, with their run times."""
 
     tasks: list[ExecutedTask]
 
@@ -121,14 +121,14 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
 
 
 def _version_errors(value: Any) -> Iterator[FieldError]:
-    """A version of WfFormat that is not read here."""
+    """An error for a version of WfFormat other than `VERSION`."""
     version = value.get("schemaVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version != VERSION:
         yield FieldError("/schemaVersion", f"is {version[:40]}; {VERSION} can be read")
 
 
 def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
-    """Tasks that are not specified once and executed once: both lists are joined by id."""
+    """Errors for tasks that are not specified once and executed once: both lists are joined by id."""
     counts, runs = Counter(task.id for task in specified), Counter(task.id for task in executed)
     for index, task in enumerate(specified):
         if counts[task.id] > 1:
@@ -145,7 +145,7 @@ def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -
 
 
 def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
-    """Parents and children that are not specified."""
+    """Errors for parents and children that are not specified."""
     known = {task.id for task in specified}
     for index, task in enumerate(specified):
         for field, others in (("parents", task.parents), ("children", task.children)):
@@ -184,7 +184,7 @@ def _task_names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """Recorded fields that the document does not carry; `*` stands for all tasks that have the field."""
+    """Notes on recorded fields that the document does not carry; `*` stands for all tasks with the field."""
     recorded = value["workflow"]
     yield from (
         FieldError(below("", field), "not carried")
@@ -216,7 +216,7 @@ def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
 
 
 def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
-    """The workflow's name and the ids that are not valid names in a document."""
+    """Notes on the workflow's name and on the number of task ids that the document spells otherwise."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):

@@ -81,7 +81,7 @@ class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What to run, and under which conditions."""
+    """The tasks of a workflow, and how, where and by when they are to run."""
 
     tasks: Annotated[
         tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")

@@ -1,4 +1,4 @@
-"""The rules for the claims of a verified token: what they must be, and which `Principal` they make."""
+"""Checks the claims of a token whose signature is verified, and makes a `Principal` of them."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
 LEEWAY_SECONDS: Final = 60
-"""Clocks may differ by so much for `iat` and `nbf`. An expired token gets no leeway."""
+"""The difference between clocks that is tolerated for `iat` and `nbf`. An expired token gets no leeway."""
 
 
 def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
@@ -36,7 +36,7 @@ def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Princi
 
 
 def bound_certificate(claims: dict[str, Any]) -> str | None:
-    """The SHA-256 thumbprint of the certificate that the token is bound to (RFC 8705), if any.
+    """The SHA-256 thumbprint of the certificate that the token is bound to (RFC 8705); None if unbound.
 
     Raises `TokenRejected` for another binding: one to a DPoP key makes it no bearer token (RFC 9449).
     """
@@ -59,7 +59,7 @@ def _check_audience(aud: Any, issuer: Issuer) -> None:
 
 
 def _expiry(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
-    """Checks `exp`, `iat` and `nbf`; returns `exp`."""
+    """Checks `exp`, `iat` and `nbf`; returns `exp`. Raises `TokenRejected`."""
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
     for name, value, required in (
         ("exp", expires_at, True),
@@ -101,7 +101,10 @@ def _strings(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
-    """Scopes as one string, separated by spaces and nothing else (RFC 6749, 3.3), or as a list of words."""
+    """The scopes in `value`: one string, separated by spaces alone (RFC 6749, 3.3), or a list of words.
+
+    Raises `TokenRejected` for anything else.
+    """
     words = value.split(" ") if isinstance(value, str) else list(_strings(value, "scope"))
     if any(" " in word for word in words):
         raise TokenRejected("claims.scope")

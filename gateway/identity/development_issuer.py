@@ -22,7 +22,7 @@ KEY_ID: Final = "development"
 SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
 """All scopes that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400
-"""The gateway refuses development tokens that live longer."""
+"""The longest lifetime of a development token; the gateway refuses longer ones."""
 
 
 def development_issuer(folder: Path) -> Issuer:
@@ -59,7 +59,7 @@ def mint_token(
     lifetime_seconds: int = 3_600,
     audience: str = "waypost",
 ) -> str:
-    """Signs a token with the key in `folder`. Raises `OSError` if there is no key."""
+    """Makes a token, signed with the key in `folder`. Raises `OSError` if there is no key."""
     now = int(time.time())
     claims = {
         "iss": DEVELOPMENT_ISSUER,

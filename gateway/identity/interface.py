@@ -8,7 +8,7 @@ from gateway.core.principal import Principal
 
 
 class RequestCredentials(Struct, frozen=True, kw_only=True):
-    """What a request carries to prove who sent it. `authorization`: every header of that name, undecoded.
+    """The credentials of a request. `authorization`: every header of that name, undecoded.
 
     `certificate_sha256` is the base64url SHA-256 of the client certificate in DER, where mutual TLS gave one
     (RFC 8705).
@@ -16,15 +16,16 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
-    """A token also came in the query or a cookie: refused with 400, even if it is valid."""
+    """A token came in the query or a cookie: the request is refused with 400, even if it is valid."""
     certificate_sha256: str | None = None
 
 
 class Authenticator(Protocol):
-    """Verifies credentials.
+    """Verifies the credentials of requests.
 
-    `authenticate` raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable`
-    (503: the issuer's keys are out of reach).
+    `authenticate` returns the caller. It raises `Unauthenticated` (401: no acceptable token), `Malformed`
+    (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431) or `Unavailable` (503: the
+    issuer's keys cannot be read).
     """
 
     async def __aenter__(self) -> Self: ...

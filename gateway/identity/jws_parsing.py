@@ -25,24 +25,24 @@ An issuer's keys come from its configured key set alone; compression and unencod
 
 
 class TokenRejected(Exception):
-    """The token is not acceptable. The text is a reason for the log, such as `kid.unknown` or `claims.exp`.
+    """A token is not acceptable. The text is a reason for the log, such as `kid.unknown` or `claims.exp`.
 
     It is not for the caller, and contains nothing of the token.
     """
 
 
 class HeaderTooLarge(Exception):
-    """The first segment is longer than `MAXIMUM_HEADER_BYTES`."""
+    """The first segment of a token is longer than `MAXIMUM_HEADER_BYTES`."""
 
 
 def parse_jws(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The header and claims of a token, not yet verified. Raises `TokenRejected` or `HeaderTooLarge`."""
+    """Parses a token into header and claims, not yet verified. Raises `TokenRejected` or `HeaderTooLarge`."""
     header, claims, _ = decode_segments(token)
     return _json_object(header, "header"), _json_object(claims, "claims")
 
 
 def decode_segments(token: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header, payload and signature as bytes. Raises `TokenRejected` or `HeaderTooLarge`."""
+    """Decodes a token into header, payload and signature. Raises `TokenRejected` or `HeaderTooLarge`."""
     # Sizes come first: nothing is decoded that is larger than any issuer would sign.
     if b"." not in token[: MAXIMUM_HEADER_BYTES + 1] and len(token) > MAXIMUM_HEADER_BYTES:
         raise HeaderTooLarge

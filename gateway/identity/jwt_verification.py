@@ -23,11 +23,11 @@ from gateway.identity.key_set_cache import KeySetCache
 from gateway.settings import Issuer
 
 CACHED_TOKENS: Final = 10_000
-"""The least recently verified token is dropped beyond so many."""
+"""The most verified tokens that are kept; beyond it the least recently verified one is dropped."""
 REFUSED: Final = "no acceptable token"
 JWS: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
 TOKEN_TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
-"""What `typ` may be, by the profile of the issuer: RFC 9068, or plain JWTs."""
+"""The permitted values of `typ`, by the profile of the issuer: RFC 9068, or plain JWTs."""
 
 
 class VerifiedToken(Struct, frozen=True, gc=False):
@@ -38,7 +38,10 @@ class VerifiedToken(Struct, frozen=True, gc=False):
 
 
 class JwtAuthenticator:
-    """An `Authenticator` for JWTs. `clock` gives seconds since 1970, `monotonic` measures the age of keys."""
+    """An `Authenticator` for the JWTs of `issuers`, which caches the verified ones.
+
+    `clock` gives seconds since 1970, `monotonic` measures the age of keys.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class JwtAuthenticator:
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
-        """The issuers whose keys could not be read for so long that their tokens cannot be verified."""
+        """The URLs of issuers whose keys are stale, so that their tokens cannot be verified."""
         return tuple(url for url, keys in self._key_sets.items() if keys.stale)
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
@@ -135,7 +138,7 @@ def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
 def _bearer(credentials: RequestCredentials) -> bytes:
     """The token of the one Authorization header (RFC 6750).
 
-    Raises `Malformed` for several tokens, `Unauthenticated` for none.
+    Raises `Malformed` for several tokens or one elsewhere, `Unauthenticated` for none or another scheme.
     """
     if credentials.in_query_or_cookie or len(credentials.authorization) > 1:
         raise Malformed("send one token, in the Authorization header alone")

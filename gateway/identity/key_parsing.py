@@ -18,14 +18,17 @@ ALGORITHMS: Final = {
 }
 """The signature algorithms for each curve or key type."""
 RSA_BITS: Final = range(2048, 8192 + 1)
-"""Shorter keys can be broken; longer ones make every verification slow."""
+"""The permitted sizes of an RSA key. Shorter keys can be broken; longer ones make every verification slow."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
 ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(prime)) for prime in ROCA_PRIMES}
 
 
 class InvalidKeySet(Exception):
-    """The key set cannot be trusted or read. The text says why."""
+    """A key set (JWKS) that cannot be read, or has a key that is secret, weak, or without an id of its own.
+
+    The text says which; it contains nothing of the keys.
+    """
 
 
 def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:

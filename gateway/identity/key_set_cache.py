@@ -20,7 +20,7 @@ from waypost.cancellation import cancel_and_wait
 
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
-"""For a whole refresh: a server that sends a byte now and then would otherwise hold it for ever."""
+"""The time limit of a whole refresh, which a server that sends a byte now and then would else never end."""
 OVERDUE_FACTOR: Final = 2
 """A set that nobody tried to refresh for so many times `keys_fresh_seconds` is refreshed before it is used.
 
@@ -31,9 +31,9 @@ Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
 def is_trusted_source(source: str) -> bool:
-    """May keys come from `source`? A file, https, or http on the loopback interface.
+    """True if keys may come from `source`: a file, https, or http on the loopback interface.
 
-    Not from an address with a password in it, which would end up in a log.
+    False for an address with a user or password in it, which would end up in a log.
     """
     if "://" not in source:
         return True
@@ -56,7 +56,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class KeySetCache:
-    """The keys of one issuer by key id. `clock` is monotonic.
+    """Caches the keys of one issuer, by key id. `clock` is monotonic.
 
     `changed` is called when the set has another text than before: what was verified with a key that left it
     must not be accepted any more.
@@ -88,11 +88,11 @@ class KeySetCache:
 
     @property
     def refresh_due(self) -> bool:
-        """Is the set older than `keys_fresh_seconds`?"""
+        """True if the key set is older than `keys_fresh_seconds`."""
         return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
-        """The key with this id and its algorithms, or None if the issuer has no such key.
+        """The key with the id `kid` and its algorithms, or None if the issuer has no such key.
 
         Raises `Unavailable` if the set is stale and cannot be read.
         """
@@ -115,7 +115,7 @@ class KeySetCache:
 
     @property
     def stale(self) -> bool:
-        """Is the set older than `keys_stale_seconds`? Then tokens of this issuer cannot be verified."""
+        """True if the key set is older than `keys_stale_seconds`: no token can then be verified."""
         return self._age >= self._issuer.keys_stale_seconds
 
     @property
@@ -123,7 +123,7 @@ class KeySetCache:
         return self._clock() - self._read_at
 
     def _start_refresh(self) -> "asyncio.Task[None] | None":
-        """The refresh that is running, or a new one; None during the pause after the last attempt."""
+        """Returns the running refresh, or starts one; None during the pause after the last attempt."""
         if self._refreshing is None or self._refreshing.done():
             # Counted from the attempt, also a failed one: made-up key ids must not make us call the issuer at
             # will.
