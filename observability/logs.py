@@ -29,18 +29,18 @@ TOKEN: Final = re.compile(
 """Matches a bearer credential, a JWT or the beginning of one, an HTTP Basic credential, a password in a URL.
 """
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Control characters, with which logged text from outside could forge a line or change the terminal."""
+"""Matches control characters, with which text from outside could forge a line or change the terminal."""
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio", "sse_starlette")
 """Loggers of the standard library whose warnings and errors are logged too."""
 
 KINDS: Final = 1_000
-"""Most kinds of line whose rate is remembered; above it all are forgotten."""
+"""The most kinds of line whose rate is remembered; beyond it all are forgotten."""
 
 
 def configure(*, level: str = "INFO", style: Style = "auto", stream: TextIO | None = None) -> None:
     """Sends every log line of this process to `stream` (default: standard error).
 
-    To be called once, at its start.
+    To be called once, at its start. The style "auto" is "human" at a terminal, else "json".
     """
     target = sys.stderr if stream is None else stream
     human = style == "human" or (style == "auto" and target.isatty())
@@ -74,9 +74,9 @@ class LogRateLimiter:
         self._kept_back: Counter[str] = Counter()
 
     def take_turn(self, kind: str) -> str | None:
-        """Takes the turn of a line of `kind`.
+        """Decides whether a line of `kind` may be logged now, and counts it.
 
-        None: do not log it now. Else a suffix that says how many were suppressed before.
+        Returns None if it may not; else a suffix for it, which says how many were suppressed before, if any.
         """
         now = self._clock()
         if now < self._next.get(kind, now):

@@ -14,14 +14,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Bucket bounds in seconds for what a request waits for."""
+"""Histogram bucket bounds in seconds, for the waits within a request."""
 RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
-"""Bucket bounds in seconds for recovery, with the promised times among them."""
+"""Histogram bucket bounds in seconds for recovery, with the promised times among them."""
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class RegionGauges(Protocol):
-    """What the gauges show of a region."""
+    """The values of a region that its gauges show."""
 
     @property
     def condition(self) -> str: ...
@@ -127,7 +127,7 @@ class Metrics:
         child.inc()
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
-        """Sets the gauges of the region `name`."""
+        """Sets the gauges of condition and latency of the region `name`."""
         before = self._shown_conditions.get(name)
         if before != region.condition:
             if before is not None:
@@ -137,5 +137,5 @@ class Metrics:
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def exposition(self) -> bytes:
-        """The text exposition that Prometheus reads."""
+        """All metrics in the text format that Prometheus reads."""
         return generate_latest(self.registry)

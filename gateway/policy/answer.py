@@ -8,9 +8,9 @@ from msgspec import Struct, structs
 from gateway.core.decision import Obligations, Reason
 
 REASONS_MAXIMUM: Final = 100
-"""A longer list of reasons is cut, and the last one says how many are left out."""
+"""The most reasons of an answer that are kept; one more says how many are left out."""
 MESSAGE_MAXIMUM: Final = 500
-"""Longer messages are cut.
+"""The most characters of a message that are kept.
 
 Decisions are stored with their run: ten thousand banned images must not make ten thousand sentences.
 """
@@ -26,7 +26,7 @@ class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AnswerError(Exception):
-    """The value of the rule is not a decision."""
+    """The value of a `decision` rule is not a decision."""
 
 
 _decode = msgspec.json.Decoder(PolicyAnswer).decode
@@ -35,7 +35,7 @@ _decode = msgspec.json.Decoder(PolicyAnswer).decode
 def parse_answer(text: str) -> PolicyAnswer:
     """Parses JSON into an answer with a bounded list of reasons.
 
-    Raises `AnswerError`: null, a wrong type, a field too many or too few, or `allow` with reasons to refuse.
+    Raises `AnswerError` for null, a wrong type, a field too many or too few, or `allow` with reasons.
     """
     try:
         answer = _decode(text)

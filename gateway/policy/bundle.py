@@ -48,7 +48,7 @@ class BundleError(Exception):
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
-    """A policy bundle.
+    """A policy bundle as read from its folder: rules and data, tests, schemas.
 
     `tests` are (file name, text) of the Rego tests; `schemas` are the JSON Schemas of `input` and `data`.
     `revision` is a hash of `source`, so tests do not change it: the same text gives the same revision in

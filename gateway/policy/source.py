@@ -1,4 +1,4 @@
-"""What a policy engine loads: Rego modules, their data, and the rules that it will be asked for."""
+"""The source that a policy engine loads: Rego modules, their data, and the rules that may be queried."""
 
 from msgspec import Struct
 

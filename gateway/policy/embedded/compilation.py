@@ -35,9 +35,9 @@ def load_bundle(policies: Path, data: Path | None) -> Bundle:
 
 
 def compile_source(source: PolicySource) -> VirtualMachine:
-    """Compiles rules for the virtual machine once they use only constructs that it evaluates correctly.
+    """Compiles rules for the virtual machine.
 
-    Raises `BundleError`.
+    Raises `BundleError` if they use constructs that it does not evaluate correctly, or do not compile.
     """
     if diagnostics := check_constructs(parse_modules(source.modules)):
         raise BundleError(diagnostics)
@@ -65,7 +65,7 @@ def parse_modules(modules: Sequence[tuple[str, str]]) -> list[SyntaxNode]:
 
 
 def _diagnostic(text: str) -> Diagnostic:
-    """Splits `file:line: detail`, as regorus writes it."""
+    """Makes a diagnostic of regorus' `file:line: detail`; other text becomes one about `rules` as a whole."""
     file, _, rest = text.partition(":")
     line, _, detail = rest.partition(":")
     if line.isdigit():

@@ -1,7 +1,7 @@
 """The embedded policy engine: evaluates Rego with regorus, without another service.
 
 Small documents are evaluated on the event loop's thread. Large ones, and small ones beyond the instruction
-limit of the virtual machine, are evaluated in a process that can be killed: one process for callers, another
+limit of the virtual machine, are evaluated in a separate process that can be killed: one for callers, another
 for placement.
 """
 
@@ -32,7 +32,8 @@ class EmbeddedPolicyEngine:
     """A `PolicyEngine` for the bundle in `policies` and the JSON file `data` (None: that of the bundle).
 
     `async with` raises `BundleError`, with file and line, for rules outside the accepted subset of Rego.
-    Documents over `inline_bytes` are evaluated in a process, for `budget_seconds` at most.
+    Documents over `inline_bytes` are evaluated in a separate process. If that takes more than
+    `budget_seconds`, the process is killed and the decision is a refusal with `fault` set.
     """
 
     def __init__(
@@ -101,7 +102,10 @@ class EmbeddedPolicyEngine:
     def _decision(
         self, question: Question, answer: PolicyAnswer | None, fault: str, duration_seconds: float
     ) -> Decision:
-        """The decision with a new id, which sorts by the question's time and then by order of evaluation."""
+        """The decision with a new id; without an `answer` it is a refusal with `fault`.
+
+        Ids sort by the question's time and then by order of evaluation.
+        """
         identity = f"{int(question.at * 1000):012x}{next(self._decision_count) & 0xFFFFFFFF:08x}{self._salt}"
         if answer is None:
             return Decision(

@@ -13,7 +13,7 @@ from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.source import PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
-"""How regorus writes an undefined value in JSON.
+"""The text that regorus writes for an undefined value in JSON.
 
 With its quotes it is no part of a longer string, in which quotes are escaped.
 """
@@ -21,11 +21,11 @@ MESSAGE_MAXIMUM: Final = 300
 
 
 class EvaluationError(Exception):
-    """There is no result. The text is for operators: bounded, without a stack trace."""
+    """An evaluation has no result. The text is for operators: bounded, without a stack trace."""
 
 
 class InstructionLimitReached(EvaluationError):
-    """The virtual machine's own limit of 25,000 instructions. The interpreter has no such limit."""
+    """An evaluation reached the virtual machine's limit of 25,000 instructions; the interpreter has none."""
 
 
 class EvaluatorPanicked(EvaluationError):
@@ -33,7 +33,7 @@ class EvaluatorPanicked(EvaluationError):
 
 
 def parse_result(text: str) -> PolicyAnswer:
-    """Parses what an evaluator returned for a `decision` rule.
+    """Parses the JSON text that an evaluator returned for a `decision` rule.
 
     Raises `AnswerError`, also where a part of it is undefined.
     """

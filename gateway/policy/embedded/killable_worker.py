@@ -1,4 +1,4 @@
-"""Evaluates rules for large documents in a process that can be killed, so that the event loop does not wait.
+"""Evaluates rules for large documents in a separate, killable process: the event loop must not wait.
 
 The process starts with the first large document and stays. If it exceeds its budget or fails, it is killed,
 and the next document starts another. `worker_main` is what runs in it.
@@ -21,16 +21,16 @@ from gateway.policy.source import PolicySource
 
 START_SECONDS: Final = 10.0
 MAXIMUM_WAITING: Final = 32
-"""Documents that may wait for the process.
+"""The most documents that may wait, the one in evaluation among them.
 
 One more is refused at once: in a queue that only grows, all would wait too long.
 """
 MAXIMUM_WAITING_OF_TENANT: Final = 8
-"""How many of the waiting documents may be one tenant's, so that it does not keep out the others."""
+"""The most waiting documents of one tenant, so that it does not keep out the others."""
 
 
 class Worker:
-    """One process at most, which evaluates one document at a time, in order of arrival."""
+    """Evaluates documents in one separate process, one at a time, in order of arrival."""
 
     def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
         self._source = source
@@ -134,6 +134,6 @@ async def _kill(process: Process) -> None:
 
 
 def _environment() -> Mapping[str, str]:
-    """The environment of the process: nothing of the gateway's, whose settings contain secrets."""
+    """The environment of the process, without the gateway's settings, which contain secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[3])}

@@ -37,9 +37,9 @@ from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
 
 BUDGET_SECONDS: Final = 1.0
-"""A case that takes longer, in both evaluators together, would exceed the budget in a gateway too."""
+"""The most that a case may take in both evaluators together: more would be too slow in a gateway."""
 REPORTED_FAILURES: Final = 3
-"""Failures of one file that are reported in full: one mistake can fail all tests."""
+"""The most failures of one file that are reported in full: one mistake can fail all tests."""
 
 
 class RegoTestCase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +126,7 @@ def cases_of(bundle: Bundle) -> list[RegoTestCase]:
 
 
 class _Evaluators:
-    """Both evaluators, for the data of each case."""
+    """Makes both evaluators for the data of a case, and keeps them for other cases with the same data."""
 
     def __init__(self, source: PolicySource) -> None:
         self._source = source
@@ -172,7 +172,10 @@ def _case_errors(case: Any, evaluators: _Evaluators) -> Iterator[str]:
 
 
 def _differences(found: Any, want: Any, at: str) -> Iterator[str]:
-    """Where `found` is not what `want` names. Objects may have more fields; other values must be equal."""
+    """A sentence for each place where `found` is not what `want` names.
+
+    Objects may have more fields; other values must be equal.
+    """
     if isinstance(want, dict) and isinstance(found, dict) and want:
         for name, value in want.items():
             if name not in found:

@@ -40,7 +40,7 @@ def frame(payload: bytes) -> bytes:
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Replies to each request until `requests` ends."""
+    """Reads the rules, then evaluates and replies to one request after another until `requests` ends."""
     evaluator: Interpreter | None = None
     while (payload := _receive(requests)) is not None:
         try:

@@ -147,7 +147,7 @@ _ATOM = rf"(?:{_CLASS}|\\[^\sA-Za-z0-9]|[^\\\[\](){{}}*+?|^$]|\))"
 _SUPPORTED_PATTERN: Final = re.compile(
     rf"(?:\(\?i\))?(?:{_ATOM}(?:[*+?]\??|\{{\d{{1,3}}(?:,(?:\d{{1,3}})?)?\}}\??)?|\(\?:|\((?!\?)|[|^$])*"
 )
-"""Regular expressions that the libraries of regorus (Rust) and OPA (Go) read alike.
+"""Matches regular expressions that the libraries of regorus (Rust) and OPA (Go) read alike.
 
 `\\d` is ASCII in one and Unicode in the other; `&&` in brackets, flags, names and `\\Q` are known to one
 alone.
@@ -155,7 +155,7 @@ alone.
 
 
 def format_errors(name: str, arguments: list[SyntaxNode]) -> Iterator[str]:
-    """Errors in the pattern or format string that the builtin `name` is called with."""
+    """Errors in the pattern or format string among the `arguments` of the builtin `name`."""
     if name in PATTERN_ARGUMENT and len(arguments) > PATTERN_ARGUMENT[name]:
         pattern = literal(arguments[PATTERN_ARGUMENT[name]])
         if pattern is None:
@@ -176,9 +176,9 @@ def format_errors(name: str, arguments: list[SyntaxNode]) -> Iterator[str]:
 
 
 def literal_argument_errors(name: str, arguments: Sequence[SyntaxNode]) -> Iterator[str]:
-    """Arguments of the builtin or operator `name` that must be literals.
+    """Errors for arguments of the builtin or operator `name` that must be literals, and are not.
 
-    With a computed value of the right type it could still fail.
+    With a computed value of the right type a call could still fail.
     """
     if name in ("/", "%") and not number(arguments[1]):
         yield f"what {name} divides by must be a number that is written out, and not 0: it would fail on 0"

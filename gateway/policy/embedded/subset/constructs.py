@@ -39,7 +39,7 @@ NEGATED: Final = (
 
 
 def check_constructs(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
-    """The constructs in `modules` that are not in the subset, sorted by file and line.
+    """A diagnostic for each construct in `modules` that is not in the subset, sorted by file and line.
 
     `modules` are the syntax trees of the parser.
     """
@@ -184,7 +184,7 @@ def _comprehension(
 
 
 def _scope(module: Module, scope: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
-    """Reads of `input` and `data` that come too late in a body.
+    """Errors for reads of `input` and `data` that come too late in a body.
 
     The evaluator loads each once in a body, where it is first named. If that is in a loop that is not
     entered, every later mention in the body is undefined, and `not input.banned` holds. What a loop goes
@@ -219,7 +219,7 @@ def _negatable(module: Module, node: SyntaxNode) -> bool:
 
 
 def _plain(module: Module, node: SyntaxNode) -> bool:
-    """Is it one reference whose indices have a value, so that nothing but the reference can be undefined?"""
+    """True if `node` is a reference whose indices have values: only the reference itself can be undefined."""
     return path_of(node)[0] != ["?"] and all(
         module.defined(index) and "_" not in names(index) and only(index)[0] not in COMPREHENSIONS
         for index in indices(node)
@@ -227,9 +227,9 @@ def _plain(module: Module, node: SyntaxNode) -> bool:
 
 
 def _reference(module: Module, own: Locals, node: SyntaxNode) -> Iterator[tuple[SyntaxNode, str]]:
-    """References that the two evaluators resolve differently.
+    """Errors for references that the two evaluators resolve differently.
 
-    Those to a package as a whole, to a rule by a computed name, and to names without a value.
+    These are references to a package as a whole, to a rule by a computed name, and to names without a value.
     """
     path, _ = path_of(node)
     span, full = only(node)[1]["span"], ".".join(module.full(path))

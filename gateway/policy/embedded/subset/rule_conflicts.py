@@ -10,9 +10,9 @@ from gateway.policy.embedded.subset.syntax_tree import SyntaxNode, only, parts, 
 
 
 def cycles(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
-    """The first cycle of rules that need each other, if there is one.
+    """A diagnostic for the first cycle of rules that need each other; empty if there is none.
 
-    Both evaluators recurse on it until the process ends, which cannot be caught.
+    Both evaluators recurse on a cycle until the process ends, which cannot be caught.
     """
     packages = declarations(modules)
     needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -36,7 +36,7 @@ def cycles(modules: Sequence[SyntaxNode]) -> list[Diagnostic]:
 
 
 def conflicts(packages: Packages) -> Iterator[Diagnostic]:
-    """Declarations of one rule that contradict each other.
+    """Diagnostics for declarations of one rule that contradict each other.
 
     They differ in kind, may give two values at once, or have the name of a package.
     """
@@ -65,10 +65,11 @@ def conflicts(packages: Packages) -> Iterator[Diagnostic]:
 
 
 def _conflicting_values(name: str, found: Sequence[Declaration]) -> Iterator[Diagnostic]:
-    """Declarations that may give a rule two values at once: an error in OPA, undefined in regorus' `Rvm`.
+    """Diagnostics for declarations that may give a rule two values at once.
 
-    Whether conditions exclude each other is not worked out. Within one file the author sees them all, so only
-    values without a condition are refused there.
+    Two values are an error in OPA, and undefined in regorus' `Rvm`. Whether conditions exclude each other is
+    not worked out. Within one file the author sees them all, so only values without a condition are refused
+    there.
     """
     for one in found[1:] if any(one.valued for one in found) else ():
         if one.file != found[0].file:

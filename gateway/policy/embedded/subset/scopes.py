@@ -43,7 +43,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
 
     @property
     def always_defined(self) -> bool:
-        """Has the rule a value whatever the input? A set has one, if an empty one, and so has a default."""
+        """True if the rule has a value whatever the input: a set (perhaps an empty one), or a default."""
         return self.kind in ("Set", "Default") and not self.arity
 
 
@@ -116,11 +116,11 @@ class Module:
         return () if named is None else self.packages[named[0]][named[1]]
 
     def local(self, name: str) -> bool:
-        """Is `name` neither an import nor a rule, so that only its own rule can bind it?"""
+        """True if `name` is neither an import nor a rule: only the rule that it stands in can bind it."""
         return name not in ("input", "data", *self.aliases) and name not in self.packages[self.package]
 
     def defined(self, node: SyntaxNode) -> bool:
-        """Has this expression a value whatever input and data are? False where it cannot be known."""
+        """True if the expression `node` has a value whatever input and data are; False if unknown."""
         kind, value = only(node)
         if kind in LITERALS or kind in COMPREHENSIONS:
             return True
@@ -185,7 +185,7 @@ class Locals:
         self._single_valued = (self.arguments | set(_single_valued_names(tree))) - {"_"}
 
     def loops(self, tree: Any) -> bool:
-        """May `tree`, its comprehensions left out, hold in several ways?"""
+        """True if `tree`, its comprehensions left out, may hold in several ways."""
         for kind, value in expressions(tree, closed=SCOPES):
             if kind in ("SomeIn", "SomeVars"):
                 return True
@@ -197,7 +197,7 @@ class Locals:
         return False
 
     def varies(self, tree: Any) -> bool:
-        """May `tree` have several values within one evaluation of the rule's body?"""
+        """True if `tree` may have several values within one evaluation of the rule's body."""
         own = {
             value["value"]
             for kind, value in expressions(tree)

@@ -22,7 +22,10 @@ def only(node: SyntaxNode) -> tuple[str, Any]:
 
 
 def path_of(node: SyntaxNode) -> tuple[list[str], bool]:
-    """The names of a reference up to the first computed one, and whether that is all of it."""
+    """The names of a reference up to its first computed step, and True if no step is computed.
+
+    `input.tasks[x].type` gives `["input", "tasks"]` and False; what begins with no name gives `["?"]`.
+    """
     steps = steps_of(node)
     path = steps[: steps.index(None)] if None in steps else steps
     return [step for step in path if step is not None] or ["?"], None not in steps

@@ -34,7 +34,7 @@ Found: TypeAlias = Iterator[tuple[SyntaxNode, str]]
 
 
 def check_types(modules: Sequence[SyntaxNode], schemas: Mapping[str, ValueType]) -> list[Diagnostic]:
-    """The calls and operators in `modules` that may fail on their arguments, sorted by file and line.
+    """A diagnostic for each call and operator in `modules` that may fail on its arguments, sorted.
 
     `modules` are syntax trees; `schemas` are those of `input` and `data`, their references resolved.
     """
@@ -65,7 +65,7 @@ def _refuses(rule: SyntaxNode) -> bool:
 
 
 def _reason(type_: ValueType) -> bool:
-    """May a value of this type be a reason? True where nothing is known."""
+    """True if a value of this type may be a reason, also where nothing is known of it."""
     known = kinds(type_)
     fields = (kinds(step(type_, name)) for name in ("rule", "message"))
     return UNKNOWN in known or ("object" in known and all(field & {"string", UNKNOWN} for field in fields))

@@ -78,7 +78,7 @@ class RuleTypes:
     def proof(self, named: tuple[str, str]) -> tuple[Sequence[SyntaxNode], Facts]:
         """A rule's arguments, and the facts that hold where the rule holds.
 
-        Only for rules with a single body, and not for sets, which are always defined.
+        Both are empty for rules with several bodies, and for sets, which are always defined.
         """
         if named not in self._proofs:
             self._proofs[named] = (), {}
@@ -252,7 +252,7 @@ class Flow:
 
 
 def bodies(rule: SyntaxNode) -> Iterator[tuple[Any, SyntaxNode | None]]:
-    """The statements of each body, and the value, or the element of a set, where they hold."""
+    """For each body of `rule` its statements, and the value, or the element of a set, where they hold."""
     head = only(rule["head"])[1]
     for index, body in enumerate(rule["bodies"] or [{}]):
         assign = body["assign"] if index else head.get("assign")
@@ -267,6 +267,6 @@ def after_binding(facts: Facts, pattern: Any, type_: ValueType) -> Facts:
 
 
 def operator(value: SyntaxNode, sides: Sequence[ValueType]) -> str:
-    """The operator by its name in `SIGNATURES`, where the minus between sets is `\\`."""
+    """The name in `SIGNATURES` of the operator `value`; the minus between sets is `\\`."""
     sets = value["op"] == "Sub" and any(kinds(side) == {"set"} for side in sides)
     return "\\" if sets else OPERATORS[value["op"]]

@@ -1,6 +1,6 @@
 """Types of values, as JSON Schemas with one more type, `set`; {} is any value.
 
-What a schema says in keywords that are not read here counts as nothing said.
+Keywords of a schema that are not read here are ignored.
 """
 
 import copy
@@ -81,7 +81,7 @@ def _whole(types: frozenset[str]) -> frozenset[str]:
 
 
 def step(type_: ValueType, name: str | None) -> ValueType:
-    """The type of what the value has under `name`; None for a computed name."""
+    """The type of the field or element of a value of `type_` under `name`; None for a computed name."""
     if not isinstance(type_, dict):
         return ANY
     if (options := _options(type_)) is not None:
@@ -98,7 +98,7 @@ def step(type_: ValueType, name: str | None) -> ValueType:
 
 
 def key(type_: ValueType) -> ValueType:
-    """The type of the keys or indices of the value."""
+    """The type of the keys or indices of a value of `type_`."""
     known = kinds(type_)
     if known == {"set"}:
         return step(type_, None)
@@ -108,7 +108,7 @@ def key(type_: ValueType) -> ValueType:
 
 
 def fits(type_: ValueType, wanted: ValueType) -> bool:
-    """Has every value of `type_` certainly the type `wanted`, of which `type` and `items` count?"""
+    """True if every value of `type_` certainly has the type `wanted`, of which `type` and `items` count."""
     if not wanted:
         return True
     known, allowed = kinds(type_), kinds(wanted)

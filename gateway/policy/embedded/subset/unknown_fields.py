@@ -21,7 +21,7 @@ from waypost.suggestions import closest
 
 
 def check_fields(modules: Sequence[SyntaxNode], schemas: Mapping[str, Any]) -> list[Diagnostic]:
-    """References to fields that the schemas of `input` and `data` do not have, and to rules that are missing.
+    """A diagnostic for each reference to a field that `input` or `data` does not have, or to a missing rule.
 
     `schemas` has both schemas by name, their references resolved. What a schema leaves open is permitted.
     """
