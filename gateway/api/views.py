@@ -69,7 +69,7 @@ class TaskView(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float | None
     output: Any
-    """What the task returned, only where it was asked for with `outputs=true`."""
+    """The value that the task returned, only where it was asked for with `outputs=true`."""
     reason: str
 
 
@@ -105,7 +105,7 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """Why shards (Pending, or Suspect and not to be moved) wait now, in a sentence; null if none waits."""
+    """The reason why Pending shards, or Suspect ones that are not moved, wait now; null if none waits."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):

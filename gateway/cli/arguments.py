@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 
 class Format(StrEnum):
-    """How a command prints its result."""
+    """The form in which a command prints its result."""
 
     TABLE = "table"
     JSON = "json"

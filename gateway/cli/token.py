@@ -75,7 +75,7 @@ def _check_tenant(tenant: str) -> None:
 
 
 def _issuer_folder() -> Path:
-    """The folder of the development issuer of the `waypost up` that runs here. Raises `CliError`."""
+    """The folder of the development issuer of the `waypost up` here. Raises `CliError` if none runs."""
     context = find_context(Path.cwd())
     if context is None or context.development is None:
         raise CliError(

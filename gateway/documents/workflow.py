@@ -73,7 +73,7 @@ class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """When to run the workflow again."""
+    """The times at which the workflow is to run again."""
 
     cron: str
     timezone: str = "UTC"

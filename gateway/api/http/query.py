@@ -43,7 +43,7 @@ class Query(Struct, frozen=True):
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Whether the value is `true`; False where it is not given.
+        """True if the value is `true`; False where it is `false` or not given.
 
         Raises `Malformed` for anything but `true` or `false`.
         """

@@ -21,7 +21,7 @@ SLICE_SECONDS: Final = 0.02
 
 
 class Mode(StrEnum):
-    """What the proxy does with connections and their bytes: forward, refuse or lose them."""
+    """The ways in which the proxy treats connections and their bytes: forward, refuse or lose them."""
 
     PASS = "pass"  # noqa: S105  # a mode, not a password
     """All bytes arrive, in both directions."""

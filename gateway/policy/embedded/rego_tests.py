@@ -51,7 +51,7 @@ class RegoTestCase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RegoTestReport(Struct, frozen=True, kw_only=True):
-    """How many tests and cases were run, how many failed, and diagnostics.
+    """The numbers of tests and cases that were run, of those that failed, and diagnostics.
 
     `failures` has the first failures of each file with the line of the test, then how many more there are.
     """

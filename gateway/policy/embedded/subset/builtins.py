@@ -135,7 +135,7 @@ REASONS: Final = {
     "semver.compare": "it fails on what is not a version",
     "time.now_ns": "a decision must depend on its input alone: the time is input.at",
 }
-"""Why a builtin is not permitted, where it is not obvious."""
+"""The reasons why builtins are not permitted, where they are not obvious."""
 
 BASES: Final = frozenset({2, 8, 10, 16})
 PATTERN_ARGUMENT: Final = {"regex.match": 0, "regex.replace": 1}
