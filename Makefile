@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.waypost-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy test demo faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy test unit integration demo faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,8 +33,13 @@ floors: $(STAMP) ## import-linter: import downward only
 policy: $(STAMP) ## the Rego tests, in both evaluators of the embedded engine
 	$(BIN)/waypost policy test policies
 
-test: $(STAMP) ## pytest, warnings are errors
-	$(BIN)/python -m pytest
+test: unit integration ## all tests, warnings are errors
+
+unit: $(STAMP) ## the tests that start no stack, on every core
+	$(BIN)/python -m pytest -n auto --ignore tests/integration
+
+integration: $(STAMP) ## the tests on real processes, one at a time: they measure
+	$(BIN)/python -m pytest tests/integration
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete
 	$(BIN)/python examples/demo.py

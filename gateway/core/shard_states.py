@@ -114,7 +114,7 @@ RULES: Final[Sequence[Rule]] = (
 """The rows of the table. T1 (acceptance) makes a shard and T11 (tombstones) changes no phase: no rows."""
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
-    (phase, rule.event): rule.after for rule in RULES for phase in rule.before
+    (phase, rule.event): rule.after for rule in RULES for phase in Phase if phase in rule.before
 }
 LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
 """Events after which the attempt is listed as an orphan."""
