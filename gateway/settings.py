@@ -109,7 +109,7 @@ class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How large a submitted document may be."""
+    """The bounds on the size of a submitted document."""
 
     maximum_bytes: int = 1_048_576
     """The most bytes in the body, and the most that placeholders may add to the document."""
@@ -174,7 +174,7 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the policy rules and their data are read from."""
+    """The paths from which the policy rules and their data are read."""
 
     folder: str | None = None
     """Path of a folder of Rego files, `_test.rego` left out. None: those that ship with the gateway."""
@@ -234,7 +234,7 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenant_claim: str = "tenant"
     """The claim that names the caller's tenant."""
     keys_fresh_seconds: float = 300.0
-    """How often the keys are read again, in the background; a revoked key counts at most twice as long."""
+    """The age at which keys are read again, in the background; a revoked key counts at most twice as long."""
     keys_stale_seconds: float = 3_600.0
     """How long keys that cannot be read again still count after they were read last."""
     keys_pause_seconds: float = 10.0

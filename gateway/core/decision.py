@@ -9,7 +9,7 @@ from gateway.core.principal import Principal
 
 
 class Action(StrEnum):
-    """What a caller, or the gateway on its behalf, wants to do. Policy sees these words as `input.action`."""
+    """The actions that policy is asked about; a rule sees the value as `input.action`."""
 
     RUNS_SUBMIT = "runs:submit"
     RUNS_PLACE = "runs:place"
@@ -22,7 +22,7 @@ class Action(StrEnum):
 
 
 class Reason(Struct, frozen=True, kw_only=True, gc=False):
-    """Why policy refused: the rule's id (stable, such as `image.banned`) and a sentence."""
+    """A reason of a refusal: the rule's id (stable, such as `image.banned`) and a sentence for people."""
 
     rule: str
     message: str

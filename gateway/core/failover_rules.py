@@ -17,7 +17,7 @@ def suspect_wait_seconds(
     deadline_in_seconds: float | None,
     settings: FailoverSettings,
 ) -> float:
-    """How long a Suspect shard waits for its region before it moves to another (T7).
+    """The seconds that a Suspect shard waits for its region before it moves to another (T7).
 
     An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
     about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An

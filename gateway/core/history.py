@@ -84,7 +84,7 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
     scores: dict[str, float]
     """Expected seconds until served, by region, lower is better (`gateway/regions/scores.py`)."""
     rejected: dict[str, str]
-    """Why a region was not taken, by region."""
+    """The reason against each region that was passed over, by region."""
     decision_id: str
     """The decision that permits the region."""
     remade: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
     region: str
     tries: int
     seconds: float | None
-    """From its start to its end on the cluster's clock; None where the cluster gives no end."""
+    """The time from its start to its end, on the cluster's clock; None where the cluster gives no end."""
     reason: str = ""
 
 

@@ -41,7 +41,7 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
-    """What may happen to a shard; `RULES` says what each event means and when it is raised."""
+    """The events that move a shard; `RULES` says what each of them means and when it is raised."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"

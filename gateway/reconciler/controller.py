@@ -36,7 +36,7 @@ PAUSE_SECONDS = 0.005
 PASS_SECONDS = 0.1
 """The longest pause between two passes."""
 TICK_SECONDS = 1.0
-"""How often the regions' health moves on by time."""
+"""The pause between two ticks, at which the regions' health moves on by time."""
 RECOVERY_SECONDS = 0.5
 """The pause between two attempts to write to a store that failed."""
 

@@ -36,7 +36,7 @@ from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
 RESTORING_SECONDS = 10.0
-"""How long after a new era began further reports of the restored store are taken for the same restore."""
+"""The time after a new era began in which further reports of a restored store mean the same restore."""
 BINDING_SECONDS = 1.0
 """The pause between two checks whether an operator has released a region's old journal."""
 

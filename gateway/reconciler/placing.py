@@ -32,7 +32,7 @@ class Deferral:
 
     regions: frozenset[str]
     until: float
-    """In monotonic seconds."""
+    """The end of the deferral, in monotonic seconds."""
 
 
 class Placer:

@@ -18,7 +18,7 @@ from gateway.regions.region_condition import RegionCondition
 
 
 class RegionHealth(Struct, frozen=True, kw_only=True):
-    """Everything known of one region's health; each piece of evidence gives the next value."""
+    """The health of one region: its condition and the evidence for it. New evidence gives the next value."""
 
     name: str
     condition: RegionCondition = RegionCondition.UNKNOWN

@@ -1,4 +1,4 @@
-"""How long a region takes to answer: the peak EWMA that scores it, and the p90 that finds it Degraded.
+"""Estimates a region's latency: by the peak EWMA that scores it, and the p90 that finds it Degraded.
 
 The estimate follows Finagle's load balancer (`com.twitter.finagle.loadbalancer.PeakEwma`): a higher sample
 counts in full at once, a lower one by an exponentially weighted moving average. The p90 with hysteresis is

@@ -18,7 +18,7 @@ Other reasons are about the request, not about the region."""
 
 
 class CallOutcomes(Struct, frozen=True, kw_only=True):
-    """How many calls of the last `success_window_seconds` failed, and how many in a row."""
+    """The numbers of calls and faults in the last `success_window_seconds`, and of faults in a row."""
 
     by_second: tuple[tuple[int, int, int], ...] = ()
     """(monotonic second, calls, faults), oldest first: as long as the window, however many calls are made."""

@@ -9,19 +9,19 @@ from typing import Final
 
 
 class RegionCondition(StrEnum):
-    """How well a region serves, as this gateway sees it. `health.condition_of` decides which one holds."""
+    """The conditions of a region, as this gateway sees it. `health.condition_of` decides which one holds."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
-    """Slow, but it answers: takes new work only where no faster region fits."""
+    """The region is slow but answers: it takes new work only where no faster region fits."""
     WARMING = "Warming"
-    """Back from an outage or an ejection, in slow start: its share of new work grows (Envoy's slow start)."""
+    """The region is back from an outage or ejection: its share of new work grows (Envoy's slow start)."""
     EJECTED = "Ejected"
-    """It answers probes, but calls fail: no new work for a time, running shards stay (Envoy's ejection)."""
+    """The region answers probes but fails calls: no new work for a time, shards stay (Envoy's ejection)."""
     UNREACHABLE = "Unreachable"
-    """It answers no probes."""
+    """The region answers no probes."""
     UNKNOWN = "Unknown"
-    """It has answered no probe yet since this gateway started."""
+    """The region has answered no probe yet since this gateway started."""
 
     @property
     def reachable(self) -> bool:

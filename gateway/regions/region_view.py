@@ -29,7 +29,7 @@ class RegionView(Struct, frozen=True, kw_only=True):
     free_slots: int
     """The number of attempts that the region takes until it is full."""
     status: ClusterStatus | None = None
-    """What its cluster reported last: executors, processors, queue. None before the first report."""
+    """The last report of the region's cluster: executors, processors, queue. None before the first."""
     taints: frozenset[Taint] = frozenset()
 
     @property

@@ -139,7 +139,7 @@ class Store(Protocol):
         ...
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """How many tasks are in each phase, of all that `tasks` would give without a limit."""
+        """The number of tasks in each phase, of all that `tasks` would give without a limit."""
         ...
 
     async def decision(self, decision_id: str) -> Decision | None:
@@ -246,5 +246,5 @@ class Store(Protocol):
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:
-        """How many shards are in each phase that is not terminal; finished shards cost nothing."""
+        """The number of shards in each phase that is not terminal; finished shards are not read."""
         ...
