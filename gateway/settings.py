@@ -201,6 +201,25 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How long requests that are under way when the gateway stops may still take."""
 
 
+class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one tenant may ask of this gateway, where policy sets no other limit for it."""
+
+    open_runs: Annotated[int, Meta(ge=1)] = 250_000
+    """Runs that are accepted and not over, at most; more is a 429."""
+    open_shards: Annotated[int, Meta(ge=1)] = 1_000_000
+    """Shards of those runs, at most."""
+    open_tasks: Annotated[int, Meta(ge=1)] = 100_000_000
+    """Tasks of all those shards, at most: ten runs of the largest size."""
+    requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    """Requests, cancellations not counted; five seconds' worth may come at once. None: any number."""
+    requests_at_once: Annotated[int, Meta(ge=4)] = 16
+    """Requests of all tenants that are handled at once; a tenant has a quarter while others ask too."""
+    request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
+    """A request that was not handled within so long is a 503; cancellations wait on."""
+    large_documents_at_once: Annotated[int, Meta(ge=1)] = 2
+    """Documents over 8 KiB that are read at once; a tenant has one while others send some too."""
+
+
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The level and the style of the log lines on standard error."""
 
@@ -265,6 +284,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: tuple[RegionTarget, ...] = ()
     documents: DocumentLimits = DocumentLimits()
     requests: RequestSettings = RequestSettings()
+    tenants: TenantSettings = TenantSettings()
     health: HealthSettings = HealthSettings()
     failover: FailoverSettings = FailoverSettings()
     placing: PlacingSettings = PlacingSettings()

@@ -17,7 +17,7 @@ from gateway.core.run import Run, RunPhase
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
 from gateway.store.rules import RETRYABLE
-from gateway.submission.admit import Submission, reopening
+from gateway.submission.admit import Submission, check_limits, reopening
 from gateway.submission.authorize import authorize, question_about, readable_run
 from gateway.submission.obligations import apply_obligations
 
@@ -38,14 +38,13 @@ async def listing(call: Call) -> Response:
         phase=_phase(call.query.value("phase")),
         tenants=_visible_tenants(decision, call.principal.tenant, call.query.value("tenant")),
         labels=_labels(call.query.values("label")),
-        limit=limit + 1,  # one more than is shown says whether there is a next page
+        limit=limit,
         after=_decode_cursor(call.query.value("continue")),
     )
-    found = await services.store.runs(query) if query.tenants != () else ()
-    shown = found[:limit]
+    found = await services.store.runs(query)
     page = RunPage(
-        items=tuple(summary(run) for run in shown),
-        next=_encode_cursor(shown[-1].id) if len(found) > limit else None,
+        items=tuple(summary(run) for run in found.runs),
+        next=None if found.next is None else _encode_cursor(found.next),
     )
     return JsonResponse(page)
 
@@ -122,6 +121,7 @@ async def retry(call: Call) -> Response:
         trace_id=call.trace_id,
     )
     again, entry = reopening(run, submission, decision)
+    await check_limits(again, decision, store=services.store, limits=services.settings.tenants)
     # False where another retry came first: both were read as over, and only one may open the run.
     if not await services.store.retry(run.id, run=again, decision=decision, entry=entry):
         raise Conflict("the run has moved on meanwhile: look at it again")

@@ -73,6 +73,7 @@ async def submit(call: Call) -> Response:
         new_run_id(int(call.at * 1000), os.urandom(8)),
         store=services.store,
         policy=services.policy,
+        limits=services.settings.tenants,
     )
     services.metrics.commit_seconds.observe(perf_counter() - began)
     call.outcome = "Replayed" if admitted.replay else "Accepted"

@@ -90,7 +90,10 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
 
 
 class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """A page of runs, newest first. `continue` is the cursor of the next page, null on the last."""
+    """Runs, newest first. `continue` is for the next page, null on the last.
+
+    With filters a page may have fewer runs than `limit`, or none, and still not be the last.
+    """
 
     items: tuple[RunSummary, ...]
     next: str | None

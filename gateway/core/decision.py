@@ -36,6 +36,14 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_priority: int | None = None
     max_shards: int | None = None
     max_deadline_seconds: float | None = None
+    max_open_runs: int | None = None
+    """How many runs of the tenant may be open at once; likewise shards, and tasks of all their shards."""
+    max_open_shards: int | None = None
+    max_open_tasks: int | None = None
+    requests_per_second: float | None = None
+    """Of the tenant, to this gateway."""
+    weight: float | None = None
+    """How many turns the tenant has for each turn of a tenant of weight 1."""
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None

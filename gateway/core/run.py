@@ -36,8 +36,12 @@ class Run(Struct, frozen=True, kw_only=True):
     phase: RunPhase = RunPhase.PENDING
     priority: int
     shard_count: int
+    task_count: int = 1
+    """Of one shard."""
+    weight: float = 1.0
+    """How many turns its tenant has for each turn of a tenant of weight 1."""
     workflow: bytes
-    """The canonical JSON of the document."""
+    """The canonical JSON of the document; empty where runs are listed."""
     created_at: float
     deadline_at: float | None = None
     cancel_requested_at: float | None = None

@@ -31,7 +31,7 @@ def render_run(run: Run) -> LoadedRun:
     """The run with its document decoded and rendered; without tasks where this version cannot read it."""
     try:
         workflow = _decode(run.workflow)
-        spec = run_spec(run.id, workflow)
+        spec = run_spec(run.id, workflow, fairness_key=run.tenant, fairness_weight=run.weight)
     except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
         logger.error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)

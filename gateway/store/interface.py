@@ -18,6 +18,14 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 
 
+class OpenWork(Struct, frozen=True, kw_only=True):
+    """Runs of a tenant that are not over, with all of their shards and tasks; or how many there may be."""
+
+    runs: int = 0
+    shards: int = 0
+    tasks: int = 0
+
+
 class Admission(Struct, frozen=True, kw_only=True):
     """Everything that the acceptance of one run writes, in one commit."""
 
@@ -25,12 +33,16 @@ class Admission(Struct, frozen=True, kw_only=True):
     shards: tuple[Shard, ...]
     decision: Decision
     history: tuple[HistoryEntry, ...]
+    limits: OpenWork | None = None
+    """What the tenant may have open with this run. None: any number."""
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
     """The run of an admission: a new one, or the one that its idempotency key had already made."""
 
     run: Run
+    exceeded: str = ""
+    """The limit that the run would pass, as a sentence: nothing was written. Empty: none."""
     replay: bool
     """Whether the (tenant, key) was known, and so nothing was written. The caller compares fingerprints."""
 
@@ -53,6 +65,13 @@ class Cursor(Struct, frozen=True, kw_only=True):
     incarnation: str = ""
     """The journal that `seq` counts in."""
     seq: int = 0
+
+
+class FoundRuns(Struct, frozen=True, kw_only=True):
+    """Runs without their documents, and the id after which the next page begins; None: no more follow."""
+
+    runs: tuple[Run, ...]
+    next: str | None
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
@@ -106,8 +125,11 @@ class Store(Protocol):
         """The run; None: there is none."""
         ...
 
-    async def runs(self, query: RunQuery) -> Sequence[Run]:
-        """One page of the runs that meet the conditions of `query`, newest first."""
+    async def runs(self, query: RunQuery) -> FoundRuns:
+        """One page of the runs that meet the conditions of `query`, newest first.
+
+        It may be short though more follow: what is read for one page is bounded.
+        """
         ...
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
@@ -153,10 +175,17 @@ class Store(Protocol):
         """
         ...
 
-    async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
+    async def open_work(self, tenant: str) -> OpenWork:
+        """What the tenant has open. It costs the same however much that is."""
+        ...
+
+    async def pending(
+        self, *, now: float, limit: int, without: Sequence[str] = (), after: str = ""
+    ) -> Sequence[Shard]:
         """Pending shards whose `not_before` has come, whose run is not cancelled and not past its deadline.
 
-        Highest run priority first, then oldest run, then index; the runs `without` are left out.
+        Tenants take turns by their weight, beginning with the one that follows `after` by name. Of a tenant:
+        highest run priority first, then oldest run, then index. The runs `without` are left out.
         """
         ...
 
@@ -168,11 +197,11 @@ class Store(Protocol):
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Shards that are not terminal and whose run's deadline has passed."""
+        """Shards that are not terminal and whose run's deadline has passed. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
-        """Shards of cancelled runs that are neither terminal nor Cancelling yet."""
+        """Shards of cancelled runs that are neither terminal nor Cancelling yet. Tenants take turns."""
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:

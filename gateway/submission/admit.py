@@ -1,20 +1,26 @@
 """Admits a submission: builds everything that its acceptance writes, and stores it in one commit."""
 
 import hashlib
+from typing import Final
 
 from msgspec import Struct, structs
 
 from gateway.core.decision import Action, Decision
-from gateway.core.errors import Invalid
+from gateway.core.errors import Invalid, TooManyRequests
 from gateway.core.history import HistoryEntry, HistoryKind, SubmissionDetail
 from gateway.core.principal import Principal
 from gateway.core.run import Run
 from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.policy.interface import PolicyEngine
-from gateway.store.interface import Admission, Admitted, Store
+from gateway.settings import TenantSettings
+from gateway.store.interface import Admission, Admitted, OpenWork, Store
 from gateway.store.rules import permitted_regions, run_after_retry
+from gateway.store.tenants import exceeded, work_of
 from gateway.submission.authorize import authorize, question_about
+
+QUOTA_RETRY_SECONDS: Final = 5.0
+"""How long a caller is asked to wait whose tenant has all open that it may have."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -35,14 +41,24 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 
 async def admit(
-    submission: Submission, decision: Decision, run_id: str, *, store: Store, policy: PolicyEngine
+    submission: Submission,
+    decision: Decision,
+    run_id: str,
+    *,
+    store: Store,
+    policy: PolicyEngine,
+    limits: TenantSettings,
 ) -> Admitted:
     """Stores the run durably, or returns the run that a known idempotency key has made before.
 
     Raises `Denied` (403) for a known key whose run the caller may not see, `Invalid` (422) for a known key
     with another document, `Unavailable` (503) where nothing was stored.
     """
-    admitted = await store.admit(admission(submission, decision, run_id))
+    admitted = await store.admit(
+        structs.replace(admission(submission, decision, run_id), limits=limits_of(decision, limits))
+    )
+    if admitted.exceeded:
+        raise TooManyRequests(admitted.exceeded, retry_after_seconds=QUOTA_RETRY_SECONDS)
     if admitted.replay:
         # Others of the tenant may know the key too: they see the run only if they may read it.
         read = question_about(
@@ -66,6 +82,8 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         labels=workflow.metadata.labels,
         priority=workflow.spec.priority,
         shard_count=workflow.shard_count,
+        task_count=len(workflow.spec.tasks),
+        weight=weight_of(decision),
         workflow=submission.document,
         created_at=at,
         deadline_at=_deadline_at(submission, decision),
@@ -89,10 +107,34 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
         run_after_retry(run, decision),
         labels=submission.workflow.metadata.labels,
         priority=submission.workflow.spec.priority,
+        weight=weight_of(decision),
         workflow=submission.document,
         deadline_at=_deadline_at(submission, decision),
     )
     return again, _entry(HistoryKind.REOPENED, run.id, submission, decision)
+
+
+async def check_limits(run: Run, decision: Decision, *, store: Store, limits: TenantSettings) -> None:
+    """Raises `TooManyRequests` where the run, opened again, would pass what its tenant may have open."""
+    passed = exceeded(await store.open_work(run.tenant), work_of(run), limits_of(decision, limits))
+    if passed:
+        raise TooManyRequests(passed, retry_after_seconds=QUOTA_RETRY_SECONDS)
+
+
+def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
+    """What the tenant may have open: as policy says, else as the settings say."""
+    obliged = decision.obligations
+    return OpenWork(
+        runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,
+        shards=limits.open_shards if obliged.max_open_shards is None else obliged.max_open_shards,
+        tasks=limits.open_tasks if obliged.max_open_tasks is None else obliged.max_open_tasks,
+    )
+
+
+def weight_of(decision: Decision) -> float:
+    """How many turns policy gives the tenant for each turn of a tenant of weight 1."""
+    weight = decision.obligations.weight
+    return 1.0 if weight is None else weight
 
 
 def _deadline_at(submission: Submission, decision: Decision) -> float | None:

@@ -206,4 +206,4 @@ refusals contains {"rule": "placement.wishes", "message": message} if {
 # The obligations of a permitted run.
 obligations := object.union(object.filter(limits, caps), {"regions": permitted})
 
-caps := ["max_priority", "max_shards", "max_deadline_seconds"]
+caps := ["max_priority", "max_shards", "max_deadline_seconds", "max_open_runs", "max_open_shards", "max_open_tasks", "requests_per_second", "weight"]

@@ -3,7 +3,8 @@
 from tests.conformance.store_acceptance import AcceptanceConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_shards import ShardsConformance
+from tests.conformance.store_tenants import TenantsConformance
 
 
-class StoreConformance(AcceptanceConformance, OperationsConformance, ShardsConformance):
+class StoreConformance(AcceptanceConformance, OperationsConformance, ShardsConformance, TenantsConformance):
     """Inherit it, and give the fixtures `store` (open) and `open_store` (opens the same store again)."""

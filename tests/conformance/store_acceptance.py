@@ -73,7 +73,7 @@ class AcceptanceConformance:
         assert len({answer.run.id for answer in answers[1::2]}) == 1
         assert sum(not answer.replay for answer in answers[1::2]) == 1
         assert [answer.replay for answer in answers[::2]] == [False] * 20
-        assert len(await store.runs(RunQuery(tenants=None))) == 21
+        assert len((await store.runs(RunQuery(tenants=None))).runs) == 21
 
     async def test_a_key_belongs_to_its_tenant(self, store: Store) -> None:
         """Else one tenant could block another's, or learn of it."""
@@ -113,9 +113,9 @@ class AcceptanceConformance:
         """Pages neither overlap nor leave out, though runs are added in between."""
         for n in range(5):
             await store.admit(admission(f"run-{n}"))
-        first = await store.runs(RunQuery(tenants=None, limit=2))
+        first = (await store.runs(RunQuery(tenants=None, limit=2))).runs
         await store.admit(admission("run-5"))
-        rest = await store.runs(RunQuery(tenants=None, limit=9, after=first[-1].id))
+        rest = (await store.runs(RunQuery(tenants=None, limit=9, after=first[-1].id))).runs
 
         assert [run.id for run in (*first, *rest)] == ["run-4", "run-3", "run-2", "run-1", "run-0"]
 
@@ -127,7 +127,7 @@ class AcceptanceConformance:
         await move(store, "run-2", Phase.RUNNING, region="beijing", epoch=1)
 
         async def found(**query: Any) -> list[str]:
-            return [run.id for run in await store.runs(RunQuery(**{"tenants": None} | query))]
+            return [run.id for run in (await store.runs(RunQuery(**{"tenants": None} | query))).runs]
 
         assert await found(tenants=("payments",)) == ["run-2", "run-1"]
         assert await found(tenants=("payments", "research"), labels={"team": "a"}) == [
@@ -140,6 +140,46 @@ class AcceptanceConformance:
         assert await found(labels={"team": "b"}) == []
         assert await found(phase="Running") == ["run-2"]
         assert await found(tenants=()) == []
+
+    async def test_a_list_leaves_out_the_documents(self, store: Store) -> None:
+        """Two hundred of a megabyte each would be read for nothing."""
+        await store.admit(admission("run-1"))
+
+        (listed,) = (await store.runs(RunQuery(tenants=None))).runs
+        assert listed == structs.replace(await known(store, "run-1"), workflow=b"")
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            RunQuery(tenants=None, labels={"team": "b"}, limit=3),
+            RunQuery(tenants=("payments", "research"), phase="Failed", limit=3),
+            RunQuery(tenants=("payments",), labels={"team": "a", "env": "x"}, limit=3),
+            RunQuery(tenants=("payments",), labels={"team": "b"}, phase="Pending", limit=3),
+        ],
+    )
+    async def test_pages_come_to_their_end_whatever_is_asked(self, store: Store, query: RunQuery) -> None:
+        """A page may be short, but following the pages finds each run that matches once, and ends."""
+        for n in range(30):
+            await store.admit(admission(f"run-{n:02}", labels={"team": "a" if n % 9 else "b", "env": "x"}))
+        await move(store, "run-17", Phase.FAILED)
+
+        found, pages = list[str](), 0
+        while pages < 40:
+            page = await store.runs(query)
+            assert len(page.runs) <= 3
+            found += [run.id for run in page.runs]
+            pages += 1
+            if page.next is None:
+                break
+            query = structs.replace(query, after=page.next)
+
+        every = [f"run-{n:02}" for n in reversed(range(30))]
+        expected = (
+            ["run-17"]
+            if query.phase == "Failed"
+            else [name for name in every if (int(name[4:]) % 9 == 0) == (query.labels["team"] == "b")]
+        )
+        assert (page.next, found) == (None, expected)
 
     async def test_history_is_read_on_from_where_one_was(self, store: Store) -> None:
         """A stream of events that broke goes on without gap or repetition."""

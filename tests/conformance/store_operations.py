@@ -100,7 +100,9 @@ class OperationsConformance:
 
         opened = await known(store, "run-1")
         assert (opened.workflow, opened.priority, opened.labels) == (b'{"a":2}', 1, {"team": "b"})
-        assert [run.id for run in await store.runs(RunQuery(tenants=None, labels={"team": "b"}))] == ["run-1"]
+        assert [run.id for run in (await store.runs(RunQuery(tenants=None, labels={"team": "b"}))).runs] == [
+            "run-1"
+        ]
         assert [shard.run for shard in await store.pending(now=NOW + 9, limit=9)] == [
             "run-2",
             "run-1",

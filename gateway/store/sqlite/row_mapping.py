@@ -5,6 +5,7 @@ changes. Where a column and `state` differ, the column is newer.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -90,8 +91,8 @@ def read_run(row: tuple[Any, ...]) -> Run:
     )
 
 
-def shard_row(shard: Shard, priority: int) -> tuple[Any, ...]:
-    """The parameters of `INSERT_SHARD`; `priority` is that of the run."""
+def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
+    """The parameters of `INSERT_SHARD`; `priority` and `tenant` are that of the run."""
     return (
         shard.run,
         shard.index,
@@ -101,7 +102,13 @@ def shard_row(shard: Shard, priority: int) -> tuple[Any, ...]:
         shard.not_before,
         len(shard.orphans),
         to_json(shard),
+        tenant,
     )
+
+
+def label_rows(run: Run) -> list[tuple[str, str, str, str]]:
+    """The parameters of `INSERT_LABEL`, one for each label of the run."""
+    return [(run.tenant, name, value, run.id) for name, value in run.labels.items()]
 
 
 def shard_changes(shard: Shard) -> tuple[Any, ...]:
@@ -109,7 +116,7 @@ def shard_changes(shard: Shard) -> tuple[Any, ...]:
     return (shard.phase, shard.rev, shard.not_before, len(shard.orphans), to_json(shard))
 
 
-def read_shards(rows: sqlite3.Cursor) -> list[Shard]:
+def read_shards(rows: Iterable[tuple[str]]) -> list[Shard]:
     """The shards of rows whose one column is `state`."""
     return [_decode_shard(state) for (state,) in rows]
 

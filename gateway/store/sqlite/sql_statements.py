@@ -1,11 +1,10 @@
 """Every SQL statement of the SQLite store, named for what it does. The tables are in `migrations/`."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.shard_states import Phase
 from gateway.store import rules
-from gateway.store.interface import RunQuery
 
 
 def _in(phases: Iterable[Phase]) -> str:
@@ -44,8 +43,8 @@ REOPEN_RUN: Final = (
 REPLACE_DECISION: Final = "update run set decision_id = ?, decided_at = ?, permitted = ? where id = ?"
 
 INSERT_SHARD: Final = (
-    "insert into shard (run, idx, phase, rev, priority, not_before, orphans, state)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?)"
+    "insert into shard (run, idx, phase, rev, priority, not_before, orphans, state, tenant)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SWAP_SHARD: Final = (
     "update shard set phase = ?, rev = ?, not_before = ?, orphans = ?, state = ?"
@@ -60,24 +59,42 @@ COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} gr
 ACTIVE_SHARDS: Final = (
     f"select state from shard where phase {_in(rules.ACTIVE)} union select state from shard where orphans > 0"
 )
+# Of one tenant. Bounded inside: a backlog whose runs are cancelled must not be walked at every pass.
 PENDING_SHARDS: Final = (
-    "select shard.state from shard join run on run.id = shard.run"
-    " where shard.phase = 'Pending' and shard.not_before <= ? and run.cancel_requested_at is null"
-    " and (run.deadline_at is null or run.deadline_at > ?)"
-    " and shard.run not in (select value from json_each(?))"
-    " order by shard.priority desc, shard.run, shard.idx limit ?"
+    "select waiting.state from (select run, state, priority, idx from shard"
+    " where phase = 'Pending' and tenant = ? and not_before <= ?"
+    " and run not in (select value from json_each(?))"
+    " order by priority desc, run, idx limit ?) as waiting"
+    " join run on run.id = waiting.run"
+    " where run.cancel_requested_at is null and (run.deadline_at is null or run.deadline_at > ?)"
+    " order by waiting.priority desc, waiting.run, waiting.idx"
 )
 # The plus before `shard.phase` keeps SQLite from walking the index of all unfinished shards: the few runs
 # that these two are about come first, by an index of their own.
 OVERDUE_SHARDS: Final = (
     "select shard.state from shard join run on run.id = shard.run"
-    f" where run.deadline_at <= ? and run.finished_at is null and +shard.{_UNFINISHED} limit ?"
+    " where run.tenant = ? and run.deadline_at <= ? and run.finished_at is null"
+    f" and +shard.{_UNFINISHED} limit ?"
 )
 SHARDS_TO_CANCEL: Final = (
     "select shard.state from shard join run on run.id = shard.run"
-    " where run.cancel_requested_at is not null and run.finished_at is null"
+    " where run.tenant = ? and run.cancel_requested_at is not null and run.finished_at is null"
     f" and +shard.phase {_in(rules.CANCELLABLE)} limit ?"
 )
+
+OPEN_TENANTS: Final = "select tenant, weight from tenant_usage where runs > 0"
+OPEN_WORK: Final = "select runs, shards, tasks from tenant_usage where tenant = ?"
+OPEN_RUN: Final = (
+    "insert into tenant_usage (tenant, runs, shards, tasks, weight) values (?, ?, ?, ?, ?)"
+    " on conflict (tenant) do update set runs = runs + excluded.runs, shards = shards + excluded.shards,"
+    " tasks = tasks + excluded.tasks, weight = excluded.weight"
+)
+LABELS_OF_RUN: Final = (
+    "select run.tenant, label.key, label.value, run.id"
+    " from run, json_each(run.state, '$.labels') as label where run.id = ?"
+)
+INSERT_LABEL: Final = "insert or ignore into run_label (tenant, name, value, run) values (?, ?, ?, ?)"
+DELETE_LABEL: Final = "delete from run_label where tenant = ? and name = ? and value = ? and run = ?"
 
 UPSERT_TASK: Final = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
 STOP_TASKS: Final = (
@@ -106,26 +123,6 @@ RELEASE_INCARNATION: Final = "delete from incarnation where region = ?"
 ADD_TAINT: Final = "insert or ignore into region_order values (?, ?)"
 REMOVE_TAINT: Final = "delete from region_order where region = ? and name = ?"
 TAINTS: Final = "select region, name from region_order"
-
-
-def runs_matching(query: RunQuery) -> tuple[str, list[Any]]:
-    """The statement that lists the runs of one page, and its parameters."""
-    conditions: list[str] = ["1"]
-    parameters: list[Any] = []
-    if query.tenants is not None:
-        conditions.append(f"tenant in ({', '.join('?' * len(query.tenants))})")
-        parameters += query.tenants
-    if query.phase is not None:
-        conditions.append("phase = ?")
-        parameters.append(query.phase)
-    for name, value in query.labels.items():
-        conditions.append("exists (select 1 from json_each(state, '$.labels') where key = ? and value = ?)")
-        parameters += [name, value]
-    if query.after is not None:
-        conditions.append("id < ?")
-        parameters.append(query.after)
-    sql = f"select {RUN_COLUMNS} from run where {' and '.join(conditions)} order by id desc limit ?"
-    return sql, [*parameters, query.limit]
 
 
 def tasks_of(

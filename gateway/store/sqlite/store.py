@@ -18,13 +18,18 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store import rules
-from gateway.store.interface import Admission, Admitted, Cursor, RunQuery, ShardWrite
+from gateway.store.interface import Admission, Admitted, Cursor, FoundRuns, OpenWork, RunQuery, ShardWrite
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
+from gateway.store.sqlite.run_queries import find_runs
 from gateway.store.subscriptions import Subscriptions
+from gateway.store.tenants import beginning_after, in_turns
 from waypost.sqlite_group_commit import Database, StorageError
 
 T = TypeVar("T")
+
+PENDING_SCANNED: Final = 4
+"""Waiting shards of one tenant looked at for each that is asked for, at most."""
 
 BRIEF_SHARDS: Final = 16
 """An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
@@ -76,11 +81,8 @@ class SqliteStore:
         row = await self._read(lambda db: db.execute(sql.RUN, (run_id,)).fetchone())
         return None if row is None else row_mapping.read_run(row)
 
-    async def runs(self, query: RunQuery) -> Sequence[Run]:
-        statement, parameters = sql.runs_matching(query)
-        return await self._read(
-            lambda db: [row_mapping.read_run(row) for row in db.execute(statement, parameters)]
-        )
+    async def runs(self, query: RunQuery) -> FoundRuns:
+        return await self._read(lambda db: find_runs(db, query))
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
         return await self._shards(sql.SHARDS_OF_RUN, run_id)
@@ -124,17 +126,23 @@ class SqliteStore:
             lambda db: [row_mapping.read_history(row) for row in db.execute(sql.HISTORY, where)]
         )
 
-    async def pending(self, *, now: float, limit: int, without: Sequence[str] = ()) -> Sequence[Shard]:
-        return await self._shards(sql.PENDING_SHARDS, now, now, row_mapping.to_json(without), limit)
+    async def open_work(self, tenant: str) -> OpenWork:
+        return await self._read(lambda db: transactions.open_work(db, tenant))
+
+    async def pending(
+        self, *, now: float, limit: int, without: Sequence[str] = (), after: str = ""
+    ) -> Sequence[Shard]:
+        given = (now, row_mapping.to_json(without), limit * PENDING_SCANNED, now)
+        return await self._shards_in_turns(sql.PENDING_SHARDS, *given, limit=limit, after=after)
 
     async def active(self) -> Sequence[Shard]:
         return await self._shards(sql.ACTIVE_SHARDS)
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        return await self._shards(sql.OVERDUE_SHARDS, now, limit)
+        return await self._shards_in_turns(sql.OVERDUE_SHARDS, now, limit, limit=limit)
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
-        return await self._shards(sql.SHARDS_TO_CANCEL, limit)
+        return await self._shards_in_turns(sql.SHARDS_TO_CANCEL, limit, limit=limit)
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
         run = await self._write(lambda db: transactions.cancel(db, run_id, at, entry))
@@ -191,6 +199,27 @@ class SqliteStore:
 
     async def _shards(self, statement: str, *parameters: object) -> Sequence[Shard]:
         return await self._read(lambda db: row_mapping.read_shards(db.execute(statement, parameters)))
+
+    async def _shards_in_turns(
+        self, statement: str, *parameters: object, limit: int, after: str = ""
+    ) -> Sequence[Shard]:
+        """The shards that `statement` gives for each tenant with open runs, of all tenants in turn."""
+
+        def read(db: sqlite3.Connection) -> Sequence[Shard]:
+            weights = dict(db.execute(sql.OPEN_TENANTS))
+            # Stepped through only as far as they are taken.
+            rows = {
+                tenant: db.execute(statement, (tenant, *parameters))
+                for tenant in beginning_after(tuple(weights), after)
+            }
+            try:
+                queues = [(weights[tenant], iter(cursor)) for tenant, cursor in rows.items()]
+                return row_mapping.read_shards(in_turns(queues, limit))
+            finally:
+                for cursor in rows.values():
+                    cursor.close()
+
+        return await self._read(read)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> T:
         try:

@@ -13,8 +13,8 @@ from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
-from gateway.store import rules
-from gateway.store.interface import Admission, Admitted, Cursor, ShardWrite
+from gateway.store import rules, tenants
+from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.schema_migrations import migrate
@@ -35,8 +35,18 @@ def try_write(db: sqlite3.Connection) -> None:
 
 
 def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
-    """Writes all of one acceptance; nothing, and returns that run, where its key has already made one."""
-    run = admission.run
+    """Writes all of one acceptance.
+
+    Nothing where its idempotency key has already made a run, or where it would pass a limit of its tenant.
+    """
+    run, work = admission.run, tenants.work_of(admission.run)
+    if admission.limits is not None:
+        exceeded = tenants.exceeded(open_work(db, run.tenant), work, admission.limits)
+        if exceeded:
+            known = None if run.idempotency_key is None else _run_by_key(db, run)
+            if known is None or rules.key_expired(made_at=known.created_at, now=run.created_at):
+                return Admitted(run=run, replay=False, exceeded=exceeded)
+            return Admitted(run=known, replay=True)
     try:
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
     except sqlite3.IntegrityError as error:
@@ -49,7 +59,10 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
         db.execute(sql.FREE_KEY, (run.tenant, run.idempotency_key))
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
     for shard in admission.shards:
-        db.execute(sql.INSERT_SHARD, row_mapping.shard_row(shard, run.priority))
+        db.execute(sql.INSERT_SHARD, row_mapping.shard_row(shard, run.priority, run.tenant))
+    for label in row_mapping.label_rows(run):
+        db.execute(sql.INSERT_LABEL, label)
+    db.execute(sql.OPEN_RUN, (run.tenant, work.runs, work.shards, work.tasks, run.weight))
     db.execute(sql.INSERT_DECISION, row_mapping.decision_row(admission.decision))
     append_history(db, admission.history)
     return Admitted(run=run, replay=False)
@@ -59,6 +72,12 @@ def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
     """The stored run that holds the idempotency key of `run`; None: there is none."""
     row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
     return None if row is None else row_mapping.read_run(row)
+
+
+def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
+    """What the tenant has open."""
+    row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
+    return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
 
 
 def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
@@ -100,6 +119,11 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
     change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
     if change is not None:
+        # A retry opens the run again.
+        if (opened := RunPhase(before).terminal - change.phase.terminal) and (run := _run(db, run_id)):
+            work = tenants.work_of(run)
+            counts_of_run = (opened * work.runs, opened * work.shards, opened * work.tasks)
+            db.execute(sql.OPEN_RUN, (run.tenant, *counts_of_run, run.weight))
         db.execute(sql.CHANGE_RUN_PHASE, (change.phase, change.finished_at, run_id))
         append_history(db, [change.entry])
 
@@ -130,6 +154,10 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
             _swap(db, ShardWrite(shard=opened))
             db.execute(sql.DELETE_TASKS, (run.id, shard.index, rules.DROPPED_BY_RETRY))
     db.execute(sql.CHANGE_PRIORITY, (run.priority, run.id))
+    for label in db.execute(sql.LABELS_OF_RUN, (run.id,)).fetchall():
+        db.execute(sql.DELETE_LABEL, label)
+    for label in row_mapping.label_rows(run):
+        db.execute(sql.INSERT_LABEL, label)
     db.execute(sql.REOPEN_RUN, (*row_mapping.run_changes(rules.run_after_retry(run, decision)), run.id))
     db.execute(sql.INSERT_DECISION, row_mapping.decision_row(decision))
     append_history(db, [entry])

@@ -1,0 +1,89 @@
+"""Lists runs by an index where one answers the query, else by a bounded scan from the newest run on."""
+
+import sqlite3
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from gateway.core.run import Run
+from gateway.store.interface import FoundRuns, RunQuery
+from gateway.store.sqlite import row_mapping
+from gateway.store.sqlite.sql_statements import RUN_COLUMNS
+
+SCANNED_MAXIMUM: Final = 2_000
+"""Runs looked at for one page, at most: some milliseconds."""
+
+_HEAD_COLUMNS: Final = RUN_COLUMNS.replace("workflow", "x'' as workflow")
+_HAS_LABEL: Final = (
+    "exists (select 1 from run_label as label where label.tenant = run.tenant and label.name = ?"
+    " and label.value = ? and label.run = run.id)"
+)
+
+
+class RunScan(NamedTuple):
+    """A statement that gives the ids of runs, newest first, each with whether it matches the whole query."""
+
+    statement: str
+    parameters: list[object]
+    limit: int
+
+
+def find_runs(db: sqlite3.Connection, query: RunQuery) -> FoundRuns:
+    """One page, and where the next one begins."""
+    if query.tenants == ():
+        return FoundRuns(runs=(), next=None)
+    scan = run_scan(query)
+    found: list[str] = []
+    scanned, after = 0, query.after
+    for run_id, matches in db.execute(scan.statement, scan.parameters).fetchall():
+        if matches and len(found) == query.limit:
+            return FoundRuns(runs=_heads(db, found), next=found[-1])
+        if matches:
+            found.append(run_id)
+        scanned, after = scanned + 1, run_id
+    return FoundRuns(runs=_heads(db, found), next=after if scanned == scan.limit else None)
+
+
+def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
+    # Without the documents, which can be a megabyte each.
+    statement = f"select {_HEAD_COLUMNS} from run where id = ?"
+    rows = (db.execute(statement, (run_id,)).fetchone() for run_id in ids)
+    return tuple(structs.replace(row_mapping.read_run(row), workflow=b"") for row in rows)
+
+
+def run_scan(query: RunQuery) -> RunScan:
+    """The scan of the index that leaves the least to be tested run by run."""
+    labels = list(query.labels.items())
+    table, key, where, given = "run", "id", ["true"], list[object]()
+    tests, tested = list[str](), list[object]()
+    phase = query.phase
+    if query.tenants is not None and len(query.tenants) == 1:
+        if labels:
+            name, value = labels.pop(0)
+            table, key = "run_label as found join run on run.id = found.run", "found.run"
+            where, given = (
+                ["found.tenant = ?", "found.name = ?", "found.value = ?"],
+                [query.tenants[0], name, value],
+            )
+        elif phase is not None:
+            where, given, phase = ["tenant = ?", "phase = ?"], [query.tenants[0], phase], None
+        else:
+            where, given = ["tenant = ?"], [query.tenants[0]]
+    elif query.tenants is not None:
+        tests.append(f"run.tenant in ({', '.join('?' * len(query.tenants))})")
+        tested += query.tenants
+    if phase is not None:
+        tests.append("run.phase = ?")
+        tested.append(phase)
+    for label in labels:
+        tests.append(_HAS_LABEL)
+        tested += label
+    if query.after is not None:
+        where.append(f"{key} < ?")
+        given.append(query.after)
+    limit = max(SCANNED_MAXIMUM, query.limit + 1) if tests else query.limit + 1
+    statement = (
+        f"select {key}, {' and '.join(tests) or 'true'} from {table} where {' and '.join(where)}"
+        f" order by {key} desc limit ?"
+    )
+    return RunScan(statement, [*tested, *given, limit], limit)

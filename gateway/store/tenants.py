@@ -1,0 +1,58 @@
+"""What every store decides alike about tenants: whose turn it is, and what a tenant may have open. Pure."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from gateway.core.run import Run
+from gateway.store.interface import OpenWork
+
+T = TypeVar("T")
+
+SMALLEST_WEIGHT = 0.01
+"""A weight below counts as this much: a tenant without any turn would wait for ever."""
+
+
+def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]:
+    """The first `limit` items of the queues, which take turns by their weights, beginning with the first.
+
+    No more is read of a queue than is taken, and one item where it is over.
+    """
+    # Of two queues with the same turn the one goes first that comes first.
+    turns = [(0.0, number) for number in range(len(queues))]
+    taken: list[T] = []
+    for_ever = object()
+    while turns and len(taken) < limit:
+        turn, number = turns[0]
+        weight, items = queues[number]
+        item = next(items, for_ever)
+        if item is for_ever:
+            heapq.heappop(turns)
+        else:
+            taken.append(item)  # type: ignore[arg-type]
+            heapq.heapreplace(turns, (turn + 1 / max(weight, SMALLEST_WEIGHT), number))
+    return taken
+
+
+def beginning_after(names: Sequence[str], after: str) -> list[str]:
+    """The names in order, beginning with the first one behind `after`: those before it come last."""
+    ordered = sorted(names)
+    return [name for name in ordered if name > after] + [name for name in ordered if name <= after]
+
+
+def work_of(run: Run) -> OpenWork:
+    """What the run counts for as long as it is open."""
+    return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
+
+
+def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
+    """The limit that is passed where `added` comes to what is open, as a sentence; empty: none."""
+    for what, there, more, most in (
+        ("runs", open_work.runs, added.runs, limits.runs),
+        ("shards", open_work.shards, added.shards, limits.shards),
+        ("tasks", open_work.tasks, added.tasks, limits.tasks),
+    ):
+        # What is larger than the limit by itself is taken when nothing else is open: it would never be.
+        if there and there + more > most:
+            return f"your tenant has {there} {what} open; with this run it would pass its {most}"
+    return ""
