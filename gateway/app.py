@@ -62,7 +62,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 """The kinds of store, by the scheme of the setting `store`."""
 
 POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {"embedded": _embedded_policy}
-"""The factories of policy engines by scheme, such as `opa+http` for one that is asked over the network."""
+"""The factories of policy engines, by the scheme of the setting `policy.engine`."""
 
 
 class StartError(Exception):
@@ -85,7 +85,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Puts together the gateway that `settings` ask for; opens its parts in order, closes them in reverse.
 
-    Raises `StartError`, or what a part raises that cannot start: `StorageError`, `BundleError`, `PkiError`.
+    Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
     """
     async with AsyncExitStack() as exits:
         metrics, wake = Metrics(), asyncio.Event()
@@ -140,8 +140,13 @@ def _store(url: Secret) -> Store:
 
 
 def _policy(policies: PolicySettings) -> PolicyEngine:
-    # There is one engine, so no setting picks it: the second one brings that setting, whose scheme goes here.
-    return POLICY_ENGINES["embedded"](policies)
+    scheme = policies.engine.partition(":")[0]
+    make = POLICY_ENGINES.get(scheme)
+    if make is None:
+        raise StartError(
+            f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
+        )
+    return make(policies)
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:
@@ -236,7 +241,11 @@ async def _check_store(store: Store, controller: Controller) -> str:
 
 
 async def _check_policy(policy: PolicyEngine) -> str:
-    """Returns, for people, the revision of the rules in force. It never fails: policy is loaded by now."""
+    """Checks that policy would answer; returns, for people, the revision of the rules in force.
+
+    Raises `Unavailable` where the engine does not answer.
+    """
+    await policy.check()
     return f"revision {policy.revision}"
 
 

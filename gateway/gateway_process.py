@@ -12,11 +12,11 @@ from loguru import logger
 from gateway.app import Loops, StartError, compose
 from gateway.policy.bundle import BundleError
 from gateway.settings import GatewaySettings
+from gateway.store.interface import StoreUnusable
 from observability import logs
 from waypost.cancellation import cancel_and_wait
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
-from waypost.sqlite_group_commit import StorageError
 from waypost.tls import PkiError, api_context
 
 
@@ -28,7 +28,7 @@ def serve(settings: GatewaySettings) -> int:
     logs.configure(level=settings.logging.level, style=settings.logging.style)
     try:
         return run(_serve(settings), loop="uvloop")
-    except (StartError, StorageError, BundleError, PkiError, OSError) as error:
+    except (StartError, StoreUnusable, BundleError, PkiError, OSError) as error:
         logger.error("the gateway does not start: {}", error)
         return 1
 

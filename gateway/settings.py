@@ -174,8 +174,10 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The paths from which the policy rules and their data are read."""
+    """The engine that evaluates policy, and the paths of its rules and their data."""
 
+    engine: str = "embedded"
+    """`embedded` evaluates Rego in the gateway's own process."""
     folder: str | None = None
     """Path of a folder of Rego files, `_test.rego` left out. None: those that ship with the gateway."""
     data: str | None = None

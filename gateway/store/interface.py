@@ -18,6 +18,13 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 
 
+class StoreUnusable(Exception):
+    """A store cannot be opened: it is in use, damaged, or written by a newer version.
+
+    The text says what to do.
+    """
+
+
 class OpenWork(Struct, frozen=True, kw_only=True):
     """Runs of a tenant that are not over, with all of their shards and tasks; or how many there may be."""
 
@@ -93,7 +100,9 @@ class Store(Protocol):
     nothing was written.
     """
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        """Opens the store and brings its schema up to date. Raises `StoreUnusable` and nothing else."""
+        ...
 
     async def __aexit__(self, *_: object) -> None: ...
 

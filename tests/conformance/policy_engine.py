@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from gateway.core.decision import Action, Obligations, Question, Reason
+from gateway.core.errors import Unavailable
 from gateway.core.principal import Principal
 from gateway.policy.interface import PolicyEngine
 
@@ -177,6 +178,13 @@ class PolicyEngineConformance:
             assert one.revision != other_rules.revision
         async with engine_with(ALLOW, {"x": 1}) as other_data:
             assert one.revision != other_data.revision
+
+    async def test_it_says_whether_it_would_answer(self, engine_with: EngineWith) -> None:
+        """`/readyz` asks: a gateway whose policy cannot answer accepts nothing."""
+        async with engine_with(ALLOW) as engine:
+            await engine.check()
+        with pytest.raises(Unavailable):
+            await engine.check()
 
     async def test_ids_are_unique_and_sort_by_time(self, engine_with: EngineWith) -> None:
         """A log of decisions reads in order, also within one millisecond."""

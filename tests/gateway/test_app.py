@@ -11,7 +11,7 @@ from clusters.registry import ClusterKind
 from gateway import app
 from gateway.app import StartError, StoreKind, compose
 from gateway.identity.development_issuer import mint_token
-from gateway.settings import GatewaySettings, Issuer, RegionTarget, Secret
+from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.store.sqlite.store import SqliteStore
 from waypost import pki
 from waypost.sqlite_group_commit import Database
@@ -59,6 +59,15 @@ async def test_an_unknown_store_stops_the_start_with_those_there_are(url: str) -
         async with compose(GatewaySettings(store=Secret(url))):
             pass
     assert "swordfish" not in str(refused.value)
+
+
+async def test_an_unknown_policy_engine_stops_the_start_with_those_there_are(
+    settings: GatewaySettings,
+) -> None:
+    """A misspelt engine must not end in another one's decisions."""
+    with pytest.raises(StartError, match="there are: embedded"):
+        async with compose(GatewaySettings(store=settings.store, policy=PolicySettings(engine="opa"))):
+            pass
 
 
 async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(

@@ -91,6 +91,8 @@ class ChangingPolicy:
 
     async def __aexit__(self, *_: object) -> None: ...
 
+    async def check(self) -> None: ...
+
     async def decide(self, question: Question) -> Decision:
         self.asked.append(question)
         return Decision(

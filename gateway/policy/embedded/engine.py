@@ -5,16 +5,16 @@ limit of the virtual machine, are evaluated in a separate process that can be ki
 for placement.
 """
 
-import itertools
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 from gateway.core.decision import Action, Decision, Question
-from gateway.policy.answer import AnswerError, PolicyAnswer
+from gateway.core.errors import Unavailable
+from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.decision_records import DecisionRecords
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluator import (
     EvaluationError,
@@ -52,8 +52,7 @@ class EmbeddedPolicyEngine:
         self._virtual_machine: VirtualMachine | None = None
         self._submission_worker: Worker | None = None
         self._placement_worker: Worker | None = None
-        self._salt = os.urandom(4).hex()
-        self._decision_count = itertools.count()
+        self._decisions = DecisionRecords(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
         bundle = load_bundle(self._policies, self._data)
@@ -78,14 +77,22 @@ class EmbeddedPolicyEngine:
     def revision(self) -> str:
         return self._revision
 
+    async def check(self) -> None:
+        if self._virtual_machine is None:
+            raise Unavailable("the policy engine is not running")
+
     async def decide(self, question: Question) -> Decision:
         started = time.perf_counter()
-        answer, fault = None, ""
         try:
             answer = parse_result(await self._evaluate(question, encode_question(question)))
         except (QuestionError, EvaluationError, AnswerError) as error:
-            fault = str(error)  # default deny: without an answer the decision refuses
-        return self._decision(question, answer, fault, time.perf_counter() - started)
+            # Default deny: without an answer the decision refuses.
+            seconds = time.perf_counter() - started
+            return self._decisions.faulty(
+                question, str(error), revision=self._revision, duration_seconds=seconds
+            )
+        seconds = time.perf_counter() - started
+        return self._decisions.answered(question, answer, revision=self._revision, duration_seconds=seconds)
 
     async def _evaluate(self, question: Question, document: bytes) -> str:
         worker = self._placement_worker if question.action is Action.RUNS_PLACE else self._submission_worker
@@ -98,35 +105,3 @@ class EmbeddedPolicyEngine:
             with suppress(InstructionLimitReached):
                 return self._virtual_machine.evaluate(entry_point, document)
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
-
-    def _decision(
-        self, question: Question, answer: PolicyAnswer | None, fault: str, duration_seconds: float
-    ) -> Decision:
-        """The decision with a new id; without an `answer` it is a refusal with `fault`.
-
-        Ids sort by the question's time and then by order of evaluation.
-        """
-        identity = f"{int(question.at * 1000):012x}{next(self._decision_count) & 0xFFFFFFFF:08x}{self._salt}"
-        if answer is None:
-            return Decision(
-                id=identity,
-                at=question.at,
-                action=question.action,
-                allow=False,
-                revision=self._revision,
-                engine=ENGINE_NAME,
-                fault=fault,
-                duration_seconds=duration_seconds,
-            )
-        return Decision(
-            id=identity,
-            at=question.at,
-            action=question.action,
-            allow=answer.allow is True,
-            revision=self._revision,
-            engine=ENGINE_NAME,
-            rules=answer.rules,
-            reasons=answer.reasons,
-            obligations=answer.obligations,
-            duration_seconds=duration_seconds,
-        )

@@ -18,7 +18,16 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store import rules
-from gateway.store.interface import Admission, Admitted, Cursor, FoundRuns, OpenWork, RunQuery, ShardWrite
+from gateway.store.interface import (
+    Admission,
+    Admitted,
+    Cursor,
+    FoundRuns,
+    OpenWork,
+    RunQuery,
+    ShardWrite,
+    StoreUnusable,
+)
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.run_queries import find_runs
@@ -44,13 +53,18 @@ class SqliteStore:
         self._subscriptions = Subscriptions()
 
     async def __aenter__(self) -> Self:
-        await self._database.__aenter__()
+        try:
+            await self._database.__aenter__()
+        except StorageError as error:
+            raise StoreUnusable(str(error)) from error
         try:
             self._identity, self._era = await self._database.write(transactions.prepare)
-        except BaseException:
+        except BaseException as error:
             # A store whose schema is refused must not keep the file's lock: the next start would find it in
             # use.
             await self._database.__aexit__()
+            if isinstance(error, StorageError):
+                raise StoreUnusable(str(error)) from error
             raise
         return self
 

@@ -72,6 +72,8 @@ class Rules:
     async def __aexit__(self, *_: object) -> None:
         return None
 
+    async def check(self) -> None: ...
+
     async def decide(self, question: Question) -> Decision:
         self.asked.append(question)
         reasons = [self.refused[question.action]] if question.action in self.refused else []

@@ -19,6 +19,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 JSON, YAML = "application/json", "application/yaml"
 LIMITS = DocumentLimits()
 EXECUTORS = DeclaredExecutors(run_types=DECLARED.run_types, exclusive=frozenset({"process"}))
+KNOWN = ", ".join(sorted(EXECUTORS.run_types))
 
 
 def task(name: str = "a", **fields: Any) -> dict[str, Any]:

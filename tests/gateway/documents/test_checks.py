@@ -7,7 +7,16 @@ import pytest
 
 from gateway.documents.checks import check
 from gateway.settings import DocumentLimits
-from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, errors_in, read, task
+from tests.gateway.documents.documents import (
+    EXECUTORS,
+    KNOWN,
+    LIMITS,
+    by_pointer,
+    document,
+    errors_in,
+    read,
+    task,
+)
 
 CONDITIONS = "the conditions have 66000 characters; 65536 are allowed"
 
@@ -43,7 +52,7 @@ def test_every_semantic_error_is_reported_at_once() -> None:
         task("a", needs=["c", "gone", "a"]),
         task("b", needs=["a", "a"]),
         task("c", needs=["b"], when="1 +"),
-        task("d", type="dockr"),
+        task("d", type="unheard-of"),
         task("e", run={"comand": ["x"], "env": {"A": []}}),
         task("f", run={"command": ["${params.nope}"]}, when='tasks["a"].output == 1'),
         schedule={"cron": "0 2 * * *"},
@@ -60,7 +69,7 @@ def test_every_semantic_error_is_reported_at_once() -> None:
         "/spec/tasks/1/needs/1": "a is named twice",
         "/spec/tasks/0/needs": "cycle: a -> c -> b -> a",
         "/spec/tasks/2/when": "not a CEL expression: mismatched input '<EOF>' at line 1, column 4",
-        "/spec/tasks/3/type": "dockr is not a known executor; there are delay, process",
+        "/spec/tasks/3/type": f"unheard-of is not a known executor; there are {KNOWN}",
         "/spec/tasks/4/run/command": "is required",
         "/spec/tasks/4/run/comand": "is not a field here; did you mean command?",
         "/spec/tasks/4/run/env/A": "must be a string or a number or a boolean, not an array",

@@ -9,14 +9,14 @@ from gateway.core.errors import Invalid
 from gateway.documents.parsing import parse
 from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.schema_errors import field_error
-from tests.gateway.documents.documents import EXECUTORS, LIMITS, by_pointer, document, task
+from tests.gateway.documents.documents import EXECUTORS, KNOWN, LIMITS, by_pointer, document, task
 
 
 def test_what_the_types_refuse_hides_no_other_mistake() -> None:
     """The sender gets schema errors and semantic errors in one response."""
     value: Any = document(
         task("a", needs=["b"], priority=11),
-        task("b", needs=["a"], type="docker", timeoutSeconds="1m"),
+        task("b", needs=["a"], type="unheard-of", timeoutSeconds="1m"),
         task("c", when="1 +", needs=["gone"], run={"comand": 1}),
         task("d", run=[], when='tasks["e"].output == 1'),
         task("e", type=5, run={"x": "${params.nope}"}),
@@ -40,7 +40,7 @@ def test_what_the_types_refuse_hides_no_other_mistake() -> None:
         "/spec/engine": "argo is not supported yet: use any or embedded",
         "/spec/tasks/2/needs/0": "there is no task gone",
         "/spec/tasks/0/needs": "cycle: a -> b -> a",
-        "/spec/tasks/1/type": "docker is not a known executor; there are delay, process",
+        "/spec/tasks/1/type": f"unheard-of is not a known executor; there are {KNOWN}",
         "/spec/tasks/2/run/command": "is required",
         "/spec/tasks/2/run/comand": "is not a field here; did you mean command?",
         "/spec/tasks/2/when": "not a CEL expression: mismatched input '<EOF>' at line 1, column 4",

@@ -11,14 +11,14 @@ import pytest
 from msgspec import structs
 
 from gateway.core.errors import Unavailable
-from gateway.store.interface import RunQuery, Store
+from gateway.store.interface import RunQuery, Store, StoreUnusable
 from gateway.store.sqlite import run_queries
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.run_queries import run_scan
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import StoreConformance
 from tests.conformance.store_values import Open, admission
-from waypost.sqlite_group_commit import Database, StorageError
+from waypost.sqlite_group_commit import Database
 
 ROOT = Path(__file__).parents[4]
 
@@ -96,7 +96,7 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> N
 async def test_a_second_process_is_refused(open_store: Open) -> None:
     """Two gateways on one file would undo each other's work."""
     async with open_store():
-        with pytest.raises(StorageError, match="in use by another process"):
+        with pytest.raises(StoreUnusable, match="in use by another process"):
             await open_store().__aenter__()
 
 
@@ -106,7 +106,7 @@ async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, open_sto
         pass
     with sqlite3.connect(tmp_path / "gateway.db") as db:
         db.execute("insert into migration values (9999, '9999_later.sql', '')")
-    with pytest.raises(StorageError, match=r"newer version: it has 9999_later\.sql"):
+    with pytest.raises(StoreUnusable, match=r"newer version: it has 9999_later\.sql"):
         await open_store().__aenter__()
 
 
@@ -116,7 +116,7 @@ async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) 
         pass
     with sqlite3.connect(tmp_path / "gateway.db") as db:
         db.execute("update migration set checksum = 'other'")
-    with pytest.raises(StorageError, match="is not the one"):
+    with pytest.raises(StoreUnusable, match="is not the one"):
         await open_store().__aenter__()
 
 

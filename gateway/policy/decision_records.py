@@ -1,0 +1,55 @@
+"""Builds the decisions of a policy engine: each has an id, and one without an answer is a refusal with a
+fault.
+"""
+
+import itertools
+import os
+
+from gateway.core.decision import Decision, Question
+from gateway.policy.answer import PolicyAnswer
+
+
+class DecisionRecords:
+    """Builds decisions under the name of one engine.
+
+    Ids sort by the question's time, then by the order of evaluation; a random suffix keeps those of two
+    processes apart.
+    """
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._salt = os.urandom(4).hex()
+        self._count = itertools.count()
+
+    def answered(
+        self, question: Question, answer: PolicyAnswer, *, revision: str, duration_seconds: float
+    ) -> Decision:
+        """The decision that the rules' complete answer makes."""
+        return Decision(
+            id=self._new_id(question),
+            at=question.at,
+            action=question.action,
+            allow=answer.allow is True,
+            revision=revision,
+            engine=self._engine,
+            rules=answer.rules,
+            reasons=answer.reasons,
+            obligations=answer.obligations,
+            duration_seconds=duration_seconds,
+        )
+
+    def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
+        """The refusal where the engine gave no complete answer; `fault` says why, for the log."""
+        return Decision(
+            id=self._new_id(question),
+            at=question.at,
+            action=question.action,
+            allow=False,
+            revision=revision,
+            engine=self._engine,
+            fault=fault,
+            duration_seconds=duration_seconds,
+        )
+
+    def _new_id(self, question: Question) -> str:
+        return f"{int(question.at * 1000):012x}{next(self._count) & 0xFFFFFFFF:08x}{self._salt}"
