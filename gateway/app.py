@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from clusters.interface import ClusterAdapter
 from clusters.registry import cluster_adapter, executors_at
 from gateway.api.health import internal_api
+from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.errors import Unavailable
@@ -37,6 +38,7 @@ from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
+from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
 LAG_SECONDS: Final = 0.5
@@ -113,6 +115,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
+            turns=Turns(
+                settings.tenants.requests_at_once, share=max(1, settings.tenants.requests_at_once // 4)
+            ),
+            large_documents=Turns(settings.tenants.large_documents_at_once, share=1),
+            rates=RateLimiter(settings.tenants.requests_per_second, time.monotonic),
         )
         checks = {
             "store": lambda: _check_store(store, controller),

@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from waypost.turns import Turns, turn_key
+
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
 Item = tuple[Write, "asyncio.Future[Any]"]
@@ -59,6 +61,9 @@ class Database:
         self._idle.set()
         self._jobs: queue.SimpleQueue[Callable[[], Results] | None] = queue.SimpleQueue()
         self._pool = None if inline else ThreadPoolExecutor(readers, thread_name_prefix="sqlite-read")
+        # What the process reads for itself (leases, health, placing) waits behind no caller's read.
+        self._own_pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="sqlite-read-own")
+        self._turns = Turns(readers, share=max(1, readers // 2))
         self._local = threading.local()
         self._closed = True
 
@@ -92,8 +97,9 @@ class Database:
             await self._idle.wait()
             self._jobs.put(None)
             await self._loop.run_in_executor(None, self._thread.join)
-        if self._pool is not None:
-            await self._loop.run_in_executor(None, self._pool.shutdown)
+        for pool in (self._pool, self._own_pool):
+            if pool is not None:
+                await self._loop.run_in_executor(None, pool.shutdown)
         self._db.close()
         if self._lock is not None:
             os.close(self._lock)
@@ -120,13 +126,20 @@ class Database:
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `work` on a reading thread, on a connection that cannot write. Raises `StorageError`."""
+        """Runs `work` on a reading thread, on a connection that cannot write. Raises `StorageError`.
+
+        Callers take turns by `turn_key`; those without one have a thread of their own.
+        """
         if self._closed:
             raise StorageError("the database is closed")
         try:
             if self._pool is None:
                 return work(self._db)
-            return await self._loop.run_in_executor(self._pool, self._read, work)
+            key = turn_key.get()
+            if key is None:
+                return await self._loop.run_in_executor(self._own_pool, self._read, work)
+            async with self._turns.turn(key):
+                return await self._loop.run_in_executor(self._pool, self._read, work)
         except sqlite3.Error as error:
             raise StorageError(f"cannot read: {error}") from error
 

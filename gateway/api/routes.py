@@ -29,14 +29,14 @@ async def openapi(_: Call) -> Response:
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/runs": {
-        "POST": Operation(handler=submit, query_parameters=frozenset({"dryRun"})),
+        "POST": Operation(handler=submit, query_parameters=frozenset({"dryRun"}), takes_turn=False),
         "GET": Operation(handler=listing, query_parameters=LISTING_QUERY),
     },
     "/v1/runs/{id}": {"GET": Operation(handler=describe, query_parameters=frozenset({"shard", "outputs"}))},
     "/v1/runs/{id}/events": {"GET": Operation(handler=events)},
-    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS_QUERY)},
+    "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS_QUERY, takes_turn=False)},
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},
-    "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel)},
+    "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel, sheds=False)},
     "/v1/runs/{id}/retry": {"POST": Operation(handler=retry)},
     "/v1/regions": {"GET": Operation(handler=regions)},
     "/v1/regions/{region}/cordon": {"POST": Operation(handler=cordon)},

@@ -47,9 +47,24 @@ async def submit(call: Call) -> Response:
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
     read = partial(_read_workflow, body, media_type, call.principal.tenant, services)
-    workflow, canonical = read() if len(body) <= INLINE_BYTES else await asyncio.to_thread(read)
+    if len(body) > INLINE_BYTES:
+        async with call.turn(call.services.large_documents):
+            found = await asyncio.to_thread(read)
+        async with call.turn():
+            return await _decide(call, key, *found)
+    async with call.turn():
+        return await _decide(call, key, *read())
+
+
+async def _decide(call: Call, key: str | None, workflow: Workflow, canonical: bytes) -> Response:
+    """Authorizes and admits the workflow whose JSON is `canonical`, or only says what would come of it."""
+    services = call.services
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
+    if (
+        workflow.metadata.tenant == call.principal.tenant
+    ):  # an operator's rate is not that of whom it acts for
+        services.rates.set_rate(call.principal.tenant, decision.obligations.requests_per_second)
     services.metrics.decision_seconds.observe(decision.duration_seconds)
     obliged, document = apply_obligations(
         workflow, canonical, decision, exclusive=services.executors.exclusive

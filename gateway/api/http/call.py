@@ -1,7 +1,8 @@
 """One call of the API: an HTTP request whose caller and query are known, as its handler sees it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
@@ -9,9 +10,10 @@ from starlette.types import Receive, Scope
 
 from gateway.api.http.query import Query
 from gateway.api.http.services import Services
-from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
+from gateway.core.errors import Malformed, TooLarge, Unavailable, UnsupportedMediaType
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
+from waypost.turns import NoTurn, Turns
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
@@ -28,6 +30,7 @@ class Call:
     query: Query
     trace_id: str
     at: float
+    sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
 
@@ -80,6 +83,19 @@ class Call:
             if len(body) > limit:
                 raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
         return body
+
+    @asynccontextmanager
+    async def turn(self, places: Turns | None = None) -> AsyncIterator[None]:
+        """Holds one of the `places`, those of requests by default, which tenants take in turn.
+
+        Raises `Unavailable` where none was free within the time that a request may wait.
+        """
+        wait = self.services.settings.tenants.request_wait_seconds if self.sheds else None
+        try:
+            async with (places or self.services.turns).turn(self.principal.tenant, wait):
+                yield
+        except NoTurn as error:
+            raise Unavailable("more is asked than can be handled now: try again later") from error
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
         """Waits until `changed` is set, the server stops, or the caller's token expires.

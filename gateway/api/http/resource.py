@@ -14,10 +14,11 @@ from gateway.api.http.call import Call
 from gateway.api.http.problems import internal_error, log_refusal, refusal
 from gateway.api.http.query import parse_query
 from gateway.api.http.services import Services
-from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests
 from gateway.core.principal import Principal
 from gateway.submission.authenticate import authenticate
 from waypost.trace_context import trace_id_of, traceparent_header
+from waypost.turns import turn_key
 
 ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
 """The caller of an operation that needs no token."""
@@ -33,6 +34,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     handler: Handler
     query_parameters: frozenset[str] = frozenset()
     public: bool = False
+    takes_turn: bool = True
+    """Whether it is handled in its tenant's turn. Not what waits for others: for bytes, or for a region."""
+    sheds: bool = True
+    """Whether it may be refused under load, and counts for its tenant's rate. A cancellation never is."""
 
     @property
     def name(self) -> str:
@@ -92,9 +97,18 @@ class Resource:
             query=parse_query(scope["query_string"], operation.query_parameters),
             trace_id=trace_id,
             at=self.services.clock(),
+            sheds=operation.sheds,
         )
-        response = await operation.handler(call)
-        return response, call.outcome
+        if operation.public:
+            return await operation.handler(call), call.outcome
+        # What is read for the call is read in the tenant's turn.
+        turn_key.set(principal.tenant)
+        if operation.sheds and (seconds := self.services.rates.take(principal.tenant)):
+            raise TooManyRequests("your tenant makes more requests than it may", retry_after_seconds=seconds)
+        if not operation.takes_turn:
+            return await operation.handler(call), call.outcome
+        async with call.turn():
+            return await operation.handler(call), call.outcome
 
     async def _authenticate(self, scope: Scope) -> Principal:
         peer = scope.get("state", {}).get("peer")

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from clusters.interface import ClusterAdapter
 from gateway.api.http.event_feed import EventFeeds
+from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.stream_limits import StreamLimiter
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
@@ -16,6 +17,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
+from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
 
@@ -24,7 +26,8 @@ class Services(Struct, frozen=True, kw_only=True):
 
     `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
     not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
-    task logs. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
+    task logs. Tenants take `turns` to have requests handled, and large documents read; `rates` are those of
+    their requests. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
     tokens few.
     """
 
@@ -41,3 +44,6 @@ class Services(Struct, frozen=True, kw_only=True):
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)
+    turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=4))
+    large_documents: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
+    rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))

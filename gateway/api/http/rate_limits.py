@@ -1,0 +1,70 @@
+"""Limits the rate of requests, by tenant: a token bucket each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+BURST_SECONDS = 5.0
+"""So many seconds' worth of requests may come at once."""
+TENANTS_MAXIMUM = 10_000
+"""With more buckets than that the full ones are dropped: they limit nobody now."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The requests that a tenant may still make at once, as of `at`, in monotonic seconds."""
+
+    tokens: float
+    at: float
+    rate: float
+
+    @property
+    def size(self) -> float:
+        return max(1.0, self.rate * BURST_SECONDS)
+
+    def refill(self, now: float) -> None:
+        self.tokens = min(self.size, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+
+
+class RateLimiter:
+    """Counts the requests of each tenant whose rate is limited. `rate`: where no other is set; None: none."""
+
+    def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:
+        self._rate, self._clock = rate, clock
+        self._buckets: dict[str, Bucket] = {}
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter of {len(self._buckets)} tenants>"
+
+    def take(self, tenant: str) -> float:
+        """Counts a request. Returns 0 where it may be made now, else the seconds after which it may be."""
+        bucket = self._buckets.get(tenant)
+        if bucket is None:
+            if self._rate is None:
+                return 0.0
+            bucket = self._add(tenant, self._rate)
+        bucket.refill(self._clock())
+        if bucket.tokens < 1.0:
+            return (1.0 - bucket.tokens) / bucket.rate
+        bucket.tokens -= 1.0
+        return 0.0
+
+    def set_rate(self, tenant: str, rate: float | None) -> None:
+        """Sets what policy says of the tenant; None: nothing, so that the common rate holds."""
+        rate = self._rate if rate is None else rate
+        if rate is None:
+            self._buckets.pop(tenant, None)
+        elif tenant not in self._buckets:
+            self._add(tenant, rate)
+        elif self._buckets[tenant].rate != rate:
+            self._buckets[tenant].rate = rate
+
+    def _add(self, tenant: str, rate: float) -> Bucket:
+        now = self._clock()
+        if len(self._buckets) >= TENANTS_MAXIMUM:
+            for bucket in self._buckets.values():
+                bucket.refill(now)
+            self._buckets = {name: one for name, one in self._buckets.items() if one.tokens < one.size}
+        bucket = Bucket(tokens=max(1.0, rate * BURST_SECONDS), at=now, rate=rate)
+        self._buckets[tenant] = bucket
+        return bucket

@@ -1,0 +1,112 @@
+"""What a tenant that asks for too much is answered, and what is never refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from msgspec import structs
+
+from gateway.api.http.rate_limits import RateLimiter
+from gateway.api.http.services import Services
+from gateway.api.routes import api
+from gateway.core.decision import Obligations
+from gateway.settings import GatewaySettings, TenantSettings
+from waypost.turns import Turns
+
+RETRY = range(1, 9)
+
+
+@asynccontextmanager
+async def caller(services: Services, token: str = "payments.ada", **changes: Any) -> AsyncIterator[Any]:
+    transport = httpx.ASGITransport(api(structs.replace(services, **changes)))
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+        yield client
+
+
+def settings(**limits: Any) -> GatewaySettings:
+    return GatewaySettings(tenants=TenantSettings(**limits))
+
+
+async def test_a_tenant_has_so_many_runs_open_at_once(services: Services, document: Any) -> None:
+    """More is a 429 that says when to come back; cancelling makes room, other tenants have their own."""
+    async with caller(services, settings=settings(open_runs=2)) as client:
+        runs = [(await client.post("/v1/runs", json=document)).json()["id"] for _ in range(2)]
+        refused = await client.post("/v1/runs", json=document)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "TooManyRequests")
+        assert refused.json()["retryable"] is True
+        assert int(refused.headers["retry-after"]) in RETRY
+        assert "2 runs open" in refused.json()["detail"]
+        planned = await client.post("/v1/runs", params={"dryRun": "true"}, json=document)
+        assert planned.status_code == 200, "a dry run opens nothing"
+        async with caller(services, "research.bob", settings=settings(open_runs=2)) as other:
+            assert (await other.post("/v1/runs", json=document)).status_code == 202
+        assert (await client.post(f"/v1/runs/{runs[0]}/cancel")).status_code == 202
+
+
+async def test_policy_sets_the_limits_of_a_tenant(services: Services, rules: Any, document: Any) -> None:
+    """Above or below those of the settings."""
+    rules.obligations = Obligations(regions=("beijing",), max_open_shards=3, requests_per_second=0.4)
+    async with caller(services) as client:
+        accepted = await client.post("/v1/runs", json=document)
+        refused = await client.post("/v1/runs", json=document)
+        assert (accepted.status_code, refused.status_code) == (202, 429)
+        assert "2 shards open" in refused.json()["detail"]
+        answers = [await client.get("/v1/runs") for _ in range(9)]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert answers[-1].headers["retry-after"]
+
+
+async def test_a_cancellation_is_never_refused(services: Services, document: Any) -> None:
+    """Whoever has too much under way must be able to end it, whatever the rate and however long it waits."""
+    async with caller(services) as client:
+        run = (await client.post("/v1/runs", json=document)).json()["id"]
+    limiter, turns = RateLimiter(0.1, lambda: 0.0), Turns(1, share=1)
+    hurried = settings(request_wait_seconds=0.001)
+    async with caller(services, settings=hurried, rates=limiter, turns=turns) as client:
+        while limiter.take("payments") == 0:
+            pass
+        assert (await client.get(f"/v1/runs/{run}")).status_code == 429
+        async with turns.turn("research"):
+            cancelling = asyncio.create_task(client.post(f"/v1/runs/{run}/cancel"))
+            while "payments" not in repr(turns):
+                await asyncio.sleep(0)
+            async with caller(services, "research.bob", settings=hurried, turns=turns) as other:
+                late = await other.get("/v1/runs")
+        assert (late.status_code, late.json()["reason"]) == (503, "Unavailable")
+        assert late.headers["retry-after"]
+        assert (await cancelling).status_code == 202
+
+
+async def test_a_document_on_its_way_holds_no_place(services: Services, document: Any) -> None:
+    """Clients that send slowly would else keep all others out."""
+    arrive, turns = asyncio.Event(), Turns(1, share=1)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await arrive.wait()
+
+    async with caller(services, turns=turns) as client:
+        slow = asyncio.create_task(
+            client.post("/v1/runs", content=slowly(), headers={"content-type": "application/json"})
+        )
+        await asyncio.sleep(0)
+        assert (await client.post("/v1/runs", json=document)).status_code == 202
+        arrive.set()
+        assert (await slow).status_code == 400
+
+
+async def test_large_documents_are_read_in_turn(services: Services, document: Any) -> None:
+    """While one tenant's documents wait to be read, a small one is not held up, nor another tenant's."""
+    large = document | {"spec": document["spec"] | {"params": {"x": "y" * 20_000}}}
+    documents = Turns(2, share=1)
+    async with (
+        documents.turn("payments"),
+        caller(services, large_documents=documents, settings=settings(request_wait_seconds=0.001)) as client,
+        caller(services, "research.bob", large_documents=documents) as other,
+    ):
+        assert (await other.post("/v1/runs", json=large)).status_code == 202
+        assert (await client.post("/v1/runs", json=large)).status_code == 503, "its share is in use"
+        assert (await client.post("/v1/runs", json=document)).status_code == 202
