@@ -100,7 +100,7 @@ class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The factor of the best score up to which scores count as equal: one winner would make a herd."""
     latency_floor_seconds: float = 0.01
     """Round trips below this count as equal: between neighbours the load decides, not noise."""
-    batch: int = 500
+    batch: int = 100
     """The most waiting shards that one pass places."""
     look_seconds: float = 0.5
     """The pause between two looks for waiting shards when nothing is known to have changed."""

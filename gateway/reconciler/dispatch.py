@@ -4,6 +4,7 @@ What to send is derived at each pass from what is committed. So a lost call, a l
 one case: it is sent again, and the cluster recognizes (run, shard, epoch).
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,10 @@ BATCH_TASKS = 200_000
 BATCH_BYTES = 16 * 1024 * 1024
 """The bounds of one batch, which has to be done well within its call's timeout and the creates' fences."""
 
+TENANT_TASKS = 20_000
+TENANT_BYTES = 4 * 1024 * 1024
+"""Bounds of one tenant's part of a batch: what is large comes in many batches, each with room for others."""
+
 ACKNOWLEDGE_SECONDS = 1.0
 """The longest time until a cluster hears that its events are committed: it keeps them until then."""
 
@@ -39,6 +44,7 @@ class CreateSize:
     """The size of one create, by which batches are kept within their bounds."""
 
     run: str
+    tenant: str
     tasks: int
     document_bytes: int
     """The size of the run's document, which a batch carries once for all of the run's shards."""
@@ -50,6 +56,7 @@ def create_size(tracked: TrackedShard) -> CreateSize:
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
+        tenant=tracked.run.stored.tenant,
         tasks=len(tracked.run.spec.tasks),
         document_bytes=len(tracked.run.stored.workflow),
         result_bytes=len(msgspec.json.encode(results)) if results else 0,
@@ -65,23 +72,44 @@ class BatchLoad:
     size: int = 0
     """Bytes of documents and results."""
     runs: set[str] = field(default_factory=set)
+    tenant_tasks: Counter[str] = field(default_factory=Counter)
+    tenant_bytes: Counter[str] = field(default_factory=Counter)
+    closed: set[str] = field(default_factory=set)
+    """Tenants of whom no more is taken: what did not fit goes first in a later batch."""
 
-    def fits(self, create: CreateSize) -> bool:
-        """Whether the batch has room for `create`; an empty batch has, however large the create is."""
-        if not self.creates:
-            return True  # else a create above the bounds would wait for ever
-        return (
-            self.creates < BATCH_CREATES
-            and self.tasks + create.tasks <= BATCH_TASKS
-            and self.size + self._added_bytes(create) <= BATCH_BYTES
-        )
+    @property
+    def full(self) -> bool:
+        """Whether it has no room for any create."""
+        return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
-    def add(self, create: CreateSize) -> None:
-        """Adds `create` to the load."""
-        self.size += self._added_bytes(create)
+    def add(self, create: CreateSize) -> bool:
+        """Counts the create in, if the batch has room for it; else nothing more of its tenant is taken."""
+        if not self._fits(create):
+            self.closed.add(create.tenant)
+            return False
+        added = self._added_bytes(create)
+        self.size += added
         self.creates += 1
         self.tasks += create.tasks
         self.runs.add(create.run)
+        self.tenant_tasks[create.tenant] += create.tasks
+        self.tenant_bytes[create.tenant] += added
+        return True
+
+    def _fits(self, create: CreateSize) -> bool:
+        if create.tenant in self.closed:
+            return False
+        if not self.creates:
+            return True  # whatever its size: else it would wait for ever
+        added = self._added_bytes(create)
+        own = create.tenant
+        return (
+            self.creates < BATCH_CREATES
+            and self.tasks + create.tasks <= BATCH_TASKS
+            and self.size + added <= BATCH_BYTES
+            and (not self.tenant_tasks[own] or self.tenant_tasks[own] + create.tasks <= TENANT_TASKS)
+            and (not self.tenant_bytes[own] or self.tenant_bytes[own] + added <= TENANT_BYTES)
+        )
 
     def _added_bytes(self, create: CreateSize) -> int:
         return create.result_bytes + (0 if create.run in self.runs else create.document_bytes)
@@ -103,8 +131,9 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
     loads: dict[str, BatchLoad] = {}
     for region in ws.regions.values():
         if region.link.idle:
-            load, due = BatchLoad(), due_creates(ws, region, now, settings)
-            if len(_take_fitting(due, load)) == len(due):
+            load = BatchLoad()
+            _take_fitting(due_creates(ws, region, now, settings), load)
+            if not load.full:
                 loads[region.name] = load
     return loads
 
@@ -115,12 +144,13 @@ async def load_resumptions(
     """Reads the results that go with the creates of the next batch to `region`, up to the batch's bounds."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
+        if load.full:
+            return
+        if tracked.run.stored.tenant in load.closed:
+            continue
         if tracked.resumption is None:
             await load_resumption(store, tracked, region.incarnation)
-        create = create_size(tracked)
-        if not load.fits(create):
-            return
-        load.add(create)
+        load.add(create_size(tracked))
 
 
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
@@ -129,9 +159,8 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
     `mark_sent` is to be called once the batch was sent.
     """
     due = due_creates(ws, region, now, settings)
-    # Up to the first whose results are not read: sent without them, it would run finished tasks again.
-    unread = next((n for n, tracked in enumerate(due) if tracked.resumption is None), len(due))
-    creates = _take_fitting(due[:unread], BatchLoad())
+    # Those whose results are not read wait: sent without them, they would run finished tasks again.
+    creates = _take_fitting([tracked for tracked in due if tracked.resumption is not None], BatchLoad())
     tombstones = due_tombstones(ws, region, now, settings)
     # What the cursor has taken in and no commit has stored yet would be lost if the cluster dropped it.
     committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
@@ -163,15 +192,8 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Adds the creates of `due` to `load` up to the first without room; returns the shards of those added."""
-    taken = []
-    for tracked in due:
-        create = create_size(tracked)
-        if not load.fits(create):
-            break
-        load.add(create)
-        taken.append(tracked)
-    return taken
+    """Adds to `load` the creates for which it has room, in order, and returns them."""
+    return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
 def _shard_spec(tracked: TrackedShard) -> ShardSpec:

@@ -4,7 +4,10 @@ A controller that loads a shard is a new owner: it knows none of the monotonic t
 every wait begins again.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
 
 import msgspec
 from loguru import logger
@@ -23,6 +26,9 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, Store
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
+
+LARGE_BYTES: Final = 16 * 1024
+"""A document of this size is rendered on a thread, and kept."""
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
@@ -52,8 +58,8 @@ def _unreadable(run: Run) -> LoadedRun:
     )
 
 
-async def load_run(store: Store, run_id: str) -> LoadedRun:
-    """Reads the run `run_id` from the store and renders it.
+async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
+    """Reads the run and renders it, unless its document is in the working set.
 
     Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
     is broken, and nothing may go on as if it were not.
@@ -61,7 +67,15 @@ async def load_run(store: Store, run_id: str) -> LoadedRun:
     run = await store.run(run_id)
     if run is None:
         raise LookupError(f"run {run_id} has shards but is not stored")
-    return render_run(run)
+    known = ws.large_runs.get(run_id)
+    if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
+        return replace(known, stored=run)
+    if len(run.workflow) < LARGE_BYTES:
+        return render_run(run)
+    # A tenth of a second for ten thousand tasks, which would hold up everybody at each pass.
+    loaded = await asyncio.to_thread(render_run, run)
+    ws.keep_large(loaded)
+    return loaded
 
 
 async def load_shard(
@@ -117,7 +131,7 @@ async def track_shard(
     # the conflict loads it again.
     if tracked is None or (tracked.stored_rev < shard.rev and not tracked.dirty):
         if shard.run not in runs:
-            runs[shard.run] = await load_run(store, shard.run)
+            runs[shard.run] = await load_run(ws, store, shard.run)
         tracked = await load_shard(store, shard, runs[shard.run], now, settings)
         ws.add(tracked)
     return tracked

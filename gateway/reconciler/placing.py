@@ -15,15 +15,19 @@ from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
 from gateway.reconciler.loading import load_resumption, load_run, load_shard
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
+from gateway.reconciler.tenant_shares import TenantShares
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.regions.filters import NO_FREE_SLOT, takes_work
+from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
 from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings
 from gateway.store.interface import Store
+
+CROWDED_MAXIMUM = 8
+"""Shards of one tenant that find its share used up in one pass: the others are not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +40,7 @@ class Deferral:
 
 
 class Placer:
-    """Places shards in the store's order: highest priority first, then oldest run.
+    """Places shards in the store's order: tenants in turn, then highest priority, then oldest run.
 
     Only a shard whose create can be sent at once gets an intent. The others stay as the store has them:
     nothing is written for a shard that goes on waiting for the same reason.
@@ -56,7 +60,10 @@ class Placer:
         self._failover, self._placing, self._rng = failover, placing, rng
         self._placed_at = NEVER
         self._deferred: dict[str, Deferral] = {}
+        self._last_tenant = ""
+        """Whose shard was looked at last: the next pass begins with the tenant after it."""
         # The rest is of one pass.
+        self._shares, self._crowded = TenantShares(()), Counter[str]()
         self._views: dict[str, RegionView] = {}
         self._batches: dict[str, BatchLoad] = {}
         self._runs: dict[str, tuple[LoadedRun, bool]] = {}
@@ -82,9 +89,16 @@ class Placer:
         await self._apply_cordons()
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
         self._runs, self._spreads = {}, {}
+        self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
         limit = self._placing.batch + self._count_waiting_for_leases(now)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
-        waiting = await self._store.pending(now=now.wall, limit=limit, without=deferred)
+        waiting = await self._store.pending(
+            now=now.wall,
+            limit=limit,
+            without=deferred,
+            without_tenants=self._shares.without_room(self._views.values()),
+            after=self._last_tenant,
+        )
         for shard in waiting:
             if not self._any_takes_work(self._views):
                 break
@@ -122,6 +136,9 @@ class Placer:
         if self._is_deferred(shard.run) or (known is not None and known.dirty):
             return
         run, fresh = await self._reauthorized(shard.run, now)
+        self._last_tenant = run.stored.tenant
+        if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
+            return
         if not fresh:
             await self._defer(shard, run, "policy could not be asked", now)
             return
@@ -130,7 +147,14 @@ class Placer:
             await self._defer(shard, run, reason, now)
             return
         found = self._choose_region(run)
-        if isinstance(found, Unplaceable):
+        if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
+            # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
+            self._crowded[run.stored.tenant] += 1
+            await self._defer(shard, run, str(found), now, rejected=found.rejected)
+            self._deferred[shard.run] = Deferral(
+                regions=frozenset(), until=now.monotonic + self._placing.look_seconds
+            )
+        elif isinstance(found, Unplaceable):
             # A full region may take work again at any moment: then the run need not wait for its time.
             full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
             await self._defer(shard, run, str(found), now, regions=full, rejected=found.rejected)
@@ -146,6 +170,8 @@ class Placer:
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
         """Writes the intent for the found region, if the shard still waits and the batch has room for it."""
+        if run.stored.tenant in self._batches[found.region].closed:
+            return
         tracked = await self._tracked(shard, run, now)
         if tracked.shard.phase is not Phase.PENDING or not tracked.leases_ended(
             now, self._failover.exclusive_wait_seconds
@@ -154,21 +180,27 @@ class Placer:
         tracked.run = run
         region = self._ws.regions[found.region]
         await load_resumption(self._store, tracked, region.incarnation)
-        batch, create = self._batches[region.name], create_size(tracked)
-        if not batch.fits(create):
+        batch = self._batches[region.name]
+        if not batch.add(create_size(tracked)):
             # An intent more could be sent only after this batch, and its fence would run meanwhile.
-            del self._batches[region.name]
+            if batch.full:
+                del self._batches[region.name]
             return
-        batch.add(create)
         write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
+        self._shares.add(tracked, region.name)
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 
     def _choose_region(self, run: LoadedRun) -> Placement | Unplaceable:
         spread = self._spread(run.stored.id) if run.workflow.spec.placement.spread else None
         return place(
-            demand_of(run.workflow, run.stored.permitted, spread=spread),
+            demand_of(
+                run.workflow,
+                run.stored.permitted,
+                spread=spread,
+                used_up=self._shares.used_up(run.stored.tenant, self._views.values()),
+            ),
             list(self._views.values()),
             choose=self._rng.choice,
             settings=self._placing,
@@ -197,7 +229,7 @@ class Placer:
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
         """The run, read once a pass, and whether its decision is fresh: False where policy did not answer."""
         if run_id not in self._runs:
-            run = await load_run(self._store, run_id)
+            run = await load_run(self._ws, self._store, run_id)
             fresh = await reauthorize(
                 run,
                 store=self._store,

@@ -1,5 +1,7 @@
 """Asks policy again where a run may be placed, once the decision in force is no longer fresh."""
 
+from dataclasses import replace
+
 from msgspec import structs
 
 from gateway.core.decision import Action, Question
@@ -7,7 +9,6 @@ from gateway.core.instant import Instant
 from gateway.core.principal import Principal
 from gateway.core.shard_states import Event, Phase
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.loading import render_run
 from gateway.reconciler.working_set.tracked_shard import LoadedRun
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
@@ -37,13 +38,14 @@ async def reauthorize(
     if decision.fault:
         return None
     await store.replace_decision(stored.id, decision=decision)
-    return render_run(
-        structs.replace(
+    return replace(
+        run,
+        stored=structs.replace(
             stored,
             decision_id=decision.id,
             decided_at=decision.at,
             permitted=permitted_regions(decision),
-        )
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from gateway.store.interface import Store
 
 SCAN_SECONDS = 0.5
 """The pause between two scans."""
-SCAN_LIMIT = 1000
+SCAN_LIMIT = 200
 """The most shards read at once for cancellation or deadline; the others come with the next scan."""
 
 

@@ -11,6 +11,8 @@ from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
 """The refusal of a full region, the one that passes by itself: when an attempt there ends."""
+NO_SHARE: Final = "no slot left for the tenant"
+"""Refused until attempts of the same tenant end there, or more slots are free."""
 
 
 def why_closed(region: RegionView) -> str | None:
@@ -38,6 +40,10 @@ def requested_by_workflow(demand: Demand, region: RegionView) -> str | None:
     return "not among the wished regions"
 
 
+def within_share(demand: Demand, region: RegionView) -> str | None:
+    return NO_SHARE if region.name in demand.used_up else None
+
+
 def has_executors(demand: Demand, region: RegionView) -> str | None:
     missing = demand.executors.difference(region.executors)
     return f"has no executor {', '.join(sorted(missing))}" if missing else None
@@ -59,6 +65,7 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         permitted_by_policy(demand, region)
         or requested_by_workflow(demand, region)
         or why_closed(region)
+        or within_share(demand, region)
         or has_executors(demand, region)
         or has_processors(demand, region)
     )

@@ -20,12 +20,18 @@ class Demand(Struct, frozen=True, kw_only=True):
     """The types of the workflow's tasks."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task takes."""
+    used_up: frozenset[str] = frozenset()
+    """Regions in which the tenant holds all that it may hold."""
     spread: Mapping[str, int] | None = None
     """The run's shards by region, where it wants them spread; None where it does not."""
 
 
 def demand_of(
-    workflow: Workflow, permitted: Sequence[str], *, spread: Mapping[str, int] | None = None
+    workflow: Workflow,
+    permitted: Sequence[str],
+    *,
+    spread: Mapping[str, int] | None = None,
+    used_up: frozenset[str] = frozenset(),
 ) -> Demand:
     """The demand of one shard of `workflow`. `spread` is for workflows with `placement.spread`."""
     asked = workflow.spec.placement
@@ -36,4 +42,5 @@ def demand_of(
         executors=frozenset(task.type for task in workflow.spec.tasks),
         cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
         spread=spread,
+        used_up=used_up,
     )

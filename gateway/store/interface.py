@@ -189,12 +189,19 @@ class Store(Protocol):
         ...
 
     async def pending(
-        self, *, now: float, limit: int, without: Sequence[str] = (), after: str = ""
+        self,
+        *,
+        now: float,
+        limit: int,
+        without: Sequence[str] = (),
+        without_tenants: Sequence[str] = (),
+        after: str = "",
     ) -> Sequence[Shard]:
         """Pending shards whose `not_before` has come, whose run is not cancelled and not past its deadline.
 
         Tenants take turns by their weight, beginning with the one that follows `after` by name. Of a tenant:
-        highest run priority first, then oldest run, then index. The runs `without` are left out.
+        highest run priority first, then oldest run, then index. The runs `without` are left out, and all runs
+        of `without_tenants`.
         """
         ...
 

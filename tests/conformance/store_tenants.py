@@ -29,6 +29,12 @@ class TenantsConformance:
         assert await tenants(1, after="heavy") == ["noisy"], "whose turn it is goes on with the next reading"
         assert await tenants(1, after="noisy") == ["quiet"]
         assert await tenants(1, after="quiet") == ["heavy"]
+        assert {
+            shard.run for shard in await store.pending(now=NOW, limit=9, without_tenants=["heavy", "x"])
+        } == {
+            "run-1",
+            "run-2",
+        }
         many = await tenants(40)
         assert (many.count("quiet"), many.count("heavy") >= 2.5 * many.count("noisy")) == (2, True)
         assert len(await tenants(90)) == 82, "a backlog of one is read to its end"

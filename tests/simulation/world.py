@@ -116,7 +116,7 @@ class World(Invariants):
         deadline = workflow.spec.deadline_seconds
         run = Run(
             id=run_id,
-            tenant="t",
+            tenant=workflow.metadata.tenant or "t",
             name=workflow.metadata.name,
             subject="s",
             issuer="i",

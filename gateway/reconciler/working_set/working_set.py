@@ -8,7 +8,10 @@ from clusters.protocol import AttemptId
 from gateway.core.instant import NEVER
 from gateway.core.shard_states import Phase
 from gateway.reconciler.working_set.region import Region
-from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
+
+LARGE_RUNS = 8
+"""Runs whose large documents are kept at once."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -19,6 +22,16 @@ class WorkingSet:
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
     restored_at: float = NEVER
     """When the store was found to be an older copy, in monotonic seconds: unknown attempts may run."""
+
+    large_runs: dict[str, LoadedRun] = field(default_factory=dict)
+    """Runs with large documents, so that these are not rendered at each pass; those used last."""
+
+    def keep_large(self, run: LoadedRun) -> None:
+        """Keeps the run with its rendered document; where there are many, the one kept first goes."""
+        self.large_runs.pop(run.stored.id, None)
+        while len(self.large_runs) >= LARGE_RUNS:
+            del self.large_runs[next(iter(self.large_runs))]
+        self.large_runs[run.stored.id] = run
 
     def add(self, tracked: TrackedShard) -> None:
         """Adds a shard to the set, in place of the one with its key."""

@@ -144,10 +144,18 @@ class SqliteStore:
         return await self._read(lambda db: transactions.open_work(db, tenant))
 
     async def pending(
-        self, *, now: float, limit: int, without: Sequence[str] = (), after: str = ""
+        self,
+        *,
+        now: float,
+        limit: int,
+        without: Sequence[str] = (),
+        without_tenants: Sequence[str] = (),
+        after: str = "",
     ) -> Sequence[Shard]:
         given = (now, row_mapping.to_json(without), limit * PENDING_SCANNED, now)
-        return await self._shards_in_turns(sql.PENDING_SHARDS, *given, limit=limit, after=after)
+        return await self._shards_in_turns(
+            sql.PENDING_SHARDS, *given, limit=limit, after=after, without=without_tenants
+        )
 
     async def active(self) -> Sequence[Shard]:
         return await self._shards(sql.ACTIVE_SHARDS)
@@ -215,12 +223,19 @@ class SqliteStore:
         return await self._read(lambda db: row_mapping.read_shards(db.execute(statement, parameters)))
 
     async def _shards_in_turns(
-        self, statement: str, *parameters: object, limit: int, after: str = ""
+        self,
+        statement: str,
+        *parameters: object,
+        limit: int,
+        after: str = "",
+        without: Sequence[str] = (),
     ) -> Sequence[Shard]:
         """The shards that `statement` gives for each tenant with open runs, of all tenants in turn."""
 
         def read(db: sqlite3.Connection) -> Sequence[Shard]:
             weights = dict(db.execute(sql.OPEN_TENANTS))
+            for tenant in without:
+                weights.pop(tenant, None)
             # Stepped through only as far as they are taken.
             rows = {
                 tenant: db.execute(statement, (tenant, *parameters))

@@ -58,6 +58,7 @@ def region(name: str = "beijing", *, idle: bool = True) -> Region:
 def loaded_run(
     run_id: str = "run-1",
     *,
+    tenant: str = "t",
     tasks: int = 1,
     size: int = 0,
     side_effects: SideEffects = SideEffects.IDEMPOTENT,
@@ -71,7 +72,7 @@ def loaded_run(
     document = Workflow(api_version="waypost/v1", kind="Workflow", metadata=Metadata(name="w"), spec=spec)
     run = Run(
         id=run_id,
-        tenant="t",
+        tenant=tenant,
         name="w",
         subject="s",
         issuer="i",

@@ -1,0 +1,70 @@
+"""What one tenant has waiting, or under way, keeps no other's shards from their place."""
+
+from collections import Counter
+
+import pytest
+
+from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
+from gateway.reconciler import tenant_shares
+from tests.simulation.scenario import run
+from tests.simulation.test_placing import slots, starts
+from tests.simulation.world import World
+from waypost.workflow.task import TaskSpec
+
+
+def document(tenant: str, seconds: float, *, shards: int, priority: int = 0, tasks: int = 1) -> Workflow:
+    chain = tuple(
+        TaskSpec(
+            name=f"t{n}",
+            type="delay",
+            run={"seconds": seconds, "failing": 0.0},
+            needs=(f"t{n - 1}",) if n else (),
+        )
+        for n in range(tasks)
+    )
+    spec = Spec(tasks=chain, shards=Shards(count=shards), priority=priority)
+    metadata = Metadata(name="w", tenant=tenant)
+    return Workflow(api_version="waypost/v1", kind="Workflow", metadata=metadata, spec=spec)
+
+
+async def test_a_backlog_of_one_tenant_does_not_delay_another(world: World) -> None:
+    """A thousand urgent shards, and slots that come free one by one: every second one is the other's."""
+    await slots(world, 4)
+    await world.submit(document("noisy", 2.0, shards=1_000, priority=9))
+    await run(world, 10)
+    await world.submit(document("quiet", 2.0, shards=6))
+
+    order = await starts(world, 6)
+    assert Counter(order)["run-001"] == 6
+    last = max(n for n, name in enumerate(order) if name == "run-001")
+    assert last <= 14, order
+
+
+async def test_no_tenant_holds_all_slots(world: World) -> None:
+    """Work that takes an hour would keep a region from all others for that hour."""
+    await slots(world, 40)
+    await world.submit(document("noisy", 3_600.0, shards=500, priority=9))
+    await world.submit(document("loud", 3_600.0, shards=500, priority=9))
+    assert 80 <= len(await starts(world, 10)) < 120, "most of the slots are used"
+
+    await world.submit(document("quiet", 1.0, shards=3))
+    assert await starts(world, 2) == ["run-002"] * 3
+
+
+async def test_a_tenant_alone_uses_most_of_a_region(world: World) -> None:
+    """Four fifths of it, though others could come."""
+    await slots(world, 40)
+    await world.submit(document("noisy", 3_600.0, shards=500))
+
+    assert len(await starts(world, 10)) == 96
+
+
+async def test_no_tenant_holds_tasks_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand shards of ten thousand tasks would be ten million in the memory of one cluster."""
+    monkeypatch.setattr(tenant_shares, "TASKS_MAXIMUM", 30)
+    await slots(world, 40)
+    await world.submit(document("noisy", 3_600.0, shards=500, tasks=10))
+    assert len(await starts(world, 5)) == 9
+
+    await world.submit(document("quiet", 1.0, shards=3, tasks=10))
+    assert await starts(world, 2) == ["run-001"] * 3
