@@ -36,6 +36,7 @@ from gateway.settings import GatewaySettings, PolicySettings, Secret
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
 from waypost.turns import Turns
@@ -90,7 +91,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
     """
     async with AsyncExitStack() as exits:
-        metrics, wake = Metrics(), asyncio.Event()
+        metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
         policy = await exits.enter_async_context(_policy(settings.policy))
         authenticator = await exits.enter_async_context(_authenticator(settings))
@@ -112,14 +113,13 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             store=store,
             metrics=metrics,
             executors=_executors(settings),
+            conditions=await exits.enter_async_context(_conditions(settings)),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
-            turns=Turns(
-                settings.tenants.requests_at_once, share=max(1, settings.tenants.requests_at_once // 4)
-            ),
-            large_documents=Turns(settings.tenants.large_documents_at_once, share=1),
-            rates=RateLimiter(settings.tenants.requests_per_second, time.monotonic),
+            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 4)),
+            large_documents=Turns(tenants.large_documents_at_once, share=1),
+            rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
         checks = {
             "store": lambda: _check_store(store, controller),
@@ -144,6 +144,12 @@ def _store(url: Secret) -> Store:
         forms = ", ".join(known.form for known in STORES.values())
         raise StartError(f"the setting store names no store; there are: {forms}")
     return kind.make(address)
+
+
+def _conditions(settings: GatewaySettings) -> ConditionEvaluator:
+    return ConditionEvaluator(
+        budget_seconds=settings.documents.condition_seconds, maximum_waiting_of_caller=16
+    )
 
 
 def _policy(policies: PolicySettings) -> PolicyEngine:

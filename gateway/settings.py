@@ -121,6 +121,10 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The most levels of lists and mappings within each other."""
     maximum_condition_characters: int = 65_536
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
+    condition_seconds: Annotated[float, Meta(gt=0)] = 0.1
+    """The processor time of one evaluation of a condition; what takes more is killed and refused."""
+    conditions_seconds: Annotated[float, Meta(gt=0)] = 0.2
+    """That of all conditions together; what is left then is compiled only, in as much again, or refused."""
 
 
 class Secret(str):

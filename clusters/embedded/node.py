@@ -18,6 +18,7 @@ from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.commit_loop import CommitLoop
+from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.event_streams import EventStreams
 from clusters.embedded.executors.registry import DECLARED, EXECUTORS, ExecutorContext
 from clusters.embedded.garbage_collection import GarbageCollector
@@ -41,7 +42,11 @@ from clusters.protocol import (
     Hello,
     LogChunk,
 )
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
+
+WAITING = 4_096
+"""Runs whose conditions may wait for a process at once: more than a cluster holds."""
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +59,8 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
     """Attempts that the cluster holds at most."""
+    condition_seconds: float = 0.1
+    """Processor time that one evaluation of a condition may take; a task whose condition takes more fails."""
     adopt: bool = False
     """Whether the first gateway that calls becomes the owner, although the journal names another."""
 
@@ -94,13 +101,16 @@ class ClusterNode:
                 for name, entry in EXECUTORS.items()
             }
             self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome)
-            self._build(recovered)
+            evaluator = await stack.enter_async_context(
+                ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
+            )
+            self._build(recovered, evaluator)
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
             self._stack = stack.pop_all()
         return self
 
-    def _build(self, recovered: RecoveredState) -> None:
+    def _build(self, recovered: RecoveredState, evaluator: ConditionEvaluator) -> None:
         settings, uptime = self._settings, self._uptime
         self._scheduler = Scheduler(
             recovered,
@@ -112,6 +122,9 @@ class ClusterNode:
             ),
         )
         self._commits = CommitLoop(self._database, self._scheduler, uptime=uptime, act=self._act)
+        self._conditions = ConditionRunner(
+            self._scheduler, evaluator, uptime=uptime, report=self._commits.carry_out
+        )
         self._streams = EventStreams(self._database, self._scheduler, self._commits, uptime=uptime)
         self.garbage_collector = GarbageCollector(
             self._scheduler, self._commits, self._state_folder, self._task_runner, uptime=uptime
@@ -122,6 +135,7 @@ class ClusterNode:
         # First: each try that is killed frees a processor, on which the next would start.
         self._scheduler.close()
         self._closing = True
+        await self._conditions.close()
         await self._task_runner.kill_all()
         self.committer.cancel()
         self._collecting.cancel()
@@ -181,6 +195,7 @@ class ClusterNode:
         # While the node closes, steps from before may still be journalled. Their tries would not be killed.
         for launch in () if self._closing else step.launches:
             self._task_runner.start(launch)
+        self._conditions.ask(() if self._closing else step.evaluations)
         for identity, task in step.kills:
             self._task_runner.kill(identity, task)
         for identity, until in step.leases:

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Final
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw, Struct, structs
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
@@ -18,7 +19,8 @@ from gateway.api.views import DryRun, RegionPlan, summary
 from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
-from gateway.documents.checks import check
+from gateway.documents.checks import check, is_too_large
+from gateway.documents.condition_checks import ConditionTrial
 from gateway.documents.parsing import invalid_document, parse
 from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
@@ -27,14 +29,25 @@ from gateway.regions.placement_demand import demand_of
 from gateway.submission.admit import Submission, admit, fingerprint
 from gateway.submission.authorize import authorize
 from gateway.submission.obligations import apply_obligations
+from gateway.submission.try_conditions import try_conditions
+from waypost.json_pointer import FieldError
 
 INLINE_BYTES: Final = 8 * 1024
 """The largest document that is read on the event loop; a larger one is read on a thread, which costs 0.1 ms.
 
-The worst of this size, all conditions or all mistakes, holds the event loop for some 20 ms.
+The worst of this size, all mistakes, holds the event loop for some 20 ms.
 """
 KEY_MAXIMUM: Final = 255
 """The most characters of an idempotency key."""
+
+
+class _Reading(Struct, frozen=True, kw_only=True):
+    """A workflow, its canonical JSON, the errors found so far, and what is to be tried of its conditions."""
+
+    workflow: Workflow
+    canonical: bytes
+    errors: list[FieldError]
+    trial: ConditionTrial | None
 
 
 async def submit(call: Call) -> Response:
@@ -47,18 +60,26 @@ async def submit(call: Call) -> Response:
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
     read = partial(_read_workflow, body, media_type, call.principal.tenant, services)
-    if len(body) > INLINE_BYTES:
-        async with call.turn(call.services.large_documents):
-            found = await asyncio.to_thread(read)
-        async with call.turn():
-            return await _decide(call, key, *found)
+    large = len(body) > INLINE_BYTES
+    async with call.turn(services.large_documents if large else None):
+        reading = await asyncio.to_thread(read) if large else read()
+        if not large and reading.trial is None:
+            return await _decide(call, key, reading)
+    if reading.trial is not None:
+        # Without a turn: processes have turns of their own.
+        reading = replace(reading, errors=reading.errors + await _condition_errors(call, reading.trial))
     async with call.turn():
-        return await _decide(call, key, *read())
+        return await _decide(call, key, reading)
 
 
-async def _decide(call: Call, key: str | None, workflow: Workflow, canonical: bytes) -> Response:
-    """Authorizes and admits the workflow whose JSON is `canonical`, or only says what would come of it."""
-    services = call.services
+async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
+    """Authorizes and admits what was read, or only says what would come of it.
+
+    Raises `Invalid` with every error of the document.
+    """
+    if reading.errors:
+        raise invalid_document(reading.errors)
+    services, workflow, canonical = call.services, reading.workflow, reading.canonical
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
     if (
@@ -107,11 +128,8 @@ def _idempotency_key(call: Call) -> str | None:
     return key
 
 
-def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services) -> tuple[Workflow, bytes]:
-    """Reads and checks `body`: the workflow, with `tenant` where it names none, and its canonical JSON.
-
-    Raises what `parse` raises, and `Invalid` with every error of the document.
-    """
+def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services) -> _Reading:
+    """Reads the workflow that `body` holds, with `tenant` where it names none. Raises what `parse` raises."""
     limits, regions = services.settings.documents, frozenset(services.clusters)
     rest = partial(check_valid_parts, limits=limits, executors=services.executors, regions=regions)
     workflow = parse(body, media_type, limits, rest)
@@ -119,9 +137,24 @@ def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services
     if workflow.metadata.tenant is None:
         workflow = structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))
     canonical = msgspec.json.encode(workflow)
-    if errors := check(workflow, canonical, limits, services.executors, regions):
-        raise invalid_document(errors)
-    return workflow, canonical
+    errors = check(workflow, canonical, limits, services.executors, regions)
+    conditional = b'"when":' in canonical and not is_too_large(workflow, limits)
+    return _Reading(
+        workflow=workflow,
+        canonical=canonical,
+        errors=errors,
+        trial=ConditionTrial(workflow) if conditional else None,
+    )
+
+
+async def _condition_errors(call: Call, trial: ConditionTrial) -> list[FieldError]:
+    services = call.services
+    return await try_conditions(
+        trial,
+        evaluator=services.conditions,
+        tenant=call.principal.tenant,
+        limits=services.settings.documents,
+    )
 
 
 def _dry_run(services: Services, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:

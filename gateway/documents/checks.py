@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.documents.condition_checks import ConditionChecks
+from gateway.documents.condition_checks import condition_text_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
@@ -68,8 +68,13 @@ def check(
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         found += _run_errors(workflow, limits, executors, templated=b"${" in canonical)
         if b'"when":' in canonical:
-            found += _condition_errors(workflow)
+            found += condition_text_errors(workflow)
     return found
+
+
+def is_too_large(workflow: Workflow, limits: DocumentLimits) -> bool:
+    """Returns whether the workflow is beyond a limit, so that `check` goes no further."""
+    return any(True for _ in _size_errors(workflow, limits))
 
 
 def _size_errors(workflow: Workflow, limits: DocumentLimits) -> Iterator[FieldError]:
@@ -284,9 +289,3 @@ def _schema_errors_of_run(run: Any, run_type: type[Struct], at: str) -> Iterable
     except msgspec.ValidationError as error:
         return schema_errors(run, run_type, at) or [field_error(error, at)]
     return ()
-
-
-def _condition_errors(workflow: Workflow) -> Iterator[FieldError]:
-    checks = ConditionChecks(workflow)
-    for index, task in enumerate(workflow.spec.tasks):
-        yield from checks.errors(task, f"/spec/tasks/{index}")

@@ -1,99 +1,99 @@
-"""Checks a document's conditions before the run: compiles them, and evaluates those whose inputs are known.
+"""Checks a document's conditions before the run: their texts here, and what is to be asked of a process that
+compiles them, and evaluates those whose inputs are known.
 
 Only errors that are certain are reported: what fails here would fail in the run.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.documents.placeholder_checks import distinct_shards
 from gateway.documents.workflow import Workflow
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
 from waypost.json_pointer import FieldError
-from waypost.workflow.conditions import (
-    MAXIMUM_STEPS,
-    BoundCondition,
-    Condition,
-    ConditionError,
-    bind,
-    compile_condition,
-)
-from waypost.workflow.task import TaskSpec
+from waypost.workflow.conditions import condition_text, text_error
 
-TRIED_STEPS: Final = 500_000
-"""The steps that all conditions of one document may take together, about 10 ms.
-
-Conditions beyond that are only compiled.
-"""
+NO_SHARD: Final[Mapping[str, Any]] = {}
 
 
-class ConditionChecks:
-    """Checks the conditions of one workflow. Each text is checked once, however many tasks have it."""
+def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
+    """The errors that the texts show: what they name that is not there, and what their tasks do not need."""
+    errors: dict[str, str | None] = {}
+    for index, task in enumerate(workflow.spec.tasks):
+        if (text := task.when) is None:
+            continue
+        at = f"/spec/tasks/{index}/when"
+        if text not in errors:
+            errors[text] = text_error(text) or _absent_param(text, workflow.spec.params)
+        if (error := errors[text]) is not None:
+            yield FieldError(at, error)
+            continue
+        for name in condition_text(text).tasks_read:
+            if name not in task.needs:
+                yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
+
+
+def _absent_param(text: str, params: Mapping[str, Any]) -> str | None:
+    # One that asks with `has` or `in` whether a name is there may name what is not.
+    if condition_text(text).tests_presence:
+        return None
+    absent = (name for name in condition_text(text).names_read("params") if name not in params)
+    return next((f"there is no params.{name[:80]}" for name in absent), None)
+
+
+class ConditionTrial:
+    """What a process is asked about the conditions of one workflow, and what its answers mean.
+
+    Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
+    questions without which the document cannot be accepted: they compile each text.
+    """
 
     def __init__(self, workflow: Workflow) -> None:
-        self._workflow = workflow
-        self._params = workflow.spec.params
-        self._steps_left = TRIED_STEPS
-        self._errors: dict[str, str | None] = {}
+        self.params = params = workflow.spec.params
+        self._tasks = workflow.spec.tasks
+        self._texts = [
+            text
+            for text in dict.fromkeys(task.when for task in self._tasks if task.when is not None)
+            if text_error(text) is None and _absent_param(text, params) is None
+        ]
+        self._of_shards = [text for text in self._texts if self._varies(text)]
+        self._shards = distinct_shards(workflow) if self._of_shards else [{}]
+        self._single = workflow.shard_count == 1
+        self.first = [self._question(text, self._shards[0]) for text in self._texts]
 
-    def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
-        """The errors in the condition of `task`, which is at the pointer `at`."""
-        text = task.when
-        if text is None:
-            return
-        if text not in self._errors:
-            self._errors[text] = self._find_error(text)
-        if (error := self._errors[text]) is not None:
-            yield FieldError(f"{at}/when", error)
-            return
-        for name in compile_condition(text).tasks_read:
-            if name not in task.needs:
-                yield FieldError(f"{at}/when", f"reads what {name[:128]} left: put it among the needs")
+    def further(self) -> Iterator[ConditionQuestion]:
+        """The same conditions for the other forms of item; what they would find shows in the run at last."""
+        for shard in self._shards[1:]:
+            yield from (self._question(text, shard) for text in self._of_shards)
 
-    def _find_error(self, text: str) -> str | None:
-        try:
-            condition = compile_condition(text)
-            # The outputs of tasks are unknown before the run, so such a condition cannot be evaluated now.
-            if "tasks" in condition.names:
-                self._check_names(condition, text)
-                return None
-        except ConditionError as error:
-            return str(error)
-        for shard in distinct_shards(self._workflow) if "shard" in condition.names else (None,):
-            if self._steps_left <= 0:
-                break  # an error that is left undiscovered shows when the condition is evaluated
-            if (detail := self._evaluation_error(text, shard or {})) is not None:
-                if shard is None or self._workflow.shard_count == 1:
-                    return detail
-                return f"{detail} in shard {shard['index']}"
-        return None
+    def errors(
+        self, first: Sequence[ConditionAnswer], further: Iterable[ConditionAnswer]
+    ) -> Iterator[FieldError]:
+        """Yields the errors in the answers, one for each condition. Some questions may have no answer."""
+        found: dict[str, str] = {}
+        for text, answer in zip(self._texts, first, strict=False):
+            if answer.error:
+                found[text] = answer.error + self._where(text, self._shards[0])
+        asked = ((text, shard) for shard in self._shards[1:] for text in self._of_shards)
+        for (text, shard), answer in zip(asked, further, strict=False):
+            if answer.error:
+                found.setdefault(text, answer.error + self._where(text, shard))
+        for index, task in enumerate(self._tasks):
+            if task.when in found:
+                yield FieldError(f"/spec/tasks/{index}/when", found[task.when])
 
-    def _check_names(self, condition: Condition, text: str) -> None:
-        """Checks a condition that reads task outputs: its params must exist, and loops over them be short.
+    def _question(self, text: str, shard: Mapping[str, Any]) -> ConditionQuestion:
+        mentions = condition_text(text).roots
+        return ConditionQuestion(
+            text=text,
+            shard=shard if "shard" in mentions else NO_SHARD,
+            # The outputs of tasks are not known before the run.
+            compile_only="tasks" in mentions,
+        )
 
-        Raises `ConditionError`.
-        """
-        # A condition that asks with `has` or `in` whether a name is there may name what is not.
-        absent = [name for name in condition.names_read("params") if name not in self._params]
-        if absent and not condition.tests_presence:
-            raise ConditionError(f"there is no params.{absent[0][:80]}")
-        if self._steps_left > 0:
-            self._bind(text, {})
+    def _varies(self, text: str) -> bool:
+        mentions = condition_text(text).roots
+        return "shard" in mentions and "tasks" not in mentions
 
-    def _evaluation_error(self, text: str, shard: Mapping[str, Any]) -> str | None:
-        """Evaluates a condition that reads params and the shard alone; returns its error's text, or None."""
-        try:
-            self._bind(text, shard).evaluate()
-        except ConditionError as error:
-            return str(error)
-        return None
-
-    def _bind(self, text: str, shard: Mapping[str, Any]) -> BoundCondition:
-        """Binds the known values and takes the most steps that evaluating needs from those that are left.
-
-        Raises `ConditionError` if one condition needs too many.
-        """
-        # `bind` raises before it gives the steps: such a condition is charged with the maximum.
-        before, self._steps_left = self._steps_left, self._steps_left - MAXIMUM_STEPS
-        bound = bind(text, outputs={}, params=self._params, shard=shard)
-        self._steps_left = before - bound.steps
-        return bound
+    def _where(self, text: str, shard: Mapping[str, Any]) -> str:
+        return f" in shard {shard['index']}" if self._varies(text) and not self._single else ""

@@ -37,6 +37,8 @@ class Attempt:
     """Results by task, those of earlier epochs included."""
     tries: dict[str, int]
     """How often each task was started, tries of earlier epochs included."""
+    shard_values: dict[str, Any] = field(init=False)
+    """The values of `shard` in placeholders and conditions."""
     unmet_needs: dict[str, int] = field(init=False)
     """For each unfinished task, how many tasks that it needs are unfinished too."""
     output_bytes: int = field(init=False)
@@ -45,6 +47,8 @@ class Attempt:
     """Whether its tasks may start; false for one found in the journal, until it is created again."""
     running: dict[str, float] = field(default_factory=dict)
     """Tasks with a try under way, and when the try began, in seconds since 1970."""
+    evaluating: set[str] = field(default_factory=set)
+    """Tasks whose condition is being evaluated. Not journalled: it is evaluated again."""
     queued: set[str] = field(default_factory=set)
     """Tasks that wait for a processor."""
     due: dict[str, float] = field(default_factory=dict)
@@ -69,6 +73,11 @@ class Attempt:
     """Requests that may still be granted, by number, and the uptime at which each was made."""
 
     def __post_init__(self) -> None:
+        self.shard_values = {
+            "index": self.id.shard,
+            "count": self.run.shard_count,
+            "item": self.spec.item,
+        }
         self.output_bytes = sum(map(size_of, self.finished.values()))
         self.unmet_needs = dict(self.graph.need_counts)
         for name in self.finished:
@@ -92,6 +101,8 @@ class Attempt:
             f"queued {sorted(self.queued)}",
             f"due {self.due}",
         ]
+        if self.evaluating:
+            parts.append(f"evaluating {sorted(self.evaluating)}")
         if self.exclusive:
             parts.append(f"lease until {self.lease_until:.3f}")
         if self.failure:
@@ -133,11 +144,6 @@ class Attempt:
     @property
     def succeeded(self) -> bool:
         return self.end_seq > 0 and not self.unmet_needs
-
-    @property
-    def shard_values(self) -> dict[str, Any]:
-        """The value of `shard` in placeholders and conditions."""
-        return {"index": self.id.shard, "count": self.run.shard_count, "item": self.spec.item}
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
         """The outputs of the tasks that `task` needs, all of them finished."""

@@ -3,22 +3,17 @@
 Every method changes the state and writes into the `Step` what is to be journalled and done for it.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from typing import Any, assert_never
+from typing import Any
 
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.launch import next_launch
-from clusters.embedded.scheduling.readiness import (
-    NextAction,
-    may_start_tasks,
-    readiness_of,
-    waits_for_nothing,
-)
+from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
 from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
+from waypost.condition_evaluation.messages import ConditionAnswer
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import TaskSpec
 
@@ -35,36 +30,40 @@ class AttemptLifecycle:
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the tasks that wait for nothing any more, and skips those whose condition is false.
+        """Queues the tasks that wait for nothing any more, and has the conditions of the others evaluated.
 
         `among`: the only ones that can have become ready; None: any may.
         """
         if not self._may_start_tasks(attempt, step):
             return
-        candidates = deque(attempt.unmet_needs if among is None else among)
-        while candidates:
-            name = candidates.popleft()
+        for name in attempt.unmet_needs if among is None else among:
             if not waits_for_nothing(attempt, name):
                 continue
-            readiness = readiness_of(attempt, attempt.tasks[name], step.condition_steps)
-            step.condition_steps += readiness.condition_steps
-            match readiness.action:
-                case NextAction.QUEUE:
-                    self.queue.add(attempt, name)
-                case NextAction.SKIP:
-                    self.finish_task(attempt, TaskResult(task=name, skipped=True), step.wall, step)
-                    # A skipped task counts as finished for those that need it.
-                    candidates += attempt.dependents[name]
-                case NextAction.FAIL:
-                    self.fail_task(attempt, name, readiness.reason, step.wall, step)
-                case NextAction.POSTPONE:
-                    attempt.due[name] = step.now
-                case _:
-                    assert_never(readiness.action)
-        if step.now in attempt.due.values():
-            self._attempts.set_timer(attempt, step.now)
+            if attempt.tasks[name].when is None:
+                self.queue.add(attempt, name)
+            else:
+                attempt.evaluating.add(name)
+                step.evaluations.append((attempt.id, name))
         # If the last tasks were skipped, or one has failed, no try is left to bring the attempt to its end.
         self.end_if_done(attempt, step)
+
+    def apply_condition(self, attempt: Attempt, task: str, answer: ConditionAnswer, step: Step) -> None:
+        """Queues, skips or fails a task whose condition was evaluated, if its answer is still waited for."""
+        if task not in attempt.evaluating:
+            return
+        attempt.evaluating.remove(task)
+        # Its lease may have ended meanwhile: it is asked again when there is one.
+        if not self._may_start_tasks(attempt, step):
+            return
+        if answer.error:
+            self.fail_task(attempt, task, f"when: {answer.error}", step.wall, step)
+            self.end_if_done(attempt, step)
+        elif answer.holds:
+            self.queue.add(attempt, task)
+        else:
+            self.finish_task(attempt, TaskResult(task=task, skipped=True), step.wall, step)
+            # A skipped task counts as finished for those that need it.
+            self.queue_ready_tasks(attempt, step, attempt.dependents[task])
 
     def launch_queued_tasks(self, step: Step) -> None:
         """Starts queued tasks, in the order of the queue, until the first one for which there is no room."""
@@ -174,6 +173,7 @@ class AttemptLifecycle:
 
     def _withdraw_waiting_tasks(self, attempt: Attempt) -> None:
         attempt.due.clear()
+        attempt.evaluating.clear()
         self.queue.remove_all(attempt)
 
     def _kill_tries(self, attempt: Attempt, step: Step) -> None:

@@ -6,7 +6,7 @@ the two is a restart from the journal: finished tasks stay finished, and every a
 sleeps until the gateway creates it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import assert_never
 
@@ -32,7 +32,7 @@ from clusters.embedded.scheduling.outcomes import (
     RetryTask,
     consequence_of,
 )
-from clusters.embedded.scheduling.readiness import CONDITION_STEPS_AT_ONCE
+from clusters.embedded.scheduling.readiness import condition_question
 from clusters.embedded.scheduling.ready_queue import Processors
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
@@ -45,8 +45,10 @@ from clusters.protocol import (
     Hello,
     LeaseAsked,
     Renewal,
+    RunSpec,
     TombstoneAnswer,
 )
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
 
 
 class Scheduler:
@@ -189,6 +191,25 @@ class Scheduler:
             attempt.due[task] = step.now + pause
             self._attempts.set_timer(attempt, attempt.due[task])
 
+    # Conditions
+
+    def condition(self, identity: AttemptId, task: str) -> tuple[RunSpec, ConditionQuestion] | None:
+        """Returns a task's run and the question about its condition; None where no answer is awaited."""
+        attempt = self._attempts.by_id.get(identity)
+        question = None if attempt is None else condition_question(attempt, task)
+        return None if attempt is None or question is None else (attempt.run, question)
+
+    def record_conditions(
+        self, answers: Iterable[tuple[AttemptId, str, ConditionAnswer]], now: float, wall: float
+    ) -> Step:
+        """Records the answers to questions, as (attempt, task, answer). Late ones change nothing."""
+        step = Step(now=now, wall=wall)
+        for identity, task, answer in answers:
+            if (attempt := self._attempts.by_id.get(identity)) is not None:
+                self._lifecycle.apply_condition(attempt, task, answer, step)
+        self._lifecycle.launch_queued_tasks(step)
+        return step
+
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
@@ -199,10 +220,6 @@ class Scheduler:
                 continue
             if attempt.exclusive:
                 self._check_lease(attempt, step)
-            if step.condition_steps >= CONDITION_STEPS_AT_ONCE:
-                # The next tick goes on with it, after calls that have come meanwhile.
-                self._attempts.set_timer(attempt, now)
-                continue
             due = [task for task, at in attempt.due.items() if at <= now]
             for task in due:
                 del attempt.due[task]

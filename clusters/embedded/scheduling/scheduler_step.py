@@ -60,9 +60,10 @@ class Step:
     lease_requests: list[LeaseAsked] = field(default_factory=list)
     leases: list[tuple[AttemptId, float]] = field(default_factory=list)
     """Exclusive attempts whose lease was renewed, and the uptime at which it now ends."""
-
-    condition_steps: int = 0
-    """The cost of the conditions evaluated so far, in steps of `waypost.workflow.conditions`."""
+    evaluations: list[tuple[AttemptId, str]] = field(default_factory=list)
+    """Tasks whose condition is to be evaluated, as (attempt, task); `Scheduler.record_conditions` takes the
+    answers.
+    """
 
     @property
     def has_records(self) -> bool:

@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -37,6 +38,7 @@ class Services(Struct, frozen=True, kw_only=True):
     store: Store
     metrics: Metrics
     executors: DeclaredExecutors
+    conditions: ConditionEvaluator
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False

@@ -16,13 +16,13 @@ from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.decision_records import DecisionRecords
 from gateway.policy.embedded.compilation import compile_source, load_bundle
+from gateway.policy.embedded.evaluation_worker import EvaluationWorker
 from gateway.policy.embedded.evaluator import (
     EvaluationError,
     InstructionLimitReached,
     VirtualMachine,
     parse_result,
 )
-from gateway.policy.embedded.killable_worker import Worker
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE_NAME: Final = "regorus"
@@ -50,16 +50,16 @@ class EmbeddedPolicyEngine:
         self._budget_seconds = budget_seconds
         self._revision = ""
         self._virtual_machine: VirtualMachine | None = None
-        self._submission_worker: Worker | None = None
-        self._placement_worker: Worker | None = None
+        self._submission_worker: EvaluationWorker | None = None
+        self._placement_worker: EvaluationWorker | None = None
         self._decisions = DecisionRecords(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
         bundle = load_bundle(self._policies, self._data)
         self._virtual_machine = compile_source(bundle.source)
-        self._submission_worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
+        self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
-        self._placement_worker = Worker(bundle.source, budget_seconds=self._budget_seconds)
+        self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         self._revision = bundle.revision
         return self
 

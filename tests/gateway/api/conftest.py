@@ -23,6 +23,7 @@ from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
@@ -137,17 +138,21 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def services(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Services:
-    return Services(
-        settings=GatewaySettings(),
-        authenticator=door,
-        policy=rules,
-        store=store,
-        metrics=Metrics(),
-        executors=executors_at([]),
-        regions=lambda: views,
-        clusters={},
-    )
+async def services(
+    door: Door, rules: Rules, store: Store, views: Sequence[RegionView]
+) -> AsyncIterator[Services]:
+    async with ConditionEvaluator(budget_seconds=0.1) as conditions:
+        yield Services(
+            settings=GatewaySettings(),
+            authenticator=door,
+            policy=rules,
+            store=store,
+            metrics=Metrics(),
+            executors=executors_at([]),
+            conditions=conditions,
+            regions=lambda: views,
+            clusters={},
+        )
 
 
 @pytest.fixture

@@ -43,10 +43,10 @@ async def test_yaml_is_as_good_as_json(client: httpx.AsyncClient, document: Docu
     assert (as_yaml.status_code, as_yaml.json()["id"]) == (200, as_json.json()["id"])
 
 
-async def test_a_document_with_many_conditions_is_read_on_a_thread(
+async def test_a_large_document_is_read_on_a_thread(
     client: httpx.AsyncClient, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They take milliseconds each to compile, and everybody else's requests wait on the loop meanwhile."""
+    """It takes milliseconds, and everybody else's requests wait on the loop meanwhile."""
     threads: list[int] = []
 
     def check_on(*arguments: Any) -> list[FieldError]:
@@ -56,11 +56,33 @@ async def test_a_document_with_many_conditions_is_read_on_a_thread(
     monkeypatch.setattr("gateway.api.submit.check", check_on)
     assert (await client.post("/v1/runs", json=document)).status_code == 202
     document["spec"]["tasks"] = [
-        document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i}{' + 1' * 500} > 0"} for i in range(5)
+        document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i} < 9 // {'x' * 1_800}"}
+        for i in range(5)
     ]
     assert (await client.post("/v1/runs", json=document)).status_code == 202
 
     assert [thread == threading.get_ident() for thread in threads] == [True, False]
+
+
+@pytest.mark.integration
+async def test_a_condition_that_takes_too_long_is_refused_with_a_pointer(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """It compiles a pattern at each turn of a loop: for a minute, unless it is killed."""
+    slow = r'params.l.all(x, x.matches("^\\pL{60}$") || true)'
+    document["spec"]["params"] = {"l": ["1"] * 1_900}
+    document["spec"]["tasks"] = [
+        document["spec"]["tasks"][0] | {"name": f"t{index}", "when": when}
+        for index, when in enumerate(["true", slow, "shard.index > 0", "1 +", slow])
+    ]
+    answer = await client.post("/v1/runs?dryRun=true", json=document)
+
+    assert answer.status_code == 422
+    assert {error["pointer"]: error["detail"] for error in answer.json()["errors"]} == {
+        "/spec/tasks/1/when": "takes more than 0.1 s of processor time",
+        "/spec/tasks/3/when": "not a CEL expression: mismatched input '<EOF>' at line 1, column 4",
+        "/spec/tasks/4/when": "takes more than 0.1 s of processor time",
+    }
 
 
 async def test_policy_sees_what_will_run(client: httpx.AsyncClient, rules: Any, document: Document) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from clusters.embedded.executors.registry import DECLARED
 from gateway.core.errors import Invalid
-from gateway.documents.checks import check
+from gateway.documents.checks import check, is_too_large
+from gateway.documents.condition_checks import ConditionTrial
 from gateway.documents.parsing import parse
 from gateway.documents.workflow import Workflow
 from gateway.settings import DocumentLimits
+from waypost.condition_evaluation.expressions import answer
 from waypost.json_pointer import FieldError
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -40,9 +42,16 @@ def read(value: Any, limits: DocumentLimits = LIMITS) -> Workflow:
 
 
 def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
-    """What `check` finds, by pointer; several errors at one pointer are joined."""
+    """What `check` and trying the conditions find, by pointer; several errors at one pointer are joined."""
     workflow = read(value, limits)
-    return by_pointer(check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS))
+    found = check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS)
+    if not is_too_large(workflow, limits):
+        trial = ConditionTrial(workflow)
+        first, further = (
+            [answer(q, trial.params) for q in asked] for asked in (trial.first, trial.further())
+        )
+        found = [*found, *trial.errors(first, further)]
+    return by_pointer(found)
 
 
 def schema_errors_in(body: bytes | dict[str, Any], media_type: str = JSON) -> dict[str, str]:

@@ -10,6 +10,7 @@ from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
+from waypost.condition_evaluation.expressions import answer
 from waypost.workflow.task import SideEffects, TaskSpec
 
 CAPABILITIES = Capabilities(cpu=4.0, executors=DECLARED.run_types, exclusive=DECLARED.exclusive)
@@ -41,13 +42,28 @@ class SteppedCluster:
             capabilities=CAPABILITIES,
         )
         self.running: list[tuple[AttemptId, str]] = []
+        self.asked: list[tuple[AttemptId, str]] = []
 
     def act(self, step: Step) -> Step:
+        """Journals a step. Conditions stay in `asked` until `answer_conditions`."""
         write_steps(self.db, [step], step.wall)
         self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.events += step.events
+        self.asked += step.evaluations
         return step
+
+    def answer_conditions(self) -> None:
+        """Evaluates the conditions that were asked for, and those that follow from the answers."""
+        while self.asked:
+            asked, self.asked = self.asked, []
+            found = [(*key, self.scheduler.condition(*key)) for key in asked]
+            answers = [
+                (identity, name, answer(question[1], question[0].params))
+                for identity, name, question in found
+                if question is not None
+            ]
+            self.act(self.scheduler.record_conditions(answers, self.now, 0.0))
 
     def apply(self, **batch: Any) -> BatchAnswers:
         answers, step = self.scheduler.apply(Batch(**batch), self.now, 0.0)

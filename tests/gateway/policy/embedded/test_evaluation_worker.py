@@ -77,7 +77,7 @@ async def test_a_decision_over_its_budget_is_killed(tmp_path: Path) -> None:
         assert (killed.allow, killed.fault) == (False, "no decision within 0.3 s")
         assert ticks >= 10, "the event loop stood still meanwhile"
         assert first is not None
-        assert not alive(first)
+        until(lambda: not alive(first))
         after = await engine.decide(submission(document("a")))
         assert (after.allow, after.rules) == (True, ("quick",))
         assert worker_pid() != first

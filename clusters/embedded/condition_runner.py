@@ -1,0 +1,104 @@
+"""Has the conditions of waiting tasks evaluated, run by run, and reports the answers to the scheduler."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from loguru import logger
+
+from clusters.embedded.scheduling.scheduler import Scheduler
+from clusters.embedded.scheduling.scheduler_step import Step
+from clusters.protocol import AttemptId, RunSpec
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
+from waypost.worker_pool import WorkerError
+from waypost.workflow.conditions import condition_text
+
+AT_ONCE = 200
+"""Conditions of one run that are asked about together; its others wait."""
+ASKED_SECONDS = 0.02
+"""Processor time after which the answers that are there are reported."""
+RETRY_SECONDS = 1.0
+"""Between two attempts to ask, while no process can be asked."""
+
+
+class ConditionRunner:
+    """One task for each run with conditions to evaluate; the runs of one fairness key take turns.
+
+    `uptime` gives seconds since the node's boot; `report` carries out a step.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        evaluator: ConditionEvaluator,
+        *,
+        uptime: Callable[[], float],
+        report: Callable[[Step], None],
+    ) -> None:
+        self._scheduler, self._evaluator, self._uptime, self._report = scheduler, evaluator, uptime, report
+        self._waiting: dict[str, deque[tuple[AttemptId, str]]] = {}
+        """By run; a run is in it as long as its task runs."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"ConditionRunner({sum(map(len, self._waiting.values()))} waiting, {self._evaluator})"
+
+    def ask(self, evaluations: Iterable[tuple[AttemptId, str]]) -> None:
+        """Has the conditions of these tasks evaluated; returns at once."""
+        for identity, name in evaluations:
+            if identity.run not in self._waiting:
+                self._waiting[identity.run] = deque()
+                task = asyncio.create_task(self._evaluate(identity.run), name=f"conditions {identity.run}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            self._waiting[identity.run].append((identity, name))
+
+    async def close(self) -> None:
+        """Stops asking. What has no answer yet is asked again after the restart."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _evaluate(self, run: str) -> None:
+        waiting = self._waiting[run]
+        try:
+            while waiting:
+                await self._evaluate_some(waiting)
+        finally:
+            del self._waiting[run]
+
+    async def _evaluate_some(self, waiting: deque[tuple[AttemptId, str]]) -> None:
+        asked: list[tuple[AttemptId, str]] = []
+        questions: list[ConditionQuestion] = []
+        spec: RunSpec | None = None
+        while waiting and len(asked) < AT_ONCE:
+            identity, name = waiting.popleft()
+            # Stopped or asleep meanwhile: nobody waits for the answer.
+            if (found := self._scheduler.condition(identity, name)) is not None:
+                spec, question = found
+                asked.append((identity, name))
+                questions.append(question)
+        if spec is None:
+            return
+        answers = await self._answers(spec, questions)
+        waiting.extendleft(reversed(asked[len(answers) :]))
+        answered = ((*task, answer) for task, answer in zip(asked, answers, strict=False))
+        self._report(self._scheduler.record_conditions(answered, self._uptime(), time.time()))
+
+    async def _answers(self, spec: RunSpec, questions: list[ConditionQuestion]) -> list[ConditionAnswer]:
+        params: dict[str, Any] = {}
+        for text in {question.text for question in questions}:
+            params |= condition_text(text).selected("params", spec.params)
+        try:
+            found = await self._evaluator.evaluate(
+                questions, params, caller=spec.fairness_key or spec.run, total_seconds=ASKED_SECONDS
+            )
+        except WorkerError as error:
+            # No fault of the condition: memory or processes are short on this machine.
+            logger.error("conditions cannot be evaluated: {}", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return []
+        return found.answers

@@ -1,0 +1,66 @@
+"""Evaluates rules for large documents in a process that can be killed, so that the event loop does not wait.
+
+The process starts with the first large document and stays. `worker_main` is what runs in it.
+"""
+
+from typing import Final
+
+import msgspec
+
+from gateway.policy.embedded.evaluator import EvaluationError
+from gateway.policy.embedded.worker_main import EvaluationReply, EvaluationRequest
+from gateway.policy.source import PolicySource
+from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
+
+MAXIMUM_WAITING: Final = 32
+"""Documents that may wait for the process.
+
+One more is refused at once: in a queue that only grows, all would wait too long.
+"""
+MAXIMUM_WAITING_OF_TENANT: Final = 8
+"""How many of the waiting documents may be one tenant's, so that it does not keep out the others."""
+
+
+class EvaluationWorker:
+    """One process at most, which evaluates one document at a time; tenants take turns."""
+
+    def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
+        self._budget_seconds = budget_seconds
+        self._pool = WorkerPool(
+            "gateway.policy.embedded.worker_main",
+            size=1,
+            budget_seconds=budget_seconds,
+            greeting=msgspec.msgpack.encode(source),
+            maximum_waiting=MAXIMUM_WAITING,
+            maximum_waiting_of_caller=MAXIMUM_WAITING_OF_TENANT,
+        )
+
+    def __repr__(self) -> str:
+        return f"EvaluationWorker({self._pool})"
+
+    async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
+        """Evaluates the rule `entry_point` for `document`, on behalf of `tenant`; returns its value as JSON.
+
+        Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
+        """
+        request = EvaluationRequest(entry_point=entry_point, document=document)
+        try:
+            answer = await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)
+        except WorkerBusy as error:
+            of = f"{MAXIMUM_WAITING_OF_TENANT} large documents of {tenant}"
+            who = of if error.caller else f"{MAXIMUM_WAITING} large documents"
+            raise EvaluationError(f"{who} are waiting for a decision already") from error
+        except WorkerTimeout:
+            raise EvaluationError(f"no decision within {self._budget_seconds} s") from None
+        except WorkerEnded as error:
+            raise EvaluationError("the process that decides about large documents ended") from error
+        except WorkerError as error:
+            raise EvaluationError("the process that decides about large documents does not start") from error
+        reply = msgspec.msgpack.decode(answer, type=EvaluationReply)
+        if reply.error:
+            raise EvaluationError(reply.error)
+        return reply.answer
+
+    async def close(self) -> None:
+        """Kills the process, if one is running."""
+        await self._pool.close()

@@ -1,0 +1,151 @@
+"""Evaluates conditions for callers who take turns, in processes that can be killed."""
+
+import asyncio
+import math
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, Self
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from waypost.condition_evaluation.messages import (
+    ConditionAnswer,
+    ConditionAnswers,
+    ConditionBatch,
+    ConditionQuestion,
+    ConditionReply,
+    EncodedQuestion,
+)
+from waypost.worker_pool import WorkerEnded, WorkerPool
+
+WORKERS: Final = 2
+"""One caller occupies one at most, so the other is free for all others. Each takes about 30 MiB."""
+QUESTIONS_AT_ONCE: Final = 500
+MESSAGE_BYTES: Final = 1 << 20
+"""A message gets no further question beyond this."""
+LONG_BYTES: Final = 16_384
+WAIT_SECONDS: Final = 5.0
+"""A process that does not answer for so long is killed; the processor time of a question is bounded by far
+less.
+"""
+
+
+class ConditionEvaluator:
+    """Two processes at most, started when the first condition comes, and killed on leaving."""
+
+    def __init__(
+        self,
+        *,
+        budget_seconds: float,
+        maximum_waiting: int = 256,
+        maximum_waiting_of_caller: int | None = None,
+    ) -> None:
+        self._budget_seconds = budget_seconds
+        self._pool = WorkerPool(
+            "waypost.condition_evaluation.worker_main",
+            size=WORKERS,
+            budget_seconds=WAIT_SECONDS,
+            maximum_waiting=maximum_waiting,
+            maximum_waiting_of_caller=maximum_waiting_of_caller or maximum_waiting,
+        )
+
+    def __repr__(self) -> str:
+        return f"ConditionEvaluator({self._budget_seconds:g} s, {self._pool})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    async def evaluate(
+        self,
+        questions: Iterable[ConditionQuestion],
+        params: Mapping[str, Any],
+        *,
+        caller: str,
+        total_seconds: float = math.inf,
+    ) -> ConditionAnswers:
+        """Answers the questions in order, on behalf of `caller`.
+
+        Stops where all together have taken `total_seconds` of processor time. Raises `WorkerError` where no
+        process can be asked.
+        """
+        encoded_params = Raw(msgspec.msgpack.encode(params))
+        waiting, left = iter(questions), list[ConditionQuestion]()
+        answers: list[ConditionAnswer] = []
+        spent = 0.0
+        while left := left + list(islice(waiting, QUESTIONS_AT_ONCE - len(left))):
+            if spent >= total_seconds:
+                return ConditionAnswers(answers=answers, processor_seconds=spent, complete=False)
+            reply = await self._ask(await self._batch(left, encoded_params), caller)
+            answers += reply.answers
+            spent += reply.processor_seconds
+            left = left[len(reply.answers) :]
+        return ConditionAnswers(answers=answers, processor_seconds=spent, complete=True)
+
+    async def _batch(self, questions: Sequence[ConditionQuestion], params: Raw) -> ConditionBatch:
+        """The first of the questions, as many as fit into one message."""
+        shards: dict[int, tuple[int, Raw]] = {}
+        encoded: list[EncodedQuestion] = []
+        size = 0
+        for question in questions:
+            if size > MESSAGE_BYTES:
+                break
+            if id(question.shard) not in shards:
+                shards[id(question.shard)] = len(shards), Raw(msgspec.msgpack.encode(question.shard))
+                size += len(shards[id(question.shard)][1])
+            outputs: dict[str, Raw] = {}
+            for name, output in question.outputs.items():
+                outputs[name] = Raw(msgspec.msgpack.encode(output))
+                size += len(outputs[name])
+                # An output may have 64 KiB, and there may be hundreds: others go on in between.
+                if len(outputs[name]) > LONG_BYTES:
+                    await asyncio.sleep(0)
+            encoded.append(
+                EncodedQuestion(
+                    text=question.text,
+                    shard=shards[id(question.shard)][0],
+                    outputs=outputs,
+                    compile_only=question.compile_only,
+                )
+            )
+        return ConditionBatch(
+            budget_seconds=self._budget_seconds,
+            params=params,
+            shards=[shard for _, shard in shards.values()],
+            questions=encoded,
+        )
+
+    async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
+        """Answers to the first questions of the batch, at least one."""
+        try:
+            reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
+        except WorkerEnded as error:
+            return await self._answers_before(error, batch, caller)
+        return msgspec.msgpack.decode(reply, type=ConditionReply)
+
+    async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
+        """The process ended at a question: that gets an error.
+
+        Those before it, which took little, are asked once more, since their answers are lost.
+        """
+        if error.signal == signal.SIGPROF:
+            trouble = f"takes more than {self._budget_seconds:g} s of processor time"
+        else:
+            trouble = "cannot be evaluated: it is more than the evaluator can bear"
+        fatal = ConditionReply(
+            answers=[ConditionAnswer(error=trouble)], processor_seconds=self._budget_seconds
+        )
+        if error.progress == 0:
+            return fatal
+        reply = await self._ask(replace(batch, questions=batch.questions[: error.progress]), caller)
+        if len(reply.answers) < error.progress:
+            return reply
+        return ConditionReply(
+            answers=reply.answers + fatal.answers,
+            processor_seconds=reply.processor_seconds + fatal.processor_seconds,
+        )

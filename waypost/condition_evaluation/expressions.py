@@ -1,0 +1,107 @@
+"""CEL: compiles conditions and evaluates them, and turns every error of the library into a sentence.
+
+cel-expr-python 0.1.3 bounds iterations and nesting, but not what one `matches` takes, and it holds the
+interpreter lock: so it is used in a process that can be killed, and in tests.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
+
+CACHED: Final = 1_024
+"""Compiled conditions that are kept."""
+
+_VALUES: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+_ENVIRONMENT: Final = cel.NewEnv(
+    variables={"params": _VALUES, "shard": _VALUES, "tasks": cel.Type.Map(cel.Type.STRING, _VALUES)}
+)
+
+PLACE: Final = re.compile(
+    r"ERROR: <input>:(-?\d+):(-?\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.M
+)
+UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)'")
+STATUS: Final = re.compile(r"^(?:[A-Z_]+: )?(.*?)(?: \[[A-Z_]+\])?$", re.S)
+MISSING: Final = re.compile(r'Key not found in map : "?(.*?)"?$', re.S)
+
+
+class ConditionError(Exception):
+    """The expression does not compile, or gives no boolean."""
+
+
+def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
+    """Compiles the condition, and evaluates it unless it is to be compiled only."""
+    try:
+        expression = _compile(question.text)
+        if question.compile_only:
+            return ConditionAnswer()
+        tasks = {name: {"output": output} for name, output in question.outputs.items()}
+        given = {"params": params, "shard": question.shard, "tasks": tasks}
+        return ConditionAnswer(holds=_evaluate(expression, given))
+    except ConditionError as error:
+        return ConditionAnswer(error=str(error))
+
+
+@lru_cache(CACHED)
+def _compile(text: str) -> cel.Expression:
+    try:
+        expression = _ENVIRONMENT.compile(text)
+    except Exception as error:
+        raise ConditionError(f"not a CEL expression: {_compilation_error(text, str(error))}") from error
+    kind = _kind(expression.return_type())
+    if kind not in ("bool", "dyn"):
+        raise ConditionError(f"gives {kind}, not true or false")
+    return expression
+
+
+def _evaluate(expression: cel.Expression, given: dict[str, Any]) -> bool:
+    try:
+        value = expression.eval(data=given)
+        kind, result = _kind(value.type()), value.value()
+    except Exception as error:
+        raise ConditionError(f"cannot be evaluated: {_evaluation_error(str(error))}") from error
+    if kind == "bool":
+        return bool(result)
+    if kind != "error":
+        raise ConditionError(f"gives {kind}, not true or false")
+    # The library names a type; what most often causes the error is a task that left no output.
+    empty = [name for name, task in given["tasks"].items() if task["output"] is None]
+    cause = f"the output of {', '.join(empty)} is null: " if empty else ""
+    raise ConditionError(f"{cause}cannot be evaluated: {_evaluation_error(str(result))}")
+
+
+def _kind(type_: cel.Type) -> str:
+    """A type's name in CEL: `MAP<DYN, DYN>` is a map."""
+    name: str = type_.name()
+    return name.partition("<")[0].lower()
+
+
+def _compilation_error(text: str, message: str) -> str:
+    place = PLACE.search(message)
+    if place is None or int(place[1]) < 1:
+        return "it is nested too deeply" if "recursion" in message else _first_line(message)
+    where = f"at line {place[1]}, column {place[2]}"
+    if undeclared := UNDECLARED.match(place[3]):
+        # A call is placed at its parenthesis.
+        line = text.splitlines()[int(place[1]) - 1]
+        if line[int(place[2]) - 1 : int(place[2])] == "(":
+            return f"there is no function {undeclared[1]} {where}"
+        return f"unknown name {undeclared[1]} {where}: a condition sees tasks, params and shard"
+    return f"{place[3][:200]} {where}"
+
+
+def _evaluation_error(message: str) -> str:
+    detail = _first_line(message)
+    if missing := MISSING.match(detail):
+        return f"there is no {missing[1]!r:.80}"
+    if "Iteration budget exceeded" in detail:
+        return "its loops take more than 10,000 turns"
+    return detail
+
+
+def _first_line(message: str) -> str:
+    status = STATUS.match(message.strip())
+    return (status[1] if status else message).partition("\n")[0][:200]

@@ -1,0 +1,58 @@
+"""The process that evaluates conditions."""
+
+import signal
+import time
+from typing import Any, Final
+
+import msgspec
+
+from waypost.condition_evaluation.expressions import answer
+from waypost.condition_evaluation.messages import (
+    ConditionAnswer,
+    ConditionBatch,
+    ConditionQuestion,
+    ConditionReply,
+)
+from waypost.worker_process import Answer, Progress, serve
+
+SLICE_SECONDS: Final = 0.02
+"""After so long it answers what it has, so that another caller has its turn."""
+
+_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def prepare(_: bytes) -> Answer:
+    """There is nothing to prepare: the greeting is answered when the library is loaded."""
+    return answer_batch
+
+
+def answer_batch(payload: bytes, progress: Progress) -> bytes:
+    """Answers questions until `SLICE_SECONDS` have passed.
+
+    A question that takes more than its budget ends the process: the library holds the interpreter lock, so
+    only the kernel can stop it. Processor time is counted, so that a busy machine makes none fail.
+    """
+    began, began_processor = time.monotonic(), time.process_time()
+    batch = msgspec.msgpack.decode(payload, type=ConditionBatch)
+    params = _decode(batch.params)
+    shards = [_decode(shard) for shard in batch.shards]
+    answers: list[ConditionAnswer] = []
+    for encoded in batch.questions:
+        question = ConditionQuestion(
+            text=encoded.text,
+            shard=shards[encoded.shard],
+            outputs={name: msgspec.msgpack.decode(output) for name, output in encoded.outputs.items()},
+            compile_only=encoded.compile_only,
+        )
+        progress(len(answers))
+        signal.setitimer(signal.ITIMER_PROF, batch.budget_seconds)
+        answers.append(answer(question, params))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if time.monotonic() - began > SLICE_SECONDS:
+            break
+    reply = ConditionReply(answers=answers, processor_seconds=time.process_time() - began_processor)
+    return msgspec.msgpack.encode(reply)
+
+
+if __name__ == "__main__":
+    serve(prepare)

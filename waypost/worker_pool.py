@@ -1,0 +1,252 @@
+"""A pool of child processes that answer requests and can be killed.
+
+What cannot be bounded inside the process that serves everybody (rules and conditions that users write) is
+evaluated here. A process that exceeds the budget of a request, or ends, is replaced at once; `worker_process`
+is what runs in it. A process is started when it is first needed, by `exec`, without this one's environment.
+"""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from waypost.worker_process import HEADER_BYTES, frame
+
+START_SECONDS: Final = 10.0
+PROGRESS_BYTES: Final = 4
+
+
+class WorkerError(Exception):
+    """There is no answer. The text is for people."""
+
+
+class WorkerBusy(WorkerError):
+    """Too many requests are waiting; `caller`: whether they are those of this caller."""
+
+    def __init__(self, text: str, *, caller: bool) -> None:
+        super().__init__(text)
+        self.caller = caller
+
+
+class WorkerTimeout(WorkerError):
+    """The budget has passed, and the process was killed."""
+
+
+class WorkerEnded(WorkerError):
+    """The process ended before it answered: `signal` by which signal (0: none), `progress` how far it was."""
+
+    def __init__(self, *, signal: int, progress: int) -> None:
+        super().__init__(f"the worker process was ended by signal {signal}" if signal else "it ended itself")
+        self.signal, self.progress = signal, progress
+
+
+class WorkerPool:
+    """At most `size` processes that run `module`; each answers one request at a time.
+
+    Callers take turns, and one caller occupies one process at most, until that is ready for the next. The
+    first message to each process is `greeting`.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        size: int,
+        budget_seconds: float,
+        greeting: bytes = b"",
+        maximum_waiting: int = 256,
+        maximum_waiting_of_caller: int = 32,
+    ) -> None:
+        self._module, self._budget_seconds, self._greeting = module, budget_seconds, greeting
+        self._maximum, self._maximum_of_caller = maximum_waiting, maximum_waiting_of_caller
+        self._workers = [_Worker(module, greeting, budget_seconds) for _ in range(size)]
+        self._idle = list(self._workers)
+        self._served: set[str] = set()
+        """Callers that occupy a process."""
+        self._waiting: dict[str, deque[asyncio.Future[_Worker]]] = {}
+        """By caller, in the order of their turns."""
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        pids = [worker.pid for worker in self._workers]
+        waiting = {caller: len(turns) for caller, turns in self._waiting.items()}
+        return f"WorkerPool({self._module}: pids {pids}, served {sorted(self._served)}, waiting {waiting})"
+
+    async def call(self, request: bytes, *, caller: str) -> bytes:
+        """The answer to `request`, on behalf of `caller`. Raises `WorkerError`."""
+        worker = await self._turn(caller)
+        try:
+            return await worker.exchange(request)
+        finally:
+            if worker.lost and not self._closed:
+                # Its place is free only when its replacement is ready: what kills one process after the other
+                # must not take those of other callers.
+                task = asyncio.create_task(self._replace(worker, caller), name=f"replace {self._module}")
+                self._replacing.add(task)
+                task.add_done_callback(self._replacing.discard)
+            else:
+                self._release(worker, caller)
+
+    async def close(self) -> None:
+        """Kills all processes. A call under way gets a `WorkerError`; those that wait are cancelled."""
+        self._closed = True
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+        for turns in self._waiting.values():
+            for turn in turns:
+                turn.cancel()
+        self._waiting.clear()
+        for worker in self._workers:
+            await worker.close()
+
+    async def _turn(self, caller: str) -> "_Worker":
+        """Waits for a process. Raises `WorkerBusy`."""
+        if (total := sum(map(len, self._waiting.values())) + len(self._served)) >= self._maximum:
+            raise WorkerBusy(f"{total} requests are waiting already", caller=False)
+        own = len(self._waiting.get(caller, ())) + (caller in self._served)
+        if own >= self._maximum_of_caller:
+            raise WorkerBusy(f"{own} requests of {caller} are waiting already", caller=True)
+        turn: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(turn)
+        self._assign()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            # Cancelled in the moment in which a process was assigned: that goes to the next.
+            if turn.done() and not turn.cancelled():
+                self._release(turn.result(), caller)
+            else:
+                self._forget(caller, turn)
+            raise
+
+    def _assign(self) -> None:
+        """Gives idle processes to the callers whose turn it is."""
+        for caller in list(self._waiting):
+            if not self._idle:
+                return
+            if caller in self._served:
+                continue
+            turns = self._waiting.pop(caller)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[caller] = turns  # behind all others
+            self._served.add(caller)
+            turn.set_result(self._idle.pop())
+
+    def _release(self, worker: "_Worker", caller: str) -> None:
+        self._served.discard(caller)
+        self._idle.append(worker)
+        self._assign()
+
+    def _forget(self, caller: str, turn: "asyncio.Future[_Worker]") -> None:
+        turns = self._waiting.get(caller)
+        if turns is not None and turn in turns:
+            turns.remove(turn)
+            if not turns:
+                del self._waiting[caller]
+
+    async def _replace(self, worker: "_Worker", caller: str) -> None:
+        try:
+            await worker.close()
+            await worker.start()
+        except WorkerError:
+            pass  # the next request starts it, or learns why that fails
+        finally:
+            self._release(worker, caller)
+
+
+class _Worker:
+    """One process, which is not running at first."""
+
+    def __init__(self, module: str, greeting: bytes, budget_seconds: float) -> None:
+        self._module, self._greeting, self._budget_seconds = module, greeting, budget_seconds
+        self._process: Process | None = None
+        self._progress = -1
+        self.lost = False
+        """The process was killed or ended: `close`, then `start`."""
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Raises `WorkerError`."""
+        answered = False
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self._progress = os.memfd_create("progress")
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", self._module),
+                    *(str(self._budget_seconds), str(self._progress)),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=DEVNULL,
+                    pass_fds=(self._progress,),
+                    env=_environment(),
+                    # Ctrl-C goes to the whole session, but who drains still has requests to be answered.
+                    start_new_session=True,
+                )
+                await _exchange(self._process, self._greeting)
+                answered = True
+        except (TimeoutError, OSError, EOFError) as error:
+            raise WorkerError(f"a worker process does not start: {error or type(error).__name__}") from error
+        finally:
+            if not answered:
+                self._kill()
+        self.lost = False
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Sends the request, starting the process where none is running. Raises `WorkerError`."""
+        if self._process is None:
+            await self.start()
+        process, answer = self._process, None
+        assert process is not None
+        try:
+            async with asyncio.timeout(self._budget_seconds):
+                answer = await _exchange(process, request)
+                return answer
+        except TimeoutError:
+            raise WorkerTimeout(f"no answer within {self._budget_seconds:g} s") from None
+        except (OSError, EOFError) as error:
+            progress = int.from_bytes(os.pread(self._progress, PROGRESS_BYTES, 0), "big")
+            raise WorkerEnded(signal=max(0, -await process.wait()), progress=progress) from error
+        finally:
+            # Also where the caller was cancelled: the answer that is still to come would be taken for that to
+            # the next request.
+            if answer is None:
+                self._kill()
+
+    def _kill(self) -> None:
+        self.lost = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def close(self) -> None:
+        """Kills the process, if one is running."""
+        self._kill()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.communicate()  # waits for the exit status, which ends the zombie; closes the pipes
+        if self._progress >= 0:
+            os.close(self._progress)
+            self._progress = -1
+
+
+async def _exchange(process: Process, payload: bytes) -> bytes:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(frame(payload))
+    await process.stdin.drain()
+    length = int.from_bytes(await process.stdout.readexactly(HEADER_BYTES), "big")
+    return await process.stdout.readexactly(length)
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the process: nothing of this one's, whose settings contain secrets."""
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}

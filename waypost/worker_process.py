@@ -1,0 +1,60 @@
+"""What runs in a process of a `WorkerPool`: reads requests from standard input, writes answers to standard
+output.
+
+Each message is its length in four bytes and its bytes. The first is the greeting. The process exits when the
+other end of the pipe closes, and by a timer of the kernel when an answer takes twice its budget: evaluators
+hold the interpreter lock, so Python code could not notice, and a parent that was killed kills no process.
+"""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import BinaryIO, Final, TypeAlias
+
+HEADER_BYTES: Final = 4
+ADDRESS_SPACE_BYTES: Final = 2 << 30
+"""More memory than a process needs for the largest request; what asks for more ends itself alone."""
+
+Progress: TypeAlias = Callable[[int], None]
+"""Records how many parts of the request are done: read by the parent when the process ends in the middle."""
+
+Answer: TypeAlias = Callable[[bytes, Progress], bytes]
+
+
+def frame(payload: bytes) -> bytes:
+    """`payload` preceded by its length."""
+    return len(payload).to_bytes(HEADER_BYTES, "big") + payload
+
+
+def serve(prepare: Callable[[bytes], Answer]) -> None:
+    """Answers each request until standard input ends. `prepare` takes the greeting."""
+    budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+
+    def record(done: int) -> None:
+        os.pwrite(progress_file, done.to_bytes(4, "big"), 0)
+
+    answer: Answer | None = None
+    while (payload := _receive(requests)) is not None:
+        if answer is None:
+            answer, reply = prepare(payload), b""
+        else:
+            record(0)
+            signal.setitimer(signal.ITIMER_REAL, 2 * budget_seconds)
+            reply = answer(payload, record)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        replies.write(frame(reply))
+        replies.flush()
+
+
+def _receive(requests: BinaryIO) -> bytes | None:
+    header = requests.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return None
+    length = int.from_bytes(header, "big")
+    payload = requests.read(length)
+    return payload if len(payload) == length else None
