@@ -22,7 +22,10 @@ class FieldError(Struct, frozen=True, gc=False):
 
 
 def below(pointer: str, *parts: str | int) -> str:
-    """Extends `pointer` by `parts`: names of fields and indices of arrays."""
+    """The pointer to what lies `parts` (field names and array indices) below `pointer`.
+
+    `below("/spec", "tasks", 0)` is `/spec/tasks/0`.
+    """
     steps = (
         f"/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"/{part}"
         for part in parts

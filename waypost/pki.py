@@ -118,7 +118,10 @@ def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
 
 @contextmanager
 def _issuer_lock(path: Path) -> Iterator[None]:
-    """Lets one process issue at a time: two could leave one's key beside the other's certificate."""
+    """Locks the file at `path` for the length of the `with`: only one process issues certificates at a time.
+
+    Two at once could leave the key of one beside the certificate of the other.
+    """
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,8 @@
-"""The commit loop of a node: journals the scheduler's steps, and acts on each only when it is durable."""
+"""The commit loop of a node: writes the scheduler's steps to the journal, and then acts on each.
+
+A step is what one call of the scheduler decided. Its tries are started and killed only when its records are
+durable.
+"""
 
 import asyncio
 import time

@@ -52,7 +52,10 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Policy's answer to a question, as recorded."""
+    """Policy's answer to one question: whether the action is allowed, by which rules, with which obligations.
+
+    It is stored under its `id`, by which runs and their history refer to it.
+    """
 
     id: str
     at: float

@@ -74,7 +74,10 @@ def _with_stand_ins(
 def _valid_fields(
     value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], invalid_fields: set[tuple[str, ...]]
 ) -> dict[str, Any]:
-    """The fields of `value` that `type_` knows and that have no error."""
+    """The fields of the object `value` that the type `type_` has, without those that have a schema error.
+
+    `at` is the path to `value` in the document; `invalid_fields` are paths of fields that have errors.
+    """
     if not isinstance(value, Mapping) or at in invalid_fields:
         return {}
     return {

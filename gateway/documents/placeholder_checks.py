@@ -98,9 +98,9 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _form(value: Any) -> Any:
-    """A value that is equal for items of the same form: the same fields and types at every depth.
+    """The form of an item of `shards.items`, as a key for a dictionary: its fields and types at every depth.
 
-    An array counts by the set of forms of its elements.
+    That of an array is the set of forms of its elements.
     """
     if isinstance(value, Mapping):
         return frozenset((name, _form(inner)) for name, inner in value.items())

@@ -193,7 +193,10 @@ class _Composer:
             raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        """The value of a scalar, or `INVALID` after reporting why readers of YAML would differ about it."""
+        """The value of a scalar (text, number, boolean or null) that all versions of YAML read alike.
+
+        For any other scalar an error is reported, and the value is `INVALID`.
+        """
         text: str = event.value
         if event.tag not in (None, "!", TAGS + "str"):
             return self._error(f"the tag {event.tag} is not taken: write the value plainly")

@@ -4,10 +4,10 @@ from msgspec import Struct
 
 
 class PolicySource(Struct, frozen=True, kw_only=True):
-    """Rego modules with data and entry points.
+    """What a policy engine loads: the text of Rego modules, their data, and the rules that it will evaluate.
 
     `modules` are (file name, text), `data` is the data document as JSON text, `entry_points` are the full
-    names of the rules that will be queried. It stands in a file of its own because the process that evaluates
+    names of the rules to evaluate. The class stands in a file of its own because the process that evaluates
     large documents needs no more of `bundle`, and starts faster without it.
     """
 

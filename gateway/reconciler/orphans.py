@@ -20,9 +20,11 @@ BATCH_TOMBSTONES = 1000
 def due_tombstones(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> tuple[AttemptId, ...]:
-    """The attempts in `region` whose tombstone is to be sent now: committed orphans, and unknown attempts.
+    """The attempts in `region` whose tombstone is to be sent now, `BATCH_TOMBSTONES` at most.
 
-    Those that have waited longest come first: one call may not carry all, and none must wait for ever.
+    They are orphans of shards without uncommitted changes, and attempts that no shard lists; none of them had
+    its tombstone sent within `resend_seconds`. Those that have waited longest come first: one call may not
+    carry all, and none must wait for ever.
     """
     due = now.monotonic - settings.resend_seconds
     found = [(sent_at, attempt) for attempt, sent_at in region.unknown_attempts.items() if sent_at <= due]

@@ -1,10 +1,11 @@
 """The blackout guard: whether regions were lost, or the gateway itself is cut off from its network.
 
 If more than half of the regions are lost within seconds of each other, or any region together with an
-independent canary, the gateway takes itself to be cut off: new work waits, and no shard is moved. Netflix
-Eureka's self-preservation mode and the zone eviction limits of Kubernetes' node controller do the same.
-(Envoy's panic threshold answers the same case the other way: it goes on using all hosts.) Nothing is
-remembered beside the regions' health, so the answer holds for as long as the regions stay lost.
+independent canary, that is a blackout: the gateway takes itself to be cut off from then until enough regions
+are back. While it is cut off, new work waits, and no shard is moved. Netflix Eureka's self-preservation mode
+and the zone eviction limits of Kubernetes' node controller do the same. (Envoy's panic threshold answers the
+same case the other way: it goes on using all hosts.) Nothing is remembered beside the regions' health, so the
+answer holds for as long as the regions stay lost.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ def is_cut_off(
 ) -> bool:
     """Whether the gateway takes itself to be cut off.
 
-    `canary` is the health of an address that depends on no region.
+    `canary` is the health of an address that is probed like a region and depends on none; None without one.
     """
     if _lost_in_blackout(healths, settings, canary):
         return True
@@ -43,11 +44,11 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """The healths in the same order, those of regions lost in a blackout marked so. Called at each pass.
+    """The healths, in the same order, after `lost_in_blackout` is set on regions lost in a blackout.
 
-    A marked region was well all the time: it comes back without slow start and without an incident, and is
-    probed at the quick pace until then. One that was restarted while it was lost was down itself, and is not
-    marked.
+    To be called at each pass of the controller; `canary` as in `is_cut_off`. Such a region was well all the
+    time: while it is lost it is probed at the quick pace, and it returns without slow start and without an
+    incident. A region that was restarted while it was lost was down itself, so the mark is not set on it.
     """
     names = _lost_in_blackout(healths, settings, canary)
     return tuple(

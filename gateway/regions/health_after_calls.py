@@ -26,9 +26,10 @@ def after_call(
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
-    """The health after a call that carried `items` and took `seconds`.
+    """The health after a call that carried `items`, took `seconds` and was over at `ended`.
 
-    `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1.
+    `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1, for
+    jitter.
     """
     if failure is not None and failure not in FAULTS:
         return health  # a refusal for what was asked says nothing of the region

@@ -25,10 +25,10 @@ def after_probe(
     dice: Callable[[], float],
     detail: str = "",
 ) -> RegionHealth:
-    """The health after a probe, with the time of the next one.
+    """The health after a probe that was sent at `began` and over at `ended`, with the time of the next one.
 
     `failure` is the reason why there was no good answer, None where there was one; `detail` says more of it
-    to people. `dice` gives a random number in 0..1.
+    to people. `dice` gives a random number in 0..1, for jitter.
     """
     if failure is None:
         health = _after_answer(health, began=began, ended=ended, settings=settings, dice=dice)
@@ -67,7 +67,7 @@ def after_restart(health: RegionHealth) -> RegionHealth:
 def _pause_seconds(
     health: RegionHealth, began: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> float:
-    """The pause before the next probe, in seconds; 0.0 where one is due at once."""
+    """The seconds from the end of a probe, which was sent at `began`, to the next; 0.0: it is due at once."""
     if health.failures:
         return settings.probe_retry_seconds
     if health.lost_in_blackout and health.lost_at is not None:

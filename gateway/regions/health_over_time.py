@@ -9,7 +9,10 @@ from gateway.settings import HealthSettings
 
 
 def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> RegionHealth:
-    """The health at `now`; to be called once a second."""
+    """The health when time alone has passed until `now`. To be called once a second.
+
+    Ends an ejection or a slow start that is over, and evaluates the round trips of the last seconds.
+    """
     changes: dict[str, Any] = {}
     until, warming_since = health.ejections.until, health.warming_since
     if until is not None and now >= until:

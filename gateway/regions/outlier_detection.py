@@ -55,7 +55,10 @@ def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | N
 
 
 class Ejections(Struct, frozen=True, kw_only=True):
-    """The incidents of a region (ejections and losses), and its present ejection; in monotonic seconds."""
+    """The number of a region's recent incidents (ejections and losses), and its newest ejection.
+
+    The more incidents, the longer the next ejection. Times are monotonic seconds.
+    """
 
     incidents: int = 0
     """The number of incidents, each within `ejection_forgotten_seconds` of the one before."""
@@ -71,7 +74,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """Counts `incidents` more, which end at `now`; forgets earlier ones first if they are long enough ago."""
+    """The ejections with `incidents` more, which end at `now`; earlier ones count only if they are recent."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -82,7 +85,8 @@ def begin_ejection(
 ) -> Ejections:
     """Ejects the region from `now` on, for `multiplier` times `ejection_seconds` within the maximum.
 
-    `chance` in 0..1 shortens it by up to `jitter`: regions ejected together do not come back together.
+    `chance`, a random number in 0..1, shortens it by up to the part `jitter`: regions ejected together do not
+    come back together.
     """
     seconds = min(multiplier * settings.ejection_seconds, settings.ejection_maximum_seconds)
     until = now + seconds * (1.0 - settings.jitter * chance)
@@ -95,9 +99,10 @@ def end_ejection(ejections: Ejections) -> Ejections:
 
 
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
-    """The ejections after the region became Unreachable: one that began just before ends, uncounted.
+    """The ejections after the region became Unreachable at `lost_at`.
 
-    It is the same incident, which calls noticed sooner than probes. The region's return then counts the loss.
+    An ejection that began just before ends, and is not counted: it is the same incident, which calls noticed
+    sooner than probes. When the region returns, the loss is counted.
     An ejection that began longer ago was an incident of its own and goes on.
     """
     if ejections.until is None or lost_at - ejections.since > settings.blackout_seconds:

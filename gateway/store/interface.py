@@ -26,7 +26,7 @@ class StoreUnusable(Exception):
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
-    """Runs of a tenant that are not over, with all of their shards and tasks; or how many there may be."""
+    """How many runs, with all their shards and tasks, a tenant has open (not ended), or may have open."""
 
     runs: int = 0
     shards: int = 0
@@ -45,7 +45,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """The run of an admission: a new one, or the one that its idempotency key had already made."""
+    """The answer of `Store.admit`: the new run, or the one that its idempotency key had already made."""
 
     run: Run
     exceeded: str = ""
@@ -97,7 +97,7 @@ class Store(Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
-    nothing was written.
+    nothing was written. A history `entry` is stored in the transaction of the change that it is about.
     """
 
     async def __aenter__(self) -> Self:
@@ -254,9 +254,9 @@ class Store(Protocol):
         ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
-        """Binds the region's name to this journal if it is free; returns the journal that it is bound to.
+        """Binds the region's name to the journal `incarnation`, unless another journal is bound to it.
 
-        The cursor of a journal that was not bound before begins at 0.
+        Returns the journal that is bound now. The cursor of a journal that is newly bound begins at 0.
         """
         ...
 

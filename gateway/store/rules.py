@@ -165,5 +165,8 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
 
 def next_era(era: int) -> int:
-    """The era that begins when the store was restored from a copy: its epochs outrank all earlier ones."""
+    """The number of the era after `era`, to be stored once the store was restored from a copy.
+
+    `next_epoch` gives its epochs, which outrank those of all earlier eras.
+    """
     return era + 1

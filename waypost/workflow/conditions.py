@@ -43,7 +43,7 @@ TESTS_PRESENCE: Final = re.compile(r"\bhas\s*\(|\bin\b")
 
 
 class ConditionRead(Struct, frozen=True, gc=False):
-    """One mention of a root."""
+    """One mention of a value in a condition's text, such as `tasks["fetch"].output`."""
 
     root: str
     """tasks, params or shard."""
@@ -54,9 +54,10 @@ class ConditionRead(Struct, frozen=True, gc=False):
 
 
 class ConditionText(Struct, frozen=True, kw_only=True):
-    """What a condition mentions literally."""
+    """The values that a condition's text mentions: those alone are sent to where it is evaluated."""
 
     reads: tuple[ConditionRead, ...]
+    """Every mention, each once, in order."""
     tests_presence: bool
     """Whether it tests that a value exists, with `has` or `in`."""
 

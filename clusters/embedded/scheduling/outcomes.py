@@ -14,38 +14,42 @@ OUTPUTS_BYTES = 16 * 1_048_576
 
 
 class FinishTask(Struct, frozen=True, kw_only=True):
-    """The consequence that the task is finished, with this result."""
+    """The try succeeded: the task is finished, with this result."""
 
     result: TaskResult
 
 
 class RetryTask(Struct, frozen=True, kw_only=True):
-    """The consequence that the task is tried again, after a pause."""
+    """The try failed or was killed: the task is tried again after a pause."""
 
     pause_seconds: float
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The consequence that the task has failed for good, and with it the attempt."""
+    """The try failed and may not be repeated: the task has failed for good, and with it the attempt."""
 
     reason: str
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """The consequence that this cluster gives the attempt up as lost; another cluster may carry on."""
+    """This cluster cannot run the task, as `reason` says: the attempt is lost, and another cluster may go on.
+
+    The task does not count as failed.
+    """
 
     reason: str
 
 
 class NoConsequence(Struct, frozen=True, kw_only=True):
-    """No consequence: the attempt is being ended anyway."""
+    """Nothing is done, since the attempt is being ended anyway."""
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | NoConsequence
+"""What the scheduler does with a task and its attempt after a try has ended."""
 
 
 def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence:
-    """Decides what follows from the outcome of a try of `task`: one of the five kinds of `Consequence`."""
+    """The consequence of `outcome`, with which a try of `attempt`'s `task` has ended."""
     if attempt.stopped:
         return NoConsequence()
     if outcome.succeeded:

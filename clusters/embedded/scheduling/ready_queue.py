@@ -11,7 +11,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class QueuedTask(NamedTuple):
-    """A task in the queue. The first four fields are its place among those of its key, smallest first."""
+    """A task in the queue. Its first four fields order the tasks of one fairness key, smallest first."""
 
     run_rank: int
     """The run's priority, negated."""
@@ -26,7 +26,7 @@ class QueuedTask(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class KeyQueue:
-    """The queued tasks of one fairness key: by the run's priority, then the task's; then runs take turns.
+    """The queued tasks of one fairness key, by the run's priority, then the task's, then the run's turn.
 
     Each task gets the next turn of its run, counted from the turn of the task that was started last.
     """
@@ -89,7 +89,10 @@ class ReadyQueue:
         queue.push(attempt, task, next(self._order))
 
     def remove_first(self, attempt: Attempt | None) -> None:
-        """Removes the first entry. `attempt`: the one that it names; None where it is no longer held."""
+        """Removes the first entry, whose task is not started; its fairness key stays first.
+
+        `attempt` is the one that the entry names; None where the cluster does not hold it any more.
+        """
         key = self._turns[0][2]
         queue = self._keys[key]
         task = heapq.heappop(queue.heap).task
@@ -100,7 +103,10 @@ class ReadyQueue:
             self.size -= 1
 
     def start_first(self, attempt: Attempt) -> None:
-        """Removes the first entry, a task of `attempt` that is started, and gives its key a later turn."""
+        """Removes the first entry, because its task starts now; its fairness key waits for its next turn.
+
+        `attempt` is the one that the entry names. The larger the weight of the key, the sooner its next turn.
+        """
         self._now, _, key = heapq.heappop(self._turns)
         queue = self._keys[key]
         entry = heapq.heappop(queue.heap)

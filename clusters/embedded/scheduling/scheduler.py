@@ -52,7 +52,7 @@ from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQues
 
 
 class Scheduler:
-    """Schedules the attempts of one cluster, `slots` at most. `boot` names this boot of the cluster."""
+    """Schedules the attempts of one cluster. `now` is uptime in seconds, `wall` is seconds since 1970."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
@@ -156,7 +156,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """Records the outcome of a try, none of whose processes is left, and applies its consequence."""
+        """Records that a try has ended and no process of it is left; applies its outcome's consequence."""
         step = Step(now=now, wall=wall)
         attempt = self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
@@ -213,7 +213,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Queues retries whose pause is over, requests leases, kills tries whose lease is about to end."""
+        """Does what is due `now`: queues retries, requests leases, kills tries whose lease is ending."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake:

@@ -10,7 +10,7 @@ from clusters.protocol import AttemptId, JournalledEvent, LeaseAsked, RunSpec, S
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
-    """A task's row in the journal."""
+    """A task's row in the journal: how often it was started, its next try's time, and its result."""
 
     attempt: AttemptId
     task: str
@@ -27,7 +27,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """The decisions of one call of the scheduler: no action is taken BEFORE the records are journalled."""
+    """What one call of the scheduler decided: records to journal, and actions to take only after that."""
 
     now: float
     """The cluster's uptime, in seconds."""

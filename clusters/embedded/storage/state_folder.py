@@ -61,5 +61,8 @@ class StateFolder:
                     folder.rmdir()
 
     def empty_trash(self) -> None:
-        """Deletes the trash folder, with the files that an earlier process left there. Blocks meanwhile."""
+        """Deletes the trash folder: files moved there by this process or an earlier one. Ignores errors.
+
+        Blocks until the files are deleted.
+        """
         shutil.rmtree(self._trash, ignore_errors=True)

@@ -153,7 +153,7 @@ def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
 
 
 def read_history(row: tuple[Any, ...]) -> HistoryEntry:
-    """The history entry of a row of `HISTORY`."""
+    """Decodes a row that the statement `HISTORY` selects into the history entry that was stored in it."""
     seq, run, shard, name, at, actor, detail = row
     kind = HistoryKind(name)
     return HistoryEntry(

@@ -173,7 +173,7 @@ def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) ->
 
 
 def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> str:
-    """Binds the region's name to this journal if it is free; returns the journal that it is bound to."""
+    """Binds the region's name to the journal `incarnation` unless another is bound; returns the bound one."""
     if db.execute(sql.BIND_INCARNATION, (region, incarnation)).rowcount:
         row = db.execute(sql.CURSOR, (region,)).fetchone()
         cursor = None if row is None else Cursor(incarnation=row[0], seq=row[1])
