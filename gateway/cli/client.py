@@ -10,18 +10,19 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from gateway.cli.connection.addresses import is_loopback, parse_address
+from gateway.cli.connection.own_token import explain_refusal
+from gateway.cli.connection.proxies import find_proxy, proxy_error
 from gateway.cli.context import Context, find_context
 from gateway.cli.errors import EXIT_BY_STATUS, CliError, Exit
 from gateway.identity.development_issuer import SCOPES, mint_token
 from waypost.json_pointer import FieldError
-
-LOOPBACK: Final = ("localhost", "::1")
 
 
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     detail: str = ""
+    trace_id: str | None = None
     decision_id: str | None = None
     errors: tuple[FieldError, ...] = ()
 
@@ -62,7 +64,7 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
             lines=("Start one with `waypost up`, or name one with --url or WAYPOST_URL.",),
             code=Exit.USAGE,
         )
-    address = _parse_url(url)
+    address = parse_address(url)
     token = token or _development_token(context)
     # httpx would fail on such a header with an error that shows the token
     if token and not (token.isascii() and token.isprintable() and " " not in token):
@@ -72,37 +74,42 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
         )
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(
-            base_url=address, headers=headers, timeout=timeout_seconds, verify=_trusted_roots()
-        ) as client:
+        with _open_client(address, headers, timeout_seconds) as client:
             yield client
     except httpx.TimeoutException as error:
-        raise CliError(f"{url} does not answer in time", code=Exit.UNAVAILABLE) from error
+        advice = (proxy.advice(address),) if (proxy := find_proxy(address)) else ()
+        raise CliError(f"{url} does not answer in time", lines=advice, code=Exit.UNAVAILABLE) from error
     except httpx.TransportError as error:
         raise _connection_error(address, error) from error
 
 
-def _parse_url(url: str) -> httpx.URL:
+def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: float) -> httpx.Client:
+    """Makes the client, with the environment's proxy where there is one for `address`. Raises `CliError`."""
+    proxy = find_proxy(address)
     try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise CliError(f"{url!r} is not a URL: {error}", code=Exit.USAGE) from error
-    if address.scheme not in ("http", "https") or not address.host:
-        raise CliError(
-            f"{url!r} is not the URL of a gateway: write http://HOST:PORT or https://HOST:PORT",
-            code=Exit.USAGE,
+        return httpx.Client(
+            base_url=address,
+            headers=headers,
+            timeout=timeout_seconds,
+            verify=_trusted_roots(),
+            proxy=proxy and proxy.parse(),
+            # the environment was read by `find_proxy`
+            trust_env=False,
         )
-    return address
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        if proxy is None:
+            raise
+        raise proxy_error(proxy, address, error) from error
 
 
-def _trusted_roots() -> ssl.SSLContext | bool:
-    """The root certificates to trust: those in the file `WAYPOST_CA`, else (True) those of this machine.
+def _trusted_roots() -> ssl.SSLContext:
+    """The root certificates to trust: those in the file `WAYPOST_CA`, else those of this machine.
 
     Raises `CliError` if the file cannot be read.
     """
     roots = os.environ.get("WAYPOST_CA")
     if not roots:
-        return True
+        return httpx.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=roots)
     except ssl.SSLError as error:
@@ -124,18 +131,20 @@ def _development_token(context: Context | None) -> str | None:
 
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
     """The `CliError` that says what is wrong with the connection to `address`, and what may help."""
-    tls_error = _tls_error(error)
+    tls_error, proxy = _tls_error(error), find_proxy(address)
     if isinstance(tls_error, ssl.SSLCertVerificationError):
         message = f"the certificate of {address} is not trusted: {tls_error.verify_message}"
         advice = "Name the root that issued it in WAYPOST_CA."
     elif tls_error is not None:
         message = f"no TLS connection with {address}: {tls_error.reason or tls_error}"
         advice = "Where it speaks plain HTTP, write http:// instead."
+    elif proxy is not None:
+        message = f"{address} cannot be reached by way of a proxy: {str(error).rpartition('] ')[2]}"
+        advice = proxy.advice(address)
     elif isinstance(error, httpx.ConnectError):
         message = f"nobody answers at {address}: {str(error).rpartition('] ')[2]}"
         # `waypost up` starts a gateway on this machine: that does not help against one elsewhere
-        is_local = address.host in LOOPBACK or address.host.startswith("127.")
-        advice = "Is the gateway running? `waypost up` starts one." if is_local else ""
+        advice = "Is the gateway running? `waypost up` starts one." if is_loopback(address.host) else ""
     else:
         message = f"the connection with {address} broke: {error}"
         # a TLS server closes the connection on a plain HTTP request
@@ -168,17 +177,28 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
         )
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in problem.errors]
     lines += [f"decision {problem.decision_id}"] if problem.decision_id else []
+    # the gateway's log has more of it, under this id
+    lines += [f"trace {problem.trace_id}"] if problem.trace_id else []
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        lines.append(
-            "Give a token with --token or WAYPOST_TOKEN;"
-            " `waypost token mint --dev` makes one for a development gateway."
-        )
+        lines += explain_refusal(_sent_token(response), development=_is_development(response.url))
+    if not problem.trace_id and (proxy := find_proxy(response.url)):
+        lines.append(proxy.advice(response.url))
     if retry := response.headers.get("retry-after"):
         lines.append(f"Try again in {retry} s.")
     code = EXIT_BY_STATUS.get(response.status_code, Exit.FAILED)
     raise CliError(
         problem.detail or f"the gateway answered {response.status_code}", lines=tuple(lines), code=code
     )
+
+
+def _sent_token(response: httpx.Response) -> str | None:
+    return response.request.headers.get("authorization", "").partition(" ")[2] or None
+
+
+def _is_development(url: httpx.URL) -> bool:
+    """True if `url` is of the gateway that `waypost up` started here."""
+    context = find_context(Path.cwd())
+    return context is not None and context.development is not None and str(url).startswith(f"{context.url}/")
 
 
 def decode_object(content: bytes | str, *names: str) -> Any:

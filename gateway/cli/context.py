@@ -10,6 +10,9 @@ from gateway.cli.errors import CliError, Exit
 CONTEXT_PATH: Final = Path(".waypost") / "context.json"
 """The path of the context file, from the folder in which `waypost up` was started."""
 
+DEVELOPMENT: Final = "development"
+"""The folder of the development issuer, in the one that `waypost up` keeps everything in."""
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the context file: a gateway's URL, and what is needed for a token.

@@ -8,11 +8,11 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from gateway.cli.context import find_context
+from gateway.cli.context import DEVELOPMENT, find_context
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.documents.workflow import Tenant
-from gateway.identity.development_issuer import MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
+from gateway.identity.development_issuer import KEY_FILE, MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
 
 app = App(name="token", help="Tokens for development.")
 
@@ -41,14 +41,15 @@ def mint(
         ),
     ] = 3600,
     folder: Annotated[
-        Path | None, Parameter(help="The development issuer's folder. Default: that of `waypost up`.")
+        Path | None,
+        Parameter(help="Of the development issuer, or of `waypost up` (.waypost). Default: what runs here."),
     ] = None,
 ) -> None:
     """Print a token of the development issuer."""
     if not dev:
         raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
     _check_tenant(tenant)
-    issuer = folder or _issuer_folder()
+    issuer = _issuer_folder() if folder is None else _inside(folder)
     try:
         token = mint_token(
             issuer,
@@ -59,7 +60,9 @@ def mint(
             lifetime_seconds=lifetime_seconds,
         )
     except OSError as error:
-        raise CliError(f"no development issuer in {issuer}: {error.strerror}", code=Exit.USAGE) from error
+        hint = "It is the folder of `waypost gateway --dev`, or .waypost/development."
+        message = f"no development issuer in {issuer}: {error.strerror}"
+        raise CliError(message, lines=(hint,), code=Exit.USAGE) from error
     sys.stdout.write(token + "\n")
 
 
@@ -72,6 +75,12 @@ def _check_tenant(tenant: str) -> None:
             f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them",
             code=Exit.USAGE,
         ) from error
+
+
+def _inside(folder: Path) -> Path:
+    """The development issuer's folder: `folder`, or the one in it where it is the state of `waypost up`."""
+    inner = folder / DEVELOPMENT
+    return inner if not (folder / KEY_FILE).exists() and (inner / KEY_FILE).exists() else folder
 
 
 def _issuer_folder() -> Path:

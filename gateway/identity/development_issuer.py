@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.settings import Issuer
 
 DEVELOPMENT_ISSUER: Final = "https://development.waypost.invalid"
+KEY_FILE: Final = "key.pem"
 KEY_ID: Final = "development"
 SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
 """All scopes that the API knows."""
@@ -28,7 +29,7 @@ MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 def development_issuer(folder: Path) -> Issuer:
     """The issuer whose key is in `folder`. Creates key and key set if needed, readable by this user alone."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = folder / "key.pem"
+    key = folder / KEY_FILE
     if not key.exists():
         private = ec.generate_private_key(ec.SECP256R1())
         pem = private.private_bytes(
@@ -73,7 +74,7 @@ def mint_token(
         "scope": " ".join(scopes),
         "groups": list(groups),
     }
-    return jwt.encode(claims, (folder / "key.pem").read_bytes(), "ES256", {"kid": KEY_ID, "typ": "at+jwt"})
+    return jwt.encode(claims, (folder / KEY_FILE).read_bytes(), "ES256", {"kid": KEY_ID, "typ": "at+jwt"})
 
 
 def _write(path: Path, content: bytes) -> None:

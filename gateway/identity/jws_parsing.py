@@ -23,6 +23,9 @@ FORBIDDEN_PARAMETERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t
 An issuer's keys come from its configured key set alone; compression and unencoded payloads are not supported.
 """
 
+PLAIN_ADVICE: Final = ' (see profile = "plain")'
+"""What the log says of a token whose `typ` is not that of an access token."""
+
 
 class TokenRejected(Exception):
     """A token is not acceptable. The text is a reason for the log, such as `kid.unknown` or `claims.exp`.
@@ -70,7 +73,9 @@ def check_header(header: dict[str, Any], types: frozenset[str]) -> tuple[str, st
         raise TokenRejected("header.kid")
     # RFC 7515, 4.1.9: media types are compared without case, and "application/" may be left out.
     if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in types:
-        raise TokenRejected("header.typ")
+        # The commonest mistake with a new issuer: only the log may say what to do about it.
+        advice = PLAIN_ADVICE if "jwt" not in types else ""
+        raise TokenRejected(f"header.typ{advice}")
     return algorithm, kid
 
 

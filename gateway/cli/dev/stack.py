@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from msgspec import json as msgspec_json
 
-from gateway.cli.context import CONTEXT_PATH, Context
+from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.errors import CliError, Exit
 from waypost import pki
@@ -86,7 +86,7 @@ class Stack:
                 proxy.delay_seconds = self._round_trips.get(region, 0.0) / 2
                 self.proxies[region] = await exits.enter_async_context(proxy)
             await self.start_gateway()
-            context = Context(url=self.url, development=str(self.state / "development"))
+            context = Context(url=self.url, development=str(self.state / DEVELOPMENT))
             (self.state / CONTEXT_PATH.name).write_bytes(msgspec_json.encode(context))
             exits.callback((self.state / CONTEXT_PATH.name).unlink, missing_ok=True)
             self._exits = exits.pop_all()
@@ -134,7 +134,7 @@ class Stack:
         config = self.state / "gateway.toml"
         config.write_text(self._configuration(ports["port"], ports["metrics_port"]))
         await self._start(
-            "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / "development")]
+            "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / DEVELOPMENT)]
         )
 
     def _configuration(self, port: int, metrics_port: int) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
 from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
@@ -23,6 +24,10 @@ from waypost import tls
 from waypost.cancellation import cancel_and_wait
 
 PORT_RANGE: Final = Number(gte=0, lte=65_535)
+PID_FILE: Final = "up.pid"
+"""The file in the stack's folder with the id of the `waypost up` that has locked it."""
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What ends the stack. SIGHUP: its terminal was closed; nobody would ever end it later."""
 
 
 @command
@@ -50,6 +55,7 @@ def up(
     """Start a gateway and its regions for development. Regions are not restarted when they die."""
     _check_names(region)
     with _lock(state):
+        _check_folder(state)
         if fresh:
             clear_state(state, sys.stderr)
         _check_free(port, "--port")
@@ -78,11 +84,36 @@ def _lock(state: Path) -> Iterator[None]:
     folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (state / PID_FILE).write_text(str(os.getpid()))
         yield
     except BlockingIOError as error:
-        raise CliError(f"a stack already runs in {state}", code=Exit.UNAVAILABLE) from error
+        raise CliError(
+            f"a stack already runs in {state}", lines=_how_to_end(state), code=Exit.UNAVAILABLE
+        ) from error
     finally:
         os.close(folder)
+
+
+def _how_to_end(state: Path) -> tuple[str, ...]:
+    """Lines that say which `waypost up` has locked `state`, and how it is ended."""
+    try:
+        pid = int((state / PID_FILE).read_text())
+    except (OSError, ValueError):
+        return ("Ctrl-C in its terminal ends it, or choose another folder with --state.",)
+    return (f"It is process {pid}: Ctrl-C in its terminal ends it, or `kill {pid}`.",)
+
+
+def _check_folder(state: Path) -> None:
+    """Raises `CliError` where processes of an earlier stack still run in `state`: its `up` was killed.
+
+    They would hold the ports and the stores that this one needs.
+    """
+    if holders := holders_of_folder(state):
+        raise CliError(
+            f"processes of an earlier stack still run in {state}",
+            lines=(*map(str, holders), f"End them with `{kill_command(holders)}`, then try again."),
+            code=Exit.UNAVAILABLE,
+        )
 
 
 def _check_free(port: int, option: str, *others: int) -> None:
@@ -96,8 +127,10 @@ def _check_free(port: int, option: str, *others: int) -> None:
             trial.bind(("127.0.0.1", port))
         except OSError as error:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+            holder = holder_of_port(port)
+            lines = (str(holder), f"`{kill_command([holder])}` ends it.") if holder else ()
             raise CliError(
-                f"port {port} {why}: choose another with {option}", code=Exit.UNAVAILABLE
+                f"port {port} {why}: choose another with {option}", lines=lines, code=Exit.UNAVAILABLE
             ) from error
     if port and port in others:
         raise CliError(f"port {port} is asked for twice: choose another with {option}", code=Exit.USAGE)
@@ -106,8 +139,10 @@ def _check_free(port: int, option: str, *others: int) -> None:
 async def _up(stack: Stack) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in STOP_SIGNALS:
+        # under nohup SIGHUP is ignored, and stays so
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     screen = console()
     screen.print("starting a gateway and its regions ...", markup=False)
     async with stack:

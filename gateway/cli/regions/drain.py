@@ -2,15 +2,23 @@
 
 import math
 import time
-from typing import Annotated
+from typing import Annotated, Any, Final
 
+import httpx
 from cyclopts import Parameter
 
 from gateway.cli.arguments import RegionName, Token, Url
-from gateway.cli.errors import Exit
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.connection.retries import attempts
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, format_count
-from gateway.cli.regions.operations import post_operation, print_line
+from gateway.cli.regions.operations import print_line
 
+WITHDRAWN_LOOKS: Final = 3
+"""Looks in a row without the cordon after which it counts as withdrawn.
+
+A gateway that has just been started has not read it yet.
+"""
 POLL_SECONDS = 1.0
 """Seconds between two looks at a region that is being drained."""
 
@@ -28,15 +36,33 @@ def drain(
 ) -> int:
     """Cordon a region and wait until nothing runs there any more. Nothing is moved: what runs finishes."""
     ends_at = math.inf if timeout is None else time.monotonic() + timeout
-    printed = None
-    # The same call again for each look: a cordon that another operator withdrew meanwhile is set again.
-    while (left := post_operation(region, "drain", url, token)["inflight"]) and time.monotonic() < ends_at:
-        if left != printed:
-            printed = left
-            print_line(region, f"still there: {format_count(left, 'shard')}")
-        time.sleep(POLL_SECONDS)
-    if left:
+    with connect(url, token) as client:
+        # Once: asked again, it would undo another operator's `uncordon`.
+        left = read_answer(client.post(api_path("regions", region, "drain")), "inflight")["inflight"]
+        printed, withdrawn = None, 0
+        while (left or withdrawn) and time.monotonic() < ends_at:
+            if left != printed:
+                printed = left
+                print_line(region, f"still there: {format_count(left, 'shard')}")
+            time.sleep(POLL_SECONDS)
+            seen = _read_region(client, region)
+            left, withdrawn = seen["inflight"], 0 if seen["cordoned"] else withdrawn + 1
+            if withdrawn >= WITHDRAWN_LOOKS:
+                print_line(region, "not drained: somebody has withdrawn the cordon, it takes work again")
+                return Exit.FAILED
+    if left or withdrawn:
         print_line(region, f"cordoned, but not empty; still there: {format_count(left, 'shard')}")
         return Exit.FAILED
     print_line(region, "drained: it can be stopped")
     return Exit.DONE
+
+
+def _read_region(client: httpx.Client, name: str) -> Any:
+    """The region as the gateway's list has it now; waits for a gateway that is being restarted."""
+    for attempt in attempts():
+        with attempt:
+            found = read_answer(client.get(api_path("regions")), "items")["items"]
+    region = next((region for region in found if region["name"] == name), None)
+    if region is None:
+        raise CliError(f"region {name} is not among this gateway's any more", code=Exit.NOT_FOUND)
+    return region

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from gateway.cli.arguments import RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
-from gateway.cli.retries import attempts
 
 RECONNECT_SECONDS = 0.2
 """Seconds between the end of a stream whose task still runs and the next stream."""

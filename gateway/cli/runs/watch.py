@@ -16,9 +16,9 @@ from rich.text import Text
 
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, decode_object, read_answer
+from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import Exit
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
-from gateway.cli.retries import attempts
 from gateway.core.history import HistoryKind
 
 TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")

@@ -114,3 +114,14 @@ def test_certificates_are_made_or_kept_and_reported(
     assert capsys.readouterr().out == f"ok: {folder}\n"
     assert ended("pki", "init", str(tmp_path / "other"), "a b") == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_the_folder_of_the_stack_leads_to_its_issuer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--folder .waypost` is what people try first; and a folder without a key is told which one has it."""
+    development_issuer(tmp_path / "development")
+    assert ended("token", "mint", "--dev", "--folder", str(tmp_path)) == 0
+    assert capsys.readouterr().out.count(".") == 2
+    assert ended("token", "mint", "--dev", "--folder", str(tmp_path / "nothing")) == 2
+    assert ".waypost/development" in capsys.readouterr().err

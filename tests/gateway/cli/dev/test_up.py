@@ -1,15 +1,39 @@
 """What `waypost up` looks at before it starts anything."""
 
+import asyncio
 import fcntl
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from gateway.cli.dev.up import up
+from gateway.cli.dev.stack import Stack
+from gateway.cli.dev.up import _up, up
 from gateway.cli.errors import Exit
+
+
+class EmptyStack(Stack):
+    """A stack that starts a gateway which is no more than a process."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.started, self.ended = asyncio.Event(), False
+
+    async def __aenter__(self) -> Self:
+        self.processes["gateway"] = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
+        self.ready["gateway"] = {"port": 1, "metrics_port": 2}
+        self.started.set()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.ended = True
+        self.processes["gateway"].terminate()
+        await self.processes["gateway"].wait()
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +65,8 @@ def test_a_second_stack_does_not_touch_the_folder_of_the_first(
         assert up(state=tmp_path, fresh=True) == Exit.UNAVAILABLE
     finally:
         os.close(first)
-    assert "a stack already runs" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "a stack already runs" in printed and "Ctrl-C" in printed
     assert (tmp_path / "gateway.db").read_text() == "kept"
 
 
@@ -54,7 +79,32 @@ def test_a_port_that_is_taken_is_reported_with_the_option_that_helps(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert up(state=tmp_path, **ports | {option: port}) == Exit.UNAVAILABLE
-    assert capsys.readouterr().err == f"error: port {port} is taken: choose another with {name}\n"
+    message, holder, advice = capsys.readouterr().err.splitlines()
+    assert message == f"error: port {port} is taken: choose another with {name}"
+    assert (f"process {os.getpid()}" in holder, f"kill {os.getpid()}" in advice) == (True, True)
+
+
+def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their `up` is gone, and so is what would end them; `--fresh` must not empty the folder below them."""
+    (tmp_path / "gateway.db").write_text("kept")
+    idle = [sys.executable, "-c", "input()", "gateway", str(tmp_path / "gateway.toml")]
+    with subprocess.Popen(idle, stdin=subprocess.PIPE) as left:
+        assert up(state=tmp_path, fresh=True) == Exit.UNAVAILABLE
+        left.terminate()
+    printed = capsys.readouterr().err
+    assert f"process {left.pid}: " in printed and f"`kill {left.pid}`" in printed
+    assert (tmp_path / "gateway.db").read_text() == "kept"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path: Path) -> None:
+    """Else gateway and regions would run for ever: they have sessions of their own."""
+    stack = EmptyStack(tmp_path, ())
+    running = asyncio.create_task(_up(stack))
+    await stack.started.wait()
+    os.kill(os.getpid(), number)
+    await running
+    assert stack.ended
 
 
 def test_two_servers_want_two_ports(tmp_path: Path) -> None:

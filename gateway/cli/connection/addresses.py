@@ -1,0 +1,55 @@
+"""Checks addresses before a socket sees them, and tells which are this machine's own."""
+
+import socket
+from ipaddress import ip_address
+from typing import Final
+
+import httpx
+
+from gateway.cli.errors import CliError, Exit
+
+PORT_MAXIMUM: Final = 65_535
+
+
+def parse_address(url: str) -> httpx.URL:
+    """Parses the URL of a gateway. Raises `CliError` for one that no gateway could have."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise CliError(f"{url!r} is not a URL: {error}", code=Exit.USAGE) from error
+    if address.scheme not in ("http", "https") or not address.host:
+        raise CliError(
+            f"{url!r} is not the URL of a gateway: write http://HOST:PORT or https://HOST:PORT",
+            code=Exit.USAGE,
+        )
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise CliError(f"{url!r} is not the URL of a gateway: {error}", code=Exit.USAGE) from error
+    return address
+
+
+def check_address(address: httpx.URL) -> None:
+    """Raises `ValueError` for a host or port at which Python's sockets would raise something else."""
+    if not address.host:
+        raise ValueError("it names no host")
+    if address.port is not None and not 0 < address.port <= PORT_MAXIMUM:
+        raise ValueError(f"a port is a number from 1 to {PORT_MAXIMUM}")
+    try:
+        address.raw_host.decode("ascii").encode("idna")
+    except UnicodeError as error:
+        raise ValueError("the name of its host is too long, or has an empty part") from error
+
+
+def is_loopback(host: str) -> bool:
+    """True if `host` is this machine itself: no proxy could reach it there."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        # as the system reads it, so that 127.1 counts too
+        address = ip_address(host if ":" in host else socket.inet_ntoa(socket.inet_aton(host)))
+    except (OSError, ValueError):
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)

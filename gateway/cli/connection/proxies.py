@@ -1,0 +1,86 @@
+"""Proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and which one is used.
+
+httpx (0.28) reads the same variables, but uses a proxy for loopback addresses too, fails on a SOCKS proxy
+that no call would use, and does not say which variable it followed.
+"""
+
+import os
+from collections.abc import Container
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from gateway.cli.connection.addresses import check_address, is_loopback
+from gateway.cli.errors import CliError, Exit
+
+
+class EnvironmentProxy(NamedTuple):
+    """A proxy that the environment names: the variable, and the proxy's URL, which may hold a password."""
+
+    variable: str
+    url: str
+
+    def __str__(self) -> str:
+        """The proxy without the user and password in its URL."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    def parse(self) -> httpx.Proxy:
+        """The proxy as httpx wants it. Raises `ValueError` or `httpx.InvalidURL` where it is none."""
+        proxy = httpx.Proxy(self.url)
+        check_address(proxy.url)
+        return proxy
+
+    def advice(self, address: httpx.URL) -> str:
+        """A sentence that names the variable and says how to do without the proxy for `address`."""
+        return (
+            f"{self.variable} names the proxy {self}: is it the right one?"
+            f" NO_PROXY={address.host} goes without it."
+        )
+
+
+def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
+    """The proxy that the environment names for `address`; None for a loopback address, whatever it names."""
+    if is_loopback(address.host) or _is_exempt(address):
+        return None
+    proxies = getproxies()
+    for scheme in (address.scheme, "all"):
+        if url := proxies.get(scheme):
+            return EnvironmentProxy(_variable(scheme), url if "://" in url else f"http://{url}")
+    return None
+
+
+def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -> CliError:
+    """The `CliError` for a proxy that cannot be used at all."""
+    if isinstance(error, ImportError):
+        message = f"{proxy.variable} names the SOCKS proxy {proxy}, which needs the Python package socksio"
+    else:
+        message = f"{proxy.variable} names {proxy}, which is not the URL of a proxy: {error}"
+    lines = (f"Unset it, or set NO_PROXY={address.host} to go without it.",)
+    return CliError(message, lines=lines, code=Exit.USAGE)
+
+
+def _is_exempt(address: httpx.URL) -> bool:
+    """True if `NO_PROXY` names the host, a domain above it, or (for an IP address) its network."""
+    try:
+        host = ip_address(address.host)
+    except ValueError:
+        # the standard library's rules for names, which are those of curl
+        return bool(proxy_bypass(address.netloc.decode("ascii")))
+    exempt = getproxies().get("no", "")
+    return any(entry == "*" or host in _network(entry) for entry in map(str.strip, exempt.split(",")))
+
+
+def _network(entry: str) -> Container[object]:
+    try:
+        return ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return ()
+
+
+def _variable(scheme: str) -> str:
+    """The name of the variable as it stands in the environment; the lower-case one counts where both are."""
+    name = f"{scheme}_proxy"
+    return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

@@ -1,0 +1,77 @@
+"""Finds the processes that hold a stack's folder or a port, by what Linux shows of them in `/proc`.
+
+Where there is no `/proc`, or it may not be read, none is found.
+"""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+PROC: Final = Path("/proc")
+LISTENING: Final = "0A"
+"""The state of a listening socket in `/proc/net/tcp`."""
+SHOWN_CHARACTERS: Final = 100
+
+
+class Holder(NamedTuple):
+    """A process that holds something: its id and its command line."""
+
+    pid: int
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"process {self.pid}: {shlex.join(self.arguments)[:SHOWN_CHARACTERS]}"
+
+
+def holders_of_folder(folder: Path) -> list[Holder]:
+    """The processes of a stack whose command line names `folder` or something in it. Not this process."""
+    whole, inside = str(folder.resolve()), f"{folder.resolve()}{os.sep}"
+    return [
+        holder
+        for holder in _processes()
+        if holder.pid != os.getpid()
+        and "gateway" in holder.arguments
+        and any(word == whole or word.startswith(inside) for word in holder.arguments)
+    ]
+
+
+def holder_of_port(port: int) -> Holder | None:
+    """The process that listens on the TCP port `port`; None where that cannot be seen."""
+    sockets = set(_listening_sockets(port))
+    return next((holder for holder in _processes() if sockets & set(_open_files(holder.pid))), None)
+
+
+def kill_command(holders: list[Holder]) -> str:
+    """The command that ends `holders`."""
+    return f"kill {' '.join(str(holder.pid) for holder in holders)}"
+
+
+def _processes() -> Iterator[Holder]:
+    for path in PROC.glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().rstrip(b"\0").split(b"\0")
+        except OSError:  # it has ended meanwhile, or is another user's
+            continue
+        yield Holder(int(path.parent.name), tuple(os.fsdecode(word) for word in words))
+
+
+def _listening_sockets(port: int) -> Iterator[str]:
+    """The sockets that listen on `port`, named as the links in `/proc/PID/fd` name them."""
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                yield f"socket:[{fields[9]}]"
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    try:
+        for link in (PROC / str(pid) / "fd").iterdir():
+            yield os.readlink(link)
+    except OSError:  # it has ended meanwhile, or is another user's
+        return
