@@ -75,8 +75,9 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
 
 
 def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
-    """Raises `SettingsError` for the first name that no setting has, wherever it is.
+    """Raises `SettingsError` for the first name in `value` that no setting has, at whatever depth.
 
+    `known` is the type of `value`, `path` the names of the groups that it is in, `source` where it was read.
     msgspec would refuse it too (`forbid_unknown_fields`), but names neither its place nor the name that was
     meant.
     """
@@ -93,7 +94,10 @@ def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str
 
 
 def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> None:
-    """Writes the value of the environment variable `name` to its place in `tree`."""
+    """Writes the `value` of the environment variable `name` to its place in `tree`, the settings so far.
+
+    `known` is the type of all settings.
+    """
     path = name.removeprefix(PREFIX).lower().split("__")
     for depth, part in enumerate(path):
         fields = _fields(known)
@@ -114,7 +118,7 @@ def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: s
 
 
 def _parse_variable(name: str, value: str, known: inspect.Type) -> Any:
-    """The value of the environment variable `name`, as TOML would give it.
+    """The `value` of the environment variable `name`, for a setting of the type `known`, as TOML gives it.
 
     A plain value stays text, which msgspec converts; lists and groups are JSON. Raises `SettingsError` for
     other text.

@@ -71,9 +71,10 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
-    """One successful status of an operation: the schemas of its body by media type, none for no body.
+    """One successful response of an operation, for the OpenAPI document.
 
-    `location`: the response has a `Location` header.
+    `content` has the schemas of its body by media type, and is empty where there is no body. `location`: the
+    response has a `Location` header.
     """
 
     status: int = 200

@@ -113,7 +113,7 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
 
 
 class OrphanDetail(Detail, frozen=True, kw_only=True):
-    """The attempt that is no longer listed as an orphan of its shard."""
+    """The attempt that was taken off its shard's list of orphans, since it has ended or was given up."""
 
     region: str
     epoch: int
@@ -159,7 +159,7 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
 
 
 class RegionDetail(Detail, frozen=True, kw_only=True):
-    """The region about which the gateway found something out. The entry's `run` is empty."""
+    """The region that has returned, or has shown that the store is an old copy. The entry names no run."""
 
     region: str
 
@@ -187,7 +187,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
-    """One thing that happened to a run or a region."""
+    """One entry of the history: what happened to a run, a shard or a region, when, and at whose request."""
 
     run: str
     """The run's id; empty for what happened to a region."""

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """A verified caller. Nothing of the token itself is in it."""
+    """The caller of a request, as the claims of its verified token name it. The token itself is not kept."""
 
     subject: str
     issuer: str

@@ -179,7 +179,7 @@ class Shard(Struct, frozen=True, kw_only=True):
 
 
 class InvalidTransition(Exception):
-    """The shard's phase does not take the event."""
+    """An event was applied to a shard in a phase from which `RULES` has no transition for it."""
 
 
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:

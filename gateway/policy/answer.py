@@ -17,7 +17,7 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule. No field may be missing."""
+    """The value of a `decision` rule, of which a `Decision` is made. No field may be missing."""
 
     allow: bool
     rules: tuple[str, ...]
@@ -26,7 +26,7 @@ class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AnswerError(Exception):
-    """The value of a `decision` rule is not a decision."""
+    """The value of a `decision` rule is no complete, well-typed `PolicyAnswer`."""
 
 
 _decode = msgspec.json.Decoder(PolicyAnswer).decode

@@ -17,7 +17,7 @@ FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommittedShard:
-    """A shard whose write took, with the history entries that were stored with it."""
+    """A shard that a commit has written, and the history entries that were stored with it."""
 
     tracked: TrackedShard
     history: tuple[HistoryEntry, ...]

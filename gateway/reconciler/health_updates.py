@@ -21,7 +21,7 @@ from gateway.settings import HealthSettings
 def update_health(
     region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> None:
-    """Applies `report` to the region's health and status. `dice` gives a random number in 0..1.
+    """Applies `report` to the region's health and status. `dice` gives a random number in 0..1, for jitter.
 
     The report's attempts are not looked at here: `inbox.py` does that once the journal is admitted.
     """
@@ -66,7 +66,7 @@ def update_health(
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Keeps the newest status of the journal that the region's name is bound to. `at`: when it came."""
+    """Keeps the newest status of the journal bound to the region's name; `at`: when it came, monotonic."""
     if region.incarnation and status.incarnation != region.incarnation:
         # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
         region.unknown_journal = status.incarnation

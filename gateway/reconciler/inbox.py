@@ -44,7 +44,8 @@ BINDING_SECONDS = 1.0
 class InboxProcessor:
     """Drains the inboxes of all regions and applies their reports to the working set.
 
-    `request_placement` is called when something may have changed for shards that wait; `dice` gives 0..1.
+    `request_placement` is called when something may have changed for shards that wait. `dice` gives a random
+    number in 0..1, for jitter.
     """
 
     def __init__(
@@ -209,7 +210,10 @@ class InboxProcessor:
         region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
-        """Compares the cluster's attempts with the shards; attempts that no shard lists are to be ended."""
+        """Compares the cluster's attempts with the shards; attempts that no shard lists are to be ended.
+
+        `hello` lists the attempts, and was asked for at `began`, in monotonic seconds.
+        """
         if hello.status.incarnation != region.incarnation:
             return
         region.compared_at = now.monotonic

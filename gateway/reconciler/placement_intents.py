@@ -24,7 +24,10 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch in `region`, and its history the scores; the next commit stores both."""
+    """Gives the shard its next epoch, of the store's `era`, in `region`, and records why in its history.
+
+    The next commit stores both. `placement` has the scores and the reasons against the other regions.
+    """
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.add_history(
         now,

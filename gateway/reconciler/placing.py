@@ -32,7 +32,10 @@ CROWDED_MAXIMUM = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deferral:
-    """A run whose shards let others pass until a region of `regions` takes work again, or until `until`."""
+    """How long the shards of a run that could not be placed let those of other runs pass.
+
+    Until `until`, or until a region of `regions` takes work again.
+    """
 
     regions: frozenset[str]
     until: float

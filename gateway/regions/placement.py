@@ -13,7 +13,9 @@ from gateway.settings import PlacingSettings
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The region chosen, the scores of all that fit (lower is better), and the reasons against the others."""
+    """The answer of `place`: the region chosen, the scores of all that fit (lower is better), and the reasons
+    against the others.
+    """
 
     region: str
     scores: dict[str, float]
@@ -21,7 +23,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Unplaceable(Struct, frozen=True, kw_only=True):
-    """The result that no region fits, with the reason against each."""
+    """The answer of `place` where no region fits: the reason against each, by region."""
 
     rejected: dict[str, str]
 

@@ -8,7 +8,7 @@ from gateway.documents.workflow import Workflow
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """The requirements of one attempt of a workflow on a region, and its preferences among regions."""
+    """What one attempt needs of a region: executors, processors, permission; and which regions it prefers."""
 
     permitted: frozenset[str]
     """Regions that policy permits."""

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 
 
 class Subscriptions:
-    """Events to set after each commit that changes a run. A run without subscribers takes no memory."""
+    """The subscribers to each run's changes, as `asyncio.Event`s that are set after a commit changes the run.
+
+    A run without subscribers takes no memory.
+    """
 
     def __init__(self) -> None:
         self._events: dict[str | None, set[asyncio.Event]] = {}

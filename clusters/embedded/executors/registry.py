@@ -18,7 +18,7 @@ from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """The facts about its cluster that an executor is built with."""
+    """What an executor is built with: the region of its cluster, and the folder of all workspaces."""
 
     region: str
     workspaces: Path
@@ -26,7 +26,9 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
 
 
 class RegisteredExecutor(Struct, frozen=True, kw_only=True):
-    """The entry of one executor: the form of its tasks, its promise, and how to build it."""
+    """One executor in the registry: the type of its tasks' `run`, whether exclusive workflows may use it, and
+    the function that builds it.
+    """
 
     run_type: type[Struct]
     """The form of a task's `run`."""

@@ -72,7 +72,10 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MalformedRequest(Exception):
-    """A request has another form: `detail` says what is wrong, `pointer` where in the body."""
+    """A request does not have the form that it must have: answered with 400.
+
+    `detail` says what is wrong, `pointer` (a JSON pointer) where in the body.
+    """
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)

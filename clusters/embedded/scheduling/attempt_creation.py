@@ -19,7 +19,7 @@ from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutco
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
-    """The decision to refuse a create for good, under its epoch and fence.
+    """The create is to be refused for good: under this epoch and fence it is not sent again.
 
     `reason` and `detail` as in `CreateAnswer`.
     """
@@ -29,25 +29,26 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The decision to change nothing: the attempt goes on or has ended.
+    """Nothing is to be changed: the create was sent again, and its attempt goes on or has ended.
 
-    The create was sent again, because its answer was lost.
+    The answer to the first one was lost.
     """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The decision to wake an attempt, which was found in the journal and sleeps."""
+    """The create is for an attempt that was found in the journal after a restart: it is to be woken."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """The decision to create a new attempt, of this run."""
+    """A new attempt of this run is to be created."""
 
     run: RunSpec
 
 
 CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
+"""What is to be done with one create."""
 
 
 class AttemptCreation:
@@ -77,7 +78,10 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         step: Step,
     ) -> CreateAnswer:
-        """Decides about a create, carries the decision out, and returns the answer."""
+        """Decides about the create `spec`, carries that out, and returns the answer to it.
+
+        `run` is the create's run, None where the batch lacks it; `mismatch_of` as in `decide`.
+        """
         decision = self.decide(spec, run, mismatch_of, step.now)
         match decision:
             case Refuse(reason=reason, detail=detail):
@@ -101,7 +105,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """The decision about a create at uptime `now`.
+        """What is to be done with the create `spec` at uptime `now`; `run` is its run, None if unknown.
 
         `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
         """

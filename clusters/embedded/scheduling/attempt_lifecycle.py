@@ -116,7 +116,10 @@ class AttemptLifecycle:
         self._report(attempt, task, phase, began, step, output=result.output)
 
     def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        """Records that a task has failed for good, and with it the attempt, whose other tries are killed."""
+        """Records that a task has failed for good, and with it the attempt, whose other tries are killed.
+
+        `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
+        """
         attempt.failure = f"task {task}: {reason}"
         self._withdraw_waiting_tasks(attempt)
         # Journalled at once: after a crash before the attempt's end the task must not be tried again.

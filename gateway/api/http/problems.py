@@ -67,7 +67,10 @@ def internal_error(trace_id: str) -> Response:
 
 
 def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: LogRateLimiter) -> None:
-    """Logs the refusals that an operator must see: rejected tokens, denials, faults of the policy engine."""
+    """Logs the refusals that an operator must see: rejected tokens, denials, faults of the policy engine.
+
+    `rejections` limits the lines about rejected tokens, which anybody can send.
+    """
     match error:
         case Unauthenticated():
             # The caller must not learn which check failed. Anybody can send bad tokens: one line a second of

@@ -11,7 +11,10 @@ TENANTS_MAXIMUM = 10_000
 
 @dataclass(slots=True)
 class Bucket:
-    """The requests that a tenant may still make at once, as of `at`, in monotonic seconds."""
+    """A tenant's token bucket: at `at`, in monotonic seconds, it may make `tokens` requests at once.
+
+    Each second adds `rate` tokens, up to `size`.
+    """
 
     tokens: float
     at: float
@@ -27,7 +30,10 @@ class Bucket:
 
 
 class RateLimiter:
-    """Counts the requests of each tenant whose rate is limited. `rate`: where no other is set; None: none."""
+    """Limits how many requests a second each tenant makes. `clock` gives monotonic seconds.
+
+    `rate` holds for tenants for which `set_rate` sets no other; None: they are not limited.
+    """
 
     def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:
         self._rate, self._clock = rate, clock
@@ -50,7 +56,7 @@ class RateLimiter:
         return 0.0
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
-        """Sets what policy says of the tenant; None: nothing, so that the common rate holds."""
+        """Sets the rate that policy gives the tenant, in requests a second; None: the common rate holds."""
         rate = self._rate if rate is None else rate
         if rate is None:
             self._buckets.pop(tenant, None)

@@ -11,7 +11,7 @@ from clusters.protocol import Batch, BatchAnswers, ClusterEvent, ClusterStatus, 
 
 
 class StreamEvent(Struct, frozen=True, kw_only=True):
-    """One event of the stream that was opened at `began`."""
+    """One event of the cluster's event stream: the stream was opened at `began`, the event came at `at`."""
 
     began: float
     at: float
@@ -19,7 +19,7 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
-    """The event stream has ended. The link opens the next one by itself."""
+    """The event stream ended at `at`. The link opens the next one by itself."""
 
     at: float
     reason: str
@@ -27,7 +27,7 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """The outcome of one probe."""
+    """The outcome of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
 
     began: float
     ended: float
@@ -39,7 +39,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
 
 
 class BatchResult(Struct, frozen=True, kw_only=True):
-    """The outcome of one batch."""
+    """The outcome of a batch sent at `began` and over at `ended`: the cluster's answers, or the failure."""
 
     began: float
     ended: float
@@ -51,7 +51,7 @@ class BatchResult(Struct, frozen=True, kw_only=True):
 
 
 class AttemptListing(Struct, frozen=True, kw_only=True):
-    """The attempts that the cluster held when it was asked, at `began` or later."""
+    """The attempts that a cluster holds, in its `hello`: asked for at `began`, received at `at`."""
 
     began: float
     at: float
