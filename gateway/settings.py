@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 
 class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thresholds by which a region counts as lost, slow or failing, and comes back (the contract's)."""
+    """The thresholds by which a region counts as lost, slow or failing, and by which it comes back."""
 
     probe_interval_seconds: float = 2.0
     """The pause between two probes of a region; `jitter` varies it, so that gateways do not march in step."""

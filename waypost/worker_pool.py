@@ -20,7 +20,7 @@ PROGRESS_BYTES: Final = 4
 
 
 class WorkerError(Exception):
-    """There is no answer. The text is for people."""
+    """A request to a worker process has no answer. The text says why, for people."""
 
 
 class WorkerBusy(WorkerError):
@@ -32,11 +32,14 @@ class WorkerBusy(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """The budget has passed, and the process was killed."""
+    """The process did not answer within the time for one request, and was killed."""
 
 
 class WorkerEnded(WorkerError):
-    """The process ended before it answered: `signal` by which signal (0: none), `progress` how far it was."""
+    """The process ended before it answered.
+
+    `signal` is the one that ended it (0: none), `progress` how many parts of the request it had done.
+    """
 
     def __init__(self, *, signal: int, progress: int) -> None:
         super().__init__(f"the worker process was ended by signal {signal}" if signal else "it ended itself")
@@ -47,7 +50,8 @@ class WorkerPool:
     """At most `size` processes that run `module`; each answers one request at a time.
 
     Callers take turns, and one caller occupies one process at most, until that is ready for the next. The
-    first message to each process is `greeting`.
+    first message to each process is `greeting`. `budget_seconds` bounds the time of one request; at most
+    `maximum_waiting` requests wait, and `maximum_waiting_of_caller` of one caller.
     """
 
     def __init__(
@@ -161,7 +165,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """One process, which is not running at first."""
+    """One process of the pool, which is started by the first request to it."""
 
     def __init__(self, module: str, greeting: bytes, budget_seconds: float) -> None:
         self._module, self._greeting, self._budget_seconds = module, greeting, budget_seconds
@@ -175,7 +179,7 @@ class _Worker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Raises `WorkerError`."""
+        """Starts the process and sends it the greeting. Raises `WorkerError`."""
         answered = False
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -25,9 +25,10 @@ RETRY_SECONDS = 1.0
 
 
 class ConditionRunner:
-    """One task for each run with conditions to evaluate; the runs of one fairness key take turns.
+    """Evaluates the conditions of waiting tasks, in one asyncio task for each run that has any.
 
-    `uptime` gives seconds since the node's boot; `report` carries out a step.
+    The runs of one fairness key take turns. `uptime` gives seconds since the node's boot; `report` journals
+    and carries out the scheduler's step that follows from the answers.
     """
 
     def __init__(

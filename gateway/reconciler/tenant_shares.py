@@ -19,7 +19,10 @@ TASKS_MAXIMUM: Final = 100_000
 
 
 class TenantShares:
-    """The attempts, and their tasks, that each tenant has in each region, orphans included."""
+    """Counts the attempts and tasks that each tenant holds in each region, to bound what one may hold.
+
+    Orphans count too.
+    """
 
     def __init__(self, shards: Iterable[TrackedShard]) -> None:
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -37,13 +40,13 @@ class TenantShares:
         self._tasks[key] += len(tracked.run.tasks)
 
     def without_room(self, regions: Iterable[RegionView]) -> list[str]:
-        """The tenants that have what they may have in every region that takes work."""
+        """The tenants that hold all that they may hold in every region that takes work."""
         open_regions = [region for region in regions if takes_work(region)]
         tenants = {tenant for tenant, _ in self._attempts}
         return [one for one in tenants if len(self.used_up(one, open_regions)) == len(open_regions)]
 
     def used_up(self, tenant: str, regions: Iterable[RegionView]) -> frozenset[str]:
-        """The regions in which the tenant has what it may have."""
+        """The regions in which the tenant holds all that it may hold: no attempt of it is placed there."""
         return frozenset(
             region.name
             for region in regions

@@ -33,7 +33,10 @@ def demand_of(
     spread: Mapping[str, int] | None = None,
     used_up: frozenset[str] = frozenset(),
 ) -> Demand:
-    """The demand of one shard of `workflow`. `spread` is for workflows with `placement.spread`."""
+    """The demand of one shard of `workflow`, which policy permits in the regions `permitted`.
+
+    `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant.
+    """
     asked = workflow.spec.placement
     return Demand(
         permitted=frozenset(permitted),

@@ -185,7 +185,7 @@ class Store(Protocol):
         ...
 
     async def open_work(self, tenant: str) -> OpenWork:
-        """What the tenant has open. It costs the same however much that is."""
+        """How much the tenant has open now. Reading it costs the same however much that is."""
         ...
 
     async def pending(

@@ -41,12 +41,12 @@ def beginning_after(names: Sequence[str], after: str) -> list[str]:
 
 
 def work_of(run: Run) -> OpenWork:
-    """What the run counts for as long as it is open."""
+    """What one run adds to its tenant's open work until it has ended."""
     return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
 
 
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
-    """The limit that is passed where `added` comes to what is open, as a sentence; empty: none."""
+    """The limit that a tenant with `open_work` would pass with `added`, as a sentence; empty where none."""
     for what, there, more, most in (
         ("runs", open_work.runs, added.runs, limits.runs),
         ("shards", open_work.shards, added.shards, limits.shards),

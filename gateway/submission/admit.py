@@ -115,14 +115,17 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
 
 
 async def check_limits(run: Run, decision: Decision, *, store: Store, limits: TenantSettings) -> None:
-    """Raises `TooManyRequests` where the run, opened again, would pass what its tenant may have open."""
+    """Raises `TooManyRequests` where its tenant would have more open than it may if the run were retried.
+
+    `limits` hold where `decision` sets no others.
+    """
     passed = exceeded(await store.open_work(run.tenant), work_of(run), limits_of(decision, limits))
     if passed:
         raise TooManyRequests(passed, retry_after_seconds=QUOTA_RETRY_SECONDS)
 
 
 def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
-    """What the tenant may have open: as policy says, else as the settings say."""
+    """The most that the tenant may have open: the decision's limits, else those of the settings."""
     obliged = decision.obligations
     return OpenWork(
         runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,

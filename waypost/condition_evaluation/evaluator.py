@@ -34,7 +34,10 @@ less.
 
 
 class ConditionEvaluator:
-    """Two processes at most, started when the first condition comes, and killed on leaving."""
+    """Evaluates conditions in two processes at most, which the end of the `async with` kills.
+
+    `budget_seconds` is the processor time of one condition; the rest is as in `WorkerPool`.
+    """
 
     def __init__(
         self,

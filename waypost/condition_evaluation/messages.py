@@ -15,11 +15,11 @@ class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
     outputs: Mapping[str, Any] = {}
     """Outputs of tasks, by name."""
     compile_only: bool = False
-    """The values are not known yet."""
+    """Whether it is compiled and not evaluated, since the values are not known yet."""
 
 
 class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Whether a condition holds, or why it cannot be said."""
+    """The answer to one question: whether the condition holds, or why it cannot be evaluated."""
 
     holds: bool | None = None
     """None where there is an error, and where it was compiled only."""
@@ -28,7 +28,7 @@ class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A `ConditionQuestion` on its way; `shard` is a place in `ConditionBatch.shards`."""
+    """A `ConditionQuestion` as a batch holds it; `shard` is an index into `ConditionBatch.shards`."""
 
     text: str
     shard: int
@@ -37,7 +37,7 @@ class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):
-    """Questions that share their params, in MessagePack."""
+    """One message to a process, in MessagePack: questions that share their params."""
 
     budget_seconds: float
     """Processor time of one question; what takes more ends the process."""
@@ -47,14 +47,20 @@ class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ConditionReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """Answers to the first questions of a batch: the process stops early, so that others have turns."""
+    """The reply to a `ConditionBatch`, with answers to its first questions and the time that they took.
+
+    The process stops early, so that others have turns.
+    """
 
     answers: list[ConditionAnswer]
     processor_seconds: float
 
 
 class ConditionAnswers(Struct, frozen=True, kw_only=True):
-    """Answers to the first questions that were asked, in order; to all of them unless time was short."""
+    """What `ConditionEvaluator.evaluate` returns: answers to the first of its questions, in order.
+
+    `complete`: to all of them; else the time was too short.
+    """
 
     answers: list[ConditionAnswer]
     processor_seconds: float

@@ -89,7 +89,7 @@ def application(
 
     A client whose certificate is not the gateway's gets 403. `claim` is called before each call with the
     store that the gateway works for; it raises `ClusterError` where the cluster works for another. None: the
-    cluster works for any.
+    cluster works for any. `body_bytes` is the size of the largest request body.
     """
     endpoints = _Endpoints(adapter, claim, body_bytes)
     return Starlette(
@@ -111,6 +111,8 @@ def application(
 
 
 class _Endpoints:
+    """The handlers of a cluster's HTTP API. `claim` and `body_bytes` as in `application`."""
+
     def __init__(self, adapter: ClusterAdapter, claim: Claim | None, body_bytes: int) -> None:
         self._adapter, self._claim, self._body_bytes = adapter, claim, body_bytes
         self._batches = msgspec.json.Decoder(Batch)

@@ -147,6 +147,8 @@ class Proxy:
 
 
 class _Direction(StrEnum):
+    """The two ways of a connection's bytes: from the client, and to it."""
+
     REQUESTS = "requests"
     REPLIES = "replies"
 

@@ -16,7 +16,7 @@ LARGE_RUNS = 8
 
 @dataclass(kw_only=True, slots=True)
 class WorkingSet:
-    """The regions by name, and the shards that need watching by (run, index)."""
+    """What the controller keeps in memory: all regions by name, and by (run, index) the shards under way."""
 
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)

@@ -230,7 +230,11 @@ class SqliteStore:
         after: str = "",
         without: Sequence[str] = (),
     ) -> Sequence[Shard]:
-        """The shards that `statement` gives for each tenant with open runs, of all tenants in turn."""
+        """The shards that `statement` selects, of all tenants with open runs in turn, `limit` at most.
+
+        `parameters` are the statement's, after the tenant's name. The tenant that follows `after` by name is
+        first; the tenants in `without` are left out.
+        """
 
         def read(db: sqlite3.Connection) -> Sequence[Shard]:
             weights = dict(db.execute(sql.OPEN_TENANTS))

@@ -75,7 +75,7 @@ def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
 
 
 def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
-    """What the tenant has open."""
+    """How much the tenant has open now."""
     row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
     return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
 
