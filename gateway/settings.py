@@ -81,6 +81,18 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lost attempts after which a shard is quarantined."""
     failovers_maximum: int = 20
     """Failovers after which a shard is quarantined; lost attempts are counted apart."""
+    region_losses_maximum: int = 5
+    """Regions that died or fell silent for good while a task of a shard ran there, until its quarantine.
+
+    After two of them it is kept from other shards like it, so that no innocent is quarantined with it.
+    """
+    losses_forgotten_seconds: float = 3_600.0
+    """The time without such a loss after which a shard's count of them starts again."""
+    apart_seconds: float = 30.0
+    """The shortest time for which a shard that lost two regions has a region without others like it.
+
+    The time is half as long again as its tasks had run when it lost a region, if that is longer.
+    """
     backoff_seconds: float = 1.0
     """The pause of a shard after its first lost attempt; each further one doubles it."""
     backoff_maximum_seconds: float = 30.0

@@ -4,8 +4,9 @@ Pure: every time is passed in. `gateway/reconciler/failover.py` applies them.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
-from gateway.core.shard_states import Event
+from gateway.core.shard_states import Event, Shard
 from gateway.settings import FailoverSettings
 from waypost.workflow.task import SideEffects
 
@@ -47,6 +48,24 @@ def suspect_wait_is_over(
     """
     since = max(suspected_at, fenced_until) if side_effects is SideEffects.EXCLUSIVE else suspected_at
     return now - since >= wait_seconds
+
+
+SUSPECTED_LOSSES: Final = 2
+"""The losses of a region from which on the shard that ran there may be what ends regions."""
+
+
+def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) -> int:
+    """How many losses of a region count against the shard with one more at `wall`, in seconds since 1970."""
+    return 1 + (shard.regions_lost if _losses_count(shard, wall, settings) else 0)
+
+
+def is_suspected(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
+    """Whether the shard may be what ends the regions in which it runs: others like it are kept from it."""
+    return shard.regions_lost >= SUSPECTED_LOSSES and _losses_count(shard, wall, settings)
+
+
+def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
+    return wall - shard.region_lost_at < settings.losses_forgotten_seconds
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:

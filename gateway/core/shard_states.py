@@ -96,10 +96,11 @@ RULES: Final[Sequence[Rule]] = (
     Rule("T8", Event.COMPLETED, PLACED, Phase.SUCCEEDED,
          "the current attempt succeeded, and the result of every task is stored"),
     Rule("T9", Event.FAILED, PLACED, Phase.FAILED, "a task failed and its retries are used up"),
-    Rule("T9", Event.LOST, PLACED, Phase.PENDING, "the attempt is lost, which is no fault of a task", True),
+    Rule("T9", Event.LOST, PLACED, Phase.PENDING,
+         "the attempt is lost, by no fault of a task; or the region was restarted, maybe by it", True),
     Rule("T9", Event.EXHAUSTED, PLACED, Phase.QUARANTINED,
-         "it was the last attempt or failover that the shard may have: in place of Lost, Abandoned, Refused"
-         " and Unconfirmed", True),
+         "it was the last attempt or failover that the shard may have, or the last region that it may lose:"
+         " in place of Lost, Abandoned, Refused and Unconfirmed", True),
     Rule("T10", Event.CANCELLED, _ACTIVE, Phase.CANCELLING, "the cancellation is committed on the run", True),
     Rule("T10", Event.STOPPED, _CANCELLING, Phase.CANCELLED,
          "every attempt is confirmed as gone, or listed where its region is out of reach"),
@@ -147,6 +148,10 @@ class Shard(Struct, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0
+    regions_lost: int = 0
+    """How often of late a region died, or fell silent for good, while a task of the shard ran there."""
+    region_lost_at: float = 0.0
+    """The time of the last such loss, in wall-clock seconds since 1970."""
     not_before: float = 0.0
     """The end of a Pending shard's back-off, in wall-clock seconds since 1970."""
     reason: str = ""

@@ -9,14 +9,16 @@ from enum import StrEnum
 from typing import assert_never
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
-from gateway.core.failover_rules import backoff_seconds, loss_event
+from gateway.core.failover_rules import backoff_seconds, failover_event, is_suspected, loss_event
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.region_losses import blame_shards, count_loss
 from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
 
 
@@ -118,8 +120,41 @@ def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: Fai
     )
 
 
+def leave_region(
+    tracked: TrackedShard,
+    now: Instant,
+    reason: str,
+    settings: FailoverSettings,
+    *,
+    event: Event = Event.ABANDONED,
+) -> None:
+    """Has the shard wait for another region by `event`, or quarantines it after too many."""
+    count_loss(tracked, now, settings)
+    failovers, losses = tracked.shard.failovers, tracked.shard.regions_lost
+    if losses >= settings.region_losses_maximum:
+        event = Event.EXHAUSTED
+        reason = f"{losses} regions in a row died or fell silent while a task of it ran there"
+    elif failover_event(failovers, settings) is Event.EXHAUSTED:
+        event = Event.EXHAUSTED
+    tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
+    tracked.apply_event(now, event, reason=reason, failovers=failovers + 1, suspect_since=None)
+
+
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence."""
+    """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence.
+
+    One that is suspected of having ended the region waits for another place instead, apart from others like
+    it: after a restart all attempts start together, and nobody could tell which ends the region again.
+    """
+    boot = None if region.status is None else region.status.boot
+    if tracked.shard.fence is not None and tracked.shard.fence.boot != boot:
+        count_loss(tracked, now, settings)
+        tracked.running_since.clear()
+        if is_suspected(tracked.shard, now.wall, settings):
+            leave_region(tracked, now, "Restarted", settings, event=Event.LOST)
+            return
+    # The region was only silent.
+    tracked.blamed = False
     fence = region.fence(now, settings.fence_seconds)
     tracked.apply_event(now, Event.REGION_BACK, suspect_since=None, fence=fence)
     tracked.fenced_until = now.monotonic + settings.fence_seconds
@@ -136,8 +171,16 @@ def compare_attempts(
     `hello` lists them; `began` is when it was asked for, in monotonic seconds.
     """
     held = dict(hello.attempts)
+    if _was_restarted(ws, region, hello.status.boot):
+        blame_shards(ws, region, now, settings)
     for tracked in list(ws.placed_in(region.name, *PLACED)):
         _compare_one(tracked, region, hello.status.boot, held, began=began, now=now, settings=settings)
+
+
+def _was_restarted(ws: WorkingSet, region: Region, boot: str) -> bool:
+    """Whether attempts that are taken to run there were sent to an earlier boot."""
+    placed = ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)
+    return any(tracked.shard.fence is not None and tracked.shard.fence.boot != boot for tracked in placed)
 
 
 def _compare_one(
@@ -155,7 +198,10 @@ def _compare_one(
         # The journal that had the attempt is gone, and with it all that was known of the attempt.
         lose_attempt(tracked, now, "JournalReplaced", settings)
     elif held.get(shard.attempt) is False or (shard.fence is not None and shard.fence.boot != boot):
-        # The cluster was restarted: it knows the attempt and runs nothing of it until it is sent again.
+        # The cluster was restarted: it knows the attempt and runs nothing of it until it is sent again. That
+        # is not before it has answered enough probes to be reachable: until then its shards stay Suspect.
+        if region.health.condition is RegionCondition.UNREACHABLE:
+            return
         if shard.phase is not Phase.SUSPECT:
             tracked.apply_event(now, Event.REGION_LOST, reason="Restarted", suspect_since=now.wall)
         send_again(tracked, region, now, settings)

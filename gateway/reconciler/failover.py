@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from gateway.core.failover_rules import failover_event, suspect_wait_is_over, suspect_wait_seconds
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
-from gateway.reconciler.attempt_events import lose_attempt, send_again
+from gateway.reconciler.attempt_events import leave_region, lose_attempt, send_again
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.region_losses import blame_shards
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
@@ -14,8 +15,9 @@ from gateway.regions.health import RegionHealth, count_answered_since
 from gateway.settings import FailoverSettings
 
 
-def suspect_shards(ws: WorkingSet, region: Region, now: Instant) -> None:
+def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Makes the shards in an Unreachable region Suspect (T5); their attempts may well go on running there."""
+    blame_shards(ws, region, now, settings)
     for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
         tracked.apply_event(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
         tracked.suspected_at, tracked.heard_until = now.monotonic, region.status_at
@@ -46,8 +48,12 @@ def fail_over(
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
         # the gateway's own network that was lost.
         answering = count_answered_since(healths, tracked.suspected_at)
-        if enough_answer(answering, len(healths)) and _waited(tracked, now, settings):
-            _leave_region(tracked, now, "RegionLost", settings)
+        if (
+            enough_answer(answering, len(healths))
+            and _waited(tracked, now, settings)
+            and not _is_coming_back(ws, tracked)
+        ):
+            leave_region(tracked, now, "RegionLost", settings)
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
@@ -58,7 +64,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
     """
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if not tracked.run.exclusive or _waited(tracked, now, settings):
-            _leave_region(tracked, now, "RegionForgotten", settings)
+            leave_region(tracked, now, "RegionForgotten", settings)
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
@@ -93,10 +99,10 @@ def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
         tracked.apply_event(now, Event.LOST, reason="StoreRestored")
 
 
-def _leave_region(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    failovers = tracked.shard.failovers
-    event = failover_event(failovers, settings)
-    tracked.apply_event(now, event, reason=reason, failovers=failovers + 1, suspect_since=None)
+def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
+    """Whether the shard's region answers again, and only has to go on with that to be reachable."""
+    region = ws.regions.get(tracked.shard.region or "")
+    return region is not None and region.admitted and region.health.successes > 0
 
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:

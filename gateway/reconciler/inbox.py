@@ -172,7 +172,7 @@ class InboxProcessor:
             case Hello() as hello:
                 await self._compare(region, hello, report.began, now)
             case Beat():
-                pass
+                region.beat_at = report.at
             case _:
                 assert_never(report.event)
 

@@ -5,6 +5,7 @@ from gateway.core.history import HistoryKind, PlacementDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.region_losses import keep_apart
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
 from gateway.settings import FailoverSettings
@@ -52,3 +53,4 @@ def write_intent(
     tracked.fenced_until = now.monotonic + settings.fence_seconds
     # When the attempt before was sent says nothing of this one, which is due at once.
     tracked.sent_at = NEVER
+    keep_apart(tracked, now, settings)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from gateway.core.failover_rules import is_suspected
 from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase, Shard
@@ -16,6 +17,7 @@ from gateway.reconciler.loading import load_resumption, load_run, load_shard
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import TenantShares
+from gateway.reconciler.working_set.region_losses import regions_of_suspects
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -71,6 +73,8 @@ class Placer:
         self._batches: dict[str, BatchLoad] = {}
         self._runs: dict[str, tuple[LoadedRun, bool]] = {}
         self._spreads: dict[str, Counter[str]] = {}
+        self._suspects: set[str] = set()
+        """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
 
     def request(self) -> None:
         """Has the next pass look at the waiting shards, since something has changed for them."""
@@ -93,7 +97,8 @@ class Placer:
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
         self._runs, self._spreads = {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
-        limit = self._placing.batch + self._count_waiting_for_leases(now)
+        self._suspects = regions_of_suspects(self._ws)
+        limit = self._placing.batch + self._count_kept_waiting(now)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
             now=now.wall,
@@ -125,13 +130,17 @@ class Placer:
         deferral = self._deferred.get(run_id)
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
-    def _count_waiting_for_leases(self, now: Instant) -> int:
-        """The number of Pending shards that still wait for the lease of an earlier attempt to end."""
+    def _count_kept_waiting(self, now: Instant) -> int:
+        """The number of Pending shards that wait for the end of a lease, or for a region without suspects."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
-            tracked.shard.phase is Phase.PENDING and not tracked.leases_ended(now, wait)
+            tracked.shard.phase is Phase.PENDING
+            and (not tracked.leases_ended(now, wait) or self._is_suspected(tracked.shard, now))
             for tracked in self._ws.shards.values()
         )
+
+    def _is_suspected(self, shard: Shard, now: Instant) -> bool:
+        return is_suspected(shard, now.wall, self._failover)
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
@@ -149,7 +158,8 @@ class Placer:
             reason = "an attempt of which the restored store knows nothing may hold a lease"
             await self._defer(shard, run, reason, now)
             return
-        found = self._choose_region(run)
+        suspected = self._is_suspected(shard, now)
+        found = self._choose_region(run, self._suspects if suspected else ())
         if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1
@@ -157,6 +167,9 @@ class Placer:
             self._deferred[shard.run] = Deferral(
                 regions=frozenset(), until=now.monotonic + self._placing.look_seconds
             )
+        elif suspected and isinstance(found, Unplaceable):
+            # This keeps none of the run's other shards.
+            await self._record_reason(shard, run, str(found), now, rejected=found.rejected)
         elif isinstance(found, Unplaceable):
             # A full region may take work again at any moment: then the run need not wait for its time.
             full = [name for name, reason in found.rejected.items() if reason == NO_FREE_SLOT]
@@ -192,10 +205,12 @@ class Placer:
         write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
         self._shares.add(tracked, region.name)
+        if self._is_suspected(shard, now):
+            self._suspects.add(region.name)
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 
-    def _choose_region(self, run: LoadedRun) -> Placement | Unplaceable:
+    def _choose_region(self, run: LoadedRun, apart_from: Iterable[str]) -> Placement | Unplaceable:
         spread = self._spread(run.stored.id) if run.workflow.spec.placement.spread else None
         return place(
             demand_of(
@@ -203,6 +218,7 @@ class Placer:
                 run.stored.permitted,
                 spread=spread,
                 used_up=self._shares.used_up(run.stored.tenant, self._views.values()),
+                apart_from=apart_from,
             ),
             list(self._views.values()),
             choose=self._rng.choice,
@@ -255,9 +271,15 @@ class Placer:
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Lets other runs pass the shard's for a while, and adds a new reason to the shard's history."""
+        """Lets other runs pass the shard's for a while, and records why."""
         # The whole run, since what keeps one of its shards keeps them all.
         self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
+        await self._record_reason(shard, run, reason, now, rejected=rejected)
+
+    async def _record_reason(
+        self, shard: Shard, run: LoadedRun, reason: str, now: Instant, *, rejected: dict[str, str] | None
+    ) -> None:
+        """Adds a new reason why the shard waits to its history."""
         # The history says so once for each reason: a million shards that wait must not write at every look.
         if shard.reason != reason:
             tracked = await self._tracked(shard, run, now)

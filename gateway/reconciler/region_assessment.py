@@ -12,6 +12,7 @@ from gateway.core.instant import Instant
 from gateway.reconciler.failover import fail_over, give_up_unconfirmed, reclaim_suspects, suspect_shards
 from gateway.reconciler.orphans import stop_cancelled
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.region_losses import acquit_outlived
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
 from gateway.regions.health import RegionHealth
@@ -78,9 +79,10 @@ def apply_assessment(
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]
         if region.name in assessment.lost:
-            suspect_shards(ws, region, now)
+            suspect_shards(ws, region, now, settings)
         elif region.name in assessment.back:
             reclaim_suspects(ws, region, now, settings)
+    acquit_outlived(ws, now)
     # While the gateway is cut off, its regions go on working: whatever moved would run twice.
     if not assessment.cut_off:
         fail_over(ws, assessment.counted, now, settings)

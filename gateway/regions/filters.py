@@ -30,6 +30,14 @@ def takes_work(region: RegionView) -> bool:
     return why_closed(region) is None
 
 
+TRIED_THERE: Final = "where a shard that may have ended other regions is tried first"
+"""This passes by itself too: when that shard has ended its trial."""
+
+
+def apart_from_suspects(demand: Demand, region: RegionView) -> str | None:
+    return TRIED_THERE if region.name in demand.apart_from else None
+
+
 def permitted_by_policy(demand: Demand, region: RegionView) -> str | None:
     return None if region.name in demand.permitted else "not permitted by policy"
 
@@ -66,6 +74,7 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         or requested_by_workflow(demand, region)
         or why_closed(region)
         or within_share(demand, region)
+        or apart_from_suspects(demand, region)
         or has_executors(demand, region)
         or has_processors(demand, region)
     )

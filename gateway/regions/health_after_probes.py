@@ -70,8 +70,8 @@ def _pause_seconds(
     """The seconds from the end of a probe, which was sent at `began`, to the next; 0.0: it is due at once."""
     if health.failures:
         return settings.probe_retry_seconds
-    if health.lost_in_blackout and health.lost_at is not None:
-        # the region was well, so it comes back as soon as five quick probes can show it
+    if health.lost_at is not None:
+        # its shards wait for it, so it comes back as soon as five quick probes can show it
         return settings.probe_retry_seconds
     if began < health.probe_wanted_at:
         return 0.0  # this answer may have left before the stream ended, so it is no answer to that

@@ -1,6 +1,6 @@
 """The demand of one attempt: what a region must have to take it, and which regions it prefers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -22,6 +22,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """The number of processors that the workflow's largest task takes."""
     used_up: frozenset[str] = frozenset()
     """Regions in which the tenant holds all that it may hold."""
+    apart_from: frozenset[str] = frozenset()
+    """Regions where a shard is tried that may have ended other regions: this one is kept from them."""
     spread: Mapping[str, int] | None = None
     """The run's shards by region, where it wants them spread; None where it does not."""
 
@@ -32,6 +34,7 @@ def demand_of(
     *,
     spread: Mapping[str, int] | None = None,
     used_up: frozenset[str] = frozenset(),
+    apart_from: Iterable[str] = (),
 ) -> Demand:
     """The demand of one shard of `workflow`, which policy permits in the regions `permitted`.
 
@@ -46,4 +49,5 @@ def demand_of(
         cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
         spread=spread,
         used_up=used_up,
+        apart_from=frozenset(apart_from),
     )

@@ -120,7 +120,9 @@ def shard_after_retry(shard: Shard) -> Shard | None:
     # What succeeded stays done, and a shard that is still under way needs no second start.
     if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
         return None
-    return advance(shard, Event.RETRIED, attempts_lost=0, failovers=0, not_before=0.0).with_rev(shard.rev + 1)
+    return advance(
+        shard, Event.RETRIED, attempts_lost=0, failovers=0, regions_lost=0, not_before=0.0
+    ).with_rev(shard.rev + 1)
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:

@@ -58,6 +58,7 @@ async def test_a_store_that_fails_in_the_middle_of_a_pass_is_an_outage_and_not_t
     await world.submit(workflow(1.0, shards=3))
     store.names = {name, "record"} if name == "check_writable" else {name}
     await run(world, 10)
+    world.clusters["shenzhen"].crash(world.timeline.now)  # it may have come back by itself
     world.clusters["shenzhen"].lose_journal()
     world.clusters["shenzhen"].restart(world.timeline.now)
     await run(world, 10)

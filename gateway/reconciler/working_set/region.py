@@ -28,6 +28,8 @@ class Region:
     """The status that the region's own journal last reported; None: none yet."""
     status_at: float = NEVER
     """When `status` came in."""
+    beat_at: float = NEVER
+    """When the last beat came: all events that are older have come before it."""
     stream_opened: bool = False
     """Whether the region's event stream has been opened since this gateway started."""
     incarnation: str = ""

@@ -67,6 +67,12 @@ class TrackedShard:
     """The results that go with the create; None: they have to be read from the store before it is sent."""
     lost_at: float | None = None
     """Since when the shard has no region that answers, to measure its failover; None: it has one."""
+    blamed: bool = False
+    """Whether a task of it ran when its region was lost: that counts against it if the region is gone."""
+    ran_seconds: float = 0.0
+    """How long the longest of its tasks had run at any such loss."""
+    apart_until: float = NEVER
+    """Until then its region gets no other shard that is suspected of ending regions; NEVER: it may."""
     left_at: float = NEVER
     """Since when an exclusive shard waits for its orphans' leases to end; NEVER: the wait is over (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)

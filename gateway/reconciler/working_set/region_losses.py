@@ -1,0 +1,72 @@
+"""Which shards are blamed for the loss of a region, and which regions are kept free of other suspects.
+
+A task may end the cluster that runs it: kill it, or fill its disk. Who did it is not known. So a loss counts
+against every shard of which a task ran there. A shard that has lost two regions is suspected, and gets no
+region together with another suspect before it has outlived the time in which it lost the last one. So the
+next losses show which suspect it was. The others outlive their time, which takes a loss from their count; and
+one that ends regions adds at most two losses to any other shard, since it is a suspect itself by then.
+"""
+
+from msgspec import structs
+
+from gateway.core.failover_rules import is_suspected, regions_lost_after
+from gateway.core.instant import NEVER, Instant
+from gateway.core.shard_states import Phase
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.tracked_shard import TrackedShard
+from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.settings import FailoverSettings
+
+
+def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
+    """Marks the shards that a loss of `region` at this moment counts against, if it turns out to be gone."""
+    ran = [t for t in ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING) if _may_run(t, region)]
+    apart = any(tracked.apart_until > NEVER for tracked in ran)
+    for tracked in ran:
+        # A suspect that has outlived its time there is out of the question while one is there that has not.
+        outlived = is_suspected(tracked.shard, now.wall, settings) and tracked.apart_until == NEVER
+        tracked.blamed = not (apart and outlived)
+        for since in tracked.running_since.values():
+            tracked.ran_seconds = max(tracked.ran_seconds, region.status_at - since)
+
+
+def _may_run(tracked: TrackedShard, region: Region) -> bool:
+    """Whether a task of the shard runs there, as far as is known: one may wait for a processor instead."""
+    if tracked.shard.phase is Phase.DISPATCHING:
+        return tracked.sent_at > NEVER
+    # A beat comes after all events before it: without one the start of a task may not have been reported.
+    return bool(tracked.running_since) or tracked.confirmed_at > region.beat_at
+
+
+def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
+    """Counts the loss against the shard, if it is blamed for it. The next transition stores the count."""
+    if tracked.blamed:
+        tracked.blamed = False
+        lost = regions_lost_after(tracked.shard, now.wall, settings)
+        tracked.shard = structs.replace(tracked.shard, regions_lost=lost, region_lost_at=now.wall)
+
+
+def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
+    """Keeps other suspects out of the region that the shard was just given, if it is suspected itself."""
+    tracked.apart_until = NEVER
+    if is_suspected(tracked.shard, now.wall, settings):
+        tracked.apart_until = now.monotonic + max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
+
+
+def acquit_outlived(ws: WorkingSet, now: Instant) -> None:
+    """Takes one loss from each suspect that has outlived its time apart: others may be tried there now."""
+    for tracked in ws.shards.values():
+        if NEVER < tracked.apart_until <= now.monotonic and tracked.shard.phase is Phase.RUNNING:
+            tracked.apart_until = NEVER
+            lost = max(0, tracked.shard.regions_lost - 1)
+            tracked.shard = structs.replace(tracked.shard, regions_lost=lost)
+            tracked.dirty = True
+
+
+def regions_of_suspects(ws: WorkingSet) -> set[str]:
+    """The regions that get no suspected shard at this moment, because another is tried there."""
+    return {
+        tracked.shard.region
+        for tracked in ws.shards.values()
+        if tracked.apart_until > NEVER and tracked.shard.phase.placed and tracked.shard.region
+    }

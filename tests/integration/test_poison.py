@@ -1,0 +1,57 @@
+"""A task that kills the cluster that runs it, in regions that a supervisor restarts: real processes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from gateway.cli.dev.stack import Stack
+from tests.integration.conftest import REGIONS, history
+from tests.integration.waiting import described, ended, submitted, taking_work
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+async def deaths(stack: Stack) -> AsyncIterator[list[str]]:
+    """Restarts each region that ends, as a supervisor would, and notes which."""
+    noted: list[str] = []
+
+    async def supervise(region: str) -> None:
+        while True:
+            await stack.processes[region].wait()
+            noted.append(region)
+            await stack.start_region(region, port=stack.ready[region]["port"])
+
+    supervisors = [asyncio.create_task(supervise(region)) for region in REGIONS]
+    yield noted
+    for supervisor in supervisors:
+        supervisor.cancel()
+    await asyncio.gather(*supervisors, return_exceptions=True)
+
+
+def running(name: str, command: str, *, shards: int) -> dict[str, object]:
+    task = {"name": "t", "type": "process", "run": {"command": ["sh", "-c", command]}}
+    spec = {"tasks": [task], "shards": {"count": shards}}
+    return {"apiVersion": "waypost/v1", "kind": "Workflow", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize("command", ["sleep 1; kill -9 $PPID", "kill -9 $PPID"])
+async def test_a_task_that_kills_its_cluster_is_quarantined_and_what_runs_beside_it_ends(
+    stack: Stack, client: httpx.AsyncClient, deaths: list[str], command: str
+) -> None:
+    """Within five deaths, and no region needs a person (fault 37)."""
+    await taking_work(client, REGIONS)
+    beside = await submitted(client, running("bystanders", "sleep 4", shards=12))
+    poison = await submitted(client, running("poison", command, shards=1))
+    found = await ended(client, poison, seconds=120)
+    shard = found["shards"][0]
+    print(f"{command!r}: {len(deaths)} deaths, {found['phase']}, {shard['failovers']} failovers")
+    assert shard["phase"] == "Quarantined"
+    assert shard["reason"] == "5 regions in a row died or fell silent while a task of it ran there"
+    assert len(deaths) <= 5
+
+    assert (await ended(client, beside, seconds=120))["phase"] == "Succeeded"
+    assert {s["phase"] for s in (await described(client, beside))["shards"]} == {"Succeeded"}
+    assert history(stack, "") == []  # nobody had to give up a region, or to admit a journal

@@ -1,0 +1,108 @@
+"""Tasks that end the cluster that runs them: quarantined, while all that runs beside them ends well."""
+
+import pytest
+
+from gateway.core.shard_states import Phase
+from tests.simulation.scenario import run, workflow
+from tests.simulation.world import REGIONS, World
+from waypost.workflow.task import SideEffects
+
+RESTART_SECONDS = 1.0
+
+
+class Poison:
+    """Kills the cluster of every task of `runs` after `after_seconds`; a supervisor restarts it."""
+
+    def __init__(self, world: World, *runs: str, after_seconds: float, silent: bool = False) -> None:
+        self.world, self.runs, self.after_seconds, self.silent = world, runs, after_seconds, silent
+        self.deaths: dict[tuple[str, int], int] = {}
+        self._back_at: dict[str, float] = {}
+
+    def act(self) -> None:
+        now = self.world.timeline.now
+        for name, at in list(self._back_at.items()):
+            if at <= now:
+                del self._back_at[name]
+                if not self.world.clusters[name].up:
+                    self.world.clusters[name].restart(now)
+        for start in self.world.starts:
+            mine = start.attempt.run in self.runs and start.ended is None
+            if mine and now - start.began >= self.after_seconds and self.world.clusters[start.region].up:
+                key = (start.attempt.run, start.attempt.shard)
+                self.deaths[key] = self.deaths.get(key, 0) + 1
+                self.world.clusters[start.region].crash(now)
+                self._back_at[start.region] = now + (30.0 if self.silent else RESTART_SECONDS)
+
+
+async def run_to_the_end(world: World, poison: Poison, *, seconds: float = 900.0) -> None:
+    until = world.timeline.now + seconds
+    while not world.done():
+        assert world.timeline.now < until, [s for s in world.shards.values() if not s.phase.terminal]
+        await world.tick()
+        poison.act()
+
+
+def assert_only_the_poison_is_quarantined(world: World, poison: Poison) -> None:
+    assert poison.deaths
+    assert max(poison.deaths.values()) <= world.failover.region_losses_maximum
+    for key, shard in world.shards.items():
+        if key[0] in poison.runs:
+            assert shard.phase is Phase.QUARANTINED, shard
+            assert shard.reason == "5 regions in a row died or fell silent while a task of it ran there"
+        else:
+            assert shard.phase is Phase.SUCCEEDED, shard
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 1.0, 6.0, 45.0])
+@pytest.mark.parametrize("poisons", [1, 4])
+@pytest.mark.parametrize("bystanders", [1.0, 60.0])
+async def test_only_what_ends_regions_is_quarantined(
+    world: World, after_seconds: float, poisons: int, bystanders: float
+) -> None:
+    """All start at once, so at first nobody can tell which it is: short and long ones beside one or many."""
+    await world.submit(workflow(300.0, shards=poisons))
+    await world.submit(workflow(bystanders, shards=20))
+    poison = Poison(world, "run-000", after_seconds=after_seconds)
+    await run_to_the_end(world, poison)
+
+    assert_only_the_poison_is_quarantined(world, poison)
+
+
+@pytest.mark.parametrize("side_effects", SideEffects)
+async def test_a_region_that_falls_silent_for_long_counts_as_one_that_died(
+    world: World, side_effects: SideEffects
+) -> None:
+    """It is left (T7) before it is back: the disk is full, or its supervisor takes its time."""
+    await world.submit(workflow(300.0, shards=1, side_effects=side_effects))
+    await world.submit(workflow(20.0, shards=9))
+    poison = Poison(world, "run-000", after_seconds=1.0, silent=True)
+    await run_to_the_end(world, poison)
+
+    assert_only_the_poison_is_quarantined(world, poison)
+
+
+async def test_poison_that_comes_again_quarantines_nobody_else(world: World) -> None:
+    """The second ends regions beside the same long tasks, which are suspected, too, since the first."""
+    await world.submit(workflow(120.0, shards=6))
+    runs = [f"run-{number:03d}" for number in range(1, 3)]
+    poison = Poison(world, *runs, after_seconds=1.0)
+    for _ in runs:
+        await world.submit(workflow(300.0, shards=1))
+        for _ in range(300):
+            await world.tick()
+            poison.act()
+    await run_to_the_end(world, poison)
+
+    assert_only_the_poison_is_quarantined(world, poison)
+
+
+async def test_regions_that_are_restarted_once_each_accuse_nobody(world: World) -> None:
+    """A rolling upgrade: every shard goes on where it is."""
+    await world.submit(workflow(120.0, shards=12))
+    await run(world, 5)
+    for name in REGIONS:
+        world.clusters[name].crash(world.timeline.now)
+        world.clusters[name].restart(world.timeline.now)
+        await run(world, 10)
+
+    assert {(shard.phase, shard.epoch) for shard in world.shards.values()} == {(Phase.RUNNING, 1)}
