@@ -138,7 +138,7 @@ class Transport:
     async def call(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None
     ) -> T:
-        """Sends a GET, or a POST of `content`, and returns the decoded answer."""
+        """Sends a GET to `path`, or a POST of `content`, and returns the decoded answer."""
         request = self._request(purpose, path, {}, content)
         with cluster_errors():
             response = await self._clients[purpose].send(request, stream=True)

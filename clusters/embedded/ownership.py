@@ -20,7 +20,7 @@ class Owner(Struct, frozen=True, kw_only=True):
 
 
 def after_claim(owner: Owner, claim: Owner) -> Owner | None:
-    """The owner after a call on behalf of `claim`; None where it stays the same.
+    """The owner after a call by a gateway whose store is `claim`; None where that is `owner` already.
 
     Raises `ClusterError` where the call must be refused: `OtherGateway`, or `OldEra`.
     """

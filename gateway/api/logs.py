@@ -94,7 +94,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
 def _open_log(
     call: Call, source: LogSource, task: str, *, offset: int, follow: bool
 ) -> AsyncIterator[LogChunk]:
-    """Opens the task's log in its cluster: its chunks from byte `offset` on.
+    """Opens the task's log in the cluster of `source`: its chunks from byte `offset` on.
 
     Raises `Unavailable` where the region was removed from the settings.
     """

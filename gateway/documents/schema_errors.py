@@ -87,7 +87,10 @@ def _validator(type_: type[Struct]) -> Validator:
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
-    """Translates one error of jsonschema. It may become several: one for each missing or unknown field."""
+    """Translates one error of jsonschema, about the value at the pointer `at` or below it.
+
+    It may become several: one for each missing or unknown field.
+    """
     pointer = below(at, *error.absolute_path)
     got: Any = error.instance
     wanted: Any = error.validator_value

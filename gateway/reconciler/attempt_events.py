@@ -193,6 +193,7 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
+    """Brings one shard in line with `held`: the attempts in the boot `boot`, and whether each is awake."""
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.

@@ -229,6 +229,7 @@ def apply_answers(
 def _apply_create_answer(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
+    """Applies the answer to the create of the shard's current attempt: confirms or refuses it."""
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
         confirm_attempt(tracked, now)
     elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:

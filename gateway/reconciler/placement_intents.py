@@ -12,7 +12,10 @@ from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """The epoch of the next attempt. Epochs only grow, and those of an era outrank all of older eras."""
+    """The epoch of the attempt after the one numbered `epoch`, in a store whose era is `era`.
+
+    Epochs only grow, and those of an era outrank all of older eras.
+    """
     return max(epoch + 1, (era << ERA_BITS) + 1)
 
 

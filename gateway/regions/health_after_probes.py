@@ -81,6 +81,7 @@ def _pause_seconds(
 def _after_answer(
     health: RegionHealth, *, began: float, ended: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
+    """The health after a probe was answered; the region is back if enough were in a row."""
     seconds = ended - began
     successes = health.successes + 1
     # the first answer ever is enough: it follows the start of the gateway or of the region, not an outage
@@ -134,6 +135,7 @@ def _after_return(
 def _after_failure(
     health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, settings: HealthSettings
 ) -> RegionHealth:
+    """The health after a probe failed; the region is lost if enough failed in a row."""
     failures = health.failures + 1
     changes: dict[str, Any] = {
         "failures": failures,

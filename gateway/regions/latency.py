@@ -17,7 +17,7 @@ NEVER: Final = float("-inf")
 
 
 class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
-    """An estimate of the latency that rises at once and falls slowly."""
+    """An estimate of a region's latency: it rises to a high sample at once, and falls to a low one slowly."""
 
     peak_seconds: float = 0.0
     """The estimate at `at`."""
@@ -34,7 +34,10 @@ def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
 
 
 def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
-    """The estimate after a sample: a higher one replaces it, a lower one is what it falls towards."""
+    """The estimate after a sample of `seconds`, taken at `at`.
+
+    A higher sample replaces the estimate; a lower one is what it falls towards, as in `peak_at`.
+    """
     return PeakEwma(
         peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)
     )
@@ -68,7 +71,7 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
 def after_round_trip(
     window: LatencyWindow, *, at: float, seconds: float, settings: HealthSettings
 ) -> LatencyWindow:
-    """The window with one more round trip; those older than the window are dropped."""
+    """The window with one more round trip, over at `at`; those older than the window are dropped."""
     recent = tuple(trip for trip in window.round_trips if trip[0] > at - settings.degraded_window_seconds)
     return structs.replace(window, round_trips=(*recent, (at, seconds)))
 

@@ -140,7 +140,10 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """The runs whose phase has to be derived again, each with its last change's time; None where unknown."""
+    """The runs whose phase has to be derived again, each with its last change's time; None where unknown.
+
+    `took` says of each write whether it was made.
+    """
     return {
         write.shard.run: write.history[-1].at if write.history else None
         for write, done in zip(writes, took, strict=True)
@@ -149,7 +152,7 @@ def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[
 
 
 def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Mapping[str, Cursor]:
-    """All cursors if every write took, else none.
+    """All `cursors` if `took`, which says of each write of shards whether it was made, is true throughout.
 
     An event before a cursor never comes again, so its write must not be lost.
     """

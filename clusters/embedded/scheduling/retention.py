@@ -34,7 +34,7 @@ class Retention:
         self.tombstones, self.ended = dict(tombstones), dict(ended)
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
-        """Adds a tombstone, in place of what was kept of the attempt."""
+        """Adds a tombstone that came at `wall`, in place of what was kept of the attempt."""
         self.tombstones[identity] = wall
         self.ended.pop(identity, None)
 

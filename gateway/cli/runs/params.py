@@ -37,6 +37,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
     """The name and value in `param`, which is `name=value`. Raises `CliError`.
 
+    `known` are the document's params, `text` is the document itself: a name that is in neither is refused.
     The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays
     text; where it is null, any JSON or else text; elsewhere JSON of the same type.
     """

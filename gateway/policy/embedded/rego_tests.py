@@ -172,7 +172,7 @@ def _case_errors(case: Any, evaluators: _Evaluators) -> Iterator[str]:
 
 
 def _differences(found: Any, want: Any, at: str) -> Iterator[str]:
-    """A sentence for each place where `found` is not what `want` names.
+    """A sentence for each place where `found` is not what `want` names; `at` is the path to it.
 
     Objects may have more fields; other values must be equal.
     """
