@@ -70,11 +70,11 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     """Seconds that a call waits for a connection, for each piece of its answer, and for room in the pool."""
 
     connect_seconds: float = 3.0
-    """For the TCP connection and the TLS handshake."""
+    """Seconds for the TCP connection and the TLS handshake."""
     read_seconds: float = 5.0
-    """Between two pieces of an answer; for streams, between two lines."""
+    """Seconds between two pieces of an answer; for streams, between two lines."""
     pool_seconds: float = 1.0
-    """For a connection of the pool, where all are in use."""
+    """Seconds that a call waits for a connection of the pool where all are in use."""
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):

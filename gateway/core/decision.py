@@ -41,13 +41,13 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_open_shards: int | None = None
     max_open_tasks: int | None = None
     requests_per_second: float | None = None
-    """Of the tenant, to this gateway."""
+    """How many requests a second the tenant may make to this gateway."""
     weight: float | None = None
     """How many turns the tenant has for each turn of a tenant of weight 1."""
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None
-    """For listing: the tenants whose runs the caller may see."""
+    """The tenants whose runs the caller may see, for the action `runs:list`; None: the caller's own."""
     warnings: tuple[str, ...] = ()
 
 

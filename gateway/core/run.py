@@ -37,7 +37,7 @@ class Run(Struct, frozen=True, kw_only=True):
     priority: int
     shard_count: int
     task_count: int = 1
-    """Of one shard."""
+    """The number of tasks in one shard, which is the same in all."""
     weight: float = 1.0
     """How many turns its tenant has for each turn of a tenant of weight 1."""
     workflow: bytes

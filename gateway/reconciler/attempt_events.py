@@ -29,7 +29,10 @@ class Reception(StrEnum):
     KNOWN = "Known"
     """The event was applied before: after a conflict the events come again."""
     STALE = "Stale"
-    """The event is about an attempt that is not current, or a task whose needs are not finished: counted."""
+    """The event is about an attempt that is not current, or a task whose needs are not finished.
+
+    A metric counts such events.
+    """
 
 
 def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:

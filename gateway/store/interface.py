@@ -62,7 +62,7 @@ class ShardWrite(Struct, frozen=True, kw_only=True):
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
-    """Written only if the swap took, like `history`."""
+    """The task results to store if the shard is written, as `history` is."""
     history: tuple[HistoryEntry, ...] = ()
 
 

@@ -46,11 +46,11 @@ class ConditionRead(Struct, frozen=True, gc=False):
     """One mention of a value in a condition's text, such as `tasks["fetch"].output`."""
 
     root: str
-    """tasks, params or shard."""
+    """The object that is read: `tasks`, `params` or `shard`."""
     name: str | None
-    """The name read below it; None for a computed name, or all."""
+    """The name read below `root`, such as `fetch`; None: it is computed, or all of `root` is read."""
     member: str | None
-    """The name read below that."""
+    """The name read below `name`, such as `output`; None where there is none."""
 
 
 class ConditionText(Struct, frozen=True, kw_only=True):

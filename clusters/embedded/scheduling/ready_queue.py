@@ -19,7 +19,7 @@ class QueuedTask(NamedTuple):
     """The task's priority, negated."""
     turn: int
     order: int
-    """Unique, so that no further field is compared."""
+    """The place in the order of arrival. It is unique, so that no further field is compared."""
     attempt: AttemptId
     task: str
 

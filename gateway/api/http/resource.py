@@ -35,9 +35,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     query_parameters: frozenset[str] = frozenset()
     public: bool = False
     takes_turn: bool = True
-    """Whether it is handled in its tenant's turn. Not what waits for others: for bytes, or for a region."""
+    """Whether it is handled in its tenant's turn. False for one that waits for a body or for a region."""
     sheds: bool = True
-    """Whether it may be refused under load, and counts for its tenant's rate. A cancellation never is."""
+    """Whether it may be refused under load and counts for its tenant's rate. False for a cancellation."""
 
     @property
     def name(self) -> str:
