@@ -29,7 +29,10 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     condition_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """The processor time of one evaluation of a condition; what takes more is killed and refused."""
     conditions_seconds: Annotated[float, Meta(gt=0)] = 0.2
-    """That of all conditions together; what is left then is compiled only, in as much again, or refused."""
+    """The processor time of all conditions of one document.
+
+    Conditions that are left then are only compiled, within as much time again, or else refused.
+    """
 
 
 class Secret(str):

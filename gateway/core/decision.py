@@ -43,11 +43,11 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     requests_per_second: float | None = None
     """How many requests a second the tenant may make to this gateway."""
     weight: float | None = None
-    """How many turns the tenant has for each turn of a tenant of weight 1."""
+    """The tenant's weight wherever tenants take turns: its turns for each turn of a tenant of weight 1."""
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None
-    """The tenants whose runs the caller may see, for the action `runs:list`; None: the caller's own."""
+    """The tenants whose runs the caller may see, for `runs:list`. `*`: all; None: the caller's own."""
     warnings: tuple[str, ...] = ()
 
 

@@ -60,11 +60,15 @@ def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) ->
 
 
 def is_suspected(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether the shard may be what ends the regions in which it runs: others like it are kept from it."""
+    """Whether the shard has lost so many regions by `wall` (seconds since 1970) that it may end them itself.
+
+    Suspected shards are kept in separate regions. Not to be confused with the phase Suspect.
+    """
     return shard.regions_lost >= SUSPECTED_LOSSES and _losses_count(shard, wall, settings)
 
 
 def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
+    """Whether the shard's last loss is recent enough at `wall` for its losses to count."""
     return wall - shard.region_lost_at < settings.losses_forgotten_seconds
 
 

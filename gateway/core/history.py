@@ -82,7 +82,7 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
     region: str
     epoch: int
     scores: dict[str, float]
-    """Expected seconds until served, by region, lower is better (`gateway/regions/scores.py`)."""
+    """The score of each region: expected seconds until an attempt is served (`gateway/regions/scores.py`)."""
     rejected: dict[str, str]
     """The reason against each region that was passed over, by region."""
     decision_id: str

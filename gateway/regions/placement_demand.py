@@ -23,7 +23,9 @@ class Demand(Struct, frozen=True, kw_only=True):
     used_up: frozenset[str] = frozenset()
     """Regions in which the tenant holds all that it may hold."""
     apart_from: frozenset[str] = frozenset()
-    """Regions where a shard is tried that may have ended other regions: this one is kept from them."""
+    """Regions where a shard runs that is suspected of ending regions: this one is suspected too, and must not
+    go there. Empty if it is not.
+    """
     spread: Mapping[str, int] | None = None
     """The run's shards by region, where it wants them spread; None where it does not."""
 
@@ -38,7 +40,8 @@ def demand_of(
 ) -> Demand:
     """The demand of one shard of `workflow`, which policy permits in the regions `permitted`.
 
-    `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant.
+    `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant;
+    `apart_from` are regions that a shard suspected of ending regions must not share.
     """
     asked = workflow.spec.placement
     return Demand(

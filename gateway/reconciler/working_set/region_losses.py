@@ -19,7 +19,10 @@ from gateway.settings import FailoverSettings
 
 
 def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks the shards that a loss of `region` at this moment counts against, if it turns out to be gone."""
+    """Sets `blamed` on the shards of which a task may run in `region`, to be called when it is lost.
+
+    If the region turns out to be gone, its loss counts against them.
+    """
     ran = [t for t in ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING) if _may_run(t, region)]
     apart = any(tracked.apart_until > NEVER for tracked in ran)
     for tracked in ran:
@@ -39,7 +42,7 @@ def _may_run(tracked: TrackedShard, region: Region) -> bool:
 
 
 def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts the loss against the shard, if it is blamed for it. The next transition stores the count."""
+    """Counts the loss of its region against the shard, if `blamed`. The next transition stores the count."""
     if tracked.blamed:
         tracked.blamed = False
         lost = regions_lost_after(tracked.shard, now.wall, settings)
@@ -47,14 +50,20 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Keeps other suspects out of the region that the shard was just given, if it is suspected itself."""
+    """Keeps shards suspected of ending regions out of the region that the shard was just given, for a time.
+
+    Only if the shard is suspected itself.
+    """
     tracked.apart_until = NEVER
     if is_suspected(tracked.shard, now.wall, settings):
         tracked.apart_until = now.monotonic + max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
 
 
 def acquit_outlived(ws: WorkingSet, now: Instant) -> None:
-    """Takes one loss from each suspect that has outlived its time apart: others may be tried there now."""
+    """Takes one loss off the count of each suspected shard whose `apart_until` has passed while it ran.
+
+    Its region may get other suspected shards now.
+    """
     for tracked in ws.shards.values():
         if NEVER < tracked.apart_until <= now.monotonic and tracked.shard.phase is Phase.RUNNING:
             tracked.apart_until = NEVER
