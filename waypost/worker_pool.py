@@ -24,7 +24,7 @@ class WorkerError(Exception):
 
 
 class WorkerBusy(WorkerError):
-    """Too many requests are waiting; `caller`: whether they are those of this caller."""
+    """The request was not taken, since too many are waiting; `caller`: whether those are its caller's own."""
 
     def __init__(self, text: str, *, caller: bool) -> None:
         super().__init__(text)

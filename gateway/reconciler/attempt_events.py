@@ -131,7 +131,10 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Has the shard wait for another region by `event`, or quarantines it after too many."""
+    """Takes the shard from its region by `event`: it waits for another, or is quarantined.
+
+    It is quarantined after too many failovers, or too many lost regions that count against it.
+    """
     count_loss(tracked, now, settings)
     failovers, losses = tracked.shard.failovers, tracked.shard.regions_lost
     if losses >= settings.region_losses_maximum:

@@ -99,7 +99,7 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
 def _load_attempt(
     db: sqlite3.Connection, spec: ShardSpec, graph: TaskGraph, *, end_seq: int, at: float, failed: str
 ) -> Attempt:
-    """The attempt of a row, with its tasks' rows. `at`: its end, or else its creation, since 1970."""
+    """The attempt of a row, with its tasks' rows. `at`: its end or creation, seconds since 1970."""
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     pauses: dict[str, float] = {}

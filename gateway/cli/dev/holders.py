@@ -16,7 +16,7 @@ SHOWN_CHARACTERS: Final = 100
 
 
 class Holder(NamedTuple):
-    """A process that holds something: its id and its command line."""
+    """A process that holds a port or a stack's folder: its id and its command line."""
 
     pid: int
     arguments: tuple[str, ...]

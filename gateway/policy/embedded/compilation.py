@@ -22,7 +22,7 @@ from gateway.policy.source import PolicySource
 def load_bundle(policies: Path, data: Path | None) -> Bundle:
     """Reads the policy bundle in the folder `policies`, and checks its rules against its JSON Schemas.
 
-    Those are the schemas of `input` and `data`. A JSON file `data` takes the place of the bundle's own data.
+    Those are the schemas of `input` and `data`. `data` is a JSON file in place of the bundle's data, or None.
     Raises `BundleError`, also for rules that name fields which the schemas do not know, and for calls whose
     arguments may have a type that the called function does not take.
     """

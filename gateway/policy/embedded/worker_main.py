@@ -23,7 +23,7 @@ class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Loads the rules."""
+    """Loads the rules in `greeting`, a `PolicySource`; returns the function that answers requests by them."""
     evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PolicySource))
 
     def answer(payload: bytes, _: Progress) -> bytes:

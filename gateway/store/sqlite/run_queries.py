@@ -29,7 +29,7 @@ class RunScan(NamedTuple):
 
 
 def find_runs(db: sqlite3.Connection, query: RunQuery) -> FoundRuns:
-    """One page, and where the next one begins."""
+    """One page of the runs that meet the conditions of `query`, and the id after which the next begins."""
     if query.tenants == ():
         return FoundRuns(runs=(), next=None)
     scan = run_scan(query)
@@ -52,7 +52,7 @@ def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
 
 
 def run_scan(query: RunQuery) -> RunScan:
-    """The scan of the index that leaves the least to be tested run by run."""
+    """The statement for `query`, which scans the index that leaves the fewest runs to test one by one."""
     labels = list(query.labels.items())
     table, key, where, given = "run", "id", ["true"], list[object]()
     tests, tested = list[str](), list[object]()

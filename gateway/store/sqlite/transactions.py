@@ -35,9 +35,9 @@ def try_write(db: sqlite3.Connection) -> None:
 
 
 def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
-    """Writes all of one acceptance.
+    """Writes a new run with its shards, its decision and the history of its acceptance.
 
-    Nothing where its idempotency key has already made a run, or where it would pass a limit of its tenant.
+    Writes nothing where its idempotency key has already made a run, or where its tenant would pass a limit.
     """
     run, work = admission.run, tenants.work_of(admission.run)
     if admission.limits is not None:
