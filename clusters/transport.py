@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     PROBE = "probe"
     STREAM = "stream"
     LOGS = "logs"
+    FOLLOW = "follow"
 
 
 CONNECTIONS: Final[Mapping[Purpose, int]] = {
@@ -47,8 +48,9 @@ CONNECTIONS: Final[Mapping[Purpose, int]] = {
     Purpose.PROBE: 4,
     Purpose.STREAM: 2,
     Purpose.LOGS: 16,
+    Purpose.FOLLOW: 128,
 }
-"""The most connections of each pool."""
+"""The most connections of each pool. Followers hold theirs for hours, so they share none with reads."""
 
 REASONS: Final[Mapping[int, str]] = {
     400: "BadRequest",

@@ -5,19 +5,30 @@ import gc
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from loguru import logger
+from msgspec import structs
 
+from clusters.transport import CONNECTIONS
 from gateway.app import Loops, StartError, compose
 from gateway.policy.bundle import BundleError
 from gateway.settings import GatewaySettings
 from gateway.store.interface import StoreUnusable
 from observability import logs
 from waypost.cancellation import cancel_and_wait
+from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
 from waypost.tls import PkiError, api_context
+
+HEALTH_CONNECTIONS: Final = 64
+"""Most open connections to the internal port; the API's cannot take them."""
+OWN_DESCRIPTORS: Final = 192
+"""Kept for what the gateway itself opens: database, policy, keys, logs, connections that are refused."""
+API_CONNECTIONS: Final = 10_000
+API_CONNECTIONS_MINIMUM: Final = 16
 
 
 def serve(settings: GatewaySettings) -> int:
@@ -34,7 +45,12 @@ def serve(settings: GatewaySettings) -> int:
 
 
 async def _serve(settings: GatewaySettings) -> int:
-    limits = ConnectionLimits(grace_seconds=round(settings.requests.drain_seconds))
+    limits = ConnectionLimits(
+        grace_seconds=round(settings.requests.drain_seconds),
+        send_seconds=settings.requests.send_seconds,
+        connections=_api_connections(raise_descriptor_limit(), len(settings.regions)),
+    )
+    health_limits = structs.replace(limits, connections=HEALTH_CONNECTIONS)
     tls = (
         None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
     )
@@ -42,7 +58,7 @@ async def _serve(settings: GatewaySettings) -> int:
     with stop_signals() as stop:
         async with (
             compose(settings) as gateway,
-            Server(gateway.internal_api, host=inside.host, port=inside.port, limits=limits) as inner,
+            Server(gateway.internal_api, host=inside.host, port=inside.port, limits=health_limits) as inner,
             Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
         ):
             # What exists now lives as long as the process: no collection needs to look at it again.
@@ -50,6 +66,21 @@ async def _serve(settings: GatewaySettings) -> int:
             gc.freeze()
             _print_ready({"port": outer.port, "metrics_port": inner.port, "pid": os.getpid()})
             return await run_loops(gateway.loops, stop)
+
+
+def _api_connections(descriptors: int, regions: int) -> int:
+    """How many connections the API takes, so that nothing that the gateway does lacks a descriptor."""
+    kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
+    connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))
+    if connections < API_CONNECTIONS:
+        logger.warning(
+            "this process may have {} files open, so the API takes {} connections, not {}: raise the limit"
+            " (ulimit -n, LimitNOFILE)",
+            descriptors,
+            connections,
+            API_CONNECTIONS,
+        )
+    return connections
 
 
 async def run_loops(loops: Loops, stop: asyncio.Event) -> int:

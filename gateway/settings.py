@@ -109,6 +109,8 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Event streams and followed logs that one tenant may have open; more is a 429."""
     streams_maximum: Annotated[int, Meta(ge=1)] = 1_000
     """Event streams and followed logs that all tenants together may have open; more is a 503."""
+    send_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    """A caller for whom an answer waits, and who takes next to nothing of it for so long, is cut off."""
     retry_after_seconds: float = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0

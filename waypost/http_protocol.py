@@ -1,28 +1,34 @@
 """Bounds each HTTP connection (bytes, seconds, number) and identifies its TLS peer: a uvicorn protocol of our
 own.
 
-uvicorn 0.54 keeps a request head of any size, waits without limit for a head or body that does not come,
-refuses in plain text, and does not put the client certificate of a TLS connection into the ASGI scope. Its
-internals are subclassed here, so the lock pins it to a minor version.
+uvicorn 0.54 keeps a request head of any size, waits without limit for a head or body that does not come and
+for a client that does not read its answer, refuses in plain text, and does not put the client certificate of
+a TLS connection into the ASGI scope. Its internals are subclassed here, so the lock pins it to a minor
+version.
 """
 
 import asyncio
 import base64
 import hashlib
 import ssl
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from waypost.connections.connection_room import ConnectionRoom
+from waypost.connections.tcp_progress import bytes_taken
 from waypost.problem_documents import http11_bytes, problem, refusing_app
 
 TRAILERS: Final = 100
 """Most trailer fields behind a chunked body; uvicorn 0.54 keeps any number."""
+SEND_MINIMUM_BYTES: Final = 16_384
+"""A client that does not take at least so much of its answer in `send_seconds` is cut off."""
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +43,10 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     body_seconds: float = 30.0
-    """A body must be complete this long after its head. Answers have no limit."""
+    """A body must be complete this long after its head. Answers have no limit as long as they are read."""
+
+    send_seconds: float = 30.0
+    """A client for which an answer waits, and which takes next to nothing of it for so long, is cut off."""
 
     keep_alive_seconds: int = 75
     """Seconds after which an idle connection is closed.
@@ -46,7 +55,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     connections: int = 10_000
-    """Most open connections; a further one gets 503 and is closed."""
+    """Most open connections. For one more the oldest idle one is closed; where all are busy it gets 503."""
 
     grace_seconds: int = 5
     """Seconds that requests under way may take when the server stops; then they are aborted."""
@@ -90,33 +99,60 @@ class ServerConfig(uvicorn.Config):
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One HTTP connection: bounds its requests in bytes and seconds, and refuses by problem documents.
 
-    Puts `peer` (`Peer` or None) and `closing` (an event set when the server stops) into the state of each
-    request.
+    Puts into the state of each request `peer` (`Peer` or None), `closing` (an event set when the server
+    stops), and `cut_off` (closes the connection at once, whatever waits to be read).
     """
 
     def __init__(
         self,
         config: ServerConfig,
         server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        room: ConnectionRoom,
+        *,
+        refused: bool = False,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, {})
         self._limits, self._closing = config.limits, config.closing
+        self._room, self._refused = room, refused
+        self._running: RequestResponseCycle | None = None
+        self._reader_check: asyncio.TimerHandle | None = None
         self._chunk = self._head_seen = 0
         self._in_head, self._in_body, self._begun = True, False, False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "peer": _peer(transport), "closing": self._closing}
-        self._timer = self.loop.call_later(self._limits.head_seconds, transport.abort)
-        if len(self.connections) > self._limits.connections:
+        self.app_state = {"peer": _peer(transport), "closing": self._closing, "cut_off": self.cut_off}
+        self._timer = self.loop.call_later(self._limits.head_seconds, self.cut_off)
+        self._room.open.add(self)
+        (self._room.refused if self._refused else self._room.arriving)[self] = None
+        if self._refused:
             self.app = refusing_app(503, "Overloaded", "too many connections", retryable=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._room.leave(self)
         self._stop_timer()
+        self._unset_keepalive_if_required()
+        if self._reader_check is not None:
+            self._reader_check.cancel()
+        # uvicorn 0.54 tells the newest request alone that its client is gone. Smallest case: two requests in
+        # one write, then a reset: the first goes on for ever.
+        self._disconnect()
         super().connection_lost(exc)
+
+    def cut_off(self) -> None:
+        """Closes the connection at once, whatever waits to be read; the request under way ends."""
+        self._disconnect()
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._room.stalled[self] = None
+        self._check_reader_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._room.stalled.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         self._chunk, self._begun = len(data), False
@@ -133,7 +169,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_head and self._head_seen > self._limits.head_bytes:
             self._refuse(problem(431, "HeadersTooLarge", f"over {self._limits.head_bytes} bytes", close=True))
         elif self._timer is None and self._in_head:
-            self._timer = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+            self._timer = self.loop.call_later(self._limits.head_seconds, self.cut_off)
         elif self._timer is None and self._in_body:
             self._timer = self.loop.call_later(self._limits.body_seconds, self._body_is_late)
 
@@ -156,6 +192,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self.transport.write(http11_bytes(response))
             self.transport.close()
+            self._check_reader_later()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Logs nothing: a client that asks for another protocol is answered in HTTP/1.1."""
@@ -174,6 +211,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         self._stop_timer()
+        self._room.arriving.pop(self, None)
+        self._room.idle.pop(self, None)
         limit = self._limits.head_bytes
         if not (self._begun and self._chunk <= limit) and self._head_bytes() > limit:
             self.app = refusing_app(431, "HeadersTooLarge", f"over {limit} bytes")
@@ -185,6 +224,45 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._check_reader_later()
+        elif self._running is not None and self._running.response_complete and not self._refused:
+            self._room.idle[self] = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes; uvicorn 0.54 would then wait for ever for a client that does not read its last answer."""
+        super().timeout_keep_alive_handler()
+        self._check_reader_later()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # uvicorn has ASGI types of its own
+        self._running = cycle
+        super()._start_asgi_task(cycle, _without_disconnects(app))  # type: ignore[arg-type]  # as above
+
+    def _disconnect(self) -> None:
+        for cycle in (self._running, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+
+    def _check_reader_later(self) -> None:
+        """Looks after `send_seconds` whether the client has taken anything."""
+        if self._reader_check is None:
+            self._reader_check = self.loop.call_later(
+                self._limits.send_seconds, self._check_reader, bytes_taken(self.transport)
+            )
+
+    def _check_reader(self, taken_before: int) -> None:
+        self._reader_check = None
+        if not (self.flow.write_paused or self.transport.is_closing()):
+            return
+        if bytes_taken(self.transport) - taken_before < SEND_MINIMUM_BYTES:
+            self.cut_off()
+        else:
+            self._check_reader_later()
+
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
@@ -192,6 +270,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _without_disconnects(app: ASGIApp) -> ASGIApp:
+    """`app` without the error that says that its client has gone: nobody needs a stack trace of that."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except ClientDisconnect:
+            return
+
+    return answer
 
 
 def _peer(transport: asyncio.Transport) -> Peer | None:

@@ -18,6 +18,8 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waypost.connections.acceptor import Acceptor
+from waypost.connections.connection_room import ConnectionRoom
 from waypost.http_protocol import BoundedHttpProtocol, ConnectionLimits, Peer, ServerConfig
 from waypost.problem_documents import problem
 from waypost.trace_context import trace_id_of
@@ -153,31 +155,30 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serves on `sockets` as uvicorn does, with time-outs for TLS handshake and TLS shutdown.
+        """Accepts connections from sockets, within a bound; bounds TLS handshake and TLS shutdown.
 
-        uvicorn 0.54 sets neither: a client that never answers close_notify would delay the end of the
+        uvicorn 0.54 bounds none of it: a client that never answers close_notify would delay the end of the
         process.
         """
-        config, loop = self.config, asyncio.get_running_loop()
+        config = self.config
         assert isinstance(config, ServerConfig)
-        handshake, shutdown = (
-            (config.limits.head_seconds, TLS_SHUTDOWN_SECONDS) if config.ssl else (None, None)
-        )
-        try:
-            self.servers = [
-                await loop.create_server(
-                    lambda: BoundedHttpProtocol(config, self.server_state, {}, loop),
-                    sock=listener,
-                    ssl=config.ssl,
-                    backlog=config.backlog,
-                    ssl_handshake_timeout=handshake,
-                    ssl_shutdown_timeout=shutdown,
-                )
-                for listener in sockets or ()
-            ]
-            self.started = True
-        finally:
-            self.listening.set()
+        room = ConnectionRoom(config.limits.connections)
+        acceptors = [
+            Acceptor(
+                listener,
+                lambda refused: BoundedHttpProtocol(config, self.server_state, room, refused=refused),
+                room,
+                tls=config.ssl,
+                handshake_seconds=config.limits.head_seconds,
+                shutdown_seconds=TLS_SHUTDOWN_SECONDS,
+            )
+            for listener in sockets or ()
+        ]
+        for acceptor in acceptors:
+            acceptor.start()
+        self.servers = acceptors  # type: ignore[assignment]  # it has what uvicorn calls
+        self.started = True
+        self.listening.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

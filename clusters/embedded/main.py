@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import resource
 from pathlib import Path
 
 import msgspec
@@ -13,18 +12,14 @@ from msgspec import Struct
 from clusters.embedded.http.server import application
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from observability.logs import configure
+from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_group_commit import StorageError
 from waypost.tls import PkiError, cluster_credentials, server_context
 
-LIMITS = ConnectionLimits(keep_alive_seconds=75, connections=1_000, grace_seconds=3)
-
-DESCRIPTORS = 65_536
-"""Files and pipes that may be open at once, where the machine permits it: each try takes two or three.
-
-Not more: programs that close every descriptor they may have would take a minute to start.
-"""
+CONNECTIONS = 1_000
+"""Most open connections; and at most a quarter of the descriptors, of which each try takes two or three."""
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,16 +66,19 @@ def run_cluster(settings: ClusterSettings) -> int:
     except ValueError as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
-    _raise_descriptor_limit()
+    connections = min(CONNECTIONS, raise_descriptor_limit() // 4)
+    limits = ConnectionLimits(keep_alive_seconds=75, connections=connections, grace_seconds=3)
     try:
-        run(_serve(settings, node), loop="asyncio")
+        run(_serve(settings, node, limits), loop="asyncio")
     except (PkiError, StorageError, OSError) as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
     return 0
 
 
-async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) -> None:
+async def _serve(
+    settings: ClusterSettings, node_settings: ClusterNodeSettings, limits: ConnectionLimits
+) -> None:
     """Runs the node and its HTTP server until a stop signal comes or the commit loop fails.
 
     The server ends first, so that no call comes while the node kills what runs.
@@ -94,7 +92,7 @@ async def _serve(settings: ClusterSettings, node_settings: ClusterNodeSettings) 
                 host=settings.host,
                 port=settings.port,
                 tls=tls,
-                limits=LIMITS,
+                limits=limits,
             ) as server,
         ):
             # What is loaded by now lives as long as the process: garbage collection need not look at it
@@ -117,10 +115,3 @@ async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]
     stopping.cancel()
     if committer.done():
         await committer
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -5,9 +5,11 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +18,7 @@ import pytest
 
 from gateway.gateway_process import run_loops
 from gateway.identity.development_issuer import mint_token
+from waypost.connections.descriptors import raise_descriptor_limit
 
 pytestmark = pytest.mark.integration
 
@@ -30,12 +33,17 @@ DOCUMENT = {
 class Process:
     """A running gateway of a folder."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, descriptors: tuple[int, int] | None = None, **environment: str
+    ) -> None:
         self.folder = folder
+        command = [sys.executable, "-m", "gateway", "gateway", "--dev", str(folder / "dev"), *arguments]
+        if descriptors is not None:
+            command = ["prlimit", "--nofile={}:{}".format(*descriptors), *command]
         log: IO[bytes]
         with (folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "gateway", "--dev", str(folder / "dev"), *arguments],
+                command,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "WAYPOST_STORE": f"sqlite:{folder / 'gateway.db'}", **environment},
@@ -70,7 +78,7 @@ class Process:
 def start(tmp_path: Path) -> Iterator[Any]:
     started: list[Process] = []
 
-    def starter(*arguments: str, **environment: str) -> Process:
+    def starter(*arguments: str, **environment: Any) -> Process:
         ports = {"WAYPOST_LISTEN__PORT": "0", "WAYPOST_METRICS__PORT": "0"}
         started.append(Process(tmp_path, *arguments, **(ports | environment)))
         return started[-1]
@@ -193,6 +201,30 @@ def test_no_token_is_in_the_log(start: Any) -> None:
     gateway.end()
 
     assert not any(part in gateway.log for part in token.split("."))
+
+
+@pytest.mark.parametrize(("descriptors", "number"), [((256, 4_096), 600), ((400, 400), 1_100)])
+def test_idle_connections_do_not_use_up_the_descriptors(
+    start: Any, descriptors: tuple[int, int], number: int
+) -> None:
+    """Whoever can connect could close the API, and its health too, for everybody.
+
+    The limit is raised where the machine permits it, and where it does not the oldest idle ones are closed,
+    on either port.
+    """
+    raise_descriptor_limit()  # of this process, which holds the other ends
+    gateway = start(descriptors=descriptors)
+    inside = f"http://127.0.0.1:{gateway.ready['metrics_port']}/livez"
+    with gateway.client() as client, ExitStack() as opened:
+        for port in (gateway.ready["port"], gateway.ready["metrics_port"]):
+            for _ in range(number):
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        statuses = [client.get("/v1/runs").status_code, httpx.get(inside).status_code]
+    code = gateway.end()
+
+    assert (statuses, code) == ([200, 200], 0)
+    assert "idle ones are closed, oldest first" in gateway.log
+    assert ("raise the limit" in gateway.log) == (descriptors[1] < 10_000)
 
 
 async def test_a_gateway_whose_controller_fails_ends() -> None:

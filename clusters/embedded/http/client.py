@@ -71,7 +71,10 @@ class EmbeddedCluster:
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
         where = {"run": attempt.run, "shard": str(attempt.shard), "epoch": str(attempt.epoch), "task": task}
         return self._transport.lines(
-            Purpose.LOGS, "/v1/logs", CHUNK, {**where, "offset": str(offset), "follow": str(follow).lower()}
+            Purpose.FOLLOW if follow else Purpose.LOGS,
+            "/v1/logs",
+            CHUNK,
+            {**where, "offset": str(offset), "follow": str(follow).lower()},
         )
 
     async def probe(self) -> ClusterStatus:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
-from clusters.embedded.main import _raise_descriptor_limit
 from clusters.protocol import Hello
 from tests.conformance.cluster_calls import attempt, create, watching
 from waypost import pki, tls
@@ -113,13 +112,3 @@ async def test_without_its_certificate_a_cluster_does_not_start(folder: Path, st
     assert process.returncode == 1
     assert b"clusters/beijing.pem is missing" in log
     assert b"Traceback" not in log
-
-
-def test_a_cluster_may_open_as_much_as_the_machine_permits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A usual limit of 1,024 is 300 tries. Not more: programs that close all they may would take a minute."""
-    limits: list[tuple[int, int]] = []
-    monkeypatch.setattr("clusters.embedded.main.resource.getrlimit", lambda _: (1_024, 1 << 30))
-    monkeypatch.setattr("clusters.embedded.main.resource.setrlimit", lambda _, limit: limits.append(limit))
-    _raise_descriptor_limit()
-
-    assert limits == [(65_536, 1 << 30)]

@@ -1,0 +1,24 @@
+"""How much of what was written to a TCP connection its client has taken."""
+
+import asyncio
+import socket
+import struct
+from typing import Final
+
+TCP_INFO: Final = struct.Struct("@120xQ")
+"""The beginning of Linux' `struct tcp_info`, up to `tcpi_bytes_acked`."""
+
+
+def bytes_taken(transport: asyncio.Transport) -> int:
+    """Bytes that the client's machine has taken from a connection so far.
+
+    Asked of the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
+    """
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    try:
+        assert connection is not None
+        return int(
+            TCP_INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))[0]
+        )
+    except OSError:
+        return 0
