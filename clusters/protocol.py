@@ -6,9 +6,9 @@ clock decides anything.
 """
 
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
@@ -18,11 +18,25 @@ ERA_BITS: Final = 32
 A restored store begins a new era, whose epochs outrank all older ones.
 """
 
+OUTPUT_BYTES: Final = 64 * 1024
+"""Most bytes of a task's output as JSON."""
+OUTPUTS_BYTES: Final = 16 * 1_048_576
+"""Most bytes of all outputs of a shard together: they travel with its next attempt."""
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+"""A name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
+Seq: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+"""The number of a journalled event, which fits the columns of a journal and of a store."""
+Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
+"""Seconds on a cluster's monotonic clock since its boot."""
+WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, up to the end of the year 9999, which is the last that a date can say."""
+
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
     """Names one attempt: the `epoch` numbers the attempts of a shard and only grows."""
 
-    run: str
+    run: Name
     shard: Count
     epoch: Count
 
@@ -131,7 +145,7 @@ class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
     attempt: AttemptId
     outcome: CreateOutcome
-    reason: str = ""
+    reason: Annotated[str, Meta(max_length=128)] = ""
     detail: str = ""
 
 
@@ -149,21 +163,21 @@ class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
 class ClusterStatus(Struct, frozen=True, kw_only=True):
     """A cluster's report about itself, part of each answer: its identity, load and capabilities."""
 
-    region: str
-    incarnation: str
-    boot: str
-    uptime: float
-    slots: int
+    region: Name
+    incarnation: Name
+    boot: Name
+    uptime: Uptime
+    slots: Count
     """Attempts that it holds at most."""
-    held: int
+    held: Count
     """Attempts that it holds now."""
-    seq: int
+    seq: Count
     """The seq of the newest event that it has journalled."""
-    queued: int = 0
+    queued: Count = 0
     """Tasks that are ready and wait for a processor."""
-    executors: tuple[str, ...] = ()
+    executors: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
     """The task types that it can run."""
-    cpu: float | None = None
+    cpu: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     """Its processors: a task that asks for more never starts there. None: not reported."""
 
 
@@ -195,7 +209,7 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
     """
 
     status: ClusterStatus
-    attempts: tuple[tuple[AttemptId, bool], ...]
+    attempts: Annotated[tuple[tuple[AttemptId, bool], ...], Meta(max_length=200_000)]
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
@@ -211,7 +225,7 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
     """
 
     attempt: AttemptId
-    ask: int
+    ask: Count
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
@@ -223,13 +237,13 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     cluster, never for fencing.
     """
 
-    seq: int
+    seq: Seq
     attempt: AttemptId
-    task: str
+    task: Name
     phase: TaskPhase
-    tries: int
-    started_at: float
-    ended_at: float | None = None
+    tries: Count
+    started_at: WallTime
+    ended_at: WallTime | None = None
     output: Any = None
     reason: str = ""
 
@@ -250,7 +264,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
     Journalled, after the events of its tasks.
     """
 
-    seq: int
+    seq: Seq
     attempt: AttemptId
     end: AttemptEndKind
     reason: str = ""
@@ -269,5 +283,5 @@ class LogChunk(Struct, frozen=True, kw_only=True):
     `offset` is the byte at which the next chunk begins.
     """
 
-    text: str
-    offset: int
+    text: Annotated[str, Meta(max_length=1_048_576)]
+    offset: Count

@@ -9,14 +9,14 @@ calls, and each carries many items.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Final, Self, TypeVar
+from typing import Annotated, Final, Self, TypeVar
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from clusters.errors import STATUS, ClusterError
 
@@ -83,7 +83,7 @@ class _ProblemMembers(Struct, frozen=True, kw_only=True):
     """The members that are read of a problem document (`waypost.problem_documents.ProblemDocument`)."""
 
     reason: str = ""
-    detail: str = ""
+    detail: Annotated[str, Meta(max_length=4_096)] = ""
     retryable: bool = True
 
 
@@ -154,7 +154,7 @@ class Transport:
 
     async def lines(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T]:
         """Sends a GET and yields each line of the endless answer, decoded, as it comes.
 
         The iteration ends when the cluster ends its answer.
@@ -211,6 +211,8 @@ def cluster_errors() -> Iterator[None]:
         raise _connection_error(error) from error
     except msgspec.DecodeError as error:
         raise ClusterError("BadAnswer", str(error)) from error
+    except RecursionError as error:
+        raise ClusterError("BadAnswer", "it is nested too deep") from error
 
 
 def _connection_error(error: BaseException) -> ClusterError:
@@ -232,7 +234,7 @@ def _refusal(status: int, body: bytes) -> ClusterError:
     """The error that the answer's problem document names, or else the one that the status stands for."""
     try:
         problem = msgspec.json.decode(body, type=_ProblemMembers)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         problem = _ProblemMembers()
     if problem.reason in STATUS:
         return ClusterError(problem.reason, problem.detail, retryable=problem.retryable)

@@ -8,7 +8,15 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import assert_never
 
-from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Hello, TaskChanged, TaskPhase
+from clusters.protocol import (
+    OUTPUTS_BYTES,
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    Hello,
+    TaskChanged,
+    TaskPhase,
+)
 from gateway.core.failover_rules import backoff_seconds, failover_event, is_suspected, loss_event
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
@@ -16,7 +24,7 @@ from gateway.core.run import TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.region_losses import blame_shards, count_loss
-from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard
+from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard, output_size
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
@@ -35,7 +43,9 @@ class Reception(StrEnum):
     """
 
 
-def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: Instant) -> Reception:
+def apply_task_change(
+    ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
+) -> Reception:
     """Records that a task of a current attempt started or finished; returns whether the shard changed."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
@@ -45,8 +55,14 @@ def apply_task_change(ws: WorkingSet, region: Region, event: TaskChanged, now: I
     # task whose inputs are missing.
     if task is None or any(tracked.tasks.get(need) not in FINISHED for need in task.needs):
         return Reception.STALE
-    if tracked.tasks.get(event.task) in FINISHED:
+    # A failed one is final too: without this a cluster could grow the history for ever.
+    if tracked.tasks.get(event.task) in (*FINISHED, TaskPhase.FAILED):
         return Reception.KNOWN
+    tracked.output_bytes += output_size(event.output)
+    if tracked.output_bytes > OUTPUTS_BYTES:
+        # Its cluster should have failed the task. Stored, they could not travel with the next attempt.
+        lose_attempt(tracked, now, "OutputsTooLarge", settings)
+        return Reception.ACCEPTED
     tracked.tasks[event.task] = event.phase
     tracked.rows.append(_row(region, event))
     if event.phase is TaskPhase.RUNNING:

@@ -1,11 +1,12 @@
 """Updates a region's health and its cluster's status from each report of its link."""
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 from clusters.protocol import Beat, ClusterStatus, Hello
 from gateway.reconciler.links.reports import (
     AttemptListing,
+    BadAnswer,
     BatchResult,
     ProbeResult,
     Report,
@@ -16,6 +17,13 @@ from gateway.reconciler.working_set.region import Region
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
 from gateway.settings import HealthSettings
+
+BAD_ANSWER_SECONDS: Final = 10.0
+"""The time after a bad answer for which probes count as failed.
+
+A stream that has ended with one is opened again meanwhile, several times: a cluster that goes on lying is
+never taken for well in between.
+"""
 
 
 def update_health(
@@ -29,14 +37,13 @@ def update_health(
         case ProbeResult():
             if report.status is not None:
                 _update_status(region, report.status, report.ended)
-            # Another journal's answer is no sign of life of the region: it counts as a failed probe.
-            failure = report.failure or ("NotAdmitted" if region.unknown_journal else None)
+            failure, detail = _failure_of(region, report)
             region.health = after_probe(
                 region.health,
                 began=report.began,
                 ended=report.ended,
                 failure=failure,
-                detail=report.detail,
+                detail=detail,
                 settings=settings,
                 dice=dice,
             )
@@ -52,6 +59,10 @@ def update_health(
                 dice=dice,
                 items=len(report.batch.creates) + len(report.batch.tombstones) + len(report.batch.renewals),
             )
+        case BadAnswer():
+            region.bad_answer, region.bad_answer_at = report.detail, report.at
+            # Probes soon find out whether it goes on like that.
+            region.health = after_stream_end(region.health, report.at)
         case StreamEnded():
             region.health = after_stream_end(region.health, report.at)
         case StreamEvent(event=event):
@@ -63,6 +74,19 @@ def update_health(
             _update_status(region, report.hello.status, report.at)
         case _:
             assert_never(report)
+
+
+def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
+    """The reason and detail for which the probe counts as failed, though it may have been answered."""
+    if probe.failure is not None:
+        return probe.failure, probe.detail
+    # Another journal's answer is no sign of life of the region.
+    if region.unknown_journal:
+        return "NotAdmitted", ""
+    # Nor is that of a cluster whose other answers or events cannot be believed: its work does not get on.
+    if probe.ended - region.bad_answer_at < BAD_ANSWER_SECONDS:
+        return "BadAnswer", region.bad_answer
+    return None, ""
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:

@@ -23,6 +23,7 @@ from gateway.reconciler.failover import lose_all_attempts
 from gateway.reconciler.health_updates import update_health
 from gateway.reconciler.links.reports import (
     AttemptListing,
+    BadAnswer,
     BatchResult,
     ProbeResult,
     Report,
@@ -37,6 +38,8 @@ from observability.metrics import Metrics
 
 RESTORING_SECONDS = 10.0
 """The time after a new era began in which further reports of a restored store mean the same restore."""
+LOOKED_UP = 1_000
+"""Most attempts of one listing that are looked up in the store."""
 BINDING_SECONDS = 1.0
 """The pause between two checks whether an operator has released a region's old journal."""
 
@@ -158,7 +161,7 @@ class InboxProcessor:
                     self._request_placement()
             case AttemptListing():
                 await self._compare(region, report.hello, report.began, now)
-            case ProbeResult() | StreamEnded():
+            case ProbeResult() | StreamEnded() | BadAnswer():
                 pass
             case _:
                 assert_never(report)
@@ -183,7 +186,7 @@ class InboxProcessor:
         region.cursor = Cursor(incarnation=region.incarnation, seq=event.seq)
         region.cursor_dirty = True
         if isinstance(event, TaskChanged):
-            reception = apply_task_change(self._ws, region, event, now)
+            reception = apply_task_change(self._ws, region, event, now, self._failover)
         else:
             reception = apply_attempt_end(self._ws, region, event, now, self._failover)
             self._request_placement()
@@ -220,8 +223,10 @@ class InboxProcessor:
         compare_attempts(self._ws, region, hello, began=began, now=now, settings=self._failover)
         unlisted = unlisted_attempts(self._ws, region, hello)
         drop_ended_unknowns(region, [attempt for attempt, _ in hello.attempts])
-        for attempt in unlisted:
-            if attempt not in region.unknown_attempts and not await self._is_stored(region, attempt):
+        unknown = [attempt for attempt in unlisted if attempt not in region.unknown_attempts]
+        # The others are looked up at the next listings: one region's list must not hold up all regions.
+        for attempt in unknown[:LOOKED_UP]:
+            if not await self._is_stored(region, attempt):
                 region.unknown_attempts[attempt] = NEVER
                 logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
 

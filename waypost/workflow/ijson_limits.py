@@ -4,10 +4,13 @@ alike.
 
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
 EXACT: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 7493); larger ones travel as strings."""
+
+NESTING: Final = 64
+"""Most levels of nesting in a task's output, as in documents: conditions and placeholders read both alike."""
 
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """The grammar of a JSON number."""
@@ -36,3 +39,32 @@ def text_fault(text: str) -> str | None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         return "holds half of a surrogate pair, which is no character"
     return None
+
+
+def value_fault(value: Any) -> str | None:
+    """The limit of I-JSON or of nesting that a decoded `value` breaks, in words; None where it breaks none.
+
+    A later reader would read such a value differently. Goes level by level rather than recursively, so that a
+    deep value cannot exhaust the stack.
+    """
+    level = [value]
+    for _ in range(NESTING + 1):
+        for one in level:
+            if isinstance(one, int) and not -EXACT <= one <= EXACT:
+                return f"holds {str(one)[:40]}, which {UNFAITHFUL}"
+            if isinstance(one, str) and (fault := text_fault(one)) is not None:
+                return fault
+        level = [inner for outer in level for inner in _values_within(outer)]
+        if not level:
+            return None
+    return f"is nested more than {NESTING} deep"
+
+
+def _values_within(value: Any) -> list[Any]:
+    """The items of an array, the names and values of an object, or nothing.
+
+    Names have the limits of texts too.
+    """
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []

@@ -6,11 +6,13 @@ The other end is `clusters/embedded/http/server.py`.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Self
 
 import msgspec
 from msgspec.json import Decoder
 
+from clusters.answer_checks import StreamChecks, check_status, checked_answers
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.transport import Purpose, Timeouts, Transport
 from waypost.cancellation import cancel_and_wait
@@ -56,17 +58,19 @@ class EmbeddedCluster:
         await self._transport.__aexit__()
 
     async def apply(self, batch: Batch) -> BatchAnswers:
-        return await self._transport.call(
-            Purpose.APPLY, "/v1/apply", ANSWERS, content=msgspec.json.encode(batch)
-        )
+        return await self._apply(Purpose.APPLY, batch)
 
     async def attempts(self) -> Hello:
-        return await self._transport.call(Purpose.APPLY, "/v1/attempts", HELLO)
+        hello = await self._transport.call(Purpose.APPLY, "/v1/attempts", HELLO)
+        check_status(hello.status, self._region)
+        return hello
 
-    def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        return self._transport.lines(
-            Purpose.STREAM, "/v1/watch", EVENT, {"cursor": str(cursor), "incarnation": incarnation}
-        )
+    async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
+        checks = StreamChecks(self._region, cursor=cursor, incarnation=incarnation)
+        asked = {"cursor": str(cursor), "incarnation": incarnation}
+        async with aclosing(self._transport.lines(Purpose.STREAM, "/v1/watch", EVENT, asked)) as events:
+            async for event in events:
+                yield checks.checked(event)
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
         where = {"run": attempt.run, "shard": str(attempt.shard), "epoch": str(attempt.epoch), "task": task}
@@ -85,13 +89,16 @@ class EmbeddedCluster:
         A call that is cancelled closes its connection. On a slow network path the next probe would then have
         to wait for a handshake, and be too late again.
         """
-        probe = asyncio.create_task(
-            self._transport.call(Purpose.PROBE, "/v1/apply", ANSWERS, content=msgspec.json.encode(Batch())),
-            name="probe",
-        )
+        probe = asyncio.create_task(self._apply(Purpose.PROBE, Batch()), name="probe")
         self._probes.add(probe)
         probe.add_done_callback(self._discard_probe)
         return (await asyncio.shield(probe)).status
+
+    async def _apply(self, purpose: Purpose, batch: Batch) -> BatchAnswers:
+        answers = await self._transport.call(
+            purpose, "/v1/apply", ANSWERS, content=msgspec.json.encode(batch)
+        )
+        return checked_answers(answers, batch, self._region)
 
     def _discard_probe(self, probe: asyncio.Task[BatchAnswers]) -> None:
         self._probes.discard(probe)

@@ -6,11 +6,8 @@ from msgspec import Struct
 
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.protocol import TaskResult
+from clusters.protocol import OUTPUTS_BYTES, TaskResult
 from waypost.workflow.task import Retry
-
-OUTPUTS_BYTES = 16 * 1_048_576
-"""Most bytes of all outputs of a shard together: they travel with its next attempt."""
 
 
 class FinishTask(Struct, frozen=True, kw_only=True):

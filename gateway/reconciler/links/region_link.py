@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Self, TypeVar, assert_never
 
+from loguru import logger
+
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptEnded, Batch, Beat, ClusterEvent, Hello, LeaseAsked, TaskChanged
 from gateway.reconciler.links.reports import (
     AttemptListing,
+    BadAnswer,
     BatchResult,
     ProbeResult,
     Report,
@@ -126,6 +129,7 @@ class RegionLink:
         began = time.monotonic()
         status, error = await _call(self._cluster.probe(), self._settings.probe_timeout_seconds)
         failure, detail = (None, "") if error is None else (error.reason, error.detail)
+        # No `_report_bad_answer`: the failed probe says it itself.
         result = ProbeResult(
             began=began, ended=time.monotonic(), status=status, failure=failure, detail=detail
         )
@@ -136,6 +140,7 @@ class RegionLink:
         answers, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
         # Before the report wakes the controller: it finds the link idle then, and sends at once.
         del self._tasks["send"]
+        self._report_bad_answer(error)
         self._put(
             BatchResult(
                 began=began,
@@ -148,7 +153,8 @@ class RegionLink:
 
     async def _list_attempts(self) -> None:
         began = time.monotonic()
-        hello, _ = await _call(self._cluster.attempts(), CALL_TIMEOUT_SECONDS)
+        hello, error = await _call(self._cluster.attempts(), CALL_TIMEOUT_SECONDS)
+        self._report_bad_answer(error)
         if hello is not None:
             self._put(AttemptListing(began=began, at=time.monotonic(), hello=hello))
 
@@ -175,10 +181,16 @@ class RegionLink:
         except TimeoutError:
             return "Silent"
         except ClusterError as error:
+            self._report_bad_answer(error)
             return error.reason
         finally:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
+
+    def _report_bad_answer(self, error: ClusterError | None) -> None:
+        if error is not None and error.reason == "BadAnswer":
+            logger.warning("region {}: the cluster's answer cannot be believed: {}", self.name, error.detail)
+            self._put(BadAnswer(at=time.monotonic(), detail=error.detail))
 
     def _move_cursor(self, event: ClusterEvent) -> None:
         match event:

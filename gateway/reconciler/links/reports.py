@@ -26,6 +26,13 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
     """`Ended`, `Silent`, or the reason of a `ClusterError`."""
 
 
+class BadAnswer(Struct, frozen=True, kw_only=True):
+    """The cluster said something that cannot be true, in its stream or in answer to a call."""
+
+    at: float
+    detail: str
+
+
 class ProbeResult(Struct, frozen=True, kw_only=True):
     """The outcome of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
 
@@ -58,4 +65,4 @@ class AttemptListing(Struct, frozen=True, kw_only=True):
     hello: Hello
 
 
-Report: TypeAlias = StreamEvent | StreamEnded | ProbeResult | BatchResult | AttemptListing
+Report: TypeAlias = StreamEvent | StreamEnded | BadAnswer | ProbeResult | BatchResult | AttemptListing

@@ -53,6 +53,10 @@ class Region:
     """Attempts found there that no shard lists, and when the tombstone of each was last sent."""
     removed: bool = False
     """Whether shards name the region, but the settings do not any more."""
+    bad_answer: str = ""
+    """What the cluster last said that cannot be true."""
+    bad_answer_at: float = NEVER
+    """When it said so."""
     taints: frozenset[Taint] = frozenset()
     """The taints that operators have set, as of the last scan of the store."""
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from clusters.protocol import RunSpec, TaskPhase
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
@@ -16,6 +18,11 @@ from waypost.workflow.task import SideEffects, TaskSpec
 
 FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
 """Phases of a task that need not run again."""
+
+
+def output_size(output: Any) -> int:
+    """The bytes of a task's output as JSON; 0 where there is none."""
+    return 0 if output is None else len(msgspec.json.encode(output))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +59,8 @@ class TrackedShard:
     """The shard's revision in the store, which the next write compares and swaps on."""
     tasks: dict[str, TaskPhase] = field(default_factory=dict)
     """Phases of the tasks that this attempt need not run again or has reported on."""
+    output_bytes: int = 0
+    """Bytes of the outputs that `tasks` have, as JSON."""
     running_since: dict[str, float] = field(default_factory=dict)
     """When each task that runs now was reported to have started."""
     fenced_until: float
@@ -149,7 +158,8 @@ class TrackedShard:
     def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
         """Sets the results that the current attempt starts from; tasks that run again count as not run."""
         self.resumption = resumption
-        kept = (row for row in rows if row.task not in resumption.remade)
+        kept = [row for row in rows if row.task not in resumption.remade]
+        self.output_bytes = sum(output_size(row.output) for row in kept)
         self.tasks = {
             row.task: row.phase for row in kept if row.phase in FINISHED or row.epoch == self.shard.epoch
         }

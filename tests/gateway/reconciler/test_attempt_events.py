@@ -87,9 +87,9 @@ def test_only_the_own_attempt_is_believed() -> None:
     """An older epoch, another region: each may finish its work, and none of it may count (I1)."""
     ws, here, elsewhere = regions(shard_in(Phase.RUNNING))
 
-    assert apply_task_change(ws, here, finished("t0", epoch=2), NOW) is Reception.STALE
-    assert apply_task_change(ws, elsewhere, finished("t0"), NOW) is Reception.STALE
-    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t0", epoch=2), NOW, FailoverSettings()) is Reception.STALE
+    assert apply_task_change(ws, elsewhere, finished("t0"), NOW, FailoverSettings()) is Reception.STALE
+    assert apply_task_change(ws, here, finished("t0"), NOW, FailoverSettings()) is Reception.ACCEPTED
 
 
 @pytest.mark.parametrize("end", AttemptEndKind)
@@ -109,10 +109,10 @@ def test_a_result_comes_with_or_after_those_it_needs() -> None:
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
 
-    assert apply_task_change(ws, here, finished("t1"), NOW) is Reception.STALE
+    assert apply_task_change(ws, here, finished("t1"), NOW, FailoverSettings()) is Reception.STALE
     assert shard.rows == []
-    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.ACCEPTED
-    assert apply_task_change(ws, here, finished("t1"), NOW) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t0"), NOW, FailoverSettings()) is Reception.ACCEPTED
+    assert apply_task_change(ws, here, finished("t1"), NOW, FailoverSettings()) is Reception.ACCEPTED
     assert [row.task for row in shard.rows] == ["t0", "t1"]
 
 
@@ -120,9 +120,9 @@ def test_a_result_is_taken_once() -> None:
     """After a conflict the events come again: what is recorded stays, with one entry in its history."""
     shard = shard_in(Phase.RUNNING)
     ws, here, _ = regions(shard)
-    apply_task_change(ws, here, finished("t0"), NOW)
+    apply_task_change(ws, here, finished("t0"), NOW, FailoverSettings())
 
-    assert apply_task_change(ws, here, finished("t0"), NOW) is Reception.KNOWN
+    assert apply_task_change(ws, here, finished("t0"), NOW, FailoverSettings()) is Reception.KNOWN
     assert len(shard.rows) == len(shard.history) == 1
     assert shard.tasks == {"t0": TaskPhase.SUCCEEDED}
 

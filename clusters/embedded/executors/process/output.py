@@ -10,20 +10,13 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, Final
 
 import msgspec
 
 from clusters.embedded.scheduling.launch import Outcome
+from clusters.protocol import OUTPUT_BYTES
 from waypost.distinct_names import distinct
-from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
-
-OUTPUT_BYTES: Final = 64 * 1024
-NESTING: Final = 64
-"""Most levels of nesting in an output, as in documents.
-
-Conditions, placeholders and the gateway read outputs like documents.
-"""
+from waypost.workflow.ijson_limits import NESTING, value_fault
 
 
 def read_output(path: Path) -> Outcome:
@@ -51,7 +44,10 @@ def read_output(path: Path) -> Outcome:
         return _failure(f"has more than {OUTPUT_BYTES // 1024} KiB")
     try:
         output = msgspec.json.decode(text)
-        fault = _ijson_fault(output)
+        fault = value_fault(output)
+        # What travels is encoded again, which can be longer: `1e15` becomes 1000000000000000.0.
+        if fault is None and len(msgspec.json.encode(output)) > OUTPUT_BYTES:
+            fault = f"has more than {OUTPUT_BYTES // 1024} KiB"
         if fault is None and b"{" in text:
             # msgspec keeps the last of two equal names; only the parser of the standard library can refuse
             # them.
@@ -73,32 +69,3 @@ def remove(path: Path) -> None:
 
 def _failure(what: str) -> Outcome:
     return Outcome(succeeded=False, reason=f"the output {what}")
-
-
-def _ijson_fault(output: Any) -> str | None:
-    """The limit of documents (I-JSON, nesting) that `output` breaks, in words; None where it breaks none.
-
-    A later reader would read such a value differently. Goes level by level rather than recursively, so that a
-    deep value cannot exhaust the stack.
-    """
-    level = [output]
-    for _ in range(NESTING + 1):
-        for value in level:
-            if isinstance(value, int) and not -EXACT <= value <= EXACT:
-                return f"holds {str(value)[:40]}, which {UNFAITHFUL}"
-            if isinstance(value, str) and (fault := text_fault(value)) is not None:
-                return fault
-        level = [inner for outer in level for inner in _values_within(outer)]
-        if not level:
-            return None
-    return f"is nested more than {NESTING} deep"
-
-
-def _values_within(value: Any) -> list[Any]:
-    """The items of an array, the names and values of an object, or nothing.
-
-    Names have the limits of texts too.
-    """
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    return value if isinstance(value, list) else []

@@ -1,0 +1,134 @@
+"""Checks what a cluster says beyond the types of its messages: a cluster that lies is a failing region.
+
+The bounds of single fields are in the types of `protocol.py`. What only the gateway can know (whether a run
+has such a task) is the reconciler's to check.
+"""
+
+import re
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import structs
+
+from clusters.errors import ClusterError
+from clusters.protocol import (
+    OUTPUT_BYTES,
+    AttemptEnded,
+    Batch,
+    BatchAnswers,
+    Beat,
+    ClusterEvent,
+    ClusterStatus,
+    CreateAnswer,
+    CreateOutcome,
+    Hello,
+    LeaseAsked,
+    TaskChanged,
+    TaskPhase,
+)
+from waypost.workflow.ijson_limits import NESTING, value_fault
+
+Said = TypeVar("Said", TaskChanged, AttemptEnded)
+
+REASON_CHARACTERS: Final = 4_096
+"""Most characters of a reason or detail. A longer one is cut, not refused: a task's own text may be in it."""
+UNUSUAL: Final = re.compile(rb"[0-9]{16}|\\u0000")
+"""What an output has in its JSON if a number or a text of it may break the limits of I-JSON."""
+
+
+class StreamChecks:
+    """Checks the events of one stream, in the order in which they come.
+
+    `cursor` is the seq after which the stream was asked to begin, in the journal `incarnation`.
+    """
+
+    def __init__(self, region: str, *, cursor: int, incarnation: str) -> None:
+        self._region = region
+        self._cursor, self._incarnation = cursor, incarnation
+        self._greeted = False
+        self._last = self._seen = 0
+
+    def checked(self, event: ClusterEvent) -> ClusterEvent:
+        """The event, with its reason cut to length. Raises `ClusterError` (`BadAnswer`)."""
+        if isinstance(event, Hello) is self._greeted:
+            raise _bad("a hello comes first in a stream, and only there")
+        match event:
+            case Hello(status=status):
+                check_status(status, self._region)
+                self._greeted = True
+                self._last = self._cursor if status.incarnation == self._incarnation else 0
+            case Beat(status=status):
+                check_status(status, self._region)
+                if status.seq < self._seen:
+                    raise _bad(f"event {self._seen} came, and {status.seq} is said to be the newest")
+            case TaskChanged():
+                self._check_order(event.seq)
+                _check_task(event)
+                return _with_short_reason(event)
+            case AttemptEnded():
+                self._check_order(event.seq)
+                return _with_short_reason(event)
+            case LeaseAsked():
+                pass
+        return event
+
+    def _check_order(self, seq: int) -> None:
+        if seq <= self._last:
+            raise _bad(f"event {seq} came after event {self._last}")
+        self._last = self._seen = seq
+
+
+def check_status(status: ClusterStatus, region: str) -> None:
+    """Raises `ClusterError` (`BadAnswer`) where a cluster takes itself to be that of another region."""
+    if status.region != region:
+        raise _bad(f"the cluster of {region} says that it is that of {status.region}")
+
+
+def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAnswers:
+    """The answers to `batch`, with their details cut to length. Raises `ClusterError` (`BadAnswer`)."""
+    check_status(answers.status, region)
+    if [one.attempt for one in answers.creates] != [one.attempt for one in batch.creates]:
+        raise _bad("the answers are not those to the creates of the batch")
+    if [one.attempt for one in answers.tombstones] != list(batch.tombstones):
+        raise _bad("the answers are not those to the tombstones of the batch")
+    if any(one.outcome is CreateOutcome.UNKNOWN for one in answers.creates):
+        raise _bad("no cluster answers a create with Unknown")
+    if not any(len(one.detail) > REASON_CHARACTERS for one in answers.creates):
+        return answers
+    return structs.replace(answers, creates=tuple(_with_short_detail(one) for one in answers.creates))
+
+
+def _check_task(event: TaskChanged) -> None:
+    if event.phase is TaskPhase.STOPPED:
+        raise _bad("no cluster reports a task as Stopped")
+    if event.output is None:
+        return
+    try:
+        written = msgspec.json.encode(event.output)
+    except (RecursionError, ValueError) as error:
+        raise _bad(f"the output of task {event.task} {error}") from error
+    if len(written) > OUTPUT_BYTES:
+        raise _bad(f"the output of task {event.task} has {len(written)} bytes: {OUTPUT_BYTES} at most")
+    # Most outputs cannot break a limit, which is seen at once: going through all of their values is slow.
+    if written.count(b"[") + written.count(b"{") <= NESTING and not UNUSUAL.search(written):
+        return
+    if (fault := value_fault(event.output)) is not None:
+        raise _bad(f"the output of task {event.task} {fault}")
+
+
+def _with_short_reason(event: Said) -> Said:
+    if len(event.reason) <= REASON_CHARACTERS:
+        return event
+    return structs.replace(event, reason=_short(event.reason))
+
+
+def _with_short_detail(answer: CreateAnswer) -> CreateAnswer:
+    return structs.replace(answer, detail=_short(answer.detail))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REASON_CHARACTERS else f"{text[: REASON_CHARACTERS - 3]}..."
+
+
+def _bad(detail: str) -> ClusterError:
+    return ClusterError("BadAnswer", detail)
