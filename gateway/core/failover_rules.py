@@ -60,7 +60,9 @@ def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) ->
 
 
 def is_suspected(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether the shard has lost so many regions by `wall` (seconds since 1970) that it may end them itself.
+    """Whether the shard has so many counted losses that it is perhaps itself what kills regions.
+
+    `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`.
 
     Suspected shards are kept in separate regions. Not to be confused with the phase Suspect.
     """

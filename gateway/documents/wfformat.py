@@ -184,7 +184,10 @@ def _task_names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """Notes on recorded fields that the document does not carry; `*` stands for all tasks with the field."""
+    """One note for each field of the WfFormat instance that the workflow made from it leaves out.
+
+    `*` in a pointer stands for all tasks that have the field.
+    """
     recorded = value["workflow"]
     yield from (
         FieldError(below("", field), "not carried")

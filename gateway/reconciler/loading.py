@@ -34,7 +34,10 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def render_run(run: Run) -> LoadedRun:
-    """The run with its document decoded and rendered; without tasks where this version cannot read it."""
+    """The run as the working set holds it: its document decoded, and the tasks that clusters are sent.
+
+    Placeholders for params are filled in. A document that this version cannot read gives a run without tasks.
+    """
     try:
         workflow = _decode(run.workflow)
         spec = run_spec(run.id, workflow, fairness_key=run.tenant, fairness_weight=run.weight)
