@@ -18,8 +18,9 @@ from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
 from gateway.store.rules import RETRYABLE
 from gateway.submission.admit import Submission, check_limits, reopening
-from gateway.submission.authorize import authorize, question_about, readable_run
+from gateway.submission.authorize import authorize
 from gateway.submission.obligations import apply_obligations
+from gateway.submission.run_visibility import question_about, readable_run
 
 CURSOR_VERSION: Final = "1"
 """The first character of every page cursor; a later form of cursors would have another."""

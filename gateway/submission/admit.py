@@ -17,7 +17,8 @@ from gateway.settings import TenantSettings
 from gateway.store.interface import Admission, Admitted, OpenWork, Store
 from gateway.store.rules import permitted_regions, run_after_retry
 from gateway.store.tenants import exceeded, work_of
-from gateway.submission.authorize import authorize, question_about
+from gateway.submission.authorize import authorize
+from gateway.submission.run_visibility import question_about
 
 QUOTA_RETRY_SECONDS: Final = 5.0
 """How long a caller is asked to wait whose tenant has all open that it may have."""

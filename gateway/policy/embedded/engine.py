@@ -14,7 +14,7 @@ from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES
-from gateway.policy.decision_records import DecisionRecords
+from gateway.policy.decisions import DecisionFactory
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluation_worker import EvaluationWorker
 from gateway.policy.embedded.evaluator import (
@@ -52,7 +52,7 @@ class EmbeddedPolicyEngine:
         self._virtual_machine: VirtualMachine | None = None
         self._submission_worker: EvaluationWorker | None = None
         self._placement_worker: EvaluationWorker | None = None
-        self._decisions = DecisionRecords(ENGINE_NAME)
+        self._decisions = DecisionFactory(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
         bundle = load_bundle(self._policies, self._data)

@@ -9,7 +9,7 @@ from gateway.core.decision import Decision, Question
 from gateway.policy.answer import PolicyAnswer
 
 
-class DecisionRecords:
+class DecisionFactory:
     """Builds decisions under the name of one engine.
 
     Ids sort by the question's time, then by the order of evaluation; a random suffix keeps those of two

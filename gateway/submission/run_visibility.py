@@ -1,0 +1,36 @@
+"""Decides whether a caller may know of a run: one that policy does not let them read is not found."""
+
+from gateway.core.decision import Action, Question
+from gateway.core.errors import Denied, NotFound
+from gateway.core.principal import Principal
+from gateway.core.run import Run
+from gateway.policy.interface import PolicyEngine
+from gateway.submission.authorize import authorize
+
+
+async def readable_run(run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine) -> Run:
+    """Returns `run` if there is one and policy lets the caller read it.
+
+    Raises `NotFound` in both other cases, so that nobody learns which runs exist, or `Unavailable`. `at` is
+    in seconds since 1970.
+    """
+    if run is not None:
+        try:
+            await authorize(question_about(run, Action.RUNS_READ, principal=principal, at=at), policy=policy)
+        except Denied:
+            run = None
+    if run is None:
+        raise NotFound("there is no such run")
+    return run
+
+
+def question_about(run: Run, action: Action, *, principal: Principal, at: float) -> Question:
+    """The question to policy about an action on an existing run. `at` is in seconds since 1970."""
+    return Question(
+        action=action,
+        principal=principal,
+        at=at,
+        # A retry is a new decision about the document; the other actions are about the run.
+        workflow=run.workflow if action is Action.RUNS_RETRY else None,
+        context={"run": {"id": run.id, "tenant": run.tenant, "subject": run.subject, "labels": run.labels}},
+    )
