@@ -11,15 +11,15 @@ from clusters.embedded.executors.process.child_exit import signal_name, wait_for
 from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.leftovers import ADOPTED, find_leftovers
 from clusters.embedded.executors.process.log_limits import LogLimits, is_too_long, shorten_log
+from clusters.embedded.executors.process.memory_limit import log_size, memory_reason
 from clusters.embedded.executors.process.output import read_output, remove
 from clusters.embedded.executors.process.process_spec import (
     MACHINE_FAULTS,
     ProcessSpec,
-    limit_memory,
     process_spec,
-    start_process,
     write_new,
 )
+from clusters.embedded.executors.process.process_start import start_process
 from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate
 from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.scheduling.launch import Launch, Outcome
@@ -83,6 +83,7 @@ class ProcessExecutor:
         """
         with contextlib.ExitStack() as stack:
             guard = None if lease is None else stack.enter_context(LeaseGuard(lease, self._watchdog.watch))
+            log_begin = log_size(spec.log)
             child = start_process(spec, guard)
             self._log_limits.add(spec.log)
             try:
@@ -90,7 +91,6 @@ class ProcessExecutor:
                 # and its socket closes, and has to live to do so.
                 if guard is None:
                     self._watchdog.watch(child.pid)
-                    limit_memory(child.pid, spec.memory_bytes)
                 exit_code = await wait_for_exit(child)
             finally:
                 nothing_left = False
@@ -111,12 +111,10 @@ class ProcessExecutor:
             # A guard that was killed itself has not reported: then its own exit code says what happened.
             if guard is not None and guard.exit_code is not None:
                 exit_code = guard.exit_code
-            return _outcome(exit_code, output_file)
-
-
-def _outcome(exit_code: int, output_file: Path) -> Outcome:
-    if exit_code < 0:
-        return Outcome(succeeded=False, reason=f"killed by {signal_name(-exit_code)}")
-    if exit_code > 0:
-        return Outcome(succeeded=False, reason=f"exit code {exit_code}")
-    return read_output(output_file)
+            if exit_code == 0:
+                return read_output(output_file)
+            killed_by = signal_name(-exit_code) if exit_code < 0 else ""
+            reason = f"killed by {killed_by}" if killed_by else f"exit code {exit_code}"
+            if spec.memory_bytes:
+                reason = memory_reason(spec, reason, log_begin)
+            return Outcome(succeeded=False, reason=reason)

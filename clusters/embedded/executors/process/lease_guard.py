@@ -50,9 +50,13 @@ class LeaseGuard:
         state = f"group={self.group}, exit_code={self.exit_code}, lease_expired={self.lease_expired}"
         return f"LeaseGuard({state}, lease={self._lease!r})"
 
-    def command_line(self, memory_bytes: int, command: Sequence[str]) -> list[str]:
-        """The command line of the guard that runs `command`. `memory_bytes` 0: no limit."""
-        return [*PROGRAM, "lease", repr(self._lease.expires_at), str(memory_bytes), *command]
+    def command_line(self, memory_bytes: int, descriptor: int, command: Sequence[str]) -> list[str]:
+        """The command line of the guard that runs `command`. `memory_bytes` 0: no limit.
+
+        `descriptor` is an open file with the environment of the command, for the guard to inherit.
+        """
+        numbers = [repr(self._lease.expires_at), str(memory_bytes), str(descriptor)]
+        return [*PROGRAM, "lease", *numbers, *command]
 
     def close_input(self) -> None:
         """Closes the guard's input: it kills its command and exits. Its last reports can still be read."""

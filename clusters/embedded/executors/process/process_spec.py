@@ -1,22 +1,16 @@
-"""Describes the process of a try (command, working directory, environment) and starts it."""
+"""Describes the process of a try: its command, working directory, environment and bounds."""
 
-import contextlib
 import errno
 import os
-import resource
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
-from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.output import remove
-from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
 from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.storage.state_folder import TaskFolders
-from clusters.embedded.storage.task_logs import open_regular
 from waypost.workflow.run_types import ProcessRun, argument_text
 
 IDENTITY: Final = (
@@ -55,6 +49,15 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     """Limit of its data segment (RLIMIT_DATA); 0: none."""
 
     @property
+    def wrapper_environment(self) -> dict[str, str]:
+        """The environment of a program of ours that starts the command: `IDENTITY` and nothing of the task's.
+
+        What a document sets (LD_PRELOAD, GLIBC_TUNABLES) would act on that program before the task is
+        bounded.
+        """
+        return {"PATH": os.defpath, **{name: self.environment[name] for name in IDENTITY}}
+
+    @property
     def identity(self) -> frozenset[bytes]:
         """`NAME=value` of each variable of `IDENTITY`."""
         return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in IDENTITY)
@@ -90,43 +93,6 @@ def process_spec(
         log=folders.log,
         memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
     )
-
-
-def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
-    """Starts the command in a session of its own, or the guard that will start it.
-
-    Raises `OSError` and `ValueError`.
-    """
-    log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        child = subprocess.Popen(
-            spec.command if guard is None else guard.command_line(spec.memory_bytes, spec.command),
-            stdin=subprocess.DEVNULL if guard is None else guard.guard_end.fileno(),
-            stdout=log,
-            stderr=log,
-            cwd=spec.directory,
-            env=spec.environment,
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-        if guard is not None:
-            # Only the guard may hold this end: else the exit of the guard would not close the connection.
-            guard.guard_end.close()
-    AWAITED_CHILDREN.add(child.pid)
-    return child
-
-
-def limit_memory(pid: int, memory_bytes: int) -> None:
-    """Limits the data segment of a running process to `memory_bytes` (RLIMIT_DATA); 0 sets no limit.
-
-    Each of its children gets the same limit, not a share of it. A process that has ended is no error.
-    """
-    if memory_bytes:
-        # Set from outside after the start: `preexec_fn` would make Popen use fork in place of the much
-        # quicker vfork.
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
 def write_new(path: Path, content: bytes) -> None:

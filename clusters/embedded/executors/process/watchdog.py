@@ -8,10 +8,12 @@ still listed, and then every process that was given a workspace below FOLDER. Ne
 PR_SET_PDEATHSIG (prctl(2)) would do: a thread dies with its process, and the signal is already sent when the
 thread ends that started the child.
 
-`python watchdog.py lease EXPIRES_AT BYTES COMMAND...` is a guard. It runs COMMAND in a process group of its
-own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at EXPIRES_AT (seconds
-of the machine's monotonic clock) or when its standard input, a socket, closes. Each line that it reads is a
-later EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when the command
+`python watchdog.py lease EXPIRES_AT BYTES DESCRIPTOR COMMAND...` is a guard. It runs COMMAND in a process
+group of its own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at
+EXPIRES_AT (seconds of the machine's monotonic clock) or when its standard input, a socket, closes. It reads
+COMMAND's environment from the open file DESCRIPTOR, `NAME=value` and a NUL byte each: its own is another, so
+that nothing in a document's `env` (LD_PRELOAD) acts on the guard. Each line that it reads is a later
+EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when the command
 has ended, or `!` when the lease has.
 """
 
@@ -164,9 +166,16 @@ class LeaseInput:
         return bool(received)
 
 
-def guard_lease(expires_at: float, memory_bytes: int, command: list[str]) -> int:
+def _read_environment(descriptor: int) -> dict[bytes, bytes]:
+    with open(descriptor, "rb") as file:
+        pairs = [item.partition(b"=") for item in file.read().split(b"\0") if item]
+    return {name: value for name, _, value in pairs}
+
+
+def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
     """Runs `command` under a lease; returns the guard's exit code, which says nothing about the command."""
     become_subreaper()
+    environment = _read_environment(descriptor)
     lease = LeaseInput(expires_at)
     # This process itself may have been started too late, or have waited for a processor until now.
     if not lease.read_arrived():
@@ -182,7 +191,11 @@ def guard_lease(expires_at: float, memory_bytes: int, command: list[str]) -> int
 
     try:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare
+            command,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=prepare,
         )
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
@@ -219,5 +232,5 @@ if __name__ == "__main__":
     sys.exit(
         watch_groups(sys.argv[2])
         if sys.argv[1] == "groups"
-        else guard_lease(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        else guard_lease(float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
     )

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from clusters.embedded.executors.process.process_spec import IDENTITY
 from clusters.embedded.executors.process.watchdog_client import PROGRAM
 from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.node import ClusterNode
@@ -35,9 +37,12 @@ async def test_a_command_ends_with_its_guard(node: ClusterNode, tmp_path: Path) 
 @pytest.mark.parametrize(("until", "closed"), [(-5.0, False), (60.0, True)], ids=["expired", "input closed"])
 def test_a_guard_starts_nothing_without_a_lease(until: float, closed: bool, tmp_path: Path) -> None:
     """The guard itself may have been started too late."""
-    command = [*PROGRAM, "lease", repr(time.monotonic() + until), "0", "touch", str(tmp_path / "done")]
+    command = [*PROGRAM, "lease", repr(time.monotonic() + until), "0"]
     pipe = subprocess.DEVNULL if closed else subprocess.PIPE
-    guard = subprocess.Popen(command, stdin=pipe)
+    with tempfile.TemporaryFile() as environment:
+        inherited = environment.fileno()
+        command += [str(inherited), "touch", str(tmp_path / "done")]
+        guard = subprocess.Popen(command, stdin=pipe, pass_fds=[inherited])
     assert guard.wait(20) != 0
     if guard.stdin is not None:
         guard.stdin.close()
@@ -66,10 +71,36 @@ async def test_memory_is_bounded_under_a_guard_too(node: ClusterNode) -> None:
     greedy = process("a", sys.executable, "-c", "bytearray(500_000_000)", resources=Resources(memory_mib=100))
     await start(node, greedy, side_effects=SideEffects.EXCLUSIVE)
 
-    assert (await finished(node))["a"].reason == "exit code 1"
-    assert "MemoryError" in "".join(
-        [chunk.text async for chunk in node.logs(SHARD, "a", offset=0, follow=False)]
-    )
+    reason = "out of memory: exit code 1, its memory is limited to 100 MiB (resources.memoryMiB)"
+    assert (await finished(node))["a"].reason == reason
+
+
+@pytest.mark.parametrize("side_effects", list(SideEffects))
+async def test_what_a_document_sets_acts_on_its_command_alone(
+    node: ClusterNode, side_effects: SideEffects
+) -> None:
+    """Loaded into the guard, a library of a task could let it run past its lease.
+
+    The loader complains once for each program that it starts with a library that is missing.
+    """
+    env = {"LD_PRELOAD": "/missing.so"}
+    task = process("a", "/bin/true", env=env, resources=Resources(memory_mib=100))
+    await start(node, task, side_effects=side_effects)
+    await finished(node)
+
+    text = "".join([chunk.text async for chunk in node.logs(SHARD, "a", offset=0, follow=False)])
+    assert text.count("/missing.so") == 1
+
+
+async def test_a_guard_has_no_environment_but_ours(node: ClusterNode) -> None:
+    """Nothing that a task may set reaches it; its identity does, by which a later cluster finds it."""
+    script = r"""tr '\0' '\n' < /proc/$PPID/environ | sed 's/=.*//' | sort"""
+    task = process("a", "sh", "-c", script, env={"PYTHONPATH": "/x", "PATH": "/usr/bin:/bin", "MINE": "1"})
+    await start(node, task, side_effects=SideEffects.EXCLUSIVE)
+    await finished(node)
+
+    text = "".join([chunk.text async for chunk in node.logs(SHARD, "a", offset=0, follow=False)])
+    assert text.split() == sorted(["PATH", *IDENTITY])
 
 
 async def test_a_child_without_group_and_environment_ends_with_the_guard(

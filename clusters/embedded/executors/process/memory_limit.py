@@ -1,0 +1,92 @@
+"""Limits the memory of a try before its command runs, and says when that made the command fail."""
+
+import errno
+import os
+import re
+import resource
+import shutil
+from pathlib import Path
+from typing import Final
+
+from clusters.embedded.executors.process.process_spec import ProcessSpec
+from clusters.embedded.storage.task_logs import open_regular
+
+LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -i -- "$@"'
+"""Script of the shell that limits its data segment and then becomes the command.
+
+`env` gives the command its environment, since the shell must not run with what a document has set. Set after
+the start (prlimit(2)) the limit would come too late for a child that the command has started at once, and
+Popen's `preexec_fn` would fork the whole cluster for each try.
+"""
+TAIL_BYTES: Final = 4096
+SAYS_MEMORY: Final = re.compile(
+    rb"memory ?error|out ?of ?memory|not enough memory|insufficient memory|memory exhausted|cannot allocate"
+    rb"|bad_alloc|alloc\w*( of \d+ bytes)? failed|failed to allocate|enomem",
+    re.IGNORECASE,
+)
+"""The words with which programs say that they got no more memory."""
+
+
+def limited_command(spec: ProcessSpec) -> list[bytes | str]:
+    """The command line that runs a command under its limit (RLIMIT_DATA), and gives it its environment.
+
+    Each of its children gets the same limit, not a share of it. Raises `ValueError`.
+    """
+    if "=" in spec.command[0]:
+        raise ValueError("a program with memoryMiB cannot have = in its name")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    # A limit above the cluster's own cannot be set, and would allow no more.
+    bound = spec.memory_bytes if hard == resource.RLIM_INFINITY else min(spec.memory_bytes, hard)
+    return ["/bin/sh", "-c", LIMITER, "sh", str(bound >> 10), *environment_block(spec), *spec.command]
+
+
+def environment_block(spec: ProcessSpec) -> list[bytes]:
+    """The environment of the command, `NAME=value` each. Raises `ValueError` for what none can have."""
+    block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
+    if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
+        raise ValueError("env holds a NUL character, or a name that no variable can have")
+    return block
+
+
+def check_program(spec: ProcessSpec) -> None:
+    """Raises the `OSError` that starting the command would raise for its name.
+
+    The shell that limits it starts in any case, and could only exit with 126 or 127.
+    """
+    name = spec.command[0]
+    folders = [""] if "/" in name else spec.environment["PATH"].split(":")
+    candidates = [spec.directory / folder / name for folder in folders]
+    if any(shutil.which(path) for path in candidates):
+        return
+    number = errno.EACCES if any(path.exists() for path in candidates) else errno.ENOENT
+    raise OSError(number, os.strerror(number))
+
+
+def log_size(log: Path) -> int:
+    """The size of a log in bytes; 0 where there is none."""
+    try:
+        return log.lstat().st_size
+    except OSError:
+        return 0
+
+
+def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
+    """The reason of a failed try that was limited, with the limit in it.
+
+    A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not say it. What
+    it wrote last, behind byte `log_begin` of its log, usually does.
+    """
+    bound = f"{spec.memory_bytes >> 20} MiB (resources.memoryMiB)"
+    if SAYS_MEMORY.search(_tail(spec.log, log_begin)):
+        return f"out of memory: {reason}, its memory is limited to {bound}"
+    return f"{reason}; its memory was limited to {bound}"
+
+
+def _tail(log: Path, begin: int) -> bytes:
+    try:
+        with open(open_regular(log, os.O_RDONLY), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(begin if begin <= size else 0, size - TAIL_BYTES))
+            return file.read(TAIL_BYTES)
+    except OSError:
+        return b""
