@@ -83,15 +83,18 @@ class WorkerPool:
     async def call(self, request: bytes, *, caller: str) -> bytes:
         """The answer to `request`, on behalf of `caller`. Raises `WorkerError`."""
         worker = await self._turn(caller)
+        if worker.pid is None:
+            # The first request: the next one of another caller should not wait for a process to start.
+            for other in [idle for idle in self._idle if idle.pid is None]:
+                self._idle.remove(other)
+                self._start(other, None)
         try:
             return await worker.exchange(request)
         finally:
             if worker.lost and not self._closed:
                 # Its place is free only when its replacement is ready: what kills one process after the other
                 # must not take those of other callers.
-                task = asyncio.create_task(self._replace(worker, caller), name=f"replace {self._module}")
-                self._replacing.add(task)
-                task.add_done_callback(self._replacing.discard)
+                self._start(worker, caller)
             else:
                 self._release(worker, caller)
 
@@ -142,8 +145,9 @@ class WorkerPool:
             self._served.add(caller)
             turn.set_result(self._idle.pop())
 
-    def _release(self, worker: "_Worker", caller: str) -> None:
-        self._served.discard(caller)
+    def _release(self, worker: "_Worker", caller: str | None) -> None:
+        if caller is not None:
+            self._served.discard(caller)
         self._idle.append(worker)
         self._assign()
 
@@ -154,7 +158,13 @@ class WorkerPool:
             if not turns:
                 del self._waiting[caller]
 
-    async def _replace(self, worker: "_Worker", caller: str) -> None:
+    def _start(self, worker: "_Worker", caller: str | None) -> None:
+        """Starts a process in the background; `caller` occupies it until then."""
+        task = asyncio.create_task(self._replace(worker, caller), name=f"start {self._module}")
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+
+    async def _replace(self, worker: "_Worker", caller: str | None) -> None:
         try:
             await worker.close()
             await worker.start()

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import BinaryIO, Final, TypeAlias
 
 HEADER_BYTES: Final = 4
+NICENESS: Final = 5
+"""Where processors are short, the event loop of the parent goes before."""
 ADDRESS_SPACE_BYTES: Final = 2 << 30
 """More memory than a process needs for the largest request; what asks for more ends itself alone."""
 
@@ -31,6 +33,7 @@ def frame(payload: bytes) -> bytes:
 def serve(prepare: Callable[[bytes], Answer]) -> None:
     """Answers each request until standard input ends. `prepare` takes the greeting."""
     budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     requests, replies = sys.stdin.buffer, sys.stdout.buffer

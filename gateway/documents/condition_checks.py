@@ -51,15 +51,16 @@ class ConditionTrial:
     def __init__(self, workflow: Workflow) -> None:
         self.params = params = workflow.spec.params
         self._tasks = workflow.spec.tasks
-        self._texts = [
-            text
+        self._roots = {
+            text: condition_text(text).roots
             for text in dict.fromkeys(task.when for task in self._tasks if task.when is not None)
             if text_error(text) is None and _absent_param(text, params) is None
-        ]
-        self._of_shards = [text for text in self._texts if self._varies(text)]
+        }
+        """By text, for the conditions that are asked about."""
+        self._of_shards = [text for text in self._roots if self._varies(text)]
         self._shards = distinct_shards(workflow) if self._of_shards else [{}]
         self._single = workflow.shard_count == 1
-        self.first = [self._question(text, self._shards[0]) for text in self._texts]
+        self.first = [self._question(text, self._shards[0]) for text in self._roots]
 
     def further(self) -> Iterator[ConditionQuestion]:
         """The same conditions for the other forms of item; what they would find shows in the run at last."""
@@ -71,7 +72,7 @@ class ConditionTrial:
     ) -> Iterator[FieldError]:
         """Yields the errors in the answers, one for each condition. Some questions may have no answer."""
         found: dict[str, str] = {}
-        for text, answer in zip(self._texts, first, strict=False):
+        for text, answer in zip(self._roots, first, strict=False):
             if answer.error:
                 found[text] = answer.error + self._where(text, self._shards[0])
         asked = ((text, shard) for shard in self._shards[1:] for text in self._of_shards)
@@ -83,7 +84,7 @@ class ConditionTrial:
                 yield FieldError(f"/spec/tasks/{index}/when", found[task.when])
 
     def _question(self, text: str, shard: Mapping[str, Any]) -> ConditionQuestion:
-        mentions = condition_text(text).roots
+        mentions = self._roots[text]
         return ConditionQuestion(
             text=text,
             shard=shard if "shard" in mentions else NO_SHARD,
@@ -92,8 +93,7 @@ class ConditionTrial:
         )
 
     def _varies(self, text: str) -> bool:
-        mentions = condition_text(text).roots
-        return "shard" in mentions and "tasks" not in mentions
+        return "shard" in self._roots[text] and "tasks" not in self._roots[text]
 
     def _where(self, text: str, shard: Mapping[str, Any]) -> str:
         return f" in shard {shard['index']}" if self._varies(text) and not self._single else ""

@@ -27,7 +27,7 @@ QUESTIONS_AT_ONCE: Final = 500
 MESSAGE_BYTES: Final = 1 << 20
 """A message gets no further question beyond this."""
 LONG_BYTES: Final = 16_384
-WAIT_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 15.0
 """A process that does not answer for so long is killed; the processor time of a question is bounded by far
 less.
 """
