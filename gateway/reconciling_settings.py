@@ -39,6 +39,8 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
     """The length of the longest ejection."""
+    ejected_ratio: float = 0.5
+    """The largest part of the regions that may be ejected at once; the last one that answers never is."""
     ejection_forgotten_seconds: float = 600.0
     """The time without an ejection or a loss after which a region's count of them starts again."""
     degraded_seconds: float = 0.3

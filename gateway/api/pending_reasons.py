@@ -56,8 +56,8 @@ def _shards_wait(count: int) -> str:
 
 def _cannot_move(services: Services) -> str:
     """A clause that says why Suspect shards are not moved, however long they wait (T7); empty if they are."""
-    counted = [region for region in services.regions() if not region.forgotten]
-    answering = sum(region.condition.ready for region in counted)
+    counted = [region for region in services.regions() if region.counted]
+    answering = sum(region.condition.reachable for region in counted)
     if services.cut_off() or enough_answer(answering, len(counted)):
         return ""
     lost = ", ".join(region.name for region in counted if region.condition is RegionCondition.UNREACHABLE)

@@ -72,6 +72,8 @@ class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "fro
     before: Phase
     after: Phase
     epoch: int
+    failover: bool = False
+    """Whether the shard left its region because of the region: these are counted as failovers."""
     region: str | None
     """The region of the attempt that the event is about; None: the shard has none."""
 

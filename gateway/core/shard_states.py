@@ -104,7 +104,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("T10", Event.CANCELLED, _ACTIVE, Phase.CANCELLING, "the cancellation is committed on the run", True),
     Rule("T10", Event.STOPPED, _CANCELLING, Phase.CANCELLED,
          "every attempt is confirmed as gone, or listed where its region is out of reach"),
-    Rule("T12", Event.EXPIRED, _OPEN, Phase.FAILED, "the deadline has passed", True),
+    Rule("T12", Event.EXPIRED, _ACTIVE, Phase.FAILED, "the deadline has passed", True),
     Rule("T13", Event.RETRIED, frozenset({Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED}), Phase.PENDING,
          "an operator retries the run, with a fresh decision, deadline and counts"),
     Rule("T14", Event.UNCONFIRMED, _DISPATCHING, Phase.PENDING,

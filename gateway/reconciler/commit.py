@@ -11,9 +11,6 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
 
-FAILOVERS = frozenset({HistoryKind.ABANDONED, HistoryKind.EXHAUSTED, HistoryKind.UNCONFIRMED})
-"""Kinds of history with which a shard leaves a region that was lost to it."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommittedShard:
@@ -72,10 +69,10 @@ def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lo
     """Counts one shard's history in the metrics. `since_lost`: seconds since it lost its region, or None."""
     for entry in history:
         match entry.detail:
-            case TransitionDetail(after=phase, region=region):
+            case TransitionDetail(after=phase, region=region, failover=failover):
                 if phase.terminal:
                     metrics.shards_ended.labels(phase).inc()
-                if entry.kind in FAILOVERS:
+                if failover:
                     metrics.failovers.labels(region or "").inc()
                 elif entry.kind is HistoryKind.CONFIRMED and since_lost is not None:
                     metrics.recovery_seconds.observe(since_lost)

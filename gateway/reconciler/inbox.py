@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from loguru import logger
+from msgspec import structs
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
@@ -32,6 +33,7 @@ from gateway.reconciler.links.reports import (
 )
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.health import unknown
 from gateway.settings import FailoverSettings, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
@@ -120,6 +122,10 @@ class InboxProcessor:
             if region.incarnation:
                 # The stream that is open continues from the old journal's cursor.
                 region.link.reopen_stream(region.cursor)
+                # It was this journal whose answers counted as failures: nothing is known of its health yet.
+                region.health = structs.replace(
+                    unknown(region.name), since=now.monotonic, reason="its new journal was admitted"
+                )
             region.unknown_journal = ""
         elif not region.incarnation:
             # The first answer since our start came from another journal: its status is not the region's.

@@ -15,9 +15,10 @@ from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.region_losses import acquit_outlived
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
-from gateway.regions.health import RegionHealth
+from gateway.regions.ejection_limit import within_ejection_limit
+from gateway.regions.health import RegionHealth, condition_with_journal
 from gateway.regions.health_over_time import after_tick
-from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings, HealthSettings
 
 
@@ -48,16 +49,8 @@ def assess_regions(
         region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health
         for region in regions
     }
-    # A region that is out of the settings or forgotten stays lost for ever: counted, a few of them would make
-    # any outage look like a blackout.
-    counted = after_blackout_check(
-        [
-            healths[region.name]
-            for region in regions
-            if Taint.FORGOTTEN not in region.taints and not region.removed
-        ],
-        settings,
-    )
+    counted = after_blackout_check([healths[region.name] for region in regions if region.counted], settings)
+    counted = within_ejection_limit(counted, now.monotonic, settings)
     healths |= {health.name: health for health in counted}
     reachable = {name for name, health in healths.items() if health.condition.reachable}
     return RegionAssessment(
@@ -91,11 +84,16 @@ def apply_assessment(
 
 
 def log_conditions(regions: Iterable[Region]) -> None:
-    """Logs each region whose condition has changed since it was last logged, once."""
+    """Logs each region whose condition, or the cause of it, has changed since it was last logged, once."""
     for region in regions:
-        condition, reason = region.health.condition, region.health.reason
-        if condition is not region.logged_condition:
-            region.logged_condition = condition
+        condition, reason = condition_with_journal(
+            region.health, admitted=region.admitted, unknown_journal=region.unknown_journal
+        )
+        # Of "3 probes failed: Timeout" only what follows the count.
+        cause = reason.rpartition("probes failed: ")[2]
+        lost = condition is RegionCondition.UNREACHABLE
+        if condition is not region.logged_condition or (lost and cause != region.logged_cause):
+            region.logged_condition, region.logged_cause = condition, cause
             well = condition.ready and condition is not RegionCondition.DEGRADED
             logger.log(
                 "INFO" if well else "WARNING",

@@ -33,8 +33,8 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
             tracked.apply_event(now, Event.CANCELLED)
     for shard in await store.overdue(now=now.wall, limit=SCAN_LIMIT):
         tracked = await track_shard(ws, store, shard, now, settings, runs=runs)
-        if not tracked.shard.phase.terminal:
-            # T12
+        # T12, but what was cancelled ends as Cancelled, however long that takes.
+        if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
             tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
 
 

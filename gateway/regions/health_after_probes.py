@@ -155,4 +155,7 @@ def _after_failure(
                 # only an ejection by calls: one for earlier losses began with the return, and goes on
                 changes["ejections"] = after_loss(health.ejections, lost_at=ended, settings=settings)
     why = f"{failure} ({detail})" if detail else failure
-    return with_changes(health, ended, because=f"{failures} probes failed: {why}", **changes)
+    because = f"{failures} probes failed: {why}"
+    after = with_changes(health, ended, because=because, **changes)
+    # a lost region may fail otherwise than at first: it is started again, with a certificate that is no good
+    return structs.replace(after, reason=because) if after.lost_at is not None else after

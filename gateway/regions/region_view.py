@@ -31,6 +31,8 @@ class RegionView(Struct, frozen=True, kw_only=True):
     status: ClusterStatus | None = None
     """The last report of the region's cluster: executors, processors, queue. None before the first."""
     taints: frozenset[Taint] = frozenset()
+    counted: bool = True
+    """Whether the blackout guard counts it: a region that is forgotten, or out of the settings, is not."""
 
     @property
     def queued(self) -> int:
@@ -69,6 +71,7 @@ def region_view(
     taints: frozenset[Taint] = frozenset(),
     admitted: bool = True,
     unknown_journal: str = "",
+    counted: bool = True,
 ) -> RegionView:
     """Makes the view of a region at `now`. `weight` is the operator's, without that of slow start.
 
@@ -88,4 +91,5 @@ def region_view(
         free_slots=0 if status is None else max(0, status.slots - max(inflight, status.held)),
         status=status,
         taints=taints,
+        counted=counted,
     )

@@ -213,7 +213,7 @@ class Store(Protocol):
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Shards that are not terminal and whose run's deadline has passed. Tenants take turns."""
+        """Shards that have not ended, of runs past their deadline and not cancelled. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:

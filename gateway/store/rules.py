@@ -35,8 +35,8 @@ CANCELLABLE: Final = PLACED | {Phase.PENDING}
 RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 """Phases of runs that a retry opens again (T13)."""
 
-DROPPED_BY_RETRY: Final = TaskPhase.FAILED
-"""The phase of tasks that a retry deletes: they run again, with all their tries. Finished ones are kept."""
+KEPT_BY_RETRY: Final = (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
+"""The phases of tasks that a retry keeps. All others are deleted: they run again, with all their tries."""
 
 CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"

@@ -47,7 +47,12 @@ class OperationsConformance:
         """Fresh counts under the new decision; epochs, orphans and finished work stay (T13)."""
         await store.admit(admission("run-1", shards=4, deadline_at=NOW + 1))
         orphan = Orphan(region="shanghai", epoch=3)
-        ended = (task("run-1", "a"), task("run-1", "b", TaskPhase.FAILED))
+        ended = (
+            task("run-1", "a"),
+            task("run-1", "b", TaskPhase.FAILED),
+            task("run-1", "c", TaskPhase.SKIPPED),
+            task("run-1", "d", TaskPhase.STOPPED),  # by a cancellation: it gets fresh tries like a failed one
+        )
         await move(
             store,
             "run-1",
@@ -82,7 +87,7 @@ class OperationsConformance:
             0,
             0,
         )
-        assert [row.task for row in await store.tasks("run-1")] == ["a"]
+        assert [row.task for row in await store.tasks("run-1")] == ["a", "c"]
         assert len(await store.pending(now=NOW + 9, limit=9)) == 3
 
     async def test_a_retry_runs_what_policy_obliges_now(self, store: Store) -> None:

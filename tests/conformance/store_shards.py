@@ -222,7 +222,7 @@ class ShardsConformance:
         ]
 
     async def test_what_is_out_of_time_is_found(self, store: Store) -> None:
-        """Every shard that has not ended, of runs whose deadline has passed."""
+        """Every shard that has not ended, of runs whose deadline has passed and that are not cancelled."""
         await store.admit(admission("run-1", shards=2, deadline_at=NOW + 10))
         await store.admit(admission("run-2", deadline_at=NOW + 20))
         await store.admit(admission("run-3"))
@@ -231,6 +231,9 @@ class ShardsConformance:
         assert keys(await store.overdue(now=NOW + 9, limit=9)) == []
         assert keys(await store.overdue(now=NOW + 10, limit=9)) == [("run-1", 1)]
         assert keys(await store.overdue(now=NOW + 99, limit=1)) == [("run-1", 1)]
+        note = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + 5)
+        await store.cancel("run-1", at=NOW + 5, entry=note)
+        assert keys(await store.overdue(now=NOW + 99, limit=9)) == [("run-2", 0)]
 
     async def test_what_is_to_be_cancelled_is_found_until_it_is(self, store: Store) -> None:
         """Those that are Cancelling already, or have ended, are left alone."""

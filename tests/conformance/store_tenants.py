@@ -45,11 +45,12 @@ class TenantsConformance:
             await store.admit(
                 admission(f"run-{n}", tenant=tenant, shards=shards, deadline_at=NOW + 10),
             )
-            request = history_entry(HistoryKind.CANCEL_REQUESTED, run=f"run-{n}", at=NOW)
-            await store.cancel(f"run-{n}", at=NOW, entry=request)
-
-        assert ("run-1", 0) in keys(await store.to_cancel(limit=3))
         assert ("run-1", 0) in keys(await store.overdue(now=NOW + 10, limit=3))
+
+        for run in ("run-0", "run-1"):
+            request = history_entry(HistoryKind.CANCEL_REQUESTED, run=run, at=NOW)
+            await store.cancel(run, at=NOW, entry=request)
+        assert ("run-1", 0) in keys(await store.to_cancel(limit=3))
 
     async def test_what_a_tenant_has_open_is_counted(self, open_store: Open) -> None:
         """From the acceptance to the end of the run, and again when it is retried; also after a restart."""

@@ -6,7 +6,7 @@ from msgspec import structs
 from clusters.protocol import Batch
 from gateway.core.shard_states import Phase
 from tests.simulation.network import SimulatedLink
-from tests.simulation.scenario import cut, heal, placed, run, run_until_phase, shards_in, workflow
+from tests.simulation.scenario import NOTE, cut, heal, placed, run, run_until_phase, shards_in, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects
 
@@ -119,6 +119,57 @@ async def test_past_its_deadline_nothing_is_open(world: World) -> None:
     assert {(shard.phase, shard.reason) for shard in world.shards.values()} == {
         (Phase.FAILED, "DeadlineExceeded")
     }
+
+
+async def test_what_was_cancelled_before_its_deadline_ends_as_cancelled(world: World) -> None:
+    """Though it takes longer than that: processes that do not end, or a lease that has to be waited for."""
+    late = workflow(300.0, shards=3, side_effects=SideEffects.EXCLUSIVE)
+    await world.submit(structs.replace(late, spec=structs.replace(late.spec, deadline_seconds=10.0)))
+    await run(world, 8)
+    cut(world, *REGIONS)
+    await world.store.cancel("run-000", at=world.now.wall, entry=NOTE)
+    await run(world, 10)
+    assert {shard.phase for shard in world.shards.values()} == {Phase.CANCELLING}
+    heal(world, *REGIONS)
+    await run(world, 30)
+
+    assert {shard.phase for shard in world.shards.values()} == {Phase.CANCELLED}
+
+
+async def test_a_region_that_is_back_before_its_shards_have_moved_keeps_them(world: World) -> None:
+    """Stopped for two seconds without a drain: it was lost, and answered before it had answered often enough
+    to be reachable again."""
+    await world.submit(workflow(300.0, shards=12))
+    await run(world, 60)
+    world.clusters["beijing"].crash(world.timeline.now)
+    await run_until_phase(world, 10, Phase.SUSPECT, "beijing")
+    if not world.clusters["beijing"].up:
+        world.clusters["beijing"].restart(world.timeline.now)
+    await run_until_phase(world, 5, Phase.RUNNING, "beijing")
+
+    assert {(shard.epoch, shard.failovers) for shard in world.shards.values()} == {(1, 0)}
+    history = [entry.kind for entry in await world.store.history("run-000")]
+    told = [kind for kind in history if kind in ("RegionLost", "RegionBack")]
+    lost = placed(world)["beijing"]
+    assert told == ["RegionLost"] * lost + ["RegionBack"] * lost
+
+
+async def test_regions_restarted_in_turn_take_new_work_all_the_time(world: World) -> None:
+    """Each was lost three times of late; with all of them ejected nothing would run anywhere."""
+    for _ in range(3):
+        for name in REGIONS:
+            world.clusters[name].crash(world.timeline.now)
+            await run(world, 3)
+            if not world.clusters[name].up:
+                world.clusters[name].restart(world.timeline.now)
+            await run(world, 12)
+    for _ in range(12):
+        await world.submit(workflow(1.0, shards=1))
+        began = world.timeline.now
+        while not world.done():
+            assert world.timeline.now < began + 5, world.shards
+            await world.tick()
+        await run(world, 5)
 
 
 async def test_a_new_owner_waits_from_its_own_start(world: World) -> None:

@@ -22,6 +22,8 @@ class Region:
     health: RegionHealth
     logged_condition: RegionCondition | None = RegionCondition.UNKNOWN
     """The condition that was last logged; None: the next one is logged whichever it is."""
+    logged_cause: str = ""
+    """The cause of an Unreachable region that was last logged."""
     weight: float = 1.0
     """The share of work that the settings give it beside others."""
     status: ClusterStatus | None = None
@@ -80,6 +82,15 @@ class Region:
         )
 
     @property
+    def counted(self) -> bool:
+        """Whether the blackout guard counts it.
+
+        One that is out of the settings or forgotten stays lost for ever: a few of them would make any outage
+        look like a blackout.
+        """
+        return Taint.FORGOTTEN not in self.taints and not self.removed
+
+    @property
     def admitted(self) -> bool:
         """Whether the journal that the name is bound to answers, and has opened the event stream.
 
@@ -112,6 +123,7 @@ class Region:
             taints=self.taints,
             admitted=self.admitted,
             unknown_journal=self.unknown_journal,
+            counted=self.counted,
         )
 
 

@@ -133,6 +133,7 @@ class TrackedShard:
             before=before.phase,
             after=self.shard.phase,
             epoch=self.shard.epoch,
+            failover=self.shard.failovers > before.failovers,
             region=self.shard.region or before.region,
         )
         self.add_history(now, HistoryKind(event), detail)

@@ -74,7 +74,7 @@ PENDING_SHARDS: Final = (
 OVERDUE_SHARDS: Final = (
     "select shard.state from shard join run on run.id = shard.run"
     " where run.tenant = ? and run.deadline_at <= ? and run.finished_at is null"
-    f" and +shard.{_UNFINISHED} limit ?"
+    f" and run.cancel_requested_at is null and +shard.{_UNFINISHED} limit ?"
 )
 SHARDS_TO_CANCEL: Final = (
     "select shard.state from shard join run on run.id = shard.run"
@@ -101,7 +101,9 @@ STOP_TASKS: Final = (
     "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
     " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
 )
-DELETE_TASKS: Final = "delete from task_result where run = ? and shard = ? and state ->> 'phase' = ?"
+DELETE_TASKS: Final = (
+    "delete from task_result where run = ? and shard = ? and state ->> 'phase' not in (?, ?)"
+)
 TASK: Final = "select state from task_result where run = ? and shard = ? and task = ?"
 
 INSERT_DECISION: Final = "insert or replace into decision (id, at, state) values (?, ?, ?)"

@@ -152,7 +152,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
     for shard in row_mapping.read_shards(db.execute(sql.SHARDS_OF_RUN, (run.id,))):
         if (opened := rules.shard_after_retry(shard)) is not None:
             _swap(db, ShardWrite(shard=opened))
-            db.execute(sql.DELETE_TASKS, (run.id, shard.index, rules.DROPPED_BY_RETRY))
+            db.execute(sql.DELETE_TASKS, (run.id, shard.index, *rules.KEPT_BY_RETRY))
     db.execute(sql.CHANGE_PRIORITY, (run.priority, run.id))
     for label in db.execute(sql.LABELS_OF_RUN, (run.id,)).fetchall():
         db.execute(sql.DELETE_LABEL, label)

@@ -1,31 +1,58 @@
 """What is counted when a shard's history is committed."""
 
+from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
-from gateway.core.shard_states import Phase
+from gateway.core.shard_states import Event, Phase
+from gateway.reconciler.attempt_events import lose_attempt
 from gateway.reconciler.commit import count_history
+from gateway.reconciler.dispatch import apply_answers
+from gateway.settings import FailoverSettings
 from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
+from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def moved(kind: HistoryKind, before: Phase, after: Phase, region: str = "beijing") -> HistoryEntry:
-    return history_entry(kind, detail=TransitionDetail(before=before, after=after, epoch=1, region=region))
+def moved(
+    kind: HistoryKind, before: Phase, after: Phase, region: str = "beijing", *, failover: bool = False
+) -> HistoryEntry:
+    detail = TransitionDetail(before=before, after=after, epoch=1, region=region, failover=failover)
+    return history_entry(kind, detail=detail)
 
 
 def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
     """And its duration from the loss until the shard runs again."""
     metrics = Metrics()
     confirmed = moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING, "shanghai")
-    count_history([moved(HistoryKind.ABANDONED, Phase.SUSPECT, Phase.PENDING)], metrics, since_lost=2.0)
+    left = moved(HistoryKind.ABANDONED, Phase.SUSPECT, Phase.PENDING, failover=True)
+    count_history([left], metrics, since_lost=2.0)
     count_history([history_entry(HistoryKind.PLACED), confirmed], metrics, since_lost=4.0)
     count_history([confirmed], metrics, since_lost=None)
 
     assert value(metrics, "waypost_failovers_total", region="beijing") == 1
     assert value(metrics, "waypost_recovery_seconds_sum") == 4.0
     assert value(metrics, "waypost_recovery_seconds_count") == 1
+
+
+def test_a_failover_is_what_the_shard_counts_as_one() -> None:
+    """By its cause, not by its kind: a refusal that moves a shard is one; a task that is lost in a healthy
+    region is none, even if it was the shard's last attempt."""
+    metrics, settings, beijing = Metrics(), FailoverSettings(attempts_maximum=1), region()
+    refused, lost, unsent = (tracked(loaded_run(), index) for index in range(3))
+    late = CreateAnswer(attempt=refused.shard.attempt, outcome=CreateOutcome.REFUSED, reason="Late")
+    assert beijing.status is not None
+    answers = BatchAnswers(status=beijing.status, creates=(late,))
+    apply_answers(working_set(refused), beijing, answers, NOW, settings)
+    lose_attempt(lost, NOW, "no descriptors left", settings)
+    assert lost.shard.phase is Phase.QUARANTINED
+    unsent.apply_event(NOW, Event.UNCONFIRMED, reason="Unsent")
+    for one in (refused, lost, unsent):
+        count_history(one.history, metrics, since_lost=None)
+
+    assert value(metrics, "waypost_failovers_total", region="beijing") == 1
 
 
 def test_the_end_of_a_shard_is_counted_once() -> None:

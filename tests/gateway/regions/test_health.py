@@ -21,6 +21,13 @@ from tests.gateway.regions.healths import (
 C = RegionCondition
 
 
+def test_the_reason_of_a_lost_region_is_that_of_the_newest_failure() -> None:
+    """It was refused while the process was down; now it answers, with a certificate that has expired."""
+    health = probe(unreachable(1.0), 1.5, "Forbidden")
+
+    assert health.reason == "4 probes failed: Forbidden"
+
+
 def test_the_first_answer_ever_makes_a_region_ready() -> None:
     """A gateway that starts must not wait for slow start; nor for regions that came up after it."""
     late = unknown("beijing")

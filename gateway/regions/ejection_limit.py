@@ -1,0 +1,38 @@
+"""How many regions may be ejected at once, after Envoy's `max_ejection_percent` and its panic threshold.
+
+An ejection sends new work elsewhere. Where there is no elsewhere it only delays the work of all.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from gateway.regions.health import RegionHealth, with_changes
+from gateway.regions.outlier_detection import end_ejection
+from gateway.regions.region_condition import RegionCondition
+from gateway.settings import HealthSettings
+
+
+def within_ejection_limit(
+    healths: Sequence[RegionHealth], now: float, settings: HealthSettings
+) -> tuple[RegionHealth, ...]:
+    """The same regions in the same order, with the ejections that are too many ended.
+
+    Those that would have ended soonest end now, in slow start; the incidents stay counted.
+    """
+    ejected = [health for health in healths if health.condition is RegionCondition.EJECTED]
+    allowed = int(settings.ejected_ratio * len(healths))
+    if not any(health.condition.ready for health in healths):
+        # never the last one that answers
+        allowed = min(allowed, len(ejected) - 1)
+    ejected.sort(key=lambda health: health.ejections.until or now)
+    ended = {health.name for health in ejected[: max(0, len(ejected) - max(0, allowed))]}
+    return tuple(_readmitted(health, now) if health.name in ended else health for health in healths)
+
+
+def _readmitted(health: RegionHealth, now: float) -> RegionHealth:
+    # without the faults of before: else the next one would eject it again, and so on for ever
+    outcomes = structs.replace(health.outcomes, consecutive_faults=0, by_second=())
+    return with_changes(
+        health, now, ejections=end_ejection(health.ejections), outcomes=outcomes, warming_since=now
+    )
