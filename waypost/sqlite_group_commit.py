@@ -9,8 +9,6 @@ thread and back costs more.
 """
 
 import asyncio
-import fcntl
-import os
 import queue
 import sqlite3
 import threading
@@ -20,6 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_files.lock import FileLock
+from waypost.sqlite_files.structure_check import check_file
 from waypost.turns import Turns, turn_key
 
 T = TypeVar("T")
@@ -34,12 +35,8 @@ Measured at 16 connections, where each commit otherwise carried one or two accep
 """
 
 
-class StorageError(Exception):
-    """Nothing was written or read: the disk is full or failing, the file is in use, or the database is
-    closed.
-
-    The same call may succeed later.
-    """
+CHECK_SECONDS = 1.0
+"""The longest time for which a file is checked when it is opened: about 250 MiB."""
 
 
 class Database:
@@ -70,7 +67,7 @@ class Database:
     async def __aenter__(self) -> Self:
         """Opens the file and takes its lock. Raises `StorageError` where another process holds that."""
         self._loop = asyncio.get_running_loop()
-        self._lock = None if self._path == ":memory:" else _locked(Path(self._path))
+        self._lock = None if self._path == ":memory:" else FileLock(self._path)
         try:
             self._db = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -82,8 +79,12 @@ class Database:
                 "foreign_keys=off",
             ):
                 self._db.execute(f"pragma {pragma}")
+            if self._lock is not None:
+                check_file(self._db, CHECK_SECONDS)
         except sqlite3.Error as error:
-            raise StorageError(f"cannot open {self._path}: {error}") from error
+            if self._lock is not None:
+                self._lock.release()
+            raise self._failure("cannot open", error) from error
         self._closed = False
         if not self._inline:
             self._thread = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
@@ -102,7 +103,7 @@ class Database:
                 await self._loop.run_in_executor(None, pool.shutdown)
         self._db.close()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
         """Queues a write; the future resolves to what `work` returns once that is durable.
@@ -141,7 +142,7 @@ class Database:
             async with self._turns.turn(key):
                 return await self._loop.run_in_executor(self._pool, self._read, work)
         except sqlite3.Error as error:
-            raise StorageError(f"cannot read: {error}") from error
+            raise self._failure("cannot read", error) from error
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -151,6 +152,15 @@ class Database:
             connection.execute("pragma wal_autocheckpoint=0")
             self._local.connection = connection
         return work(connection)
+
+    def _failure(self, what: str, error: sqlite3.Error) -> StorageError:
+        """The error for one of SQLite's: a sentence that names the file, and what to do with a damaged one."""
+        if type(error) is sqlite3.DatabaseError:
+            return StorageError(
+                f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
+                f' can be read with: sqlite3 {self._path} ".recover" | sqlite3 recovered.db'
+            )
+        return StorageError(f"{what} {self._path}: {error}")
 
     def _wait_turns(self, turns: int) -> None:
         """Waits for `turns` turns of the event loop, so that writes that are about to be queued share the
@@ -188,7 +198,7 @@ class Database:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("rollback")
-            failure = StorageError(f"nothing was written: {error}")
+            failure = self._failure("nothing was written to", error)
             return [(done, None, failure) for done, _, _ in results]
         return results
 
@@ -211,7 +221,7 @@ class Database:
             except _ItemFailedError:
                 return self._transact(group, _run_each)
         except sqlite3.Error as error:
-            failure = StorageError(f"nothing was written: {error}")
+            failure = self._failure("nothing was written to", error)
             return [(done, None, failure) for _, done in group]
 
     def _transact(self, group: list[Item], run: Callable[[sqlite3.Connection, list[Item]], T]) -> T:
@@ -233,9 +243,9 @@ class _ItemFailedError(Exception):
 def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:
     try:
         return [(done, work(db), None) for work, done in group]
-    except sqlite3.OperationalError:
-        raise
     except Exception as error:
+        if _is_fault(error):
+            raise
         raise _ItemFailedError from error
 
 
@@ -245,9 +255,9 @@ def _run_each(db: sqlite3.Connection, group: list[Item]) -> Results:
         db.execute("savepoint item")
         try:
             results.append((done, work(db), None))
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:  # what a write raises is for its caller, not for the group
+            if _is_fault(error):
+                raise
             db.execute("rollback to item")
             results.append((done, None, error))
         db.execute("release item")
@@ -264,11 +274,6 @@ def _resolve(results: Results) -> None:
             done.set_exception(error)
 
 
-def _locked(path: Path) -> int:
-    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise StorageError(f"{path} is in use by another process: one process owns a database") from error
-    return lock
+def _is_fault(error: Exception) -> bool:
+    """Whether the error is the database's (locked, full, damaged), not that of one statement's values."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

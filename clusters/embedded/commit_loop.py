@@ -15,7 +15,8 @@ from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import write_steps
 from clusters.errors import ClusterError
-from waypost.sqlite_group_commit import Database, StorageError
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_group_commit import Database
 
 COMMIT_SECONDS = 4.0
 """Seconds that `commit` waits for its step. Then it raises; the step is still written, later."""

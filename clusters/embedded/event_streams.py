@@ -14,7 +14,8 @@ from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import read_events
 from clusters.errors import ClusterError
 from clusters.protocol import Beat, ClusterEvent, JournalledEvent, LeaseAsked
-from waypost.sqlite_group_commit import Database, StorageError
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_group_commit import Database
 
 BEAT_SECONDS = 1.0
 """Seconds without anything sent after which a stream gets a beat."""

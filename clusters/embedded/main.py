@@ -15,7 +15,7 @@ from observability.logs import configure
 from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
-from waypost.sqlite_group_commit import StorageError
+from waypost.sqlite_files.errors import StorageError
 from waypost.tls import PkiError, cluster_credentials, server_context
 
 CONNECTIONS = 1_000

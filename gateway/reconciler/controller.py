@@ -105,7 +105,11 @@ class Controller:
 
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes for ever: one soon after `wake` is set, and one every `PASS_SECONDS` in any case."""
-        await self.start(_now())
+        try:
+            await self.start(_now())
+        except Unavailable as error:
+            # The API is up by now: it says what is wrong, and this half goes on when the store is back.
+            self._note_outage(error)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wake_on_commits(wake))
             while True:
@@ -148,10 +152,13 @@ class Controller:
                 await self._commit(now)
             await self._call_regions(now)
         except Unavailable as error:
-            if not self._stuck:
-                logger.error("the store does not answer or take writes: {}", error.__cause__ or error)
-            self._stuck = True
+            self._note_outage(error)
         self._set_gauges(now)
+
+    def _note_outage(self, error: Unavailable) -> None:
+        if not self._stuck:
+            logger.error("the store does not answer or take writes: {}", error.__cause__ or error)
+        self._stuck = True
 
     async def _recover(self, now: Instant) -> bool:
         """Tries to write to the store that failed; returns True, with everything loaded again, if it can.

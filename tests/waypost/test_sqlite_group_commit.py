@@ -1,7 +1,10 @@
 """One writer, group commits, and what a failure means to whom."""
 
 import asyncio
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from functools import partial
@@ -9,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from waypost.sqlite_group_commit import Database, StorageError
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_files.structure_check import check_file
+from waypost.sqlite_group_commit import Database
 
 
 @pytest.fixture
@@ -129,3 +134,123 @@ async def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     async with Database(tmp_path / name / "a.db") as database:
         await database.write(lambda db: db.execute("create table word (text text)"))
         assert await database.read(lambda db: db.execute("select count(*) from word").fetchone()) == (0,)
+
+
+ANOTHER = """
+import asyncio, sys
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_files.structure_check import check_file
+from waypost.sqlite_group_commit import Database
+
+async def main():
+    try:
+        async with Database(sys.argv[1]):
+            print("opened")
+    except StorageError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
+
+def open_elsewhere(path: Path) -> str:
+    """What another process says that opens the file."""
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER, str(path)], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard", "folder"])
+async def test_a_file_is_one_whatever_its_name(database: Database, tmp_path: Path, link: str) -> None:
+    """Two owners would each acknowledge what the other does not see."""
+    other = tmp_path / "elsewhere" / "b.db"
+    if link == "folder":
+        other.parent.symlink_to(tmp_path)
+        other = other.parent / "a.db"
+    else:
+        other.parent.mkdir()
+        (other.symlink_to if link == "symbolic" else other.hardlink_to)(tmp_path / "a.db")
+
+    assert open_elsewhere(other) == f"{other} is in use by another process: one process owns a database"
+    with pytest.raises(StorageError, match="in use"):
+        await Database(other).__aenter__()
+
+
+async def test_there_is_no_lock_file_to_remove(database: Database, tmp_path: Path) -> None:
+    """The lock is on the database itself."""
+    assert set(os.listdir(tmp_path)) <= {"a.db", "a.db-wal", "a.db-shm"}
+
+    assert "in use" in open_elsewhere(tmp_path / "a.db")
+
+
+async def test_a_refused_open_leaves_the_owners_locks(database: Database, tmp_path: Path) -> None:
+    """POSIX locks end when a process closes any descriptor of the file; without them another process that
+    reads would remove the log under the owner."""
+    with pytest.raises(StorageError):
+        await Database(tmp_path / "a.db").__aenter__()
+    await database.write(partial(put, text="a"))
+
+    assert words(tmp_path / "a.db") == ["a"]
+    assert (tmp_path / "a.db-wal").exists()
+    await database.write(partial(put, text="b"))
+    assert words(tmp_path / "a.db") == ["a", "b"]
+
+
+async def test_the_file_is_free_after_a_failed_open(tmp_path: Path) -> None:
+    """A file that is no database is refused; put in order, it is taken."""
+    path = tmp_path / "a.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match=r"a\.db is damaged \(file is not a database\): .*copy"):
+        await Database(path).__aenter__()
+    path.unlink()
+
+    async with Database(path):
+        pass
+
+
+async def damage(path: Path, page: int) -> None:
+    """Makes a database of many pages, and overwrites one of them while nobody has it open."""
+    async with Database(path) as database:
+        await database.write(lambda db: db.execute("create table word (text text primary key) without rowid"))
+        for n in range(200):
+            await database.write(partial(put, text=f"{n:05}" * 200))
+    with path.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(b"\xa5" * 4096)
+
+
+@pytest.mark.parametrize("page", [1, 5, 40])
+async def test_a_damaged_page_is_found_when_the_file_is_opened(tmp_path: Path, page: int) -> None:
+    """One sentence that names the file and what to do."""
+    await damage(tmp_path / "a.db", page)
+
+    with pytest.raises(StorageError, match=r"a\.db is damaged .*: stop what uses it, and put back a copy"):
+        await Database(tmp_path / "a.db").__aenter__()
+
+
+@pytest.mark.parametrize("brief", [True, False])
+async def test_damage_that_is_found_later_is_a_failing_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brief: bool
+) -> None:
+    """A file can be too large to be checked whole at the start, and a disk can fail later."""
+    await damage(tmp_path / "a.db", 1)
+    monkeypatch.setattr("waypost.sqlite_group_commit.check_file", lambda *_: None)
+
+    async with Database(tmp_path / "a.db") as database:
+        with pytest.raises(StorageError, match=r"a\.db is damaged"):
+            await database.read(lambda db: db.execute("select sum(length(text)) from word").fetchone())
+        with pytest.raises(StorageError, match=r"a\.db is damaged"):
+            await database.write(lambda db: db.execute("update word set text = text || 'x'"), brief=brief)
+
+
+def test_the_check_is_bounded(tmp_path: Path) -> None:
+    """A large store must not keep its gateway from starting."""
+    db = sqlite3.connect(tmp_path / "a.db")
+    db.execute("create table word (text text)")
+    db.executemany("insert into word values (?)", [("x" * 100,)] * 20_000)
+    db.commit()
+
+    check_file(db, -1.0)
+    assert db.execute("select count(*) from word").fetchone() == (20_000,)
+    db.close()

@@ -8,7 +8,7 @@ import hashlib
 import sqlite3
 from importlib.resources import files
 
-from waypost.sqlite_group_commit import StorageError
+from waypost.sqlite_files.errors import StorageError
 
 
 def migrate(db: sqlite3.Connection) -> None:

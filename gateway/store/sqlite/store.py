@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Self, TypeVar
 
+import msgspec
+
 from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.errors import Unavailable
@@ -33,7 +35,8 @@ from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.run_queries import find_runs
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenants import beginning_after, in_turns
-from waypost.sqlite_group_commit import Database, StorageError
+from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_group_commit import Database
 
 T = TypeVar("T")
 
@@ -265,6 +268,9 @@ class SqliteStore:
             return await self._database.read(work)
         except StorageError as error:
             raise _unavailable(rules.CANNOT_READ) from error
+        except msgspec.MsgspecError as error:
+            # A page that was overwritten may leave the structure whole, and no value of ours in it.
+            raise _unavailable(f"{rules.CANNOT_READ} (a row is damaged: {error})") from error
 
 
 def _unavailable(detail: str) -> Unavailable:

@@ -1,0 +1,25 @@
+"""The check of a database file when it is opened."""
+
+import sqlite3
+import time
+
+
+def check_file(db: sqlite3.Connection, seconds: float) -> None:
+    """Reads the structure of the database for at most `seconds`: a page that was overwritten is found there.
+
+    Raises `sqlite3.DatabaseError` where it is damaged. What a larger file holds beyond that is found when it
+    is read.
+    """
+    until = time.monotonic() + seconds
+    db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        found = db.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        # Interrupted by the handler: the time is up.
+        if time.monotonic() <= until:
+            raise
+        found = ("ok",)
+    finally:
+        db.set_progress_handler(None, 0)
+    if found[0] != "ok":
+        raise sqlite3.DatabaseError(" ".join(str(found[0]).split()))
