@@ -1,8 +1,10 @@
 """Garbage collection of a node: removes expired records, and files of shards of which nothing is kept."""
 
 import asyncio
+import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from loguru import logger
 
@@ -12,6 +14,8 @@ from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.task_runner import TaskRunner
 
 INTERVAL_SECONDS = 3600.0
+BATCH = 200
+"""Shards whose files are moved to the trash in one turn of the event loop."""
 
 
 class GarbageCollector:
@@ -31,27 +35,51 @@ class GarbageCollector:
     ) -> None:
         self._scheduler, self._commits, self._uptime = scheduler, commits, uptime
         self._state_folder, self._task_runner = state_folder, task_runner
+        self._closing = threading.Event()
         self.collected = asyncio.Event()
 
     async def run(self) -> None:
         """Removes records and files past their retention every `INTERVAL_SECONDS`, until it is cancelled."""
-        while True:
-            await self._commits.submit(self._scheduler.remove_expired(self._uptime(), time.time()))
-            try:
+        try:
+            while True:
+                await self._commits.submit(self._scheduler.remove_expired(self._uptime(), time.time()))
                 await self._remove_files()
-            except OSError as error:
-                logger.error("files of forgotten shards stay for now: {}", error)
-            self.collected.set()
-            await asyncio.sleep(INTERVAL_SECONDS)
+                self.collected.set()
+                await asyncio.sleep(INTERVAL_SECONDS)
+        finally:
+            self._closing.set()
 
     async def _remove_files(self) -> None:
-        """Removes the files of shards that the scheduler does not know. Raises `OSError`.
+        """Removes the files of shards that the scheduler does not know; logs what cannot be removed.
 
         They are not only those that have just expired: a crash between journal and disk leaves others.
         """
         # In this order: a shard that is created while the disk is read must be among those that are kept.
-        found = await asyncio.to_thread(self._state_folder.shards_on_disk)
-        kept = self._scheduler.shards
-        self._task_runner.forget_leases_except(kept)
-        self._state_folder.move_to_trash(found - kept)
-        await asyncio.to_thread(self._state_folder.empty_trash)
+        try:
+            found = await asyncio.to_thread(self._state_folder.shards_on_disk)
+        except OSError as error:
+            logger.error("files of forgotten shards stay for now: {}", error)
+            return
+        errors = list[OSError]()
+        for batch in _batches(found, BATCH):
+            kept = self._scheduler.shards
+            errors += self._state_folder.move_to_trash(shard for shard in batch if shard not in kept)
+            # Every call of the gateway waits while this one moves files.
+            await asyncio.sleep(0)
+        self._task_runner.forget_shards_except(self._scheduler.shards)
+        await self.empty_trash(errors)
+
+    async def empty_trash(self, errors: Sequence[OSError] = ()) -> None:
+        """Empties the trash folder, on a thread, and logs what stays: it is tried again the next time.
+
+        `errors` are those of an earlier step.
+        """
+        remaining = [*errors, *await asyncio.to_thread(self._state_folder.empty_trash, self._closing.is_set)]
+        if remaining:
+            logger.error("{} files of forgotten shards stay for now: {}", len(remaining), remaining[0])
+
+
+def _batches(shards: Iterable[tuple[str, int]], size: int) -> Iterator[list[tuple[str, int]]]:
+    remaining = iter(shards)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
+from clusters.embedded.disk_pressure import DiskPressure
 from clusters.embedded.event_streams import EventStreams
 from clusters.embedded.executors.registry import DECLARED, EXECUTORS, ExecutorContext
 from clusters.embedded.garbage_collection import GarbageCollector
@@ -107,6 +108,7 @@ class ClusterNode:
             self._build(recovered, evaluator)
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
+            self._keeping_room = asyncio.create_task(self._disk_pressure.run(), name="keep room")
             self._stack = stack.pop_all()
         return self
 
@@ -129,6 +131,12 @@ class ClusterNode:
         self.garbage_collector = GarbageCollector(
             self._scheduler, self._commits, self._state_folder, self._task_runner, uptime=uptime
         )
+        self._disk_pressure = DiskPressure(
+            self._state_folder,
+            self._task_runner,
+            self.garbage_collector,
+            attempts=lambda: (attempt for attempt, _ in self._scheduler.hello(uptime()).attempts),
+        )
 
     async def __aexit__(self, *_: object) -> None:
         """Kills the tries under way, which the gateway could not see or end any more; closes the journal."""
@@ -139,6 +147,7 @@ class ClusterNode:
         await self._task_runner.kill_all()
         self.committer.cancel()
         self._collecting.cancel()
+        self._keeping_room.cancel()
         if self._timer is not None:
             self._timer.cancel()
         await self._stack.aclose()

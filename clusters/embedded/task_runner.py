@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any
 
 from loguru import logger
+from msgspec import structs
 
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.run_lease import RunLease
@@ -28,6 +30,8 @@ class TaskRunner:
         self._state_folder, self._executors, self._report = state_folder, executors, report
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
+        self._evicted: dict[AttemptId, str] = {}
+        """The attempts whose files were removed, and the reason."""
 
     def __len__(self) -> int:
         """The number of tries under way."""
@@ -57,12 +61,32 @@ class TaskRunner:
             self.kill(attempt, task)
         await asyncio.gather(*running.values(), return_exceptions=True)
 
+    def evict(self, attempts: Iterable[AttemptId], reason: str) -> "asyncio.Future[list[Any]]":
+        """Kills the tries of `attempts`: they fail for `reason`, and so do all that would start later.
+
+        The future that it returns is done when none is left. A later task would not find the files that the
+        earlier ones have left to it.
+        """
+        evicted = set(attempts)
+        self._evicted |= dict.fromkeys(evicted, reason)
+        ending = []
+        for (attempt, task), running in self._running.items():
+            if attempt in evicted:
+                self.kill(attempt, task)
+                ending.append(running)
+        return asyncio.gather(*ending, return_exceptions=True)
+
     def renew_lease(self, attempt: AttemptId, expires_at: float) -> None:
         """Extends the lease of an exclusive attempt to `expires_at`, on the machine's monotonic clock."""
         self._leases.setdefault(attempt, RunLease()).renew(expires_at)
 
-    def forget_leases_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the leases of all shards but `shards`."""
+    def forget_shards_except(self, shards: Container[tuple[str, int]]) -> None:
+        """Drops the leases and the evictions of all shards but `shards`."""
+        self._evicted = {
+            attempt: reason
+            for attempt, reason in self._evicted.items()
+            if (attempt.run, attempt.shard) in shards
+        }
         self._leases = {
             attempt: lease
             for attempt, lease in self._leases.items()
@@ -71,7 +95,9 @@ class TaskRunner:
 
     def _finish(self, launch: Launch, done: asyncio.Task[Outcome]) -> None:
         del self._running[(launch.attempt, launch.task.name)]
-        if done.cancelled():
+        if (reason := self._evicted.get(launch.attempt)) is not None:
+            outcome = Outcome(succeeded=False, reason=reason)
+        elif done.cancelled():
             outcome = Outcome(succeeded=False, killed=True, reason="killed")
         elif (error := done.exception()) is not None:
             # An executor may be a third party's: its mistake must not hold the shard for ever.
@@ -84,6 +110,8 @@ class TaskRunner:
         self._report(launch, outcome)
 
     async def _execute(self, launch: Launch) -> Outcome:
+        if launch.attempt in self._evicted:
+            return Outcome(succeeded=False, reason=self._evicted[launch.attempt])
         folders = self._state_folder.task_folders(launch.attempt, launch.task.name)
         try:
             for folder in (folders.workspace, folders.scratch, folders.log.parent):
@@ -98,6 +126,10 @@ class TaskRunner:
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         try:
             async with asyncio.timeout(launch.task.timeout_seconds):
-                return await self._executors[launch.task.type].execute(launch, folders, lease)
+                outcome = await self._executors[launch.task.type].execute(launch, folders, lease)
         except TimeoutError:
             return Outcome(succeeded=False, reason=f"timed out after {launch.task.timeout_seconds:g} s")
+        if outcome.succeeded or outcome.killed or outcome.lost or not self._state_folder.short_of_room:
+            return outcome
+        # Programs that find no room on the disk end as they like: "exit code 1" does not say it.
+        return structs.replace(outcome, reason=f"{outcome.reason}; the disk of this cluster is nearly full")

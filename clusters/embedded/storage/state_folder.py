@@ -1,12 +1,14 @@
 """The layout of a cluster's state folder, and the removal of files of shards that it no longer holds."""
 
-import shutil
-import uuid
-from collections.abc import Iterable
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
 
+from clusters.embedded.storage.disk_usage import room_on
+from clusters.embedded.storage.removal import move_aside, remove_tree
 from clusters.protocol import AttemptId
 
 KINDS = ("workspaces", "scratch", "logs")
@@ -30,39 +32,58 @@ class StateFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
-        self.workspaces = self._root / "workspaces"
-        self._trash = self._root / "trash"
+        self.root = root.resolve()
+        self.workspaces = self.root / "workspaces"
+        self._trash = self.root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
         """The paths for a try of `task`. Creates neither folders nor file."""
-        workspaces, scratch, logs = (self._root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
+        workspaces, scratch, logs = (self.root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
         return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")
 
+    @property
+    def short_of_room(self) -> bool:
+        """Whether the disk has less room than its reserve."""
+        try:
+            return room_on(self.root).short
+        except OSError:
+            return False
+
     def shards_on_disk(self) -> set[tuple[str, int]]:
         """The (run, shard) pairs that have files of any kind. Blocks while it reads the disk."""
-        found = (path for kind in KINDS for path in self._root.glob(f"{kind}/*/*"))
+        found = (path for kind in KINDS for path in self.root.glob(f"{kind}/*/*"))
         return {(path.parent.name, int(path.name)) for path in found if path.name.isdecimal()}
 
-    def move_to_trash(self, shards: Iterable[tuple[str, int]]) -> None:
+    def move_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
         """Moves the files of `shards` to the trash folder; removes the folders of runs that are then empty.
 
         A rename takes effect at once, however many files there are: a shard that is created again under the
-        same name starts with an empty workspace. Raises `OSError`.
+        same name starts with an empty workspace. Returns the errors of what stays where it is.
         """
-        self._trash.mkdir(exist_ok=True)
-        for run, shard in shards:
-            for kind in KINDS:
-                folder = self._root / kind / run
-                if (folder / str(shard)).exists():
-                    (folder / str(shard)).rename(self._trash / uuid.uuid4().hex)
-                if folder.exists() and not any(folder.iterdir()):
-                    folder.rmdir()
+        return self._move(shards, KINDS)
 
-    def empty_trash(self) -> None:
-        """Deletes the trash folder: files moved there by this process or an earlier one. Ignores errors.
+    def move_data_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
+        """Moves what tasks of `shards` have made to the trash folder, but for their logs."""
+        return self._move(shards, ("workspaces", "scratch"))
 
-        Blocks until the files are deleted.
+    def _move(self, shards: Iterable[tuple[str, int]], kinds: Iterable[str]) -> list[OSError]:
+        errors = []
+        for (run, shard), kind in itertools.product(shards, kinds):
+            folder = self.root / kind / run
+            try:
+                move_aside(folder / str(shard), self._trash)
+                # Most runs have other shards, or none of this kind.
+                with contextlib.suppress(FileNotFoundError):
+                    if not any(folder.iterdir()):
+                        folder.rmdir()
+            except OSError as error:
+                errors.append(error)
+        return errors
+
+    def empty_trash(self, stopped: Callable[[], bool] = lambda: False) -> list[OSError]:
+        """Deletes the trash folder, with the files that an earlier process left there. Blocks meanwhile.
+
+        Ends early when `stopped()`. Returns the errors of what cannot be removed.
         """
-        shutil.rmtree(self._trash, ignore_errors=True)
+        return remove_tree(self._trash, stopped)

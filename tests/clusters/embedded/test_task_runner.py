@@ -61,7 +61,7 @@ async def test_without_descriptors_an_attempt_is_lost(
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("clusters.embedded.executors.process.process_spec.open_regular", none_left)
+    monkeypatch.setattr("clusters.embedded.executors.process.process_start.open_regular", none_left)
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.LOST

@@ -1,8 +1,9 @@
 """The executor of `process` tasks: runs commands, and leaves no process of a try behind, whatever is killed.
 
-`executor.py` runs one try from start to end. `process_spec.py` describes and starts its process,
-`child_exit.py` waits for it, `output.py` reads its result, `log_limits.py` bounds its log. `termination.py`
-ends it: SIGTERM, then SIGKILL, then `leftovers.py` for what has left its process group.
+`executor.py` runs one try from start to end. `process_spec.py` describes its process, `process_start.py`
+starts it (within `memory_limit.py`), `child_exit.py` waits for it, `output.py` reads its result,
+`log_limits.py` bounds its log. `termination.py` ends it: SIGTERM, then SIGKILL, then `leftovers.py` for what
+has left its process group.
 
 `watchdog.py` is a program, not a module of the cluster: a watchdog process kills all tries when the cluster
 itself is killed (`watchdog_client.py`), and one guard for each exclusive try kills that when its lease

@@ -4,11 +4,12 @@ The task made the file, so it may be anything: a pipe that nobody writes to, a l
 a flood.
 """
 
+import contextlib
 import errno
 import json
 import os
-import shutil
 import stat
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -60,11 +61,15 @@ def read_output(path: Path) -> Outcome:
 
 
 def remove(path: Path) -> None:
-    """Removes what is at `path`: a file, a link, or a folder with all that it holds. Errors are ignored."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        shutil.rmtree(path, ignore_errors=True)
+    """Removes the file or link at `path`; puts a folder aside, beside it. Errors are ignored.
+
+    A folder may hold any number of files: it goes with the scratch folder, off the event loop.
+    """
+    with contextlib.suppress(OSError):
+        try:
+            path.unlink(missing_ok=True)
+        except IsADirectoryError:
+            path.rename(path.with_name(f"aside-{uuid.uuid4().hex}"))
 
 
 def _failure(what: str) -> Outcome:

@@ -115,6 +115,22 @@ async def test_a_failure_says_what_failed(node: ClusterNode, command: tuple[str,
     assert reason in (await finished(node))["a"].reason
 
 
+async def test_a_folder_of_many_files_as_output_holds_up_nobody(node: ClusterNode) -> None:
+    """Its removal would take the event loop a second: it stays until the scratch folder goes."""
+    fill = """
+import os
+folder = os.environ["WAYPOST_OUTPUT"]
+os.mkdir(folder)
+for number in range(2_000):
+    os.close(os.open(f"{folder}/{number}", os.O_CREAT))
+"""
+    await start(node, process("a", sys.executable, "-c", fill))
+
+    assert (await finished(node))["a"].reason == "the output is no regular file"
+    scratch = node._state_folder.task_folders(SHARD, "a").scratch
+    assert len(list(scratch.glob("aside-*/*"))) == 2_000
+
+
 async def test_a_variable_that_no_process_can_have_is_a_failure(node: ClusterNode) -> None:
     """Not an exception in a task of asyncio: the shard would wait for ever."""
     await start(node, process("a", "true", env={"${shard.item}": "x", "A=B": "c"}))

@@ -1,0 +1,109 @@
+"""Keeps room on a node's disk: where it is short, the shards that take most of it lose their files."""
+
+import asyncio
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from loguru import logger
+from msgspec import Struct
+
+from clusters.embedded.garbage_collection import GarbageCollector
+from clusters.embedded.storage.disk_usage import Room, room_on, usage_of_shards
+from clusters.embedded.storage.state_folder import StateFolder
+from clusters.embedded.task_runner import TaskRunner
+from clusters.protocol import AttemptId
+
+CHECK_SECONDS = 0.1
+"""Seconds between two looks: a disk takes a few hundred MiB meanwhile, which the reserve must have."""
+WARN_SECONDS = 60.0
+
+
+class Eviction(Struct, frozen=True, kw_only=True):
+    """The shard that has to give back its room, and the reason that its tasks get."""
+
+    shard: tuple[str, int]
+    reason: str
+
+
+class DiskPressure:
+    """Evicts shards while the disk has less room than its reserve.
+
+    A full disk would take the region with it, and the next one after the failover. The run that takes most
+    gives way, its largest shard first: what runs of that fails with the reason, and its files go, but for
+    its logs. A shard that has ended here loses its files too, before they are past their retention.
+
+    `attempts` gives the attempts that the node holds.
+    """
+
+    def __init__(
+        self,
+        state_folder: StateFolder,
+        task_runner: TaskRunner,
+        garbage_collector: GarbageCollector,
+        *,
+        attempts: Callable[[], Iterable[AttemptId]],
+    ) -> None:
+        self._state_folder, self._task_runner = state_folder, task_runner
+        self._garbage_collector, self._attempts = garbage_collector, attempts
+        self._warned_at = float("-inf")
+
+    async def run(self) -> None:
+        """Looks at the disk every `CHECK_SECONDS`, until it is cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                await self._look()
+            except (OSError, subprocess.SubprocessError) as error:
+                self._warn(f"the disk cannot be looked at: {error}")
+
+    async def _look(self) -> None:
+        root = self._state_folder.root
+        room = room_on(root)
+        if not room.short:
+            return
+        usage = await asyncio.to_thread(usage_of_shards, root, room.unit)
+        eviction = next_eviction(usage, room)
+        if eviction is None:
+            self._warn(f"the disk has less than {_amount(room.reserve, room)} left, and no run takes it")
+            return
+        (run, shard), reason = eviction.shard, eviction.reason
+        logger.error("shard {} of run {} loses its files: {}", shard, run, reason)
+        attempts = [attempt for attempt in self._attempts() if (attempt.run, attempt.shard) == eviction.shard]
+        ended = self._task_runner.evict(attempts, reason)
+        # At once: a process that does not heed SIGTERM has two seconds more, in which the disk stays full.
+        await self._remove(eviction.shard)
+        await ended
+        await self._remove(eviction.shard)
+
+    async def _remove(self, shard: tuple[str, int]) -> None:
+        await self._garbage_collector.empty_trash(self._state_folder.move_data_to_trash([shard]))
+
+    def _warn(self, what: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._warned_at + WARN_SECONDS:
+            self._warned_at = now
+            logger.warning("{}", what)
+
+
+def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction | None:
+    """The largest shard of the run that takes most; None where that run takes less than the reserve.
+
+    Then it is not to blame: something else fills the disk, such as another region's tasks.
+    """
+    runs = defaultdict[str, int](int)
+    for (run, _), amount in usage.items():
+        runs[run] += amount
+    largest = max(runs, key=lambda run: runs[run], default=None)
+    if largest is None or runs[largest] < room.reserve:
+        return None
+    shard = max((shard for shard in usage if shard[0] == largest), key=lambda shard: usage[shard])
+    reason = (
+        f"the disk of this cluster has less than {_amount(room.reserve, room)} left, "
+        f"and this run takes {_amount(runs[largest], room)} of it"
+    )
+    return Eviction(shard=shard, reason=reason)
+
+
+def _amount(amount: int, room: Room) -> str:
+    return f"{amount >> 20} MiB" if room.unit == "MiB" else f"{amount} files"

@@ -1,0 +1,123 @@
+"""The room on a cluster's disk, and which shards take it."""
+
+import os
+import stat
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+RESERVE_BYTES: Final = 1 << 30
+RESERVE_SHARE: Final = 20
+"""The reserve is this part of the disk (a twentieth), at most `RESERVE_BYTES`."""
+MEASURE_SECONDS: Final = 30.0
+"""Seconds after which a measurement is given up: it is repeated."""
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """The room on a disk, in bytes or in files: what is `free`, and the `reserve` below which it is short."""
+
+    free: int
+    reserve: int
+    unit: str
+    """MiB or files: how people count it."""
+
+    @property
+    def short(self) -> bool:
+        return self.free < self.reserve
+
+
+def room_on(folder: Path) -> Room:
+    """The room on the disk of `folder`: in bytes, or in files where those are short. Raises `OSError`."""
+    disk = os.statvfs(folder)
+    size = disk.f_blocks * disk.f_frsize
+    reserve = min(RESERVE_BYTES, size // RESERVE_SHARE)
+    in_bytes = Room(free=disk.f_bavail * disk.f_frsize, reserve=reserve, unit="MiB")
+    # Some file systems (btrfs) have no bound, and say 0.
+    in_files = Room(free=disk.f_favail, reserve=disk.f_files // RESERVE_SHARE, unit="files")
+    return in_files if in_files.short and not in_bytes.short else in_bytes
+
+
+def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
+    """What each (run, shard) takes on the disk below `root`, in bytes, or with `unit` "files" in files.
+
+    Counts files below its folders, and those that its processes hold open elsewhere on the disk or have
+    unlinked. Blocks. Raises `OSError` and `subprocess.SubprocessError`.
+    """
+    usage = defaultdict[tuple[str, int], int](int)
+    for path, amount in _measured(root, ("workspaces", "scratch"), unit):
+        parts = path.split("/")
+        if len(parts) == 3 and parts[2].isdecimal():
+            usage[parts[1], int(parts[2])] += amount
+    if unit != "files":
+        for shard, amount in _held_open(root):
+            usage[shard] += amount
+    return dict(usage)
+
+
+def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
+    """The paths down to two levels below `kinds`, and what each takes.
+
+    By du(1): it goes to any depth, and holds no lock of this process meanwhile.
+    """
+    kinds = tuple(kind for kind in kinds if (root / kind).is_dir())
+    if not kinds:
+        return
+    count = ["--inodes"] if unit == "files" else ["--block-size=1"]
+    command = ["du", "--null", "--max-depth=2", *count, "--", *kinds]
+    # Its exit code is 1 where a folder vanished meanwhile.
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, timeout=MEASURE_SECONDS, env={"PATH": os.defpath}, check=False
+    )
+    for line in done.stdout.split(b"\0"):
+        amount, _, path = line.partition(b"\t")
+        if amount.isdigit():
+            yield os.fsdecode(path), int(amount)
+
+
+def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
+    """The bytes of files on the disk of `root` that du does not see: of each shard's living processes."""
+    workspaces, device = os.fsencode(root / "workspaces"), root.stat().st_dev
+    seen = set[int]()
+    for process in Path("/proc").iterdir():
+        shard = _shard_of(process, workspaces) if process.name.isdecimal() else None
+        if shard is None:
+            continue
+        for descriptor in _listed(process / "fd"):
+            try:
+                found, target = os.stat(descriptor), os.readlink(descriptor)
+            except OSError:
+                continue
+            below = target.startswith(str(root)) and found.st_nlink
+            if (
+                stat.S_ISREG(found.st_mode)
+                and found.st_dev == device
+                and not below
+                and found.st_ino not in seen
+            ):
+                seen.add(found.st_ino)
+                yield shard, found.st_blocks * 512
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _shard_of(process: Path, workspaces: bytes) -> tuple[str, int] | None:
+    """The (run, shard) whose workspace a process was started with; None for any other process."""
+    try:
+        environment = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    mark = b"WAYPOST_WORKSPACE=" + workspaces + b"/"
+    for variable in environment:
+        if variable.startswith(mark):
+            run, _, shard = os.fsdecode(variable.removeprefix(mark)).partition("/")
+            return (run, int(shard)) if shard.isdecimal() else None
+    return None
