@@ -154,7 +154,7 @@ class Database:
         return work(connection)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StorageError:
-        """The error for one of SQLite's: a sentence that names the file, and what to do with a damaged one."""
+        """The error for one of SQLite's: a sentence that names the file, and the cure of a damaged one."""
         if type(error) is sqlite3.DatabaseError:
             return StorageError(
                 f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
