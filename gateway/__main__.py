@@ -4,9 +4,11 @@ Subcommands are named by import strings, so that a start loads only the one that
 """
 
 import sys
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
+
+from gateway.cli.usage_errors import STANDARD_INPUT, format_usage_error
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, "
@@ -27,6 +29,7 @@ app = App(
     help_epilogue=EXIT_CODES,
     version=installed_version,
     version_flags=["--version"],
+    error_formatter=format_usage_error,
 )
 
 RUNS, OPERATE, BUILD = "Submit and follow", "Run the gateway and its clusters", "Prepare"
@@ -66,13 +69,40 @@ COMMANDS: Final = (
 )
 """The subcommands, each as (name, import string, group in the help, first line of its help)."""
 
+SYNONYMS: Final = {
+    "submit": ("apply", "create", "run", "start", "exec"),
+    "runs": ("get", "list", "ls", "ps", "status"),
+    "describe": ("get", "show", "inspect", "status"),
+    "watch": ("wait", "follow", "events", "top"),
+    "explain": ("why", "events", "history"),
+    "logs": ("log", "tail"),
+    "cancel": ("delete", "remove", "rm", "stop", "kill", "terminate", "abort", "suspend"),
+    "retry": ("rerun", "resubmit", "resume", "restart"),
+    "regions": ("get", "nodes", "clusters"),
+    "cordon": ("taint",),
+    "up": ("dev",),
+}
+"""What users of kubectl, argo and docker type for a command: it is suggested to them."""
+
 for name, target, group, text in COMMANDS:
-    app.command(target, name=name, group=group, help=text)
+    # `pki` and the like are apps themselves, which have theirs where they are made
+    words = {"synonym": SYNONYMS[name]} if name in SYNONYMS else {}
+    app.command(target, name=name, group=group, help=text, **words)
+
+
+@app.command(group=BUILD)
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Which shell.")],
+) -> None:
+    """Print a shell's completion script: `source <(waypost completion bash)`."""
+    sys.stdout.write(app.generate_completion(shell=shell))
 
 
 def main() -> None:
     """Runs the subcommand that the command line names, and exits with the code that it returns (None: 0)."""
-    sys.exit(app())
+    # A lone dash, for standard input, is spelled out: cyclopts would take it for an option, or (set not to)
+    # every misspelt option for a file.
+    sys.exit(app([STANDARD_INPUT if word == "-" else word for word in sys.argv[1:]]))
 
 
 if __name__ == "__main__":

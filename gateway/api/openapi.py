@@ -49,6 +49,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "continue": TEXT,
     "dryRun": FLAG,
     "follow": FLAG,
+    "id": {"type": "string", "pattern": "^[0-9a-f]{1,28}$"},
     "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
     "limit": {"type": "integer", "minimum": 1, "default": 50},
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},

@@ -18,7 +18,7 @@ from gateway.api.regions import cordon, drain, forget, regions, replace, uncordo
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 
-LISTING_QUERY: Final = frozenset({"tenant", "phase", "label", "limit", "continue"})
+LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
 LOGS_QUERY: Final = frozenset({"task", "shard", "follow", "offset"})
 
 

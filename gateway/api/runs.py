@@ -1,6 +1,7 @@
 """Runs that have been accepted: list, describe, cancel, retry."""
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
+from gateway.documents.checks import LABEL_NAME
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
 from gateway.store.rules import RETRYABLE
@@ -24,28 +26,32 @@ from gateway.submission.run_visibility import question_about, readable_run
 
 CURSOR_VERSION: Final = "1"
 """The first character of every page cursor; a later form of cursors would have another."""
+ID_PREFIX: Final = re.compile(r"[0-9a-f]{1,28}")
 
 _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
 
 async def listing(call: Call) -> Response:
-    """List the runs that the caller may see, newest first."""
+    """List the runs that the caller may see, newest first. `id` is the beginning of their ids."""
     services = call.services
     decision = await authorize(
         Question(action=Action.RUNS_LIST, principal=call.principal, at=call.at), policy=services.policy
     )
     limit = call.query.number("limit", default=50, minimum=1, maximum=services.settings.requests.page_maximum)
+    prefix = _id_prefix(call.query.value("id"))
     query = RunQuery(
         phase=_phase(call.query.value("phase")),
         tenants=_visible_tenants(decision, call.principal.tenant, call.query.value("tenant")),
         labels=_labels(call.query.values("label")),
         limit=limit,
-        after=_decode_cursor(call.query.value("continue")),
+        after=_first_cursor(_decode_cursor(call.query.value("continue")), prefix),
     )
     found = await services.store.runs(query)
+    # Ids are listed in falling order: with the first that begins otherwise, those of the prefix are over.
+    more = found.next is not None and found.next.startswith(prefix)
     page = RunPage(
-        items=tuple(summary(run) for run in found.runs),
-        next=None if found.next is None else _encode_cursor(found.next),
+        items=tuple(summary(run) for run in found.runs if run.id.startswith(prefix)),
+        next=_encode_cursor(found.next) if found.next is not None and more else None,
     )
     return JsonResponse(page)
 
@@ -146,6 +152,21 @@ def _visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[s
     return permitted if asked is None else tuple(tenant for tenant in permitted if tenant == asked)
 
 
+def _id_prefix(text: str | None) -> str:
+    if text is not None and not ID_PREFIX.fullmatch(text):
+        raise Malformed("the query parameter id is the beginning of a run's id: hexadecimal digits")
+    return text or ""
+
+
+def _first_cursor(cursor: str | None, prefix: str) -> str | None:
+    """The id after which a list begins: that of `cursor`, but not before the first with the `prefix`."""
+    if not prefix:
+        return cursor
+    # greater than every id that begins with `prefix`, since no id has a g
+    first = f"{prefix}g"
+    return first if cursor is None else min(cursor, first)
+
+
 def _phase(name: str | None) -> str | None:
     if name is not None and name not in tuple(RunPhase):
         raise Malformed(f"the query parameter phase is one of {', '.join(RunPhase)}")
@@ -158,6 +179,12 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not name or not equals or name in labels:
             raise Malformed("the query parameter label is NAME=VALUE, once for each name")
+        # A name that no label can have, such as `team!` of team!=data, would find nothing without a word.
+        if not LABEL_NAME.fullmatch(name):
+            raise Malformed(
+                f"{name[:80]!r} is not the name of a label: the query parameter label is NAME=VALUE,"
+                " and there are no other operators"
+            )
         labels[name] = value
     return labels
 

@@ -12,10 +12,17 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    NAME = "name"
+    """Nothing but ids, or the names of regions: one a line, for scripts."""
 
 
-Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json or yaml")]
-RunId = Annotated[str, Parameter(help="The run's id, as `submit` and `runs` print it.")]
+Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json, yaml or name")]
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="The same as -o name.")]
+RunId = Annotated[
+    str,
+    Parameter(help="The run's id, the beginning of it that no other has, or @latest: your newest one."),
+]
+RunIds = Annotated[str, Parameter(help="More runs, each in the same way.")]
 RegionName = Annotated[str, Parameter(help="Its name.")]
 Url = Annotated[
     str | None,

@@ -23,7 +23,7 @@ EXECUTORS: Final = executors_at([])
 @command
 def convert(
     file: Annotated[
-        str, Parameter(help="A WfFormat 1.5 instance; - reads standard input.", allow_leading_hyphen=True)
+        str, Parameter(name=["--file", "-f"], help="A WfFormat 1.5 instance; - reads standard input.")
     ],
     *,
     scale: Annotated[float, Parameter(help="What a recorded second of run time becomes.")] = 1.0,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.errors import CliError, Exit
+from gateway.cli.usage_errors import STANDARD_INPUT
 from gateway.core.errors import GatewayError, Malformed
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
@@ -20,7 +21,7 @@ SHOWN_ERRORS: Final = 20
 def read_bytes(file: str) -> bytes:
     """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read."""
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return sys.stdin.buffer.read() if file in ("-", STANDARD_INPUT) else Path(file).read_bytes()
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
 

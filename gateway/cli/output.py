@@ -72,8 +72,12 @@ def colored(word: str) -> str:
 
 
 def print_value(value: Any, output: Format) -> None:
-    """Prints `value` for a program: as YAML where that is asked for, else as JSON."""
-    sys.stdout.write(serialize(value, output))
+    """Prints `value` for a program: as YAML or as names where that is asked for, else as JSON."""
+    if output is Format.NAME:
+        items = value if isinstance(value, list) else [value]
+        sys.stdout.writelines(f"{item.get('id') or item['name']}\n" for item in items)
+    else:
+        sys.stdout.write(serialize(value, output))
 
 
 def serialize(value: Any, output: Format) -> str:
@@ -122,15 +126,15 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
             # Flushed here, where a full disk is still reported as a sentence.
             sys.stdout.flush()
         except CliError as error:
-            return _print_error(error)
+            return print_error(error)
         except BrokenPipeError:
             _discard_output()
             return Exit.BROKEN_PIPE
         except OSError as error:
-            return _print_error(_os_error(error))
+            return print_error(_os_error(error))
         except UnicodeEncodeError as error:
             message = f"{error.object[:80]!r} is not text that can be written: {error.reason}"
-            return _print_error(CliError(message, code=Exit.USAGE))
+            return print_error(CliError(message, code=Exit.USAGE))
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         return code
@@ -154,7 +158,8 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_error(error: CliError) -> Exit:
+def print_error(error: CliError) -> Exit:
+    """Prints `error` on standard error, and returns its exit code."""
     screen = console(stderr=True)
     screen.print(f"[red]error:[/] {escape(error.message)}", markup=True)
     for line in error.lines:

@@ -12,7 +12,11 @@ from gateway.cli.output import command, console
 from waypost import pki, tls
 from waypost.tls import PkiError
 
-app = App(name="pki", help="Certificates for the connections between the gateway and its clusters.")
+app = App(
+    name="pki",
+    synonym=("certificates", "certs"),
+    help="Certificates for the connections between the gateway and its clusters.",
+)
 Folder = Annotated[
     Path, Parameter(help="Where the root and the certificates are. Its *.key files are secrets.")
 ]

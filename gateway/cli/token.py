@@ -14,7 +14,7 @@ from gateway.cli.output import command
 from gateway.documents.workflow import Tenant
 from gateway.identity.development_issuer import KEY_FILE, MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
 
-app = App(name="token", help="Tokens for development.")
+app = App(name="token", synonym=("login", "auth"), help="Tokens for development.")
 
 
 @app.command

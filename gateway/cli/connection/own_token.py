@@ -39,6 +39,12 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
     )
 
 
+def subject_of(token: str) -> str | None:
+    """The subject that `token` names; None where it cannot be read."""
+    subject = (_claims(token) or {}).get("sub")
+    return subject if isinstance(subject, str) else None
+
+
 def _mint_hint() -> tuple[str, ...]:
     return ("`waypost token mint --dev` makes one for this development gateway.",)
 

@@ -1,5 +1,7 @@
 """Retries calls while the gateway restarts; prints one notice."""
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,13 +14,15 @@ from gateway.cli.output import console
 ATTEMPTS_MAXIMUM: Final = 20
 TIMEOUT_SECONDS: Final = 60.0
 """The time limit of all attempts together."""
+SHORTEST_SECONDS: Final = 0.001
 
 
-def attempts() -> Iterator[stamina.Attempt]:
+def attempts(*, until: float = math.inf) -> Iterator[stamina.Attempt]:
     """Yields attempts at a call, each to be entered with `with`, until one gets an answer.
 
-    Raises the last transport error after `ATTEMPTS_MAXIMUM` attempts or `TIMEOUT_SECONDS`. A refusal is an
-    answer: it is raised and not retried.
+    Raises the last transport error after `ATTEMPTS_MAXIMUM` attempts or `TIMEOUT_SECONDS`, or at `until` on
+    the monotonic clock; the first attempt is always made. A refusal is an answer: it is raised and not
+    retried.
     """
     # Per call: stamina's hooks are the process's, and by default they log each retry.
     set_on_retry_hooks([_print_notice])
@@ -26,7 +30,7 @@ def attempts() -> Iterator[stamina.Attempt]:
         stamina.retry_context(
             on=httpx.TransportError,
             attempts=ATTEMPTS_MAXIMUM,
-            timeout=TIMEOUT_SECONDS,
+            timeout=min(TIMEOUT_SECONDS, max(SHORTEST_SECONDS, until - time.monotonic())),
             wait_initial=0.2,
             wait_max=2.0,
         )

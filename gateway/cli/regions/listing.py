@@ -5,19 +5,21 @@ from typing import Any
 
 from rich.markup import escape
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
 
 
 @command
-def regions(*, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
+def regions(
+    *, output: Output = Format.TABLE, quiet: Quiet = False, url: Url = None, token: Token = None
+) -> None:
     """List the regions with their condition, latency, load and score."""
     with connect(url, token) as client:
         answer = read_answer(client.get(api_path("regions")), "items")
     found = answer["items"]
-    if output is not Format.TABLE:
-        print_value(found, output)
+    if quiet or output is not Format.TABLE:
+        print_value(found, Format.NAME if quiet else output)
         return
     rows = (
         [

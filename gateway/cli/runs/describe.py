@@ -10,13 +10,14 @@ from rich.table import Table
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_count, format_duration, print_value, table
+from gateway.cli.runs.run_ids import resolve_run
 
 
 @command
 def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """Show one run: its shards and tasks."""
     with connect(url, token) as client:
-        found = read_answer(client.get(api_path("runs", run)), "tasks")
+        found = read_answer(client.get(api_path("runs", resolve_run(client, run))), "tasks")
     if output is not Format.TABLE:
         print_value(found, output)
         return

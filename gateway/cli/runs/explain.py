@@ -8,6 +8,7 @@ from rich.markup import escape
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, print_value
+from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
 
 
@@ -15,9 +16,10 @@ from gateway.core.history import HistoryKind
 def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
     """Explain why a run went the way it went: the decisions behind it, its history, why it waits."""
     with connect(url, token) as client:
+        run = resolve_run(client, run)
         story = read_answer(client.get(api_path("runs", run, "explain")), "history")
     if output is not Format.TABLE:
-        print_value(story, output)
+        print_value(story["run"] if output is Format.NAME else story, output)
         return
     screen, summary = console(), story["run"]
     screen.print(f"{summary['id']}  {escape(summary['name'])}  {colored(summary['phase'])}")

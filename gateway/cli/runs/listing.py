@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
 
@@ -27,6 +27,7 @@ def runs(
         str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
     ] = None,
     output: Output = Format.TABLE,
+    quiet: Quiet = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -41,8 +42,12 @@ def runs(
     # on standard error, so that a program reads one list whether there is more or not
     if more := page.get("continue"):
         console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
-    if output is not Format.TABLE:
-        print_value(page["items"], output)
+    # As kubectl writes selectors; here they are a label's value, which no run has.
+    if not page["items"] and any(pair.partition("=")[2].startswith("=") or "," in pair for pair in label):
+        hint = "no run has such a label: write --label NAME=VALUE, once for each label"
+        console(stderr=True).print(hint, markup=False)
+    if quiet or output is not Format.TABLE:
+        print_value(page["items"], Format.NAME if quiet else output)
         return
     rows = (
         [

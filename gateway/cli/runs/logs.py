@@ -14,6 +14,7 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
+from gateway.cli.runs.run_ids import resolve_run
 
 RECONNECT_SECONDS = 0.2
 """Seconds between the end of a stream whose task still runs and the next stream."""
@@ -35,6 +36,7 @@ def logs(
 ) -> None:
     """Print a task's output."""
     with connect(url, token) as client:
+        run = resolve_run(client, run)
         task = _choose_task(_tasks(client, run, shard), shard, task)
         try:
             if follow:

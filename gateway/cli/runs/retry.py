@@ -1,13 +1,30 @@
-"""`waypost retry`: opens a failed or cancelled run again."""
+"""`waypost retry`: opens failed or cancelled runs again."""
 
-from gateway.cli.arguments import RunId, Token, Url
+from typing import Any
+
+from gateway.cli.arguments import Format, Output, Quiet, RunId, RunIds, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import colored, command, console
+from gateway.cli.output import command
+from gateway.cli.runs.run_ids import for_each_run
 
 
 @command
-def retry(run: RunId, /, *, url: Url = None, token: Token = None) -> None:
-    """Retry a failed or cancelled run: what did not succeed runs again."""
+def retry(
+    run: RunId,
+    /,
+    *more: RunIds,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    url: Url = None,
+    token: Token = None,
+) -> int:
+    """Retry failed or cancelled runs: what did not succeed runs again.
+
+    Goes on after a run that cannot be; the exit code is that of the first failure.
+    """
     with connect(url, token) as client:
-        found = read_answer(client.post(api_path("runs", run, "retry")), "id", "phase")
-    console().print(f"{found['id']}  {colored(found['phase'])}")
+
+        def act(found: str) -> Any:
+            return read_answer(client.post(api_path("runs", found, "retry")), "id", "phase")
+
+        return for_each_run(client, (run, *more), act, Format.NAME if quiet else output)

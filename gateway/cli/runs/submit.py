@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_count, print_value, table
@@ -19,9 +19,9 @@ KEY_MAXIMUM: Final = 255
 @command
 def submit(
     file: Annotated[
-        str, Parameter(help="The workflow, YAML or JSON; - reads standard input.", allow_leading_hyphen=True)
+        str,
+        Parameter(name=["--file", "-f"], help="The workflow, YAML or JSON; - reads standard input."),
     ],
-    /,
     *,
     param: Annotated[
         tuple[str, ...],
@@ -41,10 +41,12 @@ def submit(
         ),
     ] = False,
     output: Output = Format.TABLE,
+    quiet: Quiet = False,
     url: Url = None,
     token: Token = None,
 ) -> int | None:
     """Submit a workflow."""
+    output = Format.NAME if quiet else output
     body, media_type = read_document(file, param)
     headers = {
         "content-type": media_type,

@@ -1,13 +1,16 @@
 """`waypost watch`: follows a run to its end, with a live view at a terminal, else a line for each change."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx
 import httpx_sse
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -17,8 +20,9 @@ from rich.text import Text
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, decode_object, read_answer
 from gateway.cli.connection.retries import attempts
-from gateway.cli.errors import Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
+from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
 
 TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")
@@ -38,6 +42,8 @@ LIVE_SHARDS: Final = 20
 LIVE_ENTRIES: Final = 5
 LIVE_TASKS: Final = 4
 """The most shards, history entries, and running tasks of one shard, that the live view shows."""
+CALL_SECONDS: Final = 30.0
+"""The longest that a call other than the event stream may take."""
 REFRESH_SECONDS = 0.25
 """Events that come within so many seconds are shown together."""
 
@@ -47,17 +53,42 @@ EventQueue = SimpleQueue[Entry | Exception | None]
 
 
 @command
-def watch(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> int:
+def watch(
+    run: RunId,
+    /,
+    *,
+    timeout: Annotated[
+        float | None,
+        Parameter(
+            validator=Number(gt=0), help="Follow for so many seconds at most; then the exit code is 1."
+        ),
+    ] = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> int:
     """Follow a run to its end. The exit code says how it ended."""
-    with connect(url, token) as client:
-        return follow(client, run, output)
+    # with a limit, a gateway that hangs or is away is not waited for any longer
+    call_seconds = CALL_SECONDS if timeout is None else min(CALL_SECONDS, timeout)
+    with connect(url, token, timeout_seconds=call_seconds) as client:
+        return follow(client, resolve_run(client, run), output, timeout_seconds=timeout)
 
 
-def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> int:
-    """Shows the run until it ends; for a program, prints only the run at its end. Returns the exit code."""
+def follow(
+    client: httpx.Client,
+    run_id: str,
+    output: Format = Format.TABLE,
+    *,
+    timeout_seconds: float | None = None,
+) -> int:
+    """Shows the run until it ends; for a program, prints only the run at its end. Returns the exit code.
+
+    Raises `CliError` where it has not ended after `timeout_seconds`.
+    """
     screen = console()
+    ends_at = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
     try:
-        run = _show_until_end(client, run_id, output, screen)
+        run = _show_until_end(client, run_id, output, screen, ends_at)
     except KeyboardInterrupt:
         # Ctrl-C ends the watching, not the run: people expect either.
         hint = (
@@ -72,26 +103,33 @@ def follow(client: httpx.Client, run_id: str, output: Format = Format.TABLE) -> 
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
 
 
-def _show_until_end(client: httpx.Client, run_id: str, output: Format, screen: Console) -> dict[str, Any]:
+def _show_until_end(
+    client: httpx.Client, run_id: str, output: Format, screen: Console, ends_at: float
+) -> dict[str, Any]:
     """Shows each change of the run; returns the run at its end."""
     run: dict[str, Any] = {}
     if output is Format.TABLE and screen.is_terminal:
         with Live(console=console(width=None), refresh_per_second=8) as live:
-            for run, history in _changes(client, run_id):
+            for run, history in _changes(client, run_id, ends_at):
                 live.update(_live_view(run, history))
         return run
     printed = 0
-    for run, history in _changes(client, run_id):  # noqa: B007  # the last one is what is returned
+    for run, history in _changes(client, run_id, ends_at):  # noqa: B007  # the last one is what is returned
         for entry in history[printed:] if output is Format.TABLE else ():
             screen.print(_format_entry(entry), markup=False)
         printed = len(history)
     return run
 
 
-def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
-    """Yields the run and its history at once, then after changes, once in `REFRESH_SECONDS` at most."""
+def _changes(
+    client: httpx.Client, run_id: str, ends_at: float = math.inf
+) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
+    """Yields the run and its history at once, then after changes, once in `REFRESH_SECONDS` at most.
+
+    Raises `CliError` at `ends_at`, on the monotonic clock.
+    """
     history: list[Entry] = []
-    run = _get_run(client, run_id)
+    run = _get_run(client, run_id, ends_at)
     yield run, history
     while run["phase"] not in TERMINAL:
         events: EventQueue = SimpleQueue()
@@ -99,14 +137,16 @@ def _changes(client: httpx.Client, run_id: str) -> Iterator[tuple[dict[str, Any]
         # A thread, since reading blocks until the next event, while what has come is to be shown in between.
         # A daemon, so that Ctrl-C does not wait for it.
         threading.Thread(target=_receive, args=(client, run_id, last, events), daemon=True).start()
-        for entries in _batches(events):
+        for entries in _batches(events, ends_at):
+            if time.monotonic() >= ends_at:
+                raise CliError(f"{run_id} has not ended in time: it is {run['phase']}, and goes on")
             history += entries
-            run = _get_run(client, run_id)
+            run = _get_run(client, run_id, ends_at)
             yield run, history
 
 
-def _get_run(client: httpx.Client, run_id: str) -> dict[str, Any]:
-    for attempt in attempts():
+def _get_run(client: httpx.Client, run_id: str, ends_at: float) -> dict[str, Any]:
+    for attempt in attempts(until=ends_at):
         with attempt:
             run: dict[str, Any] = read_answer(client.get(api_path("runs", run_id)), "phase")
     return run
@@ -128,15 +168,19 @@ def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -
         events.put(error)
 
 
-def _batches(events: EventQueue) -> Iterator[list[Entry]]:
+def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
     """Yields each entry together with all that come within `REFRESH_SECONDS` after it, until the queue ends.
 
-    Raises the exception that ended the queue.
+    Yields no entries at `ends_at`. Raises the exception that ended the queue.
     """
     going_on = True
     while going_on:
         entries: list[Entry] = []
-        entry = events.get()
+        try:
+            entry = events.get(timeout=None if ends_at == math.inf else max(0.0, ends_at - time.monotonic()))
+        except Empty:
+            yield []
+            continue
         until = time.monotonic() + REFRESH_SECONDS
         while entry is not None:
             if isinstance(entry, Exception):

@@ -125,3 +125,63 @@ def test_the_folder_of_the_stack_leads_to_its_issuer(
     assert capsys.readouterr().out.count(".") == 2
     assert ended("token", "mint", "--dev", "--folder", str(tmp_path / "nothing")) == 2
     assert ".waypost/development" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        (("get",), "runs"),
+        (("get", "runs"), "describe"),
+        (("ls",), "runs"),
+        (("delete", "x"), "cancel"),
+        (("apply", "-f", "x.yaml"), "submit"),
+        (("nodes",), "regions"),
+        (("resubmit", "x"), "retry"),
+        (("describ", "x"), "describe"),
+        (("token", "mnt"), "mint"),
+        (("submit", "--watc"), "--watch"),
+        (("submit", "--watc", "x.yaml"), "--watch"),
+        (("submit", "x.yaml", "--parm", "a=b"), "--param"),
+        (("runs", "--phse", "Running"), "--phase"),
+        (("logs", "x", "--folow"), "--follow"),
+    ],
+    ids=str,
+)
+def test_what_was_meant_is_suggested(
+    words: tuple[str, ...], suggested: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also to those who come from kubectl or argo; and never anything that does harm."""
+    assert ended(*words) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    asked = message.partition("Did you mean ")[2].partition("?")[0]
+    assert suggested in asked.replace('"', "").replace(",", "").split()
+    assert "forget" not in asked
+
+
+def test_a_file_is_named_as_kubectl_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """With or without -f; and one that is too many is named."""
+    for words in (
+        ("submit", "-f", "absent.yaml"),
+        ("submit", "absent.yaml"),
+        ("submit", "-wf", "absent.yaml"),
+    ):
+        assert ended(*words) == 2
+        assert "cannot read absent.yaml" in capsys.readouterr().err
+    assert ended("submit", "absent.yaml", "second.yaml") == 2
+    assert "there is no place for second.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["-", "absent.yaml"])
+def test_a_lone_dash_is_standard_input(argument: str) -> None:
+    """Though a word that begins with a dash is an option."""
+    waypost = [sys.executable, "-m", "gateway", "submit", argument, "--url", "http://127.0.0.1:9"]
+    ran = subprocess.run(waypost, input=b"{}", capture_output=True, check=False)
+    assert ran.returncode == (5 if argument == "-" else 2)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script is made from the commands, so that it is never behind them."""
+    assert ended("completion", shell) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("describe", "uncordon", "mint", "dry-run"))

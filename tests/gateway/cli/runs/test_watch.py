@@ -1,6 +1,8 @@
 """Following a run: what an event stream may hold beside events, and gateways that come back."""
 
 import json
+from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import httpx
@@ -95,3 +97,20 @@ def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("gateway.cli.runs.watch._stream", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         follow(Gateway(stream()).client(), "r")
+
+
+def test_a_watch_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that waits for a run must not wait for ever; the run goes on."""
+    reading = Event()
+
+    class Silent(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            reading.wait()
+            yield b""
+
+    silent = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Silent())
+    with pytest.raises(CliError, match="not ended in time: it is Running") as late:
+        follow(Gateway(silent, stream()).client(), "r", timeout_seconds=0.01)
+    reading.set()
+    assert late.value.code == Exit.FAILED
+    assert follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", timeout_seconds=60) == Exit.DONE

@@ -1,0 +1,83 @@
+"""Finds the run that a command line names: by its id, by the beginning of one, or as `@latest`.
+
+Also does one thing to each of several runs.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import httpx
+
+from gateway.cli.arguments import Format
+from gateway.cli.client import api_path, read_answer
+from gateway.cli.connection.own_token import subject_of
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import colored, console, print_error, print_value
+
+LATEST: Final = "@latest"
+PREFIX: Final = re.compile(r"[0-9a-f]{1,27}")
+"""Matches what may be the beginning of an id, but is no whole one."""
+SHOWN_RUNS: Final = 5
+LOOKED_AT: Final = 200
+"""The newest runs among which the caller's own are looked for."""
+
+
+def resolve_run(client: httpx.Client, name: str) -> str:
+    """The id of the run that `name` means: an id, the beginning of exactly one, or `@latest`.
+
+    Raises `CliError` where several begin so, or where there is no newest one. An unknown id is returned as it
+    is, for the gateway to refuse.
+    """
+    if name == LATEST:
+        return _latest(client)
+    if not PREFIX.fullmatch(name):
+        return name
+    found = _list_runs(client, {"id": name, "limit": SHOWN_RUNS + 1})
+    if len(found) > 1:
+        more = ("...",) if len(found) > SHOWN_RUNS else ()
+        lines = (*(f"{run['id']}  {run['name']}  {run['phase']}" for run in found[:SHOWN_RUNS]), *more)
+        raise CliError(f"{name} is the beginning of more than one run's id", lines=lines, code=Exit.USAGE)
+    return str(found[0]["id"]) if found else name
+
+
+def for_each_run(
+    client: httpx.Client, names: Sequence[str], act: Callable[[str], Any], output: Format
+) -> Exit:
+    """Does `act` to every run in `names` and prints each answer; goes on after a failure.
+
+    Returns the exit code of the first failure.
+    """
+    code, answers = Exit.DONE, []
+    for name in names:
+        try:
+            answers.append(act(resolve_run(client, name)))
+        except CliError as error:
+            subject = f"{name}: {error.message}" if len(names) > 1 else error.message
+            failed = print_error(CliError(subject, lines=error.lines, code=error.code))
+            code = code or failed
+            continue
+        if output is Format.TABLE:
+            console().print(f"{answers[-1]['id']}  {colored(answers[-1]['phase'])}")
+    if output is not Format.TABLE:
+        print_value(answers, output)
+    return code
+
+
+def _latest(client: httpx.Client) -> str:
+    """The newest run that the caller has submitted: another's is not what somebody means to cancel."""
+    token = client.headers.get("authorization", "").partition(" ")[2]
+    subject = subject_of(token)
+    found = _list_runs(client, {"limit": LOOKED_AT})
+    own = [run for run in found if subject in (None, run["subject"])]
+    if own:
+        return str(own[0]["id"])
+    if not found:
+        raise CliError(f"{LATEST}: there is no run yet that you may see", code=Exit.NOT_FOUND)
+    newest = f"The newest that you may see is {found[0]['id']}, by {found[0]['subject']}."
+    message = f"{LATEST}: none of the newest runs was submitted by {subject}"
+    raise CliError(message, lines=(newest,), code=Exit.NOT_FOUND)
+
+
+def _list_runs(client: httpx.Client, query: dict[str, str | int]) -> list[dict[str, Any]]:
+    return list(read_answer(client.get(api_path("runs"), params=query), "items")["items"])

@@ -1,0 +1,19 @@
+"""Formats what is wrong with a command line, like every other error: one sentence, and what helps."""
+
+from typing import Final
+
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
+
+STANDARD_INPUT: Final = "/dev/stdin"
+"""What a lone dash on the command line stands for."""
+
+
+def format_usage_error(error: CycloptsError) -> str:
+    """The error in rich's markup, with the command whose help says more."""
+    chain = " ".join(("waypost", *(error.command_chain or ())))
+    text = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        text = f"there is no place for {' '.join(error.unused_tokens or ())}"
+    # Escaped by hand: importing rich's markup for an ordinary start would slow it.
+    escaped = text.replace("[", "\\[")
+    return f"[red]error:[/] {escaped}\n  `{chain} --help` shows what there is."

@@ -1,0 +1,33 @@
+"""What a list of runs is narrowed by, and filters that could find nothing."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+Document = dict[str, Any]
+
+
+async def submitted(client: httpx.AsyncClient, document: Document) -> str:
+    return str((await client.post("/v1/runs", json=document)).json()["id"])
+
+
+async def test_a_list_is_narrowed_to_ids_that_begin_so(client: httpx.AsyncClient, document: Document) -> None:
+    """So that a person need not type a whole id; pages go on as in any other list."""
+    ids = sorted([await submitted(client, document) for _ in range(3)], reverse=True)
+    whole = (await client.get("/v1/runs", params={"id": ids[1]})).json()
+    assert ([run["id"] for run in whole["items"]], whole["continue"]) == ([ids[1]], None)
+    page = (await client.get("/v1/runs", params={"id": ids[0][0], "limit": 2})).json()
+    assert [run["id"] for run in page["items"]] == ids[:2]
+    rest = (await client.get("/v1/runs", params={"id": ids[0][0], "continue": page["continue"]})).json()
+    assert ([run["id"] for run in rest["items"]], rest["continue"]) == (ids[2:], None)
+    assert (await client.get("/v1/runs", params={"id": "f" * 28})).json()["items"] == []
+    for wrong in ("", "x", "f" * 29, "%", "F"):
+        assert (await client.get("/v1/runs", params={"id": wrong})).status_code == 400
+
+
+@pytest.mark.parametrize("label", ["team!=data", "!team", "team in (a)", "te am=a", "=a", f"{'a' * 64}=b"])
+async def test_a_label_that_no_run_can_have_is_refused(client: httpx.AsyncClient, label: str) -> None:
+    """Instead of an empty list, which looks like an answer."""
+    refused = await client.get("/v1/runs", params={"label": label})
+    assert (refused.status_code, "NAME=VALUE" in refused.json()["detail"]) == (400, True)
