@@ -119,7 +119,7 @@ def _json(record: "Record") -> str:
 
 
 def _human(record: "Record") -> str:
-    extra = "".join(f" {name}={value}" for name, value in record["extra"].items())
+    extra = "".join(f" {name}={CONTROL.sub(' ', str(value))}" for name, value in record["extra"].items())
     trace = _trace(record)
     message = CONTROL.sub(" ", record["message"])
     return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {message}{extra}" + (

@@ -46,13 +46,15 @@ async def replace(call: Call) -> Response:
         )
     if not await call.services.store.release_incarnation(view.name, entry=entry):
         raise Conflict("no journal is bound to this region: the next that answers is admitted anyway")
+    _log_operation(call, entry)
     return JsonResponse(JournalRelease(region=view.name))
 
 
 async def cordon(call: Call) -> Response:
     """Place no new work in a region; what runs there finishes. A second cordon changes nothing."""
     view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
-    await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
+    if await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry):
+        _log_operation(call, entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
 
@@ -62,7 +64,8 @@ async def drain(call: Call) -> Response:
     Once this is answered, no new work is placed there.
     """
     view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
-    await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry)
+    if await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry):
+        _log_operation(call, entry)
     view = await _wait_until_cordoned(call.services, view.name)
     return JsonResponse(CordonStatus(region=view.name, cordoned=True, inflight=view.inflight))
 
@@ -89,7 +92,8 @@ async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
 async def uncordon(call: Call) -> Response:
     """Place work in a region again. A second uncordon changes nothing."""
     view, entry = await _authorize_operation(call, HistoryKind.UNCORDONED)
-    await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry)
+    if await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry):
+        _log_operation(call, entry)
     return JsonResponse(CordonStatus(region=view.name, cordoned=False, inflight=view.inflight))
 
 
@@ -105,7 +109,8 @@ async def forget(call: Call) -> Response:
             f"the region is {view.condition}, and only an Unreachable one can be forgotten:"
             " cordon or drain it instead"
         )
-    await call.services.store.add_taint(view.name, Taint.FORGOTTEN, entry=entry)
+    if await call.services.store.add_taint(view.name, Taint.FORGOTTEN, entry=entry):
+        _log_operation(call, entry)
     status = CordonStatus(region=view.name, cordoned=view.cordoned, inflight=view.inflight)
     return JsonResponse(status, status=202)
 
@@ -126,6 +131,11 @@ async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionVie
         raise NotFound("there is no such region")
     detail = OperationDetail(region=name, decision_id=decision.id)
     return view, HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+
+
+def _log_operation(call: Call, entry: HistoryEntry) -> None:
+    if entry.decision_id is not None:
+        call.log_act(f"{entry.kind} {call.path_parameters['region']}", entry.decision_id)
 
 
 def _find(services: Services, name: str) -> RegionView | None:

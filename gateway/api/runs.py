@@ -100,6 +100,7 @@ async def cancel(call: Call) -> Response:
     # conflict: it is as the caller wants it.
     if cancelled is None or cancelled.phase in (RunPhase.SUCCEEDED, RunPhase.FAILED):
         raise Conflict(f"the run is over: {(cancelled or run).phase}")
+    call.log_act(f"{HistoryKind.CANCEL_REQUESTED} {run.id}", decision.id)
     return JsonResponse(summary(cancelled), 200 if cancelled.phase.terminal else 202)
 
 
@@ -132,6 +133,7 @@ async def retry(call: Call) -> Response:
     # False where another retry came first: both were read as over, and only one may open the run.
     if not await services.store.retry(run.id, run=again, decision=decision, entry=entry):
         raise Conflict("the run has moved on meanwhile: look at it again")
+    call.log_act(f"{HistoryKind.REOPENED} {run.id}", decision.id)
     return JsonResponse(summary(await services.store.run(run.id) or again), status=202)
 
 

@@ -77,6 +77,7 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
 
     Raises `Invalid` with every error of the document.
     """
+    call.log_fields["name"] = reading.workflow.metadata.name
     if reading.errors:
         raise invalid_document(reading.errors)
     services, workflow, canonical = call.services, reading.workflow, reading.canonical

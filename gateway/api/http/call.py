@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from loguru import logger
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
@@ -14,6 +15,17 @@ from gateway.core.errors import Malformed, TooLarge, Unavailable, UnsupportedMed
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
 from waypost.turns import NoTurn, Turns
+
+
+def caller_fields(principal: Principal) -> dict[str, str]:
+    """The fields of log lines that say who called; those that are empty are left out."""
+    fields = {
+        "subject": principal.subject,
+        "tenant": principal.tenant,
+        "issuer": principal.issuer,
+        "client": principal.client,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
@@ -30,6 +42,8 @@ class Call:
     query: Query
     trace_id: str
     at: float
+    log_fields: dict[str, str] = field(default_factory=dict)
+    """The fields of log lines about this call: who called, and what it is about."""
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
@@ -46,6 +60,12 @@ class Call:
     def path_parameters(self) -> Mapping[str, str]:
         """The values that this path has for the `{...}` parts of its route, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
+
+    def log_act(self, act: str, decision_id: str) -> None:
+        """Logs what the caller had done: whoever reads the log sees who, what and by which decision."""
+        logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
+            "{} by {}", act, self.principal.subject
+        )
 
     def header(self, name: bytes) -> str | None:
         """The value of the header `name` (lower case); None if absent. Raises `Malformed` for several."""

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -66,24 +67,37 @@ def internal_error(trace_id: str) -> Response:
     return response(document)
 
 
-def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: LogRateLimiter) -> None:
+def log_refusal(
+    error: GatewayError,
+    operation: str,
+    trace_id: str,
+    rejections: LogRateLimiter,
+    fields: Mapping[str, str],
+) -> None:
     """Logs the refusals that an operator must see: rejected tokens, denials, faults of the policy engine.
 
-    `rejections` limits the lines about rejected tokens, which anybody can send.
+    `rejections` limits the lines about rejected tokens, which anybody can send. `fields` say who called, and
+    what it was about; the line has them as fields of its own, with the operation, trace and decision.
     """
+    about = {"operation": operation, "trace_id": trace_id, **fields}
+    if error.decision_id is not None:
+        about["decision_id"] = error.decision_id
     match error:
         case Unauthenticated():
             # The caller must not learn which check failed. Anybody can send bad tokens: one line a second of
             # each kind.
             reason = str(error.__cause__ or "none was sent")
             if (more := rejections.take_turn(reason)) is not None:
-                logger.warning("token refused: {}; {}, trace {}{}", reason, operation, trace_id, more)
+                logger.bind(**about).warning(
+                    "token refused: {}; {}, trace {}{}", reason, operation, trace_id, more
+                )
         case Denied():
             # Decisions of refusals are stored nowhere: this line alone says what their id stands for.
             reasons = (
                 "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
             )
-            logger.info(
+            rules = ",".join(reason.rule for reason in error.reasons)
+            logger.bind(**about, rules=rules).info(
                 "{} refused by policy: {}; decision {}, trace {}",
                 operation,
                 reasons,
@@ -92,7 +106,7 @@ def log_refusal(error: GatewayError, operation: str, trace_id: str, rejections: 
             )
         case Unavailable() if error.decision_id is not None:
             fault = error.__cause__ or error.detail
-            logger.warning(
+            logger.bind(**about).warning(
                 "policy could not answer {}: {}; decision {}, trace {}",
                 operation,
                 fault,

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.http.call import Call
+from gateway.api.http.call import Call, caller_fields
 from gateway.api.http.problems import internal_error, log_refusal, refusal
 from gateway.api.http.query import parse_query
 from gateway.api.http.services import Services
@@ -24,6 +24,9 @@ ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
 """The caller of an operation that needs no token."""
 NO_OPERATION: Final = "none"
 """The metric label of a request whose method the path does not have."""
+
+PATH_FIELDS: Final[Mapping[str, str]] = {"id": "run"}
+"""The names in log lines of path parameters that are named otherwise there."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 
@@ -60,11 +63,13 @@ class Resource:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         name = self.names.get(method, NO_OPERATION)
         trace_id = trace_id_of(scope["headers"])
+        # What the path names: `id` of a run, or `region`.
+        fields = {PATH_FIELDS.get(key, key): value for key, value in scope.get("path_params", {}).items()}
         try:
-            response, outcome = await self._respond(method, scope, receive, trace_id)
+            response, outcome = await self._respond(method, scope, receive, trace_id, fields)
         except GatewayError as error:
             outcome = error.reason
-            log_refusal(error, name, trace_id, self.services.rejections)
+            log_refusal(error, name, trace_id, self.services.rejections, fields)
             response = self._refusal(error, scope, trace_id)
         except ClientDisconnect:
             # Nobody is there to answer; and what was never sent whole is no request to count.
@@ -81,13 +86,17 @@ class Resource:
         await response(scope, receive, send)
 
     async def _respond(
-        self, method: str, scope: Scope, receive: Receive, trace_id: str
+        self, method: str, scope: Scope, receive: Receive, trace_id: str, fields: dict[str, str]
     ) -> tuple[Response, str]:
-        """Authenticates the caller, then calls the handler; returns its response and the outcome to count."""
+        """Authenticates the caller, then calls the handler; returns its response and the outcome to count.
+
+        `fields` of log lines are added to as more of the call is known.
+        """
         operation = self.operations.get(method)
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
         principal = ANONYMOUS if operation.public else await self._authenticate(scope)
+        fields |= caller_fields(principal)
         call = Call(
             services=self.services,
             scope=scope,
@@ -97,6 +106,7 @@ class Resource:
             query=parse_query(scope["query_string"], operation.query_parameters),
             trace_id=trace_id,
             at=self.services.clock(),
+            log_fields=fields,
             sheds=operation.sheds,
         )
         if operation.public:

@@ -71,7 +71,8 @@ def _format_entry_detail(entry: dict[str, Any]) -> str:
     if "from" in detail and "to" in detail:
         where = f" in {detail['region']}, epoch {detail['epoch']}" if detail.get("region") else ""
         return f"{detail['from']} -> {detail['to']}{where}{_format_reason(detail)}"
-    return ", ".join(f"{name} {_format_value(value)}" for name, value in detail.items())
+    who = [f"by {entry['actor']}"] if kind == HistoryKind.CANCEL_REQUESTED else []
+    return ", ".join(who + [f"{name} {_format_value(value)}" for name, value in detail.items()])
 
 
 def _format_placement(detail: dict[str, Any]) -> str:

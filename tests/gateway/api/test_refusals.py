@@ -198,6 +198,65 @@ async def test_the_log_has_every_decision_that_a_refusal_names(
     ]
 
 
+async def test_the_log_line_of_a_refusal_has_fields(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
+    """Who, what and why are found without reading sentences."""
+    found: list[dict[str, str]] = []
+    sink = logger.add(lambda message: found.append(dict(message.record["extra"])), level="INFO")
+    rules.refused[Action.RUNS_SUBMIT] = Reason(rule="image.banned", message="alpine is banned")
+    rules.refused[Action.REGIONS_OPERATE] = Reason(rule="scope.missing", message="scope: is missing")
+    submitted = (await client.post("/v1/runs", json=document)).json()
+    cordoned = (await client.post("/v1/regions/beijing/cordon")).json()
+    logger.remove(sink)
+
+    who = {"subject": "ada", "tenant": "payments", "issuer": "https://issuer.test"}
+    assert found == [
+        {
+            **who,
+            "operation": "submit",
+            "name": document["metadata"]["name"],
+            "rules": "image.banned",
+            "decision_id": submitted["decision_id"],
+            "trace_id": submitted["trace_id"],
+        },
+        {
+            **who,
+            "operation": "cordon",
+            "region": "beijing",
+            "rules": "scope.missing",
+            "decision_id": cordoned["decision_id"],
+            "trace_id": cordoned["trace_id"],
+        },
+    ]
+
+
+async def test_what_an_operator_does_is_logged_with_who(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """Each act once: a second cordon changes nothing."""
+    found: list[tuple[str, str | None, str | None]] = []
+
+    def keep(message: Any) -> None:
+        extra = message.record["extra"]
+        found.append(
+            (message.record["message"], extra.get("subject"), extra.get("region") or extra.get("run"))
+        )
+
+    sink = logger.add(keep, level="INFO")
+    run = (await client.post("/v1/runs", json=document)).json()["id"]
+    for path in ("regions/beijing/cordon", "regions/beijing/cordon", "regions/beijing/uncordon"):
+        await client.post(f"/v1/{path}")
+    await client.post(f"/v1/runs/{run}/cancel")
+    logger.remove(sink)
+
+    assert found == [
+        ("Cordoned beijing by ada", "ada", "beijing"),
+        ("Uncordoned beijing by ada", "ada", "beijing"),
+        (f"CancelRequested {run} by ada", "ada", run),
+    ]
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

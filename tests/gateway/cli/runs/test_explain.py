@@ -37,4 +37,8 @@ def test_a_decision_is_printed_once(httpserver: HTTPServer, capsys: pytest.Captu
     assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
     out = capsys.readouterr().out
     assert (out.count("tenant.permitted"), out.count("beijing"), "[" in out) == (1, 1, False)
-    assert "by me, decision d1\n" in out and "rules scope.granted owner\n" in out and out.endswith("Ended\n")
+    assert (
+        "by me, decision d1\n" in out
+        and "by me, rules scope.granted owner\n" in out
+        and out.endswith("Ended\n")
+    )
