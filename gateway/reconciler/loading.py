@@ -70,6 +70,12 @@ async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
     run = await store.run(run_id)
     if run is None:
         raise LookupError(f"run {run_id} has shards but is not stored")
+    return await rendered(ws, run)
+
+
+async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
+    """The run as the clusters get it; a large document is rendered only once while it is in use."""
+    run_id = run.id
     known = ws.large_runs.get(run_id)
     if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
         return replace(known, stored=run)

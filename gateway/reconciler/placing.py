@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -10,10 +10,11 @@ from msgspec import structs
 from gateway.core.failover_rules import is_suspected
 from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import NEVER, Instant
+from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
-from gateway.reconciler.loading import load_resumption, load_run, load_shard
+from gateway.reconciler.loading import load_resumption, load_run, load_shard, rendered
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import TenantShares
@@ -27,6 +28,9 @@ from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings
 from gateway.store.interface import Store
+
+READ_BYTES = 4 * 1024 * 1024
+"""Documents read at once for one pass; the others are read one by one."""
 
 CROWDED_MAXIMUM = 8
 """Shards of one tenant that find its share used up in one pass: the others are not looked at."""
@@ -72,6 +76,7 @@ class Placer:
         self._views: dict[str, RegionView] = {}
         self._batches: dict[str, BatchLoad] = {}
         self._runs: dict[str, tuple[LoadedRun, bool]] = {}
+        self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
         self._suspects: set[str] = set()
         """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
@@ -106,6 +111,10 @@ class Placer:
             without=deferred,
             without_tenants=self._shares.without_room(self._views.values()),
             after=self._last_tenant,
+        )
+        # At once: each reading by itself takes a turn of the event loop.
+        self._read = await self._store.some_runs(
+            tuple(dict.fromkeys(shard.run for shard in waiting)), maximum_bytes=READ_BYTES
         )
         for shard in waiting:
             if not self._any_takes_work(self._views):
@@ -248,7 +257,10 @@ class Placer:
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
         """The run, read once a pass, and whether its decision is fresh: False where policy did not answer."""
         if run_id not in self._runs:
-            run = await load_run(self._ws, self._store, run_id)
+            stored = self._read.get(run_id)
+            run = await (
+                load_run(self._ws, self._store, run_id) if stored is None else rendered(self._ws, stored)
+            )
             fresh = await reauthorize(
                 run,
                 store=self._store,

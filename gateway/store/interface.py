@@ -134,6 +134,10 @@ class Store(Protocol):
         """The run; None: there is none."""
         ...
 
+    async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
+        """These runs by id, read at once, as far as their documents have `maximum_bytes` at most."""
+        ...
+
     async def runs(self, query: RunQuery) -> FoundRuns:
         """One page of the runs that meet the conditions of `query`, newest first.
 

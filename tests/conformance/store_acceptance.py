@@ -141,6 +141,14 @@ class AcceptanceConformance:
         assert await found(phase="Running") == ["run-2"]
         assert await found(tenants=()) == []
 
+    async def test_several_runs_are_read_at_once(self, store: Store) -> None:
+        """As many as the bound of their documents' bytes allows; one that is not there is left out."""
+        for n in range(3):
+            await store.admit(admission(f"run-{n}"))
+        found = await store.some_runs(["run-0", "run-9", "run-2", "run-1"], maximum_bytes=14)
+
+        assert found == {name: await known(store, name) for name in ("run-0", "run-2")}
+
     async def test_a_list_leaves_out_the_documents(self, store: Store) -> None:
         """Two hundred of a megabyte each would be read for nothing."""
         await store.admit(admission("run-1"))

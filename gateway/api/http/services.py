@@ -46,6 +46,6 @@ class Services(Struct, frozen=True, kw_only=True):
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)
-    turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=4))
+    turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=2))
     large_documents: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
     rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))

@@ -1,6 +1,7 @@
 """Lists runs by an index where one answers the query, else by a bounded scan from the newest run on."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -8,7 +9,7 @@ from msgspec import structs
 from gateway.core.run import Run
 from gateway.store.interface import FoundRuns, RunQuery
 from gateway.store.sqlite import row_mapping
-from gateway.store.sqlite.sql_statements import RUN_COLUMNS
+from gateway.store.sqlite.sql_statements import RUN, RUN_COLUMNS
 
 SCANNED_MAXIMUM: Final = 2_000
 """Runs looked at for one page, at most: some milliseconds."""
@@ -49,6 +50,20 @@ def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
     statement = f"select {_HEAD_COLUMNS} from run where id = ?"
     rows = (db.execute(statement, (run_id,)).fetchone() for run_id in ids)
     return tuple(structs.replace(row_mapping.read_run(row), workflow=b"") for row in rows)
+
+
+def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int) -> dict[str, Run]:
+    """The runs by id, up to the first that would pass `maximum_bytes` of documents."""
+    found, size = dict[str, Run](), 0
+    for run_id in run_ids:
+        row = db.execute(RUN, (run_id,)).fetchone()
+        if row is not None:
+            run = row_mapping.read_run(row)
+            size += len(run.workflow)
+            if size > maximum_bytes:
+                break
+            found[run_id] = run
+    return found
 
 
 def run_scan(query: RunQuery) -> RunScan:

@@ -32,7 +32,7 @@ from gateway.store.interface import (
 )
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
-from gateway.store.sqlite.run_queries import find_runs
+from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenants import beginning_after, in_turns
 from waypost.sqlite_files.errors import StorageError
@@ -97,6 +97,9 @@ class SqliteStore:
     async def run(self, run_id: str) -> Run | None:
         row = await self._read(lambda db: db.execute(sql.RUN, (run_id,)).fetchone())
         return None if row is None else row_mapping.read_run(row)
+
+    async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
+        return await self._read(lambda db: read_some(db, run_ids, maximum_bytes))
 
     async def runs(self, query: RunQuery) -> FoundRuns:
         return await self._read(lambda db: find_runs(db, query))

@@ -1,0 +1,272 @@
+"""Measures what one tenant's noise costs another: submit, GET, accepted to done, and the stalls of /livez.
+
+Four kinds of noise, one after the other, each beside the quiet tenant, which was measured alone just before.
+Needs `wrk`. Usage: python bench/tenants.py [--seconds 60] [--noise NAME ...]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.cli.dev.stack import Stack
+from gateway.identity.development_issuer import mint_token
+
+REGIONS = ("beijing", "shanghai", "shenzhen")
+SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "workflows:operate")
+PAUSE_SECONDS = 0.2
+"""Between two runs of the quiet tenant."""
+DONE_SECONDS = 120.0
+"""A quiet run that is not over by then counts as having taken so long."""
+
+LUA = """
+local file = io.open("{bodies}", "r")
+local bodies = {{}}
+if file then for line in file:lines() do bodies[#bodies + 1] = line end end
+local next_one = 0
+wrk.method = "{method}"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer {token}"
+request = function()
+  next_one = next_one + 1
+  return wrk.format(nil, nil, nil, bodies[next_one % #bodies + 1])
+end
+local counts = {{}}
+response = function(status) counts[status] = (counts[status] or 0) + 1 end
+"""
+
+
+def workflow(*tasks: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": "bench", "labels": {"kind": "bench"}},
+        "spec": {"tasks": list(tasks), **spec},
+    }
+
+
+def delay(name: str = "t", **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "delay", "run": {"seconds": 0}, **more}
+
+
+def costly_conditions() -> list[dict[str, Any]]:
+    """Texts and patterns that take a regular expression long, and loops in a chain (F1)."""
+    text = "".join(random.Random(1).choices("ab", k=900_000))
+    digits = ["1"] * 1_900
+    chained = "params.l" + ".filter(x, true)" * 100
+    return [
+        workflow(
+            delay(when='params.s.matches("[ab]*b[ab]{60}c")'), params={"s": text}, shards={"count": 100}
+        ),
+        workflow(delay(when='params.l.all(x, x.matches("^\\\\pL{60}$") || true)'), params={"l": digits}),
+        workflow(delay(when=f"{chained}.size() > 0"), params={"l": digits[:1_000]}),
+    ]
+
+
+def costly_documents() -> list[dict[str, Any]]:
+    """Many conditions over many items, and placeholders that never end (F9)."""
+    conditions = [delay(f"t{n}", when=f"shard.item.a != {n}") for n in range(2_000)]
+    items = [{"a": n, f"b{n}": n} for n in range(1_000)]
+    return [
+        workflow(*conditions, shards={"items": items}),
+        workflow(delay(), params={"x": "${" * 300_000}),
+        workflow({"name": "t", "type": "process", "run": {"command": ["${" * 300_000]}}),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """One kind of noise: what is asked, on how many connections."""
+
+    path: str
+    connections: int
+    method: str = "POST"
+    bodies: Sequence[Mapping[str, Any]] = ()
+
+
+NOISES = {
+    "conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=costly_conditions()),
+    "dry runs": lambda: Noise(path="/v1/runs?dryRun=true", connections=8, bodies=costly_documents()),
+    "flood": lambda: Noise(path="/v1/runs", connections=64, bodies=[workflow(delay(), priority=7)]),
+    "large run": lambda: Noise(path="", connections=0),
+    "lists": lambda: Noise(path="/v1/runs?label=a%3Db", connections=64, method="GET"),
+}
+"""By name, in the order in which they are made: the lists have the runs of the flood to look through."""
+
+
+@dataclass(kw_only=True)
+class Samples:
+    """Seconds that the quiet tenant's calls took, and those of /livez."""
+
+    submit: list[float] = field(default_factory=list)
+    get: list[float] = field(default_factory=list)
+    done: list[float] = field(default_factory=list)
+    livez: list[float] = field(default_factory=list)
+    refused: int = 0
+
+
+async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> None:
+    """Submits a small run every `PAUSE_SECONDS`, reads it, and waits for its end beside the next ones."""
+    until, waiting = time.perf_counter() + seconds, set[asyncio.Task[None]]()
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        answer = await client.post("/v1/runs", json=workflow(delay()))
+        if answer.status_code != 202:
+            samples.refused += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+            continue
+        samples.submit.append(time.perf_counter() - began)
+        run = answer.json()["id"]
+        began = time.perf_counter()
+        await client.get(f"/v1/runs/{run}")
+        samples.get.append(time.perf_counter() - began)
+        waiting.add(asyncio.create_task(wait_for_end(client, run, samples)))
+        await asyncio.sleep(PAUSE_SECONDS)
+    await asyncio.gather(*waiting)
+
+
+async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) -> None:
+    """Adds how long the run took from its acceptance to its end, by the gateway's own clock."""
+    until = time.perf_counter() + DONE_SECONDS
+    while time.perf_counter() < until:
+        await asyncio.sleep(0.25)
+        found = (await client.get(f"/v1/runs/{run}")).json()
+        if found.get("finished_at") is not None:
+            samples.done.append(found["finished_at"] - found["created_at"])
+            return
+    samples.done.append(DONE_SECONDS)
+
+
+async def probe(url: str, samples: Samples) -> None:
+    """Asks /livez every 20 ms."""
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        while True:
+            began = time.perf_counter()
+            await client.get("/livez")
+            samples.livez.append(time.perf_counter() - began)
+            await asyncio.sleep(0.02)
+
+
+async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Samples:
+    """The quiet tenant's samples of so many seconds."""
+    samples = Samples()
+    probing = asyncio.create_task(probe(stack.metrics_url, samples))
+    await quiet(client, seconds, samples)
+    probing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await probing
+    return samples
+
+
+@contextlib.asynccontextmanager
+async def making(noise: Noise, stack: Stack, token: str, folder: Path) -> AsyncIterator[None]:
+    """Makes the noise for as long as the block lasts."""
+    if not noise.connections:
+        async with large_run(stack, token):
+            yield
+        return
+    bodies, script = folder / "bodies", folder / "noise.lua"
+    bodies.write_text("\n".join(json.dumps(body) for body in noise.bodies))
+    script.write_text(LUA.format(bodies=bodies, method=noise.method, token=token))
+    url, wide = f"{stack.url}{noise.path}", str(noise.connections)
+    process = await asyncio.create_subprocess_exec(
+        *("wrk", "-t1", f"-c{wide}", "-d600s", "--timeout", "120s", "-s", str(script), url),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    await asyncio.sleep(1)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
+    """One run of 9,500 tasks on 1,000 shards, cancelled at the end."""
+    body = workflow(*(delay(f"t{n}") for n in range(9_500)), priority=7, shards={"count": 1_000})
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
+        answer = await client.post("/v1/runs", json=body)
+        answer.raise_for_status()
+        run = answer.json()["id"]
+        await asyncio.sleep(2)
+        try:
+            yield
+        finally:
+            began = time.perf_counter()
+            await client.post(f"/v1/runs/{run}/cancel")
+            while (await client.get("/v1/runs", params={"limit": 1, "phase": "Cancelling"})).json()["items"]:
+                await asyncio.sleep(0.2)
+                if time.perf_counter() - began > DONE_SECONDS:
+                    break
+            print(f"  the large run was cancelled after {time.perf_counter() - began:.1f} s")
+
+
+def row(name: str, alone: Samples, beside: Samples) -> str:
+    """A line of the table: p50 and p99 in milliseconds, alone and beside the noise; the ratio of the p50."""
+    cells = [name]
+    for what in ("submit", "get", "done"):
+        before, during = sorted(getattr(alone, what)), sorted(getattr(beside, what))
+        if not before or not during:
+            cells.append("none")
+            continue
+        middle, after = statistics.median(before), statistics.median(during)
+        cells.append(
+            f"{ms(middle)} ({ms(p99(before))}) -> {ms(after)} ({ms(p99(during))}), x{after / middle:.1f}"
+        )
+    cells.append(f"{ms(max(alone.livez))} -> {ms(max(beside.livez))}")
+    cells.append(str(beside.refused))
+    return "| " + " | ".join(cells) + " |"
+
+
+def p99(values: Sequence[float]) -> float:
+    return values[min(len(values) - 1, int(len(values) * 0.99))]
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f}" if seconds >= 0.01 else f"{seconds * 1000:.1f}"
+
+
+async def main(seconds: float, names: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="waypost-tenants-") as name:
+        folder = Path(name)
+        async with Stack(folder / "stack", REGIONS) as stack:
+            issuer = stack.state / "development"
+            loud = mint_token(issuer, subject="loud", tenant="payments", scopes=SCOPES)
+            token = mint_token(issuer, subject="quiet", tenant="demo", scopes=SCOPES)
+            headers = {"authorization": f"Bearer {token}"}
+            print("| noise | submit, ms: p50 (p99) | GET | accepted to done | /livez at worst | refused |")
+            print("| --- | --- | --- | --- | --- | --- |", flush=True)
+            async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
+                await measure(client, stack, 3)
+                for one in names:
+                    alone = await measure(client, stack, max(5.0, seconds / 4))
+                    async with making(NOISES[one](), stack, loud, folder):
+                        beside = await measure(client, stack, seconds)
+                    print(row(one, alone, beside), flush=True)
+                    await asyncio.sleep(min(20.0, seconds))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--noise", nargs="+", choices=list(NOISES), default=list(NOISES))
+    args = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("skipped: needs wrk")
+        sys.exit(0)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(args.seconds, args.noise))
