@@ -28,6 +28,9 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
     elsewhere its task runs again, but only if a task that still has to run needs the result.
     """
     known = {row.task: row for row in rows}
+    if not known:
+        # Nothing has been started yet, as for most shards: ordering ten thousand tasks takes 30 ms.
+        return Resumption(results=(), tries={}, remade=())
     finished = {
         name: row for name, row in known.items() if row.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
     }

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -18,12 +17,13 @@ from gateway.reconciler.loading import load_resumption, load_run, load_shard, re
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import TenantShares
+from gateway.reconciler.working_set.deferral import Deferral
 from gateway.reconciler.working_set.region_losses import regions_of_suspects
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
-from gateway.regions.placement_demand import demand_of
+from gateway.regions.placement_demand import Demand, demand_of
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings
@@ -34,18 +34,6 @@ READ_BYTES = 4 * 1024 * 1024
 
 CROWDED_MAXIMUM = 8
 """Shards of one tenant that find its share used up in one pass: the others are not looked at."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deferral:
-    """How long the shards of a run that could not be placed let those of other runs pass.
-
-    Until `until`, or until a region of `regions` takes work again.
-    """
-
-    regions: frozenset[str]
-    until: float
-    """The end of the deferral, in monotonic seconds."""
 
 
 class Placer:
@@ -78,6 +66,7 @@ class Placer:
         self._runs: dict[str, tuple[LoadedRun, bool]] = {}
         self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
+        self._demands: dict[str, Demand] = {}
         self._suspects: set[str] = set()
         """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
 
@@ -100,7 +89,7 @@ class Placer:
         self._placed_at = now.monotonic
         await self._apply_cordons()
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
-        self._runs, self._spreads = {}, {}
+        self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
         self._suspects = regions_of_suspects(self._ws)
         limit = self._placing.batch + self._count_kept_waiting(now)
@@ -221,18 +210,21 @@ class Placer:
 
     def _choose_region(self, run: LoadedRun, apart_from: Iterable[str]) -> Placement | Unplaceable:
         spread = self._spread(run.stored.id) if run.workflow.spec.placement.spread else None
+        used_up = self._shares.used_up(run.stored.tenant, self._views.values())
         return place(
-            demand_of(
-                run.workflow,
-                run.stored.permitted,
-                spread=spread,
-                used_up=self._shares.used_up(run.stored.tenant, self._views.values()),
-                apart_from=apart_from,
+            structs.replace(
+                self._demand(run), spread=spread, used_up=used_up, apart_from=frozenset(apart_from)
             ),
             list(self._views.values()),
             choose=self._rng.choice,
             settings=self._placing,
         )
+
+    def _demand(self, run: LoadedRun) -> Demand:
+        """The demand of each of the run's shards, worked out once a pass: it looks at all of the tasks."""
+        if run.stored.id not in self._demands:
+            self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
+        return self._demands[run.stored.id]
 
     def _spread(self, run_id: str) -> Counter[str]:
         """The run's placed shards by region, counted once a pass."""

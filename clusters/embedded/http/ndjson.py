@@ -10,6 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from waypost.cancellation import cancel_and_wait
 
+GATHER_SECONDS = 0.005
+"""Between two pieces at least."""
 BUFFERED_LINES = 1_000
 BUFFERED_BYTES = 1_048_576
 """When so many lines or bytes wait for a slow client, no more values are asked for."""
@@ -74,6 +76,8 @@ class NdjsonResponse(Response):
             while not (disconnected.done() or closing.done()):
                 if self._lines:
                     await send({"type": "http.response.body", "body": self._take_lines(), "more_body": True})
+                    # What comes meanwhile goes in one piece: a piece costs the reader more than a line.
+                    await asyncio.sleep(GATHER_SECONDS)
                 elif self._collecting.done():
                     # Lines first, then the error: what came before it still arrives.
                     self._collecting.result()

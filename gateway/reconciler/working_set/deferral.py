@@ -1,0 +1,15 @@
+"""A run that could not be placed now: until when, or until which regions take work, it lets others pass."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deferral:
+    """How long the shards of a run that could not be placed let those of other runs pass.
+
+    Until `until`, or until a region of `regions` takes work again.
+    """
+
+    regions: frozenset[str]
+    until: float
+    """The end of the deferral, in monotonic seconds."""
