@@ -186,10 +186,13 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 @contextmanager
-def temporary_file(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """A synced file beside `path` that holds `content`, to be renamed or linked there; removed on exit."""
+def temporary_file(path: Path, content: bytes) -> Iterator[Path]:
+    """A synced file beside `path` that holds `content`, to be renamed or linked there; removed on exit.
+
+    Only its owner may read it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -2,8 +2,8 @@
 folder.
 
 The gateway shows a client certificate with `spiffe://waypost/gateway` in its SAN; the cluster of a region a
-server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. Keys are
-readable by their owner alone, and files are replaced whole.
+server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. All files
+are readable by their owner alone, and are replaced whole.
 
     ca.pem  ca.key  gateway.pem  gateway.key  api.pem  api.key  clusters/<region>.pem  clusters/<region>.key
 """
@@ -34,6 +34,7 @@ from waypost.certificates import (
     signed,
     temporary_file,
 )
+from waypost.files.permissions import make_private_folder
 from waypost.tls import Credentials, PkiError
 
 ROOT_DAYS: Final = 3650
@@ -48,15 +49,15 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
 
     Raises `PkiError` where there is a root, or half of one: a root is never overwritten.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_folder(directory)
     files = (directory / "ca.key", directory / "ca.pem")
     for path in files:
         if path.exists():
             raise PkiError(_EXISTS.format(path))
     key = new_key()
     contents = (key_pem(key), certificate_pem(self_signed_root(key, days=days)))
-    for path, content, mode in zip(files, contents, (0o600, 0o644), strict=True):
-        with temporary_file(path, content, mode) as temporary:
+    for path, content in zip(files, contents, strict=True):
+        with temporary_file(path, content) as temporary:
             try:
                 os.link(temporary, path)  # a rename would overwrite the root of a process that was quicker
             except FileExistsError:
@@ -101,12 +102,12 @@ def _issue(directory: Path, credentials: Credentials, profile: CertificateProfil
         key = new_key()
         root, root_key = read_certificate(directory / "ca.pem"), read_key(directory / "ca.key")
         certificate = signed(profile, key, root=root, root_key=root_key, days=days)
-        credentials.certificate.parent.mkdir(exist_ok=True)
-        for path, content, mode in (
-            (credentials.key, key_pem(key), 0o600),
-            (credentials.certificate, certificate_pem(certificate), 0o644),
+        make_private_folder(credentials.certificate.parent)
+        for path, content in (
+            (credentials.key, key_pem(key)),
+            (credentials.certificate, certificate_pem(certificate)),
         ):
-            with temporary_file(path, content, mode) as temporary:
+            with temporary_file(path, content) as temporary:
                 temporary.replace(path)
         return credentials
 

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from waypost.files.permissions import narrow
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.lock import FileLock
 from waypost.sqlite_files.structure_check import check_file
@@ -68,6 +69,10 @@ class Database:
         """Opens the file and takes its lock. Raises `StorageError` where another process holds that."""
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else FileLock(self._path)
+        if self._lock is not None:
+            # SQLite gives those that it makes beside the database the permissions of the database.
+            for suffix in ("", "-wal", "-shm"):
+                narrow(Path(self._path + suffix))
         try:
             self._db = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, cached_statements=256

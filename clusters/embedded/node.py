@@ -30,7 +30,7 @@ from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal
-from clusters.embedded.storage.state_folder import StateFolder
+from clusters.embedded.storage.state_folder import KINDS, StateFolder
 from clusters.embedded.storage.task_logs import read_log
 from clusters.embedded.task_runner import TaskRunner
 from clusters.errors import ClusterError
@@ -44,6 +44,7 @@ from clusters.protocol import (
     LogChunk,
 )
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
+from waypost.files.permissions import make_private_folder, narrow
 from waypost.sqlite_group_commit import Database
 
 WAITING = 4_096
@@ -89,7 +90,9 @@ class ClusterNode:
 
     async def __aenter__(self) -> Self:
         self._booted = time.monotonic()
-        self._root.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._root)
+        for kind in KINDS:
+            narrow(self._root / kind)
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database(self._root / "journal.db"))
             self._database = database

@@ -13,6 +13,7 @@ from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
+from waypost.files.permissions import make_private_folder
 
 
 class TaskRunner:
@@ -115,7 +116,7 @@ class TaskRunner:
         folders = self._state_folder.task_folders(launch.attempt, launch.task.name)
         try:
             for folder in (folders.workspace, folders.scratch, folders.log.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
         except OSError as error:
             return Outcome(
                 succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}"

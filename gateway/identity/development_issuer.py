@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.settings import Issuer
+from waypost.files.permissions import make_private_folder
 
 DEVELOPMENT_ISSUER: Final = "https://development.waypost.invalid"
 KEY_FILE: Final = "key.pem"
@@ -28,7 +29,7 @@ MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 
 def development_issuer(folder: Path) -> Issuer:
     """The issuer whose key is in `folder`. Creates key and key set if needed, readable by this user alone."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     key = folder / KEY_FILE
     if not key.exists():
         private = ec.generate_private_key(ec.SECP256R1())

@@ -68,7 +68,7 @@ def open_regular(path: Path, flags: int) -> int:
     Raises `OSError`, also for a link, which may lead to a file that only the cluster may read, and for a
     pipe, which would block until somebody writes to it.
     """
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "its log is no regular file")

@@ -18,7 +18,8 @@ from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.errors import CliError, Exit
 from waypost import pki
-from waypost.tls import PkiError
+from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
+from waypost.tls import Credentials, PkiError, cluster_credentials
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -69,8 +70,9 @@ class Stack:
         return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
 
     async def __aenter__(self) -> Self:
-        self.state.mkdir(parents=True, exist_ok=True)
-        (self.state / "logs").mkdir(exist_ok=True)
+        make_private_folder(self.state / "logs")
+        for name in ("logs", "pki", "regions"):
+            narrow(self.state / name)
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
             self._issue_certificates()
@@ -87,7 +89,7 @@ class Stack:
                 self.proxies[region] = await exits.enter_async_context(proxy)
             await self.start_gateway()
             context = Context(url=self.url, development=str(self.state / DEVELOPMENT))
-            (self.state / CONTEXT_PATH.name).write_bytes(msgspec_json.encode(context))
+            write_private(self.state / CONTEXT_PATH.name, msgspec_json.encode(context))
             exits.callback((self.state / CONTEXT_PATH.name).unlink, missing_ok=True)
             self._exits = exits.pop_all()
         return self
@@ -102,11 +104,28 @@ class Stack:
                 pki.create_root(folder)
             pki.issue_gateway(folder)
             for region in self.regions:
-                pki.issue_cluster(folder, region)
+                self._hand_over(pki.issue_cluster(folder, region), region)
         except PkiError as error:
             raise CliError(
                 str(error), lines=("`waypost up --fresh` starts over.",), code=Exit.USAGE
             ) from error
+
+    def _hand_over(self, issued: Credentials, region: str) -> None:
+        """Copies what a region needs, its own pair and the root's certificate, to a folder of its own.
+
+        Its tasks run as its user: where the keys of the root and the gateway lie is not for them to know.
+        """
+        given = cluster_credentials(self._certificates(region), region)
+        make_private_folder(given.certificate.parent)
+        for source, copy in (
+            (issued.root, given.root),
+            (issued.key, given.key),
+            (issued.certificate, given.certificate),
+        ):
+            write_private(copy, source.read_bytes())
+
+    def _certificates(self, region: str) -> Path:
+        return self.state / "regions" / region / "pki"
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
         """Starts the cluster of `region` and waits until it is ready. Raises `CliError` if it is not.
@@ -118,11 +137,10 @@ class Stack:
 
     def region_command(self, region: str, port: int) -> list[str]:
         """The arguments of `waypost` that start the cluster of `region` by hand."""
-        state, certificates = self.state / "regions" / region, self.state / "pki"
         options = {
             "--region": region,
-            "--state": state,
-            "--pki": certificates,
+            "--state": self.state / "regions" / region,
+            "--pki": self._certificates(region),
             "--port": port,
             "--cpu": self._cpu,
         }
@@ -132,7 +150,7 @@ class Stack:
         """Starts the gateway, on the ports that it had before, so that clients find it again."""
         ports = self.ready.get("gateway", self._ports)
         config = self.state / "gateway.toml"
-        config.write_text(self._configuration(ports["port"], ports["metrics_port"]))
+        write_private(config, self._configuration(ports["port"], ports["metrics_port"]).encode())
         await self._start(
             "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / DEVELOPMENT)]
         )
@@ -152,7 +170,8 @@ class Stack:
 
         Raises `CliError` where none comes within `READY_SECONDS`.
         """
-        with (self.state / "logs" / f"{name}.log").open("ab") as log:
+        path = self.state / "logs" / f"{name}.log"
+        with os.fdopen(open_private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

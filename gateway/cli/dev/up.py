@@ -22,6 +22,7 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
 from waypost import tls
 from waypost.cancellation import cancel_and_wait
+from waypost.files.permissions import make_private_folder, write_private
 
 PORT_RANGE: Final = Number(gte=0, lte=65_535)
 PID_FILE: Final = "up.pid"
@@ -52,7 +53,10 @@ def up(
     ] = 8.0,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
-    """Start a gateway and its regions for development. Regions are not restarted when they die."""
+    """Start a gateway and its regions for development. Regions are not restarted when they die.
+
+    Everything runs as you, the tasks that are submitted included: they can read and change what you can.
+    """
     _check_names(region)
     with _lock(state):
         _check_folder(state)
@@ -80,11 +84,11 @@ def _lock(state: Path) -> Iterator[None]:
 
     Two stacks in one folder would write over each other.
     """
-    state.mkdir(parents=True, exist_ok=True)
+    make_private_folder(state)
     folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (state / PID_FILE).write_text(str(os.getpid()))
+        write_private(state / PID_FILE, str(os.getpid()).encode())
         yield
     except BlockingIOError as error:
         raise CliError(

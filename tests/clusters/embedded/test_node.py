@@ -1,11 +1,13 @@
 """A node by itself: its settings, and a clean stop."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
-from tests.clusters.embedded.working_node import SHARD, process, start
+from tests.clusters.embedded.working_node import SHARD, finished, process, start
+from waypost.workflow.task import TaskSpec
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,23 @@ async def test_a_clean_stop_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
     async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
         assert (await node.attempts()).attempts == ((SHARD, False),)
+
+
+async def test_what_a_cluster_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    """Journal, workspaces, inputs and logs hold what tenants sent, whatever the umask."""
+    before = os.umask(0)
+    try:
+        async with ClusterNode(ClusterNodeSettings(region="r", state=str(tmp_path / "s"), cpu=4.0)) as node:
+            run = {"command": ["sleep", "0.01"], "workingDirectory": "deep/er"}
+            await start(node, TaskSpec(name="a", type="process", run=run))
+            await finished(node)
+            files = modes(tmp_path)
+    finally:
+        os.umask(before)
+
+    assert {path.name for path in files} >= {"journal.db", "a.log", "deep", "er", "0"}
+    assert [path for path, mode in files.items() if mode & 0o077] == []
+
+
+def modes(root: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mode for path in root.rglob("*")}

@@ -11,6 +11,7 @@ from msgspec import Struct
 from clusters.embedded.executors.process.output import remove
 from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.storage.state_folder import TaskFolders
+from waypost.files.permissions import make_private_folder
 from waypost.workflow.run_types import ProcessRun, argument_text
 
 IDENTITY: Final = (
@@ -98,7 +99,7 @@ def process_spec(
 def write_new(path: Path, content: bytes) -> None:
     """Creates a file with `content`, in place of what an earlier task has put there: a pipe, a link."""
     remove(path)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)
 
 
@@ -111,7 +112,7 @@ def _working_directory(workspace: Path, relative: str | None) -> Path:
         directory = (workspace / (relative or ".")).resolve()
         if not directory.is_relative_to(workspace.resolve()):
             raise ValueError("workingDirectory leads out of the workspace")
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private_folder(directory)
     except RuntimeError:  # `Path.resolve` (Python 3.11) for a loop of links
         raise ValueError("workingDirectory is a link that leads to itself") from None
     except OSError as error:

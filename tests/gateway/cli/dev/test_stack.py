@@ -1,12 +1,14 @@
 """What the stack does when it cannot start."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
+from waypost import tls
 
 
 class Halting(Stack):
@@ -36,3 +38,25 @@ async def test_certificates_that_do_not_fit_are_named(tmp_path: Path) -> None:
     (tmp_path / "pki" / "ca.pem").write_text("none")
     with pytest.raises(CliError, match=r"ca\.pem is not a PEM certificate"):
         await Stack(tmp_path, ("a",)).__aenter__()
+
+
+async def test_all_files_are_their_owners_alone_and_regions_get_their_own_pairs(tmp_path: Path) -> None:
+    """Tasks run as the regions' user: the keys of root and gateway lie where no region is told of."""
+    stack = Halting(tmp_path / "state", ("a", "b"))
+    before = os.umask(0)
+    try:
+        with pytest.raises(CliError, match="a did not start"):
+            await stack.__aenter__()
+    finally:
+        os.umask(before)
+
+    assert [path for path in files_in(tmp_path / "state") if path.stat().st_mode & 0o077] == []
+    words = stack.region_command("a", 0)
+    certificates = Path(words[words.index("--pki") + 1])
+    given = [str(path.relative_to(certificates)) for path in files_in(certificates)]
+    assert given == ["ca.pem", "clusters", "clusters/a.key", "clusters/a.pem"]
+    assert tls.server_context(tls.cluster_credentials(certificates, "a")) is not None
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))

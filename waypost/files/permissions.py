@@ -1,0 +1,48 @@
+"""Makes files and folders that only their owner may read or write, and narrows those made with more."""
+
+import os
+import stat
+from pathlib import Path
+
+from loguru import logger
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_private_folder(folder: Path) -> None:
+    """Makes `folder` and its missing parents, each for its owner alone (0700). Raises `OSError`.
+
+    Those that exist stay as they are. (`Path.mkdir` makes parents as wide as the umask lets it.)
+    """
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that it creates is its owner's alone (0600). Raises `OSError`."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that is its owner's alone, also where a wider one was. Raises `OSError`."""
+    with open(path, "wb", opener=open_private) as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+
+
+def narrow(path: Path) -> None:
+    """Takes the permissions of others from a file or folder that an older version has made, and logs it.
+
+    Does nothing where there is none. One of another owner is logged and stays.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & OTHERS:
+            path.chmod(mode & ~OTHERS)
+            logger.warning("{} could be read by others ({:03o}): it is its owner's alone now", path, mode)
+    except FileNotFoundError:
+        pass
+    except PermissionError as error:
+        logger.warning("{} can be read by others, and stays so: {}", path, error.strerror)
