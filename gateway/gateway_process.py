@@ -31,11 +31,19 @@ API_CONNECTIONS: Final = 10_000
 API_CONNECTIONS_MINIMUM: Final = 16
 
 
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread that reads a large document keeps the interpreter's lock, while the event loop wants it.
+
+Python's own 5 ms delay each of the dozen steps from a submission to its end.
+"""
+
+
 def serve(settings: GatewaySettings) -> int:
     """Runs a gateway until SIGTERM or SIGINT; returns 0 then, or 1 where it cannot start or a loop fails.
 
     Prints one line of JSON with its ports once it answers.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(level=settings.logging.level, style=settings.logging.style)
     try:
         return run(_serve(settings), loop="uvloop")

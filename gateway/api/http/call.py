@@ -62,7 +62,7 @@ class Call:
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def log_act(self, act: str, decision_id: str) -> None:
-        """Logs what the caller had done: whoever reads the log sees who, what and by which decision."""
+        """Logs what the caller had done, so that the log names who, what and by which decision."""
         logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
             "{} by {}", act, self.principal.subject
         )
