@@ -54,6 +54,7 @@ COMMANDS: Final = (
         OPERATE,
         "Admit another journal under a region's name.",
     ),
+    ("audit", "gateway.cli.audit:app", OPERATE, "Who had what done to runs and regions."),
     (
         "up",
         "gateway.cli.dev.up:up",

@@ -20,7 +20,7 @@ principal := {
 	"issuer": "https://issuer.test",
 	"tenant": "payments",
 	"client": "ci-runner",
-	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate"],
+	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "audit:read"],
 	"groups": ["/platform/etl"],
 	"expires_at": 1764003600,
 }

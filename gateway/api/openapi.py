@@ -7,12 +7,14 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from gateway.api.audit import SINCE_MAXIMUM
 from gateway.api.http.call import Call
 from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
 from gateway.api.views import (
+    ActPage,
     CordonStatus,
     DryRun,
     JournalRelease,
@@ -22,6 +24,7 @@ from gateway.api.views import (
     RunStory,
     RunSummary,
 )
+from gateway.core.history import ACTS
 from gateway.core.run import RunPhase
 from gateway.documents.parsing import document_schema
 from waypost.problem_documents import MEDIA_TYPE
@@ -29,6 +32,7 @@ from waypost.problem_documents import MEDIA_TYPE
 VERSION: Final = "3.1.0"
 BODIES: Final = (
     Problem,
+    ActPage,
     CordonStatus,
     DryRun,
     JournalRelease,
@@ -46,16 +50,21 @@ EVENTS: Final = "text/event-stream"
 TEXT: Final = {"type": "string"}
 FLAG: Final = {"type": "boolean", "default": False}
 QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "actor": TEXT,
     "continue": TEXT,
     "dryRun": FLAG,
     "follow": FLAG,
     "id": {"type": "string", "pattern": "^[0-9a-f]{1,28}$"},
+    "kind": {"type": "array", "items": {"type": "string", "enum": list(ACTS)}},
     "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
     "limit": {"type": "integer", "minimum": 1, "default": 50},
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
     "outputs": FLAG,
     "phase": {"type": "string", "enum": list(RunPhase)},
+    "region": TEXT,
+    "run": TEXT,
     "shard": {"type": "integer", "minimum": 0},
+    "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
     "task": TEXT,
     "tenant": TEXT,
 }
@@ -127,6 +136,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "uncordon": (_json("Work is placed there", "CordonStatus"),),
     "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
     "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
+    "audit": (_json("A page of what people had done", "ActPage"),),
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }

@@ -6,6 +6,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from gateway.api.audit import audit
 from gateway.api.events import events
 from gateway.api.explain import explain
 from gateway.api.http.call import Call
@@ -19,6 +20,7 @@ from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 
 LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
+AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limit", "continue"})
 LOGS_QUERY: Final = frozenset({"task", "shard", "follow", "offset"})
 
 
@@ -44,6 +46,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/regions/{region}/uncordon": {"POST": Operation(handler=uncordon)},
     "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
+    "/v1/audit": {"GET": Operation(handler=audit, query_parameters=AUDIT_QUERY)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }

@@ -1,6 +1,5 @@
 """Runs that have been accepted: list, describe, cancel, retry."""
 
-import base64
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -10,8 +9,9 @@ from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
+from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, RunPage, detail, summary
-from gateway.core.decision import Action, Decision, Question
+from gateway.core.decision import Action, Question
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
@@ -24,8 +24,6 @@ from gateway.submission.authorize import authorize
 from gateway.submission.obligations import apply_obligations
 from gateway.submission.run_visibility import question_about, readable_run
 
-CURSOR_VERSION: Final = "1"
-"""The first character of every page cursor; a later form of cursors would have another."""
 ID_PREFIX: Final = re.compile(r"[0-9a-f]{1,28}")
 
 _decode_workflow = msgspec.json.Decoder(Workflow).decode
@@ -41,17 +39,17 @@ async def listing(call: Call) -> Response:
     prefix = _id_prefix(call.query.value("id"))
     query = RunQuery(
         phase=_phase(call.query.value("phase")),
-        tenants=_visible_tenants(decision, call.principal.tenant, call.query.value("tenant")),
+        tenants=visible_tenants(decision, call.principal.tenant, call.query.value("tenant")),
         labels=_labels(call.query.values("label")),
         limit=limit,
-        after=_first_cursor(_decode_cursor(call.query.value("continue")), prefix),
+        after=_first_cursor(decode_cursor(call.query.value("continue")), prefix),
     )
     found = await services.store.runs(query)
     # Ids are listed in falling order: with the first that begins otherwise, those of the prefix are over.
     more = found.next is not None and found.next.startswith(prefix)
     page = RunPage(
         items=tuple(summary(run) for run in found.runs if run.id.startswith(prefix)),
-        next=_encode_cursor(found.next) if found.next is not None and more else None,
+        next=encode_cursor(found.next) if found.next is not None and more else None,
     )
     return JsonResponse(page)
 
@@ -143,17 +141,6 @@ async def visible_run(call: Call) -> Run:
     return await readable_run(run, principal=call.principal, at=call.at, policy=call.services.policy)
 
 
-def _visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
-    """The tenants whose runs are listed: None for all, empty if the one `asked` for is not permitted.
-
-    Where policy names no tenants, the caller's `own` alone is permitted.
-    """
-    permitted = decision.obligations.tenants if decision.obligations.tenants is not None else (own,)
-    if "*" in permitted:
-        return None if asked is None else (asked,)
-    return permitted if asked is None else tuple(tenant for tenant in permitted if tenant == asked)
-
-
 def _id_prefix(text: str | None) -> str:
     if text is not None and not ID_PREFIX.fullmatch(text):
         raise Malformed("the query parameter id is the beginning of a run's id: hexadecimal digits")
@@ -189,24 +176,3 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
             )
         labels[name] = value
     return labels
-
-
-def _encode_cursor(last_id: str) -> str:
-    """The page cursor for the runs after `last_id`.
-
-    Opaque to clients: encoded, so that nobody builds on its form.
-    """
-    return base64.urlsafe_b64encode(f"{CURSOR_VERSION}{last_id}".encode()).decode().rstrip("=")
-
-
-def _decode_cursor(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        padded = text + "=" * (-len(text) % 4)
-        cursor = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except ValueError as error:
-        raise Malformed("the query parameter continue is not one that this gateway gave") from error
-    if not cursor.startswith(CURSOR_VERSION):
-        raise Malformed("the query parameter continue is not one that this gateway gave")
-    return cursor[1:]

@@ -99,6 +99,16 @@ class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
     next: str | None
 
 
+class ActPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """What people had done, newest first. `continue` is for the next page, null on the last.
+
+    With filters a page may have fewer entries than `limit`, or none, and still not be the last.
+    """
+
+    items: tuple[HistoryEntry, ...]
+    next: str | None
+
+
 class RunStory(Struct, frozen=True, kw_only=True):
     """The story of a run: every decision of policy behind it, and its history, in order."""
 

@@ -19,6 +19,7 @@ class Action(StrEnum):
     RUNS_RETRY = "runs:retry"
     REGIONS_READ = "regions:read"
     REGIONS_OPERATE = "regions:operate"
+    AUDIT_READ = "audit:read"
 
 
 class Reason(Struct, frozen=True, kw_only=True, gc=False):
@@ -47,7 +48,7 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None
-    """The tenants whose runs the caller may see, for `runs:list`. `*`: all; None: the caller's own."""
+    """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own."""
     warnings: tuple[str, ...] = ()
 
 

@@ -188,6 +188,17 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
 """The type of each kind's detail, by which stores decode it; `HistoryEntry` refuses others (`TypeError`)."""
 
 
+ACTS: Final = (
+    HistoryKind.CANCEL_REQUESTED,
+    HistoryKind.REOPENED,
+    HistoryKind.JOURNAL_RELEASED,
+    HistoryKind.CORDONED,
+    HistoryKind.UNCORDONED,
+    HistoryKind.FORGET_REQUESTED,
+)
+"""The kinds of what people had done to a run or a region."""
+
+
 class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One entry of the history: what happened to a run, a shard or a region, when, and at whose request."""
 

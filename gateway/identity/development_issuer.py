@@ -21,7 +21,14 @@ from waypost.files.permissions import make_private_folder
 DEVELOPMENT_ISSUER: Final = "https://development.waypost.invalid"
 KEY_FILE: Final = "key.pem"
 KEY_ID: Final = "development"
-SCOPES: Final = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate")
+SCOPES: Final = (
+    "workflows:submit",
+    "workflows:read",
+    "workflows:cancel",
+    "regions:read",
+    "regions:operate",
+    "audit:read",
+)
 """All scopes that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 """The longest lifetime of a development token; the gateway refuses longer ones."""

@@ -1,4 +1,4 @@
-# Decides whether a caller may read, list, cancel or retry runs, and read or operate regions.
+# Decides whether a caller may read, list, cancel or retry runs, read or operate regions, and read who did so.
 package waypost.access
 
 import rego.v1
@@ -10,7 +10,10 @@ scopes := {
 	"runs:retry": "workflows:submit",
 	"regions:read": "regions:read",
 	"regions:operate": "regions:operate",
+	"audit:read": "audit:read",
 }
+
+of_tenants := {"runs:list", "audit:read"}
 
 on_a_run := {"runs:read", "runs:cancel", "runs:retry"}
 
@@ -51,18 +54,18 @@ obligations := data.waypost.document.obligations if input.action == "runs:retry"
 
 # `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
-	input.action == "runs:list"
+	input.action in of_tenants
 	data.waypost.caller.operator
 }
 
 obligations := {"tenants": [input.principal.tenant]} if {
-	input.action == "runs:list"
+	input.action in of_tenants
 	not data.waypost.caller.operator
 }
 
 obligations := {} if not bound
 
-bound if input.action in {"runs:retry", "runs:list"}
+bound if input.action in {"runs:retry", "runs:list", "audit:read"}
 
 decision := data.waypost.answer.permit(["scope.granted", "tenant.permitted"], duties) if {
 	count(refusals) == 0

@@ -65,6 +65,11 @@ cases := {
 		fixtures.asking("regions:read", scoped(["regions:operate"])),
 		fixtures.refused(["scope.missing"]),
 	),
+	"reading who did what": case(fixtures.asking("audit:read", {}), allowed({"tenants": ["payments"]})),
+	"reading who did what without the scope": case(
+		fixtures.asking("audit:read", scoped(["regions:operate"])),
+		fixtures.refused(["scope.missing"]),
+	),
 	"operating regions": case(fixtures.asking("regions:operate", {}), allowed({})),
 	"operating regions without the scope": case(
 		fixtures.asking("regions:operate", scoped(["regions:read"])),

@@ -1,13 +1,16 @@
 """What every store promises about cancellation, retry and newer decisions, and about regions and eras."""
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
 from clusters.protocol import TaskPhase
-from gateway.core.history import HistoryEntry, HistoryKind
+from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Orphan, Phase
 from gateway.regions.region_condition import Taint
+from gateway.store.acts import ActQuery
 from gateway.store.interface import Cursor, RunQuery, Store
 from tests.conformance.store_values import DAY, NOW, Open, admission, decision, kinds, known, move, task
 from tests.gateway.core.history_entries import history_entry
@@ -29,6 +32,52 @@ class OperationsConformance:
         assert second == first
         assert (await kinds(store, "run-1")).count("CancelRequested") == 1
         assert [shard.index for shard in await store.to_cancel(limit=9)] == [0, 1]
+
+    async def test_acts_are_listed_newest_first_by_what_is_asked(self, store: Store) -> None:
+        """What people had done, and nothing else of the history."""
+        await store.admit(admission("run-1"))
+        await move(store, "run-1", Phase.RUNNING)
+        cancel = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + 1, actor="ada")
+        await store.cancel("run-1", at=NOW + 1, entry=cancel)
+        for n, (region, actor) in enumerate([("beijing", "sre"), ("shanghai", "sre"), ("shenzhen", "ada")]):
+            note = HistoryEntry(
+                run="",
+                kind=HistoryKind.CORDONED,
+                at=NOW + 2 + n,
+                actor=actor,
+                detail=OperationDetail(region=region, decision_id="d"),
+            )
+            await store.add_taint(region, Taint.CORDONED, entry=note)
+
+        async def found(**conditions: Any) -> list[str]:
+            acts = await store.acts(ActQuery(**{"tenants": None, **conditions}))
+            assert acts.next is None
+            return [
+                entry.detail.region if isinstance(entry.detail, OperationDetail) else entry.run
+                for entry in acts.entries
+            ]
+
+        assert await found() == ["shenzhen", "shanghai", "beijing", "run-1"]
+        assert await found(actor="ada") == ["shenzhen", "run-1"]
+        assert await found(kinds=(HistoryKind.CANCEL_REQUESTED,)) == ["run-1"]
+        assert await found(region="beijing") == ["beijing"]
+        assert await found(run="run-1") == ["run-1"]
+        assert await found(since=NOW + 3) == ["shenzhen", "shanghai"]
+        assert await found(tenants=("nobody",)) == ["shenzhen", "shanghai", "beijing"]
+
+    async def test_acts_come_in_pages(self, store: Store) -> None:
+        """Each goes on where the one before ended."""
+        for n in range(5):
+            note = history_entry(HistoryKind.CORDONED, at=NOW + n, actor=f"sre-{n}")
+            await store.add_taint(f"region-{n}", Taint.CORDONED, entry=note)
+
+        first = await store.acts(ActQuery(tenants=None, limit=2))
+        second = await store.acts(ActQuery(tenants=None, limit=2, before=first.next))
+        third = await store.acts(ActQuery(tenants=None, limit=2, before=second.next))
+
+        actors = [[entry.actor for entry in page.entries] for page in (first, second, third)]
+        assert actors == [["sre-4", "sre-3"], ["sre-2", "sre-1"], ["sre-0"]]
+        assert third.next is None
 
     async def test_what_has_ended_is_not_cancelled(self, store: Store) -> None:
         """Nor what never was."""

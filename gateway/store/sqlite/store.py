@@ -20,6 +20,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store import rules
+from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.interface import (
     Admission,
     Admitted,
@@ -32,6 +33,7 @@ from gateway.store.interface import (
 )
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
+from gateway.store.sqlite.act_queries import find_acts
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenants import beginning_after, in_turns
@@ -145,6 +147,9 @@ class SqliteStore:
         return await self._read(
             lambda db: [row_mapping.read_history(row) for row in db.execute(sql.HISTORY, where)]
         )
+
+    async def acts(self, query: ActQuery) -> FoundActs:
+        return await self._read(lambda db: find_acts(db, query))
 
     async def open_work(self, tenant: str) -> OpenWork:
         return await self._read(lambda db: transactions.open_work(db, tenant))

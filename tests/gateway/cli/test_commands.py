@@ -98,6 +98,7 @@ def test_a_development_token_can_do_what_the_command_line_can(
         "workflows:cancel",
         "regions:read",
         "regions:operate",
+        "audit:read",
     }
 
 

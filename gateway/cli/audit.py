@@ -1,0 +1,92 @@
+"""`waypost audit`: lists who had what done to runs and regions, a page at a time."""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from cyclopts import App, Parameter
+from rich.markup import escape
+
+from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import command, console, print_value, table
+
+app = App(name="audit", help="Who had what done to runs and regions.")
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@app.command(name="list")
+@command
+def listing(
+    *,
+    kind: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="Only these: CancelRequested, Reopened, Cordoned, Uncordoned, "
+            "ForgetRequested, JournalReleased. May be repeated.",
+        ),
+    ] = (),
+    actor: Annotated[str | None, Parameter(help="Only what this subject had done.")] = None,
+    region: Annotated[str | None, Parameter(help="Only what was done to this region.")] = None,
+    run: Annotated[str | None, Parameter(help="Only what was done to this run.")] = None,
+    since: Annotated[
+        str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
+    ] = None,
+    limit: Annotated[int, Parameter(help="So many at most.")] = 50,
+    continued: Annotated[
+        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
+    ] = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """List who cancelled, retried, cordoned, uncordoned, forgot or replaced what, newest first.
+
+    If there are more, standard error names the option that shows the next page.
+    """
+    filters: dict[str, Any] = {
+        "kind": kind or None,
+        "actor": actor,
+        "region": region,
+        "run": run,
+        "since": None if since is None else _seconds_since(since),
+        "limit": limit,
+        "continue": continued,
+    }
+    query = {name: value for name, value in filters.items() if value is not None}
+    with connect(url, token) as client:
+        page = read_answer(client.get(api_path("audit"), params=query), "items")
+    # on standard error, so that a program reads one list whether there is more or not
+    if more := page.get("continue"):
+        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    if output is Format.TABLE:
+        _print_table(page["items"])
+    else:
+        print_value(page["items"], output)
+
+
+def _print_table(entries: Sequence[dict[str, Any]]) -> None:
+    rows = (
+        [
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["at"])),
+            entry["kind"],
+            escape(entry["run"] or entry["detail"].get("region", "")),
+            escape(entry["actor"]),
+            entry["detail"].get("decision_id"),
+        ]
+        for entry in entries
+    )
+    console().print(table(["TIME", "WHAT", "RUN OR REGION", "WHO", "DECISION"], rows))
+
+
+def _seconds_since(text: str) -> int:
+    """The moment in seconds since 1970 that `text` names. Raises `CliError` where it names none."""
+    found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
+    if found is None:
+        raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)
+    if not found[2]:
+        return int(found[1])
+    return max(0, int(time.time()) - int(found[1]) * UNITS[found[2]])

@@ -1,0 +1,48 @@
+"""Lists the acts of people from the newest on: a bounded scan of the index that has nothing else in it."""
+
+import sqlite3
+from typing import Final
+
+from gateway.core.history import ACTS, HistoryEntry, OperationDetail
+from gateway.store.acts import ActQuery, FoundActs
+from gateway.store.sqlite import row_mapping
+
+SCANNED_MAXIMUM: Final = 2_000
+"""Acts looked at for one page, at most: some milliseconds."""
+
+# The condition on `kind` is the index's own (`audit_of_acts` in migration 4), or SQLite would not take it.
+_SCAN: Final = (
+    "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
+    " from audit indexed by audit_of_acts left join run on run.id = audit.run"
+    f" where audit.kind in ({', '.join(repr(kind.value) for kind in ACTS)})"
+    " and audit.seq < ? order by audit.seq desc limit ?"
+)
+NEWEST: Final = 2**63 - 1
+
+
+def find_acts(db: sqlite3.Connection, query: ActQuery) -> FoundActs:
+    """One page of the acts that meet the conditions of `query`, and the `seq` after which the next begins."""
+    found: list[HistoryEntry] = []
+    scanned, last = 0, NEWEST if query.before is None else query.before
+    for *columns, tenant in db.execute(_SCAN, (last, SCANNED_MAXIMUM)):
+        entry = row_mapping.read_history(tuple(columns))
+        if entry.at < query.since:
+            # Entries are in the order of their commits, so all further ones are older.
+            return FoundActs(entries=tuple(found), next=None)
+        if _matches(entry, tenant, query):
+            if len(found) == query.limit:
+                return FoundActs(entries=tuple(found), next=found[-1].seq)
+            found.append(entry)
+        scanned, last = scanned + 1, entry.seq
+    return FoundActs(entries=tuple(found), next=last if scanned == SCANNED_MAXIMUM else None)
+
+
+def _matches(entry: HistoryEntry, tenant: str | None, query: ActQuery) -> bool:
+    region = entry.detail.region if isinstance(entry.detail, OperationDetail) else None
+    return (
+        entry.kind in query.kinds
+        and query.actor in (None, entry.actor)
+        and query.region in (None, region)
+        and query.run in (None, entry.run)
+        and (not entry.run or query.tenants is None or tenant in query.tenants)
+    )

@@ -1,0 +1,33 @@
+"""`waypost audit list`: who had what done."""
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from gateway.cli.audit import listing
+from gateway.cli.errors import Exit
+
+ENTRY = {
+    "kind": "Cordoned",
+    "at": 1.8e9,
+    "actor": "ada",
+    "run": "",
+    "detail": {"region": "beijing", "decision_id": "d1"},
+}
+
+
+def test_acts_are_listed_with_who(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The filters go with the call; the next page is named on standard error."""
+    query = {"limit": "50", "kind": "Cordoned", "region": "beijing", "since": "1800000000"}
+    page = {"items": [ENTRY], "continue": "abc"}
+    httpserver.expect_request("/v1/audit", query_string=query).respond_with_json(page)
+    url = httpserver.url_for("")
+
+    assert listing(kind=("Cordoned",), region="beijing", since="1800000000", url=url, token="t") == Exit.DONE
+    out, err = capsys.readouterr()
+    assert all(word in out for word in ("Cordoned", "beijing", "ada", "d1"))
+    assert "--continue abc" in err
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    """Before anything is asked."""
+    assert listing(since="yesterday", url="http://127.0.0.1:1", token="t") == Exit.USAGE
