@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
 from gateway.api.http.responses import ClosingResponse, encode_json
 from gateway.api.runs import visible_run
@@ -52,7 +53,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
 async def logs(call: Call) -> Response:
     """Read the output of a task of one shard, as text or (by `Accept`) as NDJSON.
 
-    With `follow=true` the answer goes on until the task ends.
+    With `follow=true` the answer goes on until the task ends. `attempt` is the epoch of an earlier attempt.
     """
     run = await visible_run(call)
     task = call.query.value("task")
@@ -62,6 +63,11 @@ async def logs(call: Call) -> Response:
     offset = call.query.number("offset", default=0, minimum=0, maximum=OFFSET_MAXIMUM)
     follow = call.query.flag("follow")
     source = await _newest_source(call, run, shard, task)
+    if call.query.value("attempt") is not None:
+        chosen = await _chosen_source(call, run, shard)
+        if source is None or source.attempt != chosen.attempt:
+            # Its log grows no more for this reader: an earlier attempt is ended wherever it is found.
+            source, follow = chosen, False
     if source is None:
         raise NotFound(f"task {task} of shard {shard} has not started")
     with ExitStack() as exits:
@@ -89,6 +95,15 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
         return None
     attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
     return LogSource(region=row.region, attempt=attempt, over=row.phase is not TaskPhase.RUNNING)
+
+
+async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
+    """The attempt that the query names. Raises `NotFound` where the shard has had no such attempt."""
+    epoch = call.query.number("attempt", default=0, minimum=1, maximum=OFFSET_MAXIMUM)
+    region = await region_of_attempt(call.services.store, run.id, shard, epoch)
+    if region is None:
+        raise NotFound(f"shard {shard} has had no attempt {epoch}: `explain` lists them")
+    return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
 
 
 def _open_log(

@@ -58,6 +58,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "kind": {"type": "array", "items": {"type": "string", "enum": list(ACTS)}},
     "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
     "limit": {"type": "integer", "minimum": 1, "default": 50},
+    "attempt": {"type": "integer", "minimum": 1, "maximum": OFFSET_MAXIMUM},
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
     "outputs": FLAG,
     "phase": {"type": "string", "enum": list(RunPhase)},

@@ -21,7 +21,7 @@ from gateway.api.submit import submit
 
 LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
 AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limit", "continue"})
-LOGS_QUERY: Final = frozenset({"task", "shard", "follow", "offset"})
+LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
 
 
 async def openapi(_: Call) -> Response:

@@ -13,6 +13,7 @@ from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
 from gateway.api.http.services import Services
 from gateway.api.routes import api
+from gateway.core.history import HistoryEntry, HistoryKind, PlacementDetail
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
@@ -50,7 +51,12 @@ def with_clusters(services: Services, **clusters: Any) -> httpx.AsyncClient:
 
 
 async def started(
-    store: Store, run: str, region: str, epoch: int, phase: TaskPhase = TaskPhase.RUNNING
+    store: Store,
+    run: str,
+    region: str,
+    epoch: int,
+    phase: TaskPhase = TaskPhase.RUNNING,
+    history: tuple[HistoryEntry, ...] = (),
 ) -> None:
     """Shard 0's task `a` is reported by this attempt."""
     shard = (await store.shards(run))[0]
@@ -69,7 +75,8 @@ async def started(
         tries=1,
         started_at=1.0,
     )
-    assert await store.record([ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(row,))], {}) == [True]
+    write = ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(row,), history=history)
+    assert await store.record([write], {}) == [True]
 
 
 @pytest.fixture
@@ -103,6 +110,32 @@ async def test_a_follower_changes_regions_with_the_shard(services: Services, sto
         answer = await asyncio.wait_for(following, 10)
 
     assert answer.text == "one\nagain\ndone\n"
+
+
+async def test_the_log_of_an_earlier_attempt_is_read_where_that_ran(
+    services: Services, store: Store, run: str
+) -> None:
+    """After a failover it says why the task went there; following it does not wait for the current one."""
+    for epoch, region in ((1, "beijing"), (2, "shanghai")):
+        await started(store, run, region, epoch, history=(placed_in(run, region, epoch),))
+    beijing, shanghai = Region({1: ["first\n"]}), Region({2: ["second\n"]})
+    async with with_clusters(services, beijing=beijing, shanghai=shanghai) as client:
+        url = f"/v1/runs/{run}/logs?task=a"
+        texts = [
+            (await client.get(f"{url}{more}")).text
+            for more in ("", "&attempt=1", "&attempt=1&follow=true", "&attempt=2")
+        ]
+        missing = await client.get(f"{url}&attempt=3")
+        malformed = await client.get(f"{url}&attempt=0")
+
+    assert texts == ["second\n", "first\n", "first\n", "second\n"]
+    assert (missing.status_code, "no attempt 3" in missing.json()["detail"]) == (404, True)
+    assert malformed.status_code == 400
+
+
+def placed_in(run: str, region: str, epoch: int) -> HistoryEntry:
+    detail = PlacementDetail(region=region, epoch=epoch, scores={}, rejected={}, decision_id="d")
+    return HistoryEntry(run=run, kind=HistoryKind.PLACED, at=1.0, shard=0, detail=detail)
 
 
 @pytest.mark.parametrize(
