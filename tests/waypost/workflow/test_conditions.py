@@ -47,6 +47,8 @@ def test_the_tasks_that_are_read_are_known() -> None:
         'r"\\" == "tasks.b" || params.x',
         '''"""a "tasks.b" """ == params.x''',
         "params.x // or tasks.b",
+        "params.x == 'not closed: tasks.b",
+        "\\'" * 500 + "tasks.b",
     ],
 )
 def test_what_stands_in_a_literal_or_a_comment_is_not_read(text: str) -> None:

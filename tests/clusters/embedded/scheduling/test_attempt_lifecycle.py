@@ -148,9 +148,23 @@ def test_an_answer_that_nobody_waits_for_changes_nothing(cluster: SteppedCluster
         case _:
             cluster.end("b", BROKEN)
     events = list(cluster.events)
+    assert cluster.scheduler.condition(attempt(1), "a") is None
     step = cluster.scheduler.record_conditions(late, cluster.now, 0.0)
 
     assert (step.launches, step.has_records, cluster.events) == ([], False, events)
+
+
+def test_two_answers_to_one_condition_start_one_try(cluster: SteppedCluster) -> None:
+    """It was asked again when the attempt woke, and the first question was still on its way."""
+    cluster.create(task("a", when="true"))
+    cluster.act(cluster.scheduler.change_incarnation("copy", 0.0, 0.0))
+    cluster.create(task("a", when="true"))
+    asked, cluster.asked = cluster.asked, []
+    assert asked == [(attempt(1), "a")] * 2
+    for key in asked:
+        cluster.act(cluster.scheduler.record_conditions([(*key, ConditionAnswer(holds=True))], 0.0, 0.0))
+
+    assert cluster.launched == [(attempt(1), "a")]
 
 
 def test_an_exclusive_task_whose_lease_ended_meanwhile_is_asked_about_again(cluster: SteppedCluster) -> None:
