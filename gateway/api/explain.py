@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.pending_reasons import pending_reason
+from gateway.api.pending_reasons import pending_reason, processor_reason
 from gateway.api.runs import visible_run
 from gateway.api.views import RunStory, summary
 from gateway.core.decision import Decision
@@ -30,12 +30,13 @@ async def explain(call: Call) -> Response:
     store = call.services.store
     run = await visible_run(call)
     history = await _history(store, run)
+    shards, counts = await store.shards(run.id), await store.task_counts(run.id)
     story = RunStory(
         run=summary(run),
         decisions=await _decisions(store, run, history),
         history=tuple(history),
         complete=len(history) < STORY_MAXIMUM,
-        waiting=pending_reason(run, await store.shards(run.id), call.services, call.at),
+        waiting=pending_reason(run, shards, call.services, call.at) or processor_reason(run, shards, counts),
     )
     return JsonResponse(story)
 

@@ -3,11 +3,12 @@
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import choice
 
 import msgspec
 
+from clusters.protocol import TaskPhase
 from gateway.api.http.services import Services
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase, Shard
@@ -48,6 +49,18 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
     if soonest > 0:
         return f"{wait} for a pause to end, for {soonest:.0f} s more"
     return f"{wait} for a turn: {found.region} fits"
+
+
+def processor_reason(run: Run, shards: Sequence[Shard], counts: Mapping[TaskPhase, int]) -> str | None:
+    """A sentence about shards that have a region, where no task of theirs runs; None if one does.
+
+    `counts` has the tasks of the run by phase.
+    """
+    placed = [shard for shard in shards if shard.phase is Phase.RUNNING]
+    if run.phase.terminal or not placed or counts.get(TaskPhase.RUNNING, 0):
+        return None
+    regions = ", ".join(sorted({shard.region for shard in placed if shard.region is not None}))
+    return f"{_shards_wait(len(placed))} for a processor: no task of the run runs in {regions}"
 
 
 def _shards_wait(count: int) -> str:

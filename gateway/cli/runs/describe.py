@@ -1,9 +1,12 @@
 """`waypost describe`: shows one run with its shards and tasks."""
 
 import time
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
@@ -11,6 +14,13 @@ from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_count, format_duration, print_value, table
 from gateway.cli.runs.run_ids import resolve_run
+
+ITEM_CHARACTERS: Final = 40
+"""The most characters of a shard's item that are shown."""
+WAITING_SHOWN: Final = 200
+"""The most tasks that have not started which are shown."""
+ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
+FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
 
 @command
@@ -24,6 +34,7 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
     screen = console()
     submitter = f"by {escape(found['subject'])} of {found['tenant']}"
     screen.print(f"{found['id']}  {escape(found['name'])}  {colored(found['phase'])}  {submitter}")
+    screen.print(_format_times(found), markup=False)
     screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}\n", markup=False)
     screen.print(_shard_table(found))
     screen.print()
@@ -32,12 +43,23 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
         screen.print(f"... and {format_count(found['tasks_left_out'], 'more task')}")
 
 
+def _format_times(run: dict[str, Any]) -> str:
+    created, finished = run["created_at"], run.get("finished_at")
+    took = format_duration((finished or time.time()) - created)
+    end = f"ended {_format_time(finished)} after {took}" if finished else f"under way for {took}"
+    deadline = f", deadline {_format_time(run['deadline_at'])}" if run.get("deadline_at") else ""
+    return f"submitted {_format_time(created)}, {end}{deadline}"
+
+
 def _shard_table(run: dict[str, Any]) -> Table:
+    # A shard that has ended is in no region: where its last task ran tells where it was.
+    last = {task["shard"]: task["region"] for task in sorted(run["tasks"], key=lambda t: t["started_at"])}
     rows = (
         [
             shard["index"],
+            _format_item(shard.get("item")),
             colored(shard["phase"]),
-            shard["region"],
+            shard["region"] or last.get(shard["index"]),
             shard["epoch"],
             shard["failovers"],
             shard["attempts_lost"],
@@ -46,23 +68,62 @@ def _shard_table(run: dict[str, Any]) -> Table:
         ]
         for shard in run["shards"]
     )
-    return table(["SHARD", "PHASE", "REGION", "EPOCH", "FAILOVERS", "LOST", "ORPHANS", "REASON"], rows)
+    columns = ["SHARD", "ITEM", "PHASE", "REGION", "EPOCH", "FAILOVERS", "LOST", "ORPHANS", "REASON"]
+    return table(columns, rows)
+
+
+def _format_item(item: Any) -> str | None:
+    """The item of a shard, cut to `ITEM_CHARACTERS`; None for a shard without one."""
+    if item is None:
+        return None
+    text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
+    return escape(text if len(text) <= ITEM_CHARACTERS else f"{text[: ITEM_CHARACTERS - 3]}...")
 
 
 def _task_table(run: dict[str, Any]) -> Table:
-    rows = (
+    started = [
         [
             task["shard"],
             task["task"],
             colored(task["phase"]),
             task["region"],
             task["tries"],
+            _format_time(task["started_at"]),
             format_duration((task["ended_at"] or time.time()) - task["started_at"]),
             escape(task["reason"]),
         ]
         for task in _tasks_in_order(run)
-    )
-    return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "TOOK", "REASON"], rows)
+    ]
+    rows = [*started, *islice(_waiting_rows(run), WAITING_SHOWN)]
+    return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"], rows)
+
+
+def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
+    """A row for each task of an open shard that has not started, with what it waits for."""
+    if run["tasks_left_out"]:
+        return  # which have started is not known
+    phases = {(task["shard"], task["task"]): task["phase"] for task in run["tasks"]}
+    for shard in run["shards"]:
+        if shard["phase"] in ENDED:
+            continue
+        for task in run["workflow"]["spec"]["tasks"]:
+            if (shard["index"], task["name"]) in phases:
+                continue
+            left = [n for n in task.get("needs", ()) if phases.get((shard["index"], n)) not in FINISHED]
+            if left:
+                reason = f"waits for {', '.join(left)}"
+            elif shard["phase"] == "Running":
+                reason = f"waits for a processor in {shard['region']}"
+            else:
+                reason = "waits for its shard to run"
+            yield [shard["index"], task["name"], colored("Pending"), None, None, None, None, reason]
+
+
+def _format_time(at: float) -> str:
+    """Local time: of today without its date."""
+    moment = time.localtime(at)
+    is_today = moment[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", moment)
 
 
 def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:

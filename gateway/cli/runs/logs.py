@@ -13,18 +13,22 @@ from gateway.cli.arguments import RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command
+from gateway.cli.output import command, console
 from gateway.cli.runs.run_ids import resolve_run
 
 RECONNECT_SECONDS = 0.2
 """Seconds between the end of a stream whose task still runs and the next stream."""
 NO_EPOCH: Final = -1
+TRIED_TASKS: Final = 20
+"""The most tasks among which one that has written anything is looked for."""
+SHOWN_TASKS: Final = 10
+"""The most tasks that a note names."""
 
 
 @command
 def logs(
     run: RunId,
-    task: Annotated[str | None, Parameter(help="Which task. Default: the one that started last.")] = None,
+    task: Annotated[str | None, Parameter(help="Which task. Default: the last that has written.")] = None,
     /,
     *,
     shard: Annotated[int, Parameter(help="Of which shard.")] = 0,
@@ -37,12 +41,16 @@ def logs(
     """Print a task's output."""
     with connect(url, token) as client:
         run = resolve_run(client, run)
-        task = _choose_task(_tasks(client, run, shard), shard, task)
+        tasks = _tasks(client, run, shard)
+        if task is None and not follow:
+            _print_last_written(client, run, shard, tasks)
+            return
+        task = _choose_task(tasks, shard, task)
         try:
             if follow:
                 _follow(client, run, shard, task)
-            else:
-                _print_log(client, run, {"task": task, "shard": str(shard)})
+            elif not _print_log(client, run, shard, task):
+                _note(f"{task} of shard {shard} has written nothing")
         except CliError as error:
             # A task that failed before it could write has no log: its reason says more than a 404.
             reasons = [t["reason"] for t in _tasks(client, run, shard) if t["task"] == task and t["reason"]]
@@ -54,25 +62,67 @@ def logs(
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
-    """The name of the task to show: `name`, or where that is None the task that started last.
+    """The name of the task to follow: `name`, or where that is None the task that started last.
 
     Raises `CliError` if that task was skipped, or if none has started.
     """
     if name is None:
-        started = [task for task in tasks if task["phase"] != "Skipped"]
-        if not started:
-            raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
-        return str(max(started, key=lambda task: task["started_at"])["task"])
+        names = _newest_first(tasks, shard)
+        _note(_heading(names[0], shard, names))
+        return names[0]
     if any(task["task"] == name and task["phase"] == "Skipped" for task in tasks):
         raise CliError(f"{name} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
     return name
 
 
-def _print_log(client: httpx.Client, run: str, query: dict[str, str]) -> None:
+def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
+    """The names of the tasks that have started, the last one first. Raises `CliError` if there is none."""
+    started = [task for task in tasks if task["phase"] != "Skipped"]
+    if not started:
+        raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
+    return [str(task["task"]) for task in sorted(started, key=lambda t: t["started_at"], reverse=True)]
+
+
+def _print_last_written(client: httpx.Client, run: str, shard: int, tasks: list[dict[str, Any]]) -> None:
+    """Prints the log of the last task that has written anything, and says on standard error which it is."""
+    names = _newest_first(tasks, shard)
+    for name in names[:TRIED_TASKS]:
+        try:
+            if _print_log(client, run, shard, name, heading=_heading(name, shard, names)):
+                return
+        except CliError as error:
+            # it has failed before it could write; any other failure is for the caller to see
+            if error.code is not Exit.NOT_FOUND:
+                raise
+    _note(f"shard {shard}: nothing was written by {_listed(names[:TRIED_TASKS])}")
+
+
+def _heading(name: str, shard: int, names: list[str]) -> str:
+    others = [other for other in names if other != name]
+    return f"task {name} of shard {shard}" + (f"; others have started: {_listed(others)}" if others else "")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_TASKS} more" if len(names) > SHOWN_TASKS else ""
+    return ", ".join(names[:SHOWN_TASKS]) + more
+
+
+def _note(text: str) -> None:
+    # on standard error, so that standard output is the log alone
+    console(stderr=True).print(text, markup=False)
+
+
+def _print_log(client: httpx.Client, run: str, shard: int, task: str, *, heading: str | None = None) -> bool:
+    """Prints the log, after `heading` on standard error; returns whether there was anything to print."""
+    query, written = {"task": task, "shard": str(shard)}, False
     with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
         _raise_for_refusal(response)
-        for text in response.iter_text():
+        for text in filter(None, response.iter_text()):
+            if heading is not None and not written:
+                _note(heading)
+            written = True
             sys.stdout.write(text)
+    return written
 
 
 def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:

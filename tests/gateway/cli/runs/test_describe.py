@@ -1,4 +1,4 @@
-"""The order of a run's tasks."""
+"""What is shown of a run: its tasks in order, its shards with item and region, what it waits for."""
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -24,3 +24,37 @@ def test_tasks_are_shown_as_the_workflow_goes(
     )
     assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[-3:]] == ["y", "b", "z"]
+
+
+def test_a_shard_is_shown_with_its_item_and_where_it_was(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which slice is shard 3? And a failed shard is in no region any more: its last task's tells."""
+    shard = {"epoch": 1, "failovers": 0, "attempts_lost": 0, "orphans": [], "reason": "exit code 1"}
+    shards = [
+        shard | {"index": 0, "item": "orders", "phase": "Failed", "region": None},
+        shard | {"index": 1, "item": {"table": "x" * 100}, "phase": "Running", "region": "shanghai"},
+    ]
+    found = run("r1") | {
+        "permitted": [],
+        "shards": shards,
+        "tasks": [task("a", "Failed"), task("a") | {"shard": 1}],
+        "tasks_left_out": 0,
+        "finished_at": 4.0,
+        "workflow": {
+            "spec": {"tasks": [{"name": "a"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["b"]}]}
+        },
+    }
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert "ended 1970-01-01" in lines[1] and "after 4.0s" in lines[1]
+    assert next(line.split()[:4] for line in lines if "orders" in line) == ["0", "orders", "Failed", "b"]
+    assert '{"table":"xxx' in next(line for line in lines if "shanghai" in line) and "x" * 50 not in str(
+        lines
+    )
+    waiting = [line for line in lines if "waits for" in line]
+    assert [(line.split()[:3], line.partition("waits for ")[2].strip()) for line in waiting] == [
+        (["1", "b", "Pending"], "a processor in shanghai"),
+        (["1", "c", "Pending"], "b"),
+    ]
