@@ -171,6 +171,10 @@ def openapi_document(operations: Mapping[str, Mapping[str, Operation]]) -> dict[
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "headers": {
                 "Location": {"description": "The path of the run", "schema": TEXT},
+                "Warning": {
+                    "description": "What is accepted and would not run as things stand: 299 - TEXT",
+                    "schema": TEXT,
+                },
                 "Retry-After": {
                     "description": "Where the same call may succeed later: seconds until then",
                     "schema": {"type": "integer"},
@@ -213,7 +217,7 @@ def _response(success: Success) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for media_type, schemas in success.content.items():
         content |= _content(media_type, *schemas)
-    headers = _headers(*(["Location"] if success.location else []))
+    headers = _headers(*(["Location", "Warning"] if success.location else []))
     return {"description": success.description, "headers": headers} | (
         {"content": content} if content else {}
     )

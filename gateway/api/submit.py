@@ -15,6 +15,7 @@ from starlette.responses import Response
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.http.services import Services
+from gateway.api.submission_warnings import warnings_for
 from gateway.api.views import DryRun, RegionPlan, summary
 from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Malformed
@@ -114,9 +115,11 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     )
     services.metrics.commit_seconds.observe(perf_counter() - began)
     call.outcome = "Replayed" if admitted.replay else "Accepted"
-    return JsonResponse(
+    response = JsonResponse(
         summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
     )
+    response.raw_headers += warnings_for(obliged, canonical, decision.obligations.regions, services)
+    return response
 
 
 def _idempotency_key(call: Call) -> str | None:

@@ -109,7 +109,12 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
     if len(labels) > MAXIMUM_LABELS:
         yield FieldError("/metadata/labels", f"there are {len(labels)} labels; {MAXIMUM_LABELS} are allowed")
         return
-    for name in labels:
+    for name, value in labels.items():
+        if "${" in value:
+            detail = "placeholders are not filled in in labels: write the value itself"
+            yield FieldError(
+                below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", detail
+            )
         if not LABEL_NAME.fullmatch(name):
             # A long name is left out of the pointer, which would repeat it.
             rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"

@@ -58,6 +58,9 @@ class PlaceholderChecks:
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
                 known = "there are params.NAME, shard.index, shard.count and shard.item"
+                # as argo writes it; documents are rendered before any task runs
+                if names[0] in ("tasks", "steps", "outputs", "inputs"):
+                    known += "; a task reads the outputs of what it needs from the JSON file in WAYPOST_INPUT"
                 raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: {known}")
             scopes = [self._params] if names[0] == "params" else self._shards
             self._sizes[names] = max(_encoded_length(names, scope) for scope in scopes)

@@ -3,6 +3,7 @@
 import uuid
 from typing import Annotated, Any, Final
 
+import httpx
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
@@ -58,7 +59,8 @@ def submit(
         answer = read_answer(response, "shard_count")
         if dry_run:
             _print_plan(answer, output)
-            return None
+            return Exit.DONE if answer["region"] else Exit.FAILED
+        _print_warnings(response)
         if watch:
             return follow(client, answer["id"], output)
     if output is Format.TABLE:
@@ -66,6 +68,13 @@ def submit(
     else:
         print_value(answer, output)
     return None
+
+
+def _print_warnings(response: httpx.Response) -> None:
+    """Prints what the gateway says of a document that it has accepted all the same."""
+    for warning in response.headers.get_list("warning"):
+        text = warning.partition(' - "')[2].removesuffix('"')
+        console(stderr=True).print(f"warning: {text}", markup=False)
 
 
 def _check_key(key: str) -> str:
@@ -85,5 +94,7 @@ def _print_plan(plan: dict[str, Any], output: Format) -> None:
     screen = console()
     place = f"the first shard would go to {plan['region']}" if plan["region"] else plan["unplaceable"]
     screen.print(f"allowed, {format_count(plan['shard_count'], 'shard')}: {place}", markup=False)
+    if not plan["region"]:
+        screen.print("it would be accepted, and wait until a region fits", markup=False)
     rows = ([r["name"], r["score"] and f"{r['score']:.4f}", r["rejected"]] for r in plan["regions"])
     screen.print(table(["REGION", "SCORE", "NOT TAKEN BECAUSE"], rows))

@@ -1,11 +1,14 @@
-"""The idempotency key of `waypost submit`."""
+"""The idempotency key of `waypost submit`, its dry run, and what it says of a run that would wait."""
 
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
+from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
 from gateway.cli.runs.submit import submit
+from tests.gateway.cli.runs.answers import run
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "a\n", "k" * 256])
@@ -17,3 +20,28 @@ def test_a_key_must_be_one_that_can_be_sent(
     file.write_text("spec: {}")
     assert submit(str(file), key=key, url="http://127.0.0.1:9", token="t") == Exit.USAGE
     assert "--key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize(("region", "code"), [("beijing", Exit.DONE), (None, Exit.FAILED)])
+def test_a_dry_run_that_finds_no_region_fails(
+    region: str | None, code: Exit, output: str, tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    """A pipeline that checks its documents sees it in the exit code."""
+    (tmp_path / "w.yaml").write_text("spec: {}")
+    plan = {"id": "", "shard_count": 1, "region": region, "unplaceable": "0/3 regions fit", "regions": []}
+    httpserver.expect_request("/v1/runs", query_string={"dryRun": "true"}).respond_with_json(plan)
+    url = httpserver.url_for("")
+    assert submit(str(tmp_path / "w.yaml"), dry_run=True, output=Format(output), url=url, token="t") == code
+
+
+def test_a_warning_of_the_gateway_is_printed(
+    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error: standard output is the id alone."""
+    (tmp_path / "w.yaml").write_text("spec: {}")
+    headers = {"warning": '299 - "no region has more than 8"'}
+    httpserver.expect_request("/v1/runs").respond_with_json(run("r1"), status=202, headers=headers)
+    assert submit(str(tmp_path / "w.yaml"), quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("r1\n", "warning: no region has more than 8\n")

@@ -1,0 +1,28 @@
+"""Warns, in a header, about a workflow that is accepted and could not run as things stand now."""
+
+from gateway.api.http.services import Services
+from gateway.documents.workflow import Workflow
+from gateway.regions.filters import has_processors
+from gateway.regions.placement_demand import demand_of
+
+HEADER = b"warning"
+
+
+def warnings_for(
+    workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
+) -> list[tuple[bytes, bytes]]:
+    """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow.
+
+    A region of which the processors are not known may have enough.
+    """
+    # nearly every document asks for the default, which every cluster has
+    if b'"cpu":' not in canonical:
+        return []
+    demand = demand_of(workflow, permitted)
+    wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
+    regions = [region for region in services.regions() if region.name in wanted]
+    if not regions or any(has_processors(demand, region) is None for region in regions):
+        return []
+    largest = max(region.cpu or 0.0 for region in regions)
+    text = f"a task asks for {demand.cpu:g} processors; no permitted region has more than {largest:g}"
+    return [(HEADER, f'299 - "{text}: the run waits"'.encode("ascii"))]

@@ -1,0 +1,73 @@
+"""What is said of a workflow that is accepted and that no region could run as things stand."""
+
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+
+from gateway.regions.region_view import RegionView
+
+Document = dict[str, Any]
+
+
+def with_processors(views: list[RegionView], *processors: float | None) -> list[RegionView]:
+    return [
+        structs.replace(view, status=view.status and structs.replace(view.status, cpu=cpu))
+        for view, cpu in zip(views, processors, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("processors", "asked", "warned"),
+    [((8.0, 4.0), 64, True), ((8.0, 64.0), 64, False), ((8.0, None), 64, False), ((8.0, 4.0), 8, False)],
+)
+async def test_a_task_too_large_for_every_region_is_warned_of(
+    client: httpx.AsyncClient,
+    views: list[RegionView],
+    document: Document,
+    processors: tuple[float | None, ...],
+    asked: int,
+    *,
+    warned: bool,
+) -> None:
+    """It would wait for ever, and nobody would know before asking; a region may still grow."""
+    views[:] = with_processors(views, *processors)
+    document["spec"]["tasks"][0]["resources"] = {"cpu": asked}
+    answer = await client.post("/v1/runs", json=document)
+    assert answer.status_code == 202
+    assert ("64 processors" in answer.headers.get("warning", "")) == warned
+
+
+async def test_regions_that_the_workflow_does_not_take_do_not_count(
+    client: httpx.AsyncClient, views: list[RegionView], document: Document
+) -> None:
+    """The large one is not among those it names."""
+    views[:] = with_processors(views, 8.0, 64.0)
+    document["spec"]["tasks"][0]["resources"] = {"cpu": 64}
+    document["spec"]["placement"] = {"regions": ["beijing"]}
+    answer = await client.post("/v1/runs", json=document)
+    assert "more than 8" in answer.headers["warning"]
+
+
+@pytest.mark.parametrize("label", ["${params.x}", "a-${shard.item}", "$${x}"])
+async def test_a_placeholder_in_a_label_is_refused(
+    client: httpx.AsyncClient, document: Document, label: str
+) -> None:
+    """It would stand there as it is, and no filter would find the run."""
+    document["metadata"]["labels"] = {"team": label}
+    refused = await client.post("/v1/runs", json=document)
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/metadata/labels/team"]
+
+
+@pytest.mark.parametrize("name", ["tasks.a.output", "tasks.a.outputs.parameters.x", "steps.a.output"])
+async def test_a_placeholder_for_an_output_leads_to_the_input_file(
+    client: httpx.AsyncClient, document: Document, name: str
+) -> None:
+    """Argo's users write it so."""
+    document["spec"]["tasks"][0]["run"] = {"command": ["echo", f"${{{name}}}"]}
+    refused = await client.post("/v1/runs", json=document)
+    assert "WAYPOST_INPUT" in refused.json()["errors"][0]["detail"]
+    document["spec"]["tasks"][0]["run"] = {"command": ["echo", "${nothing.a}"]}
+    refused = await client.post("/v1/runs", json=document)
+    assert "WAYPOST_INPUT" not in refused.json()["errors"][0]["detail"]
