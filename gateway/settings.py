@@ -111,6 +111,10 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Event streams and followed logs that all tenants together may have open; more is a 503."""
     send_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """A caller for whom an answer waits, and who takes next to nothing of it for so long, is cut off."""
+    unread_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
+    """Bytes of large answers that wait for one tenant's callers to read them; beyond, reads get a 429."""
+    unread_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
+    """Those of all tenants together; beyond, reads get a 503."""
     retry_after_seconds: float = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0

@@ -24,7 +24,7 @@ async def events(call: Call) -> Response:
     with ExitStack() as exits:
         exits.enter_context(services.streams.slot(call.principal.tenant, requests))
         response = EventSourceResponse(_stream(call, run.id, after), ping=requests.heartbeat_seconds)
-        return ClosingResponse(response, exits.pop_all().close)
+        return ClosingResponse(response, exits.pop_all().close, seconds=call.seconds_left)
 
 
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:

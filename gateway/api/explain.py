@@ -27,8 +27,13 @@ async def explain(call: Call) -> Response:
     Shows who asked for it, what policy said and by which rules, each placement with every score, each attempt
     and failover.
     """
-    store = call.services.store
     run = await visible_run(call)
+    async with call.large_answer():
+        return await _story(call, run)
+
+
+async def _story(call: Call, run: Run) -> Response:
+    store = call.services.store
     history = await _history(store, run)
     shards, counts = await store.shards(run.id), await store.task_counts(run.id)
     story = RunStory(

@@ -2,24 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from typing import Final
 
 from msgspec import Struct, structs
 from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
+from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
 from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
 from gateway.api.http.responses import ClosingResponse, encode_json
 from gateway.api.runs import visible_run
-from gateway.core.errors import Malformed, NotFound, Unavailable
+from gateway.core.errors import Malformed, NotFound, TooManyRequests, Unavailable
 from gateway.core.run import Run
+from gateway.settings import RequestSettings
+from waypost.cancellation import cancel_and_wait
 
 NDJSON: Final = "application/x-ndjson"
 OFFSET_MAXIMUM: Final = 2**53
 """The largest offset, in bytes. Larger integers are not exact in readers that keep numbers as doubles."""
+
+FIRST_SECONDS: Final = 1.0
+"""How long a response that follows a log waits for something to be in it before it begins."""
+WINDOW_CHARACTERS: Final = 262_144
+"""How much of a log is read from a cluster at once, for a caller who may be slower than the cluster."""
+FOLLOWERS: Final = RequestSettings(streams_per_tenant=32)
+"""Followed logs that one tenant may have in one region: a quarter of the connections for them."""
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
@@ -74,18 +84,29 @@ async def logs(call: Call) -> Response:
         if follow:
             limits = call.services.settings.requests
             exits.enter_context(call.services.streams.slot(call.principal.tenant, limits))
-        chunks = _open_log(call, source, task, offset=offset, follow=follow)
-        first = await _first_chunk(chunks, source)
-        position = LogPosition(source=source, task=task, offset=offset if first is None else first.offset)
-        lines = _follow(call, run, position, first, chunks) if follow else _lines(source, first, chunks)
+        open_log = _followed if follow else _read
+        chunks = await _begin(
+            open_log(call, source, task, offset),
+            source,
+            exits,
+            wait_seconds=FIRST_SECONDS if follow else None,
+        )
+        position = LogPosition(source=source, task=task, offset=offset)
+        lines = _follow(call, run, position, chunks) if follow else _lines(source, chunks)
         response = _streaming(lines, ndjson=NDJSON in (call.header(b"accept") or ""))
-        return ClosingResponse(response, exits.pop_all().close)
+        seconds = call.seconds_left if follow else None
+        return ClosingResponse(response, exits.pop_all().close, seconds=seconds)
 
 
 def _streaming(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Response:
-    if ndjson:
-        return StreamingResponse((encode_json(line) + b"\n" async for line in lines), media_type=NDJSON)
-    return StreamingResponse((line.text async for line in lines), media_type="text/plain; charset=utf-8")
+    media_type = NDJSON if ndjson else "text/plain; charset=utf-8"
+    return StreamingResponse(_encoded(lines, ndjson=ndjson), media_type=media_type)
+
+
+async def _encoded(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> AsyncGenerator[bytes, None]:
+    async with aclosing(lines):
+        async for line in lines:
+            yield encode_json(line) + b"\n" if ndjson else line.text.encode()
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
@@ -106,59 +127,138 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
 
 
-def _open_log(
-    call: Call, source: LogSource, task: str, *, offset: int, follow: bool
-) -> AsyncIterator[LogChunk]:
-    """Opens the task's log in the cluster of `source`: its chunks from byte `offset` on.
-
-    Raises `Unavailable` where the region was removed from the settings.
-    """
+def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
+    """The cluster of `source`. Raises `Unavailable` where the region was removed from the settings."""
     cluster = call.services.clusters.get(source.region)
     if cluster is None:
         raise Unavailable(f"region {source.region}, where the task ran, is not known to this gateway")
-    return cluster.logs(source.attempt, task, offset=offset, follow=follow)
+    return cluster
 
 
-async def _first_chunk(chunks: AsyncIterator[LogChunk], source: LogSource) -> LogChunk | None:
-    """The first chunk of a log; None where the log is empty.
+async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
+    """Yields the log from byte `offset` to its end.
 
-    Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is read
+    It is read from the cluster in windows, so that a caller who reads slowly holds no connection to it.
+    Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where it has too much unread.
+    """
+    cluster, tenant, services = _cluster(call, source), call.principal.tenant, call.services
+    services.unread.check(tenant, services.settings.requests)
+    turn, ended = call.turn(services.log_reads[source.region]), False
+    while not ended:
+        window: list[LogChunk] = []
+        size, ended = 0, True
+        chunks = cluster.logs(source.attempt, task, offset=offset, follow=False)
+        async with turn, _closing(chunks):
+            async for chunk in chunks:
+                window.append(chunk)
+                size, offset = size + len(chunk.text), chunk.offset
+                if size >= WINDOW_CHARACTERS:
+                    ended = False
+                    break
+        with services.unread.hold(tenant, size):
+            for chunk in window:
+                yield chunk
+        # From the second window on the response has begun: it waits as long as it takes.
+        turn = services.log_reads[source.region].turn(tenant)
+
+
+async def _followed(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
+    """Yields the log from byte `offset` on as it is written.
+
+    Raises `TooManyRequests` where the tenant follows too many logs of that region already.
+    """
+    cluster = _cluster(call, source)
+    place = call.services.followers.slot(f"{call.principal.tenant} in {source.region}", FOLLOWERS)
+    chunks = cluster.logs(source.attempt, task, offset=offset, follow=True)
+    with place:
+        async with _closing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+
+@asynccontextmanager
+async def _closing(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
+    """Gives the connection back that `chunks` come by, also where not all of them are read."""
+    try:
+        yield
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+async def _begin(
+    chunks: AsyncGenerator[LogChunk, None], source: LogSource, exits: ExitStack, *, wait_seconds: float | None
+) -> AsyncGenerator[LogChunk, None]:
+    """Waits for the first chunk, at most `wait_seconds`; returns all of them, with the first.
+
+    Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is awaited
     before the response begins, so that such a failure is a status, not a broken stream.
     """
+    first = asyncio.create_task(anext(chunks, None))
+    exits.callback(first.cancel)
+    await asyncio.wait((first,), timeout=wait_seconds)
     try:
-        return await anext(chunks, None)
+        if first.done():
+            first.result()
     except ClusterError as error:
         if error.reason == "NotFound":
             raise NotFound(f"region {source.region} has no log of this task") from error
         raise Unavailable(
             f"region {source.region}, where the task ran, cannot be read: {error.reason}"
         ) from error
+    return _resumed(first, chunks)
 
 
-async def _lines(
-    source: LogSource, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
-) -> AsyncGenerator[LogLine, None]:
-    """Yields the chunks of one attempt's log, from `first` on, as lines."""
-    if first is not None:
-        yield _line(source, first)
-        async for chunk in _until_lost(chunks):
-            yield _line(source, chunk)
+async def _resumed(
+    first: "asyncio.Task[LogChunk | None]", chunks: AsyncGenerator[LogChunk, None]
+) -> AsyncGenerator[LogChunk, None]:
+    async with aclosing(chunks):
+        try:
+            chunk = await first
+        finally:
+            await cancel_and_wait((first,))
+        if chunk is not None:
+            yield chunk
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogLine, None]:
+    """Yields the chunks of one attempt's log as lines; ends without an error where its region is lost.
+
+    The store then knows where the task runs next.
+    """
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield LogLine(
+                    region=source.region, epoch=source.attempt.epoch, text=chunk.text, offset=chunk.offset
+                )
+    except (ClusterError, TooManyRequests):
+        return
 
 
 async def _follow(
-    call: Call, run: Run, position: LogPosition, first: LogChunk | None, chunks: AsyncIterator[LogChunk]
+    call: Call, run: Run, position: LogPosition, chunks: AsyncGenerator[LogChunk, None]
 ) -> AsyncGenerator[LogLine, None]:
     """Yields the task's log, from one attempt after another, until the task or the run is over.
 
     Ends before that where the server stops or the caller's token expires.
     """
-    services = call.services
+    services, again = call.services, False
     with services.store.subscribe(run.id) as changed:
-        async for line in _lines(position.source, first, chunks):
-            position = structs.replace(position, offset=line.offset)
-            yield line
         while True:
-            # Cleared before the store is read: a change in between wakes the wait below.
+            async with aclosing(_lines(position.source, chunks)) as lines:
+                async for line in lines:
+                    position = structs.replace(position, offset=line.offset)
+                    yield line
+            if again and (position.source.over or not await call.wait_for_change(changed)):
+                return
+            if again:
+                # A run with many shards changes all the time: its region is not asked again for each change.
+                await asyncio.sleep(services.settings.requests.follow_pause_seconds)
+            again = True
+            # Cleared before the store is read: a change in between wakes the wait above.
             changed.clear()
             source = await _newest_source(call, run, position.source.attempt.shard, position.task)
             now = await services.store.run(run.id)
@@ -167,29 +267,6 @@ async def _follow(
             if source.over and source.attempt == position.source.attempt:
                 return
             # Another attempt runs the task from its beginning, and its log is another file.
-            if source.attempt != position.source.attempt:
-                position = structs.replace(position, source=source, offset=0)
-            chunks = _open_log(call, source, position.task, offset=position.offset, follow=True)
-            async for chunk in _until_lost(chunks):
-                position = structs.replace(position, offset=chunk.offset)
-                yield _line(source, chunk)
-            if source.over or not await call.wait_for_change(changed):
-                return
-            # A run with many shards changes all the time: its region is not asked again for each change.
-            await asyncio.sleep(services.settings.requests.follow_pause_seconds)
-
-
-async def _until_lost(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[LogChunk, None]:
-    """Yields the chunks, and ends without an error where the region stops answering.
-
-    The store then knows where the task runs next.
-    """
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except ClusterError:
-        return
-
-
-def _line(source: LogSource, chunk: LogChunk) -> LogLine:
-    return LogLine(region=source.region, epoch=source.attempt.epoch, text=chunk.text, offset=chunk.offset)
+            offset = position.offset if source.attempt == position.source.attempt else 0
+            position = structs.replace(position, source=source, offset=offset)
+            chunks = _followed(call, source, position.task, offset)

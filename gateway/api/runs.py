@@ -69,10 +69,12 @@ async def describe(call: Call) -> Response:
     outputs = query.flag("outputs")
     shards, counts = await store.shards(run.id), await store.task_counts(run.id, shard)
     # Bounded twice: with outputs by bytes, since ten thousand outputs could be gigabytes.
-    tasks = await store.tasks(
-        run.id, shard, limit=SHOWN_TASKS, maximum_bytes=SHOWN_BYTES if outputs else None, outputs=outputs
-    )
-    return JsonResponse(detail(run, shards, tasks, counts))
+    if not outputs:
+        tasks = await store.tasks(run.id, shard, limit=SHOWN_TASKS, outputs=False)
+        return JsonResponse(detail(run, shards, tasks, counts))
+    async with call.large_answer():
+        tasks = await store.tasks(run.id, shard, limit=SHOWN_TASKS, maximum_bytes=SHOWN_BYTES, encoded=True)
+        return JsonResponse(detail(run, shards, tasks, counts))
 
 
 async def cancel(call: Call) -> Response:

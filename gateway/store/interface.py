@@ -162,13 +162,13 @@ class Store(ListsActs, Protocol):
         limit: int | None = None,
         maximum_bytes: int | None = None,
         outputs: bool = True,
+        encoded: bool = False,
     ) -> Sequence[TaskRow]:
         """The tasks of a run or of one of its shards, by shard and name.
 
         At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than
-        is returned. Without `outputs` their outputs are None.
+        is returned. Without `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
         """
-        ...
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
         """One task; None: no attempt has reported it."""

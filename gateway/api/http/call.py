@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from loguru import logger
 from starlette.requests import ClientDisconnect
@@ -15,6 +16,8 @@ from gateway.core.errors import Malformed, TooLarge, Unavailable, UnsupportedMed
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
 from waypost.turns import NoTurn, Turns
+
+STREAM_SECONDS_MINIMUM: Final = 1.0
 
 
 def caller_fields(principal: Principal) -> dict[str, str]:
@@ -116,6 +119,21 @@ class Call:
                 yield
         except NoTurn as error:
             raise Unavailable("more is asked than can be handled now: try again later") from error
+
+    @asynccontextmanager
+    async def large_answer(self) -> AsyncIterator[None]:
+        """Holds the tenant's turn to have a large answer made. Raises where too much of it is unread already.
+
+        One after the other: an answer is counted only once it is made.
+        """
+        async with self.turn(self.services.large_answers):
+            self.services.unread.check(self.principal.tenant, self.services.settings.requests)
+            yield
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the caller's token expires, and never less than a stream takes to begin."""
+        return max(STREAM_SECONDS_MINIMUM, self.principal.expires_at - self.services.clock())
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
         """Waits until `changed` is set, the server stops, or the caller's token expires.

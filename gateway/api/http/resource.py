@@ -1,6 +1,7 @@
 """A path of the API as an ASGI application: authenticates, calls the handler, answers every failure."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.api.http.call import Call, caller_fields
 from gateway.api.http.problems import internal_error, log_refusal, refusal
 from gateway.api.http.query import parse_query
+from gateway.api.http.responses import PIECE_BYTES, ClosingResponse
 from gateway.api.http.services import Services
 from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests
 from gateway.core.principal import Principal
@@ -111,14 +113,29 @@ class Resource:
         )
         if operation.public:
             return await operation.handler(call), call.outcome
+        return self._counted(await self._handle(operation, call), principal.tenant), call.outcome
+
+    async def _handle(self, operation: Operation, call: Call) -> Response:
+        """Calls the handler within the bounds of the caller's tenant."""
+        principal = call.principal
         # What is read for the call is read in the tenant's turn.
         turn_key.set(principal.tenant)
         if operation.sheds and (seconds := self.services.rates.take(principal.tenant)):
             raise TooManyRequests("your tenant makes more requests than it may", retry_after_seconds=seconds)
         if not operation.takes_turn:
-            return await operation.handler(call), call.outcome
+            return await operation.handler(call)
         async with call.turn():
-            return await operation.handler(call), call.outcome
+            return await operation.handler(call)
+
+    def _counted(self, response: Response, tenant: str) -> Response:
+        """Counts a large body for its tenant until it is sent. Raises where too much is unread already."""
+        size = len(getattr(response, "body", b""))
+        if size <= PIECE_BYTES:
+            return response
+        with ExitStack() as exits:
+            self.services.unread.check(tenant, self.services.settings.requests, size)
+            exits.enter_context(self.services.unread.hold(tenant, size))
+            return ClosingResponse(response, exits.pop_all().close)
 
     async def _authenticate(self, scope: Scope) -> Principal:
         peer = scope.get("state", {}).get("peer")

@@ -1,13 +1,18 @@
 """Responses that Starlette does not have: JSON by msgspec, and one that calls back when it is over."""
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 encode_json = msgspec.json.Encoder().encode
+END_SECONDS: Final = 1.0
+"""The time in which the client of a response that is cut short must have taken its end."""
+PIECE_BYTES: Final = 65_536
+"""A larger body is sent in pieces of so many bytes, each when the client has taken most of those before."""
 
 
 class JsonResponse(Response):
@@ -25,19 +30,52 @@ class JsonResponse(Response):
         if location is not None:
             self.raw_headers.append((b"location", location.encode()))
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.body) <= PIECE_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        # Copies: a view of the body would keep all of it until the last piece has left the socket's buffer.
+        for start in range(0, len(self.body), PIECE_BYTES):
+            end = start + PIECE_BYTES
+            more = end < len(self.body)
+            await send({"type": "http.response.body", "body": bytes(self.body[start:end]), "more_body": more})
+
 
 class ClosingResponse(Response):
     """Sends `response`, then calls `on_close`, also where the client was gone before the first byte.
 
-    A background task of Starlette would not do: it does not run where the sending failed.
+    A background task of Starlette would not do: it does not run where the sending failed. After `seconds` the
+    response ends, whether its client reads it or not; None: it has no limit.
     """
 
-    def __init__(self, response: Response, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self, response: Response, on_close: Callable[[], None], *, seconds: float | None = None
+    ) -> None:
         self.status_code, self.raw_headers = response.status_code, response.raw_headers
-        self._response, self._on_close = response, on_close
+        self._response, self._on_close, self._seconds = response, on_close, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._response(scope, receive, send)
+            async with asyncio.timeout(self._seconds) as limit:
+                await self._response(scope, receive, send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
         finally:
+            # What is streamed may hold connections to a cluster, and is not closed by being cancelled.
+            lines = getattr(self._response, "body_iterator", None)
+            if isinstance(lines, AsyncGenerator):
+                await lines.aclose()
             self._on_close()
+        if limit.expired():
+            await _end(scope, send)
+
+
+async def _end(scope: Scope, send: Send) -> None:
+    """Ends a response in order if its client reads it, else closes the connection."""
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except TimeoutError:
+        scope["state"]["cut_off"]()

@@ -1,15 +1,18 @@
 """The services behind the API: settings, store, policy engine, clusters, views of the regions."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from clusters.interface import ClusterAdapter
+from clusters.transport import CONNECTIONS, Purpose
 from gateway.api.http.event_feed import EventFeeds
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.stream_limits import StreamLimiter
+from gateway.api.http.unread_answers import UnreadAnswers
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.region_view import RegionView
@@ -22,14 +25,19 @@ from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
 
+def _log_reads() -> Turns:
+    return Turns(CONNECTIONS[Purpose.LOGS], share=CONNECTIONS[Purpose.LOGS] // 4)
+
+
 class Services(Struct, frozen=True, kw_only=True):
     """The objects that a handler uses beside its request; built once, by `gateway/app.py`.
 
     `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
     not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
     task logs. Tenants take `turns` to have requests handled, and large documents read; `rates` are those of
-    their requests. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
-    tokens few.
+    their requests; they also take turns at `large_answers` and, in each region, at `log_reads`. `unread`
+    counts answers that wait to be read, `followers` followed logs by region and tenant. `clock` gives
+    wall-clock seconds since 1970. `rejections` keeps the log lines of rejected tokens few.
     """
 
     settings: GatewaySettings
@@ -46,6 +54,10 @@ class Services(Struct, frozen=True, kw_only=True):
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)
+    unread: UnreadAnswers = msgspec.field(default_factory=UnreadAnswers)
+    large_answers: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
+    log_reads: defaultdict[str, Turns] = msgspec.field(default_factory=lambda: defaultdict(_log_reads))
+    followers: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=2))
     large_documents: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
     rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))

@@ -18,7 +18,16 @@ from gateway.core.shard_states import Shard
 
 _decode_run = msgspec.json.Decoder(Run).decode
 _decode_shard = msgspec.json.Decoder(Shard).decode
+
+
+class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
+    """A task whose output stays the JSON that is stored: decoded, `{}` takes 30 times as much memory."""
+
+    output: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _decode_task = msgspec.json.Decoder(TaskRow).decode
+_decode_encoded_task = msgspec.json.Decoder(EncodedTaskRow).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_details = {kind: msgspec.json.Decoder(shape).decode for kind, shape in DETAILS.items()}
@@ -126,14 +135,16 @@ def task_row(task: TaskRow) -> tuple[Any, ...]:
     return (task.run, task.shard, task.task, to_json(task))
 
 
-def read_tasks(rows: sqlite3.Cursor, maximum_bytes: int | None = None) -> list[TaskRow]:
+def read_tasks(
+    rows: sqlite3.Cursor, maximum_bytes: int | None = None, *, encoded: bool = False
+) -> list[TaskRow]:
     """The tasks of rows whose one column is `state`: the first that are at most `maximum_bytes` together."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)
         if maximum_bytes is not None and size > maximum_bytes:
             break
-        tasks.append(_decode_task(state))
+        tasks.append(_decode_encoded_task(state) if encoded else _decode_task(state))
     return tasks
 
 

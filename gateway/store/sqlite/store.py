@@ -121,10 +121,13 @@ class SqliteStore:
         limit: int | None = None,
         maximum_bytes: int | None = None,
         outputs: bool = True,
+        encoded: bool = False,
     ) -> Sequence[TaskRow]:
         statement, parameters = sql.tasks_of(run_id, shard, limit=limit, outputs=outputs)
         return await self._read(
-            lambda db: row_mapping.read_tasks(db.execute(statement, parameters), maximum_bytes)
+            lambda db: row_mapping.read_tasks(
+                db.execute(statement, parameters), maximum_bytes, encoded=encoded
+            )
         )
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:

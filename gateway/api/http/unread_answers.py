@@ -1,0 +1,42 @@
+"""Limits the bytes of answers that wait for their callers to read them, per tenant and in all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.core.errors import TooManyRequests, Unavailable
+from gateway.settings import RequestSettings
+
+
+class UnreadAnswers:
+    """Counts the bytes of the large answers that are being sent, by tenant."""
+
+    def __init__(self) -> None:
+        self._bytes: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<UnreadAnswers {dict(self._bytes)}>"
+
+    def check(self, tenant: str, limits: RequestSettings, size: int = 0) -> None:
+        """Raises `TooManyRequests` or `Unavailable` where an answer of `size` bytes would be too much.
+
+        One that is too much by itself is let through while nothing else waits.
+        """
+        # The tenant's own bound first: its callers are to learn that it is they who do not read.
+        if self._bytes[tenant] and self._bytes[tenant] + size >= limits.unread_bytes_per_tenant:
+            raise TooManyRequests("your tenant has not read its earlier answers yet")
+        total = self._bytes.total()
+        if total and total + size >= limits.unread_bytes_maximum:
+            raise Unavailable("too many answers have not been read yet")
+
+    @contextmanager
+    def hold(self, tenant: str, size: int) -> Iterator[None]:
+        """Counts `size` bytes for `tenant` until the `with` ends."""
+        self._bytes[tenant] += size
+        try:
+            yield
+        finally:
+            self._bytes[tenant] -= size
+            # a Counter keeps zeros: without this every tenant that ever came would stay in it
+            if not self._bytes[tenant]:
+                del self._bytes[tenant]
