@@ -25,8 +25,8 @@ from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
+from gateway.identity.issuer_metadata import is_trusted_source
 from gateway.identity.jwt_verification import JwtAuthenticator
-from gateway.identity.key_set_cache import is_trusted_source
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
@@ -188,7 +188,9 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
     if len({issuer.url for issuer in issuers}) < len(issuers):
         raise StartError("two issuers have the same url")
     for issuer in issuers:
-        if not is_trusted_source(issuer.keys):
+        if not is_trusted_source(issuer.url if issuer.keys is None else issuer.keys) or (
+            issuer.keys is None and "://" not in issuer.url
+        ):
             raise StartError(
                 f"issuer {issuer.url}: its keys must come by https, without a name or password in the"
                 " address, or from a file"

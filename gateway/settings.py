@@ -157,8 +157,13 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The audience that `aud` must name, alone unless `other_audiences`."""
     other_audiences: bool = False
     """Whether `aud` may name others beside `audience`."""
-    keys: str
-    """Its key set: the https URL of a JWKS, without a password (http only on this machine), or a path."""
+    keys: str | None = None
+    """Its key set: the https URL of a JWKS, without a password (http only on this machine), or a path.
+
+    None: the `jwks_uri` that `url` names at /.well-known/openid-configuration.
+    """
+    ca: str | None = None
+    """Path of the PEM file with the root certificates for its https addresses; None: the public ones."""
     algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = (
         "ES256",
         "RS256",

@@ -6,6 +6,8 @@ from gateway.core.principal import Principal
 from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
+ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
+"""Claims that only ID tokens have (OpenID Connect Core, 3.3.2.11, and FAPI)."""
 LEEWAY_SECONDS: Final = 60
 """The difference between clocks that is tolerated for `iat` and `nbf`. An expired token gets no leeway."""
 
@@ -19,9 +21,7 @@ def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Princi
         raise TokenRejected("claims.iss")
     _check_audience(claims.get("aud"), issuer)
     expires_at = _expiry(claims, issuer, now)
-    # An ID or refresh token proves a login to some client, not the right to call this API.
-    if "nonce" in claims or "at_hash" in claims or claims.get("typ") in ("ID", "Refresh", "Offline"):
-        raise TokenRejected("claims.kind")
+    _check_kind(claims)
     for name in ("client_id", "jti") if issuer.profile == "rfc9068" else ():
         _string(claims, name)
     return Principal(
@@ -46,6 +46,18 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
     if not isinstance(cnf, dict) or set(cnf) != {"x5t#S256"} or not isinstance(cnf["x5t#S256"], str):
         raise TokenRejected("claims.cnf")
     return str(cnf["x5t#S256"])
+
+
+def _check_kind(claims: dict[str, Any]) -> None:
+    """Raises `TokenRejected` for an ID or refresh token.
+
+    It proves a login to some client, not the right to call this API.
+    """
+    kind = claims.get("typ", "")
+    if not ID_TOKEN_CLAIMS.isdisjoint(claims) or claims.get("token_use", "access") != "access":
+        raise TokenRejected("claims.kind")
+    if not isinstance(kind, str) or kind.lower() in ("id", "refresh", "offline"):
+        raise TokenRejected("claims.kind")
 
 
 def _check_audience(aud: Any, issuer: Issuer) -> None:

@@ -7,6 +7,7 @@ doubled names, odd encodings, numbers without end. Nothing is decoded before its
 import base64
 import binascii
 import json
+import math
 import re
 from typing import Any, Final, NoReturn
 
@@ -98,12 +99,20 @@ def _json_object(text: bytes, part: str) -> dict[str, Any]:
     def integer(digits: str) -> int:
         return int(digits) if len(digits) <= MAXIMUM_DIGITS else refuse(digits)
 
+    def fraction(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else refuse(digits)
+
     # A rough bound before decoding, because `json.loads` recurses; flat claims may have many brackets.
     if text.count(b"{") + text.count(b"[") > MAXIMUM_NESTING * 4:
         raise TokenRejected(f"{part}.nesting")
     try:
         decoded = json.loads(
-            text.decode("utf-8"), parse_constant=refuse, parse_int=integer, object_pairs_hook=distinct
+            text.decode("utf-8"),
+            parse_constant=refuse,
+            parse_int=integer,
+            parse_float=fraction,
+            object_pairs_hook=distinct,
         )
         json.dumps(
             decoded, ensure_ascii=False

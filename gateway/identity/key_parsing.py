@@ -10,6 +10,8 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from waypost.distinct_names import distinct
+
 ALGORITHMS: Final = {
     "RSA": ("RS256", "PS256"),
     "P-256": ("ES256",),
@@ -37,7 +39,9 @@ def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.
     `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet`.
     """
     try:
-        entries = json.loads(text)["keys"]
+        # As strictly as tokens: UTF-8 alone (`json.loads` takes bytes in other encodings too), and no name
+        # twice, since readers differ about which of the two counts.
+        entries = json.loads(text.decode("utf-8"), object_pairs_hook=distinct)["keys"]
         if not isinstance(entries, list):
             raise InvalidKeySet("keys is not a list")
         found: dict[str, tuple[jwt.PyJWK, frozenset[str]]] = {}

@@ -4,7 +4,7 @@ However many tokens ask for unknown keys, the issuer is called at most once in `
 """
 
 import asyncio
-import ipaddress
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -14,6 +14,7 @@ import jwt
 from loguru import logger
 
 from gateway.core.errors import Unavailable
+from gateway.identity.issuer_metadata import METADATA_PATH, cause_of, keys_address
 from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
@@ -28,31 +29,6 @@ That is the case on a gateway that was idle.
 """
 
 Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
-
-
-def is_trusted_source(source: str) -> bool:
-    """True if keys may come from `source`: a file, https, or http on the loopback interface.
-
-    False for an address with a user or password in it, which would end up in a log.
-    """
-    if "://" not in source:
-        return True
-    try:
-        url = httpx.URL(source)
-    except httpx.InvalidURL:
-        return False
-    return (
-        bool(url.host)
-        and not url.userinfo
-        and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host)))
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class KeySetCache:
@@ -75,7 +51,11 @@ class KeySetCache:
         # environment: keys come from the configured address alone.
         headers = {"accept-encoding": "identity"}
         self._client = httpx.AsyncClient(
-            timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False, trust_env=False
+            timeout=TIMEOUT_SECONDS,
+            headers=headers,
+            follow_redirects=False,
+            trust_env=False,
+            verify=True if self._issuer.ca is None else ssl.create_default_context(cafile=self._issuer.ca),
         )
         await self._refresh()
         return self
@@ -139,8 +119,7 @@ class KeySetCache:
                 text = await self._fetch()
             keys = parse_key_set(text, self._issuer.algorithms)
         except (httpx.HTTPError, OSError, InvalidKeySet) as error:
-            # Messages of httpx and of the system contain the address, which may contain a secret.
-            reason = str(error) if isinstance(error, InvalidKeySet) else type(error).__name__
+            reason = str(error) if isinstance(error, InvalidKeySet) else cause_of(error)
             logger.warning("issuer {}: its keys cannot be read: {}", self._issuer.url, reason)
             return
         finally:
@@ -151,9 +130,16 @@ class KeySetCache:
             self._changed()
 
     async def _fetch(self) -> bytes:
+        """The text of the key set, from where the settings or the issuer's own metadata say."""
         source = self._issuer.keys
+        if source is None:
+            metadata = await self._get(self._issuer.url.rstrip("/") + METADATA_PATH)
+            source = keys_address(metadata, self._issuer.url)
         if not source.startswith(("https://", "http://")):
             return await asyncio.to_thread(Path(source).read_bytes)
+        return await self._get(source)
+
+    async def _get(self, source: str) -> bytes:
         if self._client is None:
             raise OSError("not open")
         body = b""

@@ -27,6 +27,10 @@ UNFIT: dict[str, bytes] = {
     "no id": key_set({k: v for k, v in public(EC, "ec").items() if k != "kid"}),
     "not JSON": b"<html>",
     "not a set": b"[]",
+    "UTF-16": key_set(public(EC, "ec")).decode().encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf" + key_set(public(EC, "ec")),
+    "keys twice": key_set(public(EC, "ec")).replace(b"{", b'{"keys": [], ', 1),
+    "a member twice": key_set(public(EC, "ec")).replace(b'"kid"', b'"kid": "other", "kid"'),
     "an even modulus": key_set(
         public(RSA, "rsa") | {"n": b64((RSA.public_key().public_numbers().n + 1).to_bytes(256)).decode()}
     ),
