@@ -113,7 +113,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "events": (
         Success(
             description="One event for each entry of the run's history, as JSON: `HistoryEntry`",
-            content={EVENTS: ()},
+            content={EVENTS: ("HistoryEntry",)},
         ),
         Success(
             description="The run is over, and all its events were sent: do not connect again", status=204
@@ -167,7 +167,7 @@ def openapi_document(operations: Mapping[str, Mapping[str, Operation]]) -> dict[
             for path, methods in operations.items()
         },
         "components": {
-            "schemas": components,
+            "schemas": _with_items(components),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "headers": {
                 "Location": {"description": "The path of the run", "schema": TEXT},
@@ -236,15 +236,45 @@ def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "traceparent")}
 
 
+def _with_items(value: Any) -> Any:
+    """A copy of the schema `value` in which every array says what its items are: `{}` for anything.
+
+    JSON Schema leaves that out, and generators of clients then leave out the calls that use the array.
+    """
+    if isinstance(value, dict):
+        described = {key: _with_items(item) for key, item in value.items()}
+        if described.get("type") == "array" and not {"items", "prefixItems"} & described.keys():
+            described["items"] = {}
+        return described
+    return [_with_items(item) for item in value] if isinstance(value, list) else value
+
+
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
     """OpenAPI's description of a body of `media_type` that matches one of `schemas`.
 
     Without schemas it is any object where the media type is JSON, else text.
     """
+    if media_type == EVENTS:
+        return {media_type: {"schema": _event_stream(*schemas)}}
     references = [{"$ref": f"#/components/schemas/{schema}"} for schema in schemas]
     if not references:
         return {media_type: {"schema": {"type": "object"} if media_type == JSON else TEXT}}
     return {media_type: {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
+
+
+def _event_stream(data: str) -> dict[str, Any]:
+    """The schema of server-sent events: text, and the events it is decoded to, with `data` as JSON."""
+    json_text = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{data}"}}
+    event = {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": {**TEXT, "pattern": "^[0-9]{1,18}$", "description": "To be sent as Last-Event-ID"},
+            "event": {**TEXT, "description": "The entry's kind"},
+            "data": {**TEXT, **json_text},
+        },
+    }
+    return {**TEXT, "contentMediaType": EVENTS, "contentSchema": {"type": "array", "items": event}}
 
 
 def _with_component_references(value: Any) -> Any:

@@ -95,6 +95,34 @@ def test_what_must_be_sent_is_required() -> None:
     ] == ["task"]
 
 
+def arrays(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if value.get("type") == "array":
+            yield value
+        for item in value.values():
+            yield from arrays(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from arrays(item)
+
+
+def test_every_array_says_what_is_in_it() -> None:
+    """A generator of clients leaves a call out whose body has an array of nothing known: it was `submit`."""
+    assert [array for array in arrays(DOCUMENT) if not {"items", "prefixItems"} & array.keys()] == []
+    assert {} in [array["items"] for array in arrays(DOCUMENT["components"]["schemas"]["Shards"])]
+
+
+def test_events_are_described_as_what_they_are() -> None:
+    """Not as any text: each has an id, a kind, and an entry of the history as JSON."""
+    stream = DOCUMENT["paths"]["/v1/runs/{id}/events"]["get"]["responses"]["200"]["content"]
+    schema = stream["text/event-stream"]["schema"]
+    event = schema["contentSchema"]["items"]
+
+    assert (schema["type"], schema["contentMediaType"]) == ("string", "text/event-stream")
+    assert set(event["properties"]) == {"id", "event", "data"}
+    assert event["properties"]["data"]["contentSchema"] == {"$ref": "#/components/schemas/HistoryEntry"}
+
+
 async def test_an_answer_that_is_not_described_is_found() -> None:
     """The client of these tests holds every answer against the description: this is what it would say."""
     request = httpx.Request("GET", "http://gateway/v1/regions")
