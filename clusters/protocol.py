@@ -95,6 +95,8 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
     attempt: AttemptId
     item: Any = None
     fence: Fence
+    expires_at: float | None = None
+    """The uptime of that boot at which the run's deadline passes: the attempt then ends as failed."""
     results: tuple[TaskResult, ...] = ()
     tries: dict[str, Count] = {}
 
@@ -246,6 +248,12 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     ended_at: WallTime | None = None
     output: Any = None
     reason: str = ""
+
+
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+"""The reason of an attempt that failed because its run's deadline has passed."""
+LEASE_ENDED: Final = "its run-lease ended: no gateway renewed it"
+"""The reason of an exclusive attempt that was lost with its lease: no try of its tasks counts for that."""
 
 
 class AttemptEndKind(StrEnum):

@@ -33,6 +33,7 @@ from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, PolicySettings, Secret
+from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
@@ -272,7 +273,7 @@ async def _check_keys(authenticator: JwtAuthenticator) -> str:
 
 
 def _instant() -> Instant:
-    return Instant(monotonic=time.monotonic(), wall=time.time())
+    return Instant(monotonic=time.monotonic(), wall=steady_time())
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:

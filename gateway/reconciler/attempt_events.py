@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from clusters.protocol import (
+    LEASE_ENDED,
     OUTPUTS_BYTES,
     AttemptEnded,
     AttemptEndKind,
@@ -100,7 +101,11 @@ def apply_attempt_end(
         case AttemptEndKind.FAILED:
             tracked.apply_event(now, Event.FAILED, reason=event.reason)
         case AttemptEndKind.LOST:
-            lose_attempt(tracked, now, event.reason, settings)
+            if event.reason == LEASE_ENDED:
+                # Without a gateway to renew it: neither the region nor a task is to blame.
+                tracked.apply_event(now, Event.LOST, reason=event.reason)
+            else:
+                lose_attempt(tracked, now, event.reason, settings)
         case AttemptEndKind.SUCCEEDED:
             if all(tracked.tasks.get(task.name) in FINISHED for task in tracked.run.spec.tasks):
                 tracked.apply_event(now, Event.COMPLETED, suspect_since=None)

@@ -28,7 +28,8 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
-from gateway.store.interface import Store
+from gateway.steady_clock import seconds_behind, set_forward, steady_time, wall_clock_step
+from gateway.store.interface import RunQuery, Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
@@ -37,6 +38,8 @@ PASS_SECONDS = 0.1
 """The longest pause between two passes."""
 TICK_SECONDS = 1.0
 """The pause between two ticks, at which the regions' health moves on by time."""
+CLOCK_SECONDS = 2.0
+"""A difference between the wall clock and ours above this is logged."""
 RECOVERY_SECONDS = 0.5
 """The pause between two attempts to write to a store that failed."""
 
@@ -84,6 +87,7 @@ class Controller:
         )
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
+        self._logged_step = wall_clock_step()
 
     @property
     def cut_off(self) -> bool:
@@ -106,6 +110,7 @@ class Controller:
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes for ever: one soon after `wake` is set, and one every `PASS_SECONDS` in any case."""
         try:
+            await self._bear_a_clock_set_back()
             await self.start(_now())
         except Unavailable as error:
             # The API is up by now: it says what is wrong, and this half goes on when the store is back.
@@ -127,6 +132,31 @@ class Controller:
                 changed.clear()
                 self._placer.request()
                 wake.set()
+
+    async def _bear_a_clock_set_back(self) -> None:
+        """Sets the gateway's clock forward to the newest run, where the wall clock was set back before us.
+
+        Without that the next run would be older than it, and all deadlines later.
+        """
+        newest = await self._store.runs(RunQuery(tenants=None, limit=1))
+        behind = max((seconds_behind(run.created_at) for run in newest.runs), default=0.0)
+        if behind > 0:
+            set_forward(behind)
+            logger.warning(
+                "the wall clock was set back to {:.1f} s before the newest run:"
+                " deadlines and the order of runs go on from there",
+                behind,
+            )
+
+    def _log_wall_clock(self) -> None:
+        step = wall_clock_step()
+        if abs(step - self._logged_step) > CLOCK_SECONDS:
+            logger.warning(
+                "the wall clock was set by {:+.1f} s: deadlines go on as before,"
+                " and times are shown as if it had not been, until the gateway is started again",
+                step - self._logged_step,
+            )
+            self._logged_step = step
 
     async def start(self, now: Instant) -> None:
         """Loads the shards that are under way from the store. To be called before the first pass."""
@@ -181,6 +211,7 @@ class Controller:
         tick = now.monotonic - self._ticked_at >= TICK_SECONDS
         if tick:
             self._ticked_at = now.monotonic
+            self._log_wall_clock()
         assessment = assess_regions(self._ws.regions.values(), now, self._health, tick=tick)
         self._log_cut_off(assessment.cut_off)
         self._cut_off = assessment.cut_off
@@ -233,4 +264,4 @@ class Controller:
 
 
 def _now() -> Instant:
-    return Instant(time.monotonic(), time.time())
+    return Instant(time.monotonic(), steady_time())

@@ -173,7 +173,7 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
     return Batch(
         incarnation=region.incarnation,
         runs=tuple(runs.values()),
-        creates=tuple(_shard_spec(tracked) for tracked in creates),
+        creates=tuple(_shard_spec(tracked, region, now) for tracked in creates),
         renewals=tuple(region.renewals.values()),
         tombstones=tombstones,
         acknowledged=committed,
@@ -196,7 +196,7 @@ def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedS
     return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
-def _shard_spec(tracked: TrackedShard) -> ShardSpec:
+def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpec:
     shard, resumption = tracked.shard, tracked.resumption
     if shard.fence is None or resumption is None:
         raise AssertionError("a placed shard has a fence, and its results are read before it is sent")
@@ -204,6 +204,7 @@ def _shard_spec(tracked: TrackedShard) -> ShardSpec:
         attempt=shard.attempt,
         item=shard.item,
         fence=shard.fence,
+        expires_at=region.uptime_at(tracked.run.stored.deadline_at, now),
         results=resumption.results,
         tries=resumption.tries,
     )

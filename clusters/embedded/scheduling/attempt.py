@@ -65,6 +65,8 @@ class Attempt:
     """The seq of the event that reported its end; 0 until then."""
     ended_at: float = 0.0
     """The time of its end, in seconds since 1970; 0 until then."""
+    expires_at: float | None = None
+    """The uptime at which its run's deadline passes, as the newest create says; None: there is none."""
     lease_until: float = NEVER
     """The uptime at which its run-lease ends. Exclusive attempts only, as the two fields below."""
     next_lease_request_at: float = NEVER

@@ -90,7 +90,7 @@ class AttemptCreation:
             case Ignore():
                 return CreateAnswer(attempt=spec.attempt, outcome=CreateOutcome.EXISTS)
             case Wake(attempt=attempt):
-                self._wake(attempt, step)
+                self._wake(attempt, spec, step)
                 return CreateAnswer(attempt=spec.attempt, outcome=CreateOutcome.EXISTS)
             case Create(run=run):
                 self._create(spec, run, step)
@@ -141,11 +141,19 @@ class AttemptCreation:
             finished={result.task: result for result in spec.results},
             tries=dict(spec.tries),
         )
+        self._set_deadline(attempt, spec)
         self._attempts.add(attempt)
         self._start(attempt, step)
 
-    def _wake(self, attempt: Attempt, step: Step) -> None:
+    def _set_deadline(self, attempt: Attempt, spec: ShardSpec) -> None:
+        attempt.expires_at = spec.expires_at
+        if spec.expires_at is not None:
+            self._attempts.set_timer(attempt, spec.expires_at)
+
+    def _wake(self, attempt: Attempt, spec: ShardSpec, step: Step) -> None:
         attempt.awake = True
+        # The one that it had was an uptime of another boot.
+        self._set_deadline(attempt, spec)
         for task, end in attempt.interrupted_pauses.items():
             # The wall clock may have been set meanwhile: never wait for more than the whole pause.
             whole = retry_pause(attempt.tasks[task].retry, attempt.tries[task])

@@ -12,7 +12,15 @@ from clusters.embedded.scheduling.launch import next_launch
 from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
 from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
-from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskPhase, TaskResult
+from clusters.protocol import (
+    DEADLINE_EXCEEDED,
+    LEASE_ENDED,
+    AttemptEnded,
+    AttemptEndKind,
+    TaskChanged,
+    TaskPhase,
+    TaskResult,
+)
 from waypost.condition_evaluation.messages import ConditionAnswer
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import TaskSpec
@@ -126,6 +134,26 @@ class AttemptLifecycle:
         step.failures.append((attempt.id, attempt.failure))
         self._report(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
         self._kill_tries(attempt, step)
+
+    def expire(self, attempt: Attempt, step: Step) -> bool:
+        """Ends an attempt whose deadline has passed as failed; returns whether it has."""
+        if attempt.expires_at is None or step.now < attempt.expires_at:
+            return False
+        if not attempt.failure:
+            attempt.failure = DEADLINE_EXCEEDED
+            self._withdraw_waiting_tasks(attempt)
+            step.failures.append((attempt.id, attempt.failure))
+            self._kill_tries(attempt, step)
+            self.end_if_done(attempt, step)
+        return True
+
+    def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
+        """Gives the attempt up with its lease; the tries that were killed for that count as not made."""
+        for name, since in {task: began, **attempt.running}.items():
+            attempt.tries[name] -= 1
+            step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
+            self._report(attempt, name, TaskPhase.RUNNING, since, step)
+        self.lose(attempt, LEASE_ENDED, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
         """Gives the attempt up as lost: another cluster may carry on, so no task is reported as failed."""

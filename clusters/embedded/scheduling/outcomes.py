@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.launch import Outcome
+from clusters.embedded.scheduling.lease_requests import lease_is_ending
 from clusters.protocol import OUTPUTS_BYTES, TaskResult
 from waypost.workflow.task import Retry
 
@@ -37,15 +38,19 @@ class LoseAttempt(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class LoseLease(Struct, frozen=True, kw_only=True):
+    """The attempt may not go on without a run-lease; with another it starts again."""
+
+
 class NoConsequence(Struct, frozen=True, kw_only=True):
     """Nothing is done, since the attempt is being ended anyway."""
 
 
-Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | NoConsequence
+Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence
 """What the scheduler does with a task and its attempt after a try has ended."""
 
 
-def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence:
+def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
     """The consequence of `outcome`, with which a try of `attempt`'s `task` has ended."""
     if attempt.stopped:
         return NoConsequence()
@@ -60,6 +65,8 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str) -> Consequence
         return NoConsequence()
     if outcome.lost:
         return LoseAttempt(reason=f"task {task}: {outcome.reason}")
+    if outcome.killed and attempt.exclusive and attempt.awake and lease_is_ending(attempt, now):
+        return LoseLease()
     if outcome.killed:
         # By the cluster itself: no failure of the task, so it runs again at once, whatever its retry limit.
         return RetryTask(pause_seconds=0.0)

@@ -28,6 +28,7 @@ from clusters.embedded.scheduling.outcomes import (
     FailTask,
     FinishTask,
     LoseAttempt,
+    LoseLease,
     NoConsequence,
     RetryTask,
     consequence_of,
@@ -157,10 +158,9 @@ class Scheduler:
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
         """Records that a try has ended and no process of it is left; applies its outcome's consequence."""
-        step = Step(now=now, wall=wall)
-        attempt = self._attempts.by_id[identity]
+        step, attempt = Step(now=now, wall=wall), self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
-        consequence = consequence_of(outcome, attempt, task)
+        consequence = consequence_of(outcome, attempt, task, now)
         match consequence:
             case FinishTask(result=result):
                 self._lifecycle.finish_task(attempt, result, began, step)
@@ -172,6 +172,8 @@ class Scheduler:
                 self._lifecycle.fail_task(attempt, task, reason, began, step)
             case LoseAttempt(reason=reason):
                 self._lifecycle.lose(attempt, reason, step)
+            case LoseLease():
+                self._lifecycle.lose_lease(attempt, task, began, step)
             case NoConsequence():
                 pass
             case _:
@@ -216,7 +218,7 @@ class Scheduler:
         """Does what is due `now`: queues retries, requests leases, kills tries whose lease is ending."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
-            if attempt.over or not attempt.awake:
+            if attempt.over or not attempt.awake or self._lifecycle.expire(attempt, step):
                 continue
             if attempt.exclusive:
                 self._check_lease(attempt, step)

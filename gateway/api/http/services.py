@@ -17,6 +17,7 @@ from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
+from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
@@ -50,7 +51,7 @@ class Services(Struct, frozen=True, kw_only=True):
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = steady_time
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)

@@ -111,6 +111,12 @@ class Region:
         uptime = self.status.uptime + (now.monotonic - self.status_at)
         return Fence(boot=self.status.boot, not_after=uptime + seconds)
 
+    def uptime_at(self, wall: float | None, now: Instant) -> float | None:
+        """The uptime of the cluster at `wall`, in seconds since 1970; None where either is not known."""
+        if wall is None or self.status is None:
+            return None
+        return self.status.uptime + (now.monotonic - self.status_at) + (wall - now.wall)
+
     def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
         """The region as placement and the API see it. `inflight`: attempts that are, or may be, there."""
         return region_view(

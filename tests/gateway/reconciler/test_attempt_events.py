@@ -7,6 +7,7 @@ from msgspec import structs
 
 from clusters.protocol import (
     ERA_BITS,
+    LEASE_ENDED,
     AttemptEnded,
     AttemptEndKind,
     AttemptId,
@@ -147,6 +148,21 @@ def test_an_orphan_is_ended_when_it_is_committed() -> None:
     assert due_tombstones(ws, here, NOW, SETTINGS) == ()
     shard.mark_committed()
     assert due_tombstones(ws, here, NOW, SETTINGS) == (attempt(),)
+
+
+def test_a_lease_that_ended_counts_against_nobody() -> None:
+    """No gateway was there to renew it: another attempt follows at once."""
+    one = tracked(loaded_run(side_effects=SideEffects.EXCLUSIVE), 0, phase=Phase.RUNNING)
+    ended = AttemptEnded(seq=7, attempt=one.shard.attempt, end=AttemptEndKind.LOST, reason=LEASE_ENDED)
+    apply_attempt_end(working_set(one), region(), ended, NOW, SETTINGS)
+
+    shard = one.shard
+    assert (shard.phase, shard.reason, shard.attempts_lost, shard.not_before) == (
+        Phase.PENDING,
+        LEASE_ENDED,
+        0,
+        0.0,
+    )
 
 
 def test_an_attempt_that_sleeps_is_sent_again() -> None:

@@ -1,11 +1,14 @@
 """What goes into one call to a region, and what waits for the next."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from clusters.protocol import TaskResult
+from gateway.core.instant import Instant
 from gateway.core.resume import Resumption
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase
@@ -125,3 +128,15 @@ def test_what_was_not_read_is_not_sent() -> None:
 
     assert sent is not None
     assert [create.attempt.shard for create in sent.creates] == [1]
+
+
+def test_the_deadline_goes_along_as_an_uptime_of_the_cluster() -> None:
+    """The cluster keeps it while no gateway is there; nobody's wall clock counts."""
+    late, free = tracked(loaded_run("run-1"), 0), tracked(loaded_run("run-2"), 0)
+    stored = structs.replace(late.run.stored, deadline_at=NOW.wall + 60.0)
+    late.run = replace(late.run, stored=stored)
+    heard_before = Instant(NOW.monotonic + 2.0, NOW.wall + 2.0)
+    batch = next_batch(working_set(late, free), region(), heard_before, FailoverSettings())
+
+    assert batch is not None
+    assert [create.expires_at for create in batch.creates] == [9.0 + 60.0, None]
