@@ -6,15 +6,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.structure_check import check_file
 from waypost.sqlite_group_commit import Database
+from waypost.turns import turn_key
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -141,6 +145,9 @@ import asyncio, sys
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.structure_check import check_file
 from waypost.sqlite_group_commit import Database
+from waypost.turns import turn_key
+
+T = TypeVar("T")
 
 async def main():
     try:
@@ -254,3 +261,40 @@ def test_the_check_is_bounded(tmp_path: Path) -> None:
     check_file(db, -1.0)
     assert db.execute("select count(*) from word").fetchone() == (20_000,)
     db.close()
+
+
+async def read_for(key: str | None, database: Database, work: Callable[[sqlite3.Connection], T]) -> T:
+    turn_key.set(key)
+    return await database.read(work)
+
+
+async def test_what_the_process_reads_for_itself_waits_for_no_caller(database: Database) -> None:
+    """A lease is granted on a fresh read: one that came behind a thousand lists would let it run out."""
+    let_go = threading.Event()
+    noisy = [asyncio.create_task(read_for("noisy", database, lambda _: let_go.wait(10))) for _ in range(20)]
+    await asyncio.sleep(0)
+
+    assert await read_for(None, database, lambda _: "own") == "own"
+    assert not any(task.done() for task in noisy)
+    let_go.set()
+    assert await asyncio.gather(*noisy) == [True] * 20
+
+
+async def test_callers_take_turns_at_reading(tmp_path: Path) -> None:
+    """The next free thread reads for the other one, not for the crowd that came first."""
+    let_go, order = threading.Event(), list[str]()
+
+    def work(key: str) -> None:
+        let_go.wait(10)
+        order.append(key)
+
+    async with Database(tmp_path / "turns.db", readers=1) as database:
+        await database.write(lambda db: db.execute("create table t (x)"))
+        crowd = [asyncio.create_task(read_for("noisy", database, lambda _: work("noisy"))) for _ in range(20)]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(read_for("quiet", database, lambda _: work("quiet")))
+        await asyncio.sleep(0)
+        let_go.set()
+        await asyncio.gather(*crowd, other)
+
+    assert order.index("quiet") <= 2
