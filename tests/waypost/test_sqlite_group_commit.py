@@ -145,9 +145,6 @@ import asyncio, sys
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.structure_check import check_file
 from waypost.sqlite_group_commit import Database
-from waypost.turns import turn_key
-
-T = TypeVar("T")
 
 async def main():
     try:
