@@ -58,13 +58,11 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 def _wrong_time(claims: dict[str, Any]) -> str | None:
     """A sentence about a token that is not valid now, by this machine's clock."""
-    now = time.time()
-    expires, begins = claims.get("exp"), claims.get("nbf")
-    if isinstance(expires, int | float) and expires <= now:
-        return (
-            f"The token expired {format_duration(now - expires)} ago, {_format_time(expires)}: get a new one."
-        )
-    if isinstance(begins, int | float) and begins > now:
+    now, expires, begins = time.time(), _seconds(claims, "exp"), _seconds(claims, "nbf")
+    if expires is not None and expires <= now:
+        ago = format_duration(now - expires)
+        return f"The token expired {ago} ago, at {_format_time(expires)}: get a new one."
+    if begins is not None and begins > now:
         return f"The token is not valid before {_format_time(begins)}, in {format_duration(begins - now)}."
     return None
 

@@ -40,6 +40,7 @@ def refusing(httpserver: HTTPServer) -> HTTPServer:
         (token(exp=time.time() - 100, iss=DEVELOPMENT_ISSUER), "The token expired ", True),
         (token(exp=time.time() + 900, iss=DEVELOPMENT_ISSUER), "only a gateway started with --dev", False),
         (token(exp=10**400), "has not expired", False),
+        (token(exp=-(10**30), nbf=float("inf")), "has not expired", False),
         (token(exp="soon", nbf=True), "has not expired", False),
         ("nonsense", "not a JWT", False),
         ("a.b.c", "not a JWT", False),
