@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from waypost.files.permissions import narrow
+from waypost.sqlite_files.disk_space import is_disk_full
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.lock import FileLock
 from waypost.sqlite_files.structure_check import check_file
@@ -165,7 +166,9 @@ class Database:
                 f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
                 f' can be read with: sqlite3 {self._path} ".recover" | sqlite3 recovered.db'
             )
-        return StorageError(f"{what} {self._path}: {error}")
+        known = "full" in str(error) or not is_disk_full(Path(self._path).parent)
+        full = "" if known else ": the disk is full"
+        return StorageError(f"{what} {self._path}: {error}{full}")
 
     def _wait_turns(self, turns: int) -> None:
         """Waits for `turns` turns of the event loop, so that writes that are about to be queued share the
