@@ -31,14 +31,14 @@ def refusing(httpserver: HTTPServer) -> HTTPServer:
     [
         (token(exp=time.time() - 100), "The token expired ", False),
         (token(exp=0), "expired", False),
-        (token(exp=time.time() + 900, nbf=time.time() + 100), "not valid before", False),
+        (token(exp=time.time() + 9e5, nbf=time.time() + 1e5), "not valid before", False),
         (
-            token(exp=time.time() + 900),
+            token(exp=time.time() + 9e5),
             f"of issuer '{ISSUER}' for audience 'waypost', and has not expired",
             False,
         ),
         (token(exp=time.time() - 100, iss=DEVELOPMENT_ISSUER), "The token expired ", True),
-        (token(exp=time.time() + 900, iss=DEVELOPMENT_ISSUER), "only a gateway started with --dev", False),
+        (token(exp=time.time() + 9e5, iss=DEVELOPMENT_ISSUER), "only a gateway started with --dev", False),
         (token(exp=10**400), "has not expired", False),
         (token(exp=-(10**30), nbf=float("inf")), "has not expired", False),
         (token(exp="soon", nbf=True), "has not expired", False),
