@@ -87,8 +87,10 @@ def test_a_port_that_is_taken_is_reported_with_the_option_that_helps(
 def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their `up` is gone, and so is what would end them; `--fresh` must not empty the folder below them."""
     (tmp_path / "gateway.db").write_text("kept")
-    idle = [sys.executable, "-c", "input()", "gateway", str(tmp_path / "gateway.toml")]
-    with subprocess.Popen(idle, stdin=subprocess.PIPE) as left:
+    program = "print(flush=True); input()"
+    idle = [sys.executable, "-c", program, "gateway", str(tmp_path / "gateway.toml")]
+    with subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None and left.stdout.readline()  # its command line can be read from now on
         assert up(state=tmp_path, fresh=True) == Exit.UNAVAILABLE
         left.terminate()
     printed = capsys.readouterr().err
