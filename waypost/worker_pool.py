@@ -243,9 +243,11 @@ class _Worker:
     async def close(self) -> None:
         """Kills the process, if one is running."""
         self._kill()
-        process, self._process = self._process, None
-        if process is not None:
-            await process.communicate()  # waits for the exit status, which ends the zombie; closes the pipes
+        if self._process is not None:
+            # Waits for the exit status, which ends the zombie, and closes the pipes. Forgotten only then:
+            # a replacement that is cancelled here leaves the rest to the pool's own `close`.
+            await self._process.communicate()
+            self._process = None
         if self._progress >= 0:
             os.close(self._progress)
             self._progress = -1
