@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Style = Literal["auto", "json", "human"]
 
 TOKEN: Final = re.compile(
-    r"(?i:bearer)(?:\s|%20|[=:])+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*|(?<=Basic )[\w+/]{6,}=*|(?<=://)[^\s/@\"']+(?=@)"
+    r"(?i:bearer)(?:\s|%20|[=:])+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*"
+    r"|(?<=Basic )[\w+/]{6,}=*|(?<=://)[^\s/@\"']+(?=@)"
 )
 """Matches a bearer credential, a JWT or the beginning of one, an HTTP Basic credential, a password in a URL.
 """

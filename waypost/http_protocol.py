@@ -120,7 +120,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head, self._in_body, self._begun = True, False, False
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+    # The type of the parameter is as uvicorn declares it.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {"peer": _peer(transport), "closing": self._closing, "cut_off": self.cut_off}
         self._timer = self.loop.call_later(self._limits.head_seconds, self.cut_off)
@@ -236,7 +237,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self._check_reader_later()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # uvicorn has ASGI types of its own
+    # uvicorn has ASGI types of its own.
+    def _start_asgi_task(  # type: ignore[override]
+        self, cycle: RequestResponseCycle, app: ASGIApp
+    ) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, _without_disconnects(app))  # type: ignore[arg-type]  # as above
 

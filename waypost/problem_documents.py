@@ -76,7 +76,8 @@ def problem(
     if close:
         answer.headers["connection"] = "close"
     if retryable:
-        answer.headers["retry-after"] = str(random.randint(1, 3))  # noqa: S311  # spreads clients, keeps no secret
+        # Spreads clients and keeps no secret.
+        answer.headers["retry-after"] = str(random.randint(1, 3))  # noqa: S311
     return answer
 
 

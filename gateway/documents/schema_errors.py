@@ -51,7 +51,7 @@ LENGTHS: Final = {
     "maxProperties": ("at most", "field"),
 }
 
-_StrictIntegerValidator: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call] # untyped in its stubs
+_StrictIntegerValidator: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )

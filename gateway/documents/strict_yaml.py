@@ -208,7 +208,10 @@ class _Composer:
         if text in PLAIN_WORDS:
             return PLAIN_WORDS[text]
         # What YAML 1.1 takes the plain scalar for, compared with what JSON (and so YAML 1.2) takes it for.
-        read_as: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # untyped in its stubs
+        # Untyped in its stubs.
+        read_as: str = self._loader.resolve(  # type: ignore[no-untyped-call]
+            yaml.ScalarNode, text, (True, False)
+        )
         number = NUMBER.fullmatch(text) is not None
         value = faithful(text)
         if number and value is None:

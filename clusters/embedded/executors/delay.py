@@ -25,7 +25,12 @@ class DelayExecutor:
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:  # noqa: ARG002
+    async def execute(
+        self,
+        launch: Launch,
+        folders: TaskFolders,  # noqa: ARG002
+        lease: Lease | None,  # noqa: ARG002
+    ) -> Outcome:
         try:
             run = msgspec.convert(launch.task.run, DelayRun)
         except msgspec.ValidationError as error:

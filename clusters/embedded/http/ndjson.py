@@ -64,7 +64,8 @@ class NdjsonResponse(Response):
             self._collecting.result()
         return self
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the form of an ASGI application
+    # The form of an ASGI application has a scope, which is not needed here.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         disconnected = asyncio.create_task(_wait_for_disconnect(receive), name="disconnect")
         closing = asyncio.create_task(self._closing.wait(), name="closing")
         for task in (disconnected, closing):
