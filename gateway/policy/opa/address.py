@@ -1,0 +1,50 @@
+"""Reads the setting `policy.engine` of an OPA: where it listens, and how it is reached there."""
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+DEFAULT_PORT: Final = 8181
+FORMS: Final = "opa+http://127.0.0.1:8181, opa+https://HOST:8181 or opa+unix:/PATH"
+
+
+class OpaAddress(Struct, frozen=True, kw_only=True):
+    """Where an OPA listens. `socket` is the path of a Unix socket, or None; `tls`: whether it is https."""
+
+    host: str = "localhost"
+    port: int = DEFAULT_PORT
+    tls: bool = False
+    socket: str | None = None
+
+    def __str__(self) -> str:
+        return self.socket or f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> OpaAddress:
+    """The address in `text`, such as `opa+http://127.0.0.1:8181`. Raises `ValueError`, which says why not.
+
+    Plain http stays on this machine: anybody on the way could permit everything.
+    """
+    scheme, _, rest = text.partition(":")
+    if scheme == "opa+unix":
+        if not rest.startswith("/") or rest.startswith("//"):
+            raise ValueError(f"opa+unix: needs the full path of a socket: {FORMS}")
+        return OpaAddress(socket=rest)
+    url = urlsplit(text.removeprefix("opa+"))
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"it has no host: {FORMS}")
+    if url.path not in ("", "/") or url.query or url.fragment or url.username is not None:
+        raise ValueError(f"it has more than a host and a port: {FORMS}")
+    if url.scheme == "http" and not _is_loopback(url.hostname):
+        raise ValueError("plain http is for an OPA on this machine: use opa+https, or a socket")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return OpaAddress(host=host, port=url.port or DEFAULT_PORT, tls=url.scheme == "https")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,35 @@
+"""Decides when an OPA that does not answer is asked no more, so that nobody waits for it in vain. Pure."""
+
+from typing import Final
+
+FAILURES_MAXIMUM: Final = 5
+"""How many questions in a row may fail before no more are asked."""
+
+
+class CircuitBreaker:
+    """Counts questions in a row that OPA has failed to answer.
+
+    Once it is open, no question is asked until OPA has said that it is well. So a document that always fails,
+    sent again and again, keeps nobody else out: what it opens is closed after one round trip.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.cause = ""
+        self._failures = 0
+
+    def __repr__(self) -> str:
+        state = f"open: {self.cause}" if self.is_open else "closed"
+        return f"<CircuitBreaker {state}, {self._failures} failures in a row>"
+
+    def after_answer(self) -> None:
+        """Counts a question that was answered, or a check that OPA is well."""
+        self.is_open, self.cause, self._failures = False, "", 0
+
+    def after_failure(self, cause: str) -> bool:
+        """Counts a question that was not answered; returns whether the breaker opens by it."""
+        self._failures += 1
+        self.cause = cause
+        opens = not self.is_open and self._failures >= FAILURES_MAXIMUM
+        self.is_open = self.is_open or opens
+        return opens

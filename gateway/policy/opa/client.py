@@ -1,0 +1,122 @@
+"""A client of OPA's API: `opa-python-client`, made strict and bounded, without redirects, and for sockets.
+
+As it is (3.0.0) it follows a redirect with the document and believes that answer, reads any number of bytes,
+takes NaN and doubled names, repeats a 500 twice with pauses, and has neither Unix sockets nor a root
+certificate of one's own.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self, cast
+
+import aiohttp
+from opa_client import AsyncOpaClient
+
+from gateway.policy.opa.address import OpaAddress
+from gateway.policy.opa.reply import Reply, ReplyError, explain_error, parse_reply
+
+REPLY_MAXIMUM_BYTES: Final = 4 * 1_048_576
+"""The most bytes of an answer: ten thousand reasons of a refusal fit."""
+PARAMETERS: Final = {"strict-builtin-errors": True, "provenance": True}
+"""Without the first, a builtin that fails makes its rule undefined, and a deny that needs it silent."""
+HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
+
+
+class EncodedInput(dict[str, Any]):
+    """An input document that is JSON already. The client takes a mapping, and would encode it once more."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__()
+        self.text = text
+
+
+class StrictResponse:
+    """An answer that was read whole; in place of aiohttp's `ClientResponse`, for the client's own methods."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status, self._body = status, body
+
+    def raise_for_status(self) -> None:
+        """Raises `ReplyError`, with the cause that OPA gives, for any status but 200."""
+        if self.status != 200:
+            raise ReplyError(explain_error(self.status, self._body))
+
+    async def json(self) -> Reply:
+        """The answer, parsed. Raises `ReplyError`."""
+        return parse_reply(self._body)
+
+
+class StrictOpaClient(AsyncOpaClient):
+    """Asks the OPA at `address`: `async with` opens its connections. It has no deadline of its own.
+
+    `ca` is the path of a PEM file with the root certificates for https; None: the public ones.
+    """
+
+    def __init__(self, address: OpaAddress, *, ca: str | None = None, token: str | None = None) -> None:
+        # Its constructor has no annotations.
+        super().__init__(  # type: ignore[no-untyped-call]
+            host=address.host, port=address.port, ssl=address.tls, token=token, retries=0
+        )
+        self._address, self._ca = address, ca
+
+    async def ask(self, rule: str, document: bytes) -> Reply:
+        """Asks for the value of `rule`, by its full name, for the input `document`. Raises `ReplyError`.
+
+        Raises `aiohttp.ClientError` or `OSError` where no answer came.
+        """
+        package, _, name = rule.removeprefix("data.").rpartition(".")
+        reply = await self.query_rule(EncodedInput(document), package, name, dict(PARAMETERS))
+        # What `query_rule` returns is what `StrictResponse.json` gave it.
+        return cast(Reply, reply)
+
+    async def __aenter__(self) -> Self:
+        await self._init_session()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _init_session(self) -> None:
+        if self._address.socket is not None:
+            connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._address.socket)
+        else:
+            context = ssl.create_default_context(cafile=self._ca) if self._address.tls else True
+            connector = aiohttp.TCPConnector(ssl=context)
+        self._session = aiohttp.ClientSession(
+            headers=self.headers,
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+        )
+
+    @asynccontextmanager
+    async def _request(self, method: str, url: str, **options: Any) -> AsyncIterator[StrictResponse]:
+        asked = options.get("json", {}).get("input")
+        body = b'{"input":%b}' % asked.text if isinstance(asked, EncodedInput) else None
+        try:
+            response = await self._exchange(method, url, body)
+        except aiohttp.ClientConnectorError:
+            raise
+        except aiohttp.ClientConnectionError:
+            # A kept connection that OPA has closed meanwhile, by a restart, fails once. A question changes
+            # nothing, so asking it again is harmless.
+            response = await self._exchange(method, url, body)
+        yield response
+
+    async def _exchange(self, method: str, url: str, body: bytes | None) -> StrictResponse:
+        if self._session is None:
+            raise ReplyError("the engine is not running")
+        async with self._session.request(
+            method, url, data=body, headers=HEADERS, allow_redirects=False
+        ) as response:
+            content = bytearray()
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > REPLY_MAXIMUM_BYTES:
+                    # Not to be read to its end.
+                    response.close()
+                    raise ReplyError(f"it answers with more than {REPLY_MAXIMUM_BYTES} bytes")
+            return StrictResponse(response.status, bytes(content))

@@ -1,0 +1,172 @@
+"""The policy engine that asks an OPA: within a deadline, and anything but a clear answer is none."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Final, Self, TypeVar
+
+import msgspec
+from loguru import logger
+from msgspec import UNSET
+
+from gateway.core.decision import Decision, Question
+from gateway.core.errors import Unavailable
+from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
+from gateway.policy.decisions import DecisionFactory
+from gateway.policy.opa.address import OpaAddress
+from gateway.policy.opa.breaker import CircuitBreaker
+from gateway.policy.opa.client import StrictOpaClient
+from gateway.policy.opa.reply import Reply, ReplyError, brief
+from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
+from waypost.cancellation import cancel_and_wait
+
+ENGINE_NAME: Final = "opa"
+LARGE_BYTES: Final = 65_536
+"""Documents beyond it have the longer deadline."""
+PROBE_SECONDS: Final = 0.1
+"""The pause between two looks at an OPA that is asked no more."""
+NO_RULE: Final = "data.waypost.none"
+"""A rule that no bundle has: the answer to it names the bundle, and evaluates nothing."""
+
+T = TypeVar("T")
+
+
+class OpaFault(Exception):
+    """OPA gave no decision. The text says why, for the log."""
+
+
+class OpaPolicyEngine:
+    """A `PolicyEngine` that asks the OPA at `address`, which holds the rules as a bundle with a revision.
+
+    An answer that takes longer than `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB)
+    is none. Starts without OPA too: then every decision is a refusal with `fault` set until it is there.
+    """
+
+    def __init__(
+        self,
+        address: OpaAddress,
+        *,
+        ca: str | None = None,
+        token: str | None = None,
+        deadline_seconds: float = 0.1,
+        large_deadline_seconds: float = 1.0,
+    ) -> None:
+        self._address = address
+        self._client = StrictOpaClient(address, ca=ca, token=token)
+        self._deadline_seconds = deadline_seconds
+        self._large_deadline_seconds = large_deadline_seconds
+        self._breaker = CircuitBreaker()
+        self._probing: asyncio.Task[None] | None = None
+        self._revision = ""
+        self._decisions = DecisionFactory(ENGINE_NAME)
+
+    def __repr__(self) -> str:
+        return f"<OpaPolicyEngine at {self._address}, revision {self._revision!r}, {self._breaker}>"
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        try:
+            await self.check()
+        except Unavailable as error:
+            logger.warning("policy: {}", error.detail)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._probing is not None:
+            await cancel_and_wait([self._probing])
+        await self._client.__aexit__()
+
+    @property
+    def revision(self) -> str:
+        return self._revision
+
+    async def check(self) -> None:
+        try:
+            self._note(await self._within(self._client.ask(NO_RULE, b"{}"), self._deadline_seconds))
+        except OpaFault as error:
+            raise Unavailable(f"OPA at {self._address}: {error}") from error
+
+    async def decide(self, question: Question) -> Decision:
+        started = time.perf_counter()
+        revision = self._revision
+        try:
+            reply = await self._ask(question)
+            revision = self._note(reply)
+            answer = _answer_of(reply)
+        except (QuestionError, OpaFault, AnswerError) as error:
+            # Default deny: without an answer the decision refuses.
+            seconds = time.perf_counter() - started
+            return self._decisions.faulty(question, str(error), revision=revision, duration_seconds=seconds)
+        seconds = time.perf_counter() - started
+        return self._decisions.answered(question, answer, revision=revision, duration_seconds=seconds)
+
+    async def _ask(self, question: Question) -> Reply:
+        document = _checked(encode_question(question))
+        if self._breaker.is_open:
+            raise OpaFault(f"it is not asked until it answers again: {self._breaker.cause}")
+        large = len(document) > LARGE_BYTES
+        deadline_seconds = self._large_deadline_seconds if large else self._deadline_seconds
+        return await self._within(self._client.ask(ENTRY_POINTS[question.action], document), deadline_seconds)
+
+    async def _within(self, asked: Awaitable[T], seconds: float) -> T:
+        """What `asked` gives within `seconds`. Raises `OpaFault`, and opens the breaker at need."""
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await asked
+        except ReplyError as error:
+            # It answers, if badly: the next question may fare better, and none waits.
+            raise OpaFault(str(error)) from error
+        except TimeoutError as error:
+            raise self._failed(f"no answer within {seconds} s") from error
+        except Exception as error:  # whatever the client raises, it is no permission
+            raise self._failed(f"no answer: {brief(error)}") from error
+        self._breaker.after_answer()
+        return answer
+
+    def _failed(self, cause: str) -> OpaFault:
+        if self._breaker.after_failure(cause) and (self._probing is None or self._probing.done()):
+            logger.warning("OPA at {} is asked no more until it answers again: {}", self._address, cause)
+            self._probing = asyncio.create_task(self._wait_until_well())
+        return OpaFault(cause)
+
+    async def _wait_until_well(self) -> None:
+        """Looks at OPA's health until it is well, then closes the breaker."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._deadline_seconds):
+                    if await self._client.check_health():
+                        break
+            await asyncio.sleep(PROBE_SECONDS)
+        self._breaker.after_answer()
+        logger.info("OPA at {} answers again", self._address)
+
+    def _note(self, reply: Reply) -> str:
+        """Keeps and returns the revision that OPA has answered with. Raises `OpaFault` where it has none."""
+        revision = reply.revision
+        if not revision:
+            # Nobody could say later which rules have decided; and rules that came by its API, not by a
+            # bundle, may be anybody's.
+            raise OpaFault("it holds no bundle with a revision")
+        if revision != self._revision:
+            logger.info("OPA {} at {} holds revision {}", reply.provenance.version, self._address, revision)
+            self._revision = revision
+        return revision
+
+
+def _checked(document: bytes) -> bytes:
+    """Returns `document`, which is one JSON value. Raises `QuestionError` where it is not.
+
+    It is put into another one: bytes that end it early and go on could replace the whole input.
+    """
+    try:
+        msgspec.json.decode(document, type=msgspec.Raw)
+    except (ValueError, RecursionError) as error:
+        raise QuestionError(f"the question is not JSON: {error}") from error
+    return document
+
+
+def _answer_of(reply: Reply) -> PolicyAnswer:
+    if reply.result is UNSET:
+        raise OpaFault("the rules give no decision: it is undefined")
+    return parse_answer(bytes(reply.result))

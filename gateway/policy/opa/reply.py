@@ -1,0 +1,86 @@
+"""Reads what OPA answers, strictly: what two readers could understand in two ways is no answer."""
+
+import json
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from waypost.distinct_names import distinct
+
+
+class ReplyError(Exception):
+    """What came is no complete answer of an OPA. The text says why, and shows nothing of the document."""
+
+
+class BundleProvenance(Struct, frozen=True, kw_only=True):
+    """One bundle that OPA has in force."""
+
+    revision: str = ""
+
+
+class Provenance(Struct, frozen=True, kw_only=True):
+    """Which OPA has answered, with which bundles."""
+
+    version: str
+    bundles: dict[str, BundleProvenance] = {}
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """OPA's answer to one question. `result` is the rule's value as JSON, or unset where it is undefined."""
+
+    provenance: Provenance
+    result: msgspec.Raw | UnsetType = UNSET
+
+    @property
+    def revision(self) -> str:
+        """The revision of the bundle in force; of several, each with its name."""
+        bundles = self.provenance.bundles
+        if len(bundles) == 1:
+            return next(iter(bundles.values())).revision
+        return ",".join(f"{name}@{bundle.revision}" for name, bundle in sorted(bundles.items()))
+
+
+_decode = msgspec.json.Decoder(Reply).decode
+
+
+def parse_reply(body: bytes) -> Reply:
+    """Parses the body of a 200. Raises `ReplyError` for anything but one JSON object with names used once."""
+    try:
+        text = body.decode("utf-8")
+        # msgspec keeps the last of two equal names, so they are looked for first.
+        json.loads(text, object_pairs_hook=distinct)
+        return _decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ReplyError(f"what it answers is no reply of an OPA: {brief(error)}") from error
+
+
+def brief(error: Exception) -> str:
+    """The text of `error`, or its class where it has none, in one line of the log."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+class _ErrorLocation(Struct, frozen=True):
+    file: str = ""
+    row: int = 0
+
+
+class _ErrorDetail(Struct, frozen=True):
+    message: str = ""
+    location: _ErrorLocation = _ErrorLocation()
+
+
+class _ErrorBody(Struct, frozen=True):
+    message: str = ""
+    errors: tuple[_ErrorDetail, ...] = ()
+
+
+def explain_error(status: int, body: bytes) -> str:
+    """Why OPA answered with `status`, in one line: the rule's file and line where an evaluation failed."""
+    try:
+        error = msgspec.json.decode(body, type=_ErrorBody)
+    except (ValueError, RecursionError):
+        return f"it answers with status {status}"
+    first = next(iter(error.errors), None)
+    if first is None:
+        return f"it answers with status {status}: {error.message:.200}"
+    return f"{first.location.file:.200}:{first.location.row}: {first.message:.300}"

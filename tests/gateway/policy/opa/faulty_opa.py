@@ -1,0 +1,123 @@
+"""A server that answers like an OPA, until a test lets it answer otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from gateway.policy.opa.address import OpaAddress
+
+RESULT: dict[str, Any] = {
+    "allow": True,
+    "rules": ["r"],
+    "reasons": [],
+    "obligations": {"regions": ["beijing"]},
+}
+REFUSAL: dict[str, Any] = {
+    "allow": False,
+    "rules": ["image.banned"],
+    "reasons": [{"rule": "image.banned", "message": "no"}],
+    "obligations": {},
+}
+PROVENANCE: dict[str, Any] = {"version": "1.22.2", "bundles": {"bundle": {"revision": "rev1"}}}
+
+Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+"""Writes what answers one question; an exception ends the connection."""
+
+
+def body_of(result: Any = RESULT, **more: Any) -> bytes:
+    return msgspec.json.encode({"provenance": PROVENANCE, "result": result} | more)
+
+
+def response(body: bytes, *, status: str = "200 OK", headers: tuple[str, ...] = ()) -> bytes:
+    lines = (f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers)
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def sending(content: bytes) -> Answer:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+
+    return answer
+
+
+def sending_last(content: bytes) -> Answer:
+    """Sends `content`, and then nothing any more: the connection is closed."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+        writer.close()
+
+    return answer
+
+
+async def never(writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+class FaultyOpa:
+    """Answers the next question with `answer`; health is always well, unless `answer_health`.
+
+    `asked` counts questions. A question whose path is /allowed, where redirects lead, is always allowed.
+    """
+
+    def __init__(self, address: OpaAddress) -> None:
+        self.address = address
+        self.answer: Answer = sending(response(body_of()))
+        self.healthy = True
+        self.asked = 0
+        self.connections = 0
+        self.bodies: list[bytes] = []
+        self.paths: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await self._serve_one(head.decode(), reader, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    async def _serve_one(self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = head.split(" ")[1]
+        length = next(
+            (line for line in head.lower().split("\r\n") if line.startswith("content-length:")), ":0"
+        )
+        body = await reader.readexactly(int(length.partition(":")[2]))
+        self.paths.append(path)
+        if path == "/health":
+            if not self.healthy:
+                await never(writer)
+            writer.write(response(b"{}"))
+        elif path == "/allowed" or "/none?" in path:
+            writer.write(response(body_of()))
+        else:
+            self.asked += 1
+            self.bodies.append(body)
+            await self.answer(writer)
+
+
+@asynccontextmanager
+async def faulty_opa(folder: Path) -> AsyncIterator[FaultyOpa]:
+    """A `FaultyOpa` on a socket in `folder`."""
+    fake = FaultyOpa(OpaAddress(socket=str(folder / "fake.sock")))
+    serving: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(fake.serve(reader, writer))
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+
+    async with await asyncio.start_unix_server(accept, fake.address.socket, limit=2**20):
+        try:
+            yield fake
+        finally:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)

@@ -1,0 +1,195 @@
+"""Random faults of an OPA's answer. None of them may permit anything."""
+
+import asyncio
+import gzip
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.gateway.policy.opa.faulty_opa import (
+    PROVENANCE,
+    REFUSAL,
+    RESULT,
+    Answer,
+    body_of,
+    never,
+    response,
+    sending,
+    sending_last,
+)
+
+STATUSES = (
+    *("201 Created", "202 Accepted", "204 No Content", "206 Partial Content", "226 IM Used"),
+    *("301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"),
+    *("304 Not Modified", "400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found"),
+    *("429 Too Many", "500 Error", "502 Bad Gateway", "503 Unavailable", "504 Timeout", "599 X", "999 X"),
+)
+NOT_BOOLEANS: list[Any] = ["true", 1, 1.0, None, [True], {"x": True}, "True", ""]
+NOT_REASONS: list[Any] = [None, {}, "no", [None], ["no"], [{}], [{"rule": 1}], REFUSAL["reasons"]]
+NOT_RULES: list[Any] = [None, {}, "r", [None], [1], 1]
+NOT_LIMITS: list[Any] = [1.5, "1", True, []]
+NOT_OBLIGATIONS: list[Any] = [
+    *(None, [], "x", {"regions": "a"}, {"regions": [1]}, {"region": ["beijing"]}),
+    *({"max_priority": value} for value in NOT_LIMITS),
+]
+NOT_PERMISSIONS: list[Any] = [
+    *(None, True, "true", 1, 1.0, "<undefined>", [], {}, [True], {"allow": True}, [RESULT], "allow"),
+    *({**RESULT, "allow": value} for value in NOT_BOOLEANS),
+    *({**RESULT, "reasons": value} for value in NOT_REASONS),
+    *({**RESULT, "rules": value} for value in NOT_RULES),
+    *({**RESULT, "obligations": value} for value in NOT_OBLIGATIONS),
+    *({name: value for name, value in RESULT.items() if name != left} for left in RESULT),
+    *({**RESULT, name: True} for name in ("Allow", "but", "allowed", "ALLOW ", "")),
+]
+NOT_NUMBERS = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5_000, "01", "+1", "0x1", ".5", "1_0")
+NOT_BUNDLES: list[Any] = [None, [], {"b": None}, {"b": {"revision": 1}}, {"b": {}}]
+NOT_PROVENANCES: list[Any] = [
+    *(None, {}, [], "1.22.2", {"bundles": {}}, {"version": "1.22.2"}, {"version": 1, "bundles": {}}),
+    *({**PROVENANCE, "bundles": value} for value in NOT_BUNDLES),
+]
+NOT_HTTP = (
+    *(b"", b"\r\n\r\n", b"HTTP/1.1", b"HTTP/1.1 200", b"HTTP/1.1 OK\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01"),
+    *(b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"<html>", b"{}"),
+)
+
+
+def random_fault(rng: random.Random) -> Answer:
+    """One fault of any kind."""
+    return rng.choice(FAULTS)(rng)
+
+
+def _other_status(rng: random.Random) -> Answer:
+    return sending(response(body_of(), status=rng.choice(STATUSES), headers=("Location: /allowed",)))
+
+
+def _no_permission(rng: random.Random) -> Answer:
+    return sending(response(body_of(rng.choice(NOT_PERMISSIONS))))
+
+
+def _no_provenance(rng: random.Random) -> Answer:
+    return sending(
+        response(json.dumps({"provenance": rng.choice(NOT_PROVENANCES), "result": RESULT}).encode())
+    )
+
+
+def _no_number(rng: random.Random) -> Answer:
+    allowed = {**RESULT, "obligations": {"max_deadline_seconds": "?"}}
+    return sending(response(body_of(allowed).replace(b'"?"', rng.choice(NOT_NUMBERS).encode())))
+
+
+def _undefined(rng: random.Random) -> Answer:
+    return sending(response(json.dumps({"provenance": PROVENANCE}).encode()))
+
+
+def _doubled_name(rng: random.Random) -> Answer:
+    """A name is there twice: the first or the last of the two permits."""
+    body = body_of().decode()
+    name = rng.choice(['"allow":', '"result":', '"provenance":', '"version":', '"revision":', '"rules":'])
+    doubled = f"{name}{rng.choice(['false', 'null', '{}', '[]', '1', 'true'])},"
+    return sending(response(body.replace(name, doubled + name, 1).encode()))
+
+
+def _noise(rng: random.Random) -> Answer:
+    """Changed bytes in a refusal: none of them makes it a permission."""
+    content = bytearray(response(body_of(REFUSAL)))
+    for _ in range(rng.randint(1, 20)):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    return sending_last(bytes(content))
+
+
+def _garbage(rng: random.Random) -> Answer:
+    body = rng.randbytes(rng.randint(0, 2_000))
+    return sending(response(body)) if rng.random() < 0.5 else sending_last(body)
+
+
+def _cut_body(rng: random.Random) -> Answer:
+    """The connection ends before the answer does, or the answer is shorter than JSON."""
+    body = body_of()
+    cut = body[: rng.randrange(len(body))]
+    return (
+        sending(response(cut))
+        if rng.random() < 0.5
+        else sending_last(response(body)[: -len(body) + len(cut)])
+    )
+
+
+def _cut_head(rng: random.Random) -> Answer:
+    content = response(body_of())
+    return sending_last(content[: rng.randrange(content.index(b"\r\n\r\n") + 4)])
+
+
+def _no_http(rng: random.Random) -> Answer:
+    return sending_last(rng.choice(NOT_HTTP))
+
+
+def _odd_lengths(rng: random.Random) -> Answer:
+    length = rng.choice(["-1", "1e3", "0x10", "99999999999999999999", "", "1, 2", "1\r\nContent-Length: 2"])
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
+    return sending_last(head + body_of())
+
+
+def _odd_chunks(rng: random.Random) -> Answer:
+    body = body_of()
+    size = rng.choice(
+        [b"zz", b"-1", b"", b"FFFFFFFFFFFFFFFFF", b"%x" % (len(body) + 5), b"%x" % (len(body) - 5)]
+    )
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return sending_last(head + size + b"\r\n" + body + rng.choice([b"", b"\r\n", b"\r\n0", b"\r\n5\r\n"]))
+
+
+def _odd_encoding(rng: random.Random) -> Answer:
+    body = body_of()
+    name = rng.choice(["utf-16", "utf-32", "gzip", "bom", "latin", "twice", "more"])
+    changed = {
+        "utf-16": body.decode().encode("utf-16"),
+        "utf-32": body.decode().encode("utf-32"),
+        "gzip": gzip.compress(body, 1),
+        "bom": b"\xef\xbb\xbf" + body,
+        "latin": body.replace(b"beijing", b"\xff\xfe"),
+        "twice": body + body,
+        "more": body + b" true",
+    }[name]
+    headers = ("Content-Encoding: gzip",) if name == "gzip" else ()
+    return sending(response(changed, headers=headers))
+
+
+def _large_head(rng: random.Random) -> Answer:
+    many = tuple(f"X-{number}: {'x' * rng.randint(1, 90)}" for number in range(2_000))
+    long = ("X: " + "x" * rng.randint(20_000, 200_000),)
+    return sending_last(response(body_of(), headers=rng.choice([many, long])))
+
+
+def _deep(rng: random.Random) -> Answer:
+    return sending(response(b'{"provenance":' + b"[" * rng.randint(1_000, 100_000)))
+
+
+def _aborted(rng: random.Random) -> Answer:
+    cut = rng.randrange(400)
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(response(body_of())[:cut])
+        writer.transport.abort()
+
+    return answer if cut < len(response(body_of())) else _no_http(rng)
+
+
+def _two_answers(rng: random.Random) -> Answer:
+    """A refusal, and a permission that nobody has asked for: the next question must not get it."""
+    return sending(response(body_of(REFUSAL)) + response(body_of()))
+
+
+def _rare(rng: random.Random) -> Answer:
+    """Now and then one that takes time: no answer at all, or more than can be read."""
+    if rng.random() < 0.95:
+        return _no_permission(rng)
+    if rng.random() < 0.3:
+        return never
+    return sending_last(response(body_of(padding="x" * 5_000_000)))
+
+
+FAULTS: tuple[Callable[[random.Random], Answer], ...] = (
+    *(_other_status, _no_permission, _no_provenance, _no_number, _undefined, _doubled_name, _noise, _garbage),
+    *(_cut_body, _cut_head, _no_http, _odd_lengths, _odd_chunks, _odd_encoding, _large_head, _deep, _aborted),
+    *(_two_answers, _rare),
+)

@@ -1,0 +1,61 @@
+"""How an OPA is reached: by https under a root of one's own, and with a bearer token."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.policy.opa.address import OpaAddress
+from gateway.policy.opa.engine import OpaPolicyEngine
+from tests.conformance.policy_engine import submission
+from tests.gateway.policy.opa.faulty_opa import body_of
+from waypost import pki, tls
+from waypost.serving import Server
+
+
+@asynccontextmanager
+async def opa_by_https(folder: Path) -> AsyncIterator[OpaAddress]:
+    """An OPA whose certificate is of the root in `folder`, and which answers only to the token `secret`."""
+    pki.create_root(folder)
+    credentials = pki.issue_api(folder, ["127.0.0.1"])
+
+    async def decide(request: Request) -> Response:
+        permitted = request.headers["authorization"] == "Bearer secret"
+        return Response(body_of() if permitted else b"", status_code=200 if permitted else 401)
+
+    context = tls.api_context(credentials.certificate, credentials.key)
+    routes = [Route("/v1/data/{rule:path}", decide, methods=["POST"])]
+    async with Server(Starlette(routes=routes), host="127.0.0.1", port=0, tls=context) as server:
+        yield OpaAddress(host="127.0.0.1", port=server.port, tls=True)
+
+
+async def test_an_opa_under_a_root_of_ones_own_is_asked_with_the_token(tmp_path: Path) -> None:
+    """OPA's own way to know its callers is `--authentication=token`."""
+    async with (
+        opa_by_https(tmp_path) as address,
+        OpaPolicyEngine(address, ca=str(tmp_path / "ca.pem"), token="secret", deadline_seconds=10) as engine,
+    ):
+        assert (await engine.decide(submission())).allow is True
+
+
+async def test_an_opa_of_an_unknown_root_decides_nothing(tmp_path: Path) -> None:
+    """Anybody on the way could permit everything; the log says that it is the certificate."""
+    async with (
+        opa_by_https(tmp_path) as address,
+        OpaPolicyEngine(address, token="secret", deadline_seconds=10) as engine,
+    ):
+        decision = await engine.decide(submission())
+    assert decision.allow is False
+    assert "CERTIFICATE_VERIFY_FAILED" in decision.fault
+
+
+async def test_a_root_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    """As any other file of the settings."""
+    address = OpaAddress(host="127.0.0.1", tls=True)
+    with pytest.raises(OSError, match="No such file"):
+        await OpaPolicyEngine(address, ca=str(tmp_path / "no.pem")).__aenter__()
