@@ -121,6 +121,10 @@ async def test_an_opa_that_does_not_answer_is_asked_no_more(opa: FaultyOpa) -> N
         assert faults[:FAILURES_MAXIMUM] == ["no answer within 0.01 s"] * FAILURES_MAXIMUM
         waits = "it is not asked until it answers again: no answer within 0.01 s"
         assert faults[FAILURES_MAXIMUM:] == [waits] * 3
+        async with asyncio.timeout(20):
+            while opa.paths.count("/health") < 3:
+                await asyncio.sleep(0.001)
+        assert await fault(engine) == waits
         assert opa.asked == FAILURES_MAXIMUM
 
         opa.answer, opa.healthy = sending(response(body_of())), True
