@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+POLICY ?= embedded
 STAMP := .venv/.waypost-installed
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
@@ -55,11 +56,12 @@ unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
 integration: $(STAMP) ## the tests on real processes, one at a time: they measure
 	$(BIN)/python -m pytest tests/integration
 
-demo: $(STAMP) ## submit a real backup, lose a region, end complete
-	$(BIN)/python examples/demo.py
+demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
+	$(BIN)/python examples/demo.py --policy $(POLICY)
 
-faults: $(STAMP) ## ten rounds of each fault on real processes, with measurements
-	$(BIN)/python -m pytest tests/integration -s --rounds 10 --timeout 1800
+faults: $(STAMP) ## ten rounds of each fault on real processes, with measurements; 10,000 random ones of OPA
+	$(BIN)/python -m pytest tests/integration -s --rounds 10 --timeout 1800 --policy $(POLICY)
+	$(BIN)/python -m pytest tests/gateway/policy/opa/test_random_faults.py --faults 10000
 
 failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions
 	$(BIN)/python bench/failover.py

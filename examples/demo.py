@@ -3,9 +3,10 @@ is complete.
 
 Starts the whole stack, submits examples/backup-stdlib.yaml (and, where the recorded workflows are available,
 one of them beside it), kills the region that holds most running shards, and checks the result from the files
-alone.
+alone. `--policy opa`: a real OPA decides.
 """
 
+import argparse
 import asyncio
 import hashlib
 import json
@@ -24,6 +25,7 @@ import yaml
 from rich.console import Console
 
 from backup import source_files
+from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.dev.stack import Stack
 from gateway.cli.output import table
 from gateway.documents.wfformat import from_wfformat
@@ -43,10 +45,11 @@ SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:rea
 screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
-async def demo(root: Path) -> bool:
+async def demo(root: Path, opa: Path | None) -> bool:
     source, target = Path(os.__file__).parent, root / "backup"
-    async with Stack(root / "state", REGIONS) as stack:
-        screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}")
+    async with Stack(root / "state", REGIONS, opa=opa) as stack:
+        policy = f"policy by {stack.opa.engine}" if stack.opa else "embedded policy"
+        screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}, {policy}")
         token = mint_token(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)
         async with httpx.AsyncClient(
             base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
@@ -194,10 +197,16 @@ def complete(source: Path, target: Path) -> bool:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--policy", choices=["embedded", "opa"], default="embedded")
+    by_opa = parser.parse_args().policy == "opa"
+    opa = find_opa() if by_opa else None
+    if by_opa and opa is None:
+        parser.error("there is no opa here: `make opa` finds or builds it")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="waypost-demo-") as folder:
         try:
-            good = asyncio.run(asyncio.wait_for(demo(Path(folder)), LIMIT_SECONDS))
+            good = asyncio.run(asyncio.wait_for(demo(Path(folder), opa), LIMIT_SECONDS))
         except TimeoutError:
             screen.print(f"[red]not done after {LIMIT_SECONDS:.0f} s[/]")
             good = False

@@ -1,6 +1,5 @@
 """A real OPA for tests, with the rules that a test gives; where there is none, such tests are skipped."""
 
-import subprocess
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,5 +40,5 @@ def packed(folder: Path, bundle: Bundle) -> Path:
 async def opa_with(folder: Path, bundle: Bundle) -> AsyncIterator[OpaProcess]:
     """An OPA that holds `bundle`, on a socket in `folder`."""
     assert OPA is not None
-    async with OpaProcess(OPA, packed(folder, bundle), folder / "opa.sock", log=subprocess.DEVNULL) as opa:
+    async with OpaProcess(OPA, packed(folder, bundle), folder / "opa.sock", log=folder / "opa.log") as opa:
         yield opa

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.cli.dev.stack import Stack
 from gateway.identity.development_issuer import mint_token
+from tests.opa_fixture import OPA
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
@@ -34,8 +35,9 @@ note("end")
 
 
 @pytest.fixture
-async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN) as stack:
+async def stack(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
+    opa = OPA if request.config.getoption("--policy") == "opa" else None
+    async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN, opa=opa) as stack:
         yield stack
 
 

@@ -4,18 +4,30 @@ By hand, after a change of what a shard's life depends on: `python -m pytest
 tests/simulation/test_simulation.py --seeds 1000`.
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
+from tests.simulation.store_and_policy import ChangingPolicy
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
 from waypost.sqlite_group_commit import Database
 
 
-async def simulate(seed: int, *, trouble: float, seconds: float, runs: int) -> World:
+async def simulate(
+    seed: int,
+    *,
+    trouble: float,
+    seconds: float,
+    runs: int,
+    policy: Callable[[World], ChangingPolicy] | None = None,
+) -> World:
     async with SqliteStore(Database(":memory:", inline=True)) as store:
         world = World(store, seed, trouble=trouble, failover=FailoverSettings(decision_fresh_seconds=15.0))
+        if policy is not None:
+            world.policy = policy(world)
         await world.start_gateway()
         while world.timeline.now < seconds:
             if len(world.runs) < runs and world.rng.random() < 0.1:

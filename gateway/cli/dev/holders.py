@@ -13,6 +13,8 @@ PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
 """The state of a listening socket in `/proc/net/tcp`."""
 SHOWN_CHARACTERS: Final = 100
+OURS: Final = frozenset({"gateway", "--bundle"})
+"""Words on the command lines of a stack's processes: of gateway and clusters, and of an OPA."""
 
 
 class Holder(NamedTuple):
@@ -32,7 +34,7 @@ def holders_of_folder(folder: Path) -> list[Holder]:
         holder
         for holder in _processes()
         if holder.pid != os.getpid()
-        and "gateway" in holder.arguments
+        and not OURS.isdisjoint(holder.arguments)
         and any(word == whole or word.startswith(inside) for word in holder.arguments)
     ]
 

@@ -4,17 +4,23 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self
 
 import httpx
 
 from gateway.cli.errors import CliError, Exit
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError, read_bundle
+from gateway.policy.opa.bundle_archive import pack_bundle
+from waypost.files.permissions import make_private_folder, open_private, write_private
 
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.01
 """The pause between two looks at whether it answers: it needs some 60 ms."""
+RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")
+"""The settings that name rules and data of the embedded engine; a stack's OPA gets the same."""
 SOCKET_PATH_MAXIMUM: Final = 100
 """Linux takes 107 bytes as the path of a socket."""
 ENVIRONMENT: Final = {"GOGC": "400"}
@@ -27,10 +33,11 @@ Collecting garbage less often saves a quarter of its processor time, for some 15
 class OpaProcess:
     """An OPA server: `async with` starts it and waits until it answers; it is ended by its process id.
 
-    `address` is a path for a Unix socket, or `HOST:PORT`. `log` takes what it prints.
+    `address` is a path for a Unix socket, or `HOST:PORT`. What it prints goes to
+    the file `log`.
     """
 
-    def __init__(self, program: Path, bundle: Path, address: Path | str, *, log: IO[bytes] | int) -> None:
+    def __init__(self, program: Path, bundle: Path, address: Path | str, *, log: Path) -> None:
         self._program, self._bundle, self._address, self._log = program, bundle, address, log
         self.process: asyncio.subprocess.Process | None = None
 
@@ -43,6 +50,14 @@ class OpaProcess:
         scheme = "opa+unix:" if isinstance(self._address, Path) else "opa+http://"
         return f"{scheme}{self._address}"
 
+    def command(self) -> list[str]:
+        """The command that starts this OPA by hand."""
+        address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
+        return [
+            *(str(self._program), "run", "--server", "--addr", address, "--bundle", str(self._bundle)),
+            *("--log-level", "error", "--skip-version-check", "--unix-socket-perm", "700"),
+        ]
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -50,31 +65,27 @@ class OpaProcess:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
+    async def start(self) -> asyncio.subprocess.Process:
         """Starts the process, and waits until it answers with the bundle in force. Raises `CliError`."""
-        address = str(self._address)
-        if isinstance(self._address, Path):
-            if len(os.fsencode(address)) > SOCKET_PATH_MAXIMUM:
-                raise CliError(f"{address} is too long for a socket", code=Exit.USAGE)
-            # One that was killed leaves its socket behind, which the next could not bind.
-            self._address.unlink(missing_ok=True)
-            address = f"unix://{address}"
-        self.process = await asyncio.create_subprocess_exec(
-            self._program,
-            *("run", "--server", "--addr", address, "--bundle", str(self._bundle)),
-            *("--log-level", "error", "--skip-version-check", "--unix-socket-perm", "700"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-            env=ENVIRONMENT,
-        )
+        if isinstance(self._address, Path) and len(os.fsencode(self._address)) > SOCKET_PATH_MAXIMUM:
+            raise CliError(f"{self._address} is too long for a socket", code=Exit.USAGE)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_private(str(self._log), flags), "ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=ENVIRONMENT,
+            )
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._wait_until_ready(self.process)
         except TimeoutError as error:
             await self.stop()
-            raise CliError("opa did not start", code=Exit.UNAVAILABLE) from error
+            raise self._no_start("opa did not start") from error
+        return self.process
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
         at = self._address
@@ -86,7 +97,10 @@ class OpaProcess:
                     if (await client.get("/health?bundles")).is_success:
                         return
                 await asyncio.sleep(LOOK_SECONDS)
-        raise CliError("opa ended before it was ready", code=Exit.UNAVAILABLE)
+        raise self._no_start("opa ended before it was ready")
+
+    def _no_start(self, why: str) -> CliError:
+        return CliError(why, lines=(f"Its log: {self._log}",), code=Exit.UNAVAILABLE)
 
     def send(self, number: signal.Signals) -> None:
         """Sends the signal `number` to the process, if it runs."""
@@ -107,3 +121,21 @@ class OpaProcess:
                 return
         self.send(signal.SIGKILL)
         await self.process.wait()
+
+
+def opa_of_stack(program: Path, state: Path, environment: Mapping[str, str]) -> OpaProcess:
+    """The OPA of the stack in `state`, with the rules that the settings in `environment` name.
+
+    Its socket and its bundle lie in the folder of the stack. Raises `CliError` for rules that are no bundle.
+    """
+    folder, data = (environment.get(name) for name in RULES)
+    try:
+        bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
+    except BundleError as error:
+        raise CliError(
+            "the rules are no bundle", lines=tuple(str(error).splitlines()), code=Exit.USAGE
+        ) from error
+    make_private_folder(state / "opa")
+    archive = state / "opa" / "bundle.tar.gz"
+    write_private(archive, pack_bundle(bundle))
+    return OpaProcess(program, archive, state / "opa" / "opa.sock", log=state / "logs" / "opa.log")

@@ -16,6 +16,7 @@ from msgspec import json as msgspec_json
 
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
+from gateway.cli.dev.opa_process import RULES, OpaProcess, opa_of_stack
 from gateway.cli.errors import CliError, Exit
 from waypost import pki
 from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
@@ -33,7 +34,7 @@ class Stack:
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
-    region.
+    region. With `opa`, the path of an OPA program, policy is decided by an OPA, `opa` among the processes.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class Stack:
         port: int = 0,
         metrics_port: int = 0,
         settings: Mapping[str, str] | None = None,
+        opa: Path | None = None,
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
+        self._opa_program = opa
+        self.opa: OpaProcess | None = None
         self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
 
@@ -87,6 +91,7 @@ class Stack:
                 proxy = Proxy(target_host="127.0.0.1", target_port=self.ready[region]["port"])
                 proxy.delay_seconds = self._round_trips.get(region, 0.0) / 2
                 self.proxies[region] = await exits.enter_async_context(proxy)
+            await self.start_opa()
             await self.start_gateway()
             context = Context(url=self.url, development=str(self.state / DEVELOPMENT))
             write_private(self.state / CONTEXT_PATH.name, msgspec_json.encode(context))
@@ -135,6 +140,12 @@ class Stack:
         """
         await self._start(region, self.region_command(region, port))
 
+    def start_command(self, name: str) -> list[str]:
+        """The command that starts the region `name`, or the OPA, again by hand, where it was."""
+        if self.opa and name == "opa":
+            return ["env", "-i", *self.opa.command()]
+        return ["waypost", *self.region_command(name, self.ready[name]["port"])]
+
     def region_command(self, region: str, port: int) -> list[str]:
         """The arguments of `waypost` that start the cluster of `region` by hand."""
         options = {
@@ -145,6 +156,14 @@ class Stack:
             "--cpu": self._cpu,
         }
         return ["cluster", *(str(word) for option in options.items() for word in option)]
+
+    async def start_opa(self) -> None:
+        """Starts the OPA of a stack that has one, and waits until it answers. Raises `CliError`."""
+        if self._opa_program is None:
+            return
+        if self.opa is None:
+            self.opa = opa_of_stack(self._opa_program, self.state, {**os.environ, **self._settings})
+        self.processes["opa"] = await self.opa.start()
 
     async def start_gateway(self) -> None:
         """Starts the gateway, on the ports that it had before, so that clients find it again."""
@@ -160,9 +179,11 @@ class Stack:
             f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"'
             for region in self.regions
         )
+        # Regions and tasks share this machine with OPA, which may have to wait for a processor.
+        engine = f'[policy]\nengine = "{self.opa.engine}"\ndeadline_seconds = 1.0\n' if self.opa else ""
         return (
             f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / "pki"}"\n'
-            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{regions}\n"
+            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{engine}{regions}\n"
         )
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
@@ -183,7 +204,7 @@ class Stack:
                 # Ctrl-C at the terminal is for this process alone, which then stops the gateway before the
                 # regions.
                 start_new_session=True,
-                env={**os.environ, **self._settings} if name == "gateway" else None,
+                env=self._environment() if name == "gateway" else None,
             )
         self.processes[name] = process
         # Empty where the process ended before it was ready, or takes too long.
@@ -199,6 +220,11 @@ class Stack:
                 code=Exit.UNAVAILABLE,
             )
         self.ready[name] = json.loads(line)
+
+    def _environment(self) -> dict[str, str]:
+        """The gateway's environment. What names the rules in it is for the OPA of a stack that has one."""
+        environment = {**os.environ, **self._settings}
+        return {name: environment[name] for name in environment if not (self.opa and name in RULES)}
 
     def kill(self, name: str) -> None:
         """Sends SIGKILL to the process `name`, as if its machine were lost. A region's tasks end with it."""

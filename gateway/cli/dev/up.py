@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
+from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
@@ -51,6 +52,9 @@ def up(
             help="Processors that each region's tasks may ask for at once.",
         ),
     ] = 8.0,
+    opa: Annotated[
+        bool, Parameter(negative="", help="Let a real OPA decide policy: that on PATH, or of `make opa`.")
+    ] = False,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
     """Start a gateway and its regions for development. Regions are not restarted when they die.
@@ -64,14 +68,28 @@ def up(
             clear_state(state, sys.stderr)
         _check_free(port, "--port")
         _check_free(metrics_port, "--metrics-port", port)
-        return asyncio.run(_up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu)))
+        program = _opa() if opa else None
+        return asyncio.run(
+            _up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program))
+        )
+
+
+def _opa() -> Path:
+    program = find_opa()
+    if program is None:
+        raise CliError(
+            f"there is no opa of version {'.'.join(map(str, OLDEST))} or newer on PATH",
+            lines=("Install one, or build it with `make opa`.",),
+            code=Exit.USAGE,
+        )
+    return program
 
 
 def _check_names(regions: Sequence[str]) -> None:
     for name in regions:
-        if not tls.REGION.fullmatch(name) or name == "gateway":
+        if not tls.REGION.fullmatch(name) or name in ("gateway", "opa"):
             raise CliError(
-                f"--region {name}: a name has lower-case letters, digits and dashes, and is not gateway",
+                f"--region {name}: a name has lower-case letters, digits, dashes, and is not gateway or opa",
                 code=Exit.USAGE,
             )
         if regions.count(name) > 1:
@@ -154,6 +172,8 @@ async def _up(stack: Stack) -> int:
             ["gateway", stack.url, stack.processes["gateway"].pid],
             ["metrics", stack.metrics_url, None],
         ]
+        if stack.opa:
+            rows.append(["opa", stack.opa.engine, stack.processes["opa"].pid])
         rows += [
             [name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid]
             for name in stack.regions
@@ -177,7 +197,7 @@ async def _up(stack: Stack) -> int:
 async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
     """Waits for the end of the process `name` and prints it.
 
-    The end of the gateway sets `stop`; for a region, the command that starts it again is printed.
+    The end of the gateway sets `stop`; for others, the command that starts it again is printed.
     """
     code = await stack.processes[name].wait()
     console().print(
@@ -186,5 +206,5 @@ async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
     if name == "gateway":
         stop.set()
     else:
-        again = shlex.join(["waypost", *stack.region_command(name, stack.ready[name]["port"])])
+        again = shlex.join(stack.start_command(name))
         console().print(f"start it again with: {again}", markup=False)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.policy.bundle import Bundle
+from gateway.policy.opa import batches
 
 MANIFEST: Final = ".manifest"
 DATA: Final = "data.json"
@@ -23,6 +24,7 @@ def pack_bundle(bundle: Bundle) -> bytes:
     files = {
         MANIFEST: msgspec.json.encode(manifest),
         DATA: bundle.source.data.encode(),
+        batches.MODULE_NAME: batches.MODULE.encode(),
         **{name: text.encode() for name, text in bundle.source.modules},
     }
     packed = io.BytesIO()

@@ -15,6 +15,7 @@ from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.opa.address import OpaAddress
+from gateway.policy.opa.batches import QuestionBatches
 from gateway.policy.opa.breaker import CircuitBreaker
 from gateway.policy.opa.client import StrictOpaClient
 from gateway.policy.opa.reply import Reply, ReplyError, brief
@@ -56,6 +57,7 @@ class OpaPolicyEngine:
         self._client = StrictOpaClient(address, ca=ca, token=token)
         self._deadline_seconds = deadline_seconds
         self._large_deadline_seconds = large_deadline_seconds
+        self._batches = QuestionBatches(self._client, deadline_seconds=deadline_seconds)
         self._breaker = CircuitBreaker()
         self._probing: asyncio.Task[None] | None = None
         self._revision = ""
@@ -75,6 +77,7 @@ class OpaPolicyEngine:
     async def __aexit__(self, *_: object) -> None:
         if self._probing is not None:
             await cancel_and_wait([self._probing])
+        await self._batches.close()
         await self._client.__aexit__()
 
     @property
@@ -107,7 +110,8 @@ class OpaPolicyEngine:
             raise OpaFault(f"it is not asked until it answers again: {self._breaker.cause}")
         large = len(document) > LARGE_BYTES
         deadline_seconds = self._large_deadline_seconds if large else self._deadline_seconds
-        return await self._within(self._client.ask(ENTRY_POINTS[question.action], document), deadline_seconds)
+        rule, tenant = ENTRY_POINTS[question.action], question.principal.tenant
+        return await self._within(self._batches.ask(rule, document, tenant=tenant), deadline_seconds)
 
     async def _within(self, asked: Awaitable[T], seconds: float) -> T:
         """What `asked` gives within `seconds`. Raises `OpaFault`, and opens the breaker at need."""

@@ -44,7 +44,7 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.dev.up.Stack", stack)
 
 
-@pytest.mark.parametrize("regions", [("a", "a"), ("a b",), ("gateway",), ("",)])
+@pytest.mark.parametrize("regions", [("a", "a"), ("a b",), ("gateway",), ("opa",), ("",)])
 def test_regions_have_names_of_their_own(
     regions: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +107,16 @@ async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path
     os.kill(os.getpid(), number)
     await running
     assert stack.ended
+
+
+def test_without_an_opa_it_says_how_one_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another engine must not decide in its place without a word."""
+    monkeypatch.setattr("gateway.cli.dev.up.find_opa", lambda: None)
+    assert up(state=tmp_path, port=0, metrics_port=0, opa=True) == Exit.USAGE
+    assert "there is no opa of version 1.21.3 or newer on PATH" in (said := capsys.readouterr().err)
+    assert "`make opa`" in said
 
 
 def test_two_servers_want_two_ports(tmp_path: Path) -> None:

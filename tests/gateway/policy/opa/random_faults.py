@@ -179,6 +179,12 @@ def _two_answers(rng: random.Random) -> Answer:
     return sending(response(body_of(REFUSAL)) + response(body_of()))
 
 
+def _several(rng: random.Random) -> Answer:
+    """Answers to several questions, where some or all are wrong, and names that nobody asked for."""
+    results = {str(number): rng.choice(NOT_PERMISSIONS) for number in range(rng.randint(0, 4))}
+    return sending(response(body_of(rng.choice([results, {**results, "x": RESULT}, [*results.values()]]))))
+
+
 def _rare(rng: random.Random) -> Answer:
     """Now and then one that takes time: no answer at all, or more than can be read."""
     if rng.random() < 0.95:
@@ -191,5 +197,5 @@ def _rare(rng: random.Random) -> Answer:
 FAULTS: tuple[Callable[[random.Random], Answer], ...] = (
     *(_other_status, _no_permission, _no_provenance, _no_number, _undefined, _doubled_name, _noise, _garbage),
     *(_cut_body, _cut_head, _no_http, _odd_lengths, _odd_chunks, _odd_encoding, _large_head, _deep, _aborted),
-    *(_two_answers, _rare),
+    *(_two_answers, _several, _rare),
 )

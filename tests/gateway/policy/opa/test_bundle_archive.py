@@ -14,14 +14,15 @@ from tests.opa_fixture import bundle_of, needs_opa, opa_with
 
 
 def test_the_archive_has_rules_data_and_revision() -> None:
-    """Neither tests nor schemas: what decides, and nothing else."""
+    """Neither tests nor schemas: what decides, and what asks for several decisions at once."""
     bundle = read_bundle(SHIPPED_POLICIES, None)
     with tarfile.open(fileobj=io.BytesIO(pack_bundle(bundle))) as archive:
         names = archive.getnames()
         manifest = archive.extractfile("/.manifest")
         assert manifest is not None
         found = json.load(manifest)
-    assert sorted(names) == sorted(["/.manifest", "/data.json", *(f"/{n}" for n, _ in bundle.source.modules)])
+    modules = [f"/{name}" for name, _ in bundle.source.modules]
+    assert sorted(names) == sorted(["/.manifest", "/data.json", "/waypost_batch.rego", *modules])
     assert found == {"revision": bundle.revision, "roots": [""], "rego_version": 1}
 
 

@@ -1,5 +1,6 @@
 """Whatever an OPA answers, only a clear permission permits."""
 
+import asyncio
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from gateway.core.errors import Denied, Unavailable
 from gateway.policy.opa.engine import OpaPolicyEngine
 from gateway.submission.authorize import authorize
 from tests.conformance.policy_engine import submission
-from tests.gateway.policy.opa.faulty_opa import FaultyOpa, body_of, faulty_opa, response, sending
+from tests.gateway.policy.opa.faulty_opa import body_of, faulty_opa, response, sending
 from tests.gateway.policy.opa.random_faults import random_fault
 
 CLEAR = sending(response(body_of()))
@@ -26,16 +27,18 @@ async def test_no_fault_permits_and_none_is_our_own(tmp_path: Path, request: pyt
             if number % 4 == 0:
                 opa.answer = CLEAR
                 await engine.decide(submission())
-            outcomes[await outcome(engine, opa, rng)] += 1
+            opa.answer = random_fault(rng)
+            # Two are asked for alone, the others share a call.
+            asked = 1 if number % 5 else 5
+            outcomes.update(await asyncio.gather(*(outcome(engine) for _ in range(asked))))
         opa.answer = CLEAR
         assert (await engine.decide(submission())).allow is True
     assert outcomes.keys() <= {"Denied", "Unavailable"}
-    assert outcomes.total() == wanted
+    assert outcomes.total() >= wanted
     assert opa.asked >= wanted * 1.2
 
 
-async def outcome(engine: OpaPolicyEngine, opa: FaultyOpa, rng: random.Random) -> str:
-    opa.answer = random_fault(rng)
+async def outcome(engine: OpaPolicyEngine) -> str:
     try:
         await authorize(submission(), policy=engine)
     except (Denied, Unavailable) as error:

@@ -1,0 +1,148 @@
+"""Measures what policy costs: accepted submissions a second and microseconds a decision, embedded and by OPA.
+
+Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
+and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other for
+documents of 1 to 1,000 tasks, with the shipped rules. Usage: python bench/policy.py [--decisions-only]
+"""
+
+import argparse
+import asyncio
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+
+from bench.submissions import ROOT, SETTINGS, SHARED
+from gateway.cli.dev.opa_process import ENVIRONMENT, OpaProcess
+from gateway.cli.dev.opa_program import find_opa
+from gateway.core.decision import Action, Question
+from gateway.core.principal import Principal
+from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.bundle_archive import pack_bundle
+from gateway.policy.opa.engine import OpaPolicyEngine
+
+TASKS = (1, 10, 100, 1_000)
+BUDGET_SECONDS = 1.5
+PRINCIPAL = Principal(subject="ada", issuer="https://i.test", tenant="demo", scopes=("workflows:submit",))
+
+
+def question(tasks: int) -> Question:
+    run = {"command": ["python3", "-m", "steps.compress", "--level", "6"], "env": {"STAGE": "nightly"}}
+    items = [
+        {"name": f"task-{index:04}", "type": "process", "run": run, "needs": [f"task-{index - 1:04}"][:index]}
+        for index in range(tasks)
+    ]
+    document = {"metadata": {"name": "bench", "tenant": "demo"}, "spec": {"tasks": items, "priority": 5}}
+    return Question(
+        action=Action.RUNS_SUBMIT,
+        principal=PRINCIPAL,
+        at=1_764_000_000.5,
+        workflow=msgspec.json.encode(document),
+    )
+
+
+async def decisions(name: str, engine: PolicyEngine) -> None:
+    """Prints p50 and the gateway's own processor time for each size of document."""
+    for tasks in TASKS:
+        asked, times = question(tasks), []
+        for _ in range(20):
+            decision = await engine.decide(asked)
+        assert decision.allow, decision
+        cpu, began = time.process_time(), time.perf_counter()
+        while time.perf_counter() - began < BUDGET_SECONDS:
+            start = time.perf_counter()
+            await engine.decide(asked)
+            times.append(time.perf_counter() - start)
+        used = (time.process_time() - cpu) / len(times)
+        p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
+        found = f"p50 {p50 * 1e6:7.0f}  p99 {p99 * 1e6:7.0f}  own CPU {used * 1e6:6.0f} us"
+        print(f"{name:10} {tasks:5} tasks: {found}")
+
+
+async def measure_decisions(opa: Path | None, folder: Path) -> None:
+    async with AsyncExitStack() as exits:
+        engines: dict[str, PolicyEngine] = {"embedded": EmbeddedPolicyEngine()}
+        if opa is not None:
+            archive = folder / "bundle.tar.gz"
+            archive.write_bytes(pack_bundle(read_bundle(SHIPPED_POLICIES, None)))
+            for name, address in addresses(folder).items():
+                process = OpaProcess(opa, archive, address, log=folder / f"{name}.log")
+                await exits.enter_async_context(process)
+                engines[name] = OpaPolicyEngine(
+                    parse_address(process.engine), deadline_seconds=5, large_deadline_seconds=5
+                )
+        for name, engine in engines.items():
+            async with engine:
+                await decisions(name, engine)
+
+
+def addresses(folder: Path) -> Mapping[str, Path | str]:
+    return {"opa+http": "127.0.0.1:8723", "opa+unix": folder / "opa.sock"}
+
+
+def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections: list[int]) -> int:
+    """Runs the floor's comparison with one gateway for each engine, each with a store of its own."""
+    floor = SHARED / "floor"
+    if not (floor / "compare.py").exists() or shutil.which("wrk") is None:
+        print(f"submissions are skipped: they need {floor.name}/compare.py in the shared folder, and wrk")
+        return 0
+    subprocess.run([sys.executable, floor / "load.py", "make", folder], check=True)
+    targets = [target(folder, "embedded", 8731, engine=f'data = "{folder}/data.json"')]
+    if opa is not None:
+        archive = folder / "floor.tar.gz"
+        archive.write_bytes(pack_bundle(read_bundle(SHIPPED_POLICIES, folder / "data.json")))
+        for port, (name, address) in zip((8732, 8733), addresses(folder).items(), strict=True):
+            process = OpaProcess(opa, archive, address, log=folder / f"{name}.log")
+            before = f"env -i GOGC={ENVIRONMENT['GOGC']} taskset -c 1 {shlex.join(process.command())} & "
+            targets.append(target(folder, name, port, engine=f'engine = "{process.engine}"', before=before))
+    words = [f"--target={text}" for text in targets]
+    load = ["--rounds", str(rounds), "--connections", *map(str, connections)]
+    found = subprocess.run(
+        [sys.executable, floor / "compare.py", folder, *words, *load], check=False, cwd=ROOT
+    )
+    return found.returncode
+
+
+def target(folder: Path, name: str, port: int, *, engine: str, before: str = "") -> str:
+    """One server for the floor's `compare.py`; `before` starts what belongs to its process group."""
+    state = folder / name
+    state.mkdir()
+    for shared in ("jwks.json",):
+        shutil.copy(folder / shared, state / shared)
+    settings = SETTINGS.format(out=state, port=port, metrics_port=port + 10)
+    policy = next(line for line in settings.splitlines() if line.startswith("policy ="))
+    (state / "gateway.toml").write_text(settings.replace(policy, f"policy = {{ {engine} }}"))
+    command = f"{before}exec {sys.executable} -m gateway gateway --config {state / 'gateway.toml'}"
+    return f"{name}={port}:sh -c {shlex.quote(command)}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--decisions-only", action="store_true")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    opa = find_opa()
+    if opa is None:
+        print("without OPA: there is none here (`make opa`)")
+    os.environ.pop("WAYPOST_POLICY__ENGINE", None)
+    with tempfile.TemporaryDirectory(prefix="waypost-bench-", dir=ROOT) as name:
+        folder = Path(name)
+        asyncio.run(measure_decisions(opa, folder))
+        return 0 if args.decisions_only else measure_submissions(opa, folder, args.rounds, args.connections)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

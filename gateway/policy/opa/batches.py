@@ -1,0 +1,141 @@
+"""Asks OPA several questions of one tenant in one call: those that came while it was answering another.
+
+A call costs the gateway 0.35 ms of processor time, and 0.05 ms for each question where sixteen share one. A
+question that comes alone waits for nobody. Tenants do not share calls: a document that takes long, or whose
+evaluation fails, delays none but its own tenant.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from gateway.policy.opa.client import StrictOpaClient
+from gateway.policy.opa.reply import Reply, ReplyError
+
+CALLS: Final = 2
+"""Calls under way at once for one tenant and rule; what comes meanwhile waits and shares the next one."""
+BATCH_MAXIMUM: Final = 16
+SMALL_BYTES: Final = 16_384
+"""Larger documents are asked about alone, and at once."""
+MODULE_NAME: Final = "waypost_batch.rego"
+PACKAGE: Final = "data.waypost.batch"
+RULES: Final = {"data.waypost.submission.decision": "submission", "data.waypost.access.decision": "access"}
+"""The rules that several questions may be asked of in one call, each with its name in the package."""
+MODULE: Final = Path(__file__).with_name("batch.rego").read_text(encoding="utf-8")
+
+
+class WaitingQuestion(Struct, frozen=True, eq=False):
+    """A question that waits for its turn, and what waits for its answer."""
+
+    document: bytes
+    reply: asyncio.Future[Reply]
+
+
+class Lane(Struct, eq=False):
+    """The questions of one tenant to one rule: how many calls are under way, and what waits for the next."""
+
+    rule: str
+    calls: int = 0
+    waiting: list[WaitingQuestion] = msgspec.field(default_factory=list)
+
+
+class QuestionBatches:
+    """Asks by `client`, alone or together. A call for several ends after `deadline_seconds`."""
+
+    def __init__(self, client: StrictOpaClient, *, deadline_seconds: float) -> None:
+        self._client, self._deadline_seconds = client, deadline_seconds
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._revision_without: str | None = None
+        """The revision that OPA holds and that has no rules for several questions; None: it may have them."""
+
+    def __repr__(self) -> str:
+        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
+        return f"<QuestionBatches: {len(self._lanes)} lanes, {waiting} waiting>"
+
+    async def ask(self, rule: str, document: bytes, *, tenant: str) -> Reply:
+        """Asks for the value of `rule` for `document`, for `tenant`. Raises what the client raises."""
+        if rule not in RULES or len(document) > SMALL_BYTES:
+            return await self._client.ask(rule, document)
+        lane = self._lanes.setdefault((rule, tenant), Lane(rule))
+        if lane.calls >= CALLS:
+            question = WaitingQuestion(document, asyncio.get_running_loop().create_future())
+            lane.waiting.append(question)
+            return await question.reply
+        lane.calls += 1
+        try:
+            reply = await self._client.ask(rule, document)
+        finally:
+            self._after_call(lane, tenant)
+        if reply.revision != self._revision_without:
+            self._revision_without = None
+        return reply
+
+    async def close(self) -> None:
+        """Ends the calls for several that are under way; who waits for one gets an error."""
+        for task in tuple(self._sending):
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _after_call(self, lane: Lane, tenant: str) -> None:
+        lane.calls -= 1
+        # Those whose deadline has passed, or whose caller has gone, are not waited for any more.
+        waiting = [question for question in lane.waiting if not question.reply.done()]
+        batch, lane.waiting = waiting[:BATCH_MAXIMUM], waiting[BATCH_MAXIMUM:]
+        if batch:
+            lane.calls += 1
+            task = asyncio.create_task(self._send(lane, batch, tenant))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        elif not lane.calls:
+            self._lanes.pop((lane.rule, tenant), None)
+
+    async def _send(self, lane: Lane, batch: list[WaitingQuestion], tenant: str) -> None:
+        """Asks the questions of `batch` in one call, and hands on the answers or the error."""
+        replies: list[Reply | BaseException] = []
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                replies = await self._ask_all(lane.rule, [question.document for question in batch])
+        except asyncio.CancelledError:
+            replies = [ReplyError("the engine is not running")] * len(batch)
+            raise
+        except Exception as error:  # whatever it is, each of those who wait gets it
+            replies = [error] * len(batch)
+        finally:
+            for question, reply in zip(batch, replies, strict=True):
+                if question.reply.done():
+                    continue
+                if isinstance(reply, Reply):
+                    question.reply.set_result(reply)
+                else:
+                    question.reply.set_exception(reply)
+            self._after_call(lane, tenant)
+
+    async def _ask_all(self, rule: str, documents: list[bytes]) -> list[Reply | BaseException]:
+        if len(documents) > 1 and self._revision_without is None:
+            try:
+                return list(await self._ask_together(rule, documents))
+            except ReplyError:
+                # One of them may have failed, and the answer does not say which.
+                pass
+        alone = (self._client.ask(rule, document) for document in documents)
+        return await asyncio.gather(*alone, return_exceptions=True)
+
+    async def _ask_together(self, rule: str, documents: list[bytes]) -> list[Reply]:
+        asked = b",".join(b'"%d":%b' % (index, document) for index, document in enumerate(documents))
+        reply = await self._client.ask(f"{PACKAGE}.{RULES[rule]}", b'{"questions":{%b}}' % asked)
+        if reply.result is UNSET:
+            self._revision_without = reply.revision
+            raise ReplyError("its bundle has no rules for several questions")
+        try:
+            results = msgspec.json.decode(reply.result, type=dict[str, msgspec.Raw])
+        except (ValueError, RecursionError) as error:
+            raise ReplyError("it does not answer several questions") from error
+
+        def result(index: int) -> msgspec.Raw | UnsetType:
+            return results.get(str(index), UNSET)
+
+        return [structs.replace(reply, result=result(index)) for index in range(len(documents))]

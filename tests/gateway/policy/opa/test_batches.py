@@ -1,0 +1,181 @@
+"""Questions that are asked together are answered as if each had been asked alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from gateway.core.decision import Question
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.batches import CALLS
+from gateway.policy.opa.engine import OpaPolicyEngine
+from tests.conformance.policy_engine import document, submission
+from tests.gateway.policy.opa.faulty_opa import RESULT, FaultyOpa, body_of, faulty_opa, response
+from tests.opa_fixture import bundle_of, needs_opa, opa_with
+
+PARTICULAR = """
+name := input.workflow.spec.tasks[0].name
+decision := {"allow": true, "rules": [name], "reasons": [], "obligations": {}} if {
+    name != "undefined"
+    1 / (count(name) - 3) != 100
+}
+"""
+"""Undefined for `undefined`; divides by zero for a name of three letters."""
+
+
+def named(name: str, tenant: str = "payments") -> Question:
+    question = submission(document(name))
+    return structs.replace(question, principal=structs.replace(question.principal, tenant=tenant))
+
+
+@pytest.fixture
+async def opa(tmp_path: Path) -> AsyncIterator[FaultyOpa]:
+    async with faulty_opa(tmp_path) as opa:
+        yield opa
+
+
+@pytest.fixture
+async def engine(opa: FaultyOpa) -> AsyncIterator[OpaPolicyEngine]:
+    async with OpaPolicyEngine(opa.address, deadline_seconds=10) as engine:
+        yield engine
+
+
+@needs_opa
+async def test_each_gets_its_own_answer(tmp_path: Path) -> None:
+    """Also where others that share the call are undefined or fail."""
+    names = ["undefined" if n % 7 == 3 else "bad" if n % 7 == 5 else f"task-{n}" for n in range(60)]
+    async with (
+        opa_with(tmp_path, bundle_of(PARTICULAR)) as opa,
+        OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) as engine,
+    ):
+        decisions = await asyncio.gather(*(engine.decide(named(name)) for name in names))
+        again = await engine.decide(named("alone"))
+    for name, decision in zip(names, decisions, strict=True):
+        if name == "undefined":
+            assert (decision.allow, "undefined" in decision.fault) == (False, True)
+        elif name == "bad":
+            assert (decision.allow, "divide by zero" in decision.fault) == (False, True)
+        else:
+            assert (decision.allow, decision.fault, decision.rules) == (True, "", (name,))
+    assert again.allow is True
+
+
+def questions_in(body: bytes) -> list[Question]:
+    found = msgspec.json.decode(body)["input"]
+    return list(found["questions"].values()) if "questions" in found else [found]
+
+
+async def answer_all(opa: FaultyOpa, writer: asyncio.StreamWriter) -> None:
+    """Permits each, whether one was asked or several."""
+    asked = questions_in(opa.bodies[-1])
+    several = "/batch/" in opa.paths[-1]
+    writer.write(response(body_of({str(n): RESULT for n in range(len(asked))} if several else RESULT)))
+
+
+async def test_what_comes_during_a_call_shares_the_next(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
+    """Sixteen callers at once cost a few calls, not sixteen."""
+    opa.answer = lambda writer: answer_all(opa, writer)
+    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(CALLS + 16)))
+    assert all(decision.allow for decision in decisions)
+    assert sorted(len(questions_in(body)) for body in opa.bodies) == [*[1] * CALLS, 16]
+
+
+async def test_tenants_do_not_share_calls(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
+    """A document that takes long or fails delays its own tenant alone."""
+    opa.answer = lambda writer: answer_all(opa, writer)
+    asked = (named(f"n{n}", tenant) for n in range(10) for tenant in ("payments", "research"))
+    assert all(decision.allow for decision in await asyncio.gather(*map(engine.decide, asked)))
+    for body in opa.bodies:
+        assert len({question["principal"]["tenant"] for question in questions_in(body)}) == 1  # type: ignore[index]
+    assert max(len(questions_in(body)) for body in opa.bodies) == 8
+
+
+async def test_a_bundle_without_the_rules_for_several_is_asked_one_by_one(
+    opa: FaultyOpa, engine: OpaPolicyEngine
+) -> None:
+    """Rules that were packed with OPA's own tools; that they have none is found once, not at each call."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        undefined = msgspec.json.encode(
+            {"provenance": {"version": "1", "bundles": {"b": {"revision": "own"}}}}
+        )
+        alone = body_of(provenance=msgspec.json.decode(undefined)["provenance"])
+        writer.write(response(undefined if "/batch/" in opa.paths[-1] else alone))
+
+    opa.answer = answer
+    for _ in range(3):
+        decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(8)))
+        assert all(decision.allow for decision in decisions)
+    assert sum("/batch/" in path for path in opa.paths) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"garbage",
+        body_of([RESULT] * 8),
+        body_of({"0": RESULT, "1": {**RESULT, "allow": "true"}}),
+        body_of({"0": RESULT}).replace(b'{"0":', b'{"0":{},"0":'),
+        body_of({}),
+        body_of(None),
+    ],
+    ids=range(6),
+)
+async def test_an_answer_for_several_permits_those_alone_that_it_permits(
+    opa: FaultyOpa, engine: OpaPolicyEngine, body: bytes
+) -> None:
+    """What is not clear is asked again one by one, or is a fault."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(response(body if "/batch/" in opa.paths[-1] else body_of({"allow": False})))
+
+    opa.answer = answer
+    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(CALLS + 4)))
+    permitted = [number for number, decision in enumerate(decisions) if decision.allow]
+    assert permitted == ([CALLS] if body.startswith(body_of({"0": RESULT})[:-2]) else [])
+    assert all(decision.fault for decision in decisions if not decision.allow)
+
+
+async def test_a_caller_that_goes_takes_no_other_along(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
+    """Its question is dropped, or its answer is; the others get theirs."""
+    gate = asyncio.Event()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        body = opa.bodies[-1]
+        await gate.wait()
+        several = body.startswith(b'{"input":{"questions":')
+        count = len(questions_in(body))
+        writer.write(response(body_of({str(n): RESULT for n in range(count)} if several else RESULT)))
+
+    opa.answer = answer
+    asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(CALLS + 6)]
+    async with asyncio.timeout(20):
+        while opa.asked < CALLS:
+            await asyncio.sleep(0)
+    for task in (asked[0], asked[CALLS + 1]):
+        task.cancel()
+    gate.set()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    gone = [number for number, decision in enumerate(found) if isinstance(decision, asyncio.CancelledError)]
+    assert gone == [0, CALLS + 1]
+    assert sum(not isinstance(decision, BaseException) and decision.allow for decision in found) == CALLS + 4
+
+
+async def test_who_waits_when_the_engine_ends_gets_a_fault(opa: FaultyOpa) -> None:
+    """Nobody hangs, and nobody is cancelled who was not."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        if "/batch/" not in opa.paths[-1]:
+            await answer_all(opa, writer)
+
+    opa.answer = answer
+    async with OpaPolicyEngine(opa.address, deadline_seconds=10) as engine:
+        asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(CALLS + 4)]
+        async with asyncio.timeout(20):
+            while not any("/batch/" in path for path in opa.paths):
+                await asyncio.sleep(0)
+    decisions = await asyncio.gather(*asked)
+    assert [decision.fault for decision in decisions[CALLS:]] == ["the engine is not running"] * 4
