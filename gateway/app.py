@@ -130,7 +130,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         )
         checks = {
             "store": lambda: _check_store(store, controller),
-            "policy": lambda: _check_policy(policy),
+            "policy": lambda: _check_policy(policy, settings.policy.engine),
             "keys": lambda: _check_keys(authenticator),
         }
         yield Gateway(
@@ -265,13 +265,13 @@ async def _check_store(store: Store, controller: Controller) -> str:
     return f"{sum(counts.values())} shards under way"
 
 
-async def _check_policy(policy: PolicyEngine) -> str:
-    """Checks that policy would answer; returns, for people, the revision of the rules in force.
+async def _check_policy(policy: PolicyEngine, engine: str) -> str:
+    """Checks that policy would answer; returns, for people, the revision of the rules that it holds.
 
     Raises `Unavailable` where the engine does not answer.
     """
     await policy.check()
-    return f"revision {policy.revision}"
+    return f"revision {policy.revision}, {engine}"
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:

@@ -33,7 +33,7 @@ async def test_runs_end_whatever_becomes_of_opa(
     """What is accepted ends while OPA is away; nothing is accepted then; afterwards all is as before."""
     revision = read_bundle(SHIPPED_POLICIES, None).revision
     await taking_work(client, REGIONS)
-    assert f"revision {revision}" in (await readiness(stack)).text
+    assert f"[+] policy: revision {revision}, opa+unix:" in (await readiness(stack)).text
 
     run = await submitted(client, noting(tmp_path / "log", 0.2, "a", "b"))
     stack.kill("opa")

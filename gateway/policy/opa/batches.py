@@ -15,8 +15,6 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from gateway.policy.opa.client import StrictOpaClient
 from gateway.policy.opa.reply import Reply, ReplyError
 
-CALLS: Final = 2
-"""Calls under way at once for one tenant and rule; what comes meanwhile waits and shares the next one."""
 BATCH_MAXIMUM: Final = 16
 SMALL_BYTES: Final = 16_384
 """Larger documents are asked about alone, and at once."""
@@ -35,10 +33,10 @@ class WaitingQuestion(Struct, frozen=True, eq=False):
 
 
 class Lane(Struct, eq=False):
-    """The questions of one tenant to one rule: how many calls are under way, and what waits for the next."""
+    """The questions of one tenant to one rule while a call is under way: those that wait for the next one."""
 
     rule: str
-    calls: int = 0
+    tenant: str
     waiting: list[WaitingQuestion] = msgspec.field(default_factory=list)
 
 
@@ -60,16 +58,16 @@ class QuestionBatches:
         """Asks for the value of `rule` for `document`, for `tenant`. Raises what the client raises."""
         if rule not in RULES or len(document) > SMALL_BYTES:
             return await self._client.ask(rule, document)
-        lane = self._lanes.setdefault((rule, tenant), Lane(rule))
-        if lane.calls >= CALLS:
+        lane = self._lanes.get((rule, tenant))
+        if lane is not None:
             question = WaitingQuestion(document, asyncio.get_running_loop().create_future())
             lane.waiting.append(question)
             return await question.reply
-        lane.calls += 1
+        self._lanes[rule, tenant] = lane = Lane(rule, tenant)
         try:
             reply = await self._client.ask(rule, document)
         finally:
-            self._after_call(lane, tenant)
+            self._after_call(lane)
         if reply.revision != self._revision_without:
             self._revision_without = None
         return reply
@@ -80,20 +78,19 @@ class QuestionBatches:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    def _after_call(self, lane: Lane, tenant: str) -> None:
-        lane.calls -= 1
+    def _after_call(self, lane: Lane) -> None:
+        """Begins the next call of `lane`, or ends it where nobody waits."""
         # Those whose deadline has passed, or whose caller has gone, are not waited for any more.
         waiting = [question for question in lane.waiting if not question.reply.done()]
         batch, lane.waiting = waiting[:BATCH_MAXIMUM], waiting[BATCH_MAXIMUM:]
         if batch:
-            lane.calls += 1
-            task = asyncio.create_task(self._send(lane, batch, tenant))
+            task = asyncio.create_task(self._send(lane, batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        elif not lane.calls:
-            self._lanes.pop((lane.rule, tenant), None)
+        else:
+            del self._lanes[lane.rule, lane.tenant]
 
-    async def _send(self, lane: Lane, batch: list[WaitingQuestion], tenant: str) -> None:
+    async def _send(self, lane: Lane, batch: list[WaitingQuestion]) -> None:
         """Asks the questions of `batch` in one call, and hands on the answers or the error."""
         replies: list[Reply | BaseException] = []
         try:
@@ -112,7 +109,7 @@ class QuestionBatches:
                     question.reply.set_result(reply)
                 else:
                     question.reply.set_exception(reply)
-            self._after_call(lane, tenant)
+            self._after_call(lane)
 
     async def _ask_all(self, rule: str, documents: list[bytes]) -> list[Reply | BaseException]:
         if len(documents) > 1 and self._revision_without is None:

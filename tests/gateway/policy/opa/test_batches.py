@@ -10,7 +10,6 @@ from msgspec import structs
 
 from gateway.core.decision import Question
 from gateway.policy.opa.address import parse_address
-from gateway.policy.opa.batches import CALLS
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import document, submission
 from tests.gateway.policy.opa.faulty_opa import RESULT, FaultyOpa, body_of, faulty_opa, response
@@ -78,9 +77,9 @@ async def answer_all(opa: FaultyOpa, writer: asyncio.StreamWriter) -> None:
 async def test_what_comes_during_a_call_shares_the_next(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
     """Sixteen callers at once cost a few calls, not sixteen."""
     opa.answer = lambda writer: answer_all(opa, writer)
-    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(CALLS + 16)))
+    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(17)))
     assert all(decision.allow for decision in decisions)
-    assert sorted(len(questions_in(body)) for body in opa.bodies) == [*[1] * CALLS, 16]
+    assert sorted(len(questions_in(body)) for body in opa.bodies) == [1, 16]
 
 
 async def test_tenants_do_not_share_calls(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
@@ -90,7 +89,7 @@ async def test_tenants_do_not_share_calls(opa: FaultyOpa, engine: OpaPolicyEngin
     assert all(decision.allow for decision in await asyncio.gather(*map(engine.decide, asked)))
     for body in opa.bodies:
         assert len({question["principal"]["tenant"] for question in questions_in(body)}) == 1  # type: ignore[index]
-    assert max(len(questions_in(body)) for body in opa.bodies) == 8
+    assert max(len(questions_in(body)) for body in opa.bodies) == 9
 
 
 async def test_a_bundle_without_the_rules_for_several_is_asked_one_by_one(
@@ -110,6 +109,23 @@ async def test_a_bundle_without_the_rules_for_several_is_asked_one_by_one(
         decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(8)))
         assert all(decision.allow for decision in decisions)
     assert sum("/batch/" in path for path in opa.paths) == 1
+
+    # It takes a bundle that has them.
+    opa.answer = lambda writer: answer_all(opa, writer)
+    await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(8)))
+    await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(8)))
+    assert sum("/batch/" in path for path in opa.paths) > 1
+
+
+async def test_a_large_document_waits_for_no_call_and_delays_none(
+    opa: FaultyOpa, engine: OpaPolicyEngine
+) -> None:
+    """OPA takes long for it, and it is asked for within a deadline of its own."""
+    opa.answer = lambda writer: answer_all(opa, writer)
+    large = submission(document(*(f"task-{n:04}" for n in range(500))))
+    asked = [engine.decide(named("a")), engine.decide(named("b")), engine.decide(large), engine.decide(large)]
+    assert all(decision.allow for decision in await asyncio.gather(*asked))
+    assert sorted(len(questions_in(body)) for body in opa.bodies) == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +149,9 @@ async def test_an_answer_for_several_permits_those_alone_that_it_permits(
         writer.write(response(body if "/batch/" in opa.paths[-1] else body_of({"allow": False})))
 
     opa.answer = answer
-    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(CALLS + 4)))
+    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(5)))
     permitted = [number for number, decision in enumerate(decisions) if decision.allow]
-    assert permitted == ([CALLS] if body.startswith(body_of({"0": RESULT})[:-2]) else [])
+    assert permitted == ([1] if body.startswith(body_of({"0": RESULT})[:-2]) else [])
     assert all(decision.fault for decision in decisions if not decision.allow)
 
 
@@ -151,17 +167,18 @@ async def test_a_caller_that_goes_takes_no_other_along(opa: FaultyOpa, engine: O
         writer.write(response(body_of({str(n): RESULT for n in range(count)} if several else RESULT)))
 
     opa.answer = answer
-    asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(CALLS + 6)]
+    asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(7)]
     async with asyncio.timeout(20):
-        while opa.asked < CALLS:
+        while opa.asked < 1:
             await asyncio.sleep(0)
-    for task in (asked[0], asked[CALLS + 1]):
+    for task in (asked[0], asked[2]):
         task.cancel()
     gate.set()
     found = await asyncio.gather(*asked, return_exceptions=True)
     gone = [number for number, decision in enumerate(found) if isinstance(decision, asyncio.CancelledError)]
-    assert gone == [0, CALLS + 1]
-    assert sum(not isinstance(decision, BaseException) and decision.allow for decision in found) == CALLS + 4
+    assert gone == [0, 2]
+    assert [len(questions_in(body)) for body in opa.bodies] == [1, 5]
+    assert sum(not isinstance(decision, BaseException) and decision.allow for decision in found) == 5
 
 
 async def test_who_waits_when_the_engine_ends_gets_a_fault(opa: FaultyOpa) -> None:
@@ -173,9 +190,9 @@ async def test_who_waits_when_the_engine_ends_gets_a_fault(opa: FaultyOpa) -> No
 
     opa.answer = answer
     async with OpaPolicyEngine(opa.address, deadline_seconds=10) as engine:
-        asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(CALLS + 4)]
+        asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(5)]
         async with asyncio.timeout(20):
             while not any("/batch/" in path for path in opa.paths):
                 await asyncio.sleep(0)
     decisions = await asyncio.gather(*asked)
-    assert [decision.fault for decision in decisions[CALLS:]] == ["the engine is not running"] * 4
+    assert [decision.fault for decision in decisions[1:]] == ["the engine is not running"] * 4

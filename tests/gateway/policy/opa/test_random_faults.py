@@ -28,7 +28,7 @@ async def test_no_fault_permits_and_none_is_our_own(tmp_path: Path, request: pyt
                 opa.answer = CLEAR
                 await engine.decide(submission())
             opa.answer = random_fault(rng)
-            # Two are asked for alone, the others share a call.
+            # One is asked for alone, the others share a call.
             asked = 1 if number % 5 else 5
             outcomes.update(await asyncio.gather(*(outcome(engine) for _ in range(asked))))
         opa.answer = CLEAR
