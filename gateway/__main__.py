@@ -55,6 +55,7 @@ COMMANDS: Final = (
         "Admit another journal under a region's name.",
     ),
     ("audit", "gateway.cli.audit:app", OPERATE, "Who had what done to runs and regions."),
+    ("decisions", "gateway.cli.decisions:app", OPERATE, "What policy decided, about whom and why."),
     (
         "up",
         "gateway.cli.dev.up:up",

@@ -37,6 +37,7 @@ from gateway.settings import GatewaySettings, PolicySettings, Secret
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
+from gateway.submission.recorded_policy import RecordedPolicy
 from observability.metrics import Metrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
@@ -100,7 +101,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
-        policy = await exits.enter_async_context(_policy(settings.policy))
+        policy = await exits.enter_async_context(
+            RecordedPolicy(
+                _policy(settings.policy),
+                store,
+                settings.policy,
+                on_decision=metrics.count_decision,
+                on_unrecorded=metrics.unrecorded_decisions.inc,
+            )
+        )
         authenticator = await exits.enter_async_context(_authenticator(settings))
         clusters = {
             name: await exits.enter_async_context(cluster)
@@ -138,6 +147,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             internal_api=internal_api(services, checks),
             loops={
                 "controller": lambda: controller.run(wake),
+                "recording of refusals": policy.run,
                 "measurement of the loop's lag": lambda: _measure_loop_lag(metrics),
             },
         )

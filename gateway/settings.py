@@ -106,6 +106,12 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long OPA may take for an answer; beyond, policy could not answer."""
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """The same for documents over 64 KiB."""
+    recorded_refusals: Annotated[int, Meta(ge=1)] = 10_000
+    """The newest refusals that are kept as records; older ones are deleted, so a flood fills no disk."""
+    recorded_refusals_of_tenant: Annotated[int, Meta(ge=1)] = 1_000
+    """The newest of them that are kept of one tenant."""
+    record_permitted_reads: bool = False
+    """Whether permitted reads are recorded too, among as many refusals. What changes anything always is."""
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,19 @@ class RegionGauges(Protocol):
     def peak_ewma_seconds(self) -> float: ...
 
 
+class CountedDecision(Protocol):
+    """What is counted of a decision."""
+
+    @property
+    def action(self) -> str: ...
+
+    @property
+    def allow(self) -> bool: ...
+
+    @property
+    def fault(self) -> str: ...
+
+
 class Metrics:
     """The gateway's metrics and the registry that holds them; each attribute is one metric.
 
@@ -42,6 +55,7 @@ class Metrics:
         self._declare_regions(self.registry)
         self._declare_shards(self.registry)
         self._request_children: dict[tuple[str, str], Counter] = {}
+        self._decision_children: dict[tuple[str, str], Counter] = {}
         self._shown_conditions: dict[str, str] = {}
 
     def _declare_requests(self, registry: CollectorRegistry) -> None:
@@ -53,6 +67,17 @@ class Metrics:
         )
         self.decision_seconds = Histogram(
             "waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=registry
+        )
+        self.decisions = Counter(
+            "waypost_decisions",
+            "Decisions of policy, by action: permitted, refused, or unanswered.",
+            ["action", "outcome"],
+            registry=registry,
+        )
+        self.unrecorded_decisions = Counter(
+            "waypost_unrecorded_decisions",
+            "Refusals of which no record was kept, since there were too many or the store took none.",
+            registry=registry,
         )
         self.commit_seconds = Histogram(
             "waypost_commit_seconds",
@@ -124,6 +149,15 @@ class Metrics:
         child = self._request_children.get((call, outcome))
         if child is None:
             child = self._request_children[call, outcome] = self.requests.labels(call, outcome)
+        child.inc()
+
+    def count_decision(self, decision: CountedDecision) -> None:
+        """Counts one decision of policy."""
+        outcome = "unanswered" if decision.fault else "permitted" if decision.allow else "refused"
+        child = self._decision_children.get((decision.action, outcome))
+        if child is None:
+            child = self.decisions.labels(decision.action, outcome)
+            self._decision_children[decision.action, outcome] = child
         child.inc()
 
     def observe_region(self, name: str, region: RegionGauges) -> None:

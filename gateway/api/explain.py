@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import UNSET, structs
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
@@ -61,4 +62,5 @@ async def _decisions(store: Store, run: Run, history: Sequence[HistoryEntry]) ->
     named = [entry.decision_id for entry in history if entry.decision_id is not None]
     # a dict, for one of each in the order of their first mention
     found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]
-    return tuple(decision for decision in found if decision is not None)
+    # Who reads a run need not see who asked for what, and with which groups: auditors do.
+    return tuple(structs.replace(decision, question=UNSET) for decision in found if decision is not None)

@@ -7,12 +7,13 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from gateway.api.audit import SINCE_MAXIMUM
 from gateway.api.http.call import Call
 from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
+from gateway.api.records.audit import SINCE_MAXIMUM
+from gateway.api.records.views import DecisionPage, DecisionRecord
 from gateway.api.views import (
     ActPage,
     CordonStatus,
@@ -24,6 +25,7 @@ from gateway.api.views import (
     RunStory,
     RunSummary,
 )
+from gateway.core.decision import Action
 from gateway.core.history import ACTS
 from gateway.core.run import RunPhase
 from gateway.documents.parsing import document_schema
@@ -34,6 +36,8 @@ BODIES: Final = (
     Problem,
     ActPage,
     CordonStatus,
+    DecisionPage,
+    DecisionRecord,
     DryRun,
     JournalRelease,
     LogLine,
@@ -50,6 +54,7 @@ EVENTS: Final = "text/event-stream"
 TEXT: Final = {"type": "string"}
 FLAG: Final = {"type": "boolean", "default": False}
 QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "action": {"type": "array", "items": {"type": "string", "enum": list(Action)}},
     "actor": TEXT,
     "continue": TEXT,
     "dryRun": FLAG,
@@ -62,10 +67,13 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
     "outputs": FLAG,
     "phase": {"type": "string", "enum": list(RunPhase)},
+    "refused": FLAG,
     "region": TEXT,
+    "rule": TEXT,
     "run": TEXT,
     "shard": {"type": "integer", "minimum": 0},
     "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
+    "subject": TEXT,
     "task": TEXT,
     "tenant": TEXT,
 }
@@ -138,6 +146,8 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
     "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
     "audit": (_json("A page of what people had done", "ActPage"),),
+    "decisions": (_json("A page of decisions", "DecisionPage"),),
+    "decision": (_json("The decision with its input", "DecisionRecord"),),
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }

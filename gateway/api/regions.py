@@ -9,7 +9,7 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.http.services import Services
 from gateway.api.views import CordonStatus, JournalRelease, RegionList, region_state
-from gateway.core.decision import Action, Question
+from gateway.core.decision import Action
 from gateway.core.errors import Conflict, NotFound, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.regions.region_condition import RegionCondition, Taint
@@ -28,7 +28,7 @@ The controller reads taints twice a second: a cordon is in force well within 40 
 async def regions(call: Call) -> Response:
     """List the regions with their condition and score."""
     services = call.services
-    question = Question(action=Action.REGIONS_READ, principal=call.principal, at=call.at)
+    question = call.question(Action.REGIONS_READ)
     await authorize(question, policy=services.policy)
     floor = services.settings.placing.latency_floor_seconds
     items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in services.regions())
@@ -122,9 +122,7 @@ async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionVie
     `Unavailable` before `NotFound`: only those who may operate regions learn which there are.
     """
     services, name = call.services, call.path_parameters["region"]
-    question = Question(
-        action=Action.REGIONS_OPERATE, principal=call.principal, at=call.at, context={"region": name}
-    )
+    question = call.question(Action.REGIONS_OPERATE, context={"region": name})
     decision = await authorize(question, policy=services.policy)
     view = _find(services, name)
     if view is None:

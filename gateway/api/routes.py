@@ -6,7 +6,6 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from gateway.api.audit import audit
 from gateway.api.events import events
 from gateway.api.explain import explain
 from gateway.api.http.call import Call
@@ -15,12 +14,17 @@ from gateway.api.http.responses import encode_json
 from gateway.api.http.services import Services
 from gateway.api.logs import logs
 from gateway.api.openapi import openapi_document, workflow_schema
+from gateway.api.records.audit import audit
+from gateway.api.records.decisions import decision, decisions
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 
 LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
 AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limit", "continue"})
+DECISIONS_QUERY: Final = frozenset(
+    {"action", "refused", "rule", "run", "since", "subject", "tenant", "limit", "continue"}
+)
 LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
 
 
@@ -47,6 +51,8 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
     "/v1/audit": {"GET": Operation(handler=audit, query_parameters=AUDIT_QUERY)},
+    "/v1/decisions": {"GET": Operation(handler=decisions, query_parameters=DECISIONS_QUERY)},
+    "/v1/decisions/{id}": {"GET": Operation(handler=decision)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }

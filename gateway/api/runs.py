@@ -11,7 +11,7 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, RunPage, detail, summary
-from gateway.core.decision import Action, Question
+from gateway.core.decision import Action
 from gateway.core.errors import Conflict, Malformed
 from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
@@ -32,9 +32,7 @@ _decode_workflow = msgspec.json.Decoder(Workflow).decode
 async def listing(call: Call) -> Response:
     """List the runs that the caller may see, newest first. `id` is the beginning of their ids."""
     services = call.services
-    decision = await authorize(
-        Question(action=Action.RUNS_LIST, principal=call.principal, at=call.at), policy=services.policy
-    )
+    decision = await authorize(call.question(Action.RUNS_LIST), policy=services.policy)
     limit = call.query.number("limit", default=50, minimum=1, maximum=services.settings.requests.page_maximum)
     prefix = _id_prefix(call.query.value("id"))
     query = RunQuery(
@@ -81,7 +79,9 @@ async def cancel(call: Call) -> Response:
     """Cancel a run: 202 once the request is durable. Its attempts are ended, wherever they are."""
     store = call.services.store
     run = await visible_run(call)
-    question = question_about(run, Action.RUNS_CANCEL, principal=call.principal, at=call.at)
+    question = question_about(
+        run, Action.RUNS_CANCEL, principal=call.principal, at=call.at, trace_id=call.trace_id
+    )
     decision = await authorize(question, policy=call.services.policy)
     request = HistoryEntry(
         run=run.id,
@@ -113,7 +113,9 @@ async def retry(call: Call) -> Response:
     run = await visible_run(call)
     if run.phase not in RETRYABLE:
         raise Conflict(f"only a run that is Failed or Cancelled can be retried; this one is {run.phase}")
-    question = question_about(run, Action.RUNS_RETRY, principal=call.principal, at=call.at)
+    question = question_about(
+        run, Action.RUNS_RETRY, principal=call.principal, at=call.at, trace_id=call.trace_id
+    )
     decision = await authorize(question, policy=services.policy)
     workflow = _decode_workflow(run.workflow)
     obliged, document = apply_obligations(
@@ -140,7 +142,13 @@ async def retry(call: Call) -> Response:
 async def visible_run(call: Call) -> Run:
     """The run that the path names. Raises `NotFound` where the caller may not see it."""
     run = await call.services.store.run(call.path_parameters["id"])
-    return await readable_run(run, principal=call.principal, at=call.at, policy=call.services.policy)
+    return await readable_run(
+        run,
+        principal=call.principal,
+        at=call.at,
+        policy=call.services.policy,
+        trace_id=call.trace_id,
+    )
 
 
 def _id_prefix(text: str | None) -> str:

@@ -17,7 +17,7 @@ from gateway.api.http.responses import JsonResponse
 from gateway.api.http.services import Services
 from gateway.api.submission_warnings import warnings_for
 from gateway.api.views import DryRun, RegionPlan, summary
-from gateway.core.decision import Action, Decision, Question
+from gateway.core.decision import Action, Decision
 from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
 from gateway.documents.checks import check, is_too_large
@@ -82,7 +82,7 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     if reading.errors:
         raise invalid_document(reading.errors)
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
-    question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
+    question = call.question(Action.RUNS_SUBMIT, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
     # An operator's rate is not that of whom it acts for.
     if workflow.metadata.tenant == call.principal.tenant:
@@ -166,7 +166,7 @@ def _dry_run(services: Services, workflow: Workflow, document: bytes, decision: 
     found = place(demand, regions, choose=choice, settings=placing)
     scores = found.scores if isinstance(found, Placement) else {}
     return DryRun(
-        decision=decision,
+        decision=replace(decision, question=msgspec.UNSET),
         workflow=Raw(document),
         shard_count=workflow.shard_count,
         region=found.region if isinstance(found, Placement) else None,

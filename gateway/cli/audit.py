@@ -52,7 +52,7 @@ def listing(
         "actor": actor,
         "region": region,
         "run": run,
-        "since": None if since is None else _seconds_since(since),
+        "since": None if since is None else seconds_since(since),
         "limit": limit,
         "continue": continued,
     }
@@ -82,7 +82,7 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
     console().print(table(["TIME", "WHAT", "RUN OR REGION", "WHO", "DECISION"], rows))
 
 
-def _seconds_since(text: str) -> int:
+def seconds_since(text: str) -> int:
     """The moment in seconds since 1970 that `text` names. Raises `CliError` where it names none."""
     found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
     if found is None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.core.principal import Principal
 
@@ -50,6 +50,25 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tenants: tuple[str, ...] | None = None
     """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own."""
     warnings: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    """JSON pointers into the rules' input whose values the record of the decision must not hold."""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A question to policy, with everything that policy may look at: a replay gives the same answer.
+
+    `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
+    `context` holds facts of the region, and the run that is acted upon. `at` is in wall-clock seconds since
+    1970.
+    """
+
+    action: Action
+    principal: Principal
+    at: float
+    workflow: bytes | None = None
+    context: dict[str, Any] = {}
+    trace_id: str = ""
+    """The trace of the request that asked; the rules do not see it. Empty: the gateway asked by itself."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -73,18 +92,5 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Why the engine could not answer; then `allow` is False. Empty where it could."""
     duration_seconds: float = 0.0
     """How long the evaluation took."""
-
-
-class Question(Struct, frozen=True, kw_only=True):
-    """A question to policy, with everything that policy may look at: a replay gives the same answer.
-
-    `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
-    `context` holds the request id, facts of the region, and the run that is acted upon. `at` is in wall-clock
-    seconds since 1970.
-    """
-
-    action: Action
-    principal: Principal
-    at: float
-    workflow: bytes | None = None
-    context: dict[str, Any] = {}
+    question: Question | UnsetType = UNSET
+    """What was asked, as far as policy lets it be recorded; unset where it is not to be seen."""

@@ -7,6 +7,7 @@ import os
 
 from gateway.core.decision import Decision, Question
 from gateway.policy.answer import PolicyAnswer
+from gateway.policy.masking import masked, unanswered
 
 
 class DecisionFactory:
@@ -36,6 +37,7 @@ class DecisionFactory:
             reasons=answer.reasons,
             obligations=answer.obligations,
             duration_seconds=duration_seconds,
+            question=masked(question, answer.obligations.mask),
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
@@ -49,6 +51,7 @@ class DecisionFactory:
             engine=self._engine,
             fault=fault,
             duration_seconds=duration_seconds,
+            question=unanswered(question),
         )
 
     def _new_id(self, question: Question) -> str:

@@ -17,6 +17,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
+from gateway.store.decisions import KeepsDecisions
 
 
 class StoreUnusable(Exception):
@@ -94,7 +95,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, Protocol):
+class Store(ListsActs, KeepsDecisions, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
@@ -176,10 +177,6 @@ class Store(ListsActs, Protocol):
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
         """The number of tasks in each phase, of all that `tasks` would give without a limit."""
-        ...
-
-    async def decision(self, decision_id: str) -> Decision | None:
-        """A decision that was stored with a run; None: there is none."""
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:

@@ -8,7 +8,9 @@ from gateway.policy.interface import PolicyEngine
 from gateway.submission.authorize import authorize
 
 
-async def readable_run(run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine) -> Run:
+async def readable_run(
+    run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine, trace_id: str = ""
+) -> Run:
     """Returns `run` if there is one and policy lets the caller read it.
 
     Raises `NotFound` in both other cases, so that nobody learns which runs exist, or `Unavailable`. `at` is
@@ -16,7 +18,10 @@ async def readable_run(run: Run | None, *, principal: Principal, at: float, poli
     """
     if run is not None:
         try:
-            await authorize(question_about(run, Action.RUNS_READ, principal=principal, at=at), policy=policy)
+            await authorize(
+                question_about(run, Action.RUNS_READ, principal=principal, at=at, trace_id=trace_id),
+                policy=policy,
+            )
         except Denied:
             run = None
     if run is None:
@@ -24,12 +29,15 @@ async def readable_run(run: Run | None, *, principal: Principal, at: float, poli
     return run
 
 
-def question_about(run: Run, action: Action, *, principal: Principal, at: float) -> Question:
+def question_about(
+    run: Run, action: Action, *, principal: Principal, at: float, trace_id: str = ""
+) -> Question:
     """The question to policy about an action on an existing run. `at` is in seconds since 1970."""
     return Question(
         action=action,
         principal=principal,
         at=at,
+        trace_id=trace_id,
         # A retry is a new decision about the document; the other actions are about the run.
         workflow=run.workflow if action is Action.RUNS_RETRY else None,
         context={"run": {"id": run.id, "tenant": run.tenant, "subject": run.subject, "labels": run.labels}},

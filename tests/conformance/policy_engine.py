@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from gateway.core.decision import Action, Obligations, Question, Reason
 from gateway.core.errors import Unavailable
@@ -87,6 +88,26 @@ class PolicyEngineConformance:
             engine.revision,
         )
 
+    async def test_a_decision_has_its_question(self, engine_with: EngineWith) -> None:
+        """With it, a record or a replay needs nothing else."""
+        asked = structs.replace(submission(context={"region": "beijing"}), trace_id="t1")
+        async with engine_with(ALLOW) as engine:
+            decision = await engine.decide(asked)
+        assert decision.question == asked
+
+    async def test_what_policy_masks_is_in_no_decision(self, engine_with: EngineWith) -> None:
+        """The rules see it, and nobody after them."""
+        mask = '{"mask": ["/workflow/spec/params/password", "/principal/groups"]}'
+        rules = f"""
+        found := {{input.workflow.spec.params.password}}
+        decision := {{"allow": true, "rules": found, "reasons": [], "obligations": {mask}}}
+        """
+        async with engine_with(rules) as engine:
+            decision = await engine.decide(submission(document("a", params={"password": "hunter2", "x": 1})))
+        assert decision.rules == ("hunter2",)
+        assert decision.question
+        assert msgspec.json.decode(decision.question.workflow or b"")["spec"]["params"] == {"x": 1}
+
     async def test_a_refusal_carries_its_reasons(self, engine_with: EngineWith) -> None:
         """A refusal is an answer, not a fault, and the caller gets its reasons."""
         reason = '{"rule": "image.banned", "message": "no"}'
@@ -107,6 +128,8 @@ class PolicyEngineConformance:
         assert decision.allow is False
         assert decision.fault != ""
         assert decision.obligations == Obligations()
+        assert decision.question
+        assert decision.question.workflow is None, "nobody has said what of it may be recorded"
 
     @pytest.mark.parametrize(
         "workflow",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from loguru import logger
 from starlette.requests import ClientDisconnect
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 
 from gateway.api.http.query import Query
 from gateway.api.http.services import Services
+from gateway.core.decision import Action, Question
 from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
@@ -63,6 +64,19 @@ class Call:
     def path_parameters(self) -> Mapping[str, str]:
         """The values that this path has for the `{...}` parts of its route, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
+
+    def question(
+        self, action: Action, *, workflow: bytes | None = None, context: Mapping[str, Any] | None = None
+    ) -> Question:
+        """The question to policy whether the caller may do `action`."""
+        return Question(
+            action=action,
+            principal=self.principal,
+            at=self.at,
+            workflow=workflow,
+            context={} if context is None else dict(context),
+            trace_id=self.trace_id,
+        )
 
     def log_act(self, act: str, decision_id: str) -> None:
         """Logs what the caller had done, so that the log names who, what and by which decision."""

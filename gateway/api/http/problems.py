@@ -92,7 +92,7 @@ def log_refusal(
                     "token refused: {}; {}, trace {}{}", reason, operation, trace_id, more
                 )
         case Denied():
-            # Decisions of refusals are stored nowhere: this line alone says what their id stands for.
+            # The record of a refusal goes when there are too many; this line stays as long as logs do.
             reasons = (
                 "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
             )

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from gateway.core.decision import Decision
 from gateway.core.history import DETAILS, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase, TaskRow
 from gateway.core.shard_states import Shard
@@ -28,7 +27,6 @@ class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
 
 _decode_task = msgspec.json.Decoder(TaskRow).decode
 _decode_encoded_task = msgspec.json.Decoder(EncodedTaskRow).decode
-_decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_details = {kind: msgspec.json.Decoder(shape).decode for kind, shape in DETAILS.items()}
 
@@ -146,16 +144,6 @@ def read_tasks(
             break
         tasks.append(_decode_encoded_task(state) if encoded else _decode_task(state))
     return tasks
-
-
-def decision_row(decision: Decision) -> tuple[Any, ...]:
-    """The parameters of `INSERT_DECISION`."""
-    return (decision.id, decision.at, to_json(decision))
-
-
-def read_decision(row: tuple[str] | None) -> Decision | None:
-    """The decision of a row whose one column is `state`; None without a row."""
-    return None if row is None else _decode_decision(row[0])
 
 
 def history_row(entry: HistoryEntry) -> tuple[Any, ...]:

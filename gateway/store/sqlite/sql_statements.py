@@ -106,9 +106,6 @@ DELETE_TASKS: Final = (
 )
 TASK: Final = "select state from task_result where run = ? and shard = ? and task = ?"
 
-INSERT_DECISION: Final = "insert or replace into decision (id, at, state) values (?, ?, ?)"
-DECISION: Final = "select state from decision where id = ?"
-
 INSERT_HISTORY: Final = "insert into audit (run, shard, kind, at, actor, detail) values (?, ?, ?, ?, ?, ?)"
 HISTORY: Final = (
     "select seq, run, shard, kind, at, actor, detail from audit where run = ? and seq > ?"

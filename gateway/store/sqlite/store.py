@@ -6,20 +6,16 @@ Reads are here; what is written is in `transactions.py`, and the SQL of both in 
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Self, TypeVar
 
-import msgspec
-
 from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
-from gateway.core.errors import Unavailable
 from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
-from gateway.store import rules
 from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.interface import (
     Admission,
@@ -34,6 +30,7 @@ from gateway.store.interface import (
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.act_queries import find_acts
+from gateway.store.sqlite.kept_decisions import SqliteDecisions
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenants import beginning_after, in_turns
@@ -49,11 +46,11 @@ BRIEF_SHARDS: Final = 16
 """An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
 
 
-class SqliteStore:
+class SqliteStore(SqliteDecisions):
     """A `Store` in one SQLite file. While it is open the file belongs to this process."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._identity, self._era = "", 0
         self._subscriptions = Subscriptions()
 
@@ -139,11 +136,6 @@ class SqliteStore:
         statement, parameters = sql.task_counts_of(run_id, shard)
         found = await self._read(lambda db: db.execute(statement, parameters).fetchall())
         return {TaskPhase(phase): count for phase, count in found}
-
-    async def decision(self, decision_id: str) -> Decision | None:
-        return await self._read(
-            lambda db: row_mapping.read_decision(db.execute(sql.DECISION, (decision_id,)).fetchone())
-        )
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
         where = (run_id, after, limit)
@@ -267,22 +259,3 @@ class SqliteStore:
                     cursor.close()
 
         return await self._read(read)
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> T:
-        try:
-            return await self._database.write(work, brief=brief)
-        except StorageError as error:
-            raise _unavailable(rules.CANNOT_WRITE) from error
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await self._database.read(work)
-        except StorageError as error:
-            raise _unavailable(rules.CANNOT_READ) from error
-        except msgspec.MsgspecError as error:
-            # A page that was overwritten may leave the structure whole, and no value of ours in it.
-            raise _unavailable(f"{rules.CANNOT_READ} (a row is damaged: {error})") from error
-
-
-def _unavailable(detail: str) -> Unavailable:
-    return Unavailable(detail, retry_after_seconds=rules.RETRY_AFTER_SECONDS)

@@ -15,7 +15,7 @@ from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
 from gateway.store import rules, tenants
 from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
-from gateway.store.sqlite import row_mapping
+from gateway.store.sqlite import decision_queries, row_mapping
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.schema_migrations import migrate
 
@@ -63,7 +63,7 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
     for label in row_mapping.label_rows(run):
         db.execute(sql.INSERT_LABEL, label)
     db.execute(sql.OPEN_RUN, (run.tenant, work.runs, work.shards, work.tasks, run.weight))
-    db.execute(sql.INSERT_DECISION, row_mapping.decision_row(admission.decision))
+    decision_queries.insert(db, admission.decision, run)
     append_history(db, admission.history)
     return Admitted(run=run, replay=False)
 
@@ -158,8 +158,10 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
         db.execute(sql.DELETE_LABEL, label)
     for label in row_mapping.label_rows(run):
         db.execute(sql.INSERT_LABEL, label)
+    if (before := _run(db, run.id)) is not None and before.workflow != run.workflow:
+        decision_queries.keep_document(db, before)
     db.execute(sql.REOPEN_RUN, (*row_mapping.run_changes(rules.run_after_retry(run, decision)), run.id))
-    db.execute(sql.INSERT_DECISION, row_mapping.decision_row(decision))
+    decision_queries.insert(db, decision, run)
     append_history(db, [entry])
     derive_run_phase(db, run.id, entry.at)
     return True
@@ -167,7 +169,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
 
 def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) -> None:
     """Stores the decision and puts it in force for the run."""
-    db.execute(sql.INSERT_DECISION, row_mapping.decision_row(decision))
+    decision_queries.insert(db, decision, _run(db, run_id))
     permitted = row_mapping.to_json(rules.permitted_regions(decision))
     db.execute(sql.REPLACE_DECISION, (decision.id, decision.at, permitted, run_id))
 

@@ -92,6 +92,7 @@ class Rules:
             reasons=tuple(reasons),
             obligations=self.obligations,
             fault=self.fault,
+            question=question,
         )
 
 

@@ -2,28 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
-
-import httpx
-from msgspec import structs
 
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
-from gateway.api.routes import api
 from gateway.core.decision import Obligations
 from gateway.settings import GatewaySettings, TenantSettings
+from tests.gateway.api.callers import caller
 from waypost.turns import Turns
 
 RETRY = range(1, 9)
-
-
-@asynccontextmanager
-async def caller(services: Services, token: str = "payments.ada", **changes: Any) -> AsyncIterator[Any]:
-    transport = httpx.ASGITransport(api(structs.replace(services, **changes)))
-    headers = {"authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
-        yield client
 
 
 def settings(**limits: Any) -> GatewaySettings:

@@ -9,7 +9,7 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.api.views import ActPage
-from gateway.core.decision import Action, Question
+from gateway.core.decision import Action
 from gateway.core.errors import Malformed
 from gateway.core.history import ACTS, HistoryKind
 from gateway.store.acts import ActQuery
@@ -26,9 +26,7 @@ async def audit(call: Call) -> Response:
     region. `since` is in seconds since 1970.
     """
     services, query = call.services, call.query
-    decision = await authorize(
-        Question(action=Action.AUDIT_READ, principal=call.principal, at=call.at), policy=services.policy
-    )
+    decision = await authorize(call.question(Action.AUDIT_READ), policy=services.policy)
     since = query.number("since", default=0, minimum=0, maximum=SINCE_MAXIMUM)
     found = await services.store.acts(
         ActQuery(

@@ -1,0 +1,146 @@
+"""`waypost decisions`: what policy decided, about whom and why; and the record of one decision."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import httpx
+import msgspec
+from cyclopts import App, Parameter
+from rich.markup import escape
+
+from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.audit import seconds_since
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.output import command, console, print_value, table
+
+app = App(name="decisions", help="What policy decided, about whom and why.")
+
+PAGE: Final = 200
+"""Decisions asked for in one call of an export."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """The options by which decisions are chosen."""
+
+    refused: Annotated[bool, Parameter(negative="", help="Only refusals.")] = False
+    action: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only this action, as runs:submit. May be repeated.")
+    ] = ()
+    subject: Annotated[str | None, Parameter(help="Only what this subject asked for.")] = None
+    tenant: Annotated[str | None, Parameter(help="Only what callers of this tenant asked for.")] = None
+    rule: Annotated[str | None, Parameter(help="Only what this rule decided, as image.banned.")] = None
+    run: Annotated[str | None, Parameter(help="Only what is about this run.")] = None
+    since: Annotated[
+        str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
+    ] = None
+
+    def query(self) -> dict[str, Any]:
+        """The query parameters of the API. Raises `CliError` for a time that is none."""
+        filters: dict[str, Any] = {
+            "refused": "true" if self.refused else None,
+            "action": list(self.action) or None,
+            "subject": self.subject,
+            "tenant": self.tenant,
+            "rule": self.rule,
+            "run": self.run,
+            "since": None if self.since is None else seconds_since(self.since),
+        }
+        return {name: value for name, value in filters.items() if value is not None}
+
+
+Chosen = Annotated[Filters | None, Parameter(name="*", help="Which decisions.")]
+
+
+@app.command(name="list")
+@command
+def listing(
+    *,
+    filters: Chosen = None,
+    limit: Annotated[int, Parameter(help="So many at most.")] = 50,
+    continued: Annotated[
+        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
+    ] = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """List what policy decided, newest first.
+
+    If there are more, standard error names the option that shows the next page.
+    """
+    query = (filters or Filters()).query() | {"limit": limit}
+    if continued is not None:
+        query["continue"] = continued
+    with connect(url, token) as client:
+        page = read_answer(client.get(api_path("decisions"), params=query), "items")
+    # on standard error, so that a program reads one list whether there is more or not
+    if more := page.get("continue"):
+        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    if output is Format.TABLE:
+        _print_table(page["items"])
+    else:
+        print_value(page["items"], output)
+
+
+@app.command
+@command
+def get(
+    decision: Annotated[str, Parameter(help="The id of the decision, as refusals and lists show it.")],
+    /,
+    *,
+    output: Output = Format.YAML,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Show one decision with everything that the rules were asked."""
+    with connect(url, token) as client:
+        found = read_answer(client.get(api_path("decisions", decision)), "id")
+    print_value(found, Format.YAML if output is Format.TABLE else output)
+
+
+@app.command
+@command
+def export(
+    *,
+    filters: Chosen = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Write every decision as a line of JSON, with its input, newest first: for a SIEM, or for a replay."""
+    query = (filters or Filters()).query() | {"limit": PAGE}
+    with connect(url, token) as client:
+        for item in _all(client, query):
+            found = read_answer(client.get(api_path("decisions", item["id"])), "id")
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+
+
+def _all(client: httpx.Client, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every decision that the query finds, page after page."""
+    following: dict[str, Any] = {}
+    while True:
+        page = read_answer(client.get(api_path("decisions"), params={**query, **following}), "items")
+        yield from page["items"]
+        if not page.get("continue"):
+            return
+        following = {"continue": page["continue"]}
+
+
+def _print_table(items: Sequence[dict[str, Any]]) -> None:
+    rows = (
+        [
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item["at"])),
+            "permitted" if item["allow"] else "no answer" if item["fault"] else "refused",
+            item["action"],
+            escape(item["tenant"]),
+            escape(item["subject"]),
+            escape(item["name"] or item["run"]),
+            escape(", ".join(item["rules"]) or item["fault"]),
+            item["id"],
+        ]
+        for item in items
+    )
+    console().print(table(["TIME", "DECISION", "ACTION", "TENANT", "WHO", "WHAT", "RULES", "ID"], rows))

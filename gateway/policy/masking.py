@@ -1,0 +1,84 @@
+"""Takes out of a question what policy says that the record of its decision must not hold. Pure."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from gateway.core.decision import Question
+from gateway.core.principal import Principal
+from waypost.json_pointer import parts_of
+
+MASKABLE_CLAIMS: Final = {"client": "", "scopes": (), "groups": ()}
+"""The facts about the caller that may be left out, and what stands there then. Who it was is always kept."""
+
+
+def masked(question: Question, pointers: Sequence[str]) -> Question:
+    """Returns the question without the values at `pointers`, JSON pointers into the rules' input.
+
+    A pointer to what is not there takes nothing out. The caller's subject, issuer and tenant stay.
+    """
+    if not pointers:
+        return question
+    workflow: Any = None if question.workflow is None else msgspec.json.decode(question.workflow)
+    document = {"workflow": workflow, "context": copy.deepcopy(question.context)}
+    principal, changed = question.principal, False
+    for pointer in pointers:
+        part, *rest = parts_of(pointer) or [""]
+        if part == "principal":
+            principal = _without_claim(principal, rest)
+        elif part in document and not rest:
+            document[part] = None if part == "workflow" else {}
+            changed = True
+        elif part in document:
+            changed |= _remove(document[part], rest)
+    if not changed:
+        return structs.replace(question, principal=principal)
+    return structs.replace(
+        question,
+        principal=principal,
+        workflow=None if document["workflow"] is None else msgspec.json.encode(document["workflow"]),
+        context=document["context"],
+    )
+
+
+def unanswered(question: Question) -> Question:
+    """What may be recorded of a question without an answer: nobody has said what must not be."""
+    run = question.context.get("run")
+    named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}
+    return structs.replace(question, workflow=None, context=named)
+
+
+def _without_claim(principal: Principal, path: Sequence[str]) -> Principal:
+    """The caller without the claim that `path` begins with, where that may be left out."""
+    names = path[:1] or list(MASKABLE_CLAIMS)
+    left_out = {name: MASKABLE_CLAIMS[name] for name in names if name in MASKABLE_CLAIMS}
+    return structs.replace(principal, **left_out)
+
+
+def _remove(value: Any, path: Sequence[str]) -> bool:
+    """Removes what is at `path` in `value`, in place; an item of a list becomes null.
+
+    Returns False where nothing is there.
+    """
+    *parents, last = path
+    for part in parents:
+        value = _child(value, part)
+    if isinstance(value, dict) and last in value:
+        del value[last]
+        return True
+    if isinstance(value, list) and last.isdigit() and int(last) < len(value):
+        # Its neighbours keep their numbers.
+        value[int(last)] = None
+        return True
+    return False
+
+
+def _child(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+        return value[int(part)]
+    return None

@@ -1,0 +1,158 @@
+"""Writes and reads recorded decisions: plain functions over one connection, and their rows."""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, structs
+
+from gateway.core.decision import Decision
+from gateway.core.run import Run
+from gateway.store.decisions import DecisionQuery, FoundDecisions, RecordedDecision
+
+SCANNED_MAXIMUM: Final = 2_000
+"""Decisions looked at for one page, at most: some 20 ms."""
+
+_INSERT: Final = (
+    "insert or replace into decision (id, at, state, tenant, run, name, refused, passing, document, digest)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_STATE: Final = "select state from decision where id = ?"
+_RECORDED: Final = (
+    "select decision.state, decision.run, decision.name, decision.document, decision.digest, run.workflow"
+    " from decision left join run on run.id = decision.run where decision.id = ?"
+)
+# The condition is the index's own, or SQLite would not take it.
+_SCAN: Final = {
+    None: "select id, tenant, run, name, state from decision where id < ? order by id desc limit ?",
+    True: "select id, tenant, run, name, state from decision indexed by decision_refused"
+    " where refused = 1 and id < ? order by id desc limit ?",
+    False: "select id, tenant, run, name, state from decision"
+    " where refused = 0 and id < ? order by id desc limit ?",
+}
+_NEWEST: Final = "~"
+"""Sorts behind every id."""
+_KEEP_DOCUMENT: Final = (
+    "update decision set document = ?1 where document is null and digest = ?2 and id in"
+    " (select detail ->> '$.decision_id' from audit where run = ?3)"
+)
+_BEYOND_OF_TENANT: Final = (
+    "delete from decision where passing = 1 and tenant = ?1 and id <= (select id from decision"
+    " where passing = 1 and tenant = ?1 order by id desc limit 1 offset ?2)"
+)
+_BEYOND_IN_ALL: Final = (
+    "delete from decision where passing = 1 and id <= (select id from decision"
+    " where passing = 1 order by id desc limit 1 offset ?)"
+)
+
+_decode = msgspec.json.Decoder(Decision).decode
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _Document(msgspec.Struct, frozen=True):
+    metadata: _Named = _Named()
+
+
+_decode_name = msgspec.json.Decoder(_Document).decode
+
+
+def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
+    """Stores the decision, which is about `run` if there is one."""
+    db.execute(_INSERT, _row(decision, run, passing=passing))
+
+
+def insert_passing(
+    db: sqlite3.Connection, decisions: Sequence[Decision], *, of_tenant: int, in_all: int
+) -> int:
+    """Stores decisions that are kept while there is room; returns how many older ones were deleted."""
+    deleted = 0
+    for decision in decisions:
+        insert(db, decision, None, passing=True)
+    for tenant in {decision.question.principal.tenant for decision in decisions if decision.question}:
+        deleted += db.execute(_BEYOND_OF_TENANT, (tenant, of_tenant)).rowcount
+    return deleted + db.execute(_BEYOND_IN_ALL, (in_all,)).rowcount
+
+
+def keep_document(db: sqlite3.Connection, run: Run) -> None:
+    """Puts the run's document into the decisions about it, before a retry gives the run another one."""
+    db.execute(_KEEP_DOCUMENT, (run.workflow, hashlib.sha256(run.workflow).digest(), run.id))
+
+
+def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
+    """The stored decision without the document that it is about; None: there is none."""
+    row = db.execute(_STATE, (decision_id,)).fetchone()
+    return None if row is None else _decode(row[0])
+
+
+def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
+    """The stored decision with its document, where that is still known; None: there is no such decision."""
+    row = db.execute(_RECORDED, (decision_id,)).fetchone()
+    if row is None:
+        return None
+    state, run, name, document, digest, workflow = row
+    if document is None and workflow is not None and hashlib.sha256(workflow).digest() == digest:
+        document = workflow
+    decision = _decode(state)
+    if decision.question is not UNSET and document is not None:
+        question = structs.replace(decision.question, workflow=document)
+        decision = structs.replace(decision, question=question)
+    return RecordedDecision(decision=decision, run=run, name=name)
+
+
+def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisions:
+    """One page of the decisions that meet the conditions of `query`, newest first."""
+    found: list[RecordedDecision] = []
+    scanned, last = 0, query.before or _NEWEST
+    for decision_id, tenant, run, name, state in db.execute(_SCAN[query.refused], (last, SCANNED_MAXIMUM)):
+        scanned, last = scanned + 1, decision_id
+        if query.tenants is not None and tenant not in query.tenants:
+            continue
+        decision = _decode(state)
+        if decision.at < query.since:
+            # Ids are in the order of time, so all further ones are older.
+            return FoundDecisions(decisions=tuple(found), next=None)
+        if _matches(decision, run, query):
+            if len(found) == query.limit:
+                return FoundDecisions(decisions=tuple(found), next=found[-1].decision.id)
+            found.append(RecordedDecision(decision=decision, run=run, name=name))
+    return FoundDecisions(decisions=tuple(found), next=last if scanned == SCANNED_MAXIMUM else None)
+
+
+def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:
+    subject = decision.question.principal.subject if decision.question else None
+    return (
+        decision.action in query.actions
+        and query.subject in (None, subject)
+        and query.run in (None, run)
+        and (query.rule is None or query.rule in decision.rules)
+    )
+
+
+def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ...]:
+    """The parameters of `_INSERT`."""
+    question = decision.question
+    tenant, run_id, name = "", "", ""
+    document = digest = None
+    if question is not UNSET:
+        tenant, document = question.principal.tenant, question.workflow
+        run_id = _text(question.context.get("run", {}), "id")
+        if document is not None and run is None:
+            name = _decode_name(document).metadata.name
+        decision = structs.replace(decision, question=structs.replace(question, workflow=None))
+    if run is not None:
+        run_id, name, tenant = run.id, run.name, tenant or run.tenant
+        if document == run.workflow:
+            document, digest = None, hashlib.sha256(run.workflow).digest()
+    state = msgspec.json.encode(decision).decode()
+    refused = decision.allow is not True
+    return decision.id, decision.at, state, tenant, run_id, name, refused, passing, document, digest
+
+
+def _text(value: Any, name: str) -> str:
+    found = value.get(name, "") if isinstance(value, dict) else ""
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,29 @@
+"""The part of the SQLite store that keeps the decisions of policy."""
+
+from collections.abc import Sequence
+
+from gateway.core.decision import Decision
+from gateway.store.decisions import DecisionQuery, FoundDecisions, RecordedDecision
+from gateway.store.sqlite import decision_queries
+from gateway.store.sqlite.access import SqliteAccess
+
+
+class SqliteDecisions(SqliteAccess):
+    """`KeepsDecisions` over one SQLite file."""
+
+    async def decision(self, decision_id: str) -> Decision | None:
+        return await self._read(lambda db: decision_queries.find_decision(db, decision_id))
+
+    async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
+        return await self._read(lambda db: decision_queries.find_recorded(db, decision_id))
+
+    async def decisions(self, query: DecisionQuery) -> FoundDecisions:
+        return await self._read(lambda db: decision_queries.find_decisions(db, query))
+
+    async def record_decision(self, decision: Decision) -> None:
+        await self._write(lambda db: decision_queries.insert(db, decision, None))
+
+    async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
+        return await self._write(
+            lambda db: decision_queries.insert_passing(db, decisions, of_tenant=of_tenant, in_all=in_all)
+        )

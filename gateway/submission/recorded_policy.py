@@ -1,0 +1,133 @@
+"""A policy engine whose decisions are recorded: those that permit a change for good, refusals up to a bound.
+
+What admits, retries or places a run stores its decision with the run itself, in the same commit.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Self
+
+from loguru import logger
+from msgspec import structs
+
+from gateway.core.decision import Action, Decision, Question
+from gateway.core.errors import Unavailable
+from gateway.policy.interface import PolicyEngine
+from gateway.settings import PolicySettings
+from gateway.store.decisions import KeepsDecisions
+
+STORED_WITH_THE_RUN: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY, Action.RUNS_PLACE})
+"""Actions whose permission is stored by the change that follows it."""
+RECORDED_FIRST: Final = frozenset({Action.RUNS_CANCEL, Action.REGIONS_OPERATE})
+"""Actions whose permission is durable before anything is done."""
+
+FLUSH_SECONDS: Final = 0.2
+WAITING_OF_TENANT: Final = 100
+"""The most decisions of one tenant that wait for the next flush; one more is dropped and counted."""
+WAITING_IN_ALL: Final = 1_000
+DOCUMENT_MAXIMUM: Final = 8_192
+"""The largest document, in bytes, that is kept with a refusal: refusals are cheap to cause."""
+
+OnDecision = Callable[[Decision], None]
+OnUnrecorded = Callable[[int], None]
+
+
+class RecordedPolicy:
+    """A `PolicyEngine` that asks another one, and records what it decides. `run` writes in the background."""
+
+    def __init__(
+        self,
+        engine: PolicyEngine,
+        store: KeepsDecisions,
+        settings: PolicySettings,
+        *,
+        on_decision: OnDecision,
+        on_unrecorded: OnUnrecorded,
+    ) -> None:
+        self._engine, self._store, self._settings = engine, store, settings
+        self._on_decision, self._on_unrecorded = on_decision, on_unrecorded
+        self._waiting: list[Decision] = []
+        self._waiting_by_tenant: Counter[str] = Counter()
+        self._offered = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<RecordedPolicy of {self._engine!r}, {len(self._waiting)} decisions to record>"
+
+    async def __aenter__(self) -> Self:
+        await self._engine.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        try:
+            await self.flush()
+        finally:
+            await self._engine.__aexit__(*error)
+
+    @property
+    def revision(self) -> str:
+        return self._engine.revision
+
+    async def check(self) -> None:
+        await self._engine.check()
+
+    async def decide(self, question: Question) -> Decision:
+        decision = await self._engine.decide(question)
+        self._on_decision(decision)
+        if decision.allow is not True:
+            self._offer(decision, question)
+        elif question.action in RECORDED_FIRST:
+            decision = await self._record_first(decision)
+        elif question.action not in STORED_WITH_THE_RUN and self._settings.record_permitted_reads:
+            self._offer(decision, question)
+        return decision
+
+    async def run(self) -> None:
+        """Writes what is offered, until it is cancelled."""
+        while True:
+            await self._offered.wait()
+            # Many refusals share a commit.
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def _record_first(self, decision: Decision) -> Decision:
+        """The decision once it is recorded; one that cannot be recorded permits nothing."""
+        try:
+            await self._store.record_decision(decision)
+        except Unavailable as error:
+            self._on_unrecorded(1)
+            return structs.replace(decision, allow=False, fault=f"the decision cannot be recorded: {error}")
+        return decision
+
+    def _offer(self, decision: Decision, question: Question) -> None:
+        tenant = question.principal.tenant
+        if len(self._waiting) >= WAITING_IN_ALL or self._waiting_by_tenant[tenant] >= WAITING_OF_TENANT:
+            self._on_unrecorded(1)
+            return
+        self._waiting.append(_without_large_document(decision))
+        self._waiting_by_tenant[tenant] += 1
+        self._offered.set()
+
+    async def flush(self) -> None:
+        decisions, self._waiting = self._waiting, []
+        self._waiting_by_tenant.clear()
+        self._offered.clear()
+        if not decisions:
+            return
+        try:
+            await self._store.record_passing(
+                decisions,
+                of_tenant=self._settings.recorded_refusals_of_tenant,
+                in_all=self._settings.recorded_refusals,
+            )
+        except Unavailable as error:
+            # The refusals themselves were answered: only their record is lost.
+            self._on_unrecorded(len(decisions))
+            logger.warning("{} refusals are not recorded: {}", len(decisions), error)
+
+
+def _without_large_document(decision: Decision) -> Decision:
+    question = decision.question
+    if question and question.workflow is not None and len(question.workflow) > DOCUMENT_MAXIMUM:
+        return structs.replace(decision, question=structs.replace(question, workflow=None))
+    return decision

@@ -1,0 +1,72 @@
+"""`waypost decisions`: lists, shows and exports what policy decided."""
+
+import json
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from gateway.cli.arguments import Format
+from gateway.cli.decisions import Filters, export, get, listing
+from gateway.cli.errors import Exit
+
+ITEM = {
+    "id": "d1",
+    "at": 1.8e9,
+    "action": "runs:submit",
+    "allow": False,
+    "fault": "",
+    "tenant": "payments",
+    "subject": "ada",
+    "run": "",
+    "name": "nightly",
+    "rules": ["image.banned"],
+}
+
+
+def test_refusals_are_listed_by_who_and_why(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The filters go with the call; the next page is named on standard error."""
+    query = {"limit": "50", "refused": "true", "rule": "image.banned", "since": "1800000000"}
+    page = {"items": [ITEM], "continue": "abc"}
+    httpserver.expect_request("/v1/decisions", query_string=query).respond_with_json(page)
+    filters = Filters(refused=True, rule="image.banned", since="1800000000")
+
+    assert listing(filters=filters, url=httpserver.url_for(""), token="t") == Exit.DONE
+    out, err = capsys.readouterr()
+    assert all(word in out for word in ("refused", "payments", "ada", "nightly", "image.banned", "d1"))
+    assert "--continue abc" in err
+
+
+def test_ids_are_listed_for_scripts(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """One a line."""
+    httpserver.expect_request("/v1/decisions").respond_with_json({"items": [ITEM], "continue": None})
+    assert listing(output=Format.NAME, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "d1\n"
+
+
+def test_one_is_shown_with_its_input(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """As YAML by default."""
+    httpserver.expect_request("/v1/decisions/d1").respond_with_json(ITEM | {"input": {"at": 1}})
+    assert get("d1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert "at: 1" in capsys.readouterr().out
+
+
+def test_an_export_is_lines_of_json(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """All pages, each decision with its input."""
+    first = {"items": [ITEM], "continue": "abc"}
+    second = {"items": [ITEM | {"id": "d0"}], "continue": None}
+    httpserver.expect_request(
+        "/v1/decisions", query_string={"limit": "200", "continue": "abc"}
+    ).respond_with_json(second)
+    httpserver.expect_request("/v1/decisions", query_string={"limit": "200"}).respond_with_json(first)
+    for name in ("d0", "d1"):
+        httpserver.expect_request(f"/v1/decisions/{name}").respond_with_json(ITEM | {"id": name, "input": {}})
+
+    assert export(url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["d1", "d0"]
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    """Before anything is asked."""
+    assert listing(filters=Filters(since="yesterday"), url="http://127.0.0.1:1", token="t") == Exit.USAGE
