@@ -22,7 +22,6 @@ from gateway.api.health import internal_api
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
 from gateway.api.routes import api
-from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.issuer_metadata import is_trusted_source
@@ -31,6 +30,7 @@ from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.factory import opa_engine
+from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, PolicySettings, Secret
@@ -101,15 +101,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
-        policy = await exits.enter_async_context(
-            RecordedPolicy(
-                _policy(settings.policy),
-                store,
-                settings.policy,
-                on_decision=metrics.count_decision,
-                on_unrecorded=metrics.unrecorded_decisions.inc,
-            )
-        )
+        policy = await exits.enter_async_context(_policy(settings.policy, store, metrics))
         authenticator = await exits.enter_async_context(_authenticator(settings))
         clusters = {
             name: await exits.enter_async_context(cluster)
@@ -137,11 +129,13 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns(tenants.large_documents_at_once, share=1),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        checks = {
-            "store": lambda: _check_store(store, controller),
-            "policy": lambda: _check_policy(policy, settings.policy.engine),
-            "keys": lambda: _check_keys(authenticator),
-        }
+        checks = readiness_checks(
+            settings.policy.engine,
+            store=store,
+            policy=policy,
+            authenticator=authenticator,
+            controller=controller,
+        )
         yield Gateway(
             api=api(services),
             internal_api=internal_api(services, checks),
@@ -169,7 +163,7 @@ def _conditions(settings: GatewaySettings) -> ConditionEvaluator:
     )
 
 
-def _policy(policies: PolicySettings) -> PolicyEngine:
+def _policy(policies: PolicySettings, store: Store, metrics: Metrics) -> RecordedPolicy:
     scheme = policies.engine.partition(":")[0]
     make = POLICY_ENGINES.get(scheme)
     if make is None:
@@ -177,9 +171,16 @@ def _policy(policies: PolicySettings) -> PolicyEngine:
             f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
         )
     try:
-        return make(policies)
+        engine = make(policies)
     except ValueError as error:
         raise StartError(f"the setting policy.engine: {error}") from error
+    return RecordedPolicy(
+        engine,
+        store,
+        policies,
+        on_decision=metrics.count_decision,
+        on_unrecorded=metrics.unrecorded_decisions.inc,
+    )
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:
@@ -261,34 +262,6 @@ def _controller(
         metrics=metrics,
         rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
     )
-
-
-async def _check_store(store: Store, controller: Controller) -> str:
-    """Checks that the store takes writes; returns, for people, how many shards are under way.
-
-    Raises `Unavailable` where the store takes none.
-    """
-    if controller.stuck:
-        raise Unavailable("it does not take what the controller writes")
-    await store.check_writable()
-    counts = await store.shard_counts()
-    return f"{sum(counts.values())} shards under way"
-
-
-async def _check_policy(policy: PolicyEngine, engine: str) -> str:
-    """Checks that policy would answer; returns, for people, the revision of the rules that it holds.
-
-    Raises `Unavailable` where the engine does not answer.
-    """
-    await policy.check()
-    return f"revision {policy.revision}, {engine}"
-
-
-async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every issuer can be read. Raises `Unavailable`, with the URLs of the others."""
-    if authenticator.issuers_without_keys:
-        raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
-    return "of every issuer"
 
 
 def _instant() -> Instant:

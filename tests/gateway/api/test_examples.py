@@ -26,7 +26,7 @@ CALLS = [
 
 
 def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Request:
-    """What curl would send."""
+    """What curl would send. The first decision of policy is about `run`."""
     method, content = "GET", None
     headers: dict[str, str] = {}
     arguments = iter(words[1:])
@@ -45,7 +45,10 @@ def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Requ
             case _:
                 url = word
     return client.build_request(
-        method, url.replace("$URL", "").replace("$RUN", run), headers=headers, content=content
+        method,
+        url.replace("$URL", "").replace("$RUN", run).replace("$DECISION", "d1"),
+        headers=headers,
+        content=content,
     )
 
 

@@ -1,0 +1,56 @@
+"""What `/readyz` asks each part of a gateway: whether it would do its part now."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.core.errors import Unavailable
+from gateway.identity.jwt_verification import JwtAuthenticator
+from gateway.policy.interface import PolicyEngine
+from gateway.reconciler.controller import Controller
+from gateway.store.interface import Store
+
+
+def readiness_checks(
+    engine: str,
+    *,
+    store: Store,
+    policy: PolicyEngine,
+    authenticator: JwtAuthenticator,
+    controller: Controller,
+) -> Mapping[str, Callable[[], Awaitable[str]]]:
+    """The check of each part, by its name. A check returns a note for people, or raises `Unavailable`.
+
+    `engine` is the setting `policy.engine`.
+    """
+    return {
+        "store": lambda: _check_store(store, controller),
+        "policy": lambda: _check_policy(policy, engine),
+        "keys": lambda: _check_keys(authenticator),
+    }
+
+
+async def _check_store(store: Store, controller: Controller) -> str:
+    """Checks that the store takes writes; returns, for people, how many shards are under way.
+
+    Raises `Unavailable` where the store takes none.
+    """
+    if controller.stuck:
+        raise Unavailable("it does not take what the controller writes")
+    await store.check_writable()
+    counts = await store.shard_counts()
+    return f"{sum(counts.values())} shards under way"
+
+
+async def _check_policy(policy: PolicyEngine, engine: str) -> str:
+    """Checks that policy would answer; returns, for people, the revision of the rules that it holds.
+
+    Raises `Unavailable` where the engine does not answer.
+    """
+    await policy.check()
+    return f"revision {policy.revision}, {engine}"
+
+
+async def _check_keys(authenticator: JwtAuthenticator) -> str:
+    """Checks that the keys of every issuer can be read. Raises `Unavailable`, with the URLs of the others."""
+    if authenticator.issuers_without_keys:
+        raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
+    return "of every issuer"
