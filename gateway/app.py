@@ -129,13 +129,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns(tenants.large_documents_at_once, share=1),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        checks = readiness_checks(
-            settings.policy.engine,
-            store=store,
-            policy=policy,
-            authenticator=authenticator,
-            controller=controller,
-        )
+        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller)
         yield Gateway(
             api=api(services),
             internal_api=internal_api(services, checks),

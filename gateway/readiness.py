@@ -11,7 +11,6 @@ from gateway.store.interface import Store
 
 def readiness_checks(
     engine: str,
-    *,
     store: Store,
     policy: PolicyEngine,
     authenticator: JwtAuthenticator,
