@@ -8,11 +8,15 @@ from cyclopts import App, Parameter
 
 from gateway.cli.errors import Exit
 from gateway.cli.output import command, format_count
+from gateway.cli.policy_bundles import build, sign_archive, verify_archive
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.rego_tests import run_rego_tests
 
 app = App(name="policy", help="Rego: try the rules before they rule.")
+app.command(build)
+app.command(sign_archive, name="sign")
+app.command(verify_archive, name="verify")
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 

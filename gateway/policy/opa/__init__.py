@@ -1,8 +1,9 @@
 """The policy engine of record: asks a real OPA, over HTTP or a Unix socket; all but a clear answer refuses.
 
 `engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
-is, `reply` what it answers, `breaker` says when to stop asking. `bundle_archive` packs rules as OPA loads
-them.
+is, `reply` what it answers, `breaker` says when to stop asking, `batches` asks several questions in one call.
+`bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that. `factory` makes an
+engine from settings.
 
 Imports the engine-neutral modules of `gateway.policy`, and is imported by `gateway.app` and `gateway.cli`
 alone.

@@ -1,34 +1,72 @@
-"""Packs a policy bundle into the archive that OPA loads: a .tar.gz of its rules, data and manifest."""
+"""Packs a policy bundle into the archive that OPA loads, a .tar.gz of rules, data, manifest; reads one.
+
+What is read may come from anywhere: it is bounded, and has nothing in it but plain files with plain names.
+"""
 
 import gzip
 import io
+import json
+import re
 import tarfile
-from typing import Final
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from gateway.policy.bundle import Bundle
 from gateway.policy.opa import batches
+from waypost.distinct_names import distinct
 
 MANIFEST: Final = ".manifest"
 DATA: Final = "data.json"
+SIGNATURES: Final = ".signatures.json"
+ARCHIVE_MAXIMUM_BYTES: Final = 16 * 1_048_576
+CONTENT_MAXIMUM_BYTES: Final = 64 * 1_048_576
+"""The most bytes that an archive may become: a small one could fill the memory."""
+FILES_MAXIMUM: Final = 5_000
+NAME: Final = re.compile(r"/?((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_.][A-Za-z0-9._-]*)")
+
+Files: TypeAlias = Mapping[str, bytes]
+"""The files of a bundle: content by name, without a leading slash."""
 
 
-def pack_bundle(bundle: Bundle) -> bytes:
+class ArchiveError(Exception):
+    """The archive is no bundle that may be used. The text says why."""
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a bundle says of itself: which rules these are, and the how-manieth that was released.
+
+    `sequence` only grows. OPA takes a bundle that is older than its own; Waypost does not.
+    """
+
+    revision: str
+    roots: tuple[str, ...]
+    sequence: int
+
+
+def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
     """The archive of `bundle`, without its tests and schemas. The same bundle gives the same bytes.
 
     Its manifest has the bundle's revision, by which OPA says in each answer what it has decided with, and one
     root: no other bundle, and nobody who writes to OPA's API, can add rules or data.
     """
-    manifest = {"revision": bundle.revision, "roots": [""], "rego_version": 1}
+    metadata = {"sequence": sequence}
+    manifest = {"revision": bundle.revision, "roots": [""], "rego_version": 1, "metadata": metadata}
     files = {
         MANIFEST: msgspec.json.encode(manifest),
         DATA: bundle.source.data.encode(),
         batches.MODULE_NAME: batches.MODULE.encode(),
         **{name: text.encode() for name, text in bundle.source.modules},
     }
+    return pack(files)
+
+
+def pack(files: Files) -> bytes:
+    """The archive of `files`. Neither the time nor an owner is in it: the same files give the same bytes."""
     packed = io.BytesIO()
-    # Neither the time nor the owner of a file is in it: who builds the same rules again gets the same file.
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
@@ -38,3 +76,69 @@ def pack_bundle(bundle: Bundle) -> bytes:
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
+
+
+def unpack(archive: bytes) -> Files:
+    """The files of `archive`. Raises `ArchiveError` for what is damaged, too large, or no plain file."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(_decompressed(archive)), mode="r:") as entries:
+            files: dict[str, bytes] = {}
+            for entry in entries:
+                if entry.isdir():
+                    continue
+                name = NAME.fullmatch(entry.name)
+                content = entries.extractfile(entry) if entry.isfile() else None
+                if name is None or ".." in entry.name or content is None:
+                    raise ArchiveError(f"{entry.name!r:.100} is no plain file in the bundle")
+                if name[1] in files:
+                    raise ArchiveError(f"{name[1]:.100} is there twice")
+                files[name[1]] = content.read()
+                if len(files) > FILES_MAXIMUM:
+                    raise ArchiveError(f"it has more than {FILES_MAXIMUM} files")
+            return files
+    except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
+        raise ArchiveError(f"it is no archive: {error}") from error
+
+
+def _decompressed(archive: bytes) -> bytes:
+    if len(archive) > ARCHIVE_MAXIMUM_BYTES:
+        raise ArchiveError(f"it has more than {ARCHIVE_MAXIMUM_BYTES} bytes")
+    # Not by `gzip`, which knows no bound on what comes out.
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = reader.decompress(archive, CONTENT_MAXIMUM_BYTES)
+    except zlib.error as error:
+        raise ArchiveError(f"it is no archive: {error}") from error
+    if reader.unconsumed_tail:
+        raise ArchiveError(f"it becomes more than {CONTENT_MAXIMUM_BYTES} bytes")
+    if not reader.eof or reader.unused_data:
+        raise ArchiveError("it is cut off, or something follows it")
+    return content
+
+
+def manifest_of(files: Files) -> Manifest:
+    """The manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
+    found = parsed_json(files, MANIFEST)
+    try:
+        sequence = found["metadata"]["sequence"]
+        manifest = msgspec.convert({**found, "sequence": sequence}, Manifest)
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise ArchiveError(f"its .manifest has no revision, roots or metadata.sequence: {error}") from error
+    if not manifest.revision or manifest.roots != ("",) or manifest.sequence < 0:
+        raise ArchiveError('its .manifest must have a revision, the roots [""] and a sequence from 0 on')
+    return manifest
+
+
+def parsed_json(files: Files, name: str, *, number: Callable[[str], Any] | None = None) -> Any:
+    """The value of the JSON file `name`. Raises `ArchiveError`, also for names that are there twice.
+
+    `number` makes values of numbers, from their text.
+    """
+    if name not in files:
+        raise ArchiveError(f"it has no {name}")
+    try:
+        return json.loads(
+            files[name].decode("utf-8"), object_pairs_hook=distinct, parse_int=number, parse_float=number
+        )
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"its {name} is not JSON: {error}") from error

@@ -23,7 +23,8 @@ def test_the_archive_has_rules_data_and_revision() -> None:
         found = json.load(manifest)
     modules = [f"/{name}" for name, _ in bundle.source.modules]
     assert sorted(names) == sorted(["/.manifest", "/data.json", "/waypost_batch.rego", *modules])
-    assert found == {"revision": bundle.revision, "roots": [""], "rego_version": 1}
+    metadata = {"sequence": 0}
+    assert found == {"revision": bundle.revision, "roots": [""], "rego_version": 1, "metadata": metadata}
 
 
 def test_the_same_bundle_gives_the_same_bytes() -> None:

@@ -1,0 +1,145 @@
+"""Signs the archive of a bundle, and verifies one, in OPA's own format: a JWT over the hash of every file.
+
+OPA takes a signature without a key's name, a bundle that is older than its own, and, where it is not set up
+to verify, one without any signature. What is verified here has all three, or is refused.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from msgspec import Struct
+
+from gateway.policy.opa.bundle_archive import (
+    MANIFEST,
+    SIGNATURES,
+    ArchiveError,
+    Files,
+    Manifest,
+    manifest_of,
+    pack,
+    parsed_json,
+    unpack,
+)
+
+ALGORITHM: Final = "ES256"
+HASH: Final = "SHA-256"
+
+
+class BundleKeyError(Exception):
+    """The file has no key that bundles can be signed or verified with. The text says why."""
+
+
+class SigningKey(Struct, frozen=True, kw_only=True):
+    """A key that signs bundles, and the name by which the other side finds its own half."""
+
+    key: EllipticCurvePrivateKey
+    key_id: str
+
+
+class VerificationKey(Struct, frozen=True, kw_only=True):
+    """The key that bundles must be signed with, and the name that the signature must give it."""
+
+    key: EllipticCurvePublicKey
+    key_id: str
+
+
+def read_signing_key(path: Path, key_id: str) -> SigningKey:
+    """The private key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BundleKeyError(f"{path} has no private key that can be read") from error
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        raise BundleKeyError(f"{path} has no private key for {ALGORITHM} (EC on P-256)")
+    return SigningKey(key=key, key_id=key_id)
+
+
+def read_verification_key(path: Path, key_id: str) -> VerificationKey:
+    """The public key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BundleKeyError(f"{path} has no public key that can be read") from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise BundleKeyError(f"{path} has no public key for {ALGORITHM} (EC on P-256)")
+    return VerificationKey(key=key, key_id=key_id)
+
+
+def sign(archive: bytes, key: SigningKey) -> bytes:
+    """`archive` with a signature of `key`, in place of one that it has. Raises `ArchiveError`."""
+    files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
+    manifest_of(files)
+    hashes = [{"name": name, "hash": _hash(name, files), "algorithm": HASH} for name in sorted(files)]
+    token = jwt.encode({"files": hashes}, key.key, ALGORITHM, headers={"kid": key.key_id})
+    return pack({**files, SIGNATURES: msgspec.json.encode({"signatures": [token]})})
+
+
+def verify(archive: bytes, key: VerificationKey) -> Manifest:
+    """The manifest of `archive`, whose every file `key` has signed. Raises `ArchiveError`."""
+    files = unpack(archive)
+    if SIGNATURES not in files:
+        raise ArchiveError("it is not signed")
+    signed = _signed_hashes(files, key)
+    present = files.keys() - {SIGNATURES}
+    if extra := sorted(present - signed.keys()):
+        raise ArchiveError(f"{extra[0]:.100} is not signed")
+    if missing := sorted(signed.keys() - present):
+        raise ArchiveError(f"{missing[0]!s:.100} was signed and is not there")
+    for name in sorted(present):
+        if _hash(name, files) != signed[name]:
+            raise ArchiveError(f"{name:.100} is another than was signed")
+    return manifest_of(files)
+
+
+def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
+    """The hashes by file name, as the one signature of the bundle says. Raises `ArchiveError`."""
+    try:
+        (token,) = parsed_json(files, SIGNATURES)["signatures"]
+        payload: dict[str, Any] = jwt.decode(token, key.key, algorithms=[ALGORITHM])
+        # OPA's own tools put the name of the key among the claims.
+        if jwt.get_unverified_header(token).get("kid", payload.get("keyid")) != key.key_id:
+            raise ArchiveError(f"its signature does not name the key {key.key_id!r}")
+        hashes = [(file["name"], file["hash"]) for file in payload["files"] if file["algorithm"] == HASH]
+    except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArchiveError(f"its signature is not good: {error}") from error
+    if len(dict(hashes)) < len(hashes):
+        raise ArchiveError("its signature names a file twice")
+    return dict(hashes)
+
+
+def _hash(name: str, files: Files) -> str:
+    """The hash of a file as OPA computes it: of JSON the value, not the text."""
+    content = files[name]
+    if name == MANIFEST or name.endswith(".json"):
+        content = _canonical(parsed_json(files, name, number=_Number)).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+class _Number(str):
+    """A number as it is written: OPA keeps `1.50` and `1E5`, and hashes them so."""
+
+    __slots__ = ()
+
+
+def _canonical(value: Any) -> str:
+    """JSON as OPA hashes it: names sorted, no spaces, strings as Go's encoder writes them."""
+    if isinstance(value, _Number):
+        return "".join(value)
+    if isinstance(value, dict):
+        pairs = (f"{_canonical(name)}:{_canonical(value[name])}" for name in sorted(value))
+        return f"{{{','.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_canonical, value))}]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
