@@ -65,7 +65,7 @@ COMMANDS: Final = (
     ("gateway", "gateway.cli.gateway:gateway", OPERATE, "Run a gateway."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
-    ("policy", "gateway.cli.policy:app", BUILD, "Rego: try the rules before they rule."),
+    ("policy", "gateway.cli.policy.rules:app", BUILD, "Rego: try the rules before they rule."),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 )

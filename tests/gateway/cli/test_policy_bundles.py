@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.errors import Exit
-from gateway.cli.policy_bundles import build, sign_archive, verify_archive
+from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from tests.gateway.policy.opa.keys import OTHER_KEY, write_private_key, write_public_key
 

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from gateway.cli.errors import Exit
 from gateway.cli.output import command, format_count
-from gateway.cli.policy_bundles import build, sign_archive, verify_archive
+from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.rego_tests import run_rego_tests
