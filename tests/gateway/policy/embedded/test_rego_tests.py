@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.cli import policy
+from gateway.cli.policy import rules as policy
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError
 from gateway.policy.embedded.compilation import load_bundle, parse_modules
 from gateway.policy.embedded.rego_tests import run_rego_tests
