@@ -54,8 +54,8 @@ COMMANDS: Final = (
         OPERATE,
         "Admit another journal under a region's name.",
     ),
-    ("audit", "gateway.cli.audit:app", OPERATE, "Who had what done to runs and regions."),
-    ("decisions", "gateway.cli.decisions:app", OPERATE, "What policy decided, about whom and why."),
+    ("audit", "gateway.cli.records.audit:app", OPERATE, "Who had what done to runs and regions."),
+    ("decisions", "gateway.cli.records.decisions:app", OPERATE, "What policy decided, about whom and why."),
     (
         "up",
         "gateway.cli.dev.up:up",

@@ -33,10 +33,11 @@ from gateway.policy.opa.factory import opa_engine
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.settings import GatewaySettings, PolicySettings, Secret
+from gateway.settings import AuditSettings, GatewaySettings, PolicySettings, Secret
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
+from gateway.submission.audit_sealing import AuditKeyError, AuditSealer, read_audit_key
 from gateway.submission.recorded_policy import RecordedPolicy
 from observability.metrics import Metrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
@@ -136,6 +137,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             loops={
                 "controller": lambda: controller.run(wake),
                 "recording of refusals": policy.run,
+                **_sealing(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: _measure_loop_lag(metrics),
             },
         )
@@ -260,6 +262,25 @@ def _controller(
 
 def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
+
+
+def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
+    """The loop that seals the audit trail, where there is a key for that."""
+    if audit.key is None:
+        logger.warning("the audit trail is not sealed: the setting audit.key names no key")
+        return {}
+    try:
+        key = read_audit_key(Path(audit.key))
+    except AuditKeyError as error:
+        raise StartError(str(error)) from error
+    sealer = AuditSealer(
+        store,
+        key,
+        seal_seconds=audit.seal_seconds,
+        clock=time.time,
+        on_alarm=metrics.audit_alarms.inc,
+    )
+    return {"sealing of the audit trail": sealer.run}
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:

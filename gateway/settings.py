@@ -114,6 +114,15 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether permitted reads are recorded too, among as many refusals. What changes anything always is."""
 
 
+class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The seals over the audit trail, by which every later change of it is found."""
+
+    key: str | None = None
+    """Path of the PEM file with the private key of the seals (ECDSA P-256). None: the trail is not sealed."""
+    seal_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    """How often what was recorded since is sealed."""
+
+
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits on HTTP requests and event streams: their size, time and number."""
 
@@ -222,6 +231,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Anybody who can read the folder can act as anybody: never in production.
     """
     policy: PolicySettings = PolicySettings()
+    audit: AuditSettings = AuditSettings()
     pki: str | None = None
     """Path of a folder with the root's and this gateway's certificates, to reach clusters with."""
     regions: tuple[RegionTarget, ...] = ()

@@ -79,6 +79,11 @@ class Metrics:
             "Refusals of which no record was kept, since there were too many or the store took none.",
             registry=registry,
         )
+        self.audit_alarms = Counter(
+            "waypost_audit_alarms",
+            "The audit trail was found changed from outside: it is no longer sealed.",
+            registry=registry,
+        )
         self.commit_seconds = Histogram(
             "waypost_commit_seconds",
             "What a durable acceptance waited for its commit.",

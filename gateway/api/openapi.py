@@ -11,8 +11,9 @@ from gateway.api.http.call import Call
 from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
-from gateway.api.logs import NDJSON, OFFSET_MAXIMUM, LogLine
-from gateway.api.records.audit import SINCE_MAXIMUM
+from gateway.api.logs import NDJSON, LogLine
+from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
+from gateway.api.records.trail import TrailPage
 from gateway.api.records.views import DecisionPage, DecisionRecord
 from gateway.api.views import (
     ActPage,
@@ -25,9 +26,6 @@ from gateway.api.views import (
     RunStory,
     RunSummary,
 )
-from gateway.core.decision import Action
-from gateway.core.history import ACTS
-from gateway.core.run import RunPhase
 from gateway.documents.parsing import document_schema
 from waypost.problem_documents import MEDIA_TYPE
 
@@ -46,40 +44,12 @@ BODIES: Final = (
     RunPage,
     RunStory,
     RunSummary,
+    TrailPage,
 )
 """The types of all bodies that the API answers with; a type inside another is found by itself."""
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
-TEXT: Final = {"type": "string"}
-FLAG: Final = {"type": "boolean", "default": False}
-QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
-    "action": {"type": "array", "items": {"type": "string", "enum": list(Action)}},
-    "actor": TEXT,
-    "continue": TEXT,
-    "dryRun": FLAG,
-    "follow": FLAG,
-    "id": {"type": "string", "pattern": "^[0-9a-f]{1,28}$"},
-    "kind": {"type": "array", "items": {"type": "string", "enum": list(ACTS)}},
-    "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
-    "limit": {"type": "integer", "minimum": 1, "default": 50},
-    "attempt": {"type": "integer", "minimum": 1, "maximum": OFFSET_MAXIMUM},
-    "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
-    "outputs": FLAG,
-    "phase": {"type": "string", "enum": list(RunPhase)},
-    "refused": FLAG,
-    "region": TEXT,
-    "rule": TEXT,
-    "run": TEXT,
-    "shard": {"type": "integer", "minimum": 0},
-    "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
-    "subject": TEXT,
-    "task": TEXT,
-    "tenant": TEXT,
-}
-"""The schema of each query parameter."""
-REQUIRED: Final = frozenset({"task"})
-"""Query parameters without which a call is refused."""
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "submit": {
         "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
@@ -146,6 +116,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
     "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
     "audit": (_json("A page of what people had done", "ActPage"),),
+    "trail": (_json("A stretch of the trail", "TrailPage"),),
     "decisions": (_json("A page of decisions", "DecisionPage"),),
     "decision": (_json("The decision with its input", "DecisionRecord"),),
     "workflow_schema": (_json("A JSON Schema"),),

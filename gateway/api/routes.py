@@ -16,6 +16,7 @@ from gateway.api.logs import logs
 from gateway.api.openapi import openapi_document, workflow_schema
 from gateway.api.records.audit import audit
 from gateway.api.records.decisions import decision, decisions
+from gateway.api.records.trail import trail
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
@@ -51,6 +52,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
     "/v1/audit": {"GET": Operation(handler=audit, query_parameters=AUDIT_QUERY)},
+    "/v1/audit/trail": {"GET": Operation(handler=trail, query_parameters=frozenset({"entry", "seal"}))},
     "/v1/decisions": {"GET": Operation(handler=decisions, query_parameters=DECISIONS_QUERY)},
     "/v1/decisions/{id}": {"GET": Operation(handler=decision)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},

@@ -18,6 +18,7 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
 from gateway.store.decisions import KeepsDecisions
+from gateway.store.trail import KeepsTrail
 
 
 class StoreUnusable(Exception):
@@ -95,7 +96,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, KeepsDecisions, Protocol):
+class Store(ListsActs, KeepsDecisions, KeepsTrail, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then

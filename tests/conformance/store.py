@@ -5,6 +5,7 @@ from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_shards import ShardsConformance
 from tests.conformance.store_tenants import TenantsConformance
+from tests.conformance.store_trail import TrailConformance
 
 
 class StoreConformance(
@@ -13,5 +14,6 @@ class StoreConformance(
     OperationsConformance,
     ShardsConformance,
     TenantsConformance,
+    TrailConformance,
 ):
     """Inherit it, and give the fixtures `store` (open) and `open_store` (opens the same store again)."""

@@ -18,10 +18,12 @@ from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.opa_process import RULES, OpaProcess, opa_of_stack
 from gateway.cli.errors import CliError, Exit
+from gateway.submission.audit_sealing import make_audit_key
 from waypost import pki
 from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
 from waypost.tls import Credentials, PkiError, cluster_credentials
 
+AUDIT_KEY = "audit.pem"
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -170,6 +172,8 @@ class Stack:
         ports = self.ready.get("gateway", self._ports)
         config = self.state / "gateway.toml"
         write_private(config, self._configuration(ports["port"], ports["metrics_port"]).encode())
+        if not (key := self.state / AUDIT_KEY).exists():
+            write_private(self.state / "audit.pub.pem", make_audit_key(key).encode())
         await self._start(
             "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / DEVELOPMENT)]
         )
@@ -183,6 +187,7 @@ class Stack:
         engine = f'[policy]\nengine = "{self.opa.engine}"\ndeadline_seconds = 1.0\n' if self.opa else ""
         return (
             f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / "pki"}"\n'
+            f'[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
             f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{engine}{regions}\n"
         )
 

@@ -31,6 +31,7 @@ from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.act_queries import find_acts
 from gateway.store.sqlite.kept_decisions import SqliteDecisions
+from gateway.store.sqlite.kept_trail import SqliteTrail
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenants import beginning_after, in_turns
@@ -46,7 +47,7 @@ BRIEF_SHARDS: Final = 16
 """An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
 
 
-class SqliteStore(SqliteDecisions):
+class SqliteStore(SqliteDecisions, SqliteTrail):
     """A `Store` in one SQLite file. While it is open the file belongs to this process."""
 
     def __init__(self, database: Database) -> None:

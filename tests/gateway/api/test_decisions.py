@@ -118,3 +118,17 @@ async def test_whom_policy_refuses_sees_nothing(client: httpx.AsyncClient, rules
     rules.refused = {Action.AUDIT_READ: Reason(rule="audit.scope", message="no")}
     assert (await client.get("/v1/decisions")).status_code == 403
     assert (await client.get("/v1/decisions/d1")).status_code == 403
+
+
+async def test_the_trail_is_for_those_who_may_see_all(
+    client: httpx.AsyncClient, rules: Any, document: Document
+) -> None:
+    """It is about all tenants. Page after page until there is no more."""
+    await client.post("/v1/runs", json=document)
+    assert (await client.get("/v1/audit/trail")).status_code == 403
+    rules.obligations = Obligations(tenants=("*",), regions=("beijing",))
+    page = (await client.get("/v1/audit/trail")).json()
+    assert [entry["kind"] for entry in page["entries"]] == ["Accepted"]
+    assert page["entries"][0]["decision"]["question"]["principal"]["subject"] == "ada"
+    rest = (await client.get(f"/v1/audit/trail?entry={page['last_entry']}&seal={page['last_seal']}")).json()
+    assert (rest["entries"], rest["seals"]) == ([], [])

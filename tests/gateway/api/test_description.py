@@ -10,7 +10,8 @@ from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from gateway.api.http.resource import Operation
-from gateway.api.openapi import QUERY, SUCCESSES
+from gateway.api.openapi import SUCCESSES
+from gateway.api.query_parameters import QUERY
 from gateway.api.routes import OPERATIONS
 from tests.gateway.api.description import DOCUMENT, described
 

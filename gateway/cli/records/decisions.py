@@ -12,9 +12,9 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from gateway.cli.arguments import Format, Output, Token, Url
-from gateway.cli.audit import seconds_since
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command, console, print_value, table
+from gateway.cli.records.audit import seconds_since
 
 app = App(name="decisions", help="What policy decided, about whom and why.")
 

@@ -12,8 +12,12 @@ from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_value, table
+from gateway.cli.records import audit_trail
 
 app = App(name="audit", help="Who had what done to runs and regions.")
+app.command(audit_trail.key)
+app.command(audit_trail.export)
+app.command(audit_trail.check, name="verify")
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 

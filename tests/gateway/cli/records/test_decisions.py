@@ -6,8 +6,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.arguments import Format
-from gateway.cli.decisions import Filters, export, get, listing
 from gateway.cli.errors import Exit
+from gateway.cli.records.decisions import Filters, export, get, listing
 
 ITEM = {
     "id": "d1",

@@ -3,8 +3,8 @@
 import pytest
 from pytest_httpserver import HTTPServer
 
-from gateway.cli.audit import listing
 from gateway.cli.errors import Exit
+from gateway.cli.records.audit import listing
 
 ENTRY = {
     "kind": "Cordoned",

@@ -1,0 +1,42 @@
+"""The query parameters of the API, by name, as its description has them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.api.logs import OFFSET_MAXIMUM
+from gateway.api.records.audit import SINCE_MAXIMUM
+from gateway.core.decision import Action
+from gateway.core.history import ACTS
+from gateway.core.run import RunPhase
+
+TEXT: Final = {"type": "string"}
+FLAG: Final = {"type": "boolean", "default": False}
+QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "action": {"type": "array", "items": {"type": "string", "enum": list(Action)}},
+    "actor": TEXT,
+    "continue": TEXT,
+    "dryRun": FLAG,
+    "entry": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
+    "follow": FLAG,
+    "id": {"type": "string", "pattern": "^[0-9a-f]{1,28}$"},
+    "kind": {"type": "array", "items": {"type": "string", "enum": list(ACTS)}},
+    "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
+    "limit": {"type": "integer", "minimum": 1, "default": 50},
+    "attempt": {"type": "integer", "minimum": 1, "maximum": OFFSET_MAXIMUM},
+    "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
+    "outputs": FLAG,
+    "phase": {"type": "string", "enum": list(RunPhase)},
+    "refused": FLAG,
+    "region": TEXT,
+    "rule": TEXT,
+    "run": TEXT,
+    "seal": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
+    "shard": {"type": "integer", "minimum": 0},
+    "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
+    "subject": TEXT,
+    "task": TEXT,
+    "tenant": TEXT,
+}
+"""The schema of each query parameter."""
+REQUIRED: Final = frozenset({"task"})
+"""Query parameters without which a call is refused."""

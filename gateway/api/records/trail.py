@@ -1,0 +1,53 @@
+"""The audit trail with its seals, as `waypost audit verify` checks it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.pages import visible_tenants
+from gateway.core.decision import Action
+from gateway.core.errors import Denied
+from gateway.submission.authorize import authorize
+from observability.audit import Seal
+
+SEALS_OF_PAGE = 20
+
+
+class TrailPage(Struct, frozen=True, kw_only=True):
+    """A stretch of the audit trail and of its seals, each in order. Both are empty where there is no more."""
+
+    entries: tuple[Mapping[str, Any], ...]
+    """What was accepted and what people had done, as it is stored, with the decision behind it."""
+    seals: tuple[Seal, ...]
+    last_entry: int
+    """`entry` for the next page."""
+    last_seal: int
+    """`seal` for the next page."""
+
+
+async def trail(call: Call) -> Response:
+    """Get the audit trail with its seals, as it is stored.
+
+    `entry` and `seal` say after which entry and which seal it begins. A seal is about all tenants, so only
+    callers who may see all get it.
+    """
+    decision = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
+    if visible_tenants(decision, call.principal.tenant, None) is not None:
+        raise Denied("the audit trail is about all tenants, and you may not see all", decision_id=decision.id)
+    store, query = call.services.store, call.query
+    after = query.number("entry", default=0, minimum=0, maximum=2**53 - 1)
+    seal = query.number("seal", default=0, minimum=0, maximum=2**53 - 1)
+    found = await store.trail(after=after)
+    seals = await store.seals(after=seal, limit=SEALS_OF_PAGE)
+    return JsonResponse(
+        TrailPage(
+            entries=tuple(found.entries.values()),
+            seals=tuple(seals),
+            last_entry=found.last,
+            last_seal=seals[-1].number if seals else seal,
+        )
+    )

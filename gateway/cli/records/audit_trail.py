@@ -1,0 +1,125 @@
+"""`waypost audit key|export|verify`: the sealed audit trail."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cyclopts import Parameter
+from msgspec import Struct
+
+from gateway.cli.arguments import Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import command
+from gateway.submission.audit_sealing import AuditKeyError, make_audit_key
+from observability.audit import Seal, verify
+
+MAXIMUM_SHOWN: Final = 100
+
+
+class Line(Struct, kw_only=True, omit_defaults=True):
+    """One line of an export: an entry of the trail, or a seal."""
+
+    entry: dict[str, Any] | None = None
+    seal: Seal | None = None
+
+
+@command
+def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) -> None:
+    """Make the key that a gateway seals its audit trail with, and print its public half.
+
+    Keep what is printed where auditors find it, and not on the gateway's machine alone.
+    """
+    try:
+        public = make_audit_key(path)
+    except (AuditKeyError, OSError) as error:
+        raise CliError(str(error)) from error
+    sys.stdout.write(public)
+
+
+@command
+def export(*, url: Url = None, token: Token = None) -> None:
+    """Write the audit trail with its seals as lines of JSON, to keep and to verify without a gateway."""
+    for line in _lines(url, token):
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+
+
+@command
+def check(
+    export_file: Annotated[
+        Path | None, Parameter(help="An export. Default: what the gateway has now.")
+    ] = None,
+    /,
+    *,
+    key: Annotated[Path, Parameter(help="The public key of the seals, a PEM file.")],
+    known: Annotated[
+        Path | None,
+        Parameter(help="An earlier export, kept elsewhere: shows an end that was cut off, and a fork."),
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+) -> int:
+    """Verify the audit trail: name each entry and seal that was edited, deleted, added or reordered."""
+    public = _public_key(key)
+    entries, seals = _trail(_lines(url, token) if export_file is None else _read(export_file))
+    findings = verify(entries, seals, key=public, known=_trail(_read(known))[1] if known else ())
+    for finding in findings[:MAXIMUM_SHOWN]:
+        where = f"entry {finding.entry}" if finding.entry is not None else f"seal {finding.seal}"
+        sys.stdout.write(f"{where} {finding.detail}\n")
+    if findings:
+        raise CliError(f"the trail is not as it was sealed: {len(findings)} findings", code=Exit.FAILED)
+    sealed = sum(len(seal.entries) for seal in seals)
+    sys.stdout.write(f"{sealed} entries under {len(seals)} seals are as they were sealed\n")
+    return Exit.DONE
+
+
+def _lines(url: str | None, token: str | None) -> Iterator[Line]:
+    """All of the gateway's trail, page after page."""
+    after = {"entry": 0, "seal": 0}
+    with connect(url, token) as client:
+        while True:
+            page = read_answer(client.get(api_path("audit", "trail"), params=after), "entries")
+            yield from (Line(entry=entry) for entry in page["entries"])
+            yield from (Line(seal=msgspec.convert(seal, Seal)) for seal in page["seals"])
+            following = {"entry": page["last_entry"], "seal": page["last_seal"]}
+            if following == after:
+                return
+            after = following
+
+
+def _read(path: Path) -> Iterator[Line]:
+    decode = msgspec.json.Decoder(Line).decode
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            yield decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CliError(f"{path}, line {number}, is no line of an export: {error}") from error
+
+
+def _trail(lines: Iterator[Line]) -> tuple[dict[int, dict[str, Any]], list[Seal]]:
+    entries: dict[int, dict[str, Any]] = {}
+    seals: list[Seal] = []
+    for line in lines:
+        if line.entry is not None:
+            entries[int(line.entry.get("seq", 0))] = line.entry
+        if line.seal is not None:
+            seals.append(line.seal)
+    return entries, seals
+
+
+def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CliError(f"{path} holds no public key: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise CliError(f"{path} holds no ECDSA key")
+    return key

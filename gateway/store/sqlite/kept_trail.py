@@ -1,0 +1,68 @@
+"""The part of the SQLite store that keeps the audit trail and its seals."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.trail import TRAIL_KINDS, Stretch
+from observability.audit import ENTRIES_MAXIMUM, Seal
+
+SCANNED_MAXIMUM: Final = 5_000
+"""History entries looked at for one stretch, at most: some milliseconds."""
+
+_SCAN: Final = (
+    "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail,"
+    " decision.state from audit left join decision"
+    f" on audit.kind in ({', '.join(repr(kind.value) for kind in TRAIL_KINDS)})"
+    " and decision.id = audit.detail ->> '$.decision_id'"
+    " where audit.seq > ? order by audit.seq limit ?"
+)
+_SEALS: Final = "select state from seal where number > ? order by number limit ?"
+_LAST: Final = "select state from seal order by number desc limit 1"
+_ADD: Final = "insert or ignore into seal (number, state) values (?, ?)"
+
+_decode_seal = msgspec.json.Decoder(Seal).decode
+
+
+class SqliteTrail(SqliteAccess):
+    """`KeepsTrail` over one SQLite file."""
+
+    async def trail(self, *, after: int) -> Stretch:
+        return await self._read(lambda db: _stretch(db, after))
+
+    async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:
+        rows = await self._read(lambda db: db.execute(_SEALS, (after, limit)).fetchall())
+        return [_decode_seal(state) for (state,) in rows]
+
+    async def last_seal(self) -> Seal | None:
+        row = await self._read(lambda db: db.execute(_LAST).fetchone())
+        return None if row is None else _decode_seal(row[0])
+
+    async def add_seal(self, seal: Seal) -> bool:
+        state = msgspec.json.encode(seal).decode()
+        return bool(await self._write(lambda db: db.execute(_ADD, (seal.number, state)).rowcount))
+
+
+def _stretch(db: sqlite3.Connection, after: int) -> Stretch:
+    entries: dict[int, Mapping[str, Any]] = {}
+    last = after
+    for number, run, shard, kind, at, actor, detail, decision in db.execute(_SCAN, (after, SCANNED_MAXIMUM)):
+        last = number
+        if kind not in TRAIL_KINDS:
+            continue
+        entries[number] = {
+            "seq": number,
+            "run": run,
+            "shard": shard,
+            "kind": kind,
+            "at": at,
+            "actor": actor,
+            "detail": msgspec.json.decode(detail),
+            "decision": None if decision is None else msgspec.json.decode(decision),
+        }
+        if len(entries) == ENTRIES_MAXIMUM:
+            break
+    return Stretch(entries=entries, last=last)

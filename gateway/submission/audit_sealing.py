@@ -1,0 +1,107 @@
+"""Seals the audit trail in the background, and notices where it was changed under the running gateway."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from loguru import logger
+
+from gateway.core.errors import Unavailable
+from gateway.store.trail import KeepsTrail
+from observability.audit import Seal, make_seal
+from waypost.files.permissions import write_private
+
+
+class AuditKeyError(Exception):
+    """The key of the seals cannot be used; the text says why."""
+
+
+def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The private key in the PEM file `path`: ECDSA P-256. Raises `AuditKeyError`."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise AuditKeyError(f"the key of audit seals cannot be read from {path}: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise AuditKeyError(f"{path} holds no ECDSA key on P-256: `waypost audit key FILE` makes one")
+    return key
+
+
+def make_audit_key(path: Path) -> str:
+    """Makes the key of a gateway's seals in `path` (0600), and returns its public half as PEM.
+
+    Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
+    """
+    if path.exists():
+        raise AuditKeyError(f"{path} is there already: seals made with it would no longer be verified")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    write_private(path, key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return public.decode()
+
+
+SEALED_AT_ONCE: Final = 50
+"""The most seals in one go, so that a long trail does not keep the loop from ending."""
+
+
+class AuditSealer:
+    """Makes a seal over what was recorded since the last one, every `seal_seconds`."""
+
+    def __init__(
+        self,
+        store: KeepsTrail,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        seal_seconds: float,
+        clock: Callable[[], float],
+        on_alarm: Callable[[], None],
+    ) -> None:
+        self._store, self._key, self._clock = store, key, clock
+        self._seal_seconds, self._on_alarm = seal_seconds, on_alarm
+        self._last: Seal | None = None
+        self._looked_at: int | None = None
+
+    async def run(self) -> None:
+        """Seals until it is cancelled. A store that does not answer is tried again."""
+        while True:
+            try:
+                await self.seal_all()
+            except Unavailable as error:
+                logger.warning("the audit trail is not sealed now: {}", error)
+            await asyncio.sleep(self._seal_seconds)
+
+    async def seal_all(self) -> None:
+        """Seals what is recorded and not sealed yet. Raises `Unavailable`."""
+        if self._looked_at is None:
+            self._last = await self._store.last_seal()
+            self._looked_at = self._last.entries[-1][0] if self._last else 0
+        for _ in range(SEALED_AT_ONCE):
+            found = await self._store.trail(after=self._looked_at)
+            if found.entries and not await self._seal(found.entries):
+                return
+            if found.last == self._looked_at:
+                return
+            self._looked_at = found.last
+
+    async def _seal(self, entries: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Stores a seal over `entries`; False where the trail is not as this gateway left it."""
+        stored = await self._store.last_seal()
+        if stored != self._last:
+            self._alarm("the last seal in the store is not the one that was made")
+            return False
+        # On a thread: digests of a thousand entries take some milliseconds.
+        seal = await asyncio.to_thread(make_seal, entries, self._last, at=self._clock(), key=self._key)
+        if not await self._store.add_seal(seal):
+            self._alarm(f"somebody else has made seal {seal.number}")
+            return False
+        self._last = seal
+        return True
+
+    def _alarm(self, what: str) -> None:
+        # Sealing what somebody has changed would vouch for it: it stops until a person has looked.
+        self._on_alarm()
+        logger.error("the audit trail was changed from outside: {}; see `waypost audit verify`", what)
