@@ -21,6 +21,7 @@ from clusters.registry import cluster_adapter, executors_at
 from gateway.api.health import internal_api
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
+from gateway.api.policy_bundle import bundle_route
 from gateway.api.routes import api
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
@@ -29,7 +30,9 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.opa.factory import opa_engine
+from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.bundle_signature import BundleKeyError
+from gateway.policy.opa.factory import bundle_feed, opa_engine
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
@@ -103,6 +106,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
         policy = await exits.enter_async_context(_policy(settings.policy, store, metrics))
+        bundles = await exits.enter_async_context(_bundles(settings, metrics))
         authenticator = await exits.enter_async_context(_authenticator(settings))
         clusters = {
             name: await exits.enter_async_context(cluster)
@@ -133,8 +137,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller)
         yield Gateway(
             api=api(services),
-            internal_api=internal_api(services, checks),
+            internal_api=internal_api(services, checks, bundle_route(bundles)),
             loops={
+                "policy bundle": bundles.run,
                 "controller": lambda: controller.run(wake),
                 "recording of refusals": policy.run,
                 **_sealing(settings.audit, store, metrics),
@@ -177,6 +182,17 @@ def _policy(policies: PolicySettings, store: Store, metrics: Metrics) -> Recorde
         on_decision=metrics.count_decision,
         on_unrecorded=metrics.unrecorded_decisions.inc,
     )
+
+
+def _bundles(settings: GatewaySettings, metrics: Metrics) -> BundleFeed:
+    try:
+        return bundle_feed(
+            settings.policy,
+            development=settings.development is not None,
+            on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
+        )
+    except (ValueError, BundleKeyError) as error:
+        raise StartError(str(error)) from error
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:

@@ -14,6 +14,7 @@ from msgspec import structs
 from clusters.transport import CONNECTIONS
 from gateway.app import Loops, StartError, compose
 from gateway.policy.bundle import BundleError
+from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.settings import GatewaySettings
 from gateway.store.interface import StoreUnusable
 from observability import logs
@@ -47,7 +48,7 @@ def serve(settings: GatewaySettings) -> int:
     logs.configure(level=settings.logging.level, style=settings.logging.style)
     try:
         return run(_serve(settings), loop="uvloop")
-    except (StartError, StoreUnusable, BundleError, PkiError, OSError) as error:
+    except (StartError, StoreUnusable, BundleError, ArchiveError, PkiError, OSError) as error:
         logger.error("the gateway does not start: {}", error)
         return 1
 

@@ -106,6 +106,14 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long OPA may take for an answer; beyond, policy could not answer."""
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """The same for documents over 64 KiB."""
+    bundle: str | None = None
+    """Path of the signed bundle that OPA fetches from the internal port; a newer one counts at once."""
+    bundle_key: str | None = None
+    """Path of the PEM file with the public key of its signature. None: not verified, with --dev alone."""
+    bundle_key_id: str = "waypost"
+    """The name of that key, which the signature must give."""
+    bundle_kept: str = "waypost-policy.tar.gz"
+    """Path where the last good bundle is kept, which a restart begins with."""
     recorded_refusals: Annotated[int, Meta(ge=1)] = 10_000
     """The newest refusals that are kept as records; older ones are deleted, so a flood fills no disk."""
     recorded_refusals_of_tenant: Annotated[int, Meta(ge=1)] = 1_000

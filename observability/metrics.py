@@ -94,6 +94,13 @@ class Metrics:
             "waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=registry
         )
 
+        self.policy_bundles = Counter(
+            "waypost_policy_bundles",
+            "Bundles that were put into place for OPA: Activated or Refused.",
+            ["outcome"],
+            registry=registry,
+        )
+
     def _declare_regions(self, registry: CollectorRegistry) -> None:
         self.regions = Gauge(
             "waypost_region_condition",

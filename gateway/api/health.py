@@ -30,8 +30,11 @@ ReadinessCheck = Callable[[], Awaitable[str]]
 """A check of one thing: returns a sentence about it if it works, else raises `GatewayError`."""
 
 
-def internal_api(services: Services, checks: Mapping[str, ReadinessCheck]) -> Router:
-    """The ASGI application of the internal port. A gateway is ready when all `checks` (by name) pass."""
+def internal_api(services: Services, checks: Mapping[str, ReadinessCheck], *more: Route) -> Router:
+    """The ASGI application of the internal port, with `more` routes beside its own.
+
+    A gateway is ready when all `checks` (by name) pass.
+    """
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -48,7 +51,7 @@ def internal_api(services: Services, checks: Mapping[str, ReadinessCheck]) -> Ro
         await _update_gauges(services)
         return Response(services.metrics.exposition(), media_type=CONTENT_TYPE)
 
-    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), *more]
     return Router(routes, redirect_slashes=False)
 
 

@@ -13,6 +13,8 @@ from gateway.app import StartError, StoreKind, compose
 from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.policy.opa.keys import write_public_key
+from tests.gateway.policy.opa.test_bundle_feed import Place, release
 from waypost import pki
 from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
@@ -86,6 +88,47 @@ async def test_an_opa_that_cannot_be_asked_stops_the_start(
     with pytest.raises(StartError, match=f"policy.engine: .*{why}"):
         async with compose(GatewaySettings(store=settings.store, policy=policy)):
             pass
+
+
+UNIX = "opa+unix:/none.sock"
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (PolicySettings(engine=UNIX, bundle="b.tar.gz"), "policy.bundle_key is missing"),
+        (PolicySettings(bundle="b.tar.gz", bundle_key="key"), "policy.bundle is for an OPA"),
+    ],
+)
+async def test_a_bundle_that_nobody_could_trust_stops_the_start(
+    settings: GatewaySettings, policy: PolicySettings, why: str
+) -> None:
+    """Outside development rules are signed; rules that nobody fetches would look like rules in force."""
+    with pytest.raises(StartError, match=why):
+        async with compose(GatewaySettings(store=settings.store, policy=policy)):
+            pass
+
+
+async def test_a_gateway_serves_its_bundle_on_the_internal_port(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
+    """Where OPA fetches it; the port that callers reach has none."""
+    place = Place(tmp_path)
+    place.put(release(7))
+    policy = PolicySettings(
+        engine=UNIX,
+        bundle=str(place.file),
+        bundle_key=str(write_public_key(tmp_path / "key")),
+        bundle_kept=str(place.kept),
+    )
+    async with compose(GatewaySettings(store=settings.store, policy=policy)) as gateway:
+        found = {}
+        for port in ("internal_api", "api"):
+            transport = httpx.ASGITransport(getattr(gateway, port))
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                found[port] = await client.get("/bundles/policy.tar.gz")
+    assert (found["internal_api"].status_code, found["api"].status_code) == (200, 404)
+    assert found["internal_api"].content == place.file.read_bytes()
 
 
 async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(

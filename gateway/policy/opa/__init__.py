@@ -2,9 +2,9 @@
 
 `engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
 is, `reply` what it answers, `breaker` says when to stop asking, `batches` asks several questions in one call.
-`bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that. `factory` makes an
-engine from settings.
+`bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that, and `bundle_feed`
+keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
 
-Imports the engine-neutral modules of `gateway.policy`, and is imported by `gateway.app` and `gateway.cli`
-alone.
+Imports the engine-neutral modules of `gateway.policy`. `gateway.app` and `gateway.cli` import it, and of
+`gateway.api` what serves the feed.
 """

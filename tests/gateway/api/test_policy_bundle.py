@@ -1,0 +1,122 @@
+"""The bundle on the internal port, as a real OPA fetches it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from gateway.api.policy_bundle import CONTENT_TYPE, PATH, bundle_route
+from gateway.cli.dev.opa_process import OpaProcess
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.bundle_archive import pack_bundle
+from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.bundle_signature import sign
+from gateway.policy.opa.engine import OpaPolicyEngine
+from tests.conformance.policy_engine import ALLOW, submission
+from tests.gateway.policy.opa.keys import SIGNS, VERIFIES, write_public_key
+from tests.gateway.policy.opa.test_bundle_feed import Place, release
+from tests.integration.waiting import until
+from tests.opa_fixture import OPA, bundle_of, needs_opa
+from waypost.serving import Server
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.put(release(7))
+    return place
+
+
+@pytest.fixture
+async def feed(place: Place) -> AsyncIterator[BundleFeed]:
+    async with place.feed() as feed:
+        yield feed
+
+
+@pytest.fixture
+async def opa_side(feed: BundleFeed) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(Starlette(routes=[bundle_route(feed)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+async def test_opa_gets_the_bundle_and_then_only_another_one(
+    opa_side: httpx.AsyncClient, feed: BundleFeed, place: Place
+) -> None:
+    """By entity tag; the content type is what makes OPA poll long."""
+    first = await opa_side.get(PATH, headers={"prefer": "modes=snapshot,delta;wait=30"})
+    assert (first.status_code, first.headers["content-type"]) == (200, CONTENT_TYPE)
+    assert feed.current is not None and first.content == feed.current.archive
+    known = {"if-none-match": first.headers["etag"]}
+    assert (await opa_side.get(PATH, headers=known)).status_code == 304
+
+    waiting = asyncio.create_task(opa_side.get(PATH, headers={**known, "prefer": "modes=snapshot;wait=30"}))
+    await asyncio.sleep(0)
+    place.put(release(8))
+    await feed.look()
+    async with asyncio.timeout(20):
+        second = await waiting
+    assert second.status_code == 200 and second.headers["etag"] != first.headers["etag"]
+
+
+async def test_a_gateway_without_a_bundle_says_so(tmp_path: Path) -> None:
+    """An OPA that is set up to ask the wrong gateway keeps what it has."""
+    async with BundleFeed(None, key=None, kept=tmp_path / "kept", on_outcome=print) as feed:
+        transport = httpx.ASGITransport(Starlette(routes=[bundle_route(feed)]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            assert (await client.get(PATH)).status_code == 404
+
+
+class PollingOpa(OpaProcess):
+    """An OPA that fetches its bundle as the configuration file says."""
+
+    def command(self) -> list[str]:
+        words = super().command()
+        words[words.index("--bundle")] = "--config-file"
+        return words
+
+
+@needs_opa
+async def test_an_opa_takes_each_release_and_decides_by_it(
+    tmp_path: Path, feed: BundleFeed, place: Place
+) -> None:
+    """Signed, by long polling; a bad release reaches it never."""
+    assert OPA is not None
+    place.put(sign(pack_bundle(first := bundle_of(ALLOW), sequence=8), SIGNS))
+    await feed.look()
+    async with Server(Starlette(routes=[bundle_route(feed)]), host="127.0.0.1", port=0) as server:
+        config = {
+            "services": {"waypost": {"url": f"http://127.0.0.1:{server.port}"}},
+            "keys": {
+                "waypost": {"algorithm": "ES256", "key": write_public_key(tmp_path / "key").read_text()}
+            },
+            "bundles": {
+                "policy": {
+                    "service": "waypost",
+                    "resource": PATH,
+                    "signing": {"keyid": VERIFIES.key_id},
+                    "polling": {
+                        "min_delay_seconds": 1,
+                        "max_delay_seconds": 2,
+                        "long_polling_timeout_seconds": 30,
+                    },
+                }
+            },
+        }
+        (tmp_path / "opa.json").write_text(json.dumps(config))
+        opa = PollingOpa(OPA, tmp_path / "opa.json", tmp_path / "opa.sock", log=tmp_path / "opa.log")
+        async with opa, OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) as engine:
+            assert (await engine.decide(submission())).revision == first.revision
+            second = bundle_of('decision := {"allow": false, "rules": [], "reasons": [], "obligations": {}}')
+            place.put(sign(pack_bundle(second, sequence=9), SIGNS))
+            await feed.look()
+
+            async def holds_the_second() -> bool:
+                decision = await engine.decide(submission())
+                return (decision.revision, decision.allow, decision.fault) == (second.revision, False, "")
+
+            assert await until(holds_the_second)
