@@ -18,10 +18,10 @@ from starlette.types import ASGIApp
 
 from clusters.interface import ClusterAdapter
 from clusters.registry import cluster_adapter, executors_at
-from gateway.api.health import internal_api
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
-from gateway.api.policy_bundle import bundle_route
+from gateway.api.internal.health import internal_api
+from gateway.api.internal.policy_bundle import bundle_route
 from gateway.api.routes import api
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
@@ -42,15 +42,13 @@ from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, AuditSealer, read_audit_key
 from gateway.submission.recorded_policy import RecordedPolicy
+from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
 from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
-
-LAG_SECONDS: Final = 0.5
-"""The pause between two measurements of the event loop's lag."""
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +141,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 "controller": lambda: controller.run(wake),
                 "recording of refusals": policy.run,
                 **_sealing(settings.audit, store, metrics),
-                "measurement of the loop's lag": lambda: _measure_loop_lag(metrics),
+                "measurement of the loop's lag": lambda: measure_loop_lag(metrics),
             },
         )
 
@@ -297,11 +295,3 @@ def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
         on_alarm=metrics.audit_alarms.inc,
     )
     return {"sealing of the audit trail": sealer.run}
-
-
-async def _measure_loop_lag(metrics: Metrics) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        began = loop.time()
-        await asyncio.sleep(LAG_SECONDS)
-        metrics.loop_lag.observe(max(0.0, loop.time() - began - LAG_SECONDS))

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from msgspec import structs
 
-from gateway.api.health import internal_api
 from gateway.api.http.services import Services
+from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.core.errors import Unavailable
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.api.policy_bundle import CONTENT_TYPE, PATH, bundle_route
+from gateway.api.internal.policy_bundle import CONTENT_TYPE, PATH, bundle_route
 from gateway.cli.dev.opa_process import OpaProcess
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.bundle_archive import pack_bundle
