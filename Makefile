@@ -66,8 +66,9 @@ faults: $(STAMP) ## ten rounds of each fault on real processes, with measurement
 failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions
 	$(BIN)/python bench/failover.py
 
-bench: $(STAMP) ## speed, in ratios: submissions beside the floor, cluster (needs wrk and ../shared/floor)
+bench: $(STAMP) ## speed, in ratios: submissions beside the floor, policy, cluster (needs wrk and ../shared/floor)
 	$(BIN)/python bench/submissions.py
+	$(BIN)/python -m bench.policy
 	$(BIN)/python bench/cluster.py
 
 generated: $(STAMP) ## write the parts of docs/ that come from the code

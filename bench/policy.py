@@ -2,7 +2,7 @@
 
 Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
 and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other for
-documents of 1 to 1,000 tasks, with the shipped rules. Usage: python bench/policy.py [--decisions-only]
+documents of 1 to 1,000 tasks, with the shipped rules. Usage: python -m bench.policy [--decisions-only]
 """
 
 import argparse

@@ -132,7 +132,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns(tenants.large_documents_at_once, share=1),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller)
+        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, bundles)
         yield Gateway(
             api=api(services),
             internal_api=internal_api(services, checks, bundle_route(bundles)),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from gateway.core.errors import Unavailable
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.reconciler.controller import Controller
 from gateway.store.interface import Store
 
@@ -15,6 +16,7 @@ def readiness_checks(
     policy: PolicyEngine,
     authenticator: JwtAuthenticator,
     controller: Controller,
+    bundles: BundleFeed,
 ) -> Mapping[str, Callable[[], Awaitable[str]]]:
     """The check of each part, by its name. A check returns a note for people, or raises `Unavailable`.
 
@@ -22,7 +24,7 @@ def readiness_checks(
     """
     return {
         "store": lambda: _check_store(store, controller),
-        "policy": lambda: _check_policy(policy, engine),
+        "policy": lambda: _check_policy(policy, engine, bundles),
         "keys": lambda: _check_keys(authenticator),
     }
 
@@ -39,13 +41,17 @@ async def _check_store(store: Store, controller: Controller) -> str:
     return f"{sum(counts.values())} shards under way"
 
 
-async def _check_policy(policy: PolicyEngine, engine: str) -> str:
+async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) -> str:
     """Checks that policy would answer; returns, for people, the revision of the rules that it holds.
 
+    Beside it stands the bundle that OPA is given, where it is another: OPA has not taken it, or not yet.
     Raises `Unavailable` where the engine does not answer.
     """
     await policy.check()
-    return f"revision {policy.revision}, {engine}"
+    held = f"revision {policy.revision}, {engine}"
+    if bundles.current is None or bundles.current.manifest.revision == policy.revision:
+        return held
+    return f"{held}; not taken yet: revision {bundles.current.manifest.revision}"
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from clusters import registry
 from clusters.registry import ClusterKind
@@ -13,8 +14,10 @@ from gateway.app import StartError, StoreKind, compose
 from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.policy.opa.faulty_opa import faulty_opa
 from tests.gateway.policy.opa.keys import write_public_key
 from tests.gateway.policy.opa.test_bundle_feed import Place, release
+from tests.opa_fixture import bundle_of
 from waypost import pki
 from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
@@ -115,20 +118,26 @@ async def test_a_gateway_serves_its_bundle_on_the_internal_port(
     """Where OPA fetches it; the port that callers reach has none."""
     place = Place(tmp_path)
     place.put(release(7))
-    policy = PolicySettings(
-        engine=UNIX,
-        bundle=str(place.file),
-        bundle_key=str(write_public_key(tmp_path / "key")),
-        bundle_kept=str(place.kept),
-    )
-    async with compose(GatewaySettings(store=settings.store, policy=policy)) as gateway:
-        found = {}
-        for port in ("internal_api", "api"):
-            transport = httpx.ASGITransport(getattr(gateway, port))
-            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-                found[port] = await client.get("/bundles/policy.tar.gz")
-    assert (found["internal_api"].status_code, found["api"].status_code) == (200, 404)
-    assert found["internal_api"].content == place.file.read_bytes()
+    async with faulty_opa(tmp_path) as opa:
+        policy = PolicySettings(
+            engine=f"opa+unix:{opa.address.socket}",
+            bundle=str(place.file),
+            bundle_key=str(write_public_key(tmp_path / "key")),
+            bundle_kept=str(place.kept),
+        )
+        async with compose(GatewaySettings(store=settings.store, policy=policy)) as gateway:
+            inside = await got(gateway.internal_api, "/bundles/policy.tar.gz")
+            outside = await got(gateway.api, "/bundles/policy.tar.gz")
+            ready = await got(gateway.internal_api, "/readyz?verbose")
+    assert (inside.status_code, outside.status_code) == (200, 404)
+    assert inside.content == place.file.read_bytes()
+    served = bundle_of("decision := 1").revision
+    assert f"policy: revision rev1, {policy.engine}; not taken yet: revision {served}\n" in ready.text
+
+
+async def got(app: ASGIApp, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        return await client.get(path)
 
 
 async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(

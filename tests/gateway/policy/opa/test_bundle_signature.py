@@ -131,6 +131,7 @@ BAD_ARCHIVES: dict[str, bytes] = {
     "a second archive behind it": SIGNED + ARCHIVE,
     "..": tar(("../etc/passwd", b"")),
     ".. inside": tar(("a/../../b", b"")),
+    ".. at the end": tar(("a/..", b"")),
     "a dot": tar(("./a.rego", b"")),
     "a backslash": tar(("a\\b", b"")),
     "a line break": tar(("a\nb", b"")),
