@@ -33,8 +33,8 @@ types: $(STAMP) ## mypy --strict
 floors: $(STAMP) ## import-linter: import downward only
 	$(BIN)/lint-imports
 
-policy: $(STAMP) ## the Rego tests, in both evaluators of the embedded engine
-	$(BIN)/waypost policy test policies
+policy: $(STAMP) ## the rules that ship: Rego, types and coverage where an OPA is there, tests
+	$(BIN)/waypost policy check policies
 
 opa: $(STAMP) ## find OPA on PATH, or build the pinned release into a cache (minutes, once)
 	@$(BIN)/python -m gateway.cli.dev.opa_program || $(MAKE) --no-print-directory $(OPA)

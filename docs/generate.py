@@ -10,12 +10,15 @@ Usage: `make generated`. A test fails where a page differs from what this would 
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import RULES, Phase
+from gateway.policy.bundle import SCHEMAS
 
 DOCS: Final = Path(__file__).parent
 
@@ -68,11 +71,34 @@ def rooms() -> str:
     return "\n\n".join(paragraphs)
 
 
+def policy_input() -> str:
+    """The table of all fields that rules see, from the JSON Schema of the input."""
+    schema = msgspec.json.decode((SCHEMAS / "input.json").read_bytes())
+    rows = ["| field | type | |", "| --- | --- | --- |", *_fields("input", schema, schema)]
+    return "\n".join(rows)
+
+
+def _fields(path: str, node: dict[str, Any], root: dict[str, Any]) -> Iterator[str]:
+    for name, field in node.get("properties", {}).items():
+        below = f"{path}.{name}"
+        while "$ref" in field:
+            field = root["$defs"][field["$ref"].rpartition("/")[2]]
+        kinds = field.get("type", "string")
+        shown = ", ".join([kinds] if isinstance(kinds, str) else kinds)
+        words = ", ".join(f"`{word}`" for word in field.get("enum", ()))
+        yield f"| `{below}` | {shown} | {field.get('description', '')}{words} |"
+        yield from _fields(below, field, root)
+        items = field.get("items", {})
+        if "$ref" in items:
+            yield from _fields(f"{below}[_]", root["$defs"][items["$ref"].rpartition("/")[2]], root)
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "shard transitions": shard_transitions,
     "shard diagram": shard_diagram,
     "error reasons": error_reasons,
     "rooms": rooms,
+    "policy input": policy_input,
 }
 
 

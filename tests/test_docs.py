@@ -10,6 +10,9 @@ from clusters.registry import executors_at
 from docs.generate import generated
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.loading import check_bundle, load_bundle
+from gateway.policy.embedded.rego_tests import run_rego_tests
 from gateway.settings import DocumentLimits, GatewaySettings
 from gateway.settings_loading import load_settings
 from observability.metrics import Metrics
@@ -72,3 +75,15 @@ def test_the_files_that_the_documentation_names_are_there(page: Path) -> None:
         r"`((?:gateway|clusters|observability|waypost|tests)/[\w/]+\.(?:py|sql))`", page.read_text()
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_rules_in_the_documentation_pass_their_tests() -> None:
+    """A security team starts from them: a rule and its test, among the rules that ship."""
+    shipped = load_bundle(SHIPPED_POLICIES, None)
+    rule, test = blocks(ROOT / "docs" / "rules.md", "rego")
+    modules = (*shipped.source.modules, ("house/labels.rego", rule))
+    source = msgspec.structs.replace(shipped.source, modules=modules)
+    bundle = msgspec.structs.replace(shipped, source=source, tests=(("labels_test.rego", test),))
+    assert check_bundle(bundle) == []
+    report = run_rego_tests(bundle)
+    assert (report.tests, report.failures) == (1, ())

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
+from gateway.core.principal import Principal
 
 
 class RunPhase(StrEnum):
@@ -32,6 +33,11 @@ class Run(Struct, frozen=True, kw_only=True):
     name: str
     subject: str
     issuer: str
+    principal: Principal | None = None
+    """The caller whom policy last let this run in for, as it was then: its submitter, or who tried it again.
+
+    None: the run is older than this field.
+    """
     labels: dict[str, str] = {}
     phase: RunPhase = RunPhase.PENDING
     priority: int

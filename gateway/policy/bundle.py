@@ -21,6 +21,12 @@ from waypost.distinct_names import distinct
 SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
 """The folder of the policies that ship with the gateway."""
 
+SCHEMAS: Final = Path(__file__).parent / "schemas"
+"""The folder of the JSON Schemas of `input` and `data`; in a bundle OPA would load them as data."""
+
+DATA_FILE: Final = "data.json"
+MANIFEST_FILE: Final = ".manifest"
+OPA_ENGINE: Final = "opa"
 TEST_SUFFIX: Final = "_test.rego"
 REVISION_DIGITS: Final = 16
 
@@ -59,13 +65,15 @@ class Bundle(Struct, frozen=True, kw_only=True):
     tests: tuple[tuple[str, str], ...]
     schemas: dict[str, Any]
     revision: str
+    engine: str = ""
+    """The engine that the bundle asks for in its `.manifest`: `opa`, or any."""
 
 
-def read_bundle(policies: Path, data: Path | None) -> Bundle:
-    """Reads the `.rego` files below `policies`, and the JSON file `data` (None: their `data/waypost.json`).
+def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True) -> Bundle:
+    """Reads the `.rego` files below `policies`, and the JSON file `data` (None: their `data.json`).
 
-    The data must fit `schemas/data.json`: a limit with a mistyped name would limit nothing. A folder without
-    schemas uses those that ship. Raises `BundleError`.
+    The data must fit its schema: a limit with a mistyped name would limit nothing. Where it is not
+    `data_required`, a folder without any has an empty object. Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
@@ -73,10 +81,14 @@ def read_bundle(policies: Path, data: Path | None) -> Bundle:
             [Diagnostic(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
         )
     texts = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
-    schemas = {name: _schema(policies, name) for name in ("input", "data")}
+    schemas = {
+        name: msgspec.json.decode((SCHEMAS / f"{name}.json").read_bytes()) for name in ("input", "data")
+    }
+    path = data or policies / DATA_FILE
+    empty = data is None and not data_required and not path.exists()
     source = PolicySource(
         modules=tuple(text for text in texts if not text[0].endswith(TEST_SUFFIX)),
-        data=_data(data or policies / "data" / "waypost.json", schemas["data"]),
+        data="{}" if empty else _data(path, schemas["data"]),
         entry_points=tuple(sorted(set(ENTRY_POINTS.values()))),
     )
     return Bundle(
@@ -84,18 +96,24 @@ def read_bundle(policies: Path, data: Path | None) -> Bundle:
         tests=tuple(text for text in texts if text[0].endswith(TEST_SUFFIX)),
         schemas=schemas,
         revision=_revision(source),
+        engine=_engine(policies / MANIFEST_FILE),
     )
 
 
-def _schema(policies: Path, name: str) -> Any:
-    own = policies / "schemas" / f"{name}.json"
-    path = own if own.exists() else SHIPPED_POLICIES / "schemas" / own.name
+def _engine(path: Path) -> str:
+    """What the bundle's manifest names as `metadata.engine`; OPA leaves the metadata to others."""
+    if not path.exists():
+        return ""
     try:
-        return msgspec.json.decode(_text(path))
-    except msgspec.DecodeError as error:
+        manifest: Any = msgspec.json.decode(_text(path))
+        engine = manifest.get("metadata", {}).get("engine", "")
+    except (msgspec.DecodeError, AttributeError) as error:
+        raise BundleError([Diagnostic(file=path.name, line=0, detail=f"not a manifest: {error}")]) from error
+    if engine not in ("", OPA_ENGINE):
         raise BundleError(
-            [Diagnostic(file=f"schemas/{path.name}", line=0, detail=f"not JSON: {error}")]
-        ) from error
+            [Diagnostic(file=path.name, line=0, detail=f"metadata.engine is {engine!r}: opa, or none")]
+        )
+    return str(engine)
 
 
 def _data(path: Path, schema: Any) -> str:

@@ -1,4 +1,4 @@
-"""Encodes a question as the `input` document of the rules. `policies/schemas/input.json` is its schema:
+"""Encodes a question as the `input` document of the rules. `schemas/input.json` is its schema:
 
     {"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}
 

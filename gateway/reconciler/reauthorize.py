@@ -29,7 +29,10 @@ async def reauthorize(
     decision = await policy.decide(
         Question(
             action=Action.RUNS_PLACE,
-            principal=Principal(subject=stored.subject, issuer=stored.issuer, tenant=stored.tenant),
+            # As the submission's decision knew them: a rule that let the run in must not hold its failover up
+            # for want of a group or scope. Runs that were stored without have the little that is known.
+            principal=stored.principal
+            or Principal(subject=stored.subject, issuer=stored.issuer, tenant=stored.tenant),
             at=now.wall,
             workflow=stored.workflow,
             context={"run": {"id": stored.id, "tenant": stored.tenant, "subject": stored.subject}},

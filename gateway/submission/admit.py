@@ -80,6 +80,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         name=workflow.metadata.name,
         subject=principal.subject,
         issuer=principal.issuer,
+        principal=principal,
         labels=workflow.metadata.labels,
         priority=workflow.spec.priority,
         shard_count=workflow.shard_count,
@@ -106,6 +107,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
     """
     again = structs.replace(
         run_after_retry(run, decision),
+        principal=submission.principal,
         labels=submission.workflow.metadata.labels,
         priority=submission.workflow.spec.priority,
         weight=weight_of(decision),

@@ -1,8 +1,12 @@
-# Decides whether a caller may read, list, cancel or retry runs, read or operate regions, and read who did so.
+# Decides who may read, list, cancel and retry runs, read and operate regions, and read who did so.
 package waypost.access
 
-import rego.v1
+import data.waypost.caller
+import data.waypost.document
+import data.waypost.house
+import data.waypost.reasons
 
+# The scope that each action needs.
 scopes := {
 	"runs:read": "workflows:read",
 	"runs:list": "workflows:read",
@@ -13,66 +17,73 @@ scopes := {
 	"audit:read": "audit:read",
 }
 
-of_tenants := {"runs:list", "audit:read"}
-
-on_a_run := {"runs:read", "runs:cancel", "runs:retry"}
-
-refusals contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not known_action
-
-known_action if scopes[input.action]
-
-refusals contains {"rule": "scope.missing", "message": message} if {
-	scope = scopes[input.action]
-	not data.waypost.caller.granted(scope)
-	message := sprintf("scope: %s is missing", [scope])
+decision := {
+	"allow": true,
+	"rules": ["scope.granted", "tenant.permitted"],
+	"reasons": [],
+	"obligations": obligations,
+} if {
+	count(deny) == 0
+} else := {
+	"allow": false,
+	"rules": {reason.rule | some reason in deny},
+	"reasons": deny,
+	"obligations": {},
 }
 
-refusals contains refusal if {
-	not data.waypost.caller.operator
-	some refusal in data.waypost.caller.refusals
+deny contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not scopes[input.action]
+
+deny contains {"rule": "scope.missing", "message": message} if {
+	not granted
+	message := sprintf("scope: %s is missing", [scopes[input.action]])
 }
 
-refusals contains {"rule": "run.missing", "message": "run: it is not said which"} if {
-	input.action in on_a_run
-	not named
+granted if scopes[input.action] in input.principal.scopes
+
+# An operator may belong to a tenant that is not known here.
+deny contains reason if {
+	not caller.operator
+	some reason in caller.deny
 }
 
-named if is_string(input.context.run.tenant)
+deny contains {"rule": "run.missing", "message": "run: it is not said which"} if {
+	input.action in {"runs:read", "runs:cancel", "runs:retry"}
+	not is_named
+}
 
-refusals contains {"rule": "tenant.foreign", "message": "tenant: the run is another tenant's"} if {
-	tenant = input.context.run.tenant
-	data.waypost.caller.foreign(tenant)
+is_named if is_string(input.context.run.tenant)
+
+deny contains {"rule": "tenant.foreign", "message": "tenant: the run is another tenant's"} if {
+	caller.foreign(input.context.run.tenant)
 }
 
 # A retry is decided like a submission of the run's document.
-refusals contains refusal if {
+deny contains reason if {
 	input.action == "runs:retry"
-	some refusal in data.waypost.document.refusals
+	some reason in document.deny
 }
 
-obligations := data.waypost.document.obligations if input.action == "runs:retry"
+deny contains reasons.of(refusal) if {
+	input.action in {"runs:read", "runs:list", "regions:read", "audit:read"}
+	some refusal in house.read
+}
 
-# `*` stands for every tenant.
+deny contains reasons.of(refusal) if {
+	input.action in {"runs:cancel", "regions:operate"}
+	some refusal in house.operate
+}
+
+deny contains reasons.of(refusal) if {
+	input.action == "runs:retry"
+	some refusal in house.retry
+}
+
+# Whose runs the caller may see in lists: `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
-	input.action in of_tenants
-	data.waypost.caller.operator
-}
-
-obligations := {"tenants": [input.principal.tenant]} if {
-	input.action in of_tenants
-	not data.waypost.caller.operator
-}
-
-obligations := {} if not bound
-
-bound if input.action in {"runs:retry", "runs:list", "audit:read"}
-
-decision := data.waypost.answer.permit(["scope.granted", "tenant.permitted"], duties) if {
-	count(refusals) == 0
-	duties = obligations
-}
-
-decision := data.waypost.answer.refuse(reasons) if {
-	count(refusals) > 0
-	reasons = refusals
-}
+	input.action in {"runs:list", "audit:read"}
+	caller.operator
+} else := {"tenants": [input.principal.tenant]} if {
+	input.action in {"runs:list", "audit:read"}
+} else := document.obligations if {
+	input.action == "runs:retry"
+} else := {}

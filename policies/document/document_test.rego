@@ -1,161 +1,215 @@
 package waypost.document_test
 
-import rego.v1
-
 import data.waypost.document
 import data.waypost.fixtures
 
 everywhere := ["beijing", "shanghai", "shenzhen"]
 
-cases := {
-	# Images
-	"an image that is banned": case(fixtures.picturing("docker.io/untrusted/x:1"), {
-		"allow": false,
-		"rules": ["image.banned"],
-		"reasons": [{"rule": "image.banned", "message": "image: task pack uses docker.io/untrusted/x:1"}],
-	}),
-	"a banned image without its registry": case(fixtures.picturing("untrusted/x:1"), fixtures.refused(["image.banned"])),
-	"a banned image by Docker's other name": case(fixtures.picturing("index.docker.io/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image by Docker's third name": case(fixtures.picturing("registry-1.docker.io/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image with a port": case(fixtures.picturing("docker.io:443/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image in other letter case": case(fixtures.picturing("Docker.IO/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned official image": case(fixtures.picturing("miner:latest"), fixtures.refused(["image.banned"])),
-	"a banned official image with its registry": case(fixtures.picturing("docker.io/miner"), fixtures.refused(["image.banned"])),
-	"a ban in capitals": case(fixtures.picturing("ghcr.io/unknown/x"), fixtures.refused(["image.banned"])),
-	"an image of a registry of one's own": case(fixtures.picturing("localhost/untrusted/x"), permitted(everywhere)),
-	"an image of another registry": case(fixtures.picturing("registry.test/untrusted/x"), permitted(everywhere)),
-	"an image of a registry on a port": case(fixtures.picturing("registry:5000/untrusted/x"), permitted(everywhere)),
-	"an image that nobody banned": case(fixtures.picturing("python:3.11"), permitted(everywhere)),
-	"an image behind a placeholder": case(fixtures.picturing("${params.image}"), fixtures.refused(["image.unreadable"])),
-	"an image that is no string": case(fixtures.picturing({"name": "x"}), fixtures.refused(["image.unreadable"])),
-	"an image that is null": case(fixtures.picturing(null), permitted(everywhere)),
-	"an image behind a scheme": case(fixtures.picturing("docker://untrusted/x"), fixtures.refused(["image.unreadable"])),
-	"an image that goes up a folder": case(fixtures.picturing("docker.io/library/../untrusted/x"), fixtures.refused(["image.unreadable"])),
-	"an image with two slashes": case(fixtures.picturing("docker.io//untrusted/x"), fixtures.refused(["image.unreadable"])),
-	"an image in letters that only look alike": case(fixtures.picturing("untruſted/x"), fixtures.refused(["image.unreadable"])),
-	"a banned image by Docker's fourth name": case(fixtures.picturing("registry.hub.docker.com/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image with another port": case(fixtures.picturing("registry-1.docker.io:0080/untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image of a host with a dot at its end": case(fixtures.picturing("docker.io./untrusted/x"), fixtures.refused(["image.banned"])),
-	"a banned image of another registry, with dot and port": case(fixtures.picturing("ghcr.io.:443/unknown/x"), fixtures.refused(["image.banned"])),
-	"a banned image by its digest": case(fixtures.picturing("untrusted/x@sha256:0a"), fixtures.refused(["image.banned"])),
-	"an official image with a dot in its name": case(fixtures.picturing("node.js"), permitted(everywhere)),
-	"a ban on a registry, without a slash": {
-		"input": fixtures.picturing("index.docker.io/python"),
-		"data": object.union(fixtures.world, {"banned_images": ["docker.io"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a ban by Docker's other name": {
-		"input": fixtures.picturing("untrusted/x"),
-		"data": object.union(fixtures.world, {"banned_images": ["index.docker.io/untrusted/"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a ban on an official image by its name alone": {
-		"input": fixtures.picturing("docker.io/library/miner:2"),
-		"data": object.union(fixtures.world, {"banned_images": ["miner"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a ban that names no registry, and the image does": {
-		"input": fixtures.picturing("docker.io/untrusted/x"),
-		"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a quote in an image": case(fixtures.picturing(`docker.io/untrusted/"}]}`), fixtures.refused(["image.unreadable"])),
-	"two banned images": case(
-		fixtures.submitting({"tasks": [docker("a", "untrusted/x"), docker("b", "untrusted/y"), docker("c", "python")]}),
-		{"allow": false, "rules": ["image.banned"], "reasons": [
-			{"rule": "image.banned", "message": "image: task a uses untrusted/x"},
-			{"rule": "image.banned", "message": "image: task b uses untrusted/y"},
-		]},
-	),
-	"a ban on everything of Docker's": {
-		"input": fixtures.picturing("python"),
-		"data": object.union(fixtures.world, {"banned_images": ["docker.io/"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a ban that names no registry": {
-		"input": fixtures.picturing("Untrusted/x"),
-		"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a placeholder where no image is banned": {
-		"input": fixtures.picturing("${params.image}"),
-		"data": object.union(fixtures.world, {"banned_images": []}),
-		"want": permitted(everywhere),
-	},
-	# Executors
-	"an executor that is banned": case(of_type("kubernetes"), {
-		"allow": false,
-		"rules": ["executor.banned"],
-		"reasons": [{"rule": "executor.banned", "message": "executor: kubernetes is banned"}],
-	}),
-	"an executor that the tenant may not use": case(research(of_type("process")), {
-		"allow": false,
-		"rules": ["executor.tenant"],
-		"reasons": [{"rule": "executor.tenant", "message": "executor: process is not among those of the tenant"}],
-	}),
-	"an executor that the tenant may use": case(research(of_type("delay")), permitted(["shenzhen"])),
-	# Sizes
-	"a priority at the cap": case(fixtures.submitting({"priority": 7}), permitted(everywhere)),
-	"a priority above the cap": case(fixtures.submitting({"priority": 8}), {
-		"allow": false,
-		"rules": ["priority.cap"],
-		"reasons": [{"rule": "priority.cap", "message": "priority: 8 is above the tenant's cap of 7"}],
-	}),
-	"as many shards as there may be": case(fixtures.submitting({"shards": {"count": 8}}), permitted(everywhere)),
-	"too many shards by count": case(fixtures.submitting({"shards": {"count": 9}}), {
-		"allow": false,
-		"rules": ["shards.maximum"],
-		"reasons": [{"rule": "shards.maximum", "message": "shards: 9, and the tenant may have 8"}],
-	}),
-	"as many items as there may be shards": case(fixtures.submitting({"shards": {"items": numbers.range(1, 8)}}), permitted(everywhere)),
-	"too many shards by items": case(fixtures.submitting({"shards": {"items": numbers.range(1, 9)}}), fixtures.refused(["shards.maximum"])),
-	"a count beside too many items": case(
-		fixtures.submitting({"shards": {"count": 1, "items": numbers.range(1, 9)}}),
-		fixtures.refused(["shards.maximum"]),
-	),
-	"a deadline at the maximum": case(fixtures.submitting({"deadlineSeconds": 3600}), permitted(everywhere)),
-	"a deadline beyond the maximum": case(fixtures.submitting({"deadlineSeconds": 3601}), {
-		"allow": false,
-		"rules": ["deadline.maximum"],
-		"reasons": [{"rule": "deadline.maximum", "message": "deadline: 3601 s, and the tenant may have 3600 s"}],
-	}),
-	"a tenant without limits but its regions": case(
-		research(fixtures.submitting({"priority": 9, "shards": {"count": 1000}, "deadlineSeconds": 1000000, "tasks": [task("delay")]})),
-		{"allow": true, "obligations": {"regions": ["shenzhen"]}},
-	),
-	# Regions
-	"a data class": case(fixtures.submitting({"dataClass": "pii"}), permitted(["beijing", "shanghai"])),
-	"a data class that is not known": case(fixtures.submitting({"dataClass": "secret"}), {
-		"allow": false,
-		"rules": ["placement.nowhere", "residency.unknown"],
-		"reasons": [
-			{"rule": "placement.nowhere", "message": "placement: no region is permitted"},
-			{"rule": "residency.unknown", "message": "residency: data class secret is not known here"},
-		],
-	}),
-	"a data class that may be nowhere": case(fixtures.submitting({"dataClass": "nowhere"}), fixtures.refused(["placement.nowhere"])),
-	"a data class in none of the tenant's regions": case(
-		research(fixtures.submitting({"dataClass": "pii", "tasks": [task("delay")]})),
-		fixtures.refused(["placement.nowhere"]),
-	),
-	"a data class that is no word": case(fixtures.submitting({"dataClass": false}), fixtures.refused(["residency.unknown"])),
-	"a tenant without regions": case(
-		object.union(fixtures.submission({}), {"principal": {"tenant": "idle"}, "workflow": {"metadata": {"tenant": "idle"}}}),
-		fixtures.refused(["placement.nowhere"]),
-	),
-	"a wish, which is for the placement": case(wishing(["shanghai", "atlantis"], null), permitted(everywhere)),
-	"a wish within a data class": case(wishing(["shanghai", "shenzhen"], "pii"), permitted(["beijing", "shanghai"])),
-	"a wish that is not permitted": case(wishing(["shenzhen"], "pii"), {
-		"allow": false,
-		"rules": ["placement.wishes"],
-		"reasons": [{
-			"rule": "placement.wishes",
-			"message": "placement: none of the wished regions is permitted, only beijing, shanghai",
-		}],
-	}),
-}
+test_an_image_that_is_banned if case(fixtures.picturing("docker.io/untrusted/x:1"), {
+	"allow": false,
+	"rules": ["image.banned"],
+	"reasons": [{"rule": "image.banned", "message": "image: task pack uses docker.io/untrusted/x:1"}],
+})
 
-case(input_, want) := {"input": input_, "data": fixtures.world, "want": want}
+test_a_banned_image_without_its_registry if case(fixtures.picturing("untrusted/x:1"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_by_dockers_other_name if case(fixtures.picturing("index.docker.io/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_by_dockers_third_name if case(fixtures.picturing("registry-1.docker.io/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_with_a_port if case(fixtures.picturing("docker.io:443/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_in_other_letter_case if case(fixtures.picturing("Docker.IO/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_official_image if case(fixtures.picturing("miner:latest"), fixtures.refused(["image.banned"]))
+
+test_a_banned_official_image_with_its_registry if case(fixtures.picturing("docker.io/miner"), fixtures.refused(["image.banned"]))
+
+test_a_ban_in_capitals if case(fixtures.picturing("ghcr.io/unknown/x"), fixtures.refused(["image.banned"]))
+
+test_an_image_of_a_registry_of_ones_own if case(fixtures.picturing("localhost/untrusted/x"), permitted(everywhere))
+
+test_an_image_of_another_registry if case(fixtures.picturing("registry.test/untrusted/x"), permitted(everywhere))
+
+test_an_image_of_a_registry_on_a_port if case(fixtures.picturing("registry:5000/untrusted/x"), permitted(everywhere))
+
+test_an_image_that_nobody_banned if case(fixtures.picturing("python:3.11"), permitted(everywhere))
+
+test_an_image_behind_a_placeholder if case(fixtures.picturing("${params.image}"), fixtures.refused(["image.unreadable"]))
+
+test_an_image_that_is_no_string if case(fixtures.picturing({"name": "x"}), fixtures.refused(["image.unreadable"]))
+
+test_an_image_that_is_null if case(fixtures.picturing(null), permitted(everywhere))
+
+test_an_image_behind_a_scheme if case(fixtures.picturing("docker://untrusted/x"), fixtures.refused(["image.unreadable"]))
+
+test_an_image_that_goes_up_a_folder if case(fixtures.picturing("docker.io/library/../untrusted/x"), fixtures.refused(["image.unreadable"]))
+
+test_an_image_with_two_slashes if case(fixtures.picturing("docker.io//untrusted/x"), fixtures.refused(["image.unreadable"]))
+
+test_an_image_in_letters_that_only_look_alike if case(fixtures.picturing("untruſted/x"), fixtures.refused(["image.unreadable"]))
+
+test_a_banned_image_by_dockers_fourth_name if case(fixtures.picturing("registry.hub.docker.com/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_with_another_port if case(fixtures.picturing("registry-1.docker.io:0080/untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_of_a_host_with_a_dot_at_its_end if case(fixtures.picturing("docker.io./untrusted/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_of_another_registry_with_dot_and_port if case(fixtures.picturing("ghcr.io.:443/unknown/x"), fixtures.refused(["image.banned"]))
+
+test_a_banned_image_by_its_digest if case(fixtures.picturing("untrusted/x@sha256:0a"), fixtures.refused(["image.banned"]))
+
+test_an_official_image_with_a_dot_in_its_name if case(fixtures.picturing("node.js"), permitted(everywhere))
+
+test_a_ban_on_a_registry_without_a_slash if fixtures.holds({
+	"input": fixtures.picturing("index.docker.io/python"),
+	"data": object.union(fixtures.world, {"banned_images": ["docker.io"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_ban_by_dockers_other_name if fixtures.holds({
+	"input": fixtures.picturing("untrusted/x"),
+	"data": object.union(fixtures.world, {"banned_images": ["index.docker.io/untrusted/"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_ban_on_an_official_image_by_its_name_alone if fixtures.holds({
+	"input": fixtures.picturing("docker.io/library/miner:2"),
+	"data": object.union(fixtures.world, {"banned_images": ["miner"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_ban_that_names_no_registry_and_the_image_does if fixtures.holds({
+	"input": fixtures.picturing("docker.io/untrusted/x"),
+	"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_quote_in_an_image if case(fixtures.picturing(`docker.io/untrusted/"}]}`), fixtures.refused(["image.unreadable"]))
+
+test_two_banned_images if case(
+	fixtures.submitting({"tasks": [docker("a", "untrusted/x"), docker("b", "untrusted/y"), docker("c", "python")]}),
+	{"allow": false, "rules": ["image.banned"], "reasons": [
+		{"rule": "image.banned", "message": "image: task a uses untrusted/x"},
+		{"rule": "image.banned", "message": "image: task b uses untrusted/y"},
+	]},
+)
+
+test_a_ban_on_everything_of_dockers if fixtures.holds({
+	"input": fixtures.picturing("python"),
+	"data": object.union(fixtures.world, {"banned_images": ["docker.io/"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_ban_that_names_no_registry if fixtures.holds({
+	"input": fixtures.picturing("Untrusted/x"),
+	"data": object.union(fixtures.world, {"banned_images": ["untrusted/"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_placeholder_where_no_image_is_banned if fixtures.holds({
+	"input": fixtures.picturing("${params.image}"),
+	"data": object.union(fixtures.world, {"banned_images": []}),
+	"want": permitted(everywhere),
+})
+
+# Executors
+
+test_an_executor_that_is_banned if case(of_type("kubernetes"), {
+	"allow": false,
+	"rules": ["executor.banned"],
+	"reasons": [{"rule": "executor.banned", "message": "executor: kubernetes is banned"}],
+})
+
+test_an_executor_that_the_tenant_may_not_use if case(research(of_type("process")), {
+	"allow": false,
+	"rules": ["executor.tenant"],
+	"reasons": [{"rule": "executor.tenant", "message": "executor: process is not among those of the tenant"}],
+})
+
+test_an_executor_that_the_tenant_may_use if case(research(of_type("delay")), permitted(["shenzhen"]))
+
+# Sizes
+
+test_a_priority_at_the_cap if case(fixtures.submitting({"priority": 7}), permitted(everywhere))
+
+test_a_priority_above_the_cap if case(fixtures.submitting({"priority": 8}), {
+	"allow": false,
+	"rules": ["priority.cap"],
+	"reasons": [{"rule": "priority.cap", "message": "priority: 8 is above the tenant's cap of 7"}],
+})
+
+test_as_many_shards_as_there_may_be if case(fixtures.submitting({"shards": {"count": 8}}), permitted(everywhere))
+
+test_too_many_shards_by_count if case(fixtures.submitting({"shards": {"count": 9}}), {
+	"allow": false,
+	"rules": ["shards.maximum"],
+	"reasons": [{"rule": "shards.maximum", "message": "shards: 9, and the tenant may have 8"}],
+})
+
+test_as_many_items_as_there_may_be_shards if case(fixtures.submitting({"shards": {"items": numbers.range(1, 8)}}), permitted(everywhere))
+
+test_too_many_shards_by_items if case(fixtures.submitting({"shards": {"items": numbers.range(1, 9)}}), fixtures.refused(["shards.maximum"]))
+
+test_a_count_beside_too_many_items if case(
+	fixtures.submitting({"shards": {"count": 1, "items": numbers.range(1, 9)}}),
+	fixtures.refused(["shards.maximum"]),
+)
+
+test_a_deadline_at_the_maximum if case(fixtures.submitting({"deadlineSeconds": 3600}), permitted(everywhere))
+
+test_a_deadline_beyond_the_maximum if case(fixtures.submitting({"deadlineSeconds": 3601}), {
+	"allow": false,
+	"rules": ["deadline.maximum"],
+	"reasons": [{"rule": "deadline.maximum", "message": "deadline: 3601 s, and the tenant may have 3600 s"}],
+})
+
+test_a_tenant_without_limits_but_its_regions if case(
+	research(fixtures.submitting({"priority": 9, "shards": {"count": 1000}, "deadlineSeconds": 1000000, "tasks": [task("delay")]})),
+	{"allow": true, "obligations": {"regions": ["shenzhen"]}},
+)
+
+# Regions
+
+test_a_data_class if case(fixtures.submitting({"dataClass": "pii"}), permitted(["beijing", "shanghai"]))
+
+test_a_data_class_that_is_not_known if case(fixtures.submitting({"dataClass": "secret"}), {
+	"allow": false,
+	"rules": ["placement.nowhere", "residency.unknown"],
+	"reasons": [
+		{"rule": "placement.nowhere", "message": "placement: no region is permitted"},
+		{"rule": "residency.unknown", "message": "residency: data class secret is not known here"},
+	],
+})
+
+test_a_data_class_that_may_be_nowhere if case(fixtures.submitting({"dataClass": "nowhere"}), fixtures.refused(["placement.nowhere"]))
+
+test_a_data_class_in_none_of_the_tenants_regions if case(
+	research(fixtures.submitting({"dataClass": "pii", "tasks": [task("delay")]})),
+	fixtures.refused(["placement.nowhere"]),
+)
+
+test_a_data_class_that_is_no_word if case(fixtures.submitting({"dataClass": false}), fixtures.refused(["residency.unknown"]))
+
+test_a_tenant_without_regions if case(
+	object.union(fixtures.submission({}), {"principal": {"tenant": "idle"}, "workflow": {"metadata": {"tenant": "idle"}}}),
+	fixtures.refused(["placement.nowhere"]),
+)
+
+test_a_wish_which_is_for_the_placement if case(wishing(["shanghai", "atlantis"], null), permitted(everywhere))
+
+test_a_wish_within_a_data_class if case(wishing(["shanghai", "shenzhen"], "pii"), permitted(["beijing", "shanghai"]))
+
+test_a_wish_that_is_not_permitted if case(wishing(["shenzhen"], "pii"), {
+	"allow": false,
+	"rules": ["placement.wishes"],
+	"reasons": [{
+		"rule": "placement.wishes",
+		"message": "placement: none of the wished regions is permitted, only beijing, shanghai",
+	}],
+})
+
+case(question, want) if fixtures.holds({"input": question, "data": fixtures.world, "want": want})
 
 permitted(regions) := {"allow": true, "reasons": [], "obligations": {"regions": regions}}
 

@@ -1,17 +1,27 @@
-# Decides in which regions a stored run may be placed now. The principal is the submitter without scopes and
-# groups: those were the token's, and are not stored.
+# Decides in which regions an accepted run may be placed now. The principal is its submitter, as decided then.
 package waypost.placement
 
-import rego.v1
+import data.waypost.caller
+import data.waypost.document
+import data.waypost.house
+import data.waypost.reasons
 
-refusals := data.waypost.caller.refusals | data.waypost.document.refusals
-
-decision := data.waypost.answer.permit(["document.permitted", "tenant.permitted"], duties) if {
-	count(refusals) == 0
-	duties = data.waypost.document.obligations
+decision := {
+	"allow": true,
+	"rules": ["document.permitted", "tenant.permitted"],
+	"reasons": [],
+	"obligations": document.obligations,
+} if {
+	count(deny) == 0
+} else := {
+	"allow": false,
+	"rules": {reason.rule | some reason in deny},
+	"reasons": deny,
+	"obligations": {},
 }
 
-decision := data.waypost.answer.refuse(reasons) if {
-	count(refusals) > 0
-	reasons = refusals
-}
+deny contains reason if some reason in caller.deny
+
+deny contains reason if some reason in document.deny
+
+deny contains reasons.of(refusal) if some refusal in house.place

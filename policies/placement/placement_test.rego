@@ -1,50 +1,72 @@
 package waypost.placement_test
 
-import rego.v1
-
 import data.waypost.fixtures
 import data.waypost.placement
 
-cases := {
-	"a stored run, its submitter's scopes long forgotten": case(fixtures.placing({}), {
-		"allow": true,
-		"rules": ["document.permitted", "tenant.permitted"],
-		"reasons": [],
-		"obligations": {
-			"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600,
-		},
-	}),
-	"a data class": case(
-		fixtures.placing({"workflow": {"spec": {"dataClass": "pii"}}}),
-		{"allow": true, "obligations": {"regions": ["beijing", "shanghai"]}},
-	),
-	"a data class that lost its regions": {
-		"input": fixtures.placing({"workflow": {"spec": {"dataClass": "pii"}}}),
-		"data": object.union(fixtures.world, {"residency": {"pii": []}}),
-		"want": fixtures.refused(["placement.nowhere"]),
+test_an_accepted_run if case(fixtures.placing({}), {
+	"allow": true,
+	"rules": ["document.permitted", "tenant.permitted"],
+	"reasons": [],
+	"obligations": {
+		"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600,
 	},
-	"an image that was banned meanwhile": {
-		"input": fixtures.placing({"workflow": {"spec": {"tasks": [{"name": "a", "type": "docker", "run": {"image": "python"}}]}}}),
-		"data": object.union(fixtures.world, {"banned_images": ["docker.io/library/python"]}),
-		"want": fixtures.refused(["image.banned"]),
-	},
-	"a tenant that is gone": {
-		"input": fixtures.placing({}),
-		"data": object.union(object.remove(fixtures.world, ["tenants"]), {"tenants": {}}),
-		"want": fixtures.refused(["placement.nowhere", "tenant.unknown"]),
-	},
-	"a run that an operator of another issuer sent": {
-		"input": fixtures.placing({}),
-		"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": ["https://other.test"]}}}),
-		"want": {"allow": true},
-	},
-	"a submitter without a tenant": case(
-		fixtures.placing({"principal": {"tenant": null}, "workflow": {"metadata": {"tenant": null}}}),
-		fixtures.refused(["placement.nowhere", "tenant.missing", "tenant.unknown"]),
-	),
+})
+
+test_a_data_class if case(
+	fixtures.placing({"workflow": {"spec": {"dataClass": "pii"}}}),
+	{"allow": true, "obligations": {"regions": ["beijing", "shanghai"]}},
+)
+
+test_a_data_class_that_lost_its_regions if fixtures.holds({
+	"input": fixtures.placing({"workflow": {"spec": {"dataClass": "pii"}}}),
+	"data": object.union(fixtures.world, {"residency": {"pii": []}}),
+	"want": fixtures.refused(["placement.nowhere"]),
+})
+
+test_an_image_that_was_banned_meanwhile if fixtures.holds({
+	"input": fixtures.placing({"workflow": {"spec": {"tasks": [{"name": "a", "type": "docker", "run": {"image": "python"}}]}}}),
+	"data": object.union(fixtures.world, {"banned_images": ["docker.io/library/python"]}),
+	"want": fixtures.refused(["image.banned"]),
+})
+
+test_a_tenant_that_is_gone if fixtures.holds({
+	"input": fixtures.placing({}),
+	"data": object.union(object.remove(fixtures.world, ["tenants"]), {"tenants": {}}),
+	"want": fixtures.refused(["placement.nowhere", "tenant.unknown"]),
+})
+
+test_a_run_that_an_operator_of_another_issuer_sent if fixtures.holds({
+	"input": fixtures.placing({}),
+	"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": ["https://other.test"]}}}),
+	"want": {"allow": true},
+})
+
+# Runs of gateways before 0.4 were stored without their submitter's scopes and groups, under their own tenant.
+test_a_run_without_its_submitters_scopes if case(fixtures.placing({"principal": {"scopes": [], "groups": []}}), {"allow": true})
+
+test_a_run_that_an_operator_submitted_for_another_tenant if case(
+	fixtures.placing({"principal": {"tenant": "research", "groups": ["/waypost/operators"]}}),
+	{"allow": true, "obligations": {"regions": ["beijing", "shanghai", "shenzhen"]}},
+)
+
+test_a_run_of_another_tenants_who_is_no_operator_any_more if case(
+	fixtures.placing({"principal": {"tenant": "research"}}),
+	fixtures.refused(["executor.tenant", "tenant.foreign"]),
+)
+
+test_a_house_rule_for_placement if {
+	decision := placement.decision with input as fixtures.placing({})
+		with data.tenants as fixtures.world.tenants
+		with data.waypost.house as {"place": {"not today"}, "submit": {"not at all"}}
+	decision.reasons == {{"rule": "house", "message": "not today"}}
 }
 
-case(input_, want) := {"input": input_, "data": fixtures.world, "want": want}
+test_a_submitter_without_a_tenant if case(
+	fixtures.placing({"principal": {"tenant": null}, "workflow": {"metadata": {"tenant": null}}}),
+	fixtures.refused(["placement.nowhere", "tenant.missing", "tenant.unknown"]),
+)
+
+case(question, want) if fixtures.holds({"input": question, "data": fixtures.world, "want": want})
 
 test_nothing_is_placed_for_an_empty_question if {
 	decision := placement.decision with input as {}

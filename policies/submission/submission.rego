@@ -1,21 +1,31 @@
-# Decides whether a caller may submit a workflow.
-#
-# Rules of other packages are named in full: through an import of the package the embedded engine would
-# evaluate all of its rules.
+# Decides whether the caller may submit the workflow.
 package waypost.submission
 
-import rego.v1
+import data.waypost.caller
+import data.waypost.document
+import data.waypost.house
+import data.waypost.reasons
 
-unscoped contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not data.waypost.caller.granted("workflows:submit")
-
-refusals := (unscoped | data.waypost.caller.refusals) | data.waypost.document.refusals
-
-decision := data.waypost.answer.permit(["document.permitted", "scope.granted", "tenant.permitted"], duties) if {
-	count(refusals) == 0
-	duties = data.waypost.document.obligations
+decision := {
+	"allow": true,
+	"rules": ["document.permitted", "scope.granted", "tenant.permitted"],
+	"reasons": [],
+	"obligations": document.obligations,
+} if {
+	count(deny) == 0
+} else := {
+	"allow": false,
+	"rules": {reason.rule | some reason in deny},
+	"reasons": deny,
+	"obligations": {},
 }
 
-decision := data.waypost.answer.refuse(reasons) if {
-	count(refusals) > 0
-	reasons = refusals
-}
+deny contains reason if some reason in caller.deny
+
+deny contains reason if some reason in document.deny
+
+deny contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not granted
+
+deny contains reasons.of(refusal) if some refusal in house.submit
+
+granted if "workflows:submit" in input.principal.scopes

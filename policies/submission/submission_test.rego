@@ -1,7 +1,5 @@
 package waypost.submission_test
 
-import rego.v1
-
 import data.waypost.fixtures
 import data.waypost.submission
 
@@ -16,113 +14,130 @@ allowed(regions) := {
 	"obligations": object.union(duties, {"regions": regions}),
 }
 
-cases := {
-	"a workflow within its tenant's limits": case(fixtures.submission({}), allowed(everywhere)),
-	"a document that names no tenant": case(fixtures.submission({"workflow": {"metadata": {"tenant": null}}}), allowed(everywhere)),
-	"the scope is missing": case(scoped(["workflows:read"]), fixtures.refused(["scope.missing"])),
-	"a scope that only begins alike": case(scoped(["workflows:submit-all"]), fixtures.refused(["scope.missing"])),
-	"a scope that only ends alike": case(scoped(["xworkflows:submit"]), fixtures.refused(["scope.missing"])),
-	"a scope in other letter case": case(scoped(["Workflows:Submit"]), fixtures.refused(["scope.missing"])),
-	"two scopes in one string": case(scoped(["workflows:submit workflows:read"]), fixtures.refused(["scope.missing"])),
-	"no scopes at all": case(scoped([]), fixtures.refused(["scope.missing"])),
-	"another tenant's workflow": case(for_tenant("research", {}), {
-		"allow": false,
-		"rules": ["tenant.foreign"],
-		"reasons": [{"rule": "tenant.foreign", "message": "tenant: payments may not submit for research"}],
-	}),
-	"another tenant's workflow, by an operator's group": case(
-		for_tenant("research", {"groups": ["/waypost/operators"]}),
-		fixtures.refused(["executor.tenant"]),
-	),
-	"another tenant's workflow, by an operator's scope": case(
-		for_tenant("research", {"scopes": ["waypost:operate", "workflows:submit"]}),
-		fixtures.refused(["executor.tenant"]),
-	),
-	"a group that only begins like the operators'": case(
-		for_tenant("research", {"groups": ["/waypost/operators/former"]}),
-		fixtures.refused(["tenant.foreign"]),
-	),
-	"an operator without the scope to submit": case(
-		for_tenant("payments", {"groups": ["/waypost/operators"], "scopes": []}),
-		fixtures.refused(["scope.missing"]),
-	),
-	"an operator for a tenant that is not known": case(
-		for_tenant("ghost", {"groups": ["/waypost/operators"]}),
-		fixtures.refused(["placement.nowhere", "tenant.unknown"]),
-	),
-	"an operator whose document names no tenant": case(
-		for_tenant(null, {"groups": ["/waypost/operators"]}),
-		allowed(everywhere),
-	),
-	"a tenant of this issuer": bound(fixtures.submission({}), ["https://issuer.test"], allowed(everywhere)),
-	"a tenant of another issuer": bound(fixtures.submission({}), ["https://other.test"], {
-		"allow": false,
-		"rules": ["tenant.issuer"],
-		"reasons": [{"rule": "tenant.issuer", "message": "tenant: https://issuer.test does not speak for payments"}],
-	}),
-	"a tenant of no issuer": bound(fixtures.submission({}), [], fixtures.refused(["tenant.issuer"])),
-	"an operator's group in another issuer's token": bound(
-		for_tenant("research", {"groups": ["/waypost/operators"], "issuer": "https://other.test"}),
-		["https://issuer.test"],
-		fixtures.refused(["tenant.foreign", "tenant.issuer"]),
-	),
-	"an operator's scope in another issuer's token": bound(
-		for_tenant("research", {"scopes": ["waypost:operate", "workflows:submit"], "issuer": "https://other.test"}),
-		["https://issuer.test"],
-		fixtures.refused(["tenant.foreign", "tenant.issuer"]),
-	),
-	"a tenant that is not known": case(
-		fixtures.submission({"principal": {"tenant": "ghost"}, "workflow": {"metadata": {"tenant": "ghost"}}}),
-		fixtures.refused(["placement.nowhere", "tenant.unknown"]),
-	),
-	"a caller without a tenant": case(
-		fixtures.submission({"principal": {"tenant": null}}),
-		fixtures.refused(["placement.nowhere", "tenant.foreign", "tenant.missing", "tenant.unknown"]),
-	),
-	"no document": case(
-		{"action": "runs:submit", "at": 1764000000, "context": {}, "principal": fixtures.principal},
-		fixtures.refused(["document.missing"]),
-	),
-	"data without operators": {
-		"input": for_tenant("research", {"groups": ["/waypost/operators"]}),
-		"data": object.remove(fixtures.world, ["operators"]),
-		"want": fixtures.refused(["tenant.foreign"]),
-	},
-	"data with nothing but tenants": {
-		"input": fixtures.picturing("docker.io/untrusted/x"),
-		"data": {"tenants": {"payments": {"regions": ["beijing"]}}},
-		"want": {"allow": true, "obligations": {"regions": ["beijing"]}},
-	},
-}
+test_a_workflow_within_its_tenants_limits if case(fixtures.submission({}), allowed(everywhere))
 
-case(input_, want) := {"input": input_, "data": fixtures.world, "want": want}
+test_a_document_that_names_no_tenant if case(fixtures.submission({"workflow": {"metadata": {"tenant": null}}}), allowed(everywhere))
+
+test_the_scope_is_missing if case(scoped(["workflows:read"]), fixtures.refused(["scope.missing"]))
+
+test_a_scope_that_only_begins_alike if case(scoped(["workflows:submit-all"]), fixtures.refused(["scope.missing"]))
+
+test_a_scope_that_only_ends_alike if case(scoped(["xworkflows:submit"]), fixtures.refused(["scope.missing"]))
+
+test_a_scope_in_other_letter_case if case(scoped(["Workflows:Submit"]), fixtures.refused(["scope.missing"]))
+
+test_two_scopes_in_one_string if case(scoped(["workflows:submit workflows:read"]), fixtures.refused(["scope.missing"]))
+
+test_no_scopes_at_all if case(scoped([]), fixtures.refused(["scope.missing"]))
+
+test_another_tenants_workflow if case(for_tenant("research", {}), {
+	"allow": false,
+	"rules": ["tenant.foreign"],
+	"reasons": [{"rule": "tenant.foreign", "message": "tenant: payments may not submit for research"}],
+})
+
+test_another_tenants_workflow_by_an_operators_group if case(
+	for_tenant("research", {"groups": ["/waypost/operators"]}),
+	fixtures.refused(["executor.tenant"]),
+)
+
+test_another_tenants_workflow_by_an_operators_scope if case(
+	for_tenant("research", {"scopes": ["waypost:operate", "workflows:submit"]}),
+	fixtures.refused(["executor.tenant"]),
+)
+
+test_a_group_that_only_begins_like_the_operators if case(
+	for_tenant("research", {"groups": ["/waypost/operators/former"]}),
+	fixtures.refused(["tenant.foreign"]),
+)
+
+test_an_operator_without_the_scope_to_submit if case(
+	for_tenant("payments", {"groups": ["/waypost/operators"], "scopes": []}),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_an_operator_for_a_tenant_that_is_not_known if case(
+	for_tenant("ghost", {"groups": ["/waypost/operators"]}),
+	fixtures.refused(["placement.nowhere", "tenant.unknown"]),
+)
+
+test_an_operator_whose_document_names_no_tenant if case(
+	for_tenant(null, {"groups": ["/waypost/operators"]}),
+	allowed(everywhere),
+)
+
+test_a_tenant_of_this_issuer if bound(fixtures.submission({}), ["https://issuer.test"], allowed(everywhere))
+
+test_a_tenant_of_another_issuer if bound(fixtures.submission({}), ["https://other.test"], {
+	"allow": false,
+	"rules": ["tenant.issuer"],
+	"reasons": [{"rule": "tenant.issuer", "message": "tenant: https://issuer.test does not speak for payments"}],
+})
+
+test_a_tenant_of_no_issuer if bound(fixtures.submission({}), [], fixtures.refused(["tenant.issuer"]))
+
+test_an_operators_group_in_another_issuers_token if bound(
+	for_tenant("research", {"groups": ["/waypost/operators"], "issuer": "https://other.test"}),
+	["https://issuer.test"],
+	fixtures.refused(["tenant.foreign", "tenant.issuer"]),
+)
+
+test_an_operators_scope_in_another_issuers_token if bound(
+	for_tenant("research", {"scopes": ["waypost:operate", "workflows:submit"], "issuer": "https://other.test"}),
+	["https://issuer.test"],
+	fixtures.refused(["tenant.foreign", "tenant.issuer"]),
+)
+
+test_a_tenant_that_is_not_known if case(
+	fixtures.submission({"principal": {"tenant": "ghost"}, "workflow": {"metadata": {"tenant": "ghost"}}}),
+	fixtures.refused(["placement.nowhere", "tenant.unknown"]),
+)
+
+test_a_caller_without_a_tenant if case(
+	fixtures.submission({"principal": {"tenant": null}}),
+	fixtures.refused(["placement.nowhere", "tenant.foreign", "tenant.missing", "tenant.unknown"]),
+)
+
+test_no_document if case(
+	{"action": "runs:submit", "at": 1764000000, "context": {}, "principal": fixtures.principal},
+	fixtures.refused(["document.missing"]),
+)
+
+test_data_without_operators if fixtures.holds({
+	"input": for_tenant("research", {"groups": ["/waypost/operators"]}),
+	"data": object.remove(fixtures.world, ["operators"]),
+	"want": fixtures.refused(["tenant.foreign"]),
+})
+
+test_data_with_nothing_but_tenants if fixtures.holds({
+	"input": fixtures.picturing("docker.io/untrusted/x"),
+	"data": {"tenants": {"payments": {"regions": ["beijing"]}}},
+	"want": {"allow": true, "obligations": {"regions": ["beijing"]}},
+})
+
+case(question, want) if fixtures.holds({"input": question, "data": fixtures.world, "want": want})
 
 # Data in which these issuers alone may name the tenant payments and operators.
-bound(input_, issuers, want) := {
-	"input": input_,
-	"data": object.union(fixtures.world, {"tenants": {"payments": {"issuers": issuers}}, "operators": {"issuers": issuers}}),
-	"want": want,
+bound(question, issuers, want) if {
+	bounds := {"tenants": {"payments": {"issuers": issuers}}, "operators": {"issuers": issuers}}
+	fixtures.holds({"input": question, "data": object.union(fixtures.world, bounds), "want": want})
 }
 
 scoped(scopes) := fixtures.submission({"principal": {"scopes": scopes}})
 
 for_tenant(tenant, principal) := fixtures.submission({"principal": principal, "workflow": {"metadata": {"tenant": tenant}}})
 
-# `opa test` runs this rule too: the cases give the same decisions in OPA.
-test_every_case if {
-	every example in cases {
-		decision := submission.decision with input as example.input
-			with data.tenants as object.get(example.data, "tenants", {})
-			with data.residency as object.get(example.data, "residency", {})
-			with data.banned_images as object.get(example.data, "banned_images", [])
-			with data.banned_executors as object.get(example.data, "banned_executors", [])
-			with data.operators as object.get(example.data, "operators", {})
-		decision.allow == example.want.allow
-	}
+test_a_house_rule_for_submission if {
+	refusal := {"rule": "labels.team", "message": "labels: team is missing"}
+	decision := submission.decision with input as fixtures.submission({})
+		with data.tenants as fixtures.world.tenants
+		with data.waypost.house as {"submit": {refusal}, "place": {"not here"}}
+	decision.reasons == {refusal}
+	decision.rules == {"labels.team"}
 }
 
 test_the_rules_alone_refuse_without_data if {
-	decision := submission.decision with input as fixtures.submission({}) with data.tenants as {}
+	decision := submission.decision with input as fixtures.submission({}) with data.tenants as {} with data.waypost.house as {}
 	decision.allow == false
 }
 

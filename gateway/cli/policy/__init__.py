@@ -1,4 +1,6 @@
-"""The commands about rules of policy: try them (`rules`), and make the bundle that OPA loads (`bundles`).
+"""The commands about rules of policy: check, test and try them (`rules`), and make the bundle that OPA loads
+(`bundles`).
 
-They read files, and talk to no gateway.
+`checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand; `evaluation` answers one
+question. They read files, and talk to no gateway.
 """

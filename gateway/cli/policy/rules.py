@@ -1,17 +1,28 @@
-"""`waypost policy`: runs the tests of Rego rules, and checks that the embedded engine takes the rules."""
+"""`waypost policy`: checks, tests and tries Rego rules before they rule."""
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
+from rich.table import Table
 
+from gateway.cli.arguments import Format, Output
 from gateway.cli.errors import Exit
-from gateway.cli.output import command, format_count
+from gateway.cli.output import command, console, format_count, serialize
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
-from gateway.policy.bundle import BundleError, Diagnostic
-from gateway.policy.embedded.compilation import compile_source, load_bundle
+from gateway.cli.policy.checks import check_bundle
+from gateway.cli.policy.evaluation import answer, read_input
+from gateway.core.decision import Action
+from gateway.core.principal import Principal
+from gateway.identity.development_issuer import SCOPES
+from gateway.policy.bundle import BundleError, Diagnostic, read_bundle
+from gateway.policy.embedded.builtins import BUILTINS
 from gateway.policy.embedded.rego_tests import run_rego_tests
+
+SHOWN_FAILURES = 3
+"""How many failing tests of one file are printed: one mistake can fail all."""
 
 app = App(name="policy", help="Rego: try the rules before they rule.")
 app.command(build)
@@ -23,13 +34,17 @@ Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 @app.command
 @command
 def test(directory: Rules) -> int:
-    """Run every test in DIRECTORY, in both evaluators."""
+    """Run every test in DIRECTORY in the embedded engine. `opa test DIRECTORY` runs them in OPA."""
     try:
-        report = run_rego_tests(load_bundle(directory, None))
+        report = run_rego_tests(read_bundle(directory, None, data_required=False))
     except BundleError as error:
-        return _print_diagnostics(directory, error.diagnostics)
-    for failure in report.failures:
-        print(_format_diagnostic(directory, failure))
+        return _refuse(directory, error.diagnostics)
+    for _, failures in itertools.groupby(report.failures, key=lambda failure: failure.file):
+        first, *more = failures
+        for failure in (first, *more[: SHOWN_FAILURES - 1]):
+            print(_format(directory, failure))
+        if (left := len(more) - SHOWN_FAILURES + 1) > 0:
+            print(f"{directory / first.file}: and {left} more of its tests")
     print(report)
     return Exit.FAILED if report.failures else Exit.DONE
 
@@ -37,24 +52,90 @@ def test(directory: Rules) -> int:
 @app.command
 @command
 def check(directory: Rules) -> int:
-    """Check that the embedded engine takes the rules in DIRECTORY, and print their revision."""
-    try:
-        bundle = load_bundle(directory, None)
-        compile_source(bundle.source)
-    except BundleError as error:
-        return _print_diagnostics(directory, error.diagnostics)
-    print(f"revision {bundle.revision}: {len(bundle.source.modules)} modules")
+    """Find every problem of the rules in DIRECTORY: Rego, types, tests, builtins, the embedded engine.
+
+    Rules that no decision uses are named, and where an `opa` is at hand what the tests reach.
+    """
+    report = check_bundle(directory)
+    for note in report.notes:
+        print(f"note: {note}")
+    if report.problems:
+        return _refuse(directory, report.problems)
+    print(report.summary)
     return Exit.DONE
 
 
-def _print_diagnostics(directory: Path, diagnostics: tuple[Diagnostic, ...]) -> int:
+@app.command(name="eval")
+@command
+def evaluate(
+    directory: Rules,
+    document: Annotated[
+        str, Parameter(help="A workflow, or a whole input (see docs/policy.md); - reads standard input.")
+    ],
+    *,
+    action: Annotated[Action, Parameter(help="What is asked about a workflow.")] = Action.RUNS_SUBMIT,
+    tenant: Annotated[str, Parameter(help="The caller's tenant.")] = "demo",
+    subject: Annotated[str, Parameter(help="The caller.")] = "someone",
+    issuer: Annotated[str, Parameter(help="Who vouches for the caller.")] = "https://issuer.test",
+    scope: Annotated[list[str] | None, Parameter(negative="", help="A scope of the caller.")] = None,
+    group: Annotated[list[str] | None, Parameter(negative="", help="A group of the caller.")] = None,
+    opa: Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")] = False,
+    output: Output = Format.TABLE,
+) -> int:
+    """Try the rules in DIRECTORY on one DOCUMENT: what would be decided, and why.
+
+    The caller has every scope, unless --scope names some.
+    """
+    principal = Principal(
+        subject=subject,
+        issuer=issuer,
+        tenant=tenant,
+        scopes=SCOPES if scope is None else tuple(scope),
+        groups=tuple(group or ()),
+    )
+    try:
+        bundle = read_bundle(directory, None, data_required=False)
+    except BundleError as error:
+        return _refuse(directory, error.diagnostics)
+    found = answer(bundle, read_input(document, action=action, principal=principal), by_opa=opa)
+    if output is Format.TABLE:
+        print("allowed" if found.allow else "refused", "by", ", ".join(found.rules) or "no rule")
+        for reason in found.reasons:
+            print(f"  {reason.rule}: {reason.message}")
+        for name, value in msgspec.to_builtins(found.obligations).items():
+            if value:
+                print(f"  {name}: {', '.join(value) if isinstance(value, (list, tuple)) else value}")
+    else:
+        print(serialize(msgspec.to_builtins(found), output), end="")
+    return Exit.DONE if found.allow else Exit.REFUSED
+
+
+@app.command
+@command
+def builtins(*, output: Output = Format.TABLE) -> None:
+    """List the builtins of OPA, and what the embedded engine does with each."""
+    rows = [
+        {"name": name, "embedded": one.support, "note": one.note} for name, one in sorted(BUILTINS.items())
+    ]
+    if output is not Format.TABLE:
+        print(serialize(rows, output), end="")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("BUILTIN", "EMBEDDED", "WHERE IT DIFFERS FROM OPA"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(row["name"], row["embedded"], row["note"])
+    console().print(table, markup=False)
+
+
+def _refuse(directory: Path, diagnostics: tuple[Diagnostic, ...]) -> int:
     for diagnostic in diagnostics:
-        print(_format_diagnostic(directory, diagnostic))
+        print(_format(directory, diagnostic))
     print(f"refused: {format_count(len(diagnostics), 'problem')}")
     return Exit.FAILED
 
 
-def _format_diagnostic(directory: Path, diagnostic: Diagnostic) -> str:
+def _format(directory: Path, diagnostic: Diagnostic) -> str:
     """Formats a diagnostic with its file as a path from the working directory, which an editor can open."""
     path = directory / diagnostic.file
     return str(msgspec.structs.replace(diagnostic, file=str(path)) if path.exists() else diagnostic)

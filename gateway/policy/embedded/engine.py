@@ -1,12 +1,12 @@
 """The embedded policy engine: evaluates Rego with regorus, without another service.
 
-Small documents are evaluated on the event loop's thread. Large ones, and small ones beyond the instruction
-limit of the virtual machine, are evaluated in a separate process that can be killed: one for callers, another
-for placement.
+An evaluation that may take long runs in a separate process that can be killed: one for callers, another for
+placement. Which may, is not known before. So small documents are evaluated on the event loop's thread, within
+a few milliseconds; what is not done by then is evaluated again in the process.
 """
 
 import time
-from contextlib import suppress
+from collections import Counter
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,24 +15,27 @@ from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.decisions import DecisionFactory
-from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.evaluation_worker import EvaluationWorker
-from gateway.policy.embedded.evaluator import (
-    EvaluationError,
-    InstructionLimitReached,
-    VirtualMachine,
-    parse_result,
-)
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted, parse_result
+from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE_NAME: Final = "regorus"
+INLINE_SECONDS: Final = 0.002
+"""How long an evaluation may keep the event loop before it is given to the process."""
+AVOIDED: Final = 1_000
+"""Evaluations of one entry point that go to the process at once, after one that kept the event loop longer.
+
+Between two checkpoints an evaluation cannot be ended. One that takes long there is slow by its rules and
+their data, not by its document: so will be the next.
+"""
 
 
 class EmbeddedPolicyEngine:
     """A `PolicyEngine` for the bundle in `policies` and the JSON file `data` (None: that of the bundle).
 
-    `async with` raises `BundleError`, with file and line, for rules outside the accepted subset of Rego.
-    Documents over `inline_bytes` are evaluated in a separate process. If that takes more than
+    `async with` raises `BundleError`, with file and line, for rules that this engine would evaluate otherwise
+    than OPA. Documents over `inline_bytes` are evaluated in a separate process. If that takes more than
     `budget_seconds`, the process is killed and the decision is a refusal with `fault` set.
     """
 
@@ -41,7 +44,7 @@ class EmbeddedPolicyEngine:
         policies: Path = SHIPPED_POLICIES,
         data: Path | None = None,
         *,
-        inline_bytes: int = 65_536,
+        inline_bytes: int = 16_384,
         budget_seconds: float = 1.0,
     ) -> None:
         self._policies = policies
@@ -49,14 +52,16 @@ class EmbeddedPolicyEngine:
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
-        self._virtual_machine: VirtualMachine | None = None
+        self._interpreter: Interpreter | None = None
         self._submission_worker: EvaluationWorker | None = None
         self._placement_worker: EvaluationWorker | None = None
+        self._avoided: Counter[str] = Counter()
+        """How many more evaluations of an entry point go to the process at once."""
         self._decisions = DecisionFactory(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
         bundle = load_bundle(self._policies, self._data)
-        self._virtual_machine = compile_source(bundle.source)
+        self._interpreter = Interpreter(bundle.source)
         self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
         self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
@@ -64,7 +69,7 @@ class EmbeddedPolicyEngine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        workers, self._submission_worker, self._placement_worker, self._virtual_machine = (
+        workers, self._submission_worker, self._placement_worker, self._interpreter = (
             (self._submission_worker, self._placement_worker),
             None,
             None,
@@ -78,7 +83,7 @@ class EmbeddedPolicyEngine:
         return self._revision
 
     async def check(self) -> None:
-        if self._virtual_machine is None:
+        if self._interpreter is None:
             raise Unavailable("the policy engine is not running")
 
     async def decide(self, question: Question) -> Decision:
@@ -96,12 +101,27 @@ class EmbeddedPolicyEngine:
 
     async def _evaluate(self, question: Question, document: bytes) -> str:
         worker = self._placement_worker if question.action is Action.RUNS_PLACE else self._submission_worker
-        if self._virtual_machine is None or worker is None:
+        if self._interpreter is None or worker is None:
             raise EvaluationError("the engine is not running")
         entry_point = ENTRY_POINTS[question.action]
-        # The evaluator holds the interpreter lock: a thread would not relieve the event loop, only add
-        # hand-overs. A small document may still need more instructions than the virtual machine permits.
-        if len(document) <= self._inline_bytes:
-            with suppress(InstructionLimitReached):
-                return self._virtual_machine.evaluate(entry_point, document)
+        if (
+            len(document) <= self._inline_bytes
+            and self._interpreter.bounded
+            and not self._avoids(entry_point)
+        ):
+            # The interpreter holds the interpreter lock: a thread would not relieve the event loop.
+            started = time.perf_counter()
+            try:
+                return self._interpreter.evaluate(entry_point, document, within_seconds=INLINE_SECONDS)
+            except Interrupted:
+                pass
+            finally:
+                if time.perf_counter() - started > 2 * INLINE_SECONDS:
+                    self._avoided[entry_point] = AVOIDED
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
+
+    def _avoids(self, entry_point: str) -> bool:
+        if self._avoided[entry_point] > 0:
+            self._avoided[entry_point] -= 1
+            return True
+        return False

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.policy.embedded.evaluator import EvaluationError
+from gateway.policy.embedded.interpreter import EvaluationError
 from gateway.policy.embedded.worker_main import EvaluationReply, EvaluationRequest
 from gateway.policy.source import PolicySource
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.embedded.evaluator import EvaluationError, Interpreter
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter
 from gateway.policy.source import PolicySource
 from waypost.worker_process import Answer, Progress, serve
 

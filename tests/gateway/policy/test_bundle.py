@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
-from gateway.policy.embedded.compilation import compile_source, load_bundle
+from gateway.policy.embedded.loading import load_bundle
 
 FLOOR = {
     "tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}},
@@ -24,7 +24,7 @@ def shipped(tmp_path: Path) -> Path:
 
 def refusal(policies: Path, data: Path | None = None) -> str:
     with pytest.raises(BundleError) as caught:
-        compile_source(load_bundle(policies, data).source)
+        load_bundle(policies, data)
     return str(caught.value)
 
 
@@ -51,9 +51,9 @@ def test_a_space_makes_another_revision(shipped: Path) -> None:
 def test_rules_that_are_not_rego_are_refused_with_their_line(shipped: Path) -> None:
     """All files are parsed: two broken ones give two diagnostics."""
     (shipped / "access" / "access.rego").write_text("package waypost.access\n\ndecision := {\n")
-    (shipped / "answer" / "answer.rego").write_text("nonsense\n")
+    (shipped / "caller" / "caller.rego").write_text("nonsense\n")
     lines = refusal(shipped).splitlines()
-    assert [line.split(": ")[0] for line in lines] == ["access/access.rego:4", "answer/answer.rego:1"]
+    assert [line.split(": ")[0] for line in lines] == ["access/access.rego:4", "caller/caller.rego:1"]
 
 
 def test_rules_that_do_not_compile_are_refused_with_their_line(shipped: Path) -> None:
@@ -66,7 +66,7 @@ def test_rules_that_do_not_compile_are_refused_with_their_line(shipped: Path) ->
 def test_a_rule_set_that_is_missing_is_refused(shipped: Path) -> None:
     """Reported at the start, not as a 503 for the first question."""
     (shipped / "placement" / "placement.rego").unlink()
-    assert refusal(shipped) != ""
+    assert "there is no rule data.waypost.placement.decision" in refusal(shipped)
 
 
 def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
     """Everything but tenants, their regions and residency is optional."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR))
-    compile_source(load_bundle(SHIPPED_POLICIES, path).source)
+    load_bundle(SHIPPED_POLICIES, path)
 
 
 @pytest.mark.parametrize(

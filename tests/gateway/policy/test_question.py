@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 
 from gateway.core.decision import Action, Question
 from gateway.core.principal import Principal
-from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.bundle import SCHEMAS
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
-SCHEMA: dict[str, Any] = msgspec.json.decode((SHIPPED_POLICIES / "schemas" / "input.json").read_bytes())
+SCHEMA: dict[str, Any] = msgspec.json.decode((SCHEMAS / "input.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 PRINCIPALS = st.builds(
@@ -39,7 +39,7 @@ QUESTIONS = st.builds(
 
 @given(QUESTIONS)
 def test_every_question_has_the_frozen_shape(question: Question) -> None:
-    """Rules are written against `schemas/input.json`: each question fits it and says what was asked."""
+    """Rules are written against the schema of the input: each question fits it and says what was asked."""
     read = msgspec.json.decode(encode_question(question))
     VALIDATOR.validate(read)
     assert read["principal"] == msgspec.to_builtins(question.principal) | {

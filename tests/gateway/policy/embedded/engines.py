@@ -19,6 +19,8 @@ from tests.conformance.policy_engine import (
 )
 
 ALL_TO_THE_WORKER = 0
+EMPTY_DATA: dict[str, Any] = {"tenants": {}, "residency": {}}
+"""The least that the schema of the data takes."""
 NEVER_ENDS = """
 digits := input.workflow.spec.digits
 slow if {
@@ -44,13 +46,8 @@ def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
             f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
         )
     (folder / "submission.rego").write_text(f"package waypost.submission\nimport rego.v1\n{rules}\n")
-    (folder / "data").mkdir(exist_ok=True)
-    (folder / "data" / "waypost.json").write_bytes(msgspec.json.encode(data or {}))
-    (folder / "schemas").mkdir(exist_ok=True)
-    lists = {"tasks": {"type": "array"}, "digits": {"type": "array"}}
-    spec = {"properties": {"workflow": {"properties": {"spec": {"properties": lists}}}}}
-    for name, schema in (("input", spec), ("data", {})):
-        (folder / "schemas" / f"{name}.json").write_bytes(msgspec.json.encode(schema))
+    house = {} if data is None else data
+    (folder / "data.json").write_bytes(msgspec.json.encode(EMPTY_DATA | {"house": house}))
     return folder
 
 

@@ -78,5 +78,5 @@ async def test_the_rules_that_ship_permit_the_example() -> None:
 async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
     """No gateway is better than one that permits by accident; the diagnostic names the line."""
     engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))
-    with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is not among"):
+    with pytest.raises(BundleError, match=r"^submission\.rego:4: http\.send is refused"):
         await engine.__aenter__()

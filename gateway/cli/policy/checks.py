@@ -1,0 +1,91 @@
+"""Finds every problem of a policy bundle before it rules, and what else its author should know."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from gateway.cli.dev.opa_program import find_opa
+from gateway.cli.policy import opa_program
+from gateway.policy.bundle import MANIFEST_FILE, OPA_ENGINE, Bundle, BundleError, Diagnostic, read_bundle
+from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
+from gateway.policy.embedded.interpreter import Interpreter, parse_modules
+from gateway.policy.embedded.rego_tests import run_rego_tests
+
+
+class CheckReport(Struct, frozen=True, kw_only=True):
+    """Every problem of a bundle, what is worth knowing beside, and a last line about the whole."""
+
+    problems: tuple[Diagnostic, ...]
+    notes: tuple[str, ...] = ()
+    summary: str = ""
+
+
+def check_bundle(directory: Path) -> CheckReport:
+    """Checks the rules in `directory`, their data and their tests: with OPA where it is at hand."""
+    try:
+        bundle = read_bundle(directory, None, data_required=False)
+    except BundleError as error:
+        return CheckReport(problems=error.diagnostics)
+    opa = find_opa()
+    problems, notes = _rules(bundle)
+    if opa is None:
+        notes.append("no opa here: types were not checked, nor what the tests reach (`make opa` gets one)")
+    else:
+        problems += _checked_by_opa(opa, directory, notes, problems)
+    if not bundle.tests:
+        notes.append("no tests: a rule test_... in a file ..._test.rego, beside the rules")
+    if bundle.engine == OPA_ENGINE:
+        notes.append("for OPA alone: the embedded engine does not take this bundle")
+        if opa is None:
+            problems.append(
+                Diagnostic(file=MANIFEST_FILE, line=0, detail="engine opa can only be checked with an opa")
+            )
+    return CheckReport(
+        problems=tuple(sorted(set(problems))),
+        notes=tuple(notes),
+        summary=f"revision {bundle.revision}: {len(bundle.source.modules)} modules",
+    )
+
+
+def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str]]:
+    try:
+        modules = parse_modules(bundle.source.modules)
+    except BundleError as error:
+        # A bundle for OPA may use what the embedded engine's parser does not know.
+        return ([] if bundle.engine == OPA_ENGINE else list(error.diagnostics)), []
+    problems = nondeterministic_calls(modules)
+    notes = [str(unused) for unused in unused_rules(modules, bundle.source.entry_points)]
+    if bundle.engine != OPA_ENGINE:
+        problems += check_rules(modules)
+        problems += () if problems else _failures(bundle)
+    return problems, notes
+
+
+def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
+    """What shows when the embedded engine loads the rules, and runs their tests."""
+    try:
+        if bundle.tests:
+            yield from run_rego_tests(bundle).failures
+        else:
+            Interpreter(bundle.source)
+    except BundleError as error:
+        yield from error.diagnostics
+
+
+def _checked_by_opa(
+    opa: Path, directory: Path, notes: list[str], found: list[Diagnostic]
+) -> list[Diagnostic]:
+    """What OPA finds in lines in which nothing was found yet, and in its tests."""
+    try:
+        places = {(problem.file, problem.line) for problem in found}
+        problems = [
+            one for one in opa_program.check_rules(opa, directory) if (one.file, one.line) not in places
+        ]
+        if not problems and not found:
+            problems, covered = opa_program.test_rules(opa, directory)
+            notes += [covered] if covered else []
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return [Diagnostic(file=str(opa), line=0, detail=f"does not run: {error}")]
+    return problems

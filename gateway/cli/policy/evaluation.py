@@ -1,0 +1,70 @@
+"""Answers one question by the rules of a folder: what they would decide about a document."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.cli.dev.opa_program import find_opa
+from gateway.cli.documents import detect_media_type, read_bytes, read_value
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.policy import opa_program
+from gateway.core.decision import Action, Question
+from gateway.core.errors import GatewayError
+from gateway.core.principal import Principal
+from gateway.documents.parsing import parse
+from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
+from gateway.policy.bundle import OPA_ENGINE, Bundle
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, parse_result
+from gateway.policy.question import ENTRY_POINTS, encode_question
+from gateway.settings import DocumentLimits
+
+
+def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
+    """The input document of the rules: `file` itself where it is one (it has `principal`), else the question
+    whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
+    """
+    body = read_bytes(file)
+    media_type = detect_media_type(body)
+    value: Any = read_value(file, body, media_type)
+    if isinstance(value, dict) and "principal" in value:
+        return msgspec.json.encode(value)
+    try:
+        workflow = parse(body, media_type, DocumentLimits())
+    except GatewayError as error:
+        raise CliError(f"{file}: {error.detail}", code=Exit.USAGE) from error
+    if workflow.metadata.tenant is None:
+        metadata = msgspec.structs.replace(workflow.metadata, tenant=principal.tenant)
+        workflow = msgspec.structs.replace(workflow, metadata=metadata)
+    run = {"id": "0" * 28, "tenant": workflow.metadata.tenant, "subject": principal.subject}
+    return encode_question(
+        Question(
+            action=action,
+            principal=principal,
+            at=time.time(),
+            workflow=msgspec.json.encode(workflow),
+            context={} if action is Action.RUNS_SUBMIT else {"run": run},
+        )
+    )
+
+
+def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
+    """What the rules of `bundle` decide about `document`. Raises `CliError` where they give no decision."""
+    try:
+        action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
+    except ValueError as error:
+        raise CliError(f"the input's action is none: {error}", code=Exit.USAGE) from error
+    entry_point = ENTRY_POINTS[action]
+    try:
+        if not by_opa and bundle.engine != OPA_ENGINE:
+            return parse_result(Interpreter(bundle.source).evaluate(entry_point, document))
+        if (opa := find_opa()) is None:
+            raise CliError("no opa here: `make opa` gets one", code=Exit.USAGE)
+        with tempfile.TemporaryDirectory() as folder:
+            return parse_answer(
+                opa_program.evaluate(opa, bundle, entry_point, document, folder=Path(folder)) or "null"
+            )
+    except (EvaluationError, AnswerError, ValueError) as error:
+        raise CliError(f"no decision, so it is refused: {error}", code=Exit.UNAVAILABLE) from error

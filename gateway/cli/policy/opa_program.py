@@ -1,0 +1,105 @@
+"""Asks the `opa` program about a bundle: what its compiler says of the rules, and what their tests reach."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.policy.bundle import SCHEMAS, Bundle, Diagnostic
+
+SECONDS: Final = 120.0
+
+
+def check_rules(opa: Path, directory: Path) -> list[Diagnostic]:
+    """What `opa check --strict` with the schema of the input finds, and `opa fmt`."""
+    schema = ("--schema", str(SCHEMAS / "input.json"))
+    found = _run(opa, "check", "--strict", "--format", "json", *schema, *_files(directory))
+    return [_diagnostic(directory, error) for error in json.loads(found or "{}").get("errors", ())]
+
+
+def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
+    """The tests that fail in OPA, and a sentence about what they cover."""
+    files = _files(directory)
+    report = json.loads(_run(opa, "test", "--format", "json", *files) or "[]")
+    if not isinstance(report, list):
+        return [_diagnostic(directory, error) for error in report.get("errors", ())], ""
+    failed = [
+        Diagnostic(
+            file=_relative(directory, test["location"]["file"]),
+            line=test["location"]["row"],
+            detail=f"{test['name']}: fails in OPA",
+        )
+        for test in report
+        if test.get("fail") or test.get("error")
+    ]
+    return failed, "" if failed or not report else _coverage(opa, directory, files)
+
+
+def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: Path) -> str:
+    """The value of `rule` for `document` as JSON, by OPA in strict mode; files are written to `folder`.
+
+    Empty where it is undefined. Raises `ValueError` with OPA's words.
+    """
+    for name, text in bundle.source.modules:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "data.json").write_text(bundle.source.data)
+    command: list[str] = [
+        str(opa),
+        "eval",
+        "--strict-builtin-errors",
+        "--bundle",
+        str(folder),
+        "--stdin-input",
+        "--format",
+        "json",
+        rule,
+    ]
+    found = subprocess.run(command, input=document, capture_output=True, timeout=SECONDS, check=False, env={})
+    answer: dict[str, Any] = json.loads(found.stdout or "{}")
+    if errors := answer.get("errors"):
+        raise ValueError("; ".join(error["message"] for error in errors))
+    result = answer.get("result")
+    return json.dumps(result[0]["expressions"][0]["value"]) if result else ""
+
+
+def _coverage(opa: Path, directory: Path, files: list[str]) -> str:
+    report = json.loads(_run(opa, "test", "--coverage", "--format", "json", *files) or "{}")
+    missed = list(_missed(directory, report.get("files", {})))
+    shown = f"; never reached: {', '.join(missed[:10])}{' ...' if len(missed) > 10 else ''}" if missed else ""
+    return f"tests reach {report.get('coverage', 0):.0f} % of the lines{shown}"
+
+
+def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
+    for file, lines in sorted(files.items()):
+        for part in lines.get("not_covered", ()):
+            start, end = part["start"]["row"], part["end"]["row"]
+            yield f"{_relative(directory, file)}:{start}" + (f"-{end}" if end > start else "")
+
+
+def _run(opa: Path, *arguments: str) -> str:
+    """What the program prints. It gets no environment: `opa.runtime` would show it to any rule."""
+    found = subprocess.run(
+        [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
+    )
+    # `opa check` writes its errors to standard error.
+    return found.stdout if found.stdout.strip() else found.stderr
+
+
+def _files(directory: Path) -> list[str]:
+    data = directory / "data.json"
+    return [str(path) for path in (*sorted(directory.rglob("*.rego")), *([data] if data.exists() else []))]
+
+
+def _diagnostic(directory: Path, error: dict[str, Any]) -> Diagnostic:
+    place = error.get("location") or {"file": "", "row": 0}
+    detail = " ".join(str(error.get("message", "an error without a message")).split())
+    return Diagnostic(
+        file=_relative(directory, place["file"]), line=place["row"], detail=f"{detail} (opa check)"
+    )
+
+
+def _relative(directory: Path, file: str) -> str:
+    path = Path(file)
+    return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else file

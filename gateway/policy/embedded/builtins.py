@@ -1,0 +1,139 @@
+"""The builtins of OPA 1.22, and what the embedded engine does with each: `waypost policy builtins` prints it.
+
+Compared with OPA in strict mode on its own conformance cases, and on generated arguments with odd strings,
+numbers, sets and types. What is listed as the same gives the same value, or fails where OPA fails; a failure
+refuses. What is not in any list is unknown to OPA too.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+
+class Support(StrEnum):
+    """What the embedded engine does with a builtin."""
+
+    SAME = "same"
+    NEARLY = "nearly"
+    """Usable: differs from OPA only as its note says."""
+    REFUSED = "refused"
+    """Not usable here: it is absent, or answers otherwise than OPA, as its note says."""
+    NEVER = "never"
+    """Not usable in any bundle, on OPA neither: a decision must depend on its input alone."""
+
+
+class Builtin(Struct, frozen=True, kw_only=True):
+    """What the embedded engine does with one builtin; `note` says where OPA differs, or what to write."""
+
+    support: Support
+    note: str = ""
+
+
+_SAME: Final = """
+abs array.concat array.reverse array.slice base64.decode base64.encode base64url.encode
+base64url.encode_no_pad ceil concat contains endswith floor format_int graph.reachable hex.decode hex.encode
+indexof intersection is_array is_boolean is_null is_number is_object is_set is_string json.patch
+json.unmarshal lower max min numbers.range numbers.range_step object.filter object.get object.keys
+object.remove object.union object.union_n print regex.find_n regex.match replace round semver.compare sort
+split startswith strings.any_prefix_match strings.any_suffix_match strings.count strings.reverse
+time.clock time.date time.parse_duration_ns time.weekday trace trim trim_left trim_prefix trim_right
+trim_space trim_suffix type_name union upper yaml.is_valid
+"""
+_NEARLY: Final = {
+    "count": "of a string counts characters beyond U+FFFF twice",
+    "json.is_valid": "false for numbers beyond a double",
+    "product": "has the precision of a double: a last digit may differ",
+    "regex.find_all_string_submatch_n": "a number of matches over 2^53 is not refused",
+    "regex.replace": "in the replacement, `\\1` is text in both; write `$1`",
+    "sprintf": "words numbers such as 1e6, and wrong verbs, otherwise: texts for people only",
+    "substring": "takes a fraction for an index, where OPA fails",
+    "sum": "has the precision of a double: a last digit may differ",
+    "to_number": "takes spaces around a number, where OPA fails; fails on `+1`, `01` and `.5`",
+    "walk": "keys that are arrays are written with spaces where they become JSON text",
+}
+_REFUSED: Final = {
+    "base64.is_valid": "refuses line breaks and loose padding, which OPA takes",
+    "base64url.decode": "refuses loose padding, and reads broken UTF-8 otherwise",
+    "glob.match": "reads `[^a]`, `?` before a letter that is not ASCII, and separators otherwise",
+    "glob.quote_meta": "leaves `?`, brackets and braces as they are",
+    "graph.reachable_paths": "leaves out what is reached from an empty name",
+    "http.send": "gives nothing, so its negation would be true",
+    "indexof_n": "finds an empty string, where OPA fails",
+    "json.filter": "takes paths that begin with / for names, and drops what a path goes through",
+    "json.marshal": "writes 1e6 and & otherwise",
+    "json.marshal_with_options": "writes 1e6 and & otherwise",
+    "json.match_schema": "lists no errors",
+    "json.remove": "takes paths that begin with / for names, and removes what a path goes through",
+    "json.verify_schema": "fails on a broken schema, where OPA gives false",
+    "net.cidr_contains": "takes an IPv4 address inside of IPv6 for another",
+    "net.cidr_expand": "takes as long as the network is large",
+    "net.cidr_is_valid": "fails on what is no string, where OPA gives false",
+    "object.subset": "panics on an empty array",
+    "regex.is_valid": "knows other patterns",
+    "regex.split": "gives empty strings around an empty match",
+    "regex.template_match": "gives false where OPA fails",
+    "semver.is_valid": "gives false for v1.2.3",
+    "strings.replace_n": "replaces in another order",
+    "time.add_date": "gives nothing for the end of a month",
+    "time.diff": "counts an hour less or more across time zones",
+    "time.format": "writes time zones and fractions otherwise",
+    "time.parse_ns": "takes text behind the time",
+    "time.parse_rfc3339_ns": "takes a space for the T, and a second 60",
+    "units.parse": "takes `1h` for a hundred",
+    "units.parse_bytes": "rounds up where OPA cuts off",
+    "urlquery.decode": "cuts spaces, = and & off",
+    "urlquery.decode_object": "cuts what is behind #",
+    "urlquery.encode": "leaves * as it is",
+    "urlquery.encode_object": "leaves * as it is",
+    "uuid.parse": "names another variant for the empty UUID",
+    "yaml.marshal": "quotes otherwise",
+    "yaml.unmarshal": "reads 01 and 1_000 as text",
+} | dict.fromkeys(
+    (f"bits.{name}" for name in ("and", "lsh", "negate", "or", "rsh", "xor")),
+    "gives nothing for integers beyond 64 bits",
+)
+_ABSENT: Final = """
+all any array.flatten cast_array cast_boolean cast_null cast_object cast_set cast_string crypto.hmac.equal
+crypto.hmac.md5 crypto.hmac.sha1 crypto.hmac.sha256 crypto.hmac.sha512 crypto.md5 crypto.parse_private_keys
+crypto.sha1 crypto.sha256 crypto.x509.parse_and_verify_certificates
+crypto.x509.parse_and_verify_certificates_with_options crypto.x509.parse_certificate_request
+crypto.x509.parse_certificates crypto.x509.parse_keypair crypto.x509.parse_rsa_private_key graphql.is_valid
+graphql.parse graphql.parse_and_verify graphql.parse_query graphql.parse_schema graphql.schema_is_valid
+io.jwt.decode io.jwt.encode_sign io.jwt.encode_sign_raw io.jwt.verify_eddsa io.jwt.verify_es256
+io.jwt.verify_es384 io.jwt.verify_es512 io.jwt.verify_hs256 io.jwt.verify_hs384 io.jwt.verify_hs512
+io.jwt.verify_ps256 io.jwt.verify_ps384 io.jwt.verify_ps512 io.jwt.verify_rs256 io.jwt.verify_rs384
+io.jwt.verify_rs512 net.cidr_contains_matches net.cidr_intersects net.cidr_merge net.cidr_overlap
+providers.aws.sign_req re_match regex.globs_match rego.metadata.chain rego.metadata.rule rego.parse_module
+set_diff strings.render_template strings.split_n uri.is_valid uri.parse
+and assign div eq equal gt gte lt lte minus mul neq or plus rem
+"""
+_NEVER: Final = {
+    "http.send": "what a decision needs comes with the question: input or data",
+    "io.jwt.decode_verify": "it looks at the clock; the gateway has verified the caller: input.principal",
+    "net.lookup_ip_addr": "it asks the network",
+    "opa.runtime": "it shows the environment of the process",
+    "rand.intn": "the same question must have the same answer",
+    "time.now_ns": "write input.at, in seconds, or input.at * 1000000000",
+    "uuid.rfc4122": "the same question must have the same answer",
+}
+
+BUILTINS: Final[Mapping[str, Builtin]] = {
+    **{name: Builtin(support=Support.SAME) for name in _SAME.split()},
+    **{name: Builtin(support=Support.NEARLY, note=note) for name, note in _NEARLY.items()},
+    **{name: Builtin(support=Support.REFUSED, note=note) for name, note in _REFUSED.items()},
+    **{name: Builtin(support=Support.REFUSED, note="absent") for name in _ABSENT.split()},
+    **{name: Builtin(support=Support.NEVER, note=note) for name, note in _NEVER.items()},
+}
+"""Every builtin that rules can call, by its name."""
+
+UNBOUNDED: Final = frozenset({"numbers.range", "numbers.range_step"})
+"""Builtins whose result may be much larger than what they are given."""
+PATTERN_ARGUMENTS: Final = {
+    "regex.find_all_string_submatch_n": 0,
+    "regex.find_n": 0,
+    "regex.match": 0,
+    "regex.replace": 1,
+}
+"""The index of the argument that is a regular expression."""

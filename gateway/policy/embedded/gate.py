@@ -1,0 +1,171 @@
+"""Finds what the embedded engine would answer otherwise than OPA in strict mode, or what would crash it.
+
+What it evaluates as OPA does after a small change of the text is left to `rewriting`. A refusal names file
+and line, and says that the rules work on OPA.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Final, TypeAlias
+
+from gateway.policy.bundle import Diagnostic
+from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS, Support
+from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
+from gateway.policy.embedded.syntax_tree import (
+    COMPREHENSIONS,
+    REFERENCES,
+    Module,
+    SyntaxNode,
+    declared_names,
+    expressions,
+    head_of,
+    literal,
+    names_in,
+    only,
+    parts,
+)
+
+WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
+
+Path: TypeAlias = tuple[str, ...]
+Problem: TypeAlias = tuple[SyntaxNode, str]
+"""The place of a problem (a span), and what it is."""
+
+
+def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
+    """A diagnostic for each thing in `modules` that keeps the embedded engine from evaluating them."""
+    defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
+    found = {
+        Diagnostic(file=module.file, line=span["line"], detail=detail + WORKS_ON_OPA)
+        for module in modules
+        for rule in module.rules
+        for span, detail in _rule(module, rule, defined)
+    }
+    return sorted(found | set(recursion(modules)))
+
+
+def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
+    """A diagnostic for each call whose result depends on more than its arguments: wrong on every engine."""
+    found = set()
+    for module in modules:
+        for kind, value in expressions([parts(rule) for rule in module.rules]):
+            if kind == "Call" and (name := _builtin(module, value)) in BUILTINS:
+                known = BUILTINS[name]
+                if known.support is Support.NEVER:
+                    detail = f"{name} is refused, since a decision depends on its input alone: {known.note}"
+                    found.add(Diagnostic(file=module.file, line=value["span"]["line"], detail=detail))
+    return sorted(found)
+
+
+def calls(modules: Iterable[Module]) -> set[str]:
+    """The names of the builtins that are called."""
+    return {
+        _builtin(module, value)
+        for module in modules
+        for kind, value in expressions([parts(rule) for rule in module.rules])
+        if kind == "Call"
+    }
+
+
+def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
+    tree = parts(rule)
+    some, _ = declared_names(module, tree)
+    head, span = head_of(rule), only(rule)[1]["span"]
+    for name in sorted(some & module.names.keys()):
+        yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
+    if {"input", "data"} & set(names_in(head.get("args") or [])):
+        yield span, "an argument is named input or data"
+    for kind, value in expressions(tree):
+        if kind == "Call":
+            yield from _call(module, value, defined)
+        elif kind == "UnaryExpr":
+            yield value["span"], "a minus before what is no number: subtract from 0"
+        elif kind == "NotExpr" and "_" in _names_outside_comprehensions(value["expr"]):
+            yield value["span"], "`_` below a `not` is not safe in OPA: make what is negated a rule"
+
+
+def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
+    name, span = _builtin(module, call), call["span"]
+    if name in BUILTINS:
+        known = BUILTINS[name]
+        if known.support is Support.REFUSED:
+            yield span, f"{name} is not here: {known.note}"
+    elif module.resolve(call["fcn"]) not in defined:
+        yield span, f"there is no function {name}"
+    index = PATTERN_ARGUMENTS.get(name, len(call["params"]))
+    if index < len(call["params"]) and (pattern := literal(call["params"][index])) is not None:
+        try:
+            translate_pattern(pattern)
+        except PatternError as error:
+            yield span, f"{name}: the pattern may be read otherwise here: {error}"
+
+
+def _builtin(module: Module, call: SyntaxNode) -> str:
+    return ".".join(module.resolve(call["fcn"]))
+
+
+def _names_outside_comprehensions(tree: SyntaxNode) -> set[str]:
+    return {value["value"] for kind, value in expressions(tree, closed=COMPREHENSIONS) if kind == "Var"}
+
+
+def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
+    """A diagnostic for the first circle of rules that need each other: on such the process ends.
+
+    A reference to a package, or with a computed step, is taken to need every rule that it may mean.
+    """
+    graph, places = _needs(modules)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1][:0:-1]
+        start = circle.index(min(circle, key=lambda path: places[path]))
+        names = [".".join(path) for path in (*circle[start:], *circle[: start + 1])]
+        file, line = places[circle[start]]
+        yield Diagnostic(
+            file=file, line=line, detail=f"a rule cannot need itself, on OPA neither: {' -> '.join(names)}"
+        )
+
+
+def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
+    """A diagnostic for each rule that no entry point needs: what it says changes no decision."""
+    graph, places = _needs(modules)
+    open_, used = [tuple(name.split(".")) for name in entry_points], set[Path]()
+    while open_:
+        if (path := open_.pop()) not in used:
+            used.add(path)
+            open_ += graph.get(path, ())
+    return sorted(
+        Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} is used by no decision")
+        for path, (file, line) in places.items()
+        if path not in used
+    )
+
+
+def _needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
+    """The rules that each rule needs, and where each is declared first."""
+    named: dict[Path, set[Path]] = {}
+    places: dict[Path, tuple[str, int]] = {}
+    for module in modules:
+        for rule in module.rules:
+            path = module.resolve(head_of(rule)["refr"])
+            places.setdefault(path, (module.file, only(rule)[1]["span"]["line"]))
+            named.setdefault(path, set()).update(_references(module, rule))
+    graph = {path: {rule for name in names for rule in _meant(name, named)} for path, names in named.items()}
+    return graph, places
+
+
+def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
+    tree = parts(rule)
+    own = frozenset(names_in(tree[0] or [])).union(*declared_names(module, tree))
+    for kind, value in expressions(tree):
+        node = value["fcn"] if kind == "Call" else {kind: value}
+        if kind in ("Call", "Var") or kind in REFERENCES:
+            yield module.resolve(node, own)
+
+
+def _meant(reference: Path, rules: Iterable[Path]) -> Iterator[Path]:
+    if reference[0] == "data":
+        for rule in rules:
+            length = min(len(rule), len(reference))
+            if rule[:length] == reference[:length]:
+                yield rule

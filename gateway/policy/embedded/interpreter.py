@@ -1,0 +1,202 @@
+"""Wraps the interpreter of regorus: it returns JSON text or raises `EvaluationError`, nothing else.
+
+It lives on the thread that made it, and holds Python's global interpreter lock while it evaluates.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import regorus
+
+from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
+from gateway.policy.bundle import BundleError, Diagnostic
+from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, with_checkpoints
+from gateway.policy.embedded.replaced_builtins import REPLACED
+from gateway.policy.embedded.rewriting import rewrite_rules
+from gateway.policy.embedded.syntax_tree import Module, read_modules
+from gateway.policy.source import PolicySource
+
+UNDEFINED: Final = '"<undefined>"'
+"""The text that regorus writes for an undefined value in JSON.
+
+With its quotes it is no part of a longer string, in which quotes are escaped.
+"""
+PREPARED: Final = ("data", "waypost_embedded")
+"""A package of our own, with one rule."""
+MESSAGE_MAXIMUM: Final = 300
+BODILESS: Final = "rule must have a body or assignment"
+_BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
+"""Brackets, and what may hold some that do not count: strings and comments."""
+COLUMNS_MAXIMUM: Final = 100_000
+LINES_MAXIMUM: Final = 100_000
+FILE_BYTES_MAXIMUM: Final = 16 << 20
+"""regorus refuses lines of more than 1,024 characters where it is not set."""
+
+
+class EvaluationError(Exception):
+    """An evaluation has no result. The text is for operators: bounded, without a stack trace."""
+
+
+class Interrupted(EvaluationError):
+    """An evaluation reached the time that it was given, at a checkpoint."""
+
+
+class InterpreterPanicked(EvaluationError):
+    """The Rust code panicked: the interpreter is in an unknown state."""
+
+
+class Interpreter:
+    """The rules of a bundle, ready to be evaluated.
+
+    The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
+    rules may make much out of little, so that checkpoints in loops do not bound an evaluation.
+    """
+
+    def __init__(self, source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> None:
+        self._thread = threading.get_ident()
+        self._until = float("inf")
+        written = parse_modules(rewrite_rules((*source.modules, *tests), parse_modules))
+        self.bounded = is_bounded(written)
+        self._modules = tuple((module.file, with_checkpoints(module)) for module in written)
+        self._data = source.data
+        self._engine = self._load()
+        # The first evaluation schedules the statements of every rule, and finds names without a value.
+        try:
+            self.evaluate(".".join((*PREPARED, "prepared")), b"{}")
+        except EvaluationError as error:
+            raise BundleError([_diagnostic(*str(error).partition(":")[::2])]) from None
+
+    def evaluate(self, rule: str, document: bytes, *, within_seconds: float | None = None) -> str:
+        """Evaluates `rule` with the JSON `document` as input; returns its value as JSON.
+
+        Raises `EvaluationError`; it is `Interrupted` where `within_seconds` are over at a checkpoint.
+        """
+        # gordon-to-regorus 0.13.0 marks its classes `unsendable`: on another thread pyo3 panics.
+        if threading.get_ident() != self._thread:
+            raise EvaluationError("asked on another thread than the one the engine lives on")
+        self._until = float("inf") if within_seconds is None else time.perf_counter() + within_seconds
+        try:
+            self._engine.set_input_json(document.decode())
+            answer: str = self._engine.eval_rule_as_json(rule)
+            return answer
+        except (RuntimeError, ValueError) as error:
+            if CHECKPOINT in str(error):
+                raise Interrupted("it takes long") from None
+            raise EvaluationError(one_line(error)) from None
+        except BaseException as error:
+            # A Rust panic: pyo3 raises `pyo3_runtime.PanicException`, a BaseException of a module that cannot
+            # be imported.
+            if type(error).__name__ != "PanicException":
+                raise
+            # Later evaluations would find rules that seem to need themselves.
+            self._engine = self._load()
+            raise InterpreterPanicked(f"the evaluator panicked: {one_line(error)}") from None
+
+    def _load(self) -> regorus.Engine:
+        engine = _new_engine()
+        for name, (arguments, function) in REPLACED.items():
+            engine.add_extension(name, arguments, function)
+        engine.add_extension(CHECKPOINT, 0, self._checkpoint)
+        engine.add_policy("prepared", f"package {PREPARED[-1]}\nprepared := true\n")
+        try:
+            for file, text in self._modules:
+                engine.add_policy(file, text)
+            engine.add_data_json(self._data)
+        except RuntimeError as error:
+            raise BundleError([_diagnostic(*one_line(error).partition(":")[::2])]) from None
+        return engine
+
+    def _checkpoint(self) -> bool:
+        if time.perf_counter() > self._until:
+            raise TimeoutError
+        return True
+
+
+def with_body(text: str, line: int) -> str:
+    """`text` with a value for the rule that begins in `line`: `f("a", _)` becomes `f("a", _) := true`."""
+    lines = text.split("\n")
+    rule, depth = "\n".join(lines[line - 1 :]), 0
+    for token in _BRACKETS.finditer(rule):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if token[0] == ")" and not depth:
+            rule = f"{rule[: token.end()]} := true{rule[token.end() :]}"
+            break
+    return "\n".join([*lines[: line - 1], rule])
+
+
+def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
+    """Parses each module, given as (file name, text).
+
+    Raises `BundleError`, with a diagnostic for each module that regorus cannot read.
+    """
+    engine, diagnostics = _new_engine(), []
+    for file, text in modules:
+        error = ""
+        # Each round gives one more rule the body that regorus wants.
+        for _ in range(text.count("\n") + 1):
+            try:
+                engine.add_policy(file, text)
+                error = ""
+                break
+            except RuntimeError as raised:
+                error = one_line(raised)
+                if BODILESS not in error:
+                    break
+                text = with_body(text, int(error.removeprefix(f"{file}:").partition(":")[0]))
+        if error:
+            diagnostics.append(_diagnostic(file, error.removeprefix(f"{file}:")))
+    if diagnostics:
+        raise BundleError(diagnostics)
+    return read_modules(msgspec.json.decode(engine.get_ast_as_json()))
+
+
+def parse_result(text: str) -> PolicyAnswer:
+    """Parses the JSON text that the interpreter returned for a `decision` rule.
+
+    Raises `AnswerError`, also where a part of it is undefined.
+    """
+    # Where the answer may hold any text, the string that stands for an undefined part would pass for one.
+    if UNDEFINED in text:
+        raise AnswerError("the rules give no decision: it, or something in it, is undefined")
+    return parse_answer(text)
+
+
+def _new_engine() -> regorus.Engine:
+    engine = regorus.Engine()
+    engine.set_policy_length_config(
+        max_col=COLUMNS_MAXIMUM, max_file_bytes=FILE_BYTES_MAXIMUM, max_lines=LINES_MAXIMUM
+    )
+    return engine
+
+
+def _diagnostic(file: str, text: str) -> Diagnostic:
+    """Makes a diagnostic of regorus' `line: detail`; other text becomes one about the whole file."""
+    line, _, detail = text.partition(":")
+    if line.isdigit():
+        return Diagnostic(
+            file=file, line=int(line), detail=f"the embedded engine cannot read this: {detail.strip()}"
+        )
+    return Diagnostic(file=file, line=0, detail=f"the embedded engine cannot read this: {text}")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a regorus error in one line, `file:line: message`, without its stack traces."""
+    text = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
+    lines = [line.strip() for line in text.splitlines()]
+    place = next(
+        (
+            ":".join(line.removeprefix("--> ").split(":")[:-1]) + ": "
+            for line in lines
+            if line.startswith("--> ")
+        ),
+        "",
+    )
+    wrong = next(
+        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")),
+        lines[-1] if lines else "no reason given",
+    )
+    return f"{place}{wrong}"[:MESSAGE_MAXIMUM]

@@ -1,0 +1,55 @@
+"""Loads a bundle for the embedded engine.
+
+Rules that the engine would not evaluate as OPA does are refused, with file and line.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gateway.policy.bundle import (
+    MANIFEST_FILE,
+    OPA_ENGINE,
+    Bundle,
+    BundleError,
+    Diagnostic,
+    read_bundle,
+)
+from gateway.policy.embedded.gate import check_rules, nondeterministic_calls
+from gateway.policy.embedded.interpreter import Interpreter, parse_modules
+from gateway.policy.embedded.syntax_tree import Module, head_of
+
+
+def load_bundle(policies: Path, data: Path | None) -> Bundle:
+    """Reads the policy bundle in the folder `policies`; `data` is a JSON file in place of its data, or None.
+
+    Raises `BundleError`, also for rules that the embedded engine would evaluate otherwise than OPA.
+    """
+    bundle = read_bundle(policies, data)
+    if bundle.engine == OPA_ENGINE:
+        detail = "this bundle wants engine opa: set policy.engine to one"
+        raise BundleError([Diagnostic(file=MANIFEST_FILE, line=0, detail=detail)])
+    if diagnostics := check_bundle(bundle):
+        raise BundleError(diagnostics)
+    return bundle
+
+
+def check_bundle(bundle: Bundle) -> list[Diagnostic]:
+    """Everything that keeps the embedded engine from evaluating the rules of the bundle."""
+    try:
+        modules = parse_modules(bundle.source.modules)
+    except BundleError as error:
+        return list(error.diagnostics)
+    found = {*nondeterministic_calls(modules), *check_rules(modules), *_missing(modules, bundle)}
+    if not found:
+        try:
+            Interpreter(bundle.source)
+        except BundleError as error:
+            found.update(error.diagnostics)
+    return sorted(found)
+
+
+def _missing(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
+    defined = {".".join(module.resolve(head_of(rule)["refr"])) for module in modules for rule in module.rules}
+    for name in bundle.source.entry_points:
+        if name not in defined:
+            yield Diagnostic(file="rules", line=0, detail=f"there is no rule {name}, which decides")

@@ -1,0 +1,54 @@
+"""Builtins that regorus 0.13 answers otherwise than OPA 1.22, written again in Python, as OPA has them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.policy.embedded.regex_patterns import translate_pattern
+from gateway.policy.embedded.rewriting import TRANSLATE
+
+
+def lower(text: str) -> str:
+    """Each character by itself, as Go does: regorus makes `ς` of a Σ at the end of a word."""
+    if text.isascii():
+        return text.lower()
+    return "".join(low if len(low := character.lower()) == 1 else low[0] for character in text)
+
+
+def upper(text: str) -> str:
+    """Each character by itself, and only into one: regorus makes `SS` of ß."""
+    if text.isascii():
+        return text.upper()
+    return "".join(_upper(character) for character in text)
+
+
+def _upper(character: str) -> str:
+    changed = next((one for one in (character.upper(), character.title()) if len(one) == 1), character)
+    return changed
+
+
+def indexof(text: str, search: str) -> int:
+    """OPA fails where `search` is empty; regorus finds it."""
+    if not search:
+        raise ValueError("nothing to look for")
+    return text.find(search)
+
+
+def _of_strings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which fails on what are no strings."""
+
+    def checked(*texts: Any) -> Any:
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("not a string")
+        return function(*texts)
+
+    return checked
+
+
+REPLACED: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
+    "indexof": (2, _of_strings(indexof)),
+    "lower": (1, _of_strings(lower)),
+    "strings.count": (2, _of_strings(str.count)),
+    "upper": (1, _of_strings(upper)),
+    TRANSLATE: (1, _of_strings(translate_pattern)),
+}
+"""The number of arguments and the function of each, by its name in rules."""

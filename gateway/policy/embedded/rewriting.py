@@ -1,0 +1,241 @@
+"""Rewrites rules where regorus 0.13 evaluates the text as written otherwise than OPA does.
+
+Each change is one that OPA's compiler makes too, and stays within its line:
+
+- `not f(input.a)` is true here where `input.a` is missing, since regorus negates the whole. OPA evaluates
+  what a function or an operator is given first: `x := input.a; not f(x)`.
+- A head with an undefined value, or with a loop that is empty, loses the whole rule here. OPA evaluates it
+  at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
+- Of an imported package regorus evaluates every rule: imported names are written in full.
+- Patterns are translated (`regex_patterns`); one that is computed is translated when it is used.
+- `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
+  it is: regorus fails on both.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS
+from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
+from gateway.policy.embedded.syntax_tree import (
+    COMPREHENSIONS,
+    LITERALS,
+    REFERENCES,
+    Module,
+    SyntaxNode,
+    declared_names,
+    expressions,
+    extent,
+    indices,
+    is_bare,
+    literal,
+    loops_over,
+    names_in,
+    only,
+    parts,
+    path_of,
+    queries,
+    single_names,
+)
+
+TRANSLATE: Final = "waypost_embedded.pattern"
+"""The function, in Python, by which computed patterns are translated."""
+_PREFIX: Final = "evaluated_before_"
+_VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
+_OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
+
+Edit: TypeAlias = tuple[int, int, str]
+"""The text between two offsets is replaced."""
+Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
+
+
+def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[tuple[str, str], ...]:
+    """The modules, given as (file name, text), as the interpreter is to evaluate them."""
+    # A change may lie within what another one moves: the outermost are made first, then what is left.
+    for round_ in range(100):
+        changed = [(module.file, _changed(module, round_)) for module in parse(modules)]
+        if list(modules) == changed:
+            break
+        modules = changed
+    return tuple(modules)
+
+
+def _changed(module: Module, round_: int) -> str:
+    edits, end, written = sorted(_edits(module, round_), key=lambda edit: (edit[0], -edit[1])), 0, []
+    for start, stop, text in edits:
+        if start >= end:
+            written.append(module.text[end:start].decode() + text)
+            end = stop
+    return "".join(written) + module.text[end:].decode()
+
+
+def _edits(module: Module, round_: int) -> Iterator[Edit]:
+    names = (f"{_PREFIX}{round_}_{number}" for number in range(1 << 30))
+    for rule in module.rules:
+        tree = parts(rule)
+        own = frozenset(names_in(tree[0] or [])).union(*declared_names(module, tree))
+        single = single_names(module, rule)
+        for kind, value in expressions(tree):
+            if kind == "Call":
+                yield from _call(module, value)
+            yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, own)
+        for query in queries(rule):
+            yield from _statements(module, query, single, names)
+        if (edit := _head(module, rule, names)) is not None:
+            yield edit
+
+
+def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
+    name, arguments = ".".join(module.resolve(call["fcn"])), call["params"]
+    if name in PATTERN_ARGUMENTS:
+        yield from _pattern(module, arguments[PATTERN_ARGUMENTS[name] :][:1])
+    elif name == "sprintf":
+        yield from _values(module, arguments)
+    elif not arguments and name not in BUILTINS:
+        # A function without arguments is a rule here, and found as one.
+        yield call["span"]["start"], call["span"]["end"], ".".join(path_of(call["fcn"]))
+
+
+def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator[Edit]:
+    """The full name of what is imported: of an imported package every rule is evaluated here."""
+    while only(node)[0] in REFERENCES:
+        node = only(node)[1]["refr"]
+    kind, value = only(node)
+    if kind == "Var" and value["value"] in module.imports.keys() - own:
+        yield value["span"]["start"], value["span"]["end"], ".".join(module.imports[value["value"]])
+
+
+def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
+    """As many values as verbs: regorus fails on more or fewer, where OPA says so in the text."""
+    if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
+        return
+    values = only(arguments[1])[1]["items"]
+    missing = len([verb for verb in _VERB.findall(form) if verb != "%%"]) - len(values)
+    start, end = extent(module, arguments[0])
+    if missing < 0:
+        yield start, end, json.dumps(form + " %v" * -missing)
+    elif missing > 0:
+        end = extent(module, arguments[1])[1] - 1
+        yield end, end, ", ".join([""] * bool(values) + ['"%!v(MISSING)"'] * missing)
+
+
+def _pattern(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
+    for argument in arguments:
+        start, end = extent(module, argument)
+        if (pattern := literal(argument)) is None:
+            if only(argument)[0] != "Call" or ".".join(path_of(only(argument)[1]["fcn"])) != TRANSLATE:
+                yield start, end, f"{TRANSLATE}({module.text[start:end].decode()})"
+            continue
+        try:
+            translated = translate_pattern(pattern)
+        except PatternError:
+            continue  # translated in an earlier round already, or refused by the gate
+        if translated != pattern:
+            yield start, end, json.dumps(translated)
+
+
+def _statements(
+    module: Module, query: SyntaxNode, single: frozenset[str], names: Iterator[str]
+) -> Iterator[Edit]:
+    for statement in query["stmts"]:
+        kind, value = only(statement["literal"])
+        if kind == "NotExpr":
+            first = list(_evaluated_first(module, value["expr"]))
+        else:
+            # Of several loops in one statement all but one come before it: there it can be interrupted.
+            loops = loops_over(value, single) if kind == "Expr" else []
+            first = loops[-1:] if len(loops) > 1 else []
+        if first:
+            yield _with_before(module, query, statement, {next(names): node for node in first})
+
+
+def _with_before(
+    module: Module, query: SyntaxNode, statement: SyntaxNode, first: Mapping[str, SyntaxNode]
+) -> Edit:
+    """The statement behind others that evaluate parts of it, each under its name."""
+    start, end = extent(module, statement)
+    modifiers = _between(module, extent(module, statement["literal"])[1], end)
+    before, rest, at = "", "", start
+    for (a, b), name in sorted((extent(module, node), name) for name, node in first.items()):
+        before += f"{name} := {_between(module, a, b)}{modifiers}; "
+        rest += _between(module, at, a) + name
+        at = b
+    text = before + rest + _between(module, at, end)
+    return start, end, f"{{ {text} }}" if is_bare(module, query) else text
+
+
+def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """The parts of a negated expression that OPA evaluates before, outside of the negation."""
+    kind, value = only(node)
+    if kind == "Call":
+        operands = value["params"]
+    elif (kind == "BoolExpr" and value["op"] != "Eq") or kind in ("ArithExpr", "BinExpr", "Membership"):
+        operands = [value[name] for name in _OPERANDS if value.get(name)]
+    elif kind in ("BoolExpr", "AssignExpr"):
+        # What is compared by == is a part of the comparison, unless it is computed.
+        for side in (value["lhs"], value["rhs"]):
+            yield from _evaluated_first(module, side) if _is_reference(side) else _computed(module, side)
+        return
+    elif _is_reference(node):
+        operands = list(indices(node))
+    else:
+        operands = [node] if kind in ("Array", "Set", "Object") else []
+    for operand in operands:
+        yield from _computed(module, operand)
+
+
+def _computed(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """`node`, unless it surely has a value: a literal, a local name, a comprehension."""
+    if not _has_value(module, node):
+        yield node
+
+
+def _has_value(module: Module, node: SyntaxNode) -> bool:
+    kind, value = only(node)
+    if kind == "Var":
+        return value["value"] not in (*module.names, "input", "data")
+    if kind in ("Array", "Set"):
+        return all(_has_value(module, item) for item in value["items"])
+    if kind == "Object":
+        return all(_has_value(module, key) and _has_value(module, item) for _, key, item in value["fields"])
+    return kind in LITERALS or kind in COMPREHENSIONS
+
+
+def _is_reference(node: SyntaxNode) -> bool:
+    return only(node)[0] == "Var" or only(node)[0] in REFERENCES
+
+
+def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None:
+    """Moves the element of a set, or the value of a rule with keys, to the end of the body."""
+    kind, value = only(rule)
+    if kind == "Default" or len(value["bodies"]) > 1:
+        return None
+    head_kind, head = only(value["head"])
+    keyed = only(head["refr"])[0] == "RefBrack"
+    moved = head.get("key") or (head.get("assign") or {"value": None})["value"]
+    if moved is None or _has_value(module, moved) or not (head_kind == "Set" or keyed):
+        return None
+    (start, end), (first, last), name = extent(module, moved), extent(module, rule), next(names)
+    moving = f"{name} := {module.text[start:end].decode()}"
+    before = _between(module, first, start) + name
+    if not value["bodies"]:
+        return first, last, f"{before}{_between(module, end, last)} if {{ {moving} }}"
+    query = value["bodies"][0]["query"]
+    opening, closing = extent(module, query)
+    inside = _between(module, opening, closing)
+    inside = f" {inside} " if is_bare(module, query) else inside[1:-1]
+    written = inside.rstrip()
+    lines = inside[len(written) :]
+    # Behind a comment in the body's last line nothing can be written.
+    if "#" in written:
+        separator, lines = "\n", lines.removeprefix("\n")
+    else:
+        separator = " " if written.endswith(";") else "; "
+    body = f"{{{written}{separator}{moving}{lines}}}"
+    return first, closing, f"{before}{_between(module, end, opening)}{body}"
+
+
+def _between(module: Module, start: int, end: int) -> str:
+    return module.text[start:end].decode()

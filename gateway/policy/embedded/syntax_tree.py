@@ -1,0 +1,235 @@
+"""Reads the syntax trees of regorus' parser: finds parts of them, and walks through all expressions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+SyntaxNode: TypeAlias = Mapping[str, Any]
+
+REFERENCES: Final = frozenset({"RefDot", "RefBrack"})
+STRINGS: Final = frozenset({"String", "RawString"})
+LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
+COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
+NESTED: Final = COMPREHENSIONS | {"Every"}
+"""What has a query of its own."""
+
+
+class Module(Struct, frozen=True, kw_only=True):
+    """A module: its file, text and rules, its package (`data.waypost.submission`), and what names stand for.
+
+    `imports` and `names` map imported names, and those with the names of the package's rules, to the full
+    paths that they stand for.
+    """
+
+    file: str
+    text: bytes
+    package: tuple[str, ...]
+    rules: Sequence[SyntaxNode]
+    imports: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, tuple[str, ...]]
+
+    def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """The full path of a reference up to its first computed step: `input.workflow`, `data.a.rule`.
+
+        `own` are names that the rule in which it stands declares itself.
+        """
+        first, *rest = path_of(reference)
+        return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
+
+    def word(self, span: SyntaxNode) -> str:
+        """The source text at `span`, whose offsets count bytes."""
+        return self.text[span["start"] : span["end"]].decode()
+
+
+def read_modules(trees: Sequence[SyntaxNode]) -> list[Module]:
+    """The modules of a bundle from the trees of the parser."""
+    packages: dict[tuple[str, ...], set[str]] = {}
+    for tree in trees:
+        rules = (head_of(rule)["refr"] for rule in tree["ast"]["rules"])
+        packages.setdefault(package_of(tree["ast"]), set()).update(path_of(name)[0] for name in rules)
+    modules = []
+    for tree in trees:
+        package, text = package_of(tree["ast"]), tree["source"]["contents"].encode()
+        imports = {}
+        for node in tree["ast"]["imports"]:
+            path, alias = path_of(node["refr"]), node.get("as")
+            if path[0] == "rego":
+                continue
+            name = text[alias["start"] : alias["end"]].decode() if alias else path[-1]
+            imports[name] = tuple(path)
+        modules.append(
+            Module(
+                file=tree["source"]["file"],
+                text=text,
+                package=package,
+                rules=tree["ast"]["rules"],
+                imports=imports,
+                names={name: (*package, name) for name in packages[package]} | imports,
+            )
+        )
+    return modules
+
+
+def package_of(tree: SyntaxNode) -> tuple[str, ...]:
+    return ("data", *path_of(tree["package"]["refr"]))
+
+
+def only(node: SyntaxNode) -> tuple[str, Any]:
+    """Kind and content of a node, which is an object with one field."""
+    return next(iter(node.items()))
+
+
+def head_of(rule: SyntaxNode) -> SyntaxNode:
+    """The head of a rule: of a default the rule itself. Its `refr` is the rule's name."""
+    kind, value = only(rule)
+    head: SyntaxNode = value if kind == "Default" else only(value["head"])[1]
+    return head
+
+
+def parts(rule: SyntaxNode) -> list[Any]:
+    """The parts of a rule apart from its name: arguments, key, value, bodies."""
+    _, value = only(rule)
+    head = head_of(rule)
+    return [head.get(name) for name in ("args", "key", "assign", "value")] + [
+        list(indices(head["refr"])),
+        value.get("bodies"),
+    ]
+
+
+def declared_names(module: Module, tree: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that are declared below `tree` by `some`, and those declared by `:=` and `every`."""
+    some, other = set[str](), set[str]()
+    for kind, value in expressions(tree):
+        if kind == "SomeVars":
+            some.update(map(module.word, value["vars"]))
+        elif kind == "SomeIn":
+            some.update((*names_in(value["key"]), *names_in(value["value"])))
+        elif kind == "AssignExpr" and value["op"] == "ColEq":
+            other.update(names_in(value["lhs"]))
+        elif kind == "Every":
+            other.update(module.word(value[part]) for part in ("key", "value") if value.get(part))
+    return frozenset(some), frozenset(other)
+
+
+def names_in(pattern: Any) -> Iterator[str]:
+    """The names in a pattern such as `[a, {"b": c}]`."""
+    for kind, value in expressions(pattern):
+        if kind == "Var":
+            yield value["value"]
+
+
+def path_of(node: SyntaxNode) -> list[str]:
+    """The names of a reference up to its first computed step; ["?"] of what begins with no name."""
+    kind, value = only(node)
+    if kind == "Var":
+        return [value["value"]]
+    if kind not in REFERENCES:
+        return ["?"]
+    path = path_of(value["refr"])
+    if not is_plain(value["refr"]):
+        return path
+    if kind == "RefDot":
+        return [*path, value["field"][1]]
+    index, text = only(value["index"])
+    return [*path, text["value"]] if index in STRINGS else path
+
+
+def is_plain(node: SyntaxNode) -> bool:
+    """True for a name, or a reference without computed steps."""
+    kind, value = only(node)
+    computed = kind == "RefBrack" and only(value["index"])[0] not in STRINGS
+    return kind == "Var" or (kind in REFERENCES and not computed and is_plain(value["refr"]))
+
+
+def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """The expressions inside a reference: its indices, and its start if that is not a name."""
+    kind, value = only(node)
+    if kind == "RefBrack":
+        yield value["index"]
+    if kind in REFERENCES:
+        yield from indices(value["refr"])
+    elif kind != "Var":
+        yield node
+
+
+def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
+    """Kind and content of every expression and literal below `tree`, but for those inside of `closed` kinds.
+
+    A reference is one expression, and each of its indices is another; the name of a called function is none.
+    """
+    if isinstance(tree, list):
+        for item in tree:
+            yield from expressions(item, closed=closed)
+    elif isinstance(tree, Mapping):
+        for kind, value in tree.items():
+            if kind in ("span", "fcn"):
+                continue
+            if kind[0].isupper() and isinstance(value, Mapping):
+                yield kind, value
+            if kind not in closed:
+                yield from expressions(list(indices(tree)) if kind in REFERENCES else value, closed=closed)
+
+
+def single_names(module: Module, rule: SyntaxNode) -> frozenset[str]:
+    """The names in a rule that have one value at a time before they are an index: no loop runs over them."""
+    tree = parts(rule)
+    some, assigned = declared_names(module, tree)
+    # `some x in xs` loops itself; `some x` alone leaves it to the references that have x as an index.
+    looped = {
+        name
+        for kind, value in expressions(tree)
+        if kind == "SomeVars"
+        for name in map(module.word, value["vars"])
+    }
+    return (some | assigned | set(names_in(tree[0] or [])) | module.names.keys()) - looped - {"_"}
+
+
+def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
+    """The references in `node`, what is nested in it left out, that have an index with several values."""
+    return [
+        {kind: value}
+        for kind, value in expressions(node, closed=NESTED)
+        if kind in REFERENCES
+        and not single.issuperset(name for index in indices({kind: value}) for name in names_in(index))
+    ]
+
+
+def queries(tree: Any) -> Iterator[SyntaxNode]:
+    """Every query below `tree`: the bodies of rules, comprehensions and `every`."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from queries(item)
+    elif isinstance(tree, Mapping):
+        if "stmts" in tree:
+            yield tree
+        for value in tree.values():
+            yield from queries(value)
+
+
+def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
+    """Where the text of an expression, a statement, a query or a rule begins and ends.
+
+    regorus 0.13 gives strings without their quotes, also where an expression begins or ends with one; and an
+    object from its last field on.
+    """
+    kind, value = ("", node) if "span" in node else only(node)
+    start, end = value["span"]["start"], value["span"]["end"]
+    if kind == "Object" and value["fields"]:
+        start = module.text.rindex(b"{", 0, extent(module, value["fields"][0][1])[0])
+    for inner, part in expressions(node):
+        if inner in STRINGS:
+            start = min(start, part["span"]["start"] - 1) if part["span"]["start"] == start else start
+            end = max(end, part["span"]["end"] + 1) if part["span"]["end"] == end else end
+    return start, end
+
+
+def is_bare(module: Module, query: SyntaxNode) -> bool:
+    """True for a body of one statement without braces."""
+    return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
+
+
+def literal(node: SyntaxNode) -> str | None:
+    """The string that the node is; None if it is not a string literal."""
+    kind, value = only(node)
+    return str(value["value"]) if kind in STRINGS else None

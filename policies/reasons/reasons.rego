@@ -1,0 +1,6 @@
+# What a refusal says: the id of its rule and a sentence for people. A house rule may give the sentence alone.
+package waypost.reasons
+
+of(refusal) := refusal if is_object(refusal)
+
+of(refusal) := {"rule": "house", "message": refusal} if is_string(refusal)

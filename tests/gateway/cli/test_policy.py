@@ -1,0 +1,216 @@
+"""`waypost policy`: what its commands say of rules before they rule."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.policy import checks, rules
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.loading import load_bundle
+from tests.opa_fixture import needs_opa
+
+WORKFLOW = """
+apiVersion: waypost/v1
+kind: Workflow
+metadata: {name: hello, labels: {team: etl}}
+spec:
+  priority: 5
+  tasks:
+    - {name: a, type: process, run: {command: ["true"]}}
+"""
+LABELS = """package waypost.house
+
+submit contains {"rule": "labels.team", "message": "labels: team is missing"} if not has_team
+
+has_team if input.workflow.metadata.labels.team
+"""
+LABELS_TEST = """package waypost.labels_test
+
+test_without_a_team if {
+	count(data.waypost.house.submit) == 1 with input as {"workflow": {"metadata": {"labels": {}}}}
+}
+
+test_with_a_team if {
+	count(data.waypost.house.submit) == 0 with input as {"workflow": {"metadata": {"labels": {"team": "a"}}}}
+}
+"""
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
+
+
+@pytest.fixture
+def no_opa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "find_opa", lambda: None)
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> str:
+    path = tmp_path / "hello.yaml"
+    path.write_text(WORKFLOW)
+    return str(path)
+
+
+def test_the_rules_that_ship_pass(no_opa: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The revision is that of a gateway with these rules; without an OPA it says what was not checked."""
+    bundle = load_bundle(SHIPPED_POLICIES, None)
+    assert rules.check(SHIPPED_POLICIES) == 0
+    note, last = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: no opa here")
+    assert last == f"revision {bundle.revision}: {len(bundle.source.modules)} modules"
+
+
+@needs_opa
+def test_with_an_opa_it_says_what_the_tests_reach(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line of the rules that ship."""
+    assert rules.check(SHIPPED_POLICIES) == 0
+    assert "note: tests reach 100 % of the lines\n" in capsys.readouterr().out
+
+
+def test_all_problems_come_at_once_with_file_and_line(
+    no_opa: None, shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An author mends them in one go."""
+    one, two = shipped / "house" / "one.rego", shipped / "house" / "two.rego"
+    one.parent.mkdir(exist_ok=True)
+    one.write_text('package waypost.house\n\nsubmit contains "x" if glob.match("*", [], input.at)\n')
+    two.write_text('package waypost.house\n\n\nsubmit contains "y" if time.now_ns() > 1\n')
+    assert rules.check(shipped) == 1
+    first, second, last = capsys.readouterr().out.splitlines()[-3:]
+    assert first.startswith(f"{one}:3: glob.match is not here: ")
+    assert second.startswith(f"{two}:4: time.now_ns is refused, ")
+    assert last == "refused: 2 problems"
+
+
+@needs_opa
+def test_a_field_that_the_input_does_not_have_is_found(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt field is never there: a rule that denies by it would deny nothing."""
+    path = shipped / "house" / "one.rego"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('package waypost.house\n\nsubmit contains "x" if input.workflow.spec.prioritiy > 5\n')
+    assert rules.check(shipped) == 1
+    assert f"{path}:3: undefined ref: input.workflow.spec.prioritiy" in capsys.readouterr().out
+
+
+def test_a_failing_test_is_a_problem(no_opa: None, shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the line of the test; of many failures the command `test` shows the first of each file."""
+    path = shipped / "caller" / "caller.rego"
+    path.write_text(path.read_text() + '\ndeny contains {"rule": "odd", "message": "odd"}\n')
+    assert rules.check(shipped) == 1
+    assert "submission_test.rego:" in capsys.readouterr().out
+    assert rules.test(shipped) == 1
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.endswith("more of its tests")] != []
+    assert len(lines) < 20
+    assert int(last.split()[-2]) > 50
+
+
+def test_a_rule_that_no_decision_uses_is_named(
+    no_opa: None, shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt hook would refuse nothing, without a word."""
+    path = shipped / "house" / "labels.rego"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(LABELS.replace("submit contains", "sumbit contains"))
+    assert rules.check(shipped) == 0
+    assert (
+        "note: house/labels.rego:3: data.waypost.house.sumbit is used by no decision"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_house_rule_with_its_test_is_all_it_takes(
+    no_opa: None, shipped: Path, workflow: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file, its test beside it; no test of what ships is touched, and the rule decides."""
+    house = shipped / "house"
+    house.mkdir(exist_ok=True)
+    (house / "labels.rego").write_text(LABELS)
+    (house / "labels_test.rego").write_text(LABELS_TEST)
+    assert rules.check(shipped) == 0
+    assert rules.evaluate(shipped, workflow) == 0
+    Path(workflow).write_text(WORKFLOW.replace("labels: {team: etl}", "labels: {}"))
+    assert rules.evaluate(shipped, workflow) == 3
+    assert "refused by labels.team\n  labels.team: labels: team is missing\n" in capsys.readouterr().out
+
+
+def test_rules_alone_are_checked_too(
+    no_opa: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder without data, tests and decisions, as rules come from elsewhere."""
+    (tmp_path / "a.rego").write_text('package idiom\ndeny contains "x" if input.at > 1\n')
+    assert rules.check(tmp_path) == 0
+    assert "data.idiom.deny is used by no decision" in capsys.readouterr().out
+
+
+@needs_opa
+def test_a_bundle_for_opa_may_use_what_the_embedded_engine_does_not_have(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so in its manifest; what no engine may do stays refused."""
+    path = shipped / "house" / "one.rego"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        'package waypost.house\n\nsubmit contains "x" if glob.match("x*", [], input.principal.subject)\n'
+    )
+    assert rules.check(shipped) == 1
+    (shipped / ".manifest").write_text('{"metadata": {"engine": "opa"}}')
+    capsys.readouterr()
+    assert rules.check(shipped) == 0
+    assert "note: for OPA alone" in capsys.readouterr().out
+    path.write_text('package waypost.house\n\nsubmit contains "x" if time.now_ns() > 1\n')
+    assert rules.check(shipped) == 1
+    (shipped / ".manifest").write_text('{"metadata": {"engine": "opha"}}')
+    assert rules.check(shipped) == 1
+    assert ".manifest: metadata.engine is 'opha': opa, or none" in capsys.readouterr().out
+
+
+@needs_opa
+def test_one_document_is_tried_by_either_engine(workflow: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same words, since it is the same rules."""
+    Path(workflow).write_text(WORKFLOW.replace("priority: 5", "priority: 9"))
+    assert [rules.evaluate(SHIPPED_POLICIES, workflow, opa=opa) for opa in (False, True)] == [3, 3]
+    printed = capsys.readouterr().out
+    assert printed == 2 * printed[: len(printed) // 2]
+    assert printed.startswith("refused by priority.cap\n")
+
+
+def test_a_whole_input_is_tried_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For actions without a workflow, and callers of any kind."""
+    path = tmp_path / "input.json"
+    principal = {"subject": "a", "issuer": "i", "tenant": "demo", "client": "", "scopes": [], "groups": []}
+    path.write_text(json.dumps({"action": "regions:read", "at": 1, "context": {}, "principal": principal}))
+    assert rules.evaluate(SHIPPED_POLICIES, str(path)) == 3
+    assert "refused by scope.missing" in capsys.readouterr().out
+
+
+def test_builtins_are_listed_with_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    """For authors who wonder why one is refused."""
+    rules.builtins()
+    printed = capsys.readouterr().out
+    assert "units.parse_bytes" in printed
+    assert "rounds up where OPA cuts off" in printed
+
+
+@pytest.mark.integration
+def test_a_reader_that_goes_away_is_no_accident() -> None:
+    """`waypost policy builtins | head` ends with its own exit code and no stack trace."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "policy", "builtins"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, b"")

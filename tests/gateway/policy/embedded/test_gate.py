@@ -1,0 +1,99 @@
+"""What the gate refuses, and that it says where, why, and what to do."""
+
+import pytest
+
+from gateway.policy.embedded.builtins import BUILTINS, Support
+from gateway.policy.embedded.gate import WORKS_ON_OPA, check_rules, nondeterministic_calls, unused_rules
+from gateway.policy.embedded.interpreter import parse_modules
+
+
+def refused(*rules: str) -> list[str]:
+    modules = parse_modules([(f"{name}.rego", text) for name, text in zip("abc", rules, strict=False)])
+    return [str(one).removesuffix(WORKS_ON_OPA) for one in check_rules(modules)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        ("r if glob.match(`*`, [], input.x)", "glob.match is not here: reads `[^a]`"),
+        ("r if crypto.md5(input.x)", "crypto.md5 is not here: absent"),
+        ("r if nothing.of.the.kind(1)", "there is no function nothing.of.the.kind"),
+        ("r if data.b.f(1)", "there is no function data.b.f"),
+        (r"r if regex.match(`\Qa\E`, input.x)", "regex.match: the pattern may be read otherwise here"),
+        ("r := -input.x", "a minus before what is no number"),
+        ("f(input) := input", "an argument is named input or data"),
+        ("xs := 1\nr contains xs if some xs in input.xs", "`some xs`: xs is a rule or an import too"),
+        ("r if not input.xs[_] == 1", "`_` below a `not` is not safe in OPA"),
+    ],
+)
+def test_what_would_be_answered_otherwise_is_refused(rule: str, detail: str) -> None:
+    """With file and line, and a word on where it works."""
+    found = refused(f"package a\n\n{rule}\n")
+    line = 3 + rule.count("\n")
+    assert [one[: len(f"a.rego:{line}: {detail}")] for one in found] == [f"a.rego:{line}: {detail}"]
+
+
+def test_a_refusal_says_that_it_works_on_opa() -> None:
+    """The rule is not wrong: another engine takes it."""
+    (found,) = check_rules(parse_modules([("a.rego", "package a\nr := json.marshal(input)\n")]))
+    assert found.detail.endswith("(it works on OPA: set policy.engine, or engine: opa in the bundle)")
+
+
+@pytest.mark.parametrize(
+    ("modules", "circle"),
+    [
+        (["package a\nf(x) := f(x)\n"], "data.a.f -> data.a.f"),
+        (
+            ["package a\nr := s\ns := data.b.r\n", "package b\nr := data.a.r\n"],
+            "data.a.r -> data.a.s -> data.b.r",
+        ),
+        (
+            ["package a\nimport data.b\nr := b\n", "package b\nr := data.a.r\n"],
+            "data.a.r -> data.b.r -> data.a.r",
+        ),
+        (["package a\nr := data[input.x]\n"], "data.a.r -> data.a.r"),
+    ],
+)
+def test_rules_that_need_themselves_are_refused(modules: list[str], circle: str) -> None:
+    """A function that does ends the process, without a word. OPA refuses them too."""
+    (found,) = refused(*modules)
+    assert found.startswith("a.rego:")
+    assert f"a rule cannot need itself, on OPA neither: {circle}" in found
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "package a\nimage(image) := image\nr := image(input.x)\n",
+        "package a\nteam := t if { team := input.team; t := team }\n",
+        "package a\nr := {x | some x in input.xs}\ns := [r | r := input.y]\n",
+        "package a\nr.a := 1\nr.b := r.a\n",
+    ],
+)
+def test_names_of_a_rules_own_are_not_the_rules(rules: str) -> None:
+    """An argument may be named like a rule, and one part of an object may need another."""
+    assert refused(rules) == []
+
+
+def test_what_does_not_depend_on_the_input_alone_is_refused_on_every_engine() -> None:
+    """The same question must have the same answer, in a replay too; it is said what to write."""
+    modules = parse_modules([("a.rego", "package a\nr if time.now_ns() > 1\ns := http.send({})\n")])
+    assert [str(one).partition(": ")[2].partition(",")[0] for one in nondeterministic_calls(modules)] == [
+        "time.now_ns is refused",
+        "http.send is refused",
+    ]
+    assert "input.at" in str(nondeterministic_calls(modules)[0])
+
+
+def test_rules_that_no_decision_uses_are_named() -> None:
+    """A misspelt hook refuses nothing, and nobody would notice."""
+    rules = "package a\ndecision := x if f(x)\nx := 1\nf(y) := y\nsumbit contains 1\n"
+    modules = parse_modules([("a.rego", rules)])
+    assert [str(one) for one in unused_rules(modules, ["data.a.decision"])] == [
+        "a.rego:5: data.a.sumbit is used by no decision"
+    ]
+
+
+def test_every_builtin_that_is_not_the_same_says_why() -> None:
+    """The list is for people."""
+    assert [name for name, one in BUILTINS.items() if one.support is not Support.SAME and not one.note] == []
