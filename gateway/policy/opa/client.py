@@ -23,6 +23,10 @@ PARAMETERS: Final = {"strict-builtin-errors": True, "provenance": True}
 HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
+CHUNK_BYTES: Final = 262_144
+"""The most that is written at once: more would hold up the event loop, and aiohttp warns of a whole MiB."""
+
+
 class EncodedInput(dict[str, Any]):
     """An input document that is JSON already. The client takes a mapping, and would encode it once more."""
 
@@ -109,8 +113,12 @@ class StrictOpaClient(AsyncOpaClient):
     async def _exchange(self, method: str, url: str, body: bytes | None) -> StrictResponse:
         if self._session is None:
             raise ReplyError("the engine is not running")
+        headers: dict[str, str] = HEADERS
+        data: bytes | AsyncIterator[bytes] | None = body
+        if body is not None and len(body) > CHUNK_BYTES:
+            headers, data = {**HEADERS, "content-length": str(len(body))}, _in_chunks(body)
         async with self._session.request(
-            method, url, data=body, headers=HEADERS, allow_redirects=False
+            method, url, data=data, headers=headers, allow_redirects=False
         ) as response:
             content = bytearray()
             async for chunk in response.content.iter_any():
@@ -120,3 +128,8 @@ class StrictOpaClient(AsyncOpaClient):
                     response.close()
                     raise ReplyError(f"it answers with more than {REPLY_MAXIMUM_BYTES} bytes")
             return StrictResponse(response.status, bytes(content))
+
+
+async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), CHUNK_BYTES):
+        yield body[start : start + CHUNK_BYTES]

@@ -113,6 +113,15 @@ async def test_a_large_document_has_longer(opa: FaultyOpa) -> None:
     assert (decision.allow, decision.fault) == (True, "")
 
 
+async def test_a_document_of_the_largest_size_arrives_whole(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
+    """Placeholders may double the mebibyte that is sent; it is written in pieces, with its length."""
+    workflow = document(*(f"task-{number:06}" for number in range(20_000)))
+    assert len(workflow) > 1_048_576
+    async with OpaPolicyEngine(opa.address, large_deadline_seconds=20) as engine:
+        assert (await engine.decide(submission(workflow))).allow is True
+    assert msgspec.json.decode(opa.bodies[-1])["input"]["workflow"] == msgspec.json.decode(workflow)
+
+
 async def test_an_opa_that_does_not_answer_is_asked_no_more(opa: FaultyOpa) -> None:
     """Nobody waits for the deadline again and again, the controller least of all."""
     opa.answer, opa.healthy = never, False
