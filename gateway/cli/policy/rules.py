@@ -14,6 +14,7 @@ from gateway.cli.output import command, console, format_count, serialize
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.cli.policy.checks import check_bundle
 from gateway.cli.policy.evaluation import answer, read_input
+from gateway.cli.policy.replay import replay_decisions
 from gateway.core.decision import Action
 from gateway.core.principal import Principal
 from gateway.identity.development_issuer import SCOPES
@@ -28,6 +29,7 @@ app = App(name="policy", help="Rego: try the rules before they rule.")
 app.command(build)
 app.command(sign_archive, name="sign")
 app.command(verify_archive, name="verify")
+app.command(replay_decisions, name="replay")
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 

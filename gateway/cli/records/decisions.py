@@ -111,11 +111,16 @@ def export(
     token: Token = None,
 ) -> None:
     """Write every decision as a line of JSON, with its input, newest first: for a SIEM, or for a replay."""
-    query = (filters or Filters()).query() | {"limit": PAGE}
+    for found in exported(filters or Filters(), url, token):
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+
+
+def exported(filters: Filters, url: str | None, token: str | None) -> Iterator[dict[str, Any]]:
+    """Every decision that the filters find, with its input, newest first."""
+    query = filters.query() | {"limit": PAGE}
     with connect(url, token) as client:
         for item in _all(client, query):
-            found = read_answer(client.get(api_path("decisions", item["id"])), "id")
-            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+            yield read_answer(client.get(api_path("decisions", item["id"])), "id")
 
 
 def _all(client: httpx.Client, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
