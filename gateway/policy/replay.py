@@ -51,7 +51,8 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 class _Input(Struct, frozen=True, kw_only=True):
     principal: Principal
     at: float
-    workflow: msgspec.Raw | None = None
+    workflow: msgspec.Raw = msgspec.Raw(b"")
+    """Empty: there is none. msgspec 0.22 takes a union of Raw and None for None alone."""
     context: dict[str, Any] = {}
 
 
@@ -69,7 +70,7 @@ def question_of(recorded: Recorded) -> Question | None:
         asked = _decode_input(recorded.input)
     except msgspec.MsgspecError:
         return None
-    workflow = None if asked.workflow is None else bytes(asked.workflow)
+    workflow = bytes(asked.workflow) or None
     if workflow is None and recorded.action in (Action.RUNS_SUBMIT, Action.RUNS_PLACE, Action.RUNS_RETRY):
         return None
     return Question(

@@ -1,0 +1,128 @@
+"""`waypost policy replay` on the shipped rules: nothing changes, then exactly what a changed rule changes."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.api.records.views import full_record
+from gateway.cli.arguments import Format
+from gateway.cli.errors import Exit
+from gateway.cli.policy.replay import replay_decisions
+from gateway.core.decision import Action, Question
+from gateway.core.principal import Principal
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.store.decisions import RecordedDecision
+
+DATA = {
+    "tenants": {
+        "payments": {"max_priority": 7, "regions": ["beijing"]},
+        "research": {"max_priority": 3, "regions": ["shanghai"]},
+    },
+    "residency": {},
+    "banned_images": [],
+}
+
+
+def question(tenant: str, scope: str, number: int) -> Question:
+    document = {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": f"n{number}", "tenant": tenant, "labels": {}},
+        "spec": {"tasks": [{"name": "a", "type": "delay", "run": {"seconds": 1}}], "priority": 2},
+    }
+    who = Principal(subject="ada", issuer="https://issuer.test", tenant=tenant, scopes=(scope,))
+    return Question(
+        action=Action.RUNS_SUBMIT,
+        principal=who,
+        at=1_800_000_000.0 + number,
+        workflow=msgspec.json.encode(document),
+    )
+
+
+async def exported(data: Path, questions: Sequence[Question]) -> bytes:
+    """What `waypost decisions export` writes after these questions."""
+    async with EmbeddedPolicyEngine(SHIPPED_POLICIES, data) as engine:
+        decisions = [await engine.decide(asked) for asked in questions]
+    records = [full_record(RecordedDecision(decision=decision)) for decision in decisions]
+    return b"\n".join(msgspec.json.encode(record) for record in records)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """Eight decisions: two tenants, with and without the scope that permits it."""
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(DATA))
+    questions = [
+        question(tenant, scope, number)
+        for number in range(2)
+        for tenant in ("payments", "research")
+        for scope in ("workflows:submit", "workflows:read")
+    ]
+    path = tmp_path / "decisions.jsonl"
+    path.write_bytes(asyncio.run(exported(data, questions)))
+    return path
+
+
+def flips(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out or "[]")
+    return [(flip["kind"], flip["tenant"]) for flip in found]
+
+
+def test_the_same_rules_change_nothing(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And say how many were asked."""
+    data = export.parent / "data.json"
+    assert replay_decisions(SHIPPED_POLICIES, decisions=export, data=data) == Exit.DONE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("8 decisions: 0 newly allowed, 0 without an answer, 0 newly refused")
+
+
+def test_one_change_flips_exactly_its_decisions(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tenant that loses its regions is told; that is narrower, so no failure."""
+    data = export.parent / "other.json"
+    changed = {**DATA["tenants"], "research": {"max_priority": 3, "regions": ["beijing"]}}  # type: ignore[dict-item]
+    data.write_text(json.dumps(DATA | {"tenants": changed}))
+    code = replay_decisions(SHIPPED_POLICIES, decisions=export, data=data, output=Format.JSON)
+    assert code == Exit.DONE
+    found = flips(capsys)
+    assert {tenant for _, tenant in found} == {"research"}
+    assert {kind for kind, _ in found} == {"changed"}
+
+
+def test_what_is_newly_allowed_is_a_failure(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless it is meant."""
+    lines = [json.loads(line) for line in export.read_text().splitlines()]
+    for line in lines[:1]:
+        line["allow"], line["rules"] = False, ["cost.cap"]  # as if an older rule had refused it
+    older = tmp_path / "older.jsonl"
+    older.write_text("\n".join(json.dumps(line) for line in lines))
+    data = export.parent / "data.json"
+
+    first = replay_decisions(SHIPPED_POLICIES, decisions=older, data=data, output=Format.JSON)
+    assert (first, flips(capsys)) == (Exit.FAILED, [("allowed", "payments")])
+    meant = replay_decisions(SHIPPED_POLICIES, decisions=older, data=data, allow_widening=True)
+    assert meant == Exit.DONE
+    assert "cost.cap" in capsys.readouterr().out
+
+
+def test_rules_that_cannot_be_used_are_refused(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With file and line, as `policy check` says it. So is what is no export."""
+    rules = tmp_path / "rules"
+    shutil.copytree(SHIPPED_POLICIES, rules)
+    (rules / "broken.rego").write_text("package broken\n\nx := ")
+    assert replay_decisions(rules, decisions=export) == Exit.FAILED
+    assert "broken.rego:3" in capsys.readouterr().err
+    assert replay_decisions(SHIPPED_POLICIES, decisions=tmp_path / "absent.jsonl") == Exit.USAGE
+    (tmp_path / "text").write_text("hello")
+    assert replay_decisions(SHIPPED_POLICIES, decisions=tmp_path / "text") == Exit.USAGE
