@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
@@ -33,35 +32,40 @@ class Turns:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         """Callers by key; the keys in the order of their turns."""
         self._last_key: str | None = None
-        self._contended_until = float("-inf")
+        self._contended_until = 0.0
+        """When a key may have all places again; 0: it may."""
 
     def __repr__(self) -> str:
         waiting = {key: len(callers) for key, callers in self._waiting.items()}
         return f"<Turns {self._free} of {self._places} free, held {dict(self._held)}, waiting {waiting}>"
 
-    @asynccontextmanager
-    async def turn(self, key: str, wait_seconds: float | None = None) -> AsyncIterator[None]:
-        """Holds a place. Raises `NoTurn` where none was free for `wait_seconds`; None: waits on."""
-        self._observe(key)
-        if self._free and key not in self._waiting and self._held[key] < self._limit():
-            self._take(key)
-        else:
-            await self._wait(key, wait_seconds)
-        try:
-            yield
-        finally:
-            self._leave(key)
+    def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
+        """A place for `async with`, which waits until one is free, for `wait_seconds` at most (`NoTurn`)."""
+        return Turn(self, key, wait_seconds)
+
+    def take(self, key: str) -> bool:
+        """Takes a place if one is free for the key now; who has taken it must `leave`."""
+        if key != self._last_key:
+            self._observe(key)
+        if not self._free or key in self._waiting or self._held[key] >= self._limit():
+            return False
+        self._take(key)
+        return True
 
     def _observe(self, key: str) -> None:
-        if key != self._last_key:
-            if self._last_key is not None:
-                self._contended_until = self._clock() + CONTENDED_SECONDS
-            self._last_key = key
+        if self._last_key is not None:
+            self._contended_until = self._clock() + CONTENDED_SECONDS
+        self._last_key = key
 
     def _limit(self) -> int:
-        return self._share if self._clock() < self._contended_until else self._places
+        if self._contended_until:
+            if self._clock() < self._contended_until:
+                return self._share
+            self._contended_until = 0.0
+        return self._places
 
-    async def _wait(self, key: str, wait_seconds: float | None) -> None:
+    async def wait(self, key: str, wait_seconds: float | None) -> None:
+        """Waits in the key's turn until it is given a place, which it must `leave`. Raises `NoTurn`."""
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(place)
         try:
@@ -70,7 +74,7 @@ class Turns:
         except BaseException as error:
             # The place may have been given in the same turn of the event loop in which the wait ended.
             if place.done() and not place.cancelled():
-                self._leave(key)
+                self.leave(key)
             place.cancel()
             if isinstance(error, TimeoutError):
                 raise NoTurn(f"no place for {wait_seconds:g} s") from error
@@ -80,12 +84,13 @@ class Turns:
         self._free -= 1
         self._held[key] += 1
 
-    def _leave(self, key: str) -> None:
+    def leave(self, key: str) -> None:
+        """Gives a place back, to the key whose turn it is if any waits."""
         self._free += 1
         self._held[key] -= 1
         if not self._held[key]:
             del self._held[key]
-        while self._free and (following := self._next()) is not None:
+        while self._waiting and self._free and (following := self._next()) is not None:
             following.set_result(None)
 
     def _next(self) -> "asyncio.Future[None] | None":
@@ -104,3 +109,22 @@ class Turns:
                     del self._waiting[key]
                 return place
         return None
+
+
+class Turn:
+    """One caller's place among `Turns`, held inside `async with`. Raises `NoTurn` where it gets none.
+
+    Written by hand: an async context manager made of a generator costs every request some microseconds.
+    """
+
+    __slots__ = ("_key", "_turns", "_wait_seconds")
+
+    def __init__(self, turns: Turns, key: str, wait_seconds: float | None) -> None:
+        self._turns, self._key, self._wait_seconds = turns, key, wait_seconds
+
+    async def __aenter__(self) -> None:
+        if not self._turns.take(self._key):
+            await self._turns.wait(self._key, self._wait_seconds)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._key)

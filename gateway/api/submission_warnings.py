@@ -18,6 +18,9 @@ def warnings_for(
     # nearly every document asks for the default, which every cluster has
     if b'"cpu":' not in canonical:
         return []
+    cpu = max([task.resources.cpu for task in workflow.spec.tasks])
+    if all([region.cpu is not None and region.cpu >= cpu for region in services.regions()]):
+        return []
     demand = demand_of(workflow, permitted)
     wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
     regions = [region for region in services.regions() if region.name in wanted]

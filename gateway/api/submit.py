@@ -84,9 +84,8 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
     question = Question(action=Action.RUNS_SUBMIT, principal=call.principal, at=call.at, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
-    if (
-        workflow.metadata.tenant == call.principal.tenant
-    ):  # an operator's rate is not that of whom it acts for
+    # An operator's rate is not that of whom it acts for.
+    if workflow.metadata.tenant == call.principal.tenant:
         services.rates.set_rate(call.principal.tenant, decision.obligations.requests_per_second)
     services.metrics.decision_seconds.observe(decision.duration_seconds)
     obliged, document = apply_obligations(

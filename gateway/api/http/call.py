@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope
 
 from gateway.api.http.query import Query
 from gateway.api.http.services import Services
-from gateway.core.errors import Malformed, TooLarge, Unavailable, UnsupportedMediaType
+from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
-from waypost.turns import NoTurn, Turns
+from waypost.turns import Turn, Turns
 
 STREAM_SECONDS_MINIMUM: Final = 1.0
 
@@ -107,18 +107,13 @@ class Call:
                 raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
         return body
 
-    @asynccontextmanager
-    async def turn(self, places: Turns | None = None) -> AsyncIterator[None]:
-        """Holds one of the `places`, those of requests by default, which tenants take in turn.
+    def turn(self, places: Turns | None = None) -> Turn:
+        """One of the `places`, those of requests by default, which tenants take in turn: for `async with`.
 
-        Raises `Unavailable` where none was free within the time that a request may wait.
+        Raises `NoTurn` where none was free within the time that a request may wait.
         """
         wait = self.services.settings.tenants.request_wait_seconds if self.sheds else None
-        try:
-            async with (places or self.services.turns).turn(self.principal.tenant, wait):
-                yield
-        except NoTurn as error:
-            raise Unavailable("more is asked than can be handled now: try again later") from error
+        return (places or self.services.turns).turn(self.principal.tenant, wait)
 
     @asynccontextmanager
     async def large_answer(self) -> AsyncIterator[None]:

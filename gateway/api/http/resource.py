@@ -16,11 +16,11 @@ from gateway.api.http.problems import internal_error, log_refusal, refusal
 from gateway.api.http.query import parse_query
 from gateway.api.http.responses import PIECE_BYTES, ClosingResponse
 from gateway.api.http.services import Services
-from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests
+from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests, Unavailable
 from gateway.core.principal import Principal
 from gateway.submission.authenticate import authenticate
 from waypost.trace_context import trace_id_of, traceparent_header
-from waypost.turns import turn_key
+from waypost.turns import NoTurn, turn_key
 
 ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
 """The caller of an operation that needs no token."""
@@ -122,10 +122,13 @@ class Resource:
         turn_key.set(principal.tenant)
         if operation.sheds and (seconds := self.services.rates.take(principal.tenant)):
             raise TooManyRequests("your tenant makes more requests than it may", retry_after_seconds=seconds)
-        if not operation.takes_turn:
-            return await operation.handler(call)
-        async with call.turn():
-            return await operation.handler(call)
+        try:
+            if not operation.takes_turn:
+                return await operation.handler(call)
+            async with call.turn():
+                return await operation.handler(call)
+        except NoTurn as error:
+            raise Unavailable("more is asked than can be handled now: try again later") from error
 
     def _counted(self, response: Response, tenant: str) -> Response:
         """Counts a large body for its tenant until it is sent. Raises where too much is unread already."""
