@@ -34,6 +34,8 @@ TENANT_BYTES = 4 * 1024 * 1024
 
 ACKNOWLEDGE_SECONDS = 1.0
 """The longest time until a cluster hears that its events are committed: it keeps them until then."""
+ACKNOWLEDGE_EVENTS = 32
+"""Committed events of which a cluster hears at once: it holds back tasks of those with many under way."""
 
 FATAL = ("Invalid", "Unsupported")
 """The reasons of refusals that every other region would repeat, so that the shard fails."""
@@ -164,8 +166,9 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
     tombstones = due_tombstones(ws, region, now, settings)
     # What the cursor has taken in and no commit has stored yet would be lost if the cluster dropped it.
     committed = region.acknowledged if region.cursor_dirty else region.cursor.seq
-    overdue = (
-        committed != region.acknowledged and now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
+    overdue = committed != region.acknowledged and (
+        committed - region.acknowledged >= ACKNOWLEDGE_EVENTS
+        or now.monotonic - region.acknowledged_at >= ACKNOWLEDGE_SECONDS
     )
     if not creates and not tombstones and not region.renewals and not overdue:
         return None

@@ -10,7 +10,7 @@ from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.launch import next_launch
 from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
-from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue
+from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue, Reports
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import (
     DEADLINE_EXCEEDED,
@@ -34,6 +34,7 @@ class AttemptLifecycle:
         """The seq of the newest event."""
         self.queue = ReadyQueue()
         self._attempts, self._processors = attempts, processors
+        self._reports = Reports()
 
     # Tasks on their way
 
@@ -85,8 +86,28 @@ class AttemptLifecycle:
             if not self._processors.has_room_for(task):
                 # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
                 return
+            if self._reports.hold_back(attempt.run.fairness_key, step.now):
+                self.queue.hold_first()
+                continue
             self.queue.start_first(attempt)
             self._launch(attempt, task, step)
+
+    def acknowledge(self, seq: int, now: float) -> None:
+        """Lets tasks start again that wait until the gateway has committed events; `seq` is the last."""
+        self._reports.acknowledge(seq, now)
+        self.queue.release()
+
+    def release_overdue(self, now: float) -> None:
+        """Lets tasks start again that have waited too long for a gateway to acknowledge earlier events."""
+        if now >= self._reports.patient_until:
+            self.queue.release()
+
+    @property
+    def next_timer(self) -> float | None:
+        """The uptime at which an attempt's timer fires, or tasks are held back no longer; None: neither."""
+        release = self._reports.patient_until if self.queue.holds else None
+        timers = (self._attempts.next_timer, release)
+        return min((at for at in timers if at is not None), default=None)
 
     def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:
         try:
@@ -183,7 +204,7 @@ class AttemptLifecycle:
             for newer in self._attempts.of_shard(attempt.shard):
                 self.queue_ready_tasks(newer, step)
         elif not attempt.end_seq and (attempt.failure or not attempt.unmet_needs):
-            self.seq += 1
+            self._count_event(attempt, step)
             self._attempts.mark_ended(attempt, self.seq, step.wall)
             step.events.append(
                 AttemptEnded(seq=self.seq, attempt=attempt.id, end=_end_kind(attempt), reason=attempt.failure)
@@ -214,6 +235,10 @@ class AttemptLifecycle:
         leftovers = self._attempts.has_leftovers(attempt.shard)
         return may_start_tasks(attempt, step.now, leftovers=leftovers)
 
+    def _count_event(self, attempt: Attempt, step: Step) -> None:
+        self.seq += 1
+        self._reports.add(self.seq, attempt.run.fairness_key, step.now)
+
     def _report(
         self,
         attempt: Attempt,
@@ -225,7 +250,7 @@ class AttemptLifecycle:
         output: Any = None,
         reason: str = "",
     ) -> None:
-        self.seq += 1
+        self._count_event(attempt, step)
         step.events.append(
             TaskChanged(
                 seq=self.seq,

@@ -1,13 +1,22 @@
-"""The ready queue, of tasks that wait only for processors; and the processors, shared by running tries."""
+"""What decides which task starts next: the ready queue, the processors, and the reports under way."""
 
 import heapq
 import itertools
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clusters.embedded.scheduling.attempt import Attempt
+from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
+
+REPORTS_UNDER_WAY = 128
+"""Events of one fairness key that the gateway has not acknowledged, at which no further task of it starts.
+
+All keys share one stream of events, in order: what one key has under way delays the reports of the others.
+"""
+PATIENCE_SECONDS = 5.0
+"""How long after the last acknowledgement tasks wait for the next: a gateway that is away stops no work."""
 
 
 class QueuedTask(NamedTuple):
@@ -70,6 +79,13 @@ class ReadyQueue:
         """The next turn of each key that was served, by its name."""
         self._now = 0.0
         """The turn of the task that was started last: keys that were idle until now join at this turn."""
+        self._held: list[str] = []
+        """The keys that have tasks, but no turn until `release`."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether any key is held."""
+        return bool(self._held)
 
     def __repr__(self) -> str:
         return f"ReadyQueue({self.size} tasks of {len(self._turns)} keys, first {self.first})"
@@ -117,6 +133,16 @@ class ReadyQueue:
         if queue.heap:
             self._await_turn(key)
 
+    def hold_first(self) -> None:
+        """Takes the key of the first entry out of the turns until `release`."""
+        self._held.append(heapq.heappop(self._turns)[2])
+
+    def release(self) -> None:
+        """Gives all held keys their turns again."""
+        held, self._held = self._held, []
+        for key in held:
+            self._await_turn(key)
+
     def _await_turn(self, key: str) -> None:
         turn = max(self._now, self._next_turns.get(key, 0.0))
         heapq.heappush(self._turns, (turn, next(self._order), key))
@@ -136,6 +162,46 @@ class ReadyQueue:
             for key, queue in self._keys.items()
             if queue.heap or queue.next_turns or key in self._next_turns
         }
+
+
+class Reports:
+    """Counts the events of each fairness key that are under way to a gateway, which acknowledges them."""
+
+    def __init__(self) -> None:
+        self._under_way: deque[tuple[int, str]] = deque()
+        """The seq and the key of each event."""
+        self._counts: Counter[str] = Counter()
+        self._acknowledged_at = NEVER
+
+    def __repr__(self) -> str:
+        return f"Reports({dict(self._counts)} under way)"
+
+    @property
+    def patient_until(self) -> float:
+        """The uptime from which on nothing waits for acknowledgements."""
+        return self._acknowledged_at + PATIENCE_SECONDS
+
+    def add(self, seq: int, key: str, now: float) -> None:
+        """Counts an event of `key`, unless no gateway acknowledges any."""
+        if now >= self.patient_until:
+            self._under_way.clear()
+            self._counts.clear()
+            return
+        self._under_way.append((seq, key))
+        self._counts[key] += 1
+
+    def acknowledge(self, seq: int, now: float) -> None:
+        """Records that the gateway has committed all events up to `seq`."""
+        self._acknowledged_at = now
+        while self._under_way and self._under_way[0][0] <= seq:
+            key = self._under_way.popleft()[1]
+            self._counts[key] -= 1
+            if not self._counts[key]:
+                del self._counts[key]
+
+    def hold_back(self, key: str, now: float) -> bool:
+        """Whether no further task of `key` may start now."""
+        return now < self.patient_until and self._counts[key] >= REPORTS_UNDER_WAY
 
 
 class Processors:

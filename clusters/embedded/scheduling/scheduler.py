@@ -88,6 +88,7 @@ class Scheduler:
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
+            self._lifecycle.acknowledge(batch.acknowledged, now)
             for attempt in self._attempts.remove_acknowledged(batch.acknowledged):
                 self._retention.add_ended(attempt)
         tombstones = tuple(self._apply_tombstone(identity, step) for identity in batch.tombstones)
@@ -184,10 +185,8 @@ class Scheduler:
 
     def _schedule_retry(self, attempt: Attempt, task: str, pause: float, step: Step) -> None:
         if pause:
-            record = TaskRecord(
-                attempt=attempt.id, task=task, tries=attempt.tries[task], due=step.wall + pause
-            )
-            step.tasks.append(record)
+            due, tries = step.wall + pause, attempt.tries[task]
+            step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, due=due))
         # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
         if attempt.awake:
             attempt.due[task] = step.now + pause
@@ -226,6 +225,7 @@ class Scheduler:
             for task in due:
                 del attempt.due[task]
             self._lifecycle.queue_ready_tasks(attempt, step, due)
+        self._lifecycle.release_overdue(now)
         self._lifecycle.launch_queued_tasks(step)
         return step
 
@@ -239,7 +239,7 @@ class Scheduler:
     @property
     def next_timer(self) -> float | None:
         """The uptime at which `tick` may have something to do; None: not before another call."""
-        return self._attempts.next_timer
+        return self._lifecycle.next_timer
 
     def remove_expired(self, now: float, wall: float) -> Step:
         """Drops ended attempts and tombstones past their retention, and the epochs of their shards."""

@@ -24,8 +24,13 @@ from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 from waypost.cancellation import cancel_and_wait
 
-INBOX_LIMIT = 5_000
-"""The number of waiting reports at which the stream is no longer read, and the cluster keeps its events."""
+INBOX_LIMIT = 500
+"""The number of waiting reports at which the stream is no longer read, and the cluster keeps its events.
+
+It bounds the work of one pass, behind which the reports of all regions wait.
+"""
+SILENCE_SLACK = 0.1
+"""By what part of it a stream may be silent for longer before it is opened again."""
 REOPEN_SECONDS = 0.5
 """The pause between the end of a stream and the next attempt to open it."""
 CALL_TIMEOUT_SECONDS = 5.0
@@ -46,6 +51,7 @@ class RegionLink:
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._cursor = Cursor()
+        self._acknowledgement: Batch | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: BaseException | None = None
 
@@ -85,8 +91,12 @@ class RegionLink:
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster."""
-        self._start("send", self._send(batch))
+        """Sends one batch to the cluster; one that only acknowledges events goes beside the others."""
+        if batch.creates or batch.tombstones or batch.renewals:
+            self._start("send", self._send(batch))
+        else:
+            self._acknowledgement = batch
+            self._start("acknowledge", self._acknowledge())
 
     def list_attempts(self) -> None:
         """Asks the cluster for the attempts that it holds."""
@@ -151,6 +161,13 @@ class RegionLink:
             )
         )
 
+    async def _acknowledge(self) -> None:
+        """Sends the newest acknowledgement, until none has come meanwhile."""
+        while (batch := self._acknowledgement) is not None:
+            self._acknowledgement = None
+            _, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
+            self._report_bad_answer(error)
+
     async def _list_attempts(self) -> None:
         began = time.monotonic()
         hello, error = await _call(self._cluster.attempts(), CALL_TIMEOUT_SECONDS)
@@ -169,14 +186,19 @@ class RegionLink:
         """Reads one stream until it ends, and returns why it did."""
         began = time.monotonic()
         stream = self._cluster.watch(self._cursor.seq, self._cursor.incarnation)
+        loop, silence = asyncio.get_running_loop(), self._settings.silence_seconds
         try:
-            while True:
-                async with asyncio.timeout(self._settings.silence_seconds):
-                    event = await anext(stream)
-                await self._has_room.wait()
-                self._move_cursor(event)
-                self._put(StreamEvent(began=began, at=time.monotonic(), event=event))
-        except StopAsyncIteration:
+            async with asyncio.timeout(silence) as silent:
+                async for event in stream:
+                    if not self._has_room.is_set():
+                        silent.reschedule(None)  # it is we who do not listen
+                        await self._has_room.wait()
+                    at = loop.time()
+                    # Not for each event: there may be thousands a second.
+                    if (until := silent.when()) is None or until < at + silence:
+                        silent.reschedule(at + silence * (1 + SILENCE_SLACK))
+                    self._move_cursor(event)
+                    self._put(StreamEvent(began=began, at=time.monotonic(), event=event))
             return "Ended"
         except TimeoutError:
             return "Silent"

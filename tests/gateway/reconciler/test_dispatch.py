@@ -25,6 +25,7 @@ from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.placement import Placement
 from gateway.settings import FailoverSettings
+from gateway.store.interface import Cursor
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.sqlite_group_commit import Database
@@ -140,3 +141,14 @@ def test_the_deadline_goes_along_as_an_uptime_of_the_cluster() -> None:
 
     assert batch is not None
     assert [create.expires_at for create in batch.creates] == [9.0 + 60.0, None]
+
+
+@pytest.mark.parametrize(("committed", "seconds", "sent"), [(31, 0.5, 0), (32, 0.0, 32), (1, 1.0, 1)])
+def test_many_committed_events_are_acknowledged_at_once(committed: int, seconds: float, sent: int) -> None:
+    """Until then a cluster holds back the tasks of those who have many reports under way."""
+    place = region()
+    place.cursor, place.acknowledged_at = Cursor(incarnation="journal", seq=committed), NOW.monotonic
+    later = Instant(NOW.monotonic + seconds, NOW.wall + seconds)
+    batch = next_batch(working_set(regions=(place,)), place, later, SETTINGS)
+
+    assert (0 if batch is None else batch.acknowledged) == sent

@@ -2,6 +2,7 @@
 
 import random
 
+from clusters.embedded.scheduling.ready_queue import PATIENCE_SECONDS, REPORTS_UNDER_WAY
 from clusters.protocol import AttemptEndKind, AttemptId
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
 from waypost.workflow.task import Resources, TaskSpec
@@ -120,3 +121,46 @@ def test_a_restarted_cluster_queues_nothing_until_attempts_are_created_again(clu
 
     cluster.create(*(task(f"t{n}") for n in range(9)))
     assert queued(cluster) == 5
+
+
+def run_ahead(cluster: SteppedCluster, until: int = 1_000) -> int:
+    """Runs tasks of the run `flood` until none starts any more, or so many have; returns how many did."""
+    before = len(cluster.launched)
+    while len(cluster.launched) - before < until and (
+        names := [name for attempt, name in cluster.running if attempt.run == "flood"]
+    ):
+        cluster.end(names[0])
+    return len(cluster.launched) - before
+
+
+def test_who_is_ahead_of_the_gateway_waits_for_it_and_nobody_else(cluster: SteppedCluster) -> None:
+    """All reports come in one stream: those of a large run would come before everybody else's."""
+    cluster.apply(acknowledged=1)
+    cluster.create(*(task(f"t{n}") for n in range(600)), run="flood", key="loud")
+    assert run_ahead(cluster) < REPORTS_UNDER_WAY
+
+    cluster.create(task("other"), run="small", key="quiet")
+    assert cluster.names == ["other"]
+
+    cluster.apply(acknowledged=cluster.scheduler.seq)
+    assert 0 < run_ahead(cluster) < REPORTS_UNDER_WAY
+
+
+def test_a_gateway_that_is_away_holds_up_no_work(cluster: SteppedCluster) -> None:
+    """Neither one that has never acknowledged anything, nor one that has stopped."""
+    cluster.create(*(task(f"t{n}") for n in range(200)), run="flood", key="loud")
+    assert run_ahead(cluster, 150) == 150
+
+    cluster.apply(acknowledged=cluster.scheduler.seq)
+    cluster.create(*(task(f"u{n}") for n in range(900)), run="flood-2", key="loud")
+    while cluster.running:
+        cluster.end(cluster.names[0])
+    held = len(cluster.launched)
+    cluster.tick(PATIENCE_SECONDS / 2)
+    assert len(cluster.launched) == held
+    assert cluster.scheduler.next_timer == PATIENCE_SECONDS
+
+    cluster.tick(PATIENCE_SECONDS / 2)
+    while cluster.running:
+        cluster.end(cluster.names[0])
+    assert len(cluster.launched) == 1_100
