@@ -19,7 +19,7 @@ def warnings_for(
     if b'"cpu":' not in canonical:
         return []
     cpu = max([task.resources.cpu for task in workflow.spec.tasks])
-    if all([region.cpu is not None and region.cpu >= cpu for region in services.regions()]):
+    if all(region.cpu is not None and region.cpu >= cpu for region in services.regions()):
         return []
     demand = demand_of(workflow, permitted)
     wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
