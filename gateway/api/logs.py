@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk
 from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
 from gateway.api.http.responses import ClosingResponse, encode_json
@@ -115,7 +115,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
     if row is None:
         return None
     attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
-    return LogSource(region=row.region, attempt=attempt, over=row.phase is not TaskPhase.RUNNING)
+    return LogSource(region=row.region, attempt=attempt, over=row.over)
 
 
 async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
@@ -124,6 +124,12 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
     if region is None:
         raise NotFound(f"shard {shard} has had no attempt {epoch}: `explain` lists them")
+    if region not in call.services.clusters:
+        # Not a matter of waiting: it was taken out of the settings, and what was written there is gone.
+        raise NotFound(
+            f"attempt {epoch} of shard {shard} ran in {region}, which is not among this gateway's regions any"
+            " more: what it wrote cannot be read"
+        )
     return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
 
 
@@ -202,9 +208,12 @@ async def _begin(
             first.result()
     except ClusterError as error:
         if error.reason == "NotFound":
-            raise NotFound(f"region {source.region} has no log of this task") from error
+            raise NotFound(
+                f"region {source.region} has no log of this task from attempt {source.attempt.epoch}"
+            ) from error
         raise Unavailable(
-            f"region {source.region}, where the task ran, cannot be read: {error.reason}"
+            f"region {source.region}, where attempt {source.attempt.epoch} of the task ran,"
+            f" cannot be read: {error.reason}"
         ) from error
     return _resumed(first, chunks)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
-from gateway.core.history import HistoryKind, TransitionDetail
+from gateway.core.history import HistoryKind, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
@@ -31,6 +31,7 @@ class Invariants:
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
+        self.failed_tries: set[tuple[str, int, str, int, int]] = set()
         self.intended: set[tuple[str, str, AttemptId]] = set()
         self.fenced_at: dict[tuple[str, int], float] = {}
         self.cursors: dict[tuple[str, str], int] = {}
@@ -105,6 +106,7 @@ class Invariants:
                 before.phase is not Phase.SUCCEEDED
             ), "I1"
             self._check_left(write, before)
+            self._check_failed_tries(write)
             self._check_placed(before, after)
             self.shards[after.key] = after
             for row in write.tasks:
@@ -124,6 +126,14 @@ class Invariants:
             for entry in write.history
         ):
             assert after.failovers > before.failovers, "T14: not counted"
+
+    def _check_failed_tries(self, write: ShardWrite) -> None:
+        """A try that failed and is followed by another is told once, however often its event comes."""
+        for entry in write.history:
+            if entry.kind is HistoryKind.TASK_RETRYING and isinstance(entry.detail, TaskDetail):
+                told = (*write.shard.key, entry.detail.task, entry.detail.epoch, entry.detail.tries)
+                assert told not in self.failed_tries, f"{told} is told a second time"
+                self.failed_tries.add(told)
 
     def _check_placed(self, before: Shard, after: Shard) -> None:
         if after.region is None or after.phase is not Phase.DISPATCHING:

@@ -10,7 +10,7 @@ from clusters.protocol import RunSpec, TaskPhase
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import Resumption
-from gateway.core.run import Run, TaskRow
+from gateway.core.run import FailedTry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import ShardWrite
@@ -90,6 +90,8 @@ class TrackedShard:
     """The task results that the next write stores."""
     history: list[HistoryEntry] = field(default_factory=list)
     """The history entries that the next write stores."""
+    failed_tries: dict[str, FailedTry] = field(default_factory=dict)
+    """The last try of each task that failed and was not the task's end."""
     dirty: bool = False
     """Whether something of the shard is not committed yet."""
 

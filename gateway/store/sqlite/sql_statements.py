@@ -98,8 +98,10 @@ DELETE_LABEL: Final = "delete from run_label where tenant = ? and name = ? and v
 
 UPSERT_TASK: Final = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
 STOP_TASKS: Final = (
-    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
-    " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
+    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.next_try_at', null,"
+    # a try that has failed before has ended then
+    " '$.ended_at', coalesce(state ->> 'ended_at', ?))"
+    " where run = ? and shard = ? and state ->> 'phase' in ('Running', 'Retrying')"
 )
 DELETE_TASKS: Final = (
     "delete from task_result where run = ? and shard = ? and state ->> 'phase' not in (?, ?)"
