@@ -22,6 +22,7 @@ from gateway.api.health import internal_api
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
 from gateway.api.routes import api
+from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
@@ -34,7 +35,7 @@ from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import GatewaySettings, PolicySettings, Secret
 from gateway.steady_clock import steady_time
-from gateway.store.interface import Store
+from gateway.store.interface import Store, StoreUnusable
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
@@ -94,6 +95,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
+        await _bear_clock_steps(store)
         policy = await exits.enter_async_context(_policy(settings.policy))
         authenticator = await exits.enter_async_context(_authenticator(settings))
         clusters = {
@@ -145,6 +147,14 @@ def _store(url: Secret) -> Store:
         forms = ", ".join(known.form for known in STORES.values())
         raise StartError(f"the setting store names no store; there are: {forms}")
     return kind.make(address)
+
+
+async def _bear_clock_steps(store: Store) -> None:
+    try:
+        await bear_clock_steps(store)
+    except Unavailable as error:
+        # Without it deadlines would be wrong by as much as the clock was set.
+        raise StoreUnusable(f"the store cannot be told the time: {error}") from error
 
 
 def _conditions(settings: GatewaySettings) -> ConditionEvaluator:

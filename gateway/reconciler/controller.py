@@ -28,8 +28,8 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
-from gateway.steady_clock import seconds_behind, set_forward, steady_time, wall_clock_step
-from gateway.store.interface import RunQuery, Store
+from gateway.steady_clock import steady_time, wall_clock_step
+from gateway.store.interface import Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
@@ -110,7 +110,6 @@ class Controller:
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes for ever: one soon after `wake` is set, and one every `PASS_SECONDS` in any case."""
         try:
-            await self._bear_a_clock_set_back()
             await self.start(_now())
         except Unavailable as error:
             # The API is up by now: it says what is wrong, and this half goes on when the store is back.
@@ -132,21 +131,6 @@ class Controller:
                 changed.clear()
                 self._placer.request()
                 wake.set()
-
-    async def _bear_a_clock_set_back(self) -> None:
-        """Sets the gateway's clock forward to the newest run, where the wall clock was set back before us.
-
-        Without that the next run would be older than it, and all deadlines later.
-        """
-        newest = await self._store.runs(RunQuery(tenants=None, limit=1))
-        behind = max((seconds_behind(run.created_at) for run in newest.runs), default=0.0)
-        if behind > 0:
-            set_forward(behind)
-            logger.warning(
-                "the wall clock was set back to {:.1f} s before the newest run:"
-                " deadlines and the order of runs go on from there",
-                behind,
-            )
 
     def _log_wall_clock(self) -> None:
         step = wall_clock_step()

@@ -1,6 +1,7 @@
 """One call of the API: an HTTP request whose caller and query are known, as its handler sees it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,9 +51,14 @@ class Call:
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
+    token_ends_at: float = field(init=False)
+    """When the caller's token expires, in monotonic seconds: a step of the wall clock does not move it."""
 
     def __post_init__(self) -> None:
         self.headers = dict(self.scope["headers"])
+        # By the clock that the token was accepted by, which may have been set since the gateway was started.
+        left = self.principal.expires_at - self.services.wall_clock()
+        self.token_ends_at = time.monotonic() + left
 
     def __repr__(self) -> str:
         # written by hand: the fields hold the caller's token
@@ -128,7 +134,7 @@ class Call:
     @property
     def seconds_left(self) -> float:
         """Seconds until the caller's token expires, and never less than a stream takes to begin."""
-        return max(STREAM_SECONDS_MINIMUM, self.principal.expires_at - self.services.clock())
+        return max(STREAM_SECONDS_MINIMUM, self.token_ends_at - time.monotonic())
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
         """Waits until `changed` is set, the server stops, or the caller's token expires.
@@ -140,7 +146,7 @@ class Call:
         try:
             await asyncio.wait(
                 waits,
-                timeout=max(0.0, self.principal.expires_at - self.services.clock()),
+                timeout=max(0.0, self.token_ends_at - time.monotonic()),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:

@@ -52,6 +52,8 @@ class Services(Struct, frozen=True, kw_only=True):
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = steady_time
+    wall_clock: Callable[[], float] = time.time
+    """The clock that the times of tokens are compared with: the machine's, as it is set now."""
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)

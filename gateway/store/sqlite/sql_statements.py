@@ -19,6 +19,16 @@ BEGIN_ERAS: Final = "insert or ignore into meta values ('era', ?)"
 READ_META: Final = "select name, value from meta"
 READ_ERA: Final = "select value from meta where name = 'era'"
 WRITE_ERA: Final = "update meta set value = ? where name = 'era'"
+READ_BOOT: Final = "select value from meta where name = 'boot'"
+WRITE_BOOT: Final = "insert or replace into meta values ('boot', ?)"
+MOVE_DEADLINES: Final = (
+    "update run set deadline_at = deadline_at + ? where deadline_at is not null and finished_at is null"
+)
+MOVE_PAUSES: Final = (
+    "update shard set not_before = not_before + :step,"
+    " state = json_set(state, '$.not_before', not_before + :step)"
+    " where phase = 'Pending' and not_before > 0"
+)
 TRY_WRITE: Final = "insert or replace into meta values ('checked', ?)"
 
 RUN_COLUMNS: Final = (

@@ -19,6 +19,7 @@ from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
+from gateway.steady_clock import MachineBoot
 from gateway.store import rules
 from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.interface import (
@@ -225,6 +226,9 @@ class SqliteStore:
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         return self._subscriptions.subscribe(run_id)
+
+    async def bear_clock_step(self, boot: MachineBoot) -> float:
+        return await self._write(lambda db: transactions.bear_clock_step(db, boot))
 
     async def check_writable(self) -> None:
         await self._write(transactions.try_write)
