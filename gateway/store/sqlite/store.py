@@ -49,6 +49,9 @@ PENDING_SCANNED: Final = 4
 BRIEF_SHARDS: Final = 16
 """An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
 
+BRIEF_ROWS: Final = 150
+"""The same for a record: on the writer's thread each row waits for a busy interpreter's lock."""
+
 
 class SqliteStore:
     """A `Store` in one SQLite file. While it is open the file belongs to this process."""
@@ -195,7 +198,9 @@ class SqliteStore:
         await self._write(lambda db: transactions.replace_decision(db, run_id, decision))
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        took = await self._write(lambda db: transactions.record(db, writes, cursors))
+        rows = sum(1 + len(write.tasks) + len(write.history) for write in writes)
+        brief = rows <= BRIEF_ROWS
+        took = await self._write(lambda db: transactions.record(db, writes, cursors), brief=brief)
         # Also where a write did not take: then somebody else has changed the run, and a read too many is
         # harmless.
         for run_id in {write.shard.run for write in writes}:

@@ -132,7 +132,8 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
     """Writes the run's phase as its shards now give it. `at`: when the last of them changed, if known."""
-    counts = {Phase(phase): n for phase, n in db.execute(sql.SHARD_PHASES_OF_RUN, (run_id,))}
+    # One of each stands for all: the run's phase follows from which there are.
+    counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
     change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
     if change is not None:
