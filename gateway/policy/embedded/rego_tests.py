@@ -50,6 +50,14 @@ class RegoTestCase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     data: dict[str, Any] | None = None
 
 
+class RegoTestOutcome(Struct, frozen=True, kw_only=True):
+    """What one test or case of a file gave: a diagnostic for each thing that is wrong, none if it passes."""
+
+    file: str
+    is_case: bool
+    failures: list[Diagnostic]
+
+
 class RegoTestReport(Struct, frozen=True, kw_only=True):
     """The numbers of tests and cases that were run, of those that failed, and diagnostics.
 
@@ -72,34 +80,17 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
 
     Raises `BundleError` if the rules or their tests cannot be evaluated at all.
     """
-    evaluators = _Evaluators(bundle.source)
-    trees, engine = _load(bundle)
-    tests, cases, failed = 0, 0, 0
+    outcomes = list(rego_test_outcomes(bundle))
+    cases = sum(outcome.is_case for outcome in outcomes)
+    tests, failed = len(outcomes) - cases, sum(bool(outcome.failures) for outcome in outcomes)
     shown: list[Diagnostic] = []
-    for tree in trees:
-        failures = []
-        for name, line in _tests(tree):
-            tests += 1
-            failures.append(
-                _diagnostics(tree, line, name, _test_errors(engine, f"{package_of(tree['ast'])}.{name}"))
-            )
-        found, lines = _cases(engine, tree)
-        for name, case in found.items():
-            cases += 1
-            failures.append(
-                _diagnostics(
-                    tree, lines.get(name, lines[""]), f'case "{name}"', _case_errors(case, evaluators)
-                )
-            )
-        failures = sorted(filter(None, failures))
-        failed += len(failures)
+    for file in dict.fromkeys(outcome.file for outcome in outcomes):
+        failures = sorted(
+            outcome.failures for outcome in outcomes if outcome.file == file and outcome.failures
+        )
         shown += [one for diagnostics in failures[:REPORTED_FAILURES] for one in diagnostics]
         if (more := len(failures) - REPORTED_FAILURES) > 0:
-            shown.append(
-                Diagnostic(
-                    file=tree["source"]["file"], line=0, detail=f"and {more} more of its tests and cases"
-                )
-            )
+            shown.append(Diagnostic(file=file, line=0, detail=f"and {more} more of its tests and cases"))
     if not tests + cases:
         failed, shown = (
             1,
@@ -107,11 +98,33 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
                 Diagnostic(
                     file="rules",
                     line=0,
-                    detail="have no tests: no test_ rule and no cases in a _test_errors.rego file",
+                    detail="have no tests: no test_ rule and no cases in a _test.rego file",
                 )
             ],
         )
     return RegoTestReport(tests=tests, cases=cases, failed=failed, failures=tuple(shown))
+
+
+def rego_test_outcomes(bundle: Bundle) -> Iterator[RegoTestOutcome]:
+    """Runs the tests and cases of the bundle one after the other, each when its outcome is asked for.
+
+    Raises `BundleError` if the rules or their tests cannot be evaluated at all.
+    """
+    evaluators = _Evaluators(bundle.source)
+    trees, engine = _load(bundle)
+    for tree in trees:
+        file = tree["source"]["file"]
+        for name, line in _tests(tree):
+            failures = _diagnostics(
+                tree, line, name, _test_errors(engine, f"{package_of(tree['ast'])}.{name}")
+            )
+            yield RegoTestOutcome(file=file, is_case=False, failures=failures)
+        found, lines = _cases(engine, tree)
+        for name, case in found.items():
+            failures = _diagnostics(
+                tree, lines.get(name, lines[""]), f'case "{name}"', _case_errors(case, evaluators)
+            )
+            yield RegoTestOutcome(file=file, is_case=True, failures=failures)
 
 
 def cases_of(bundle: Bundle) -> list[RegoTestCase]:

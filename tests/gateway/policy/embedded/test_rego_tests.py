@@ -13,7 +13,7 @@ import pytest
 from gateway.cli import policy
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError
 from gateway.policy.embedded.compilation import load_bundle, parse_modules
-from gateway.policy.embedded.rego_tests import run_rego_tests
+from gateway.policy.embedded.rego_tests import rego_test_outcomes, run_rego_tests
 
 BUNDLE = load_bundle(SHIPPED_POLICIES, None)
 
@@ -32,7 +32,9 @@ def without_each_rule() -> Iterator[tuple[str, Bundle]]:
             cut = (text[: span["start"]] + text[span["end"] :]).decode()
             modules = tuple((name, cut if name == file else rest) for name, rest in BUNDLE.source.modules)
             source = msgspec.structs.replace(BUNDLE.source, modules=modules)
-            yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, source=source)
+            # The tests beside the rule come first: they are the likeliest to fail.
+            tests = tuple(sorted(BUNDLE.tests, key=lambda test: Path(test[0]).parent != Path(file).parent))
+            yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, source=source, tests=tests)
 
 
 def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,12 +48,12 @@ def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]
     ("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
-    """If no test fails without a rule, nobody would notice that it is gone."""
+    """If no test fails without a rule, nobody would notice that it is gone. One that fails is enough."""
     try:
-        report = run_rego_tests(bundle)
+        noticed = any(outcome.failures for outcome in rego_test_outcomes(bundle))
     except BundleError:
-        return
-    assert report.failures != ()
+        noticed = True
+    assert noticed
 
 
 def test_a_case_that_fails_is_named_with_its_line(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
