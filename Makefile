@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.waypost-installed
 
+# Dozens of tests start processes of ours: without bytecode each would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types floors policy test unit integration demo faults failover bench generated lock audit clean
 

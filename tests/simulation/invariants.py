@@ -217,10 +217,12 @@ class Invariants:
         """T5, T12, T14: what time alone must have done. `lost`: the regions that are Unreachable to the
         gateway."""
         now = self.now
+        steady = now.monotonic - self.steady_since
         for key, shard in self.shards.items():
+            if shard.phase.terminal:
+                continue
             if shard.region in lost and key not in self.conflicts:
                 assert shard.phase not in OPEN, f"T5: {shard} in a region that is lost"
-            steady = now.monotonic - self.steady_since
             if (
                 shard.phase is Phase.DISPATCHING
                 and min(steady, now.monotonic - self.fenced_at.get(key, now.monotonic))
@@ -229,8 +231,7 @@ class Invariants:
                 raise AssertionError(f"T14: {shard} was never confirmed")
             overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
             # What was cancelled before its deadline ends as Cancelled, when nothing of it is left.
-            ended = shard.phase.terminal or shard.phase is Phase.CANCELLING
-            assert ended or min(steady, overdue) <= SLACK_SECONDS, (
+            assert shard.phase is Phase.CANCELLING or min(steady, overdue) <= SLACK_SECONDS, (
                 f"T12: {shard} is open {overdue} s past its deadline"
             )
         self.conflicts.clear()

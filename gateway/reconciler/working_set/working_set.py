@@ -69,5 +69,6 @@ class WorkingSet:
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:
                 counts[tracked.shard.region] += 1
-            counts.update(orphan.region for orphan in tracked.shard.orphans)
+            for orphan in tracked.shard.orphans:  # not `update`: it costs most where there is none
+                counts[orphan.region] += 1
         return counts
