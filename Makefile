@@ -39,7 +39,7 @@ policy: $(STAMP) ## the Rego tests, in both evaluators of the embedded engine
 test: unit integration ## all tests, warnings are errors
 
 unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
-	$(BIN)/python -m pytest -n auto --ignore tests/integration
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/integration
 
 integration: $(STAMP) ## the tests on real processes, one at a time: they measure
 	$(BIN)/python -m pytest tests/integration
