@@ -34,7 +34,7 @@ def parsed(path: Path) -> ast.Module:
 
 @cache
 def definitions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """The functions and classes of a file; they stand in statements alone, so no expression is looked into."""
+    """The functions and classes of a file; they stand in statements alone: expressions are skipped."""
     found, waiting = [], list(parsed(path).body)
     while waiting:
         node = waiting.pop()

@@ -126,4 +126,4 @@ async def test_a_caller_that_goes_as_its_turn_comes_gives_the_place_on() -> None
         await waiting
 
     async with turns.turn("c", 0.0):
-        pass
+        assert turns._held == {"c": 1}

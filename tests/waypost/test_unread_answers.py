@@ -90,6 +90,7 @@ def test_a_client_that_reads_nothing_is_cut_off(loop: Loop, path: str) -> None:
         client = await connected(server, path)
         await application.ended.wait()
         await until_closed(server)
+        assert (application.begun, application.running) == (1, 0)
         client.close()
 
     serve(loop, test)
@@ -111,6 +112,8 @@ def test_a_client_that_takes_a_byte_now_and_then_is_cut_off(loop: Loop) -> None:
         await until_closed(server)
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
+        await application.ended.wait()
+        assert (application.begun, application.running) == (1, 0)
         client.close()
 
     serve(loop, test)

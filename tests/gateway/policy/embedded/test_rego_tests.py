@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,10 @@ import pytest
 
 from gateway.cli import policy
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError
+from gateway.policy.embedded import compilation, rego_tests
 from gateway.policy.embedded.compilation import load_bundle, parse_modules
 from gateway.policy.embedded.rego_tests import rego_test_outcomes, run_rego_tests
+from gateway.policy.embedded.subset.syntax_tree import SyntaxNode
 
 BUNDLE = load_bundle(SHIPPED_POLICIES, None)
 
@@ -37,6 +40,16 @@ def without_each_rule() -> Iterator[tuple[str, Bundle]]:
             yield f"{file}:{span['line']}", msgspec.structs.replace(BUNDLE, source=source, tests=tests)
 
 
+@cache
+def parsed(module: tuple[str, str]) -> list[SyntaxNode]:
+    return parse_modules([module])
+
+
+def parse_changed_modules(modules: Sequence[tuple[str, str]]) -> list[SyntaxNode]:
+    """What `parse_modules` returns; it parses only what it has not seen: one module in eleven is changed."""
+    return [tree for module in modules for tree in parsed(module)]
+
+
 def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]) -> None:
     """Both evaluators pass them, and the report says how many there are."""
     assert policy.test(SHIPPED_POLICIES) == 0
@@ -47,8 +60,12 @@ def test_the_rules_that_ship_pass_their_tests(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("place", "bundle"), list(without_each_rule()), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_no_rule_can_be_taken_out_unnoticed(place: str, bundle: Bundle) -> None:
+def test_no_rule_can_be_taken_out_unnoticed(
+    place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If no test fails without a rule, nobody would notice that it is gone. One that fails is enough."""
+    for module in (compilation, rego_tests):
+        monkeypatch.setattr(module, "parse_modules", parse_changed_modules)
     try:
         noticed = any(outcome.failures for outcome in rego_test_outcomes(bundle))
     except BundleError:

@@ -95,7 +95,10 @@ def test_a_misspelt_name_is_found_in_an_import(shipped: Path) -> None:
 def test_what_is_there_or_left_open_is_taken(shipped: Path, rule: str) -> None:
     """A field that the schema leaves open may be named."""
     (shipped / "odd.rego").write_text(f"package waypost.odd\nimport rego.v1\n{rule}\n")
-    compile_source(load_bundle(shipped, None).source)
+    source = load_bundle(shipped, None).source
+    compile_source(source)
+
+    assert rule in dict(source.modules)["odd.rego"]
 
 
 def test_rules_of_ones_own_are_held_against_what_ships(shipped: Path) -> None:
