@@ -10,7 +10,7 @@ from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
-REPORTS_UNDER_WAY = 128
+REPORTS_UNDER_WAY = 64
 """Events of one fairness key that the gateway has not acknowledged, at which no further task of it starts.
 
 All keys share one stream of events, in order: what one key has under way delays the reports of the others.
