@@ -26,7 +26,9 @@ T = TypeVar("T")
 STORE_HEADER: Final = "waypost-store"
 """The request header that names the gateway's store and its era: IDENTITY.ERA."""
 ANSWER_BYTES: Final = 64 * 1_048_576
-"""The largest answer and the longest line: a faulty cluster must not fill the gateway's memory."""
+"""The largest answer: a faulty cluster must not fill the gateway's memory."""
+LINE_BYTES: Final = 8 * 1_048_576
+"""The longest line of a stream: a hello may list 70,000 attempts; an event has 64 KiB of output."""
 IDLE_SECONDS: Final = 30.0
 """Seconds for which an idle connection is kept.
 
@@ -183,8 +185,8 @@ class Transport:
                                 yield decoder.decode(line)
                         partial.clear()
                     partial += tail
-                    if len(partial) > ANSWER_BYTES:
-                        raise ClusterError("BadAnswer", f"a line over {ANSWER_BYTES} bytes")
+                    if len(partial) > LINE_BYTES:
+                        raise ClusterError("BadAnswer", f"a line over {LINE_BYTES} bytes")
                 if partial:
                     raise ClusterError("BadAnswer", "the stream ended within a line")
             finally:

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, LogChunk
+from clusters.transport import CONNECTIONS, Purpose
 from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
 from gateway.api.http.responses import ClosingResponse, encode_json
@@ -28,8 +29,11 @@ FIRST_SECONDS: Final = 1.0
 """How long a response that follows a log waits for something to be in it before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
 """How much of a log is read from a cluster at once, for a caller who may be slower than the cluster."""
-FOLLOWERS: Final = RequestSettings(streams_per_tenant=32)
-"""Followed logs that one tenant may have in one region: a quarter of the connections for them."""
+FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
+"""Followed logs in one region, of one tenant and of all: fewer than the connections for them.
+
+A few connections may still be closing.
+"""
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
@@ -174,7 +178,7 @@ async def _followed(call: Call, source: LogSource, task: str, offset: int) -> As
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
     """
     cluster = _cluster(call, source)
-    place = call.services.followers.slot(f"{call.principal.tenant} in {source.region}", FOLLOWERS)
+    place = call.services.followers.slot(call.principal.tenant, FOLLOWERS, among=source.region)
     chunks = cluster.logs(source.attempt, task, offset=offset, follow=True)
     with place:
         async with _closing(chunks):
