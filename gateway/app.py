@@ -157,10 +157,12 @@ async def _bear_clock_steps(store: Store) -> None:
         raise StoreUnusable(f"the store cannot be told the time: {error}") from error
 
 
-def _conditions(settings: GatewaySettings) -> ConditionEvaluator:
-    return ConditionEvaluator(
-        budget_seconds=settings.documents.condition_seconds, maximum_waiting_of_caller=16
-    )
+@asynccontextmanager
+async def _conditions(settings: GatewaySettings) -> AsyncIterator[ConditionEvaluator]:
+    seconds = settings.documents.condition_seconds
+    async with ConditionEvaluator(budget_seconds=seconds, maximum_waiting_of_caller=16) as conditions:
+        conditions.start()
+        yield conditions
 
 
 def _policy(policies: PolicySettings) -> PolicyEngine:

@@ -14,6 +14,7 @@ from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.store.sqlite.store import SqliteStore
 from waypost import pki
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
@@ -50,6 +51,16 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
             answer = (await client.post("/v1/runs", json=document)).json()
             found.append([error["detail"] for error in answer.get("errors", ())])
     return found
+
+
+async def test_the_processes_for_conditions_start_with_the_gateway(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first submission with a condition waited a third of a second for them."""
+    started: list[ConditionEvaluator] = []
+    monkeypatch.setattr(ConditionEvaluator, "start", lambda evaluator: started.append(evaluator))
+    async with compose(settings):
+        assert len(started) == 1
 
 
 @pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])
