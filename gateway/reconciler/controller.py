@@ -7,6 +7,7 @@ writes a shard.
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -85,6 +86,7 @@ class Controller:
             dice=rng.random,
             request_placement=self._placer.request,
         )
+        self._inflight = Counter[str]()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
         self._logged_step = wall_clock_step()
@@ -100,10 +102,12 @@ class Controller:
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
-        """The views of all regions at `now`, for placement and the API."""
-        inflight = self._ws.count_inflight()
+        """The views of all regions at `now`, for placement and the API.
+
+        What is in flight is counted by each pass: a caller's request does not look at thousands of shards.
+        """
         return [
-            region.view(now, self._health, inflight=inflight[name])
+            region.view(now, self._health, inflight=self._inflight[name])
             for name, region in self._ws.regions.items()
         ]
 
@@ -162,6 +166,7 @@ class Controller:
             await self._commit(now)
             if not self._cut_off:
                 # Only now: a conflict may have taken back what placing builds on.
+                self._inflight = self._ws.count_inflight()
                 await self._placer.place_pending(now, self.views(now))
                 await self._commit(now)
             await self._call_regions(now)
@@ -242,6 +247,7 @@ class Controller:
             self._metrics.dispatch_batch.observe(len(batch.creates))
 
     def _set_gauges(self, now: Instant) -> None:
+        self._inflight = self._ws.count_inflight()
         for view in self.views(now):
             self._metrics.observe_region(view.name, view)
         self._metrics.cut_off.set(self._cut_off)

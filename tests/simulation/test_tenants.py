@@ -6,6 +6,7 @@ import pytest
 
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.reconciler import tenant_shares
+from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 from tests.simulation.scenario import run
 from tests.simulation.test_placing import slots, starts
@@ -87,3 +88,14 @@ async def test_policy_is_not_asked_about_a_whole_backlog_in_one_pass(world: Worl
     by_pass = Counter(question.at for question in world.policy.asked[asked:])
     assert max(by_pass.values()) <= tenant_shares.ASKED_MAXIMUM
     assert world.done()
+
+
+async def test_a_look_at_the_regions_counts_no_shards(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers may ask for the regions a thousand times a second, and there may be thousands of shards."""
+    await slots(world, 40)
+    await world.submit(document("noisy", 3_600.0, shards=12))
+    await run(world, 5)
+    monkeypatch.setattr(WorkingSet, "count_inflight", None)
+
+    assert world.controller is not None
+    assert sum(view.inflight for view in world.controller.views(world.now)) == 12
