@@ -19,6 +19,8 @@ from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
 
+URL_SCHEMES: Final = ("https://", "http://")
+"""How the address of a key set begins that is no file."""
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
 """The time limit of a whole refresh, which a server that sends a byte now and then would else never end."""
@@ -47,18 +49,22 @@ class KeySetCache:
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
+        # A client loads all roots of the system, which takes longer than all else: for a file there is none.
+        if self._issuer.keys is None or self._issuer.keys.startswith(URL_SCHEMES):
+            self._client = self._open_client()
+        await self._refresh()
+        return self
+
+    def _open_client(self) -> httpx.AsyncClient:
         # Nothing compressed: a few kilobytes can unpack to gigabytes. No redirects and no proxies from the
         # environment: keys come from the configured address alone.
-        headers = {"accept-encoding": "identity"}
-        self._client = httpx.AsyncClient(
+        return httpx.AsyncClient(
             timeout=TIMEOUT_SECONDS,
-            headers=headers,
+            headers={"accept-encoding": "identity"},
             follow_redirects=False,
             trust_env=False,
             verify=True if self._issuer.ca is None else ssl.create_default_context(cafile=self._issuer.ca),
         )
-        await self._refresh()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._refreshing is not None:
@@ -135,7 +141,7 @@ class KeySetCache:
         if source is None:
             metadata = await self._get(self._issuer.url.rstrip("/") + METADATA_PATH)
             source = keys_address(metadata, self._issuer.url)
-        if not source.startswith(("https://", "http://")):
+        if not source.startswith(URL_SCHEMES):
             return await asyncio.to_thread(Path(source).read_bytes)
         return await self._get(source)
 
