@@ -232,32 +232,6 @@ async def test_the_log_line_of_a_refusal_has_fields(
     ]
 
 
-async def test_what_an_operator_does_is_logged_with_who(
-    client: httpx.AsyncClient, document: Document
-) -> None:
-    """Each act once: a second cordon changes nothing."""
-    found: list[tuple[str, str | None, str | None]] = []
-
-    def keep(message: Any) -> None:
-        extra = message.record["extra"]
-        found.append(
-            (message.record["message"], extra.get("subject"), extra.get("region") or extra.get("run"))
-        )
-
-    sink = logger.add(keep, level="INFO")
-    run = (await client.post("/v1/runs", json=document)).json()["id"]
-    for path in ("regions/beijing/cordon", "regions/beijing/cordon", "regions/beijing/uncordon"):
-        await client.post(f"/v1/{path}")
-    await client.post(f"/v1/runs/{run}/cancel")
-    logger.remove(sink)
-
-    assert found == [
-        ("Cordoned beijing by ada", "ada", "beijing"),
-        ("Uncordoned beijing by ada", "ada", "beijing"),
-        (f"CancelRequested {run} by ada", "ada", run),
-    ]
-
-
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     """One event loop for all examples of a property."""

@@ -184,6 +184,27 @@ async def test_a_filter_that_finds_little_reads_a_bounded_part(
     assert pages == [[], [], ["run-01"]]
 
 
+async def test_a_list_reads_no_document(open_store: Open) -> None:
+    """They may be a megabyte each, and a list has hundreds of runs."""
+    read = set[tuple[str | None, str | None]]()
+
+    def note(action: int, table: str | None, column: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_READ:
+            read.add((table, column))
+        return sqlite3.SQLITE_OK
+
+    database = Database(":memory:", inline=True)
+    async with SqliteStore(database) as store:
+        await store.admit(admission("run-1", labels={"n": "1"}))
+        await database.write(lambda db: db.set_authorizer(note))
+        for labels in ({}, {"n": "1"}):
+            (found,) = (await store.runs(RunQuery(tenants=None, labels=labels))).runs
+            assert (found.id, found.workflow) == ("run-1", b"")
+
+    assert ("run", "state") in read
+    assert ("run", "workflow") not in read
+
+
 async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
     """A power cut cannot be tried here, but the setting can be read: only FULL syncs at every commit."""
     database = Database(tmp_path / "gateway.db")
