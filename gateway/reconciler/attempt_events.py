@@ -18,7 +18,7 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
-from gateway.core.failover_rules import backoff_seconds, failover_event, is_suspected, loss_event
+from gateway.core.failover_rules import backoff_seconds, failover_event, loss_event, may_be_poison
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.run import FailedTry, TaskRow
@@ -178,14 +178,14 @@ def leave_region(
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence.
 
-    One that is suspected of having ended the region waits for another place instead, apart from others like
+    One that may be poison, and have ended the region, waits for another place instead, apart from others like
     it: after a restart all attempts start together, and nobody could tell which ends the region again.
     """
     boot = None if region.status is None else region.status.boot
     if tracked.shard.fence is not None and tracked.shard.fence.boot != boot:
         count_loss(tracked, now, settings)
         tracked.running_since.clear()
-        if is_suspected(tracked.shard, now.wall, settings):
+        if may_be_poison(tracked.shard, now.wall, settings):
             leave_region(tracked, now, "Restarted", settings, event=Event.LOST)
             return
     # The region was only silent.

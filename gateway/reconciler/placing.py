@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from gateway.core.failover_rules import is_suspected
+from gateway.core.failover_rules import may_be_poison
 from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.run import Run
@@ -18,7 +18,7 @@ from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
-from gateway.reconciler.working_set.region_losses import regions_of_suspects
+from gateway.reconciler.working_set.region_losses import regions_on_trial
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -66,7 +66,7 @@ class Placer:
         self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
         self._demands: dict[str, Demand] = {}
-        self._suspects: set[str] = set()
+        self._on_trial: set[str] = set()
         """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
 
     def request(self) -> None:
@@ -90,7 +90,7 @@ class Placer:
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
         self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
-        self._suspects = regions_of_suspects(self._ws)
+        self._on_trial = regions_on_trial(self._ws)
         limit = self._pass_shares.begin(self._placing.batch, now) + self._count_kept_waiting(now)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
@@ -128,16 +128,16 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_kept_waiting(self, now: Instant) -> int:
-        """The number of Pending shards that wait for the end of a lease, or for a region without suspects."""
+        """The number of Pending shards that wait for the end of a lease, or for a region without a trial."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING
-            and (not tracked.leases_ended(now, wait) or self._is_suspected(tracked.shard, now))
+            and (not tracked.leases_ended(now, wait) or self._may_be_poison(tracked.shard, now))
             for tracked in self._ws.shards.values()
         )
 
-    def _is_suspected(self, shard: Shard, now: Instant) -> bool:
-        return is_suspected(shard, now.wall, self._failover)
+    def _may_be_poison(self, shard: Shard, now: Instant) -> bool:
+        return may_be_poison(shard, now.wall, self._failover)
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
@@ -159,8 +159,8 @@ class Placer:
             reason = "an attempt of which the restored store knows nothing may hold a lease"
             await self._defer(shard, run, reason, now)
             return
-        suspected = self._is_suspected(shard, now)
-        found = self._choose_region(run, self._suspects if suspected else ())
+        may_be_poison = self._may_be_poison(shard, now)
+        found = self._choose_region(run, self._on_trial if may_be_poison else ())
         if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1
@@ -168,7 +168,7 @@ class Placer:
             self._deferred[shard.run] = Deferral(
                 regions=frozenset(), until=now.monotonic + self._placing.look_seconds
             )
-        elif suspected and isinstance(found, Unplaceable):
+        elif may_be_poison and isinstance(found, Unplaceable):
             # This keeps none of the run's other shards.
             await self._record_reason(shard, run, str(found), now, rejected=found.rejected)
         elif isinstance(found, Unplaceable):
@@ -206,8 +206,8 @@ class Placer:
         write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
         self._shares.add(tracked, region.name)
-        if self._is_suspected(shard, now):
-            self._suspects.add(region.name)
+        if self._may_be_poison(shard, now):
+            self._on_trial.add(region.name)
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 

@@ -81,7 +81,7 @@ class TrackedShard:
     ran_seconds: float = 0.0
     """How long the longest of its tasks had run at any such loss."""
     apart_until: float = NEVER
-    """Until then its region gets no other shard that is suspected of ending regions; NEVER: it may."""
+    """Until then its region gets no other shard that may be poison; NEVER: it may."""
     left_at: float = NEVER
     """Since when an exclusive shard waits for its orphans' leases to end; NEVER: the wait is over (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
