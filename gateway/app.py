@@ -120,7 +120,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
-            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 8)),
+            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 32)),
             large_documents=Turns(tenants.large_documents_at_once, share=1),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )

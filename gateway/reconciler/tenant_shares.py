@@ -21,7 +21,7 @@ TASKS_MAXIMUM: Final = 100_000
 
 CONTENDED_SECONDS: Final = 2.0
 """How long after two tenants had shards to place passes are short."""
-CONTENDED_PART: Final = 4
+CONTENDED_PART: Final = 5
 """By what they are shorter then: who has a new shard waits until the pass of the others is over."""
 ASKED_MAXIMUM: Final = 8
 """Runs of one tenant about which policy is asked again in one pass."""

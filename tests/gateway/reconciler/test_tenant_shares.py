@@ -1,7 +1,13 @@
 """What one tenant may have of a pass that places shards."""
 
 from gateway.core.instant import Instant
-from gateway.reconciler.tenant_shares import ASKED_BYTES, ASKED_MAXIMUM, CONTENDED_SECONDS, PassShares
+from gateway.reconciler.tenant_shares import (
+    ASKED_BYTES,
+    ASKED_MAXIMUM,
+    CONTENDED_PART,
+    CONTENDED_SECONDS,
+    PassShares,
+)
 from tests.gateway.reconciler.under_way import NOW, loaded_run
 
 
@@ -13,7 +19,7 @@ def test_passes_are_short_while_two_tenants_have_shards_to_place() -> None:
     assert shares.begin(100, NOW) == 100
 
     shares.observe("b", NOW)
-    assert shares.begin(100, NOW) == 25
+    assert shares.begin(100, NOW) == 100 // CONTENDED_PART
     later = Instant(NOW.monotonic + CONTENDED_SECONDS, NOW.wall)
     assert shares.begin(100, later) == 100
 
