@@ -121,7 +121,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
             turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 32)),
-            large_documents=Turns(tenants.large_documents_at_once, share=1),
+            large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
         checks = {

@@ -115,6 +115,10 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes of large answers that wait for one tenant's callers to read them; beyond, reads get a 429."""
     unread_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
     """Those of all tenants together; beyond, reads get a 503."""
+    unfinished_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
+    """Bytes of one tenant's request bodies that have begun to arrive; beyond, they get a 429."""
+    unfinished_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
+    """Those of all tenants together; beyond, they get a 503."""
     retry_after_seconds: float = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
@@ -137,7 +141,10 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """A request that was not handled within so long is a 503; cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2
-    """Documents over 8 KiB that are read at once; a tenant has one while others send some too."""
+    """Documents that are read on threads at once: those over 8 KiB, and those with mistakes or conditions.
+
+    A tenant has all but one of these places at most, and one while others send some too.
+    """
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -90,8 +90,9 @@ class Call:
     async def body(self, limit: int) -> bytes:
         """Reads and returns the request body.
 
-        Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding, and
-        `ClientDisconnect` where the client leaves before the end.
+        Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding,
+        `TooManyRequests` or `Unavailable` where too much is on its way already, and `ClientDisconnect` where
+        the client leaves before the end.
         """
         if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
@@ -101,24 +102,39 @@ class Call:
             length.isdigit() and int(length) > limit
         ):
             raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
-        body, more = b"", True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunk, more = message.get("body", b""), message.get("more_body", False)
-            body = body + chunk if body else chunk
-            # A chunked body announces no length: the limit must hold while reading.
-            if len(body) > limit:
-                raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        body, more = await self._receive_chunk()
+        if more:
+            body = await self._receive_rest(body, limit)
+        if len(body) > limit:
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
         return body
 
-    def turn(self, places: Turns | None = None) -> Turn:
+    async def _receive_rest(self, body: bytes, limit: int) -> bytes:
+        """The whole body that begins with `body`, or more than `limit` bytes of it."""
+        more, chunks = True, bytearray(body)
+        limits, unfinished = self.services.settings.requests, self.services.unfinished
+        with unfinished.receive(self.principal.tenant, limits) as received:
+            received.add(len(body))
+            # A chunked body announces no length: the limit must hold while reading.
+            while more and len(chunks) <= limit:
+                chunk, more = await self._receive_chunk()
+                received.add(len(chunk))
+                chunks += chunk
+        return bytes(chunks)
+
+    async def _receive_chunk(self) -> tuple[bytes, bool]:
+        """The next part of the body, and whether more follows. Raises `ClientDisconnect`."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message.get("body", b""), message.get("more_body", False)
+
+    def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
         """One of the `places`, those of requests by default, which tenants take in turn: for `async with`.
 
-        Raises `NoTurn` where none was free within the time that a request may wait.
+        Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """
-        wait = self.services.settings.tenants.request_wait_seconds if self.sheds else None
+        wait = wait_seconds or self.services.settings.tenants.request_wait_seconds if self.sheds else None
         return (places or self.services.turns).turn(self.principal.tenant, wait)
 
     @asynccontextmanager
