@@ -26,7 +26,7 @@ from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
-from gateway.identity.issuer_metadata import is_trusted_source
+from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
@@ -197,17 +197,10 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
         issuers = (*issuers, development_issuer(Path(settings.development)))
     if not issuers:
         logger.warning("no issuer is set: nobody can call")
-    # Of two with one URL the last would win without a word.
-    if len({issuer.url for issuer in issuers}) < len(issuers):
-        raise StartError("two issuers have the same url")
-    for issuer in issuers:
-        if not is_trusted_source(issuer.url if issuer.keys is None else issuer.keys) or (
-            issuer.keys is None and "://" not in issuer.url
-        ):
-            raise StartError(
-                f"issuer {issuer.url}: its keys must come by https, without a name or password in the"
-                " address, or from a file"
-            )
+    try:
+        check_issuers(issuers)
+    except InvalidIssuer as error:
+        raise StartError(str(error)) from error
     return JwtAuthenticator(issuers)
 
 

@@ -16,13 +16,13 @@ from gateway.reconciling_settings import PlacingSettings as PlacingSettings
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds on the size of a submitted document."""
 
-    maximum_bytes: int = 1_048_576
+    maximum_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """The most bytes in the body, and the most that placeholders may add to the document."""
-    maximum_tasks: int = 10_000
+    maximum_tasks: Annotated[int, Meta(ge=1)] = 10_000
     maximum_edges: int = 100_000
     """The most names in the `needs` of all tasks together."""
-    maximum_shards: int = 1_000
-    maximum_nesting: int = 64
+    maximum_shards: Annotated[int, Meta(ge=1)] = 1_000
+    maximum_nesting: Annotated[int, Meta(ge=1)] = 64
     """The most levels of lists and mappings within each other."""
     maximum_condition_characters: int = 65_536
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
@@ -119,7 +119,7 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes of one tenant's request bodies that have begun to arrive; beyond, they get a 429."""
     unfinished_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
     """Those of all tenants together; beyond, they get a 503."""
-    retry_after_seconds: float = 1.0
+    retry_after_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
     """How long requests that are under way when the gateway stops may still take."""
@@ -180,15 +180,15 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The algorithms that its tokens may be signed with."""
     profile: Literal["rfc9068", "plain"] = "rfc9068"
     """The form of its tokens. `rfc9068`: `typ: at+jwt`, client_id and jti. `plain`: `typ: JWT` will do."""
-    maximum_lifetime_seconds: int = 86_400
+    maximum_lifetime_seconds: Annotated[int, Meta(ge=1)] = 86_400
     """The longest lifetime of a token, from `iat` to `exp`."""
     tenant_claim: str = "tenant"
     """The claim that names the caller's tenant."""
-    keys_fresh_seconds: float = 300.0
+    keys_fresh_seconds: Annotated[float, Meta(gt=0)] = 300.0
     """The age at which keys are read again, in the background; a revoked key counts at most twice as long."""
-    keys_stale_seconds: float = 3_600.0
+    keys_stale_seconds: Annotated[float, Meta(gt=0)] = 3_600.0
     """How long keys that cannot be read again still count after they were read last."""
-    keys_pause_seconds: float = 10.0
+    keys_pause_seconds: Annotated[float, Meta(gt=0)] = 10.0
     """The pause between two attempts to read the keys, whatever the result of the first."""
 
 

@@ -142,7 +142,7 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
             "two issuers have the same url",
         ),
         (
-            (ISSUER, Issuer(url="https://other.test", keys="http://other.test/jwks")),
+            (Issuer(url="https://other.test", keys="http://other.test/jwks"),),
             "https://other.test: its keys must come by https",
         ),
         (
