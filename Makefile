@@ -7,6 +7,9 @@ STAMP := .venv/.waypost-installed
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 
+# Dozens of tests start processes of ours: without bytecode each would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types floors policy opa test unit integration demo faults failover bench generated lock audit clean
 
@@ -51,7 +54,7 @@ $(OPA):
 test: unit integration ## all tests, warnings are errors
 
 unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
-	$(BIN)/python -m pytest -n auto --ignore tests/integration
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/integration
 
 integration: $(STAMP) ## the tests on real processes, one at a time: they measure
 	$(BIN)/python -m pytest tests/integration

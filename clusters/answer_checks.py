@@ -101,6 +101,10 @@ def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAn
 def _check_task(event: TaskChanged) -> None:
     if event.phase is TaskPhase.STOPPED:
         raise _bad("no cluster reports a task as Stopped")
+    if (event.phase is TaskPhase.RETRYING) != (event.next_try_at is not None):
+        raise _bad(
+            f"task {event.task} is {event.phase}: its next try is said to begin at {event.next_try_at}"
+        )
     if event.output is None:
         return
     try:

@@ -197,6 +197,8 @@ class TaskPhase(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
+    RETRYING = "Retrying"
+    """Its last try has failed, for the `reason`; the next begins at `next_try_at`."""
     FAILED = "Failed"
     """Failed for good: its retries are used up."""
     STOPPED = "Stopped"
@@ -231,7 +233,7 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """The event of a task that has started (`phase` Running, once per try) or finished.
+    """The event of a task that has started (`phase` Running, once per try), is to be retried, or finished.
 
     Journalled, after the events of the tasks that it needs.
 
@@ -246,6 +248,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     tries: Count
     started_at: WallTime
     ended_at: WallTime | None = None
+    next_try_at: WallTime | None = None
     output: Any = None
     reason: str = ""
 

@@ -8,6 +8,8 @@ waiting calls of a pool whenever a call begins or ends (`_assign_requests_to_con
 calls, and each carries many items.
 """
 
+import os
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +26,9 @@ T = TypeVar("T")
 STORE_HEADER: Final = "waypost-store"
 """The request header that names the gateway's store and its era: IDENTITY.ERA."""
 ANSWER_BYTES: Final = 64 * 1_048_576
-"""The largest answer and the longest line: a faulty cluster must not fill the gateway's memory."""
+"""The largest answer: a faulty cluster must not fill the gateway's memory."""
+LINE_BYTES: Final = 8 * 1_048_576
+"""The longest line of a stream: a hello may list 70,000 attempts; an event has 64 KiB of output."""
 IDLE_SECONDS: Final = 30.0
 """Seconds for which an idle connection is kept.
 
@@ -63,6 +67,9 @@ REASONS: Final[Mapping[int, str]] = {
     504: "Unavailable",
 }
 """The reason for a status whose answer names none: a proxy between gateway and cluster may have sent it."""
+
+CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
+"""TLS alerts about the client's certificate whose names do not say so."""
 
 LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 """Of `REASONS` those that are not retryable: the same call would fail in the same way."""
@@ -178,8 +185,8 @@ class Transport:
                                 yield decoder.decode(line)
                         partial.clear()
                     partial += tail
-                    if len(partial) > ANSWER_BYTES:
-                        raise ClusterError("BadAnswer", f"a line over {ANSWER_BYTES} bytes")
+                    if len(partial) > LINE_BYTES:
+                        raise ClusterError("BadAnswer", f"a line over {LINE_BYTES} bytes")
                 if partial:
                     raise ClusterError("BadAnswer", "the stream ended within a line")
             finally:
@@ -218,16 +225,50 @@ def cluster_errors() -> Iterator[None]:
 def _connection_error(error: BaseException) -> ClusterError:
     """The error for a failed connection: `Forbidden` where one side refused the other's certificate.
 
-    Else it is `Unreachable`.
+    Else it is `Unreachable`. Its detail is the innermost cause, in words: what httpx says of it is less.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
-    detail = str(cause or error) or type(error).__name__
-    refused = cause is not None and "ALERT" in (cause.reason or "")
-    if refused or isinstance(cause, ssl.SSLCertVerificationError):
+    causes = list(_causes(error))
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        why = getattr(tls, "verify_message", "") or tls.strerror or str(tls)
+        detail = f"the cluster's certificate is not accepted: {why.rstrip('.')}"
         return ClusterError("Forbidden", detail, retryable=False)
-    return ClusterError("Unreachable", detail)
+    if tls is not None:
+        return _tls_error(tls.reason or str(tls))
+    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno]
+    if system:
+        return ClusterError("Unreachable", _system_words(system[-1]))
+    said = next(filter(None, map(str, causes)), "")
+    return ClusterError("Unreachable", said or "the connection was closed")
+
+
+def _tls_error(reason: str) -> ClusterError:
+    """The error for a TLS failure that OpenSSL calls `reason`, as in `TLSV1_ALERT_UNKNOWN_CA`."""
+    _, alert, word = reason.partition("ALERT_")
+    words = (word or reason).lower().replace("_", " ")
+    if alert:
+        what = "our certificate" if "CERTIFICATE" in word or word in CERTIFICATE_ALERTS else "TLS with us"
+        detail = f"the cluster does not accept {what}: {words}"
+        return ClusterError("Forbidden", detail, retryable=False)
+    if reason == "WRONG_VERSION_NUMBER":
+        return ClusterError("Unreachable", "what answers at this address does not speak TLS")
+    return ClusterError("Unreachable", f"TLS failed: {words}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and the causes that it was raised from; of a group the first of its errors."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = first or cause.__cause__ or cause.__context__
+
+
+def _system_words(error: OSError) -> str:
+    # Of a name that is not found `errno` is a number of its own, and asyncio's text for others is Python's.
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:

@@ -23,9 +23,11 @@ from gateway.api.http.services import Services
 from gateway.api.internal.health import internal_api
 from gateway.api.internal.policy_bundle import bundle_route
 from gateway.api.routes import api
+from gateway.clock_at_start import bear_clock_steps
+from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
-from gateway.identity.issuer_metadata import is_trusted_source
+from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
@@ -38,9 +40,9 @@ from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.settings import AuditSettings, GatewaySettings, PolicySettings, Secret
 from gateway.steady_clock import steady_time
-from gateway.store.interface import Store
+from gateway.store.interface import Store, StoreUnusable
 from gateway.store.sqlite.store import SqliteStore
-from gateway.submission.audit_sealing import AuditKeyError, AuditSealer, read_audit_key
+from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
 from gateway.submission.recorded_policy import RecordedPolicy
 from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
@@ -103,6 +105,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
+        await _bear_clock_steps(store)
         policy = await exits.enter_async_context(_policy(settings.policy, store, metrics))
         bundles = await exits.enter_async_context(_bundles(settings, metrics))
         authenticator = await exits.enter_async_context(_authenticator(settings))
@@ -128,8 +131,8 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
-            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 8)),
-            large_documents=Turns(tenants.large_documents_at_once, share=1),
+            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 32)),
+            large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, bundles)
@@ -156,10 +159,20 @@ def _store(url: Secret) -> Store:
     return kind.make(address)
 
 
-def _conditions(settings: GatewaySettings) -> ConditionEvaluator:
-    return ConditionEvaluator(
-        budget_seconds=settings.documents.condition_seconds, maximum_waiting_of_caller=16
-    )
+async def _bear_clock_steps(store: Store) -> None:
+    try:
+        await bear_clock_steps(store)
+    except Unavailable as error:
+        # Without it deadlines would be wrong by as much as the clock was set.
+        raise StoreUnusable(f"the store cannot be told the time: {error}") from error
+
+
+@asynccontextmanager
+async def _conditions(settings: GatewaySettings) -> AsyncIterator[ConditionEvaluator]:
+    seconds = settings.documents.condition_seconds
+    async with ConditionEvaluator(budget_seconds=seconds, maximum_waiting_of_caller=16) as conditions:
+        conditions.start()
+        yield conditions
 
 
 def _policy(policies: PolicySettings, store: Store, metrics: Metrics) -> RecordedPolicy:
@@ -215,17 +228,10 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
         issuers = (*issuers, development_issuer(Path(settings.development)))
     if not issuers:
         logger.warning("no issuer is set: nobody can call")
-    # Of two with one URL the last would win without a word.
-    if len({issuer.url for issuer in issuers}) < len(issuers):
-        raise StartError("two issuers have the same url")
-    for issuer in issuers:
-        if not is_trusted_source(issuer.url if issuer.keys is None else issuer.keys) or (
-            issuer.keys is None and "://" not in issuer.url
-        ):
-            raise StartError(
-                f"issuer {issuer.url}: its keys must come by https, without a name or password in the"
-                " address, or from a file"
-            )
+    try:
+        check_issuers(issuers)
+    except InvalidIssuer as error:
+        raise StartError(str(error)) from error
     return JwtAuthenticator(issuers)
 
 
@@ -280,18 +286,8 @@ def _instant() -> Instant:
 
 def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
     """The loop that seals the audit trail, where there is a key for that."""
-    if audit.key is None:
-        logger.warning("the audit trail is not sealed: the setting audit.key names no key")
-        return {}
     try:
-        key = read_audit_key(Path(audit.key))
+        sealer = audit_sealer(audit, store, on_alarm=metrics.audit_alarms.inc)
     except AuditKeyError as error:
         raise StartError(str(error)) from error
-    sealer = AuditSealer(
-        store,
-        key,
-        seal_seconds=audit.seal_seconds,
-        clock=time.time,
-        on_alarm=metrics.audit_alarms.inc,
-    )
-    return {"sealing of the audit trail": sealer.run}
+    return {} if sealer is None else {"sealing of the audit trail": sealer.run}

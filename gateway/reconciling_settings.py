@@ -1,37 +1,48 @@
-"""The settings of the half behind the API: health of regions, failover, placing."""
+"""The settings of the half behind the API: health of regions, failover, placing.
 
-from msgspec import Struct
+That a number is finite and not negative need not be said: `gateway/settings_loading.py` refuses all others.
+"""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+"""A time that cannot be none: a loop would not pause, or a window would hold nothing."""
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+"""A part of a whole."""
 
 
 class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The thresholds by which a region counts as lost, slow or failing, and by which it comes back."""
 
-    probe_interval_seconds: float = 2.0
+    probe_interval_seconds: Seconds = 2.0
     """The pause between two probes of a region; `jitter` varies it, so that gateways do not march in step."""
-    jitter: float = 0.2
+    jitter: Part = 0.2
     """The largest part by which chance changes a probe's pause, either way, and shortens an ejection."""
-    probe_retry_seconds: float = 0.5
+    probe_retry_seconds: Seconds = 0.5
     """The pause before the next probe after one that failed."""
-    probe_timeout_seconds: float = 1.0
+    probe_timeout_seconds: Seconds = 1.0
     """How long a probe waits for its answer before it has failed."""
-    failures_down: int = 3
+    failures_down: Count = 3
     """Probes in a row that must fail before a region is Unreachable.
 
     A silent region is Unreachable after 7.5 s at worst, a dead one after 2 s.
     """
-    successes_up: int = 5
+    successes_up: Count = 5
     """Probes in a row that must succeed before an Unreachable region takes work; one if it never answered."""
-    silence_seconds: float = 3.0
+    silence_seconds: Seconds = 3.0
     """How long an event stream may bring nothing, not even a beat; then a probe is sent at once."""
-    ewma_tau_seconds: float = 10.0
+    ewma_tau_seconds: Seconds = 10.0
     """The time in which the peak EWMA falls towards a faster sample by a factor e."""
     failure_counts_seconds: float = 5.0
     """The latency that a failed call or probe counts as in the peak EWMA."""
-    consecutive_errors: int = 5
+    consecutive_errors: Count = 5
     """Failed calls in a row that eject a region: no connection, no answer in time, or 502/503/504."""
-    success_ratio: float = 0.8
+    success_ratio: Part = 0.8
     """The part of a region's recent calls that must succeed; with a smaller one it is ejected."""
-    success_window_seconds: float = 10.0
+    success_window_seconds: Seconds = 10.0
     """How long a call counts as recent for `success_ratio`."""
     success_minimum_calls: int = 20
     """Calls that the window must hold for `success_ratio` to eject a region: the ratio of a few is chance."""
@@ -39,27 +50,27 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
     """The length of the longest ejection."""
-    ejected_ratio: float = 0.5
+    ejected_ratio: Part = 0.5
     """The largest part of the regions that may be ejected at once; the last one that answers never is."""
     ejection_forgotten_seconds: float = 600.0
     """The time without an ejection or a loss after which a region's count of them starts again."""
     degraded_seconds: float = 0.3
     """The p90 of round trips above which a region is Degraded, after `degraded_evaluations`."""
-    degraded_window_seconds: float = 10.0
+    degraded_window_seconds: Seconds = 10.0
     """The length of the window whose round trips the p90 is taken of."""
-    degraded_evaluations: int = 3
+    degraded_evaluations: Count = 3
     """Evaluations in a row, one a second, in which the p90 must pass `degraded_seconds`."""
-    recovered_ratio: float = 0.7
+    recovered_ratio: Part = 0.7
     """The part of `degraded_seconds` under which the p90 of a Degraded region must stay for it to recover."""
     recovered_seconds: float = 60.0
     """How long the p90 must stay under that part."""
-    slow_start_seconds: float = 60.0
+    slow_start_seconds: Seconds = 60.0
     """The time over which a region that comes back grows to its whole share of the work."""
-    slow_start_floor: float = 0.1
+    slow_start_floor: Part = 0.1
     """The part of its share that a region in slow start takes at first."""
     blackout_seconds: float = 10.0
     """The time within which regions must be lost to count as lost together."""
-    blackout_ratio: float = 0.5
+    blackout_ratio: Part = 0.5
     """When more than this part of the regions is lost together, the gateway takes itself to be cut off."""
 
 
@@ -74,11 +85,11 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The longest such wait: waiting costs about what moving would (ski rental with a cap)."""
     exclusive_wait_seconds: float = 17.0
     """The wait of an exclusive shard after BOTH suspicion and fence: the lease's 15 s, 2 s of drift."""
-    attempts_maximum: int = 5
+    attempts_maximum: Count = 5
     """Lost attempts after which a shard is quarantined."""
     failovers_maximum: int = 20
     """Failovers after which a shard is quarantined; lost attempts are counted apart."""
-    region_losses_maximum: int = 5
+    region_losses_maximum: Count = 5
     """Regions that died or fell silent for good while a task of a shard ran there, until its quarantine.
 
     After two of them it is kept from other shards like it, so that no innocent is quarantined with it.
@@ -94,24 +105,24 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The pause of a shard after its first lost attempt; each further one doubles it."""
     backoff_maximum_seconds: float = 30.0
     """The longest pause of a shard after a lost attempt."""
-    resend_seconds: float = 1.0
+    resend_seconds: Seconds = 1.0
     """How long a create or tombstone waits for its answer before it is sent again."""
-    compare_seconds: float = 30.0
+    compare_seconds: Seconds = 30.0
     """The pause between two comparisons of the attempts that a cluster holds with those in the store."""
-    decision_fresh_seconds: float = 300.0
+    decision_fresh_seconds: Seconds = 300.0
     """The age up to which a decision is fresh: policy is asked again before an older one places a shard."""
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often and how many waiting shards are placed, and which of the regions that fit count as equal."""
 
-    near: float = 1.10
+    near: Annotated[float, Meta(ge=1)] = 1.10
     """The factor of the best score up to which scores count as equal: one winner would make a herd."""
     latency_floor_seconds: float = 0.01
     """Round trips below this count as equal: between neighbours the load decides, not noise."""
-    batch: int = 100
+    batch: Count = 100
     """The most waiting shards that one pass places."""
-    look_seconds: float = 0.5
+    look_seconds: Seconds = 0.5
     """The pause between two looks for waiting shards when nothing is known to have changed."""
     defer_seconds: float = 5.0
     """How long a run that fits nowhere lets others pass (+-20 %), unless a slot for it is free sooner."""

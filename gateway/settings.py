@@ -16,13 +16,13 @@ from gateway.reconciling_settings import PlacingSettings as PlacingSettings
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds on the size of a submitted document."""
 
-    maximum_bytes: int = 1_048_576
+    maximum_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """The most bytes in the body, and the most that placeholders may add to the document."""
-    maximum_tasks: int = 10_000
+    maximum_tasks: Annotated[int, Meta(ge=1)] = 10_000
     maximum_edges: int = 100_000
     """The most names in the `needs` of all tasks together."""
-    maximum_shards: int = 1_000
-    maximum_nesting: int = 64
+    maximum_shards: Annotated[int, Meta(ge=1)] = 1_000
+    maximum_nesting: Annotated[int, Meta(ge=1)] = 64
     """The most levels of lists and mappings within each other."""
     maximum_condition_characters: int = 65_536
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
@@ -150,7 +150,11 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes of large answers that wait for one tenant's callers to read them; beyond, reads get a 429."""
     unread_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
     """Those of all tenants together; beyond, reads get a 503."""
-    retry_after_seconds: float = 1.0
+    unfinished_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
+    """Bytes of one tenant's request bodies that have begun to arrive; beyond, they get a 429."""
+    unfinished_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
+    """Those of all tenants together; beyond, they get a 503."""
+    retry_after_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """How long a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
     """How long requests that are under way when the gateway stops may still take."""
@@ -168,11 +172,14 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     """Requests, cancellations not counted; five seconds' worth may come at once. None: any number."""
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
-    """Requests of all tenants that are handled at once; a tenant has an eighth while others ask too."""
+    """Requests of all tenants that are handled at once; a tenant has one in 32 while others ask too."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """A request that was not handled within so long is a 503; cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2
-    """Documents over 8 KiB that are read at once; a tenant has one while others send some too."""
+    """Documents that are read on threads at once: those over 8 KiB, and those with mistakes or conditions.
+
+    A tenant has all but one of these places at most, and one while others send some too.
+    """
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,15 +215,15 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The algorithms that its tokens may be signed with."""
     profile: Literal["rfc9068", "plain"] = "rfc9068"
     """The form of its tokens. `rfc9068`: `typ: at+jwt`, client_id and jti. `plain`: `typ: JWT` will do."""
-    maximum_lifetime_seconds: int = 86_400
+    maximum_lifetime_seconds: Annotated[int, Meta(ge=1)] = 86_400
     """The longest lifetime of a token, from `iat` to `exp`."""
     tenant_claim: str = "tenant"
     """The claim that names the caller's tenant."""
-    keys_fresh_seconds: float = 300.0
+    keys_fresh_seconds: Annotated[float, Meta(gt=0)] = 300.0
     """The age at which keys are read again, in the background; a revoked key counts at most twice as long."""
-    keys_stale_seconds: float = 3_600.0
+    keys_stale_seconds: Annotated[float, Meta(gt=0)] = 3_600.0
     """How long keys that cannot be read again still count after they were read last."""
-    keys_pause_seconds: float = 10.0
+    keys_pause_seconds: Annotated[float, Meta(gt=0)] = 10.0
     """The pause between two attempts to read the keys, whatever the result of the first."""
 
 

@@ -4,8 +4,9 @@ In the environment a setting is `WAYPOST_` and its path in capitals, groups join
 `WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS`. Lists and whole groups are written as JSON there.
 """
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -41,13 +42,46 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             _set_variable(tree, known, name, value)
     try:
-        return msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_convert_secret)
+        settings = msgspec.convert(tree, GatewaySettings, strict=False, dec_hook=_convert_secret)
     except msgspec.ValidationError as error:
-        # A list is one variable, so the path to it ends before the index of an item.
-        path = takewhile(lambda part: not part.isdecimal(), parts_of(located(error)[0]))
-        variable = (PREFIX + "__".join(path)).upper()
-        source = variable if variable in environment else str(file or "the settings")
-        raise SettingsError(f"{source}: {str(error).replace('$.', '').replace('Object', 'it')}") from error
+        parts: Sequence[str] = parts_of(located(error)[0])
+        text = str(error).replace("$.", "").replace("Object", "it")
+    else:
+        parts = next(_wrong_numbers(settings, ()), ())
+        if not parts:
+            return settings
+        text = f"Expected a finite number that is not negative - at `{'.'.join(parts)}`"
+    # A list is one variable, so the path to it ends before the index of an item.
+    path = takewhile(lambda part: not part.isdecimal(), parts)
+    variable = (PREFIX + "__".join(path)).upper()
+    source = variable if variable in environment else str(file or "the settings")
+    raise SettingsError(f"{source}: {text}{_issuer_at(tree, parts)}")
+
+
+def _wrong_numbers(value: object, at: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The paths of the numbers in the settings `value`, which is at `at`, that no setting can be.
+
+    Compared with infinity or what is no number, a time would never or always be over; none is negative.
+    """
+    match value:
+        case int() | float() if not (math.isfinite(value) and value >= 0):
+            yield at
+        case msgspec.Struct():
+            for field in value.__struct_fields__:
+                yield from _wrong_numbers(getattr(value, field), (*at, field))
+        case tuple():
+            for index, inner in enumerate(value):
+                yield from _wrong_numbers(inner, (*at, str(index)))
+
+
+def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:
+    """The words that name the issuer whose setting is at `parts`; its place in a list says little."""
+    match tree.get("issuers"), parts:
+        case [*issuers], ["issuers", index, *_] if index.isdecimal() and isinstance(
+            found := issuers[int(index)], dict
+        ):
+            return f" (issuer {found.get('url')})"
+    return ""
 
 
 def _read(file: Path) -> dict[str, Any]:

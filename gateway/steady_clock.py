@@ -1,17 +1,50 @@
 """The time since 1970 on a clock that nobody can set while the process runs.
 
-Deadlines, pauses and the names of runs count on it. It begins with the wall clock, and goes on with the
-monotonic one.
+Deadlines, pauses and the names of runs count on it. It begins with the wall clock, and goes on with the time
+since the machine's boot.
 """
 
+import sys
 import time
+from pathlib import Path
+from typing import Final
 
-_offset = time.time() - time.monotonic()
+from msgspec import Struct
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def uptime() -> float:
+    """Seconds since the machine's boot, on a clock that nobody can set and that goes on while it sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+_offset = time.time() - uptime()
+
+
+class MachineBoot(Struct, frozen=True, kw_only=True):
+    """A boot of this machine: its id, and when it was by the steady clock, in seconds since 1970.
+
+    Two readings of one boot differ in time by as much as the wall clock was set in between.
+    """
+
+    id: str
+    """Empty where the system gives none."""
+    at: float
+
+
+def machine_boot() -> MachineBoot:
+    """The boot of this machine that goes on now."""
+    try:
+        boot_id = BOOT_ID.read_text().strip()
+    except OSError:
+        boot_id = ""
+    return MachineBoot(id=boot_id, at=_offset)
 
 
 def steady_time() -> float:
     """Seconds since 1970, by the wall clock as it was at the start of this process."""
-    return _offset + time.monotonic()
+    return _offset + uptime()
 
 
 def seconds_behind(newest: float) -> float:

@@ -27,6 +27,8 @@ from waypost.problem_documents import http11_bytes, problem, refusing_app
 
 TRAILERS: Final = 100
 """Most trailer fields behind a chunked body; uvicorn 0.54 keeps any number."""
+PIPELINED: Final = 32
+"""Most requests of a connection that wait for answers to those before; uvicorn 0.54 keeps any number."""
 SEND_MINIMUM_BYTES: Final = 16_384
 """A client that does not take at least so much of its answer in `send_seconds` is cut off."""
 
@@ -36,27 +38,21 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     head_bytes: int = 32_768
     """Most bytes of request line and header fields together; more is a 431."""
-
     head_seconds: float = 10.0
     """A new connection must have sent its first request head within this time, and a head must be complete
     this long after it has begun.
     """
-
     body_seconds: float = 30.0
     """A body must be complete this long after its head. Answers have no limit as long as they are read."""
-
     send_seconds: float = 30.0
     """A client for which an answer waits, and which takes next to nothing of it for so long, is cut off."""
-
     keep_alive_seconds: int = 75
     """Seconds after which an idle connection is closed.
 
     Clients close theirs earlier; otherwise a request could meet a connection that is being closed.
     """
-
     connections: int = 10_000
     """Most open connections. For one more the oldest idle one is closed; where all are busy it gets 503."""
-
     grace_seconds: int = 5
     """Seconds that requests under way may take when the server stops; then they are aborted."""
 
@@ -214,6 +210,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._room.arriving.pop(self, None)
         self._room.idle.pop(self, None)
+        if len(self.pipeline) >= PIPELINED:
+            # The parser stops here, and the connection is aborted: it owes answers to those before.
+            raise ValueError("too many requests before the answer to the first")
         limit = self._limits.head_bytes
         if not (self._begun and self._chunk <= limit) and self._head_bytes() > limit:
             self.app = refusing_app(431, "HeadersTooLarge", f"over {limit} bytes")

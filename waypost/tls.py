@@ -97,6 +97,22 @@ def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def roots_context(roots: str) -> ssl.SSLContext:
+    """A context for a client that trusts the root certificates in the PEM file `roots` alone.
+
+    Raises `PkiError`.
+    """
+    try:
+        context = ssl.create_default_context(cafile=roots)
+    except ssl.SSLError as error:
+        raise PkiError(f"{roots} holds no certificate in PEM") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise PkiError(f"cannot read {roots!r}: {getattr(error, 'strerror', None) or error}") from error
+    if not context.cert_store_stats()["x509"]:
+        raise PkiError(f"{roots} holds no certificate in PEM")
+    return context
+
+
 class _ClientSide(ssl.SSLObject):
     """The client's end of a handshake: compares the cluster's SPIFFE id with the name it was asked for by."""
 

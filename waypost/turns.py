@@ -21,12 +21,21 @@ class NoTurn(Exception):
 class Turns:
     """Gives `places` to callers. Keys that wait take turns, however many callers of a key wait.
 
-    A key has all places while no other asks for one, and else `share` of them: then the next caller of
-    another key finds a place free, or waits for one that was in use before.
+    A key has all places while no other asks for one, or `alone` of them, and else `share` of them: then the
+    next caller of another key finds a place free, or waits for one that was in use before.
     """
 
-    def __init__(self, places: int, *, share: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._places, self._share, self._clock = places, share, clock
+    def __init__(
+        self,
+        places: int,
+        *,
+        share: int,
+        alone: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._share, self._clock = share, clock
+        self._alone = places if alone is None else alone
+        self._places = places
         self._held: Counter[str] = Counter()
         self._free = places
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
@@ -34,6 +43,11 @@ class Turns:
         self._last_key: str | None = None
         self._contended_until = 0.0
         """When a key may have all places again; 0: it may."""
+
+    @classmethod
+    def leaving_one(cls, places: int) -> "Turns":
+        """Turns of which one place is always left to other keys, for work that holds a place for long."""
+        return cls(places, share=1, alone=max(1, places - 1))
 
     def __repr__(self) -> str:
         waiting = {key: len(callers) for key, callers in self._waiting.items()}
@@ -62,7 +76,7 @@ class Turns:
             if self._clock() < self._contended_until:
                 return self._share
             self._contended_until = 0.0
-        return self._places
+        return self._alone
 
     async def wait(self, key: str, wait_seconds: float | None) -> None:
         """Waits in the key's turn until it is given a place, which it must `leave`. Raises `NoTurn`."""

@@ -85,9 +85,7 @@ class WorkerPool:
         worker = await self._turn(caller)
         if worker.pid is None:
             # The first request: the next one of another caller should not wait for a process to start.
-            for other in [idle for idle in self._idle if idle.pid is None]:
-                self._idle.remove(other)
-                self._start(other, None)
+            self.start()
         try:
             return await worker.exchange(request)
         finally:
@@ -97,6 +95,12 @@ class WorkerPool:
                 self._start(worker, caller)
             else:
                 self._release(worker, caller)
+
+    def start(self) -> None:
+        """Starts the idle processes in the background; without it they start with the first request."""
+        for idle in [idle for idle in self._idle if idle.pid is None]:
+            self._idle.remove(idle)
+            self._start(idle, None)
 
     async def close(self) -> None:
         """Kills all processes. A call under way gets a `WorkerError`; those that wait are cancelled."""

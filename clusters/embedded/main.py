@@ -95,6 +95,7 @@ async def _serve(
                 limits=limits,
             ) as server,
         ):
+            node.start_evaluator()
             # What is loaded by now lives as long as the process: garbage collection need not look at it
             # again.
             gc.freeze()

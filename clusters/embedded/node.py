@@ -109,6 +109,7 @@ class ClusterNode:
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )
             self._build(recovered, evaluator)
+            self._evaluator = evaluator
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
             self._keeping_room = asyncio.create_task(self._disk_pressure.run(), name="keep room")
@@ -140,6 +141,10 @@ class ClusterNode:
             self.garbage_collector,
             attempts=lambda: (attempt for attempt, _ in self._scheduler.hello(uptime()).attempts),
         )
+
+    def start_evaluator(self) -> None:
+        """Starts the processes that evaluate conditions: else the first condition waits for them."""
+        self._evaluator.start()
 
     async def __aexit__(self, *_: object) -> None:
         """Kills the tries under way, which the gateway could not see or end any more; closes the journal."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.pending_reasons import pending_reason, processor_reason
+from gateway.api.pending_reasons import pending_reason, task_waits
 from gateway.api.runs import visible_run
 from gateway.api.views import RunStory, summary
 from gateway.core.decision import Decision
@@ -36,13 +36,17 @@ async def explain(call: Call) -> Response:
 async def _story(call: Call, run: Run) -> Response:
     store = call.services.store
     history = await _history(store, run)
-    shards, counts = await store.shards(run.id), await store.task_counts(run.id)
+    shards, services = await store.shards(run.id), call.services
+    waits = (
+        pending_reason(run, shards, services, call.at),
+        await task_waits(run, shards, store, services.regions(), call.at),
+    )
     story = RunStory(
         run=summary(run),
         decisions=await _decisions(store, run, history),
         history=tuple(history),
         complete=len(history) < STORY_MAXIMUM,
-        waiting=pending_reason(run, shards, call.services, call.at) or processor_reason(run, shards, counts),
+        waiting="; ".join(filter(None, waits)) or None,
     )
     return JsonResponse(story)
 

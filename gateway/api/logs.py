@@ -10,7 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk
+from clusters.transport import CONNECTIONS, Purpose
 from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
 from gateway.api.http.responses import ClosingResponse, encode_json
@@ -28,8 +29,11 @@ FIRST_SECONDS: Final = 1.0
 """How long a response that follows a log waits for something to be in it before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
 """How much of a log is read from a cluster at once, for a caller who may be slower than the cluster."""
-FOLLOWERS: Final = RequestSettings(streams_per_tenant=32)
-"""Followed logs that one tenant may have in one region: a quarter of the connections for them."""
+FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
+"""Followed logs in one region, of one tenant and of all: fewer than the connections for them.
+
+A few connections may still be closing.
+"""
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
@@ -115,7 +119,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
     if row is None:
         return None
     attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
-    return LogSource(region=row.region, attempt=attempt, over=row.phase is not TaskPhase.RUNNING)
+    return LogSource(region=row.region, attempt=attempt, over=row.over)
 
 
 async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
@@ -124,6 +128,12 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
     if region is None:
         raise NotFound(f"shard {shard} has had no attempt {epoch}: `explain` lists them")
+    if region not in call.services.clusters:
+        # Not a matter of waiting: it was taken out of the settings, and what was written there is gone.
+        raise NotFound(
+            f"attempt {epoch} of shard {shard} ran in {region}, which is not among this gateway's regions any"
+            " more: what it wrote cannot be read"
+        )
     return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
 
 
@@ -168,7 +178,7 @@ async def _followed(call: Call, source: LogSource, task: str, offset: int) -> As
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
     """
     cluster = _cluster(call, source)
-    place = call.services.followers.slot(f"{call.principal.tenant} in {source.region}", FOLLOWERS)
+    place = call.services.followers.slot(call.principal.tenant, FOLLOWERS, among=source.region)
     chunks = cluster.logs(source.attempt, task, offset=offset, follow=True)
     with place:
         async with _closing(chunks):
@@ -202,9 +212,12 @@ async def _begin(
             first.result()
     except ClusterError as error:
         if error.reason == "NotFound":
-            raise NotFound(f"region {source.region} has no log of this task") from error
+            raise NotFound(
+                f"region {source.region} has no log of this task from attempt {source.attempt.epoch}"
+            ) from error
         raise Unavailable(
-            f"region {source.region}, where the task ran, cannot be read: {error.reason}"
+            f"region {source.region}, where attempt {source.attempt.epoch} of the task ran,"
+            f" cannot be read: {error.reason}"
         ) from error
     return _resumed(first, chunks)
 

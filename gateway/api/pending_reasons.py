@@ -3,20 +3,29 @@
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import choice
+from typing import Final
 
 import msgspec
 
 from clusters.protocol import TaskPhase
 from gateway.api.http.services import Services
-from gateway.core.run import Run
+from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.regions.blackout_guard import enough_answer
 from gateway.regions.placement import Unplaceable, place
 from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_view import RegionView
+from gateway.store.interface import Store
+from waypost.workflow.task import TaskSpec
+
+TASKS_NAMED: Final = 3
+"""The most waiting tasks that a sentence names."""
+SHARDS_READ: Final = 3
+"""The most shards whose tasks are read for it."""
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
@@ -51,16 +60,55 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
     return f"{wait} for a turn: {found.region} fits"
 
 
-def processor_reason(run: Run, shards: Sequence[Shard], counts: Mapping[TaskPhase, int]) -> str | None:
-    """A sentence about shards that have a region, where no task of theirs runs; None if one does.
+async def task_waits(
+    run: Run, shards: Sequence[Shard], store: Store, regions: Sequence[RegionView], at: float
+) -> str | None:
+    """A sentence that says which tasks of Running shards wait at wall-clock second `at`, and for what.
 
-    `counts` has the tasks of the run by phase.
+    It names the first few. None where none waits, or where the stored document cannot be read.
     """
-    placed = [shard for shard in shards if shard.phase is Phase.RUNNING]
-    if run.phase.terminal or not placed or counts.get(TaskPhase.RUNNING, 0):
+    running = [shard for shard in shards if shard.phase is Phase.RUNNING]
+    if run.phase.terminal or not running:
         return None
-    regions = ", ".join(sorted({shard.region for shard in placed if shard.region is not None}))
-    return f"{_shards_wait(len(placed))} for a processor: no task of the run runs in {regions}"
+    try:
+        tasks = _decode(run.workflow).spec.tasks
+    except msgspec.MsgspecError:
+        return None
+    views = {view.name: view for view in regions}
+    waits: list[str] = []
+    for shard in running[:SHARDS_READ]:
+        rows = {row.task: row for row in await store.tasks(run.id, shard.index, outputs=False)}
+        waits += _waits_in(shard, tasks, rows, views.get(shard.region or ""), at)
+    named, more = waits[:TASKS_NAMED], len(waits) - TASKS_NAMED
+    named += [f"{more} more of its tasks wait"] if more > 0 else []
+    return "; ".join(named) or None
+
+
+def _waits_in(
+    shard: Shard, tasks: Sequence[TaskSpec], rows: Mapping[str, TaskRow], region: RegionView | None, at: float
+) -> Iterator[str]:
+    """A clause for each task of `shard` that waits for something other than the tasks that it needs."""
+    for task in tasks:
+        row = rows.get(task.name)
+        name = f"task {task.name} of shard {shard.index}"
+        if row is not None and row.phase is TaskPhase.RETRYING and row.next_try_at is not None:
+            failed = f"{row.tries} failed ({row.reason})"
+            left = row.next_try_at - at
+            pause = f"for {left:.0f} s more" if left > 0 else _processor(task, shard, region)
+            yield f"{name} waits to be tried again, {pause}: try {failed}"
+        elif (row is None or row.phase is TaskPhase.STOPPED) and all(
+            need in rows and rows[need].finished for need in task.needs
+        ):
+            yield f"{name} waits {_processor(task, shard, region)}"
+
+
+def _processor(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
+    """What a task waits for whose region could start it."""
+    if region is None or not region.queued:
+        return f"to be started in {shard.region}"
+    owned = "" if region.cpu is None else f" of {region.cpu:g}"
+    queue = "1 task waits" if region.queued == 1 else f"{region.queued} tasks wait"
+    return f"for a processor in {shard.region} (it asks for {task.resources.cpu:g}{owned}; {queue} there)"
 
 
 def _shards_wait(count: int) -> str:

@@ -20,9 +20,9 @@ from gateway.api.views import DryRun, RegionPlan, summary
 from gateway.core.decision import Action, Decision
 from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
-from gateway.documents.checks import check, is_too_large
+from gateway.documents.checks import check, is_right, is_too_large
 from gateway.documents.condition_checks import ConditionTrial
-from gateway.documents.parsing import invalid_document, parse
+from gateway.documents.parsing import invalid_document, parse, parse_quickly
 from gateway.documents.partial_checks import check_valid_parts
 from gateway.documents.workflow import Workflow
 from gateway.regions.placement import Placement, place
@@ -34,10 +34,12 @@ from gateway.submission.try_conditions import try_conditions
 from waypost.json_pointer import FieldError
 
 INLINE_BYTES: Final = 8 * 1024
-"""The largest document that is read on the event loop; a larger one is read on a thread, which costs 0.1 ms.
+"""The largest document that is read on the event loop, if nothing is wrong with it.
 
-The worst of this size, all mistakes, holds the event loop for some 20 ms.
+Any other is read on a thread, which costs 0.1 ms: to list the mistakes of one of this size takes up to 50 ms.
 """
+LARGE_WAIT_SECONDS: Final = 5.0
+"""How long a document waits to be read on a thread: one of another tenant takes up to half a second."""
 KEY_MAXIMUM: Final = 255
 """The most characters of an idempotency key."""
 
@@ -60,12 +62,13 @@ async def submit(call: Call) -> Response:
     key = _idempotency_key(call)
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
+    if len(body) <= INLINE_BYTES and media_type == "application/json":
+        async with call.turn():
+            if (quick := _read_quickly(body, call.principal.tenant, services)) is not None:
+                return await _decide(call, key, quick)
     read = partial(_read_workflow, body, media_type, call.principal.tenant, services)
-    large = len(body) > INLINE_BYTES
-    async with call.turn(services.large_documents if large else None):
-        reading = await asyncio.to_thread(read) if large else read()
-        if not large and reading.trial is None:
-            return await _decide(call, key, reading)
+    async with call.turn(services.large_documents, wait_seconds=LARGE_WAIT_SECONDS):
+        reading = await asyncio.to_thread(read)
     if reading.trial is not None:
         # Without a turn: processes have turns of their own.
         reading = replace(reading, errors=reading.errors + await _condition_errors(call, reading.trial))
@@ -131,14 +134,35 @@ def _idempotency_key(call: Call) -> str | None:
     return key
 
 
+def _read_quickly(body: bytes, tenant: str, services: Services) -> _Reading | None:
+    """Reads a small JSON document; None where it may take longer than a turn of the event loop has.
+
+    Something is wrong with it, or it has conditions or items of shards.
+    """
+    limits = services.settings.documents
+    if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
+        return None
+    workflow = _with_tenant(workflow, tenant)
+    canonical = msgspec.json.encode(workflow)
+    if b'"when":' in canonical or not is_right(
+        workflow, canonical, limits, services.executors, frozenset(services.clusters)
+    ):
+        return None
+    return _Reading(workflow=workflow, canonical=canonical, errors=[], trial=None)
+
+
+def _with_tenant(workflow: Workflow, tenant: str) -> Workflow:
+    # Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
+    if workflow.metadata.tenant is not None:
+        return workflow
+    return structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))
+
+
 def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services) -> _Reading:
     """Reads the workflow that `body` holds, with `tenant` where it names none. Raises what `parse` raises."""
     limits, regions = services.settings.documents, frozenset(services.clusters)
     rest = partial(check_valid_parts, limits=limits, executors=services.executors, regions=regions)
-    workflow = parse(body, media_type, limits, rest)
-    # Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
-    if workflow.metadata.tenant is None:
-        workflow = structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))
+    workflow = _with_tenant(parse(body, media_type, limits, rest), tenant)
     canonical = msgspec.json.encode(workflow)
     errors = check(workflow, canonical, limits, services.executors, regions)
     conditional = b'"when":' in canonical and not is_too_large(workflow, limits)

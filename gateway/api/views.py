@@ -13,7 +13,7 @@ from msgspec import Raw, Struct, convert, structs
 from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
-from gateway.core.run import Run, RunPhase, TaskRow
+from gateway.core.run import FailedTry, Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import RegionView
 
@@ -68,9 +68,13 @@ class TaskView(Struct, frozen=True, kw_only=True):
     tries: int
     started_at: float
     ended_at: float | None
+    next_try_at: float | None
+    """When the next try of a task that is Retrying begins."""
     output: Any
     """The value that the task returned, only where it was asked for with `outputs=true`."""
     reason: str
+    last_failure: FailedTry | None
+    """The last try that failed and was not the task's end."""
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
@@ -118,7 +122,10 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the history is longer than what is shown."""
     waiting: str | None
-    """The reason why Pending shards, or Suspect ones that are not moved, wait now; null if none waits."""
+    """Why Pending shards, or Suspect ones that are not moved, wait now, and which tasks of Running ones do.
+
+    Null if nothing waits.
+    """
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):

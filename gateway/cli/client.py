@@ -23,6 +23,7 @@ from gateway.cli.context import Context, find_context
 from gateway.cli.errors import EXIT_BY_STATUS, CliError, Exit
 from gateway.identity.development_issuer import SCOPES, mint_token
 from waypost.json_pointer import FieldError
+from waypost.tls import PkiError, roots_context
 
 
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,11 +112,9 @@ def _trusted_roots() -> ssl.SSLContext:
     if not roots:
         return httpx.create_ssl_context()
     try:
-        return ssl.create_default_context(cafile=roots)
-    except ssl.SSLError as error:
-        raise CliError(f"WAYPOST_CA: {roots} holds no certificate in PEM", code=Exit.USAGE) from error
-    except OSError as error:
-        raise CliError(f"WAYPOST_CA: cannot read {roots}: {error.strerror}", code=Exit.USAGE) from error
+        return roots_context(roots)
+    except PkiError as error:
+        raise CliError(f"WAYPOST_CA: {error}", code=Exit.USAGE) from error
 
 
 def _development_token(context: Context | None) -> str | None:

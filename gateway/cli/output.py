@@ -29,6 +29,7 @@ COLORS: Final[Mapping[str, str]] = {
     "Dispatching": "cyan",
     "Warming": "cyan",
     "Pending": "dim",
+    "Retrying": "yellow",
     "Suspect": "yellow",
     "Degraded": "yellow",
     "Cancelling": "yellow",

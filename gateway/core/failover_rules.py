@@ -50,7 +50,7 @@ def suspect_wait_is_over(
     return now - since >= wait_seconds
 
 
-SUSPECTED_LOSSES: Final = 2
+POISON_LOSSES: Final = 2
 """The losses of a region from which on the shard that ran there may be what ends regions."""
 
 
@@ -59,14 +59,14 @@ def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) ->
     return 1 + (shard.regions_lost if _losses_count(shard, wall, settings) else 0)
 
 
-def is_suspected(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
+def may_be_poison(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
     """Whether the shard has so many counted losses that it is perhaps itself what kills regions.
 
     `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`.
 
-    Suspected shards are kept in separate regions. Not to be confused with the phase Suspect.
+    Such shards are tried in separate regions.
     """
-    return shard.regions_lost >= SUSPECTED_LOSSES and _losses_count(shard, wall, settings)
+    return shard.regions_lost >= POISON_LOSSES and _losses_count(shard, wall, settings)
 
 
 def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool:

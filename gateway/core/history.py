@@ -39,6 +39,8 @@ class HistoryKind(StrEnum):
     UNPLACEABLE = "Unplaceable"
     """A shard waits without a region; the entry is written once for each new reason."""
     TASK_FINISHED = "TaskFinished"
+    TASK_RETRYING = "TaskRetrying"
+    """A try of a task failed, and another follows after a pause."""
     REAPED = "Reaped"
     """A region confirmed that nothing of an orphan runs there any more."""
     FORGOTTEN = "Forgotten"
@@ -102,7 +104,7 @@ class UnplaceableDetail(Detail, frozen=True, kw_only=True):
 
 
 class TaskDetail(Detail, frozen=True, kw_only=True):
-    """The end of a task in the shard's current attempt."""
+    """The end of a task, or of a try that is followed by another, in the shard's current attempt."""
 
     task: str
     phase: TaskPhase
@@ -112,6 +114,8 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
     seconds: float | None
     """The time from its start to its end, on the cluster's clock; None where the cluster gives no end."""
     reason: str = ""
+    next_try_at: float | None = None
+    """When the next try begins, in wall-clock seconds since 1970 of the cluster; None: there is none."""
 
 
 class OrphanDetail(Detail, frozen=True, kw_only=True):
@@ -172,6 +176,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.PLACED: PlacementDetail,
     HistoryKind.UNPLACEABLE: UnplaceableDetail,
     HistoryKind.TASK_FINISHED: TaskDetail,
+    HistoryKind.TASK_RETRYING: TaskDetail,
     HistoryKind.REAPED: OrphanDetail,
     HistoryKind.FORGOTTEN: OrphanDetail,
     HistoryKind.ACCEPTED: SubmissionDetail,

@@ -31,9 +31,7 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
     if not known:
         # Nothing has been started yet, as for most shards: ordering ten thousand tasks takes 30 ms.
         return Resumption(results=(), tries={}, remade=())
-    finished = {
-        name: row for name, row in known.items() if row.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
-    }
+    finished = {name: row for name, row in known.items() if row.finished}
     again = _to_run(tasks, finished, incarnation)
     return Resumption(
         results=tuple(

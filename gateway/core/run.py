@@ -62,6 +62,15 @@ class Run(Struct, frozen=True, kw_only=True):
     """SHA-256 of the canonical document: the same key with another one is refused."""
 
 
+class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
+    """A try of a task that failed and was, or is to be, followed by another."""
+
+    tries: int
+    """The number of the try."""
+    ended_at: float | None
+    reason: str
+
+
 class TaskRow(Struct, frozen=True, kw_only=True):
     """The stored state of one task of one shard: the newest report by an attempt that was current then.
 
@@ -79,8 +88,22 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     tries: int
     started_at: float
     ended_at: float | None = None
+    next_try_at: float | None = None
+    """When the next try begins; None unless the task is Retrying."""
     output: Any = None
     reason: str = ""
+    last_failure: FailedTry | None = None
+    """The last try that failed and was not the task's end; None: there is none."""
+
+    @property
+    def over(self) -> bool:
+        """Whether its attempt starts no further try of it."""
+        return self.phase not in (TaskPhase.RUNNING, TaskPhase.RETRYING)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it need not run again."""
+        return self.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:

@@ -4,27 +4,23 @@ Names, needs and cycles, limits, labels, placement, executors, placeholders and 
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gateway.documents.condition_checks import condition_text_errors
+from gateway.documents.graph_checks import cycle_errors, is_in_topological_order, name_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
-from waypost.workflow.graph import find_cycle
 from waypost.workflow.placeholders import render
 from waypost.workflow.run_types import DeclaredExecutors
-from waypost.workflow.task import SideEffects, TaskSpec
-
-REPORTED_CYCLES: Final = 10
-"""The most cycles that are reported."""
+from waypost.workflow.task import SideEffects
 
 RENDERED_TASKS: Final = 2_000
 """The most tasks that are rendered for shards beyond the first, where the items differ in form.
@@ -51,25 +47,45 @@ def check(
     names of all regions; where they are unknown (empty), placement may name any. A workflow beyond a limit
     gets only that error.
     """
+    return list(_errors(workflow, canonical, limits, executors, regions))
+
+
+def is_right(
+    workflow: Workflow,
+    canonical: bytes,
+    limits: DocumentLimits,
+    executors: DeclaredExecutors,
+    regions: frozenset[str],
+) -> bool:
+    """Returns whether `check` would find no error. Stops at the first: all errors of one may take long."""
+    return next(_errors(workflow, canonical, limits, executors, regions), None) is None
+
+
+def _errors(
+    workflow: Workflow,
+    canonical: bytes,
+    limits: DocumentLimits,
+    executors: DeclaredExecutors,
+    regions: frozenset[str],
+) -> Iterator[FieldError]:
+    """The errors of `check`, one after the other."""
     # What follows may take long for a workflow beyond the limits: it is not checked further.
     if too_large := list(_size_errors(workflow, limits)):
-        return too_large
-    found = [
-        *_label_errors(workflow),
-        *_shard_errors(workflow),
-        *_placement_errors(workflow, regions),
-        *_unsupported_errors(workflow),
-    ]
+        yield from too_large
+        return
+    yield from _label_errors(workflow)
+    yield from _shard_errors(workflow)
+    yield from _placement_errors(workflow, regions)
+    yield from _unsupported_errors(workflow)
     # Nearly every document lists its tasks in order: one pass then proves that names and needs are right.
-    if not _is_in_topological_order(workflow.spec.tasks):
-        found += _name_errors(workflow.spec.tasks)
-        found += _cycle_errors(workflow.spec.tasks)
-    found += _type_errors(workflow, executors)
+    if not is_in_topological_order(workflow.spec.tasks):
+        yield from name_errors(workflow.spec.tasks)
+        yield from cycle_errors(workflow.spec.tasks)
+    yield from _type_errors(workflow, executors)
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
-        found += _run_errors(workflow, limits, executors, templated=b"${" in canonical)
+        yield from _run_errors(workflow, limits, executors, templated=b"${" in canonical)
         if b'"when":' in canonical:
-            found += condition_text_errors(workflow)
-    return found
+            yield from condition_text_errors(workflow)
 
 
 def is_too_large(workflow: Workflow, limits: DocumentLimits) -> bool:
@@ -145,68 +161,6 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
         )
     if workflow.spec.engine in UNSUPPORTED_ENGINES:
         yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
-
-
-def _is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
-    """True if all names are distinct and each task needs only tasks before it, each once.
-
-    Then no name is wrong and there is no cycle.
-    """
-    before: set[str] = set()
-    for task in tasks:
-        if task.needs and not (before.issuperset(task.needs) and len(set(task.needs)) == len(task.needs)):
-            return False
-        before.add(task.name)
-    return len(before) == len(tasks)
-
-
-def _name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Errors for names of several tasks, and for needs that are unknown, repeated or the task itself."""
-    counts = Counter(task.name for task in tasks)
-    for index, task in enumerate(tasks):
-        if counts[task.name] > 1:
-            yield FieldError(
-                f"/spec/tasks/{index}/name", f"{task.name} is the name of {counts[task.name]} tasks"
-            )
-        seen: set[str] = set()
-        for at, need in enumerate(task.needs):
-            if need not in counts:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"there is no task {need}")
-            elif need == task.name:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} needs itself")
-            elif need in seen:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} is named twice")
-            seen.add(need)
-
-
-def _cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """An error for each cycle, of cycles without a common task, at most `REPORTED_CYCLES`.
-
-    A task that needs itself is left to `_name_errors`.
-    """
-    # Of tasks with the same name the first is taken: which one is meant is unknown, and reported elsewhere.
-    places: dict[str, int] = {}
-    for index, task in enumerate(tasks):
-        places.setdefault(task.name, index)
-    firsts = tasks if len(places) == len(tasks) else tuple(tasks[index] for index in places.values())
-    left = tuple(_without_itself(task) if task.name in task.needs else task for task in firsts)
-    for _ in range(REPORTED_CYCLES):
-        cycle = find_cycle(left)
-        if cycle is None:
-            return
-        yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_cycle_text(cycle)}")
-        # Only cycles without a common task are reported: the number of all cycles may be exponential.
-        members = set(cycle)
-        left = tuple(task for task in left if task.name not in members)
-
-
-def _without_itself(task: TaskSpec) -> TaskSpec:
-    return structs.replace(task, needs=tuple(need for need in task.needs if need != task.name))
-
-
-def _cycle_text(cycle: tuple[str, ...]) -> str:
-    shown = cycle if len(cycle) <= 20 else (*cycle[:10], f"... {len(cycle) - 19} more ...", *cycle[-9:])
-    return " -> ".join(shown)
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:

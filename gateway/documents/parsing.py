@@ -58,17 +58,25 @@ def parse(
             ),
             partial_checks,
         )
+    if (workflow := parse_quickly(body, limits)) is not None:
+        return workflow
+    return _convert(*read_json(_decode_utf8(body), maximum_nesting=limits.maximum_nesting), partial_checks)
+
+
+def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
+    """The workflow in the JSON `body`, where that is certainly as the strict reader would read it; else None.
+
+    The strict reader is written in Python and slower: each submission waits for it. msgspec suffices where
+    what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly absent.
+    """
     try:
         value = _decode_json(body)
         workflow = msgspec.convert(value, Workflow)
-        # The strict reader is written in Python and slower: each submission waits for it. msgspec suffices
-        # where what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly
-        # absent.
-        if _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH):
-            return workflow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # msgspec stops at the first error and names no line: the strict reader reports all
-    return _convert(*read_json(_decode_utf8(body), maximum_nesting=limits.maximum_nesting), partial_checks)
+        return None  # msgspec stops at the first error and names no line: the strict reader reports all
+    if _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH):
+        return workflow
+    return None
 
 
 def document_schema() -> dict[str, Any]:

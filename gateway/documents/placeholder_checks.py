@@ -1,6 +1,7 @@
 """Checks a document's placeholders: whether they name something, where they stand, and how much they add."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,8 @@ from waypost.json_pointer import FieldError, below
 from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references
 from waypost.workflow.task import TaskSpec
 
+TEXT_ERRORS: Final = 10
+"""The most errors of each kind that one text has: it may be a megabyte of them."""
 SHARD_FIELDS: Final = ("count", "index", "item")
 
 
@@ -20,6 +23,7 @@ class PlaceholderChecks:
         self._params = {"params": workflow.spec.params}
         self._shards = [{"shard": sample} for sample in _sample_shards(workflow)]
         self._sizes: dict[tuple[str, ...], int] = {}
+        self._faults: dict[tuple[str, ...], str] = {}
         self.added = 0
         """The most characters that the placeholders checked so far add to the tasks of one shard."""
 
@@ -42,12 +46,19 @@ class PlaceholderChecks:
                 yield from self._errors_in_value(inner, below(at, index))
 
     def _errors_in_text(self, text: str, at: str) -> Iterator[FieldError]:
+        wrong = set[tuple[str, ...]]()
         for names in references(text):
+            if names in self._faults:
+                wrong.add(names)
+                continue
             try:
                 self.added += self._size(names)
             except PlaceholderError as error:
-                yield FieldError(at, str(error))
-        yield from (FieldError(at, mistake) for mistake in malformed(text))
+                self._faults[names] = str(error)
+                wrong.add(names)
+        yield from (FieldError(at, self._faults[names]) for names in islice(sorted(wrong), TEXT_ERRORS))
+        # Each looks at the rest of the text, which may be a megabyte of them.
+        yield from (FieldError(at, mistake) for mistake in islice(malformed(text), TEXT_ERRORS))
 
     def _size(self, names: tuple[str, ...]) -> int:
         """The most characters that the placeholder `names` stands for in any shard.

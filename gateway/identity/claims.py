@@ -6,8 +6,18 @@ from gateway.core.principal import Principal
 from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
-ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
-"""Claims that only ID tokens have (OpenID Connect Core, 3.3.2.11, and FAPI)."""
+OTHER_KINDS_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "sub_jwk"})
+"""Claims that no access token has: those of ID tokens (OpenID Connect Core, 3.3.2.11 and 7.4, and FAPI), and
+`events` of logout and security event tokens (RFC 8417)."""
+ACCESS_TOKEN_KINDS: Final = {
+    "typ": frozenset({"bearer", "at+jwt"}),
+    "token_use": frozenset({"access"}),
+    "token_type": frozenset({"bearer", "access", "access_token", "at+jwt"}),
+}
+"""The claims in which issuers say what a token is for, and their values in access tokens, in lower case.
+
+All may be missing. `typ` is Keycloak's, `token_use` that of Amazon Cognito.
+"""
 LEEWAY_SECONDS: Final = 60
 """The difference between clocks that is tolerated for `iat` and `nbf`. An expired token gets no leeway."""
 
@@ -49,15 +59,16 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
 
 
 def _check_kind(claims: dict[str, Any]) -> None:
-    """Raises `TokenRejected` for an ID or refresh token.
+    """Raises `TokenRejected` for anything but an access token: an ID, refresh or logout token, or an event.
 
-    It proves a login to some client, not the right to call this API.
+    It proves a login to some client, or something that has happened, not the right to call this API.
     """
-    kind = claims.get("typ", "")
-    if not ID_TOKEN_CLAIMS.isdisjoint(claims) or claims.get("token_use", "access") != "access":
+    if not OTHER_KINDS_CLAIMS.isdisjoint(claims):
         raise TokenRejected("claims.kind")
-    if not isinstance(kind, str) or kind.lower() in ("id", "refresh", "offline"):
-        raise TokenRejected("claims.kind")
+    for name, good in ACCESS_TOKEN_KINDS.items():
+        # A list of what is good: issuers make up kinds of their own, which no list of bad ones has.
+        if name in claims and not (isinstance(claims[name], str) and claims[name].lower() in good):
+            raise TokenRejected("claims.kind")
 
 
 def _check_audience(aud: Any, issuer: Issuer) -> None:

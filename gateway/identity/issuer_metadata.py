@@ -1,37 +1,43 @@
 """Addresses that an issuer's keys may come from, its own metadata, and the cause of a failed fetch."""
 
 import ipaddress
-import json
 import os
+import re
 import socket
 import ssl
+from pathlib import Path
 from typing import Final
 
 import httpx
 
 from gateway.identity.key_parsing import InvalidKeySet
-from waypost.distinct_names import distinct
+from gateway.identity.strict_decoding import NotStrict, decode_object
 
+SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|.*://", re.DOTALL)
+"""Matches the beginning of an address: what has one is no path of a file, but `https:/host` is misspelt."""
 METADATA_PATH: Final = "/.well-known/openid-configuration"
 """Where an issuer says where its keys are (OpenID Connect Discovery, section 4)."""
 
 
-def is_trusted_source(source: str) -> bool:
-    """True if keys may come from `source`: a file, https, or http on the loopback interface.
+def key_source(source: str) -> httpx.URL | Path:
+    """Where keys come from by `source`: https, http on the loopback interface, or the path of a file.
 
-    False for an address with a user or password in it, which would end up in a log.
+    Raises `InvalidKeySet` for any other address, and one with a user or password, which would end up in a
+    log.
     """
-    if "://" not in source:
-        return True
+    if not SCHEME.match(source):
+        return Path(source)
     try:
         url = httpx.URL(source)
     except httpx.InvalidURL:
-        return False
-    return (
-        bool(url.host)
-        and not url.userinfo
-        and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host)))
-    )
+        raise InvalidKeySet("its keys have an address that is no URL") from None
+    # httpx writes schemes in lower case: `HTTPS://` is no file.
+    is_safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))
+    if not url.host or url.userinfo or not is_safe:
+        raise InvalidKeySet(
+            "its keys must come by https, without a name or password in the address, or from a file"
+        )
+    return url
 
 
 def _is_loopback(host: str) -> bool:
@@ -41,19 +47,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def keys_address(metadata: bytes, issuer: str) -> str:
+def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
     """The `jwks_uri` in the `metadata` of `issuer`. Raises `InvalidKeySet` where it is not to be trusted."""
     try:
-        found = json.loads(metadata.decode("utf-8"), object_pairs_hook=distinct)
+        found = decode_object(metadata)
         name, address = found["issuer"], found["jwks_uri"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidKeySet(f"its metadata has no issuer or jwks_uri: {type(error).__name__}") from error
+    except (NotStrict, KeyError) as error:
+        raise InvalidKeySet(f"its metadata has no issuer or jwks_uri that can be read: {error}") from error
     # Section 4.3: to the letter, or another issuer on the same host could speak for it.
     if name != issuer:
         raise InvalidKeySet("its metadata is that of another issuer")
-    if not isinstance(address, str) or "://" not in address or not is_trusted_source(address):
+    source = key_source(address) if isinstance(address, str) else None
+    if not isinstance(source, httpx.URL):
         raise InvalidKeySet("the jwks_uri in its metadata is no https address")
-    return address
+    return source
 
 
 def cause_of(error: BaseException) -> str:
@@ -67,6 +74,8 @@ def cause_of(error: BaseException) -> str:
                 return f"TLS: {cause.reason or type(cause).__name__}"
             case socket.gaierror():
                 return "DNS: the name of the host is not found"
+            case OSError(filename=str() as name, strerror=str() as reason):
+                return f"{name}: {reason}"
             case OSError(errno=int() as number) if not isinstance(cause, FileNotFoundError):
                 return f"connection: {os.strerror(number)}"
             case _:

@@ -4,13 +4,12 @@ A set with one weak or secret key is refused as a whole: its publisher made a mi
 or of unused types are left out, since an issuer publishes keys for all of its clients.
 """
 
-import json
 from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from waypost.distinct_names import distinct
+from gateway.identity.strict_decoding import NotStrict, decode_base64url, decode_object, is_key_id
 
 ALGORITHMS: Final = {
     "RSA": ("RS256", "PS256"),
@@ -19,6 +18,10 @@ ALGORITHMS: Final = {
     "Ed25519": ("EdDSA",),
 }
 """The signature algorithms for each curve or key type."""
+NUMBER_MEMBERS: Final = frozenset({"x", "y", "n", "e"})
+"""The members of a public key that are bytes in base64url (RFC 7518, 6.2 and 6.3)."""
+SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members that secret keys alone have."""
 RSA_BITS: Final = range(2048, 8192 + 1)
 """The permitted sizes of an RSA key. Shorter keys can be broken; longer ones make every verification slow."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
@@ -39,23 +42,23 @@ def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.
     `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet`.
     """
     try:
-        # As strictly as tokens: UTF-8 alone (`json.loads` takes bytes in other encodings too), and no name
-        # twice, since readers differ about which of the two counts.
-        entries = json.loads(text.decode("utf-8"), object_pairs_hook=distinct)["keys"]
+        entries = decode_object(text)["keys"]
         if not isinstance(entries, list):
             raise InvalidKeySet("keys is not a list")
         found: dict[str, tuple[jwt.PyJWK, frozenset[str]]] = {}
         for entry in entries:
             # Published by mistake: the publisher's other keys cannot be trusted either.
-            if entry.get("kty") == "oct" or "d" in entry:
+            if entry.get("kty") == "oct" or not SECRET_MEMBERS.isdisjoint(entry):
                 raise InvalidKeySet("a secret key is among them")
             algorithms = _permitted_algorithms(entry, allowed)
             if not _is_for_signatures(entry) or not algorithms:
                 continue
             kid = entry.get("kid")
-            if not isinstance(kid, str) or not kid or kid in found:
-                raise InvalidKeySet("a key has no id, or two have the same")
+            if not is_key_id(kid) or kid in found:
+                raise InvalidKeySet("a key has no id or one that no token can name, or two have the same")
             found[kid] = _checked_key(entry, algorithms), frozenset(algorithms)
+    except NotStrict as error:
+        raise InvalidKeySet(f"not a key set: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
         raise InvalidKeySet(f"not a key set: {type(error).__name__}") from error
     return found
@@ -76,6 +79,9 @@ def _permitted_algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> li
 
 
 def _checked_key(entry: dict[str, Any], algorithms: list[str]) -> jwt.PyJWK:
+    # PyJWT (2.10) takes padding, both alphabets and spare bits: second spellings of the same key.
+    for name in NUMBER_MEMBERS & entry.keys():
+        decode_base64url(entry[name].encode())
     key = jwt.PyJWK({**entry, "alg": algorithms[0]})
     if isinstance(key.key, rsa.RSAPublicKey):
         numbers = key.key.public_numbers()

@@ -4,7 +4,6 @@ However many tokens ask for unknown keys, the issuer is called at most once in `
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -14,10 +13,11 @@ import jwt
 from loguru import logger
 
 from gateway.core.errors import Unavailable
-from gateway.identity.issuer_metadata import METADATA_PATH, cause_of, keys_address
+from gateway.identity.issuer_metadata import METADATA_PATH, cause_of, key_source, keys_address
 from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
+from waypost.tls import roots_context
 
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
@@ -40,6 +40,7 @@ class KeySetCache:
 
     def __init__(self, issuer: Issuer, *, clock: Callable[[], float], changed: Callable[[], None]) -> None:
         self._issuer, self._clock, self._changed = issuer, clock, changed
+        self._source = None if issuer.keys is None else key_source(issuer.keys)
         self._keys: Keys = {}
         self._key_set_text: bytes = b""
         self._read_at = self._attempted_at = self._attempt_ended_at = float("-inf")
@@ -47,18 +48,22 @@ class KeySetCache:
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        # Nothing compressed: a few kilobytes can unpack to gigabytes. No redirects and no proxies from the
-        # environment: keys come from the configured address alone.
-        headers = {"accept-encoding": "identity"}
-        self._client = httpx.AsyncClient(
-            timeout=TIMEOUT_SECONDS,
-            headers=headers,
-            follow_redirects=False,
-            trust_env=False,
-            verify=True if self._issuer.ca is None else ssl.create_default_context(cafile=self._issuer.ca),
-        )
+        # A client loads all roots of the system, which takes longer than all else: for a file there is none.
+        if self._source is None or isinstance(self._source, httpx.URL):
+            self._client = self._open_client()
         await self._refresh()
         return self
+
+    def _open_client(self) -> httpx.AsyncClient:
+        # Nothing compressed: a few kilobytes can unpack to gigabytes. No redirects and no proxies from the
+        # environment: keys come from the configured address alone.
+        return httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS,
+            headers={"accept-encoding": "identity"},
+            follow_redirects=False,
+            trust_env=False,
+            verify=True if self._issuer.ca is None else roots_context(self._issuer.ca),
+        )
 
     async def __aexit__(self, *_: object) -> None:
         if self._refreshing is not None:
@@ -131,15 +136,15 @@ class KeySetCache:
 
     async def _fetch(self) -> bytes:
         """The text of the key set, from where the settings or the issuer's own metadata say."""
-        source = self._issuer.keys
+        source = self._source
+        if isinstance(source, Path):
+            return await asyncio.to_thread(source.read_bytes)
         if source is None:
-            metadata = await self._get(self._issuer.url.rstrip("/") + METADATA_PATH)
+            metadata = await self._get(httpx.URL(self._issuer.url.rstrip("/") + METADATA_PATH))
             source = keys_address(metadata, self._issuer.url)
-        if not source.startswith(("https://", "http://")):
-            return await asyncio.to_thread(Path(source).read_bytes)
         return await self._get(source)
 
-    async def _get(self, source: str) -> bytes:
+    async def _get(self, source: httpx.URL) -> bytes:
         if self._client is None:
             raise OSError("not open")
         body = b""

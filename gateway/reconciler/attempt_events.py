@@ -18,10 +18,10 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
-from gateway.core.failover_rules import backoff_seconds, failover_event, is_suspected, loss_event
+from gateway.core.failover_rules import backoff_seconds, failover_event, loss_event, may_be_poison
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
-from gateway.core.run import TaskRow
+from gateway.core.run import FailedTry, TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.region_losses import blame_shards, count_loss
@@ -47,7 +47,7 @@ class Reception(StrEnum):
 def apply_task_change(
     ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Records that a task of a current attempt started or finished; returns whether the shard changed."""
+    """Records that a task of a current attempt started, is retried or finished; returns if that is news."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -59,31 +59,39 @@ def apply_task_change(
     # A failed one is final too: without this a cluster could grow the history for ever.
     if tracked.tasks.get(event.task) in (*FINISHED, TaskPhase.FAILED):
         return Reception.KNOWN
+    if event.phase is TaskPhase.RETRYING:
+        return _apply_retry(tracked, region, event, task.retry.limit, now)
     tracked.output_bytes += output_size(event.output)
     if tracked.output_bytes > OUTPUTS_BYTES:
         # Its cluster should have failed the task. Stored, they could not travel with the next attempt.
         lose_attempt(tracked, now, "OutputsTooLarge", settings)
         return Reception.ACCEPTED
     tracked.tasks[event.task] = event.phase
-    tracked.rows.append(_row(region, event))
+    tracked.rows.append(_row(region, event, tracked.failed_tries.get(event.task)))
     if event.phase is TaskPhase.RUNNING:
         tracked.running_since[event.task] = now.monotonic
         tracked.dirty = True
         return Reception.ACCEPTED
     tracked.running_since.pop(event.task, None)
-    tracked.add_history(
-        now,
-        HistoryKind.TASK_FINISHED,
-        TaskDetail(
-            task=event.task,
-            phase=event.phase,
-            epoch=event.attempt.epoch,
-            region=region.name,
-            tries=event.tries,
-            seconds=None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
-            reason=event.reason,
-        ),
-    )
+    tracked.add_history(now, HistoryKind.TASK_FINISHED, _task_detail(region, event))
+    return Reception.ACCEPTED
+
+
+def _apply_retry(
+    tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
+) -> Reception:
+    """Records that a try failed and another follows, of which there are `limit` at most."""
+    failed = tracked.failed_tries.get(event.task)
+    if failed is not None and event.tries <= failed.tries:
+        return Reception.KNOWN
+    if event.tries > limit:
+        # Its cluster should have failed the task. Each of them is an entry in the history.
+        return Reception.STALE
+    failed = FailedTry(tries=event.tries, ended_at=event.ended_at, reason=event.reason)
+    tracked.tasks[event.task], tracked.failed_tries[event.task] = event.phase, failed
+    tracked.rows.append(_row(region, event, failed))
+    tracked.running_since.pop(event.task, None)
+    tracked.add_history(now, HistoryKind.TASK_RETRYING, _task_detail(region, event))
     return Reception.ACCEPTED
 
 
@@ -170,14 +178,14 @@ def leave_region(
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence.
 
-    One that is suspected of having ended the region waits for another place instead, apart from others like
+    One that may be poison, and have ended the region, waits for another place instead, apart from others like
     it: after a restart all attempts start together, and nobody could tell which ends the region again.
     """
     boot = None if region.status is None else region.status.boot
     if tracked.shard.fence is not None and tracked.shard.fence.boot != boot:
         count_loss(tracked, now, settings)
         tracked.running_since.clear()
-        if is_suspected(tracked.shard, now.wall, settings):
+        if may_be_poison(tracked.shard, now.wall, settings):
             leave_region(tracked, now, "Restarted", settings, event=Event.LOST)
             return
     # The region was only silent.
@@ -258,7 +266,20 @@ def drop_ended_unknowns(region: Region, held: Collection[AttemptId]) -> None:
     }
 
 
-def _row(region: Region, event: TaskChanged) -> TaskRow:
+def _task_detail(region: Region, event: TaskChanged) -> TaskDetail:
+    return TaskDetail(
+        task=event.task,
+        phase=event.phase,
+        epoch=event.attempt.epoch,
+        region=region.name,
+        tries=event.tries,
+        seconds=None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
+        reason=event.reason,
+        next_try_at=event.next_try_at,
+    )
+
+
+def _row(region: Region, event: TaskChanged, failed: FailedTry | None) -> TaskRow:
     return TaskRow(
         run=event.attempt.run,
         shard=event.attempt.shard,
@@ -270,6 +291,8 @@ def _row(region: Region, event: TaskChanged) -> TaskRow:
         tries=event.tries,
         started_at=event.started_at,
         ended_at=event.ended_at,
+        next_try_at=event.next_try_at,
         output=event.output,
         reason=event.reason,
+        last_failure=failed,
     )

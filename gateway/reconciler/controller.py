@@ -7,6 +7,7 @@ writes a shard.
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -28,8 +29,8 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
-from gateway.steady_clock import seconds_behind, set_forward, steady_time, wall_clock_step
-from gateway.store.interface import RunQuery, Store
+from gateway.steady_clock import steady_time, wall_clock_step
+from gateway.store.interface import Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
@@ -85,6 +86,7 @@ class Controller:
             dice=rng.random,
             request_placement=self._placer.request,
         )
+        self._inflight = Counter[str]()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
         self._logged_step = wall_clock_step()
@@ -100,17 +102,18 @@ class Controller:
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
-        """The views of all regions at `now`, for placement and the API."""
-        inflight = self._ws.count_inflight()
+        """The views of all regions at `now`, for placement and the API.
+
+        What is in flight is counted by each pass: a caller's request does not look at thousands of shards.
+        """
         return [
-            region.view(now, self._health, inflight=inflight[name])
+            region.view(now, self._health, inflight=self._inflight[name])
             for name, region in self._ws.regions.items()
         ]
 
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes for ever: one soon after `wake` is set, and one every `PASS_SECONDS` in any case."""
         try:
-            await self._bear_a_clock_set_back()
             await self.start(_now())
         except Unavailable as error:
             # The API is up by now: it says what is wrong, and this half goes on when the store is back.
@@ -132,21 +135,6 @@ class Controller:
                 changed.clear()
                 self._placer.request()
                 wake.set()
-
-    async def _bear_a_clock_set_back(self) -> None:
-        """Sets the gateway's clock forward to the newest run, where the wall clock was set back before us.
-
-        Without that the next run would be older than it, and all deadlines later.
-        """
-        newest = await self._store.runs(RunQuery(tenants=None, limit=1))
-        behind = max((seconds_behind(run.created_at) for run in newest.runs), default=0.0)
-        if behind > 0:
-            set_forward(behind)
-            logger.warning(
-                "the wall clock was set back to {:.1f} s before the newest run:"
-                " deadlines and the order of runs go on from there",
-                behind,
-            )
 
     def _log_wall_clock(self) -> None:
         step = wall_clock_step()
@@ -178,6 +166,7 @@ class Controller:
             await self._commit(now)
             if not self._cut_off:
                 # Only now: a conflict may have taken back what placing builds on.
+                self._inflight = self._ws.count_inflight()
                 await self._placer.place_pending(now, self.views(now))
                 await self._commit(now)
             await self._call_regions(now)
@@ -258,6 +247,7 @@ class Controller:
             self._metrics.dispatch_batch.observe(len(batch.creates))
 
     def _set_gauges(self, now: Instant) -> None:
+        self._inflight = self._ws.count_inflight()
         for view in self.views(now):
             self._metrics.observe_region(view.name, view)
         self._metrics.cut_off.set(self._cut_off)

@@ -116,6 +116,8 @@ def _restore_progress(tracked: TrackedShard, rows: Iterable[TaskRow], now: Insta
     shard = tracked.shard
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=shard.incarnation), rows)
     for row in rows:
+        if row.last_failure is not None:
+            tracked.failed_tries[row.task] = row.last_failure
         if row.epoch == shard.epoch and row.ended_at is None and shard.phase.placed:
             # Only the wall clock knows how long the task has run. If that is wrong, an idempotent shard waits
             # too long or too short for its region, which costs time and no safety.

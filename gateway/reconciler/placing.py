@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from gateway.core.failover_rules import is_suspected
+from gateway.core.failover_rules import may_be_poison
 from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.run import Run
@@ -16,9 +16,9 @@ from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
 from gateway.reconciler.loading import load_resumption, load_run, load_shard, rendered
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
-from gateway.reconciler.tenant_shares import TenantShares
+from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
-from gateway.reconciler.working_set.region_losses import regions_of_suspects
+from gateway.reconciler.working_set.region_losses import regions_on_trial
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -57,17 +57,16 @@ class Placer:
         self._failover, self._placing, self._rng = failover, placing, rng
         self._placed_at = NEVER
         self._deferred: dict[str, Deferral] = {}
-        self._last_tenant = ""
-        """Whose shard was looked at last: the next pass begins with the tenant after it."""
+        self._pass_shares = PassShares()
         # The rest is of one pass.
         self._shares, self._crowded = TenantShares(()), Counter[str]()
         self._views: dict[str, RegionView] = {}
         self._batches: dict[str, BatchLoad] = {}
-        self._runs: dict[str, tuple[LoadedRun, bool]] = {}
+        self._runs: dict[str, tuple[LoadedRun, bool] | None] = {}
         self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
         self._demands: dict[str, Demand] = {}
-        self._suspects: set[str] = set()
+        self._on_trial: set[str] = set()
         """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
 
     def request(self) -> None:
@@ -91,15 +90,15 @@ class Placer:
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
         self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
-        self._suspects = regions_of_suspects(self._ws)
-        limit = self._placing.batch + self._count_kept_waiting(now)
+        self._on_trial = regions_on_trial(self._ws)
+        limit = self._pass_shares.begin(self._placing.batch, now) + self._count_kept_waiting(now)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
             now=now.wall,
             limit=limit,
             without=deferred,
             without_tenants=self._shares.without_room(self._views.values()),
-            after=self._last_tenant,
+            after=self._pass_shares.last_tenant,
         )
         # At once: each reading by itself takes a turn of the event loop.
         self._read = await self._store.some_runs(
@@ -129,24 +128,28 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_kept_waiting(self, now: Instant) -> int:
-        """The number of Pending shards that wait for the end of a lease, or for a region without suspects."""
+        """The number of Pending shards that wait for the end of a lease, or for a region without a trial."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING
-            and (not tracked.leases_ended(now, wait) or self._is_suspected(tracked.shard, now))
+            and (not tracked.leases_ended(now, wait) or self._may_be_poison(tracked.shard, now))
             for tracked in self._ws.shards.values()
         )
 
-    def _is_suspected(self, shard: Shard, now: Instant) -> bool:
-        return is_suspected(shard, now.wall, self._failover)
+    def _may_be_poison(self, shard: Shard, now: Instant) -> bool:
+        return may_be_poison(shard, now.wall, self._failover)
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
         # A shard before this one may have deferred the run. A dirty shard has changed since it was read.
         if self._is_deferred(shard.run) or (known is not None and known.dirty):
             return
-        run, fresh = await self._reauthorized(shard.run, now)
-        self._last_tenant = run.stored.tenant
+        if (found := await self._reauthorized(shard.run, now)) is not None:
+            await self._place_under(shard, *found, now)
+
+    async def _place_under(self, shard: Shard, run: LoadedRun, fresh: bool, now: Instant) -> None:
+        """Places the shard of a run whose decision is `fresh`, if a region takes it now."""
+        self._pass_shares.observe(run.stored.tenant, now)
         if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
             return
         if not fresh:
@@ -156,8 +159,8 @@ class Placer:
             reason = "an attempt of which the restored store knows nothing may hold a lease"
             await self._defer(shard, run, reason, now)
             return
-        suspected = self._is_suspected(shard, now)
-        found = self._choose_region(run, self._suspects if suspected else ())
+        may_be_poison = self._may_be_poison(shard, now)
+        found = self._choose_region(run, self._on_trial if may_be_poison else ())
         if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1
@@ -165,7 +168,7 @@ class Placer:
             self._deferred[shard.run] = Deferral(
                 regions=frozenset(), until=now.monotonic + self._placing.look_seconds
             )
-        elif suspected and isinstance(found, Unplaceable):
+        elif may_be_poison and isinstance(found, Unplaceable):
             # This keeps none of the run's other shards.
             await self._record_reason(shard, run, str(found), now, rejected=found.rejected)
         elif isinstance(found, Unplaceable):
@@ -203,8 +206,8 @@ class Placer:
         write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
         self._shares.add(tracked, region.name)
-        if self._is_suspected(shard, now):
-            self._suspects.add(region.name)
+        if self._may_be_poison(shard, now):
+            self._on_trial.add(region.name)
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 
@@ -229,13 +232,7 @@ class Placer:
     def _spread(self, run_id: str) -> Counter[str]:
         """The run's placed shards by region, counted once a pass."""
         if run_id not in self._spreads:
-            self._spreads[run_id] = Counter(
-                tracked.shard.region
-                for tracked in self._ws.shards.values()
-                if tracked.shard.run == run_id
-                and tracked.shard.phase.placed
-                and tracked.shard.region is not None
-            )
+            self._spreads[run_id] = self._ws.count_placed(run_id)
         return self._spreads[run_id]
 
     async def _tracked(self, shard: Shard, run: LoadedRun, now: Instant) -> TrackedShard:
@@ -246,24 +243,29 @@ class Placer:
             self._ws.add(tracked)
         return tracked
 
-    async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool]:
-        """The run, read once a pass, and whether its decision is fresh: False where policy did not answer."""
+    async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool] | None:
+        """The run, read once a pass, and whether its decision is fresh: False where policy did not answer.
+
+        None: policy has been asked often enough in this pass.
+        """
         if run_id not in self._runs:
             stored = self._read.get(run_id)
             run = await (
                 load_run(self._ws, self._store, run_id) if stored is None else rendered(self._ws, stored)
             )
-            fresh = await reauthorize(
-                run,
-                store=self._store,
-                policy=self._policy,
-                now=now,
-                fresh_seconds=self._failover.decision_fresh_seconds,
-            )
-            if fresh is not None and fresh is not run:
-                withdraw_forbidden(self._ws, fresh, now)
-            self._runs[run_id] = (fresh or run, fresh is not None)
+            self._runs[run_id] = (run, True)
+            if now.wall - run.stored.decided_at >= self._failover.decision_fresh_seconds:
+                self._runs[run_id] = await self._ask_again(run, now)
         return self._runs[run_id]
+
+    async def _ask_again(self, run: LoadedRun, now: Instant) -> tuple[LoadedRun, bool] | None:
+        if not self._pass_shares.may_ask(run.stored):
+            return None
+        fresh = await reauthorize(run, store=self._store, policy=self._policy, now=now)
+        if fresh is None:
+            return run, False
+        withdraw_forbidden(self._ws, fresh, now)
+        return fresh, True
 
     async def _defer(
         self,

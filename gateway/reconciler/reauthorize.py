@@ -16,16 +16,13 @@ from gateway.store.rules import permitted_regions
 
 
 async def reauthorize(
-    run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant, fresh_seconds: float
+    run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant
 ) -> LoadedRun | None:
-    """Returns `run` under a fresh decision, a new one being stored first; None where policy could not answer.
+    """Returns `run` under a new decision, which is stored first; None where policy could not answer.
 
-    A decision is fresh for `fresh_seconds`. A refusal is an answer too: the run is permitted nowhere until a
-    later decision permits it again.
+    A refusal is an answer too: the run is permitted nowhere until a later decision permits it again.
     """
     stored = run.stored
-    if now.wall - stored.decided_at < fresh_seconds:
-        return run
     decision = await policy.decide(
         Question(
             action=Action.RUNS_PLACE,

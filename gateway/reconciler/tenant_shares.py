@@ -1,9 +1,11 @@
-"""How much of each region a tenant holds, and may hold: no tenant fills a region for all others."""
+"""How much of each region and of each pass a tenant may have: none fills either for all others."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.core.instant import NEVER, Instant
+from gateway.core.run import Run
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.regions.filters import takes_work
 from gateway.regions.region_view import RegionView
@@ -16,6 +18,49 @@ tenant that holds none.
 """
 TASKS_MAXIMUM: Final = 100_000
 """Tasks of one tenant's attempts in one region, at most: each costs the cluster memory and time."""
+
+CONTENDED_SECONDS: Final = 2.0
+"""How long after two tenants had shards to place passes are short."""
+CONTENDED_PART: Final = 5
+"""By what they are shorter then: who has a new shard waits until the pass of the others is over."""
+ASKED_MAXIMUM: Final = 8
+"""Runs of one tenant about which policy is asked again in one pass."""
+ASKED_BYTES: Final = 64 * 1024
+"""Bytes of their documents, after the first."""
+
+
+class PassShares:
+    """Bounds what one tenant may have of a pass that places shards, and knows whose turn it is."""
+
+    def __init__(self) -> None:
+        self.last_tenant = ""
+        """Whose shard was looked at last: the next pass begins with the tenant after it."""
+        self._contended_until = NEVER
+        self._asked: Counter[str] = Counter()
+        self._asked_bytes: Counter[str] = Counter()
+
+    def begin(self, batch: int, now: Instant) -> int:
+        """Begins a pass; returns how many shards it looks at, `batch` at most."""
+        self._asked.clear()
+        self._asked_bytes.clear()
+        return batch if now.monotonic >= self._contended_until else max(1, batch // CONTENDED_PART)
+
+    def observe(self, tenant: str, now: Instant) -> None:
+        """Records that a shard of the tenant is looked at."""
+        if self.last_tenant not in ("", tenant):
+            self._contended_until = now.monotonic + CONTENDED_SECONDS
+        self.last_tenant = tenant
+
+    def may_ask(self, run: Run) -> bool:
+        """Whether policy may be asked about the run in this pass, which is counted then."""
+        tenant, size = run.tenant, len(run.workflow)
+        if self._asked[tenant] and (
+            self._asked[tenant] >= ASKED_MAXIMUM or self._asked_bytes[tenant] + size > ASKED_BYTES
+        ):
+            return False
+        self._asked[tenant] += 1
+        self._asked_bytes[tenant] += size
+        return True
 
 
 class TenantShares:

@@ -34,7 +34,7 @@ TRIED_THERE: Final = "where a shard that may have ended other regions is tried f
 """This passes by itself too: when that shard has ended its trial."""
 
 
-def apart_from_suspects(demand: Demand, region: RegionView) -> str | None:
+def apart_from_trials(demand: Demand, region: RegionView) -> str | None:
     return TRIED_THERE if region.name in demand.apart_from else None
 
 
@@ -74,7 +74,7 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         or requested_by_workflow(demand, region)
         or why_closed(region)
         or within_share(demand, region)
-        or apart_from_suspects(demand, region)
+        or apart_from_trials(demand, region)
         or has_executors(demand, region)
         or has_processors(demand, region)
     )

@@ -23,7 +23,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     used_up: frozenset[str] = frozenset()
     """Regions in which the tenant holds all that it may hold."""
     apart_from: frozenset[str] = frozenset()
-    """Regions where a shard runs that is suspected of ending regions: this one is suspected too, and must not
+    """Regions where a shard is on trial that may be poison: this one may be too, and must not
     go there. Empty if it is not.
     """
     spread: Mapping[str, int] | None = None
@@ -41,7 +41,7 @@ def demand_of(
     """The demand of one shard of `workflow`, which policy permits in the regions `permitted`.
 
     `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant;
-    `apart_from` are regions that a shard suspected of ending regions must not share.
+    `apart_from` are regions that a shard which may be poison must not share.
     """
     asked = workflow.spec.placement
     return Demand(

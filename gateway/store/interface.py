@@ -17,6 +17,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
+from gateway.store.clock_steps import BearsClockSteps
 from gateway.store.decisions import KeepsDecisions
 from gateway.store.trail import KeepsTrail
 
@@ -58,10 +59,7 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A shard as it is to be stored, with the task results and history of the same transaction.
-
-    It is written only if the stored revision is `shard.rev - 1`.
-    """
+    """A shard with the task results and history to store with it, if the stored `rev` is `shard.rev - 1`."""
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
@@ -96,7 +94,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, KeepsDecisions, KeepsTrail, Protocol):
+class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsTrail, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then

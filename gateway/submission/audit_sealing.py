@@ -1,6 +1,7 @@
 """Seals the audit trail in the background, and notices where it was changed under the running gateway."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loguru import logger
 
 from gateway.core.errors import Unavailable
+from gateway.settings import AuditSettings
 from gateway.store.trail import KeepsTrail
 from observability.audit import Seal, make_seal
 from waypost.files.permissions import write_private
@@ -105,3 +107,17 @@ class AuditSealer:
         # Sealing what somebody has changed would vouch for it: it stops until a person has looked.
         self._on_alarm()
         logger.error("the audit trail was changed from outside: {}; see `waypost audit verify`", what)
+
+
+def audit_sealer(
+    settings: AuditSettings, store: KeepsTrail, *, on_alarm: Callable[[], None]
+) -> AuditSealer | None:
+    """The sealer that the settings ask for; None, with a warning, where they name no key.
+
+    Raises `AuditKeyError` for a key that cannot be used.
+    """
+    if settings.key is None:
+        logger.warning("the audit trail is not sealed: the setting audit.key names no key")
+        return None
+    key = read_audit_key(Path(settings.key))
+    return AuditSealer(store, key, seal_seconds=settings.seal_seconds, clock=time.time, on_alarm=on_alarm)

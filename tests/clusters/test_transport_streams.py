@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec.json import Decoder
 
+from clusters import transport
 from clusters.errors import ClusterError
 from clusters.transport import Purpose
 from tests.clusters.transport_servers import (
@@ -39,6 +40,23 @@ async def test_a_line_of_another_form_ends_the_stream(
         lines = transport.lines(Purpose.STREAM, "/", NUMBER, {})
         assert [await anext(lines), await anext(lines)] == [1, 2]
         with pytest.raises(ClusterError, match="BadAnswer"):
+            await anext(lines)
+
+
+async def test_a_line_has_a_bound_of_its_own(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far below that of an answer: several streams are open to each region."""
+    monkeypatch.setattr(transport, "LINE_BYTES", 100_000)
+    text = b'"' + b"x" * 90_000 + b'"'
+
+    async with (
+        serving(streaming(text + b"\n", text * 2), server_tls) as port,
+        connect_to(port, client_tls) as region,
+    ):
+        lines = region.lines(Purpose.STREAM, "/", TEXT, {})
+        assert len(await anext(lines)) == 90_000
+        with pytest.raises(ClusterError, match="BadAnswer: a line over 100000 bytes"):
             await anext(lines)
 
 

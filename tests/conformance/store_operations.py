@@ -10,6 +10,7 @@ from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Orphan, Phase
 from gateway.regions.region_condition import Taint
+from gateway.steady_clock import MachineBoot
 from gateway.store.acts import ActQuery
 from gateway.store.interface import Cursor, RunQuery, Store
 from tests.conformance.store_values import DAY, NOW, Open, admission, decision, kinds, known, move, task
@@ -259,3 +260,33 @@ class OperationsConformance:
             assert (store.identity, store.era) == (identity, 1)
             assert await kinds(store, "") == ["StoreRestored"]
             await store.check_writable()
+
+    async def test_a_step_of_the_wall_clock_moves_what_waits(self, open_store: Open) -> None:
+        """Once, by as much as it was set, and only where that can be known: not after another boot."""
+        boot = MachineBoot(id="b1", at=NOW)
+        async with open_store() as store:
+            for name, deadline in (("run-1", NOW + 60), ("run-2", None), ("run-3", NOW + 60)):
+                await store.admit(admission(name, deadline_at=deadline))
+            await move(store, "run-1", Phase.PENDING, not_before=NOW + 5)
+            await move(store, "run-3", Phase.FAILED, not_before=NOW + 5)
+            assert await store.bear_clock_step(boot) == 0.0
+            assert await store.bear_clock_step(structs.replace(boot, at=NOW + 1.5)) == 0.0
+        async with open_store() as store:
+            for step in (3600.0, 0.0):
+                assert await store.bear_clock_step(structs.replace(boot, at=NOW + 3600.0)) == step
+            deadlines = [(await known(store, f"run-{n}")).deadline_at for n in (1, 2, 3)]
+            assert deadlines == [NOW + 3660, None, NOW + 60], "that of a run that has ended is history"
+            assert [shard.index for shard in await store.overdue(now=NOW + 3659, limit=9)] == []
+            assert [shard.run for shard in await store.overdue(now=NOW + 3660, limit=9)] == ["run-1"]
+            assert [shard.run for shard in await store.pending(now=NOW + 3604, limit=9)] == ["run-2"]
+            (paused,) = await store.shards("run-1")
+            assert paused.not_before == NOW + 3605
+            for other in (
+                MachineBoot(id="b2", at=NOW),
+                MachineBoot(id="", at=0.0),
+                MachineBoot(id="", at=NOW),
+            ):
+                assert await store.bear_clock_step(other) == 0.0
+            assert await store.bear_clock_step(MachineBoot(id="b3", at=NOW)) == 0.0
+            assert await store.bear_clock_step(MachineBoot(id="b3", at=NOW - 3600.0)) == -3600.0
+            assert (await known(store, "run-1")).deadline_at == NOW + 60

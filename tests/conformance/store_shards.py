@@ -46,12 +46,15 @@ class ShardsConformance:
     async def test_no_task_runs_where_no_attempt_does(self, store: Store, phase: Phase) -> None:
         """A shard that failed, is cancelled or lost its region must not show running tasks for ever."""
         await store.admit(admission("run-1"))
-        rows = (task("run-1", "a", TaskPhase.RUNNING, ended_at=None), task("run-1", "b"))
+        paused = task("run-1", "c", TaskPhase.RETRYING, next_try_at=NOW + 60)
+        rows = (task("run-1", "a", TaskPhase.RUNNING, ended_at=None), task("run-1", "b"), paused)
         await move(store, "run-1", Phase.RUNNING, region="beijing", epoch=1, tasks=rows)
         await move(store, "run-1", phase, region=None)
         found = {row.task: row for row in await store.tasks("run-1")}
         assert (found["a"].phase, found["a"].ended_at) == (TaskPhase.STOPPED, NOW + 5)
         assert found["b"] == rows[1]
+        # Its try had ended before.
+        assert found["c"] == structs.replace(paused, phase=TaskPhase.STOPPED, next_try_at=None)
 
     async def test_each_write_is_on_its_own(self, store: Store) -> None:
         """One conflict does not undo its neighbours."""

@@ -19,6 +19,7 @@ from tests.gateway.policy.opa.keys import write_public_key
 from tests.gateway.policy.opa.test_bundle_feed import Place, release
 from tests.opa_fixture import bundle_of
 from waypost import pki
+from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
@@ -55,6 +56,16 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
             answer = (await client.post("/v1/runs", json=document)).json()
             found.append([error["detail"] for error in answer.get("errors", ())])
     return found
+
+
+async def test_the_processes_for_conditions_start_with_the_gateway(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first submission with a condition waited a third of a second for them."""
+    started: list[ConditionEvaluator] = []
+    monkeypatch.setattr(ConditionEvaluator, "start", lambda evaluator: started.append(evaluator))
+    async with compose(settings):
+        assert len(started) == 1
 
 
 @pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])
@@ -201,7 +212,7 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
             "two issuers have the same url",
         ),
         (
-            (ISSUER, Issuer(url="https://other.test", keys="http://other.test/jwks")),
+            (Issuer(url="https://other.test", keys="http://other.test/jwks"),),
             "https://other.test: its keys must come by https",
         ),
         (

@@ -1,9 +1,12 @@
 """Settings are read once, and nothing in them is guessed or ignored."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import inspect
 
 from gateway.settings import ApiTls, GatewaySettings, RegionTarget, Secret
 from gateway.settings_loading import SettingsError, load_settings
@@ -99,6 +102,59 @@ def test_a_bad_value_is_told_by_where_it_comes_from(tmp_path: Path) -> None:
         load_settings(file, {})
     with pytest.raises(SettingsError, match=r"^WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS: Expected `float`"):
         load_settings(None, {"WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS": "x"})
+
+
+def _numbers(known: inspect.Type, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every setting that is a number."""
+    match known:
+        case inspect.IntType() | inspect.FloatType():
+            yield at
+        case inspect.StructType():
+            for field in known.fields:
+                yield from _numbers(field.type, (*at, field.name))
+        case inspect.UnionType():
+            for option in known.types:
+                yield from _numbers(option, at)
+        case inspect.VarTupleType():
+            yield from _numbers(known.item_type, (*at, "0"))
+
+
+NUMBERS = tuple(_numbers(inspect.type_info(GatewaySettings)))
+REQUIRED = {"issuers": {"url": "https://a.test"}, "regions": {"name": "a", "url": "x"}}
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=".".join)
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "-0.5", "-inf"])
+def test_no_setting_is_infinite_or_negative(path: tuple[str, ...], number: str) -> None:
+    """Compared with such a number a time is never over, or always: the gateway would start all the same."""
+    group, name = path[0], path[-1]
+    if path[1] == "0":
+        variable, value = group, json.dumps([REQUIRED[group] | {name: number}])
+    else:
+        variable, value = "__".join(path), number
+    with pytest.raises(SettingsError) as error:
+        load_settings(None, {f"WAYPOST_{variable.upper()}": value})
+
+    assert f"WAYPOST_{variable.upper()}" in str(error.value)
+    assert name in str(error.value)
+    assert (group != "issuers") or "issuer https://a.test" in str(error.value)
+
+
+def test_the_numbers_of_lists_and_groups_are_all_there() -> None:
+    """Of what would not be found nothing would be tried."""
+    assert len(NUMBERS) > 70
+    assert {("regions", "0", "weight"), ("issuers", "0", "keys_pause_seconds"), ("health", "jitter")} <= set(
+        NUMBERS
+    )
+
+
+@pytest.mark.parametrize(
+    "setting", ["HEALTH__PROBE_INTERVAL_SECONDS", "PLACING__BATCH", "PLACING__LOOK_SECONDS"]
+)
+def test_a_pause_or_a_batch_is_not_nothing(setting: str) -> None:
+    """A loop would go round without a pause, or place nothing."""
+    with pytest.raises(SettingsError):
+        load_settings(None, {f"WAYPOST_{setting}": "0"})
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

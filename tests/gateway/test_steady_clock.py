@@ -15,9 +15,9 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
 def test_a_wall_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
     """Deadlines and the order of runs count on it; how far the wall clock is off is known."""
-    before, monotonic, wall = steady_clock.steady_time(), time.monotonic(), time.time()
+    before, uptime, wall = steady_clock.steady_time(), steady_clock.uptime(), time.time()
     monkeypatch.setattr(time, "time", lambda: wall + step)
-    monkeypatch.setattr(time, "monotonic", lambda: monotonic)
+    monkeypatch.setattr(steady_clock, "uptime", lambda: uptime)
 
     assert steady_clock.steady_time() == pytest.approx(before, abs=1.0)
     assert steady_clock.wall_clock_step() == pytest.approx(step, abs=1.0)
@@ -31,3 +31,13 @@ def test_it_is_set_forward_to_what_was_certainly_before() -> None:
     assert steady_clock.seconds_behind(newest) == 0.0
     assert steady_clock.steady_time() >= newest
     assert steady_clock.seconds_behind(newest - 700.0) == 0.0
+
+
+def test_a_boot_of_the_machine_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes of one boot agree about it, unless the wall clock was set in between."""
+    first = steady_clock.machine_boot()
+    assert first.id != ""
+    assert first.at == pytest.approx(time.time() - steady_clock.uptime(), abs=1.0)
+    assert steady_clock.machine_boot() == first
+    monkeypatch.setattr(steady_clock, "BOOT_ID", steady_clock.BOOT_ID / "gone")
+    assert steady_clock.machine_boot().id == ""

@@ -83,6 +83,7 @@ async def test_a_region_that_accepts_but_never_answers_is_found_out(
 
     await until(down, seconds=30)
     print(f"accepts, never answers: down after {time.monotonic() - at:.1f} s")
+    assert await condition(client, "beijing") != "Unreachable", "and it alone"
 
 
 async def test_a_gateway_that_is_cut_off_moves_nothing(

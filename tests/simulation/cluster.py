@@ -259,6 +259,8 @@ class ModelCluster:
                 self._stop(attempt, now)
                 self._emit_task(identity, attempt, task, TaskPhase.FAILED, now)
                 self._emit_end(identity, AttemptEndKind.FAILED)
+            else:
+                self._emit_task(identity, attempt, task, TaskPhase.RETRYING, now)
             return
         attempt.finished[task] = TaskPhase.SUCCEEDED
         self._emit_task(identity, attempt, task, TaskPhase.SUCCEEDED, now)
@@ -276,6 +278,7 @@ class ModelCluster:
             tries=attempt.tries[task],
             started_at=now,
             ended_at=ended,
+            next_try_at=now if phase is TaskPhase.RETRYING else None,
         )
         self.journal.events.append(event)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
-from gateway.core.history import HistoryKind, TransitionDetail
+from gateway.core.history import HistoryKind, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
@@ -31,6 +31,7 @@ class Invariants:
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
+        self.failed_tries: set[tuple[str, int, str, int, int]] = set()
         self.intended: set[tuple[str, str, AttemptId]] = set()
         self.fenced_at: dict[tuple[str, int], float] = {}
         self.cursors: dict[tuple[str, str], int] = {}
@@ -105,6 +106,7 @@ class Invariants:
                 before.phase is not Phase.SUCCEEDED
             ), "I1"
             self._check_left(write, before)
+            self._check_failed_tries(write)
             self._check_placed(before, after)
             self.shards[after.key] = after
             for row in write.tasks:
@@ -124,6 +126,14 @@ class Invariants:
             for entry in write.history
         ):
             assert after.failovers > before.failovers, "T14: not counted"
+
+    def _check_failed_tries(self, write: ShardWrite) -> None:
+        """A try that failed and is followed by another is told once, however often its event comes."""
+        for entry in write.history:
+            if entry.kind is HistoryKind.TASK_RETRYING and isinstance(entry.detail, TaskDetail):
+                told = (*write.shard.key, entry.detail.task, entry.detail.epoch, entry.detail.tries)
+                assert told not in self.failed_tries, f"{told} is told a second time"
+                self.failed_tries.add(told)
 
     def _check_placed(self, before: Shard, after: Shard) -> None:
         if after.region is None or after.phase is not Phase.DISPATCHING:
@@ -207,10 +217,12 @@ class Invariants:
         """T5, T12, T14: what time alone must have done. `lost`: the regions that are Unreachable to the
         gateway."""
         now = self.now
+        steady = now.monotonic - self.steady_since
         for key, shard in self.shards.items():
+            if shard.phase.terminal:
+                continue
             if shard.region in lost and key not in self.conflicts:
                 assert shard.phase not in OPEN, f"T5: {shard} in a region that is lost"
-            steady = now.monotonic - self.steady_since
             if (
                 shard.phase is Phase.DISPATCHING
                 and min(steady, now.monotonic - self.fenced_at.get(key, now.monotonic))
@@ -219,8 +231,7 @@ class Invariants:
                 raise AssertionError(f"T14: {shard} was never confirmed")
             overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
             # What was cancelled before its deadline ends as Cancelled, when nothing of it is left.
-            ended = shard.phase.terminal or shard.phase is Phase.CANCELLING
-            assert ended or min(steady, overdue) <= SLACK_SECONDS, (
+            assert shard.phase is Phase.CANCELLING or min(steady, overdue) <= SLACK_SECONDS, (
                 f"T12: {shard} is open {overdue} s past its deadline"
             )
         self.conflicts.clear()

@@ -1,10 +1,11 @@
 """Journals that were replaced, streams that are opened again, regions that are gone. In virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from clusters.protocol import (
     AttemptEnded,
@@ -170,3 +171,52 @@ async def test_a_stream_that_is_opened_again_has_no_gap() -> None:
         await heard()
         events = [report.event for report in link.drain()]  # type: ignore[union-attr]
     assert [event.seq for event in events if isinstance(event, AttemptEnded)] == [6, 7, 8, 9]
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    found: list[str] = []
+    sink = logger.add(found.append, format="{message}", level="INFO")
+    yield found
+    logger.remove(sink)
+
+
+async def test_another_journal_is_named_until_it_is_admitted(
+    world: World, store: SqliteStore, lines: list[str]
+) -> None:
+    """In the log, once, and as the region's reason; a replaced region's reason is not the old one's."""
+    cluster = world.clusters["beijing"]
+    cluster.crash(world.timeline.now)
+    cluster.journal = Journal(incarnation="other")
+    cluster.restart(world.timeline.now)
+    await run(world, 10)
+    said = "another journal answers under this name: other"
+    assert reason_of_beijing(world) == ("Unreachable", said)
+    assert [line for line in lines if "another journal" in line] == [
+        f"region beijing is Unreachable: {said}\n"
+    ]
+
+    # A gateway that is started now has never heard of the journal that is bound.
+    world.kill_gateway()
+    lines.clear()
+    await world.start_gateway()
+    await run(world, 10)
+    first = "region beijing: another journal answers under this name; it takes no work until it is admitted\n"
+    assert lines.count(first) == 1
+
+    await store.release_incarnation("beijing", entry=NOTE)
+    seen = set()
+    end = world.timeline.now + 30
+    while reason_of_beijing(world)[0] != "Healthy":
+        seen.add(reason_of_beijing(world)[1])
+        assert world.timeline.now < end, seen
+        await world.tick()
+    # Nothing is left of the probes that had failed, nor a slow start: the new one has not failed.
+    assert seen <= {said, "its new journal was admitted", "its event stream has not opened yet"}
+    assert "its new journal was admitted" in seen | {line.strip() for line in lines}
+
+
+def reason_of_beijing(world: World) -> tuple[str, str]:
+    assert world.controller is not None
+    (view,) = [view for view in world.controller.views(world.now) if view.name == "beijing"]
+    return view.condition, view.reason

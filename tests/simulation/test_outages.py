@@ -1,10 +1,12 @@
 """A store that fails, is restored, or holds what cannot be read. In virtual time."""
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from gateway.core.errors import Unavailable
 from gateway.core.shard_states import Phase, Shard
@@ -192,3 +194,24 @@ async def test_a_region_whose_stream_does_not_open_takes_no_work(
     await run(world, 5)
     assert world.done()
     assert "beijing" not in {start.region for start in world.starts}
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_step_of_the_wall_clock_is_logged_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """It says what that means for deadlines and for the times that are shown; again if set back."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}", level="WARNING")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step)
+    await run(world, 3)
+    monkeypatch.setattr(time, "time", now)
+    await run(world, 3)
+    logger.remove(sink)
+
+    assert [line.partition(":")[0] for line in lines] == [
+        f"the wall clock was set by {seconds:+.1f} s" for seconds in (step, -step)
+    ]
+    assert "deadlines go on as before" in lines[0]
+    assert "until the gateway is started again" in lines[0]

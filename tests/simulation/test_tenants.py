@@ -6,6 +6,8 @@ import pytest
 
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.reconciler import tenant_shares
+from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.settings import FailoverSettings
 from tests.simulation.scenario import run
 from tests.simulation.test_placing import slots, starts
 from tests.simulation.world import World
@@ -68,3 +70,32 @@ async def test_no_tenant_holds_tasks_without_end(world: World, monkeypatch: pyte
 
     await world.submit(document("quiet", 1.0, shards=3, tasks=10))
     assert await starts(world, 2) == ["run-001"] * 3
+
+
+async def test_policy_is_not_asked_about_a_whole_backlog_in_one_pass(world: World) -> None:
+    """Decisions that grew old while their runs waited are made again a few at a time, tenant by tenant."""
+    world.failover = FailoverSettings(decision_fresh_seconds=1.0)
+    world.kill_gateway()
+    await world.start_gateway()
+    await slots(world, 0)
+    for _ in range(40):
+        await world.submit(document("noisy", 0.1, shards=1))
+    await run(world, 3)
+    asked = len(world.policy.asked)
+    await slots(world, 40)
+    await run(world, 10)
+
+    by_pass = Counter(question.at for question in world.policy.asked[asked:])
+    assert max(by_pass.values()) <= tenant_shares.ASKED_MAXIMUM
+    assert world.done()
+
+
+async def test_a_look_at_the_regions_counts_no_shards(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers may ask for the regions a thousand times a second, and there may be thousands of shards."""
+    await slots(world, 40)
+    await world.submit(document("noisy", 3_600.0, shards=12))
+    await run(world, 5)
+    monkeypatch.setattr(WorkingSet, "count_inflight", None)
+
+    assert world.controller is not None
+    assert sum(view.inflight for view in world.controller.views(world.now)) == 12

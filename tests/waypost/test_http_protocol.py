@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tests.waypost.test_serving import HOST, application, raw
-from waypost.http_protocol import ConnectionLimits
+from waypost.http_protocol import PIPELINED, ConnectionLimits
 from waypost.serving import Server
 
 HEAD = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
@@ -149,3 +149,22 @@ async def test_another_protocol_is_not_spoken_and_not_talked_of(caplog: pytest.L
             )
 
     assert (answer.status_code, caplog.messages) == (200, [])
+
+
+async def test_requests_that_wait_for_answers_are_few() -> None:
+    """Thousands in one packet would each be parsed and kept before the first is answered."""
+    let_go, begun = asyncio.Event(), 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal begun
+        begun += 1
+        await let_go.wait()
+        await Response("ok")(scope, receive, send)
+
+    get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with Server(app, host=HOST, port=0) as server, asyncio.timeout(10):
+        assert await raw(server, get * (PIPELINED + 2)) == b"", "it is cut off"
+        assert begun == 1
+        let_go.set()
+        last = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        assert (await raw(server, get * PIPELINED + last)).count(b"200 OK") == PIPELINED + 1

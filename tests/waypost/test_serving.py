@@ -241,9 +241,12 @@ async def test_an_idle_client_does_not_hold_the_end_up(folder: Path) -> None:
 
     async with (
         client(folder) as mutual,
-        asyncio.timeout(0.9),
+        asyncio.timeout(15),
         Server(
             application(), host=HOST, port=0, tls=context, limits=ConnectionLimits(grace_seconds=60)
         ) as server,
     ):
-        await ask(mutual, server, "/")
+        answer = await ask(mutual, server, "/")
+        assert len(server._server.server_state.connections) == 1
+
+    assert answer.status_code == 200

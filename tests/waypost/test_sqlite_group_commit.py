@@ -217,8 +217,7 @@ async def damage(path: Path, page: int) -> None:
     """Makes a database of many pages, and overwrites one of them while nobody has it open."""
     async with Database(path) as database:
         await database.write(lambda db: db.execute("create table word (text text primary key) without rowid"))
-        for n in range(200):
-            await database.write(partial(put, text=f"{n:05}" * 200))
+        await asyncio.gather(*(database.write(partial(put, text=f"{n:05}" * 200)) for n in range(200)))
     with path.open("r+b") as file:
         file.seek(page * 4096)
         file.write(b"\xa5" * 4096)
@@ -268,12 +267,14 @@ async def read_for(key: str | None, database: Database, work: Callable[[sqlite3.
 async def test_what_the_process_reads_for_itself_waits_for_no_caller(database: Database) -> None:
     """A lease is granted on a fresh read: one that came behind a thousand lists would let it run out."""
     let_go = threading.Event()
-    noisy = [asyncio.create_task(read_for("noisy", database, lambda _: let_go.wait(10))) for _ in range(20)]
+    noisy = [asyncio.create_task(read_for("noisy", database, lambda _: let_go.wait())) for _ in range(20)]
     await asyncio.sleep(0)
 
-    assert await read_for(None, database, lambda _: "own") == "own"
-    assert not any(task.done() for task in noisy)
-    let_go.set()
+    try:
+        assert await read_for(None, database, lambda _: "own") == "own"
+        assert not any(task.done() for task in noisy)
+    finally:
+        let_go.set()
     assert await asyncio.gather(*noisy) == [True] * 20
 
 
@@ -282,7 +283,7 @@ async def test_callers_take_turns_at_reading(tmp_path: Path) -> None:
     let_go, order = threading.Event(), list[str]()
 
     def work(key: str) -> None:
-        let_go.wait(10)
+        let_go.wait()
         order.append(key)
 
     async with Database(tmp_path / "turns.db", readers=1) as database:

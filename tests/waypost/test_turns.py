@@ -126,4 +126,15 @@ async def test_a_caller_that_goes_as_its_turn_comes_gives_the_place_on() -> None
         await waiting
 
     async with turns.turn("c", 0.0):
-        pass
+        assert turns._held == {"c": 1}
+
+
+async def test_one_place_is_left_to_others() -> None:
+    """However long nobody else has asked: who comes then does not wait for work that takes long."""
+    turns = Turns.leaving_one(2)
+    assert turns.take("busy")
+    assert not turns.take("busy")
+    assert turns.take("quiet")
+    turns.leave("quiet")
+    turns.leave("busy")
+    assert Turns.leaving_one(1).take("busy"), "there is only one"

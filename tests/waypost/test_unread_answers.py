@@ -90,6 +90,7 @@ def test_a_client_that_reads_nothing_is_cut_off(loop: Loop, path: str) -> None:
         client = await connected(server, path)
         await application.ended.wait()
         await until_closed(server)
+        assert (application.begun, application.running) == (1, 0)
         client.close()
 
     serve(loop, test)
@@ -111,6 +112,8 @@ def test_a_client_that_takes_a_byte_now_and_then_is_cut_off(loop: Loop) -> None:
         await until_closed(server)
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
+        await application.ended.wait()
+        assert (application.begun, application.running) == (1, 0)
         client.close()
 
     serve(loop, test)
@@ -119,14 +122,17 @@ def test_a_client_that_takes_a_byte_now_and_then_is_cut_off(loop: Loop) -> None:
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_slow_client_has_its_whole_answer(loop: Loop) -> None:
     """It takes several times as long as a client may take nothing."""
+    pauses, pause_seconds = 80, 0.01
+    assert pauses * pause_seconds >= 4 * SOON.send_seconds
 
     async def test(server: Server, _: Application) -> None:
         client, taken = await connected(server, "/large"), 0
-        while taken < LARGE:
-            piece = await asyncio.get_running_loop().sock_recv(client, 1_048_576 // 4)
-            assert piece
-            taken += len(piece)
-            await asyncio.sleep(0.01)
+        for pause in range(pauses):
+            while taken < LARGE * (pause + 1) // pauses:
+                piece = await asyncio.get_running_loop().sock_recv(client, 1_048_576 // 4)
+                assert piece
+                taken += len(piece)
+            await asyncio.sleep(pause_seconds)
         client.close()
 
     serve(loop, test)

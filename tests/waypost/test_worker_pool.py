@@ -28,6 +28,12 @@ def pids(pool: WorkerPool) -> list[int]:
     return [worker.pid for worker in pool._workers if worker.pid is not None]
 
 
+def workers() -> list[str]:
+    """The processes of this pool's module that this process has."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in children if HERE in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
 def environment(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
@@ -50,6 +56,26 @@ async def test_all_processes_start_with_the_first_request(pool: WorkerPool) -> N
     await pool.call(b"y", caller="b")
     while len(pids(pool)) < 2:
         await asyncio.sleep(0)
+
+
+async def test_processes_can_be_there_before_the_first_request(pool: WorkerPool) -> None:
+    """It takes a third of a second to start one."""
+    pool.start()
+    while len(pids(pool)) < 2:
+        await asyncio.sleep(0)
+    started = pids(pool)
+
+    assert await pool.call(b"x", caller="a") == b"hello x"
+    assert pids(pool) == started
+
+
+async def test_what_starts_is_gone_when_it_is_closed(pool: WorkerPool) -> None:
+    """Whether its process was there already or not."""
+    pool.start()
+    await asyncio.sleep(0)
+    await pool.close()
+
+    assert workers() == []
 
 
 async def test_what_exceeds_its_budget_is_killed_and_replaced() -> None:

@@ -64,6 +64,10 @@ class ConditionEvaluator:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close()
 
+    def start(self) -> None:
+        """Starts the processes in the background, so that the first question does not wait for them."""
+        self._pool.start()
+
     async def evaluate(
         self,
         questions: Iterable[ConditionQuestion],

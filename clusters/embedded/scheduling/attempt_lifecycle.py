@@ -128,6 +128,20 @@ class AttemptLifecycle:
         self._processors.release(attempt.tasks[task])
         return attempt.running.pop(task)
 
+    def schedule_retry(
+        self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
+    ) -> None:
+        """Has a task tried again after `pause` seconds, and reports it if the try failed for a `reason`."""
+        due = step.wall + pause
+        if pause:
+            step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
+        if reason:
+            self._report(attempt, task, TaskPhase.RETRYING, began, step, reason=reason, next_try_at=due)
+        # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
+        if attempt.awake:
+            attempt.due[task] = step.now + pause
+            self._attempts.set_timer(attempt, attempt.due[task])
+
     # Results
 
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
@@ -249,6 +263,7 @@ class AttemptLifecycle:
         *,
         output: Any = None,
         reason: str = "",
+        next_try_at: float | None = None,
     ) -> None:
         self._count_event(attempt, step)
         step.events.append(
@@ -260,6 +275,7 @@ class AttemptLifecycle:
                 tries=attempt.tries.get(task, 0),
                 started_at=began,
                 ended_at=None if phase is TaskPhase.RUNNING else step.wall,
+                next_try_at=next_try_at,
                 output=output,
                 reason=reason,
             )

@@ -21,6 +21,8 @@ class RetryTask(Struct, frozen=True, kw_only=True):
     """The try failed or was killed: the task is tried again after a pause."""
 
     pause_seconds: float
+    reason: str = ""
+    """Why the try failed; empty for one that the cluster itself has killed."""
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
     retry, tries = attempt.tasks[task].retry, attempt.tries[task]
     if tries > retry.limit:
         return FailTask(reason=outcome.reason)
-    return RetryTask(pause_seconds=retry_pause(retry, tries))
+    return RetryTask(pause_seconds=retry_pause(retry, tries), reason=outcome.reason)
 
 
 def retry_pause(retry: Retry, tries: int) -> float:

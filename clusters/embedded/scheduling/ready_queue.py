@@ -10,11 +10,15 @@ from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
-REPORTS_UNDER_WAY = 128
+REPORTS_UNDER_WAY = 64
 """Events of one fairness key that the gateway has not acknowledged, at which no further task of it starts.
 
 All keys share one stream of events, in order: what one key has under way delays the reports of the others.
 """
+UNDER_WAY_ALONE = 1_024
+"""The same while the cluster has events of one key alone."""
+CONTENDED_SECONDS = 10.0
+"""How long after events of another key a key is no longer alone."""
 PATIENCE_SECONDS = 5.0
 """How long after the last acknowledgement tasks wait for the next: a gateway that is away stops no work."""
 
@@ -171,7 +175,8 @@ class Reports:
         self._under_way: deque[tuple[int, str]] = deque()
         """The seq and the key of each event."""
         self._counts: Counter[str] = Counter()
-        self._acknowledged_at = NEVER
+        self._acknowledged_at = self._contended_until = NEVER
+        self._last_key: str | None = None
 
     def __repr__(self) -> str:
         return f"Reports({dict(self._counts)} under way)"
@@ -183,6 +188,9 @@ class Reports:
 
     def add(self, seq: int, key: str, now: float) -> None:
         """Counts an event of `key`, unless no gateway acknowledges any."""
+        if self._last_key not in (None, key):
+            self._contended_until = now + CONTENDED_SECONDS
+        self._last_key = key
         if now >= self.patient_until:
             self._under_way.clear()
             self._counts.clear()
@@ -201,7 +209,8 @@ class Reports:
 
     def hold_back(self, key: str, now: float) -> bool:
         """Whether no further task of `key` may start now."""
-        return now < self.patient_until and self._counts[key] >= REPORTS_UNDER_WAY
+        most = REPORTS_UNDER_WAY if now < self._contended_until else UNDER_WAY_ALONE
+        return now < self.patient_until and self._counts[key] >= most
 
 
 class Processors:

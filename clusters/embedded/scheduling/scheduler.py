@@ -37,7 +37,7 @@ from clusters.embedded.scheduling.readiness import condition_question
 from clusters.embedded.scheduling.ready_queue import Processors
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
-from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
+from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.protocol import (
     AttemptId,
     Batch,
@@ -167,8 +167,8 @@ class Scheduler:
                 self._lifecycle.finish_task(attempt, result, began, step)
                 if not attempt.failure:
                     self._lifecycle.queue_ready_tasks(attempt, step, attempt.dependents[task])
-            case RetryTask(pause_seconds=pause):
-                self._schedule_retry(attempt, task, pause, step)
+            case RetryTask(pause_seconds=pause, reason=reason):
+                self._lifecycle.schedule_retry(attempt, task, pause, reason, began, step)
             case FailTask(reason=reason):
                 self._lifecycle.fail_task(attempt, task, reason, began, step)
             case LoseAttempt(reason=reason):
@@ -182,15 +182,6 @@ class Scheduler:
         self._lifecycle.end_if_done(attempt, step)
         self._lifecycle.launch_queued_tasks(step)
         return step
-
-    def _schedule_retry(self, attempt: Attempt, task: str, pause: float, step: Step) -> None:
-        if pause:
-            due, tries = step.wall + pause, attempt.tries[task]
-            step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, due=due))
-        # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
-        if attempt.awake:
-            attempt.due[task] = step.now + pause
-            self._attempts.set_timer(attempt, attempt.due[task])
 
     # Conditions
 

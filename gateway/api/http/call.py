@@ -1,6 +1,7 @@
 """One call of the API: an HTTP request whose caller and query are known, as its handler sees it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,9 +52,14 @@ class Call:
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
+    token_ends_at: float = field(init=False)
+    """When the caller's token expires, in monotonic seconds: a step of the wall clock does not move it."""
 
     def __post_init__(self) -> None:
         self.headers = dict(self.scope["headers"])
+        # By the clock that the token was accepted by, which may have been set since the gateway was started.
+        left = self.principal.expires_at - self.services.wall_clock()
+        self.token_ends_at = time.monotonic() + left
 
     def __repr__(self) -> str:
         # written by hand: the fields hold the caller's token
@@ -98,8 +104,9 @@ class Call:
     async def body(self, limit: int) -> bytes:
         """Reads and returns the request body.
 
-        Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding, and
-        `ClientDisconnect` where the client leaves before the end.
+        Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding,
+        `TooManyRequests` or `Unavailable` where too much is on its way already, and `ClientDisconnect` where
+        the client leaves before the end.
         """
         if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
@@ -109,24 +116,39 @@ class Call:
             length.isdigit() and int(length) > limit
         ):
             raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
-        body, more = b"", True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunk, more = message.get("body", b""), message.get("more_body", False)
-            body = body + chunk if body else chunk
-            # A chunked body announces no length: the limit must hold while reading.
-            if len(body) > limit:
-                raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        body, more = await self._receive_chunk()
+        if more:
+            body = await self._receive_rest(body, limit)
+        if len(body) > limit:
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
         return body
 
-    def turn(self, places: Turns | None = None) -> Turn:
+    async def _receive_rest(self, body: bytes, limit: int) -> bytes:
+        """The whole body that begins with `body`, or more than `limit` bytes of it."""
+        more, chunks = True, bytearray(body)
+        limits, unfinished = self.services.settings.requests, self.services.unfinished
+        with unfinished.receive(self.principal.tenant, limits) as received:
+            received.add(len(body))
+            # A chunked body announces no length: the limit must hold while reading.
+            while more and len(chunks) <= limit:
+                chunk, more = await self._receive_chunk()
+                received.add(len(chunk))
+                chunks += chunk
+        return bytes(chunks)
+
+    async def _receive_chunk(self) -> tuple[bytes, bool]:
+        """The next part of the body, and whether more follows. Raises `ClientDisconnect`."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message.get("body", b""), message.get("more_body", False)
+
+    def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
         """One of the `places`, those of requests by default, which tenants take in turn: for `async with`.
 
-        Raises `NoTurn` where none was free within the time that a request may wait.
+        Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """
-        wait = self.services.settings.tenants.request_wait_seconds if self.sheds else None
+        wait = wait_seconds or self.services.settings.tenants.request_wait_seconds if self.sheds else None
         return (places or self.services.turns).turn(self.principal.tenant, wait)
 
     @asynccontextmanager
@@ -142,7 +164,7 @@ class Call:
     @property
     def seconds_left(self) -> float:
         """Seconds until the caller's token expires, and never less than a stream takes to begin."""
-        return max(STREAM_SECONDS_MINIMUM, self.principal.expires_at - self.services.clock())
+        return max(STREAM_SECONDS_MINIMUM, self.token_ends_at - time.monotonic())
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
         """Waits until `changed` is set, the server stops, or the caller's token expires.
@@ -154,7 +176,7 @@ class Call:
         try:
             await asyncio.wait(
                 waits,
-                timeout=max(0.0, self.principal.expires_at - self.services.clock()),
+                timeout=max(0.0, self.token_ends_at - time.monotonic()),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:

@@ -12,6 +12,7 @@ from clusters.transport import CONNECTIONS, Purpose
 from gateway.api.http.event_feed import EventFeeds
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.stream_limits import StreamLimiter
+from gateway.api.http.unfinished_bodies import UnfinishedBodies
 from gateway.api.http.unread_answers import UnreadAnswers
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
@@ -37,8 +38,9 @@ class Services(Struct, frozen=True, kw_only=True):
     not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
     task logs. Tenants take `turns` to have requests handled, and large documents read; `rates` are those of
     their requests; they also take turns at `large_answers` and, in each region, at `log_reads`. `unread`
-    counts answers that wait to be read, `followers` followed logs by region and tenant. `clock` gives
-    wall-clock seconds since 1970. `rejections` keeps the log lines of rejected tokens few.
+    counts answers that wait to be read, `unfinished` bodies that arrive, `followers` followed logs by region
+    and tenant. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
+    tokens few.
     """
 
     settings: GatewaySettings
@@ -52,13 +54,16 @@ class Services(Struct, frozen=True, kw_only=True):
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = steady_time
+    wall_clock: Callable[[], float] = time.time
+    """The clock that the times of tokens are compared with: the machine's, as it is set now."""
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)
     unread: UnreadAnswers = msgspec.field(default_factory=UnreadAnswers)
+    unfinished: UnfinishedBodies = msgspec.field(default_factory=UnfinishedBodies)
     large_answers: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
     log_reads: defaultdict[str, Turns] = msgspec.field(default_factory=lambda: defaultdict(_log_reads))
     followers: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=2))
-    large_documents: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
+    large_documents: Turns = msgspec.field(default_factory=lambda: Turns.leaving_one(2))
     rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))

@@ -15,30 +15,33 @@ class StreamLimiter:
     """
 
     def __init__(self) -> None:
-        self._open: Counter[str] = Counter()
+        self._open: Counter[tuple[str, str]] = Counter()
+        """By what they are among, and tenant."""
 
     def __repr__(self) -> str:
         return f"<StreamLimiter {dict(self._open)}>"
 
     @contextmanager
-    def slot(self, tenant: str, limits: RequestSettings) -> Iterator[None]:
-        """Counts one stream of `tenant` as open until the `with` ends.
+    def slot(self, tenant: str, limits: RequestSettings, *, among: str = "") -> Iterator[None]:
+        """Counts one stream of `tenant` as open until the `with` ends, among those of one kind.
 
         Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
-        all tenants together have `streams_maximum` open.
+        all tenants together have `streams_maximum` open, or the tenant has as many as are left: however many
+        tenants there are, one that has none finds a place.
         """
+        key, total = (among, tenant), sum(n for (kind, _), n in self._open.items() if kind == among)
         # The tenant's own limit first: its callers are to learn that they have too many streams open.
-        if self._open[tenant] >= limits.streams_per_tenant:
+        if self._open[key] >= limits.streams_per_tenant:
             raise TooManyRequests(
                 f"your tenant has {limits.streams_per_tenant} streams open, which is all it may"
             )
-        if self._open.total() >= limits.streams_maximum:
+        if self._open[key] >= limits.streams_maximum - total:
             raise Unavailable("too many streams are open")
-        self._open[tenant] += 1
+        self._open[key] += 1
         try:
             yield
         finally:
-            self._open[tenant] -= 1
+            self._open[key] -= 1
             # a Counter keeps zeros: without this every tenant that ever came would stay in it
-            if not self._open[tenant]:
-                del self._open[tenant]
+            if not self._open[key]:
+                del self._open[key]

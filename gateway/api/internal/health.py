@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 from gateway.api.http.services import Services
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import Phase
+from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
 from observability.metrics import CONTENT_TYPE
 
@@ -70,13 +71,18 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
 
 
 def _regions(services: Services) -> CheckResult:
-    """The readiness check of the regions, whose detail lists the condition of each.
+    """The readiness check of the regions, whose detail lists the condition of each, with why it is not ready.
 
     Always passes: a gateway without regions accepts runs, which wait for one.
     """
-    conditions = ", ".join(f"{view.name} {view.condition}" for view in services.regions())
+    conditions = ", ".join(map(_condition, services.regions()))
     cut_off = "; this gateway takes itself to be cut off" if services.cut_off() else ""
     return CheckResult(name="regions", ok=True, detail=(conditions or "none configured") + cut_off)
+
+
+def _condition(view: RegionView) -> str:
+    why = f" ({view.reason})" if view.reason and not view.condition.ready else ""
+    return f"{view.name} {view.condition}{why}"
 
 
 async def _update_gauges(services: Services) -> None:

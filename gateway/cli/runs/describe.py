@@ -90,12 +90,23 @@ def _task_table(run: dict[str, Any]) -> Table:
             task["tries"],
             _format_time(task["started_at"]),
             format_duration((task["ended_at"] or time.time()) - task["started_at"]),
-            escape(task["reason"]),
+            escape(_task_reason(task)),
         ]
         for task in _tasks_in_order(run)
     ]
     rows = [*started, *islice(_waiting_rows(run), WAITING_SHOWN)]
     return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"], rows)
+
+
+def _task_reason(task: dict[str, Any]) -> str:
+    """Why a task is where it is: its reason, when it is tried again, and why the try before failed."""
+    failure, reason = task.get("last_failure"), str(task["reason"])
+    if task["phase"] == "Retrying":
+        return f"{reason}; next try at {_format_time(task['next_try_at'])}"
+    # A task that has failed for good tells why by itself.
+    if failure is None or task["phase"] == "Failed":
+        return reason
+    return "; ".join(filter(None, (reason, f"try {failure['tries']} failed: {failure['reason']}")))
 
 
 def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:

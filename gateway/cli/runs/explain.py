@@ -62,10 +62,11 @@ def _format_entry_detail(entry: dict[str, Any]) -> str:
         return f"by {entry['actor']}, decision {detail['decision_id']}"
     if kind == HistoryKind.PLACED:
         return _format_placement(detail)
-    if kind == HistoryKind.TASK_FINISHED:
+    if kind in (HistoryKind.TASK_FINISHED, HistoryKind.TASK_RETRYING):
         took = f" in {detail['seconds']:.1f} s" if detail.get("seconds") is not None else ""
         where = f"in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}"
-        return f"{detail['task']} {detail['phase']} {where}{took}" + _format_reason(detail)
+        again = f", next try at {_format_time(detail['next_try_at'])}" if detail.get("next_try_at") else ""
+        return f"{detail['task']} {detail['phase']} {where}{took}{again}" + _format_reason(detail)
     if kind == HistoryKind.UNPLACEABLE:
         return str(detail["reason"])
     if "from" in detail and "to" in detail:

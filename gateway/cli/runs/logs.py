@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import httpx
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from gateway.cli.arguments import RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
@@ -21,6 +22,8 @@ RECONNECT_SECONDS = 0.2
 NO_EPOCH: Final = -1
 TRIED_TASKS: Final = 20
 """The most tasks among which one that has written anything is looked for."""
+UNDER_WAY: Final = ("Running", "Retrying")
+"""Phases of a task that may write more."""
 SHOWN_TASKS: Final = 10
 """The most tasks that a note names."""
 
@@ -32,6 +35,13 @@ def logs(
     /,
     *,
     shard: Annotated[int, Parameter(help="Of which shard.")] = 0,
+    attempt: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=1),
+            help="What an earlier attempt wrote: its epoch, as `explain` lists it. Default: the last.",
+        ),
+    ] = None,
     follow: Annotated[
         bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")
     ] = False,
@@ -39,21 +49,26 @@ def logs(
     token: Token = None,
 ) -> None:
     """Print a task's output."""
+    if follow and attempt is not None:
+        raise CliError("--follow goes with the last attempt: leave out --attempt", code=Exit.USAGE)
     with connect(url, token) as client:
         run = resolve_run(client, run)
-        tasks = _tasks(client, run, shard)
+        tasks, query = _tasks(client, run, shard), {"shard": str(shard)}
+        query |= {} if attempt is None else {"attempt": str(attempt)}
         if task is None and not follow:
-            _print_last_written(client, run, shard, tasks)
+            _print_last_written(client, run, query, tasks)
             return
-        task = _choose_task(tasks, shard, task)
+        # An earlier attempt may have run what was skipped since, or has not started yet.
+        task = task if task is not None and attempt is not None else _choose_task(tasks, shard, task)
         try:
             if follow:
                 _follow(client, run, shard, task)
-            elif not _print_log(client, run, shard, task):
-                _note(f"{task} of shard {shard} has written nothing")
+            elif not _print_log(client, run, {"task": task} | query):
+                _note(f"{_named(task, query)} has written nothing")
         except CliError as error:
             # A task that failed before it could write has no log: its reason says more than a 404.
-            reasons = [t["reason"] for t in _tasks(client, run, shard) if t["task"] == task and t["reason"]]
+            rows = () if attempt is not None else _tasks(client, run, shard)
+            reasons = [row["reason"] for row in rows if row["task"] == task and row["reason"]]
             raise CliError(
                 error.message,
                 lines=(*error.lines, *(f"{task} ended: {reason}" for reason in reasons)),
@@ -68,7 +83,7 @@ def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> s
     """
     if name is None:
         names = _newest_first(tasks, shard)
-        _note(_heading(names[0], shard, names))
+        _note(_heading(names[0], {"shard": str(shard)}, names))
         return names[0]
     if any(task["task"] == name and task["phase"] == "Skipped" for task in tasks):
         raise CliError(f"{name} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
@@ -83,23 +98,39 @@ def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
     return [str(task["task"]) for task in sorted(started, key=lambda t: t["started_at"], reverse=True)]
 
 
-def _print_last_written(client: httpx.Client, run: str, shard: int, tasks: list[dict[str, Any]]) -> None:
-    """Prints the log of the last task that has written anything, and says on standard error which it is."""
-    names = _newest_first(tasks, shard)
+def _print_last_written(
+    client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]]
+) -> None:
+    """Prints the log of the last task that has written anything, and says on standard error which it is.
+
+    Raises `CliError` where nothing can be read, for a reason other than that a task has no log.
+    """
+    names = _newest_first(tasks, int(query["shard"]))
+    refusal: CliError | None = None
     for name in names[:TRIED_TASKS]:
         try:
-            if _print_log(client, run, shard, name, heading=_heading(name, shard, names)):
+            if _print_log(client, run, {"task": name} | query, heading=_heading(name, query, names)):
                 return
         except CliError as error:
             # it has failed before it could write; any other failure is for the caller to see
             if error.code is not Exit.NOT_FOUND:
                 raise
-    _note(f"shard {shard}: nothing was written by {_listed(names[:TRIED_TASKS])}")
+            refusal = error
+    if refusal is not None and "attempt" in query:
+        # The attempt was never made, its region is gone, or none of its tasks has a log there.
+        raise refusal
+    _note(f"shard {query['shard']}: nothing was written by {_listed(names[:TRIED_TASKS])}")
 
 
-def _heading(name: str, shard: int, names: list[str]) -> str:
+def _heading(name: str, query: dict[str, str], names: list[str]) -> str:
     others = [other for other in names if other != name]
-    return f"task {name} of shard {shard}" + (f"; others have started: {_listed(others)}" if others else "")
+    more = f"; others have started: {_listed(others)}" if others else ""
+    return f"task {_named(name, query)}{more}"
+
+
+def _named(task: str, query: dict[str, str]) -> str:
+    attempt = f", attempt {query['attempt']}" if "attempt" in query else ""
+    return f"{task} of shard {query['shard']}{attempt}"
 
 
 def _listed(names: list[str]) -> str:
@@ -112,9 +143,9 @@ def _note(text: str) -> None:
     console(stderr=True).print(text, markup=False)
 
 
-def _print_log(client: httpx.Client, run: str, shard: int, task: str, *, heading: str | None = None) -> bool:
+def _print_log(client: httpx.Client, run: str, query: dict[str, str], *, heading: str | None = None) -> bool:
     """Prints the log, after `heading` on standard error; returns whether there was anything to print."""
-    query, written = {"task": task, "shard": str(shard)}, False
+    written = False
     with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
         _raise_for_refusal(response)
         for text in filter(None, response.iter_text()):
@@ -140,7 +171,7 @@ def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
             with attempt:
                 now = next((t for t in _tasks(client, run, shard) if t["task"] == task), None)
                 # Asked before the stream is read: one that begins after the task's end surely has it all.
-                over = now is not None and now["phase"] != "Running"
+                over = now is not None and now["phase"] not in UNDER_WAY
                 if now is not None and now["epoch"] != epoch:
                     offset = 0
                 for line in _log_lines(client, run, query | {"offset": str(offset)}):

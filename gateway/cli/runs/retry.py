@@ -1,11 +1,8 @@
 """`waypost retry`: opens failed or cancelled runs again."""
 
-from typing import Any
-
 from gateway.cli.arguments import Format, Output, Quiet, RunId, RunIds, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command
-from gateway.cli.runs.run_ids import for_each_run
+from gateway.cli.runs.run_ids import post_to_runs
 
 
 @command
@@ -22,9 +19,5 @@ def retry(
 
     Goes on after a run that cannot be; the exit code is that of the first failure.
     """
-    with connect(url, token) as client:
-
-        def act(found: str) -> Any:
-            return read_answer(client.post(api_path("runs", found, "retry")), "id", "phase")
-
-        return for_each_run(client, (run, *more), act, Format.NAME if quiet else output)
+    shown = Format.NAME if quiet else output
+    return post_to_runs("retry", (run, *more), shown, url=url, token=token)

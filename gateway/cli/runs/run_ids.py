@@ -1,16 +1,16 @@
 """Finds the run that a command line names: by its id, by the beginning of one, or as `@latest`.
 
-Also does one thing to each of several runs.
+Also makes one call about each of several runs.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
 
 from gateway.cli.arguments import Format
-from gateway.cli.client import api_path, read_answer
+from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.connection.own_token import subject_of
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, console, print_error, print_value
@@ -41,24 +41,26 @@ def resolve_run(client: httpx.Client, name: str) -> str:
     return str(found[0]["id"]) if found else name
 
 
-def for_each_run(
-    client: httpx.Client, names: Sequence[str], act: Callable[[str], Any], output: Format
+def post_to_runs(
+    verb: str, names: Sequence[str], output: Format, *, url: str | None, token: str | None
 ) -> Exit:
-    """Does `act` to every run in `names` and prints each answer; goes on after a failure.
+    """Calls `POST /v1/runs/{id}/VERB` for every run in `names` and prints each answer.
 
-    Returns the exit code of the first failure.
+    Goes on after a failure. Returns the exit code of the first one.
     """
     code, answers = Exit.DONE, []
-    for name in names:
-        try:
-            answers.append(act(resolve_run(client, name)))
-        except CliError as error:
-            subject = f"{name}: {error.message}" if len(names) > 1 else error.message
-            failed = print_error(CliError(subject, lines=error.lines, code=error.code))
-            code = code or failed
-            continue
-        if output is Format.TABLE:
-            console().print(f"{answers[-1]['id']}  {colored(answers[-1]['phase'])}")
+    with connect(url, token) as client:
+        for name in names:
+            try:
+                path = api_path("runs", resolve_run(client, name), verb)
+                answers.append(read_answer(client.post(path), "id", "phase"))
+            except CliError as error:
+                subject = f"{name}: {error.message}" if len(names) > 1 else error.message
+                failed = print_error(CliError(subject, lines=error.lines, code=error.code))
+                code = code or failed
+                continue
+            if output is Format.TABLE:
+                console().print(f"{answers[-1]['id']}  {colored(answers[-1]['phase'])}")
     if output is not Format.TABLE:
         print_value(answers, output)
     return code

@@ -32,6 +32,7 @@ LIVE_KINDS: Final = (
     HistoryKind.PLACED,
     HistoryKind.COMPLETED,
     HistoryKind.FAILED,
+    HistoryKind.TASK_RETRYING,
     HistoryKind.UNPLACEABLE,
     HistoryKind.LOST,
     HistoryKind.EXHAUSTED,
@@ -216,8 +217,9 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     done = run["task_phases"].get("Succeeded", 0) + run["task_phases"].get("Skipped", 0)
     running: dict[int, list[str]] = {}
     for task in run["tasks"]:
-        if task["phase"] == "Running":
-            running.setdefault(task["shard"], []).append(task["task"])
+        if task["phase"] in ("Running", "Retrying"):
+            again = " (to be tried again)" if task["phase"] == "Retrying" else ""
+            running.setdefault(task["shard"], []).append(f"{task['task']}{again}")
     rows = [
         [
             shard["index"],

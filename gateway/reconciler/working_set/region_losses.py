@@ -1,15 +1,15 @@
-"""Which shards are blamed for the loss of a region, and which regions are kept free of other suspects.
+"""Which shards are blamed for the loss of a region, and in which regions those are tried that may be poison.
 
 A task may end the cluster that runs it: kill it, or fill its disk. Who did it is not known. So a loss counts
-against every shard of which a task ran there. A shard that has lost two regions is suspected, and gets no
-region together with another suspect before it has outlived the time in which it lost the last one. So the
-next losses show which suspect it was. The others outlive their time, which takes a loss from their count; and
-one that ends regions adds at most two losses to any other shard, since it is a suspect itself by then.
+against every shard of which a task ran there. A shard that has lost two regions may be poison, and gets
+no region together with another such shard before it has outlived the time in which it lost the last one. So
+the next losses show which it was. The others outlive their time, which takes a loss from their count; and one
+that ends regions adds at most two losses to any other shard, since it is on trial itself by then.
 """
 
 from msgspec import structs
 
-from gateway.core.failover_rules import is_suspected, regions_lost_after
+from gateway.core.failover_rules import may_be_poison, regions_lost_after
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase
 from gateway.reconciler.working_set.region import Region
@@ -27,7 +27,7 @@ def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failove
     apart = any(tracked.apart_until > NEVER for tracked in ran)
     for tracked in ran:
         # A suspect that has outlived its time there is out of the question while one is there that has not.
-        outlived = is_suspected(tracked.shard, now.wall, settings) and tracked.apart_until == NEVER
+        outlived = may_be_poison(tracked.shard, now.wall, settings) and tracked.apart_until == NEVER
         tracked.blamed = not (apart and outlived)
         for since in tracked.running_since.values():
             tracked.ran_seconds = max(tracked.ran_seconds, region.status_at - since)
@@ -50,19 +50,19 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Keeps shards suspected of ending regions out of the region that the shard was just given, for a time.
+    """Keeps shards that may be poison out of the region that the shard was just given, for a time.
 
-    Only if the shard is suspected itself.
+    Only if the shard may be poison itself.
     """
     tracked.apart_until = NEVER
-    if is_suspected(tracked.shard, now.wall, settings):
+    if may_be_poison(tracked.shard, now.wall, settings):
         tracked.apart_until = now.monotonic + max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
 
 
 def acquit_outlived(ws: WorkingSet, now: Instant) -> None:
-    """Takes one loss off the count of each suspected shard whose `apart_until` has passed while it ran.
+    """Takes one loss off the count of each shard on trial whose `apart_until` has passed while it ran.
 
-    Its region may get other suspected shards now.
+    Its region may get other shards that may be poison now.
     """
     for tracked in ws.shards.values():
         if NEVER < tracked.apart_until <= now.monotonic and tracked.shard.phase is Phase.RUNNING:
@@ -72,8 +72,8 @@ def acquit_outlived(ws: WorkingSet, now: Instant) -> None:
             tracked.dirty = True
 
 
-def regions_of_suspects(ws: WorkingSet) -> set[str]:
-    """The regions that get no suspected shard at this moment, because another is tried there."""
+def regions_on_trial(ws: WorkingSet) -> set[str]:
+    """The regions that get no further shard on trial at this moment, because another is tried there."""
     return {
         tracked.shard.region
         for tracked in ws.shards.values()

@@ -10,7 +10,7 @@ from clusters.protocol import RunSpec, TaskPhase
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import Resumption
-from gateway.core.run import Run, TaskRow
+from gateway.core.run import FailedTry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import ShardWrite
@@ -81,7 +81,7 @@ class TrackedShard:
     ran_seconds: float = 0.0
     """How long the longest of its tasks had run at any such loss."""
     apart_until: float = NEVER
-    """Until then its region gets no other shard that is suspected of ending regions; NEVER: it may."""
+    """Until then its region gets no other shard that may be poison; NEVER: it may."""
     left_at: float = NEVER
     """Since when an exclusive shard waits for its orphans' leases to end; NEVER: the wait is over (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
@@ -90,6 +90,8 @@ class TrackedShard:
     """The task results that the next write stores."""
     history: list[HistoryEntry] = field(default_factory=list)
     """The history entries that the next write stores."""
+    failed_tries: dict[str, FailedTry] = field(default_factory=dict)
+    """The last try of each task that failed and was not the task's end."""
     dirty: bool = False
     """Whether something of the shard is not committed yet."""
 

@@ -55,11 +55,20 @@ class WorkingSet:
         """The shards whose current attempt is in that region, and that are in one of `phases`."""
         return (t for t in self.shards.values() if t.shard.region == region and t.shard.phase in phases)
 
+    def count_placed(self, run_id: str) -> Counter[str]:
+        """The number of the run's placed shards by region."""
+        return Counter(
+            tracked.shard.region
+            for tracked in self.shards.values()
+            if tracked.shard.run == run_id and tracked.shard.phase.placed and tracked.shard.region is not None
+        )
+
     def count_inflight(self) -> Counter[str]:
         """The number of attempts by region: current ones, and orphans that may still run there."""
         counts: Counter[str] = Counter()
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:
                 counts[tracked.shard.region] += 1
-            counts.update(orphan.region for orphan in tracked.shard.orphans)
+            for orphan in tracked.shard.orphans:  # not `update`: it costs most where there is none
+                counts[orphan.region] += 1
         return counts

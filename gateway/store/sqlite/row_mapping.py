@@ -14,6 +14,7 @@ from msgspec import structs
 from gateway.core.history import DETAILS, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase, TaskRow
 from gateway.core.shard_states import Shard
+from gateway.steady_clock import MachineBoot
 
 _decode_run = msgspec.json.Decoder(Run).decode
 _decode_shard = msgspec.json.Decoder(Shard).decode
@@ -26,6 +27,7 @@ class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
 
 
 _decode_task = msgspec.json.Decoder(TaskRow).decode
+_decode_boot = msgspec.json.Decoder(MachineBoot).decode
 _decode_encoded_task = msgspec.json.Decoder(EncodedTaskRow).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_details = {kind: msgspec.json.Decoder(shape).decode for kind, shape in DETAILS.items()}
@@ -111,6 +113,11 @@ def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
         to_json(shard),
         tenant,
     )
+
+
+def read_boot(row: tuple[str] | None) -> MachineBoot | None:
+    """The boot of the row whose one column is its JSON; None: there is no such row."""
+    return None if row is None else _decode_boot(row[0])
 
 
 def label_rows(run: Run) -> list[tuple[str, str, str, str]]:

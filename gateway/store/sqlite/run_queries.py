@@ -4,8 +4,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from msgspec import structs
-
 from gateway.core.run import Run
 from gateway.store.interface import FoundRuns, RunQuery
 from gateway.store.sqlite import row_mapping
@@ -49,7 +47,7 @@ def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
     # Without the documents, which can be a megabyte each.
     statement = f"select {_HEAD_COLUMNS} from run where id = ?"
     rows = (db.execute(statement, (run_id,)).fetchone() for run_id in ids)
-    return tuple(structs.replace(row_mapping.read_run(row), workflow=b"") for row in rows)
+    return tuple(row_mapping.read_run(row) for row in rows)
 
 
 def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int) -> dict[str, Run]:

@@ -19,6 +19,16 @@ BEGIN_ERAS: Final = "insert or ignore into meta values ('era', ?)"
 READ_META: Final = "select name, value from meta"
 READ_ERA: Final = "select value from meta where name = 'era'"
 WRITE_ERA: Final = "update meta set value = ? where name = 'era'"
+READ_BOOT: Final = "select value from meta where name = 'boot'"
+WRITE_BOOT: Final = "insert or replace into meta values ('boot', ?)"
+MOVE_DEADLINES: Final = (
+    "update run set deadline_at = deadline_at + ? where deadline_at is not null and finished_at is null"
+)
+MOVE_PAUSES: Final = (
+    "update shard set not_before = not_before + :step,"
+    " state = json_set(state, '$.not_before', not_before + :step)"
+    " where phase = 'Pending' and not_before > 0"
+)
 TRY_WRITE: Final = "insert or replace into meta values ('checked', ?)"
 
 RUN_COLUMNS: Final = (
@@ -53,7 +63,15 @@ SWAP_SHARD: Final = (
 CHANGE_PRIORITY: Final = "update shard set priority = ? where run = ?"
 SHARD: Final = "select state from shard where run = ? and idx = ?"
 SHARDS_OF_RUN: Final = "select state from shard where run = ? order by idx"
-SHARD_PHASES_OF_RUN: Final = "select phase, count(*) from shard where run = ? group by phase"
+# By one step into the index for each phase: a count would walk a million shards at every commit.
+PHASES_OF_RUN: Final = (
+    "with given(phase) as (values "
+    + ", ".join(f"('{phase}')" for phase in Phase)
+    + "), of(tenant, priority, run) as (select tenant, priority, run from shard where run = ? limit 1)"
+    " select given.phase from of cross join given where exists (select 1 from shard indexed by shard_by_phase"
+    " where shard.phase = given.phase and shard.tenant = of.tenant and shard.priority = of.priority"
+    " and shard.run = of.run)"
+)
 COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} group by phase"
 # A union, since `or` would walk the whole table: each half has an index of its own.
 ACTIVE_SHARDS: Final = (
@@ -98,8 +116,10 @@ DELETE_LABEL: Final = "delete from run_label where tenant = ? and name = ? and v
 
 UPSERT_TASK: Final = "insert or replace into task_result (run, shard, task, state) values (?, ?, ?, ?)"
 STOP_TASKS: Final = (
-    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.ended_at', ?)"
-    " where run = ? and shard = ? and state ->> 'phase' = 'Running'"
+    "update task_result set state = json_set(state, '$.phase', 'Stopped', '$.next_try_at', null,"
+    # a try that has failed before has ended then
+    " '$.ended_at', coalesce(state ->> 'ended_at', ?))"
+    " where run = ? and shard = ? and state ->> 'phase' in ('Running', 'Retrying')"
 )
 DELETE_TASKS: Final = (
     "delete from task_result where run = ? and shard = ? and state ->> 'phase' not in (?, ?)"

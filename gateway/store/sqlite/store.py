@@ -16,6 +16,7 @@ from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
+from gateway.steady_clock import MachineBoot
 from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.interface import (
     Admission,
@@ -45,6 +46,9 @@ PENDING_SCANNED: Final = 4
 
 BRIEF_SHARDS: Final = 16
 """An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
+
+BRIEF_ROWS: Final = 150
+"""The same for a record: on the writer's thread each row waits for a busy interpreter's lock."""
 
 
 class SqliteStore(SqliteDecisions, SqliteTrail):
@@ -187,7 +191,9 @@ class SqliteStore(SqliteDecisions, SqliteTrail):
         await self._write(lambda db: transactions.replace_decision(db, run_id, decision))
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        took = await self._write(lambda db: transactions.record(db, writes, cursors))
+        rows = sum(1 + len(write.tasks) + len(write.history) for write in writes)
+        brief = rows <= BRIEF_ROWS
+        took = await self._write(lambda db: transactions.record(db, writes, cursors), brief=brief)
         # Also where a write did not take: then somebody else has changed the run, and a read too many is
         # harmless.
         for run_id in {write.shard.run for write in writes}:
@@ -218,6 +224,9 @@ class SqliteStore(SqliteDecisions, SqliteTrail):
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         return self._subscriptions.subscribe(run_id)
+
+    async def bear_clock_step(self, boot: MachineBoot) -> float:
+        return await self._write(lambda db: transactions.bear_clock_step(db, boot))
 
     async def check_writable(self) -> None:
         await self._write(transactions.try_write)

@@ -13,7 +13,9 @@ from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
+from gateway.steady_clock import MachineBoot
 from gateway.store import rules, tenants
+from gateway.store.clock_steps import clock_step
 from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
 from gateway.store.sqlite import decision_queries, row_mapping
 from gateway.store.sqlite import sql_statements as sql
@@ -27,6 +29,21 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))
     meta = dict(db.execute(sql.READ_META))
     return meta["identity"], int(meta["era"])
+
+
+def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
+    """Moves what waits by the step of the wall clock since the stored reading; returns the step, or 0.
+
+    Writes nothing where the stored reading holds: it is the one that all times are stored by.
+    """
+    before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
+    step = clock_step(before, boot)
+    if step:
+        db.execute(sql.MOVE_DEADLINES, (step,))
+        db.execute(sql.MOVE_PAUSES, {"step": step})
+    if step or before is None or before.id != boot.id:
+        db.execute(sql.WRITE_BOOT, (row_mapping.to_json(boot),))
+    return step
 
 
 def try_write(db: sqlite3.Connection) -> None:
@@ -115,7 +132,8 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
     """Writes the run's phase as its shards now give it. `at`: when the last of them changed, if known."""
-    counts = {Phase(phase): n for phase, n in db.execute(sql.SHARD_PHASES_OF_RUN, (run_id,))}
+    # One of each stands for all: the run's phase follows from which there are.
+    counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
     change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
     if change is not None:

@@ -4,8 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
+from loguru import logger
 
 from gateway.core.decision import Action, Obligations, Reason
+from gateway.core.history import HistoryKind
+from gateway.core.shard_states import Event, advance
+from gateway.store.interface import ShardWrite, Store
+from tests.gateway.core.history_entries import history_entry
 
 Document = dict[str, Any]
 
@@ -81,3 +86,36 @@ async def test_policy_decides_who_may_read(client: httpx.AsyncClient, rules: Any
 async def test_a_query_that_is_not_understood_is_refused(client: httpx.AsyncClient, query: str) -> None:
     """Not ignored: a misspelt filter would widen the answer."""
     assert (await client.get(f"/v1/audit?{query}")).status_code == 400
+
+
+async def test_what_an_operator_does_is_logged_with_who(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
+    """Each act once: a second cordon changes nothing."""
+    found: list[tuple[str, str | None, str | None]] = []
+
+    def keep(message: Any) -> None:
+        extra = message.record["extra"]
+        found.append(
+            (message.record["message"], extra.get("subject"), extra.get("region") or extra.get("run"))
+        )
+
+    sink = logger.add(keep, level="INFO")
+    run = (await client.post("/v1/runs", json=document)).json()["id"]
+    for path in ("regions/beijing/cordon", "regions/beijing/cordon", "regions/beijing/uncordon"):
+        await client.post(f"/v1/{path}")
+    await client.post(f"/v1/runs/{run}/cancel")
+    for shard in await store.shards(run):
+        over = advance(shard, Event.CANCELLED)
+        over = advance(over, Event.STOPPED).with_rev(shard.rev + 1)
+        stopped = history_entry(HistoryKind.STOPPED, run=run, shard=shard.index)
+        await store.record([ShardWrite(shard=over, history=(stopped,))], {})
+    assert (await client.post(f"/v1/runs/{run}/retry")).status_code == 202
+    logger.remove(sink)
+
+    assert found == [
+        ("Cordoned beijing by ada", "ada", "beijing"),
+        ("Uncordoned beijing by ada", "ada", "beijing"),
+        (f"CancelRequested {run} by ada", "ada", run),
+        (f"Reopened {run} by ada", "ada", run),
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import ValidationError
-from openapi_spec_validator import validate
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.api.http.resource import Operation
 from gateway.api.openapi import SUCCESSES
@@ -37,7 +37,7 @@ def references(value: Any) -> Iterator[str]:
 
 def test_the_description_is_valid_openapi() -> None:
     """Programs make clients of it."""
-    validate(DOCUMENT)
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
 
 
 def test_every_reference_leads_somewhere() -> None:

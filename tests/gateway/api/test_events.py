@@ -1,13 +1,15 @@
 """What happened, as it happens and afterwards."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from gateway.api.events import _stream
-from gateway.api.http.call import Call
+from gateway.api.http.call import STREAM_SECONDS_MINIMUM, Call
 from gateway.api.http.query import Query
 from gateway.api.http.services import Services
 from gateway.core.history import HistoryKind
@@ -120,6 +122,24 @@ async def test_a_waiting_stream_hears_of_a_change_at_once(
 
     assert b"event: Expired" in await asyncio.wait_for(waiting, 5)
     await stream.aclose()
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_stream_lasts_as_long_as_its_token_had_left(
+    services: Services, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """By the wall clock that the token was accepted by, which may have been set since the start;
+    a step after that makes the stream neither shorter nor longer."""
+    now = services.clock() + step
+    set_since = structs.replace(services, wall_clock=lambda: now)
+    begun = call(set_since, expires_at=now + 60.0, closing=asyncio.Event())
+    assert begun.seconds_left == pytest.approx(60.0, abs=1.0)
+    now += step
+    assert begun.seconds_left == pytest.approx(60.0, abs=1.0)
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 70.0)
+    assert begun.seconds_left == STREAM_SECONDS_MINIMUM
+    assert await asyncio.wait_for(begun.wait_for_change(asyncio.Event()), 5) is False
 
 
 @pytest.mark.parametrize("end_of", ["token", "server"])

@@ -168,3 +168,32 @@ async def test_a_question_that_makes_no_sense_is_refused(
 ) -> None:
     """By what is wrong with it; a task that has not started has no log."""
     assert (await client.get(f"/v1/runs/{run}/logs?{query}")).status_code == status
+
+
+async def test_an_attempt_whose_region_is_gone_says_so(services: Services, store: Store, run: str) -> None:
+    """Out of the settings it does not come back, and is not to be tried again; unreachable it may be."""
+    for epoch, region in ((1, "beijing"), (2, "shanghai"), (3, "shenzhen")):
+        await started(store, run, region, epoch, history=(placed_in(run, region, epoch),))
+    lost = Region({2: []}, error="Unreachable")
+    async with with_clusters(services, shanghai=lost, shenzhen=Region({3: ["third\n"]})) as client:
+        url = f"/v1/runs/{run}/logs?task=a"
+        gone, unreachable = await client.get(f"{url}&attempt=1"), await client.get(f"{url}&attempt=2")
+
+    assert gone.status_code == 404
+    assert "attempt 1 of shard 0 ran in beijing, which is not among" in gone.json()["detail"]
+    assert (unreachable.status_code, unreachable.json()["retryable"]) == (503, True)
+    assert "shanghai, where attempt 2 of the task ran, cannot be read" in unreachable.json()["detail"]
+
+
+async def test_a_log_goes_on_over_the_pause_before_a_retry(
+    services: Services, store: Store, run: str
+) -> None:
+    """The task is not over: a follower waits for the next try's words."""
+    await started(store, run, "beijing", 1, TaskPhase.RETRYING)
+    beijing, shanghai = Region({1: ["try 1\n"]}, gone=1), Region({2: ["try 2\n"]})
+    async with with_clusters(services, beijing=beijing, shanghai=shanghai) as client:
+        following = asyncio.create_task(client.get(f"/v1/runs/{run}/logs?task=a&follow=true"))
+        await beijing.read.wait()
+        await started(store, run, "shanghai", 2, TaskPhase.SUCCEEDED)
+        answer = await asyncio.wait_for(following, 10)
+    assert answer.text == "try 1\ntry 2\n"

@@ -6,9 +6,11 @@ import httpx
 import pytest
 from msgspec import structs
 
+from clusters.protocol import ClusterStatus, TaskPhase
 from gateway.api.http.services import Services
-from gateway.api.pending_reasons import pending_reason
+from gateway.api.pending_reasons import pending_reason, task_waits
 from gateway.core.history import HistoryKind
+from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, Phase, advance
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
@@ -104,3 +106,51 @@ async def test_shards_that_are_over_have_no_reason(
             [ShardWrite(shard=over, history=(history_entry(HistoryKind.EXPIRED, run=name, at=1.0),))], {}
         )
     assert (await client.get(f"/v1/runs/{name}/explain")).json()["waiting"] is None
+
+
+async def test_each_task_that_waits_is_named_with_what_it_waits_for(
+    client: httpx.AsyncClient, store: Store, views: list[RegionView], document: dict[str, Any]
+) -> None:
+    """A pause before a retry, with the reason; a processor; a place to start. Those of a shard that runs."""
+    steps = [{"name": name, "type": "delay", "run": {"seconds": 1}} for name in "abc"]
+    steps.append({"name": "d", "type": "delay", "run": {"seconds": 1}, "needs": ["a"]})
+    spec = document["spec"] | {"tasks": steps, "shards": {"count": 1}}
+    name = (await client.post("/v1/runs", json=document | {"spec": spec})).json()["id"]
+    shard = (await store.shards(name))[0]
+    placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
+    shard = advance(placed, Event.CONFIRMED).with_rev(shard.rev + 1)
+    now = 1_800_000_000.0
+    rows = (
+        row(name, "a", TaskPhase.RETRYING, reason="exit code 3", next_try_at=now + 12.4),
+        row(name, "b", TaskPhase.RUNNING),
+        # Of an earlier attempt.
+        row(name, "c", TaskPhase.STOPPED),
+    )
+    written = await store.record(
+        [ShardWrite(shard=shard, tasks=rows, history=(history_entry(HistoryKind.CONFIRMED, run=name),))], {}
+    )
+    run = await store.run(name)
+    assert (written, run is not None) == ([True], True)
+    status = ClusterStatus(
+        region="beijing", incarnation="i", boot="b", uptime=1.0, slots=9, held=1, seq=1, queued=4, cpu=2.0
+    )
+
+    async def said(*regions: RegionView, at: float = now) -> list[str]:
+        assert run is not None
+        return str(await task_waits(run, [shard], store, regions, at)).split("; task ")
+
+    idle = structs.replace(views[0], name="beijing")
+    busy = structs.replace(idle, status=status)
+    retry = "task a of shard 0 waits to be tried again, for 12 s more: try 1 failed (exit code 3)"
+    processor = "waits for a processor in beijing (it asks for 1 of 2; 4 tasks wait there)"
+    assert await said(busy) == [retry, f"c of shard 0 {processor}"]
+    assert await said(idle) == [retry, "c of shard 0 waits to be started in beijing"]
+    (due, _) = await said(busy, at=now + 60.0)
+    assert "waits to be tried again, for a processor in beijing" in due
+    story = (await client.get(f"/v1/runs/{name}/explain")).json()
+    assert "task a of shard 0 waits to be tried again" in story["waiting"]
+
+
+def row(run: str, task: str, phase: TaskPhase, **more: Any) -> TaskRow:
+    given: dict[str, Any] = {"epoch": 1, "region": "beijing", "incarnation": "i", "tries": 1}
+    return TaskRow(run=run, shard=0, task=task, phase=phase, started_at=1.0, **given, **more)

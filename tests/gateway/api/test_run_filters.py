@@ -5,6 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.store.interface import FoundRuns, RunQuery, Store
+from waypost.turns import turn_key
+
 Document = dict[str, Any]
 
 
@@ -31,3 +34,19 @@ async def test_a_label_that_no_run_can_have_is_refused(client: httpx.AsyncClient
     """Instead of an empty list, which looks like an answer."""
     refused = await client.get("/v1/runs", params={"label": label})
     assert (refused.status_code, "NAME=VALUE" in refused.json()["detail"]) == (400, True)
+
+
+async def test_what_is_read_for_a_caller_is_read_in_its_tenants_turn(
+    client: httpx.AsyncClient, store: Store, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads without a key are the process's own, and wait for nobody, nor would a flood of calls."""
+    keys: list[str | None] = []
+    runs = store.runs
+
+    async def noting(query: RunQuery) -> FoundRuns:
+        keys.append(turn_key.get())
+        return await runs(query)
+
+    monkeypatch.setattr(store, "runs", noting)
+    await client.get("/v1/runs")
+    assert keys == ["payments"]

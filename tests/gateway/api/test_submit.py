@@ -43,10 +43,10 @@ async def test_yaml_is_as_good_as_json(client: httpx.AsyncClient, document: Docu
     assert (as_yaml.status_code, as_yaml.json()["id"]) == (200, as_json.json()["id"])
 
 
-async def test_a_large_document_is_read_on_a_thread(
+async def test_only_a_small_document_without_mistakes_is_read_on_the_loop(
     client: httpx.AsyncClient, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes milliseconds, and everybody else's requests wait on the loop meanwhile."""
+    """Everybody else's requests wait meanwhile: what is large or has mistakes takes milliseconds."""
     threads: list[int] = []
 
     def check_on(*arguments: Any) -> list[FieldError]:
@@ -55,13 +55,20 @@ async def test_a_large_document_is_read_on_a_thread(
 
     monkeypatch.setattr("gateway.api.submit.check", check_on)
     assert (await client.post("/v1/runs", json=document)).status_code == 202
-    document["spec"]["tasks"] = [
-        document["spec"]["tasks"][0] | {"name": f"t{i}", "when": f"{i} < 9 // {'x' * 1_800}"}
-        for i in range(5)
-    ]
-    assert (await client.post("/v1/runs", json=document)).status_code == 202
+    assert threads == [], "it was only asked whether there is any mistake"
+    task = document["spec"]["tasks"][0]
+    for tasks, status in (
+        ([task | {"name": f"t{i}", "when": f"{i} < 9 // {'x' * 1_800}"} for i in range(5)], 202),
+        ([task | {"when": "1 < 2"}], 202),
+        ([task, task], 422),
+    ):
+        document["spec"]["tasks"] = tasks
+        assert (await client.post("/v1/runs", json=document)).status_code == status
+    document["spec"]["tasks"] = [{}] * 100
+    assert (await client.post("/v1/runs", json=document)).status_code == 422
 
-    assert [thread == threading.get_ident() for thread in threads] == [True, False]
+    assert len(threads) == 3
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.integration

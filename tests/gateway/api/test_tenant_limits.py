@@ -7,7 +7,7 @@ from typing import Any
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
 from gateway.core.decision import Obligations
-from gateway.settings import GatewaySettings, TenantSettings
+from gateway.settings import GatewaySettings, RequestSettings, TenantSettings
 from tests.gateway.api.callers import caller
 from waypost.turns import Turns
 
@@ -98,3 +98,43 @@ async def test_large_documents_are_read_in_turn(services: Services, document: An
         assert (await other.post("/v1/runs", json=large)).status_code == 202
         assert (await client.post("/v1/runs", json=large)).status_code == 503, "its share is in use"
         assert (await client.post("/v1/runs", json=document)).status_code == 202
+
+
+async def test_bodies_that_arrive_are_bounded(services: Services, document: Any) -> None:
+    """A tenant that begins thousands and ends none would else fill the memory; others have their own room."""
+    arrive = asyncio.Event()
+    limits = GatewaySettings(
+        requests=RequestSettings(unfinished_bytes_per_tenant=25_000, unfinished_bytes_maximum=45_000)
+    )
+    headers = {"content-type": "application/json"}
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{" + b" " * 9_999
+        await arrive.wait()
+        yield b"}"
+
+    async def begin(client: Any, count: int) -> list[asyncio.Task[Any]]:
+        calls = [
+            asyncio.create_task(client.post("/v1/runs", content=slowly(), headers=headers))
+            for _ in range(count)
+        ]
+        while services.unfinished.size(calls_of) < 10_000 * count:
+            await asyncio.sleep(0)
+        return calls
+
+    async with (
+        caller(services, settings=limits) as client,
+        caller(services, "research.bob", settings=limits) as other,
+        caller(services, "third.eve", settings=limits) as third,
+    ):
+        calls_of = "payments"
+        waiting = await begin(client, 2)
+        more = await client.post("/v1/runs", content=slowly(), headers=headers)
+        assert (more.status_code, more.json()["reason"]) == (429, "TooManyRequests")
+        calls_of = "research"
+        waiting += await begin(other, 2)
+        assert (await third.post("/v1/runs", content=slowly(), headers=headers)).status_code == 503
+        assert (await third.post("/v1/runs", json=document)).status_code == 202, "it arrives at once"
+        arrive.set()
+        assert {(await call).status_code for call in waiting} == {422}
+        assert (await client.post("/v1/runs", content=slowly(), headers=headers)).status_code == 422

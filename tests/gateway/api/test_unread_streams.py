@@ -11,6 +11,8 @@ from msgspec import structs
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from gateway.api import logs
+from gateway.api.http import call, responses
 from gateway.api.http.services import Services
 from gateway.api.logs import FOLLOWERS
 from gateway.api.routes import api
@@ -202,6 +204,16 @@ class ShortTokens(Door):
         return structs.replace(await super().authenticate(credentials), expires_at=self._clock() + 0.1)
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+    """What is waited for at the beginning and at the end of a stream is short."""
+    monkeypatch.setattr(logs, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(call, "STREAM_SECONDS_MINIMUM", 0.1)
+    if not reads:
+        monkeypatch.setattr(responses, "END_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("text", ["", "x", "z" * 30_000_000], ids=["silent", "quiet", "flood"])
 @pytest.mark.parametrize("reads", [True, False])
 async def test_a_followed_log_ends_with_its_token(
@@ -229,6 +241,7 @@ def connections(server: Server) -> Any:
     return server._server.server_state.connections
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("reads", [True, False])
 async def test_an_event_stream_ends_with_its_token(
     services: Services, store: Store, run: str, reads: bool

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from loguru import logger
 from starlette.applications import Starlette
@@ -67,12 +68,6 @@ async def test_an_unknown_ca_is_named_as_the_cause(tmp_path: Path) -> None:
     assert "its keys cannot be read: connection: Connection refused" in logged[1]
 
 
-async def test_a_ca_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
-    """As any other file of the settings."""
-    with pytest.raises(OSError, match="No such file"):
-        await JwtAuthenticator([Issuer(url="https://a.test", ca=str(tmp_path / "no.pem"))]).__aenter__()
-
-
 GOOD = b'{"issuer": "https://a.test", "jwks_uri": "https://a.test/keys"}'
 
 
@@ -88,10 +83,24 @@ GOOD = b'{"issuer": "https://a.test", "jwks_uri": "https://a.test/keys"}'
         GOOD.replace(b'"https://a.test/keys"', b"7"),
         GOOD.replace(b"{", b'{"issuer": "https://b.test", '),
         GOOD.decode().encode("utf-16"),
+        *(
+            GOOD.replace(b"{", b'{"x": ' + number + b", ")
+            for number in (b"NaN", b"-Infinity", b"1e309", b"[[-1.5e999]]", b"1" * 40)
+        ),
+        GOOD.replace(b"{", b'{"x": "\\ud800", '),
+        GOOD.replace(b"https://a.test/keys", b"HTTP://a.test/keys"),
+        GOOD.replace(b"https://a.test/keys", b"file:///etc/passwd"),
     ],
 )
 def test_metadata_that_is_not_the_issuers_own_is_refused(metadata: bytes) -> None:
     """Another's keys must not be taken for its own, nor keys that come without TLS."""
-    assert keys_address(GOOD, "https://a.test") == "https://a.test/keys"
+    assert str(keys_address(GOOD, "https://a.test")) == "https://a.test/keys"
     with pytest.raises(InvalidKeySet):
         keys_address(metadata, "https://a.test")
+
+
+def test_a_scheme_in_capitals_is_no_path_of_a_file() -> None:
+    """It was: a file of that name could have been opened."""
+    found = keys_address(GOOD.replace(b"https://a.test/keys", b"HTTPS://a.test/keys"), "https://a.test")
+
+    assert found == httpx.URL("https://a.test/keys")

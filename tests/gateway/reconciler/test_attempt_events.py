@@ -1,6 +1,7 @@
 """Which reports of attempts are believed, and when an attempt counts as over, without a store or a region."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
@@ -16,7 +17,9 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
+from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER
+from gateway.core.run import FailedTry, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, PLACED, TRANSITIONS, Event, Orphan, Phase
 from gateway.reconciler.attempt_events import (
     Reception,
@@ -25,14 +28,16 @@ from gateway.reconciler.attempt_events import (
     compare_attempts,
 )
 from gateway.reconciler.dispatch import may_hold_lease
+from gateway.reconciler.loading import load_shard
 from gateway.reconciler.orphans import due_tombstones
 from gateway.reconciler.placement_intents import next_epoch
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
+from gateway.store.interface import Store
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
-from waypost.workflow.task import SideEffects
+from waypost.workflow.task import Retry, SideEffects
 
 SETTINGS = FailoverSettings()
 ENDS = {Event.COMPLETED, Event.FAILED}
@@ -195,3 +200,61 @@ def test_epochs_of_a_newer_era_outrank_all_older_ones() -> None:
     assert next_epoch(7, 0) == 8
     assert next_epoch(7, 1) == (1 << ERA_BITS) + 1
     assert next_epoch((1 << ERA_BITS) + 1, 1) == (1 << ERA_BITS) + 2
+
+
+def retrying(tries: int) -> TaskChanged:
+    event = structs.replace(
+        finished("t0"), phase=TaskPhase.RETRYING, tries=tries, reason=f"exit code {tries}"
+    )
+    return structs.replace(event, next_try_at=NOW.wall + 60.0)
+
+
+async def test_a_new_owner_knows_which_tries_have_failed() -> None:
+    """Their events come again where the cursor was not committed, and would be told twice."""
+    shard = shard_in(Phase.RUNNING)
+    failed = FailedTry(tries=2, ended_at=NOW.wall, reason="exit code 2")
+    stored = TaskRow(
+        run="run-1",
+        shard=0,
+        task="t0",
+        phase=TaskPhase.RUNNING,
+        epoch=3,
+        region="beijing",
+        incarnation="journal",
+        tries=3,
+        started_at=NOW.wall,
+        last_failure=failed,
+    )
+
+    class StoredTasks:
+        async def tasks(self, run_id: str, shard: int) -> list[TaskRow]:
+            return [stored]
+
+    loaded = await load_shard(cast("Store", StoredTasks()), shard.shard, shard.run, NOW, SETTINGS)
+    ws, here, _ = regions(loaded)
+    assert apply_task_change(ws, here, retrying(2), NOW, SETTINGS) is Reception.KNOWN
+
+
+def test_each_failed_try_is_in_the_history_once() -> None:
+    """With its reason and the time of the next; no process runs meanwhile. The events may come again."""
+    shard = shard_in(Phase.RUNNING)
+    task = structs.replace(shard.run.tasks["t0"], retry=Retry(limit=2))
+    shard.run = replace(shard.run, tasks={"t0": task})
+    ws, here, _ = regions(shard)
+    running = structs.replace(finished("t0"), phase=TaskPhase.RUNNING, ended_at=None)
+
+    def receive(event: TaskChanged) -> Reception:
+        return apply_task_change(ws, here, event, NOW, SETTINGS)
+
+    assert [receive(running), receive(retrying(1))] == [Reception.ACCEPTED] * 2
+    assert (shard.running_since, shard.dirty) == ({}, True)
+    assert receive(structs.replace(running, tries=2)) is Reception.ACCEPTED
+    assert shard.rows[-1].last_failure == FailedTry(tries=1, ended_at=NOW.wall, reason="exit code 1")
+    assert [receive(retrying(n)) for n in (1, 2, 2)] == [Reception.KNOWN, Reception.ACCEPTED, Reception.KNOWN]
+    # More than its task may have: a cluster cannot grow the history for ever.
+    assert receive(retrying(3)) is Reception.STALE
+    assert {entry.kind for entry in shard.history} == {HistoryKind.TASK_RETRYING}
+    details = [entry.detail for entry in shard.history if isinstance(entry.detail, TaskDetail)]
+    assert [(one.tries, one.reason, one.next_try_at) for one in details] == [
+        (n, f"exit code {n}", NOW.wall + 60.0) for n in (1, 2)
+    ]

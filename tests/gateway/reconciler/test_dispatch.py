@@ -1,6 +1,6 @@
 """What goes into one call to a region, and what waits for the next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,19 +38,21 @@ HELD = Resumption(results=(TaskResult(task="t0", output="x" * MEBIBYTE),), tries
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
-        ([tracked(loaded_run(), n) for n in range(300)], 200),
-        ([tracked(loaded_run(tenant=f"t{n}", tasks=10_000), n) for n in range(30)], 20),
-        ([tracked(loaded_run(f"run-{n}", tenant=f"t{n}", size=MEBIBYTE), n) for n in range(30)], 16),
-        ([tracked(loaded_run(size=MEBIBYTE), n) for n in range(30)], 30),
-        ([tracked(loaded_run(tenant=f"t{n}"), n, resumption=HELD) for n in range(30)], 15),
-        ([tracked(loaded_run(tasks=10_000, size=20 * MEBIBYTE), n) for n in range(3)], 1),
+        (lambda: [tracked(loaded_run(), n) for n in range(300)], 200),
+        (lambda: [tracked(loaded_run(tenant=f"t{n}", tasks=10_000), n) for n in range(30)], 20),
+        (lambda: [tracked(loaded_run(f"run-{n}", tenant=f"t{n}", size=MEBIBYTE), n) for n in range(30)], 16),
+        (lambda: [tracked(loaded_run(size=MEBIBYTE), n) for n in range(30)], 30),
+        (lambda: [tracked(loaded_run(tenant=f"t{n}"), n, resumption=HELD) for n in range(30)], 15),
+        (lambda: [tracked(loaded_run(tasks=10_000, size=20 * MEBIBYTE), n) for n in range(3)], 1),
     ],
     ids=["creates", "tasks", "documents", "one document", "results", "one in any case"],
 )
-def test_a_call_is_small_enough_for_its_timeout(given: Sequence[TrackedShard], taken: int) -> None:
+def test_a_call_is_small_enough_for_its_timeout(
+    given: Callable[[], Sequence[TrackedShard]], taken: int
+) -> None:
     """200 creates of 10,000 tasks took a cluster 8 s: longer than the call's timeout and their fences."""
     load = BatchLoad()
-    for one in given:
+    for one in given():
         load.add(create_size(one))
 
     assert load.creates == taken
@@ -59,19 +61,22 @@ def test_a_call_is_small_enough_for_its_timeout(given: Sequence[TrackedShard], t
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
-        ([tracked(loaded_run(tasks=9_500), n) for n in range(30)], 2),
-        ([tracked(loaded_run(f"run-{n}", size=MEBIBYTE), n) for n in range(30)], 4),
-        ([tracked(loaded_run(), n, resumption=HELD) for n in range(30)], 3),
+        (lambda: [tracked(loaded_run(tasks=9_500), n) for n in range(30)], 2),
+        (lambda: [tracked(loaded_run(f"run-{n}", size=MEBIBYTE), n) for n in range(30)], 4),
+        (lambda: [tracked(loaded_run(), n, resumption=HELD) for n in range(30)], 3),
     ],
     ids=["tasks", "documents", "results"],
 )
-def test_what_is_large_leaves_room_for_other_tenants(given: Sequence[TrackedShard], taken: int) -> None:
+def test_what_is_large_leaves_room_for_other_tenants(
+    given: Callable[[], Sequence[TrackedShard]], taken: int
+) -> None:
     """A thousand shards of 9,500 tasks come in many calls, and small ones behind them in each of these."""
     load = BatchLoad()
     small = [tracked(loaded_run(f"small-{n}", tenant="quiet"), n) for n in range(50)]
-    added = [load.add(create_size(one)) for one in (*given, *small)]
+    large = given()
+    added = [load.add(create_size(one)) for one in (*large, *small)]
 
-    assert (sum(added[: len(given)]), sum(added[len(given) :])) == (taken, 50)
+    assert (sum(added[: len(large)]), sum(added[len(large) :])) == (taken, 50)
 
 
 def test_only_a_region_that_can_be_called_now_is_given_more() -> None:

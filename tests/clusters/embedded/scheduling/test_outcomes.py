@@ -10,6 +10,7 @@ from clusters.protocol import (
     Fence,
     RunSpec,
     ShardSpec,
+    TaskPhase,
 )
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
 from waypost.workflow.task import Retry
@@ -76,3 +77,21 @@ def test_the_outputs_of_a_shard_have_a_bound(cluster: SteppedCluster) -> None:
 
     assert cluster.events[-1].end is AttemptEndKind.FAILED
     assert "more than 16 MiB" in cluster.events[-1].reason
+
+
+def test_a_task_in_its_pause_says_why_and_until_when(cluster: SteppedCluster) -> None:
+    """It does not run, and whoever waits for it wants to know what broke; without a pause too."""
+    cluster.create(task("a", retry=Retry(limit=1, backoff_seconds=7.0)), task("b", retry=Retry(limit=1)))
+    cluster.end("a", BROKEN)
+    said = cluster.events[-1]
+    assert (said.task, said.phase, said.tries, said.reason) == ("a", TaskPhase.RETRYING, 1, "exit code 1")
+    assert said.next_try_at == said.ended_at + 7.0
+    # What the cluster has killed itself is no failure, and runs again at once.
+    cluster.end("b", Outcome(succeeded=False, killed=True))
+    assert cluster.events[-1] is said
+    # The last try ends the task: nothing follows it.
+    cluster.tick(7.0)
+    cluster.end("a", BROKEN)
+    phases = [event.phase for event in cluster.events if getattr(event, "task", "") == "a"]
+    running = TaskPhase.RUNNING
+    assert phases == [running, TaskPhase.RETRYING, running, TaskPhase.FAILED]

@@ -2,7 +2,7 @@
 
 import random
 
-from clusters.embedded.scheduling.ready_queue import PATIENCE_SECONDS, REPORTS_UNDER_WAY
+from clusters.embedded.scheduling.ready_queue import PATIENCE_SECONDS, REPORTS_UNDER_WAY, UNDER_WAY_ALONE
 from clusters.protocol import AttemptEndKind, AttemptId
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
 from waypost.workflow.task import Resources, TaskSpec
@@ -135,6 +135,8 @@ def run_ahead(cluster: SteppedCluster, until: int = 1_000) -> int:
 
 def test_who_is_ahead_of_the_gateway_waits_for_it_and_nobody_else(cluster: SteppedCluster) -> None:
     """All reports come in one stream: those of a large run would come before everybody else's."""
+    cluster.create(task("first"), run="before", key="quiet")
+    cluster.end("first")
     cluster.apply(acknowledged=1)
     cluster.create(*(task(f"t{n}") for n in range(600)), run="flood", key="loud")
     assert run_ahead(cluster) < REPORTS_UNDER_WAY
@@ -144,6 +146,16 @@ def test_who_is_ahead_of_the_gateway_waits_for_it_and_nobody_else(cluster: Stepp
 
     cluster.apply(acknowledged=cluster.scheduler.seq)
     assert 0 < run_ahead(cluster) < REPORTS_UNDER_WAY
+
+
+def test_who_is_alone_may_be_further_ahead(cluster: SteppedCluster) -> None:
+    """There is nobody whose reports come later for it."""
+    cluster.create(task("first"), run="before", key="loud")
+    cluster.end("first")
+    cluster.apply(acknowledged=1)
+    cluster.create(*(task(f"t{n}") for n in range(900)), run="flood", key="loud")
+
+    assert UNDER_WAY_ALONE // 2 - 5 < run_ahead(cluster) < UNDER_WAY_ALONE
 
 
 def test_a_gateway_that_is_away_holds_up_no_work(cluster: SteppedCluster) -> None:

@@ -1,6 +1,6 @@
 """How many streams may be open, and that a stream gives its place back."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -67,6 +67,19 @@ def test_a_tenants_streams_are_its_own() -> None:
             places.enter_context(streams.slot("research", limits))
     with streams.slot("payments", limits):
         pass
+
+
+def test_who_has_no_stream_finds_a_place_however_many_others_have() -> None:
+    """Four tenants with all that they may have would shut out the fifth."""
+    streams, limits = StreamLimiter(), RequestSettings(streams_per_tenant=32, streams_maximum=120)
+    with ExitStack() as places:
+        for tenant in ("a", "b", "c", "d"):
+            for _ in range(40):
+                with suppress(TooManyRequests, Unavailable):
+                    places.enter_context(streams.slot(tenant, limits, among="beijing"))
+        places.enter_context(streams.slot("e", limits, among="beijing"))
+        for _ in range(32):
+            places.enter_context(streams.slot("a", limits, among="shanghai"))
 
 
 class Broken(Response):

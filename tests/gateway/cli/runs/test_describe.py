@@ -58,3 +58,25 @@ def test_a_shard_is_shown_with_its_item_and_where_it_was(
         (["1", "b", "Pending"], "a processor in shanghai"),
         (["1", "c", "Pending"], "b"),
     ]
+
+
+def test_a_retry_is_shown_with_its_reason_and_time(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a task that runs again, or went well at last, with the reason of the try before."""
+    failure = {"tries": 1, "ended_at": 1.0, "reason": "exit code 3"}
+    names = ("a", "b", "c", "d")
+    tasks = [
+        task("a", "Retrying") | {"reason": "exit code 3", "next_try_at": 61.0, "last_failure": failure},
+        task("b", "Running") | {"last_failure": failure},
+        task("c") | {"last_failure": failure},
+        task("d", "Failed") | {"reason": "exit code 4", "last_failure": failure},
+    ]
+    found = run("r1") | {"permitted": [], "shards": [], "tasks": tasks, "tasks_left_out": 0}
+    found |= {"workflow": {"spec": {"tasks": [{"name": name} for name in names]}}}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()[-4:]}
+    assert "exit code 3; next try at 1970-01-01" in lines["a"]
+    assert "try 1 failed: exit code 3" in lines["b"] and "try 1 failed: exit code 3" in lines["c"]
+    assert lines["d"].rstrip().endswith("exit code 4")

@@ -42,3 +42,18 @@ def test_a_decision_is_printed_once(httpserver: HTTPServer, capsys: pytest.Captu
         and "by me, rules scope.granted owner\n" in out
         and out.endswith("Ended\n")
     )
+
+
+def test_a_failed_try_is_told_with_the_time_of_the_next(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no transition of a shard, and nothing else in the history says why there was a pause."""
+    detail = {"task": "a", "phase": "Retrying", "epoch": 1, "region": "b", "tries": 2, "seconds": 0.5}
+    detail |= {"reason": "exit code 3", "next_try_at": 61.5}
+    entry = {"kind": "TaskRetrying", "at": 0.0, "actor": "gateway", "shard": 0, "detail": detail}
+    story = {"run": run("r1"), "decisions": [], "history": [entry], "complete": True}
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "TaskRetrying" in line]
+    assert "a Retrying in b, epoch 1, try 2 in 0.5 s, next try at" in line
+    assert line.endswith(":01:01.500 (exit code 3)")

@@ -104,3 +104,42 @@ def test_a_task_that_was_skipped_has_no_log_and_the_reason_is_printed(
     assert "b was skipped" in capsys.readouterr().err
     assert logs("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
     assert capsys.readouterr().out == "words\n"
+
+
+def test_an_earlier_attempts_log_is_read_by_its_epoch(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the task that is named, even one that was skipped since, or of the last that wrote in it."""
+    httpserver.expect_request("/v1/runs/r").respond_with_json({"tasks": [task("a"), task("b", "Skipped")]})
+    query = {"shard": "0", "attempt": "1"}
+    for name in "ab":
+        asked = httpserver.expect_request("/v1/runs/r/logs", query_string=query | {"task": name})
+        asked.respond_with_data(f"{name} in attempt 1\n")
+    url = httpserver.url_for("")
+    assert logs("r", "b", attempt=1, url=url, token="t") == Exit.DONE
+    assert logs("r", attempt=1, url=url, token="t") == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out == "b in attempt 1\na in attempt 1\n"
+    assert printed.err == "task a of shard 0, attempt 1\n"
+
+
+def test_an_attempt_without_a_log_says_why(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its region is gone, or there was none: the gateway's own words. And it grows no more."""
+    httpserver.expect_request("/v1/runs/r").respond_with_json({"tasks": [task("a")]})
+    refusal = {"detail": "attempt 1 of shard 0 ran in beijing, which is gone"}
+    httpserver.expect_request("/v1/runs/r/logs").respond_with_json(refusal, status=404)
+    url = httpserver.url_for("")
+    for name in (None, "a"):
+        assert logs("r", name, attempt=1, url=url, token="t") == Exit.NOT_FOUND
+        assert "ran in beijing, which is gone" in capsys.readouterr().err
+    assert logs("r", "a", attempt=1, follow=True, url=url, token="t") == Exit.USAGE
+    assert "--follow goes with the last attempt" in capsys.readouterr().err
+
+
+def test_a_log_is_followed_over_the_pause_before_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream may end in the pause, as with its gateway: the task goes on."""
+    gateway = Gateway(("Retrying", 1, line(1, "one\n", 4)), ("Succeeded", 1, line(1, "two\n", 8)))
+    gateway.follow()
+    assert (capsys.readouterr().out, gateway.offsets) == ("one\ntwo\n", ["0", "4"])

@@ -1,5 +1,7 @@
 """Which run a command line means, and what is done to several."""
 
+from collections.abc import Callable
+
 import httpx
 import jwt
 import pytest
@@ -8,6 +10,7 @@ from werkzeug import Request, Response
 
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.runs.cancel import cancel
+from gateway.cli.runs.retry import retry
 from gateway.cli.runs.run_ids import resolve_run
 from tests.gateway.cli.runs.answers import run
 
@@ -48,8 +51,9 @@ def test_latest_is_ones_own() -> None:
         resolved("@latest", ids=())
 
 
-def test_several_runs_are_cancelled_whatever_becomes_of_one(
-    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("change", [cancel, retry])
+def test_several_runs_are_changed_whatever_becomes_of_one(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str], change: Callable[..., int]
 ) -> None:
     """The exit code is that of the first failure, and each has its line."""
 
@@ -60,10 +64,10 @@ def test_several_runs_are_cancelled_whatever_becomes_of_one(
         return Response(httpx.Response(200, json=run(identity)).content)
 
     for identity in IDS:
-        httpserver.expect_request(f"/v1/runs/{identity}/cancel").respond_with_handler(answer)
-    assert cancel(*IDS, url=httpserver.url_for(""), token="t") == Exit.FAILED
+        httpserver.expect_request(f"/v1/runs/{identity}/{change.__name__}").respond_with_handler(answer)
+    assert change(*IDS, url=httpserver.url_for(""), token="t") == Exit.FAILED
     printed = capsys.readouterr()
     assert [line.split()[0] for line in printed.out.splitlines()] == [IDS[0], IDS[2]]
     assert f"{IDS[1]}: the run is over" in printed.err
-    assert cancel(IDS[0], IDS[2], quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert change(IDS[0], IDS[2], quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
     assert capsys.readouterr().out.splitlines() == [IDS[0], IDS[2]]

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from msgspec import structs
 
 from gateway.core.errors import Unavailable
-from gateway.store.interface import RunQuery, Store, StoreUnusable
-from gateway.store.sqlite import run_queries
+from gateway.store.interface import RunQuery, ShardWrite, Store, StoreUnusable
+from gateway.store.sqlite import run_queries, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.run_queries import run_scan
 from gateway.store.sqlite.store import SqliteStore
@@ -134,6 +135,20 @@ HOT = {
 }
 
 
+async def test_a_runs_phase_costs_a_step_for_each_phase(tmp_path: Path) -> None:
+    """A count of a million shards took half a second of every commit."""
+    database = Database(tmp_path / "gateway.db")
+    async with SqliteStore(database):
+        plan = await database.read(
+            lambda db: db.execute(f"explain query plan {sql.PHASES_OF_RUN}", ("run-1",)).fetchall()
+        )
+    of_shards = [row[3] for row in plan if "shard" in row[3]]
+    assert of_shards == [
+        "SEARCH shard USING PRIMARY KEY (run=?)",
+        "SEARCH shard USING COVERING INDEX shard_by_phase (phase=? AND tenant=? AND priority=? AND run=?)",
+    ]
+
+
 @pytest.mark.parametrize("name", HOT)
 async def test_no_hot_statement_walks_a_whole_table(tmp_path: Path, name: str) -> None:
     """A million finished shards must cost nothing on a pass."""
@@ -169,6 +184,27 @@ async def test_a_filter_that_finds_little_reads_a_bounded_part(
     assert pages == [[], [], ["run-01"]]
 
 
+async def test_a_list_reads_no_document(open_store: Open) -> None:
+    """They may be a megabyte each, and a list has hundreds of runs."""
+    read = set[tuple[str | None, str | None]]()
+
+    def note(action: int, table: str | None, column: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_READ:
+            read.add((table, column))
+        return sqlite3.SQLITE_OK
+
+    database = Database(":memory:", inline=True)
+    async with SqliteStore(database) as store:
+        await store.admit(admission("run-1", labels={"n": "1"}))
+        await database.write(lambda db: db.set_authorizer(note))
+        for labels in ({}, {"n": "1"}):
+            (found,) = (await store.runs(RunQuery(tenants=None, labels=labels))).runs
+            assert (found.id, found.workflow) == ("run-1", b"")
+
+    assert ("run", "state") in read
+    assert ("run", "workflow") not in read
+
+
 async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
     """A power cut cannot be tried here, but the setting can be read: only FULL syncs at every commit."""
     database = Database(tmp_path / "gateway.db")
@@ -179,3 +215,25 @@ async def test_a_commit_outlives_the_power(tmp_path: Path) -> None:
             ]
         )
     assert settings == [2, "wal"]
+
+
+async def test_a_short_record_is_written_where_acceptances_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the writer's thread each of its rows waits for the interpreter's lock, and acceptances behind it.
+
+    A long one keeps off the event loop.
+    """
+    threads = []
+    monkeypatch.setattr(
+        transactions,
+        "record",
+        lambda *_: threads.append(threading.get_ident()) or [True],  # type: ignore[func-returns-value]
+    )
+    shard = admission("run-1").shards[0]
+    async with SqliteStore(Database(tmp_path / "store.db")) as store:
+        await store.record([ShardWrite(shard=shard)], {})
+        await store.record([ShardWrite(shard=shard)] * 200, {})
+
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False]

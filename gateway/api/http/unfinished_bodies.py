@@ -1,0 +1,54 @@
+"""Limits the bytes of request bodies that have begun to arrive and are not whole, per tenant and in all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from gateway.core.errors import TooManyRequests, Unavailable
+from gateway.settings import RequestSettings
+
+
+class UnfinishedBodies:
+    """Counts the bytes of the request bodies that are being received, by tenant."""
+
+    def __init__(self) -> None:
+        self._bytes: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<UnfinishedBodies {dict(self._bytes)}>"
+
+    def size(self, tenant: str) -> int:
+        """The bytes of the tenant's bodies so far."""
+        return self._bytes[tenant]
+
+    @contextmanager
+    def receive(self, tenant: str, limits: RequestSettings) -> "Iterator[ReceivedBytes]":
+        """Counts what arrives of one body until the `with` ends."""
+        received = ReceivedBytes(self._bytes, tenant, limits)
+        try:
+            yield received
+        finally:
+            self._bytes[tenant] -= received.size
+            # a Counter keeps zeros: without this every tenant that ever came would stay in it
+            if not self._bytes[tenant]:
+                del self._bytes[tenant]
+
+
+class ReceivedBytes:
+    """The bytes of one body so far."""
+
+    def __init__(self, counts: Counter[str], tenant: str, limits: RequestSettings) -> None:
+        self._counts, self._tenant, self._limits = counts, tenant, limits
+        self.size = 0
+
+    def add(self, size: int) -> Self:
+        """Counts `size` more bytes. Raises `TooManyRequests` or `Unavailable` where that is too much."""
+        self.size += size
+        self._counts[self._tenant] += size
+        # The tenant's own bound first: its callers are to learn that it is they who send too much at once.
+        if self._counts[self._tenant] > self._limits.unfinished_bytes_per_tenant:
+            raise TooManyRequests("your tenant has too many documents on their way at once")
+        if self._counts.total() > self._limits.unfinished_bytes_maximum:
+            raise Unavailable("too many documents are on their way at once")
+        return self

@@ -1,0 +1,30 @@
+"""The part of a store that bears steps of the wall clock, by which deadlines and pauses are stored."""
+
+from typing import Final, Protocol
+
+from gateway.steady_clock import MachineBoot
+
+STEP_SECONDS: Final = 2.0
+"""A difference between two readings above this is a step of the wall clock."""
+
+
+def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
+    """By how many seconds the wall clock was set between two readings; 0 where that cannot be known.
+
+    After another boot nobody can tell a step from the time that the machine was off.
+    """
+    if before is None or not now.id or before.id != now.id:
+        return 0.0
+    step = now.at - before.at
+    return step if abs(step) > STEP_SECONDS else 0.0
+
+
+class BearsClockSteps(Protocol):
+    """The part of a store that a gateway calls once, before it accepts runs."""
+
+    async def bear_clock_step(self, boot: MachineBoot) -> float:
+        """Moves deadlines of open runs, and pauses, by the step of the wall clock since the last such call.
+
+        Returns the step in seconds, 0 where there is none. Raises `Unavailable`.
+        """
+        ...
