@@ -57,7 +57,7 @@ unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/integration
 
 integration: $(STAMP) ## the tests on real processes, one at a time: they measure
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest tests/integration --policy $(POLICY)
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)

@@ -36,7 +36,9 @@ note("end")
 
 @pytest.fixture
 async def stack(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
-    opa = OPA if request.config.getoption("--policy") == "opa" else None
+    by_opa = request.config.getoption("--policy") == "opa"
+    assert OPA is not None or not by_opa, "there is no opa here: `make opa` builds one"
+    opa = OPA if by_opa else None
     async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN, opa=opa) as stack:
         yield stack
 
