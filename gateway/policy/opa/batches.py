@@ -6,6 +6,7 @@ evaluation fails, delays none but its own tenant.
 """
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from gateway.policy.opa.client import StrictOpaClient
 from gateway.policy.opa.reply import Reply, ReplyError
 
 BATCH_MAXIMUM: Final = 16
+BATCH_MAXIMUM_BYTES: Final = 49_152
+"""The most bytes of all documents of a call: OPA evaluates them one after the other, within one deadline."""
 SMALL_BYTES: Final = 16_384
 """Larger documents are asked about alone, and at once."""
 MODULE_NAME: Final = "waypost_batch.rego"
@@ -82,7 +85,8 @@ class QuestionBatches:
         """Begins the next call of `lane`, or ends it where nobody waits."""
         # Those whose deadline has passed, or whose caller has gone, are not waited for any more.
         waiting = [question for question in lane.waiting if not question.reply.done()]
-        batch, lane.waiting = waiting[:BATCH_MAXIMUM], waiting[BATCH_MAXIMUM:]
+        count = _count_of_batch(waiting)
+        batch, lane.waiting = waiting[:count], waiting[count:]
         if batch:
             task = asyncio.create_task(self._send(lane, batch))
             self._sending.add(task)
@@ -136,3 +140,9 @@ class QuestionBatches:
             return results.get(str(index), UNSET)
 
         return [structs.replace(reply, result=result(index)) for index in range(len(documents))]
+
+
+def _count_of_batch(waiting: list[WaitingQuestion]) -> int:
+    """How many of the questions, from the first on, share the next call."""
+    sizes = itertools.accumulate(len(question.document) for question in waiting[:BATCH_MAXIMUM])
+    return sum(size <= BATCH_MAXIMUM_BYTES for size in sizes)

@@ -117,6 +117,17 @@ async def test_a_bundle_without_the_rules_for_several_is_asked_one_by_one(
     assert sum("/batch/" in path for path in opa.paths) > 1
 
 
+async def test_a_call_has_no_more_than_opa_can_answer_within_the_deadline(
+    opa: FaultyOpa, engine: OpaPolicyEngine
+) -> None:
+    """Sixteen documents of a hundred tasks, one after the other, would be late for all sixteen callers."""
+    opa.answer = lambda writer: answer_all(opa, writer)
+    wide = [submission(document(*(f"task-{n:04}" for n in range(150)))) for _ in range(10)]
+    assert all(decision.allow for decision in await asyncio.gather(*map(engine.decide, wide)))
+    counts = [len(questions_in(body)) for body in opa.bodies]
+    assert sum(counts) == 10 and 2 <= max(counts) <= 6
+
+
 async def test_a_large_document_waits_for_no_call_and_delays_none(
     opa: FaultyOpa, engine: OpaPolicyEngine
 ) -> None:
