@@ -73,6 +73,7 @@ holds(case) if {
 		with data.banned_images as object.get(case.data, "banned_images", [])
 		with data.banned_executors as object.get(case.data, "banned_executors", [])
 		with data.operators as object.get(case.data, "operators", {})
+		with data.mask as object.get(case.data, "mask", [])
 		with data.waypost.house as {}
 	every part, wanted in case.want {
 		same(decision[part], wanted)

@@ -21,14 +21,14 @@ decision := {
 	"allow": true,
 	"rules": ["scope.granted", "tenant.permitted"],
 	"reasons": [],
-	"obligations": obligations,
+	"obligations": object.union(obligations, reasons.unrecorded),
 } if {
 	count(deny) == 0
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in deny},
 	"reasons": deny,
-	"obligations": {},
+	"obligations": reasons.unrecorded,
 }
 
 deny contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not scopes[input.action]

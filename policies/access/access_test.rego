@@ -144,3 +144,13 @@ test_nothing_is_permitted_to_an_empty_question if {
 	decision := access.decision with input as {}
 	decision.allow == false
 }
+
+test_the_record_leaves_out_what_is_masked if {
+	every tenant in ["payments", "research"] {
+		question := fixtures.acting("runs:cancel", {"context": {"run": {"tenant": tenant}}})
+		decision := access.decision with input as question
+			with data.tenants as fixtures.world.tenants
+			with data.mask as ["/context/run/labels"]
+		decision.obligations.mask == ["/context/run/labels"]
+	}
+}

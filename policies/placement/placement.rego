@@ -10,14 +10,14 @@ decision := {
 	"allow": true,
 	"rules": ["document.permitted", "tenant.permitted"],
 	"reasons": [],
-	"obligations": document.obligations,
+	"obligations": object.union(document.obligations, reasons.unrecorded),
 } if {
 	count(deny) == 0
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in deny},
 	"reasons": deny,
-	"obligations": {},
+	"obligations": reasons.unrecorded,
 }
 
 deny contains reason if some reason in caller.deny

@@ -72,3 +72,14 @@ test_nothing_is_placed_for_an_empty_question if {
 	decision := placement.decision with input as {}
 	decision.allow == false
 }
+
+test_the_record_leaves_out_what_is_masked if {
+	every tenant in ["payments", "ghost"] {
+		question := fixtures.placing({"principal": {"tenant": tenant}})
+		decision := placement.decision with input as question
+			with data.tenants as fixtures.world.tenants
+			with data.residency as fixtures.world.residency
+			with data.mask as ["/workflow"]
+		decision.obligations.mask == ["/workflow"]
+	}
+}

@@ -4,3 +4,8 @@ package waypost.reasons
 of(refusal) := refusal if is_object(refusal)
 
 of(refusal) := {"rule": "house", "message": refusal} if is_string(refusal)
+
+# What the record of a decision leaves out, whether it permits or refuses.
+unrecorded := {"mask": data.mask} if {
+	count(data.mask) > 0
+} else := {}

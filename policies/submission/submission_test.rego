@@ -145,3 +145,15 @@ test_nothing_is_permitted_to_an_empty_question if {
 	decision := submission.decision with input as {}
 	decision.allow == false
 }
+
+masking := object.union(fixtures.world, {"mask": ["/workflow/spec/params/password"]})
+
+test_the_record_of_a_permission_leaves_out_what_is_masked if {
+	want := {"allow": true, "obligations": object.union(duties, {"regions": everywhere, "mask": masking.mask})}
+	fixtures.holds({"input": fixtures.submission({}), "data": masking, "want": want})
+}
+
+test_the_record_of_a_refusal_leaves_it_out_too if {
+	want := {"allow": false, "obligations": {"mask": masking.mask}}
+	fixtures.holds({"input": scoped([]), "data": masking, "want": want})
+}
