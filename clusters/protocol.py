@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
+from clusters.protocol_bounds import Name, Seq, Tries, Uptime, WallTime
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
@@ -23,14 +24,6 @@ OUTPUT_BYTES: Final = 64 * 1024
 OUTPUTS_BYTES: Final = 16 * 1_048_576
 """Most bytes of all outputs of a shard together: they travel with its next attempt."""
 
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
-"""A name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
-Seq: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-"""The number of a journalled event, which fits the columns of a journal and of a store."""
-Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
-"""Seconds on a cluster's monotonic clock since its boot."""
-WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-"""Seconds since 1970, up to the end of the year 9999, which is the last that a date can say."""
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
@@ -87,8 +80,8 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 class ShardSpec(Struct, frozen=True, kw_only=True):
     """One attempt to create, with the results of earlier epochs: their tasks are not run again.
 
-    `tries` holds how often each unfinished task was started, so that a failover grants no new retries. The
-    gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks, when
+    `tries` holds how often each unfinished task was started, so that a failover grants no new retries;
+    above `TRIES_CARRIED` the create is refused as `Invalid`. The gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks, when
     the journal is another.
     """
 
@@ -245,7 +238,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     attempt: AttemptId
     task: Name
     phase: TaskPhase
-    tries: Count
+    tries: Tries
     started_at: WallTime
     ended_at: WallTime | None = None
     next_try_at: WallTime | None = None

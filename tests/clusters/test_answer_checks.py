@@ -91,6 +91,8 @@ LIES: dict[str, bytes | dict[str, Any]] = {
     "long run": ENDED | {"attempt": ATTEMPT | {"run": "r" * 129}},
     "long task": TASK | {"task": "t" * 10_000},
     "tries": TASK | {"tries": -1},
+    "most tries": TASK | {"tries": 2**63 - 1},
+    "tries just over": TASK | {"tries": 1_000_001},
     "far future": TASK | {"started_at": 1e18},
     "past": TASK | {"ended_at": -1.0},
     "infinite time": msgspec.json.encode(TASK).replace(b'"started_at":1800000000.0', b'"started_at":1e999'),
