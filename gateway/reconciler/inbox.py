@@ -1,5 +1,6 @@
 """Processes the reports in the regions' inboxes: health, journals, events, answers, leases, listings."""
 
+import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
@@ -42,6 +43,10 @@ RESTORING_SECONDS = 10.0
 """The time after a new era began in which further reports of a restored store mean the same restore."""
 LOOKED_UP = 1_000
 """Most attempts of one listing that are looked up in the store."""
+READS_AT_ONCE = 50
+"""Of these those that are looked up before everything else has a turn."""
+UNKNOWN_MAXIMUM = 2_000
+"""Most unknown attempts of one region that are ended at once."""
 BINDING_SECONDS = 1.0
 """The pause between two checks whether an operator has released a region's old journal."""
 
@@ -228,13 +233,25 @@ class InboxProcessor:
         region.compared_at = now.monotonic
         compare_attempts(self._ws, region, hello, began=began, now=now, settings=self._failover)
         unlisted = unlisted_attempts(self._ws, region, hello)
-        drop_ended_unknowns(region, [attempt for attempt, _ in hello.attempts])
+        drop_ended_unknowns(region, {attempt for attempt, _ in hello.attempts})
         unknown = [attempt for attempt in unlisted if attempt not in region.unknown_attempts]
-        # The others are looked up at the next listings: one region's list must not hold up all regions.
-        for attempt in unknown[:LOOKED_UP]:
+        # The others are looked up at the next listings: one region's list must not hold up all regions, nor
+        # must its unknown attempts, which each pass goes through, when it never confirms the end of any.
+        room = min(LOOKED_UP, UNKNOWN_MAXIMUM - len(region.unknown_attempts))
+        found = list[AttemptId]()
+        for number, attempt in enumerate(unknown[: max(0, room)], start=1):
             if not await self._is_stored(region, attempt):
-                region.unknown_attempts[attempt] = NEVER
-                logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
+                found.append(attempt)
+            if number % READS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        region.unknown_attempts |= dict.fromkeys(found, NEVER)
+        if found:
+            logger.warning(
+                "region {}: ends {} attempts that no shard lists, the first is {}",
+                region.name,
+                len(found),
+                found[0],
+            )
 
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
         """Whether the store knows the attempt as its shard's current one, or as the last of a finished shard.

@@ -125,7 +125,9 @@ class AttemptCreation:
             return Refuse(reason=mismatch.reason, detail=mismatch.detail)
         if any(tries > TRIES_CARRIED for tries in spec.tries.values()):
             # One more would not fit the journal: the cluster would end, and so would the next that gets it.
-            return Refuse(reason="Invalid", detail=f"a task of it was started more than {TRIES_CARRIED} times")
+            return Refuse(
+                reason="Invalid", detail=f"a task of it was started more than {TRIES_CARRIED} times"
+            )
         if known is not None:
             return Wake(attempt=known)
         assert run is not None, "a create without its run is a mismatch"
