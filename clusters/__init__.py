@@ -1,7 +1,8 @@
 """Adapters through which the gateway talks to one cluster each, and the cluster that ships with us.
 
 `interface.py` is what the gateway asks of a cluster, whatever engine is behind it; `protocol.py` has the
-values that are exchanged, `errors.py` the one error. `transport.py` is the HTTP client that adapters share,
+values that are exchanged, `protocol_bounds.py` their bounds, `errors.py` the one error. `transport.py` is the
+HTTP client that adapters share,
 `answer_checks.py` checks what a cluster says through it.
 `registry.py` lists the kinds of clusters by the scheme of their URL. Each kind has a room of its own:
 `embedded` is the scheduler cluster that ships with us.

@@ -1,6 +1,6 @@
 """The bounds of single fields of the messages: what a cluster says beyond them is a bad answer.
 
-No cluster may say what another cannot hold: a gateway stores what it is told, and sends some of it on.
+No cluster may say what another cannot hold: a gateway stores what clusters report, and sends some of it on.
 """
 
 from typing import Annotated, Final, TypeAlias
