@@ -44,7 +44,7 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
             for task in tasks
             if task.name in finished and task.name not in again
         ),
-        # A row may hold what no cluster takes, as reported by one that lied. More would not change what follows: no
+        # A row may hold what no cluster takes, as reported by one that lied. More would change nothing: no
         # retry limit is near the bound.
         tries={
             name: min(row.tries, TRIES_CARRIED)

@@ -13,7 +13,7 @@ from clusters.answer_checks import StreamChecks
 from clusters.embedded.http.client import EVENT
 from clusters.errors import ClusterError
 from clusters.protocol import OUTPUT_BYTES, AttemptId, Hello, TaskChanged, TaskPhase
-from clusters.transport import cluster_errors
+from clusters.transport_failures import cluster_errors
 from gateway.core.shard_states import Phase
 from gateway.reconciler.inbox import UNKNOWN_MAXIMUM
 from gateway.reconciler.links.reports import AttemptListing, BadAnswer, ProbeResult, StreamEnded, StreamEvent
