@@ -28,7 +28,7 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
     condition_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """The processor time of one evaluation of a condition; what takes more is killed and refused."""
-    conditions_seconds: Annotated[float, Meta(gt=0)] = 0.15
+    conditions_seconds: Annotated[float, Meta(gt=0)] = 0.2
     """The processor time of all conditions of one document.
 
     Conditions that are left then are only compiled, within as much time again, or else refused.
