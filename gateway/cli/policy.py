@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gateway.cli.errors import Exit
-from gateway.cli.output import command, format_count
+from gateway.cli.output import command, console, format_count
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.compilation import compile_source, load_bundle
 from gateway.policy.embedded.rego_tests import run_rego_tests
@@ -25,7 +25,7 @@ def test(directory: Rules) -> int:
     except BundleError as error:
         return _print_diagnostics(directory, error.diagnostics)
     for failure in report.failures:
-        print(_format_diagnostic(directory, failure))
+        console().print(_format_diagnostic(directory, failure), markup=False)
     print(report)
     return Exit.FAILED if report.failures else Exit.DONE
 
@@ -45,7 +45,7 @@ def check(directory: Rules) -> int:
 
 def _print_diagnostics(directory: Path, diagnostics: tuple[Diagnostic, ...]) -> int:
     for diagnostic in diagnostics:
-        print(_format_diagnostic(directory, diagnostic))
+        console().print(_format_diagnostic(directory, diagnostic), markup=False)
     print(f"refused: {format_count(len(diagnostics), 'problem')}")
     return Exit.FAILED
 
