@@ -126,7 +126,7 @@ class InboxProcessor:
                 region.cursor = Cursor(incarnation=bound)
             if region.incarnation:
                 # The stream that is open continues from the old journal's cursor.
-                region.link.reopen_stream(region.cursor)
+                region.reopen_stream(now)
                 # It was this journal whose answers counted as failures: nothing is known of its health yet.
                 region.health = structs.replace(
                     unknown(region.name), since=now.monotonic, reason="its new journal was admitted"

@@ -200,12 +200,10 @@ class World(Invariants):
         if self.controller is None or self.controller.stuck:
             self.steady_since = self.timeline.now
         else:
-            healths = [region.health for region in self.controller._ws.regions.values()]
-            self.check_time(
-                frozenset(
-                    health.name for health in healths if health.condition is RegionCondition.UNREACHABLE
-                )
-            )
+            regions = self.controller._ws.regions.values()
+            lost = [one.name for one in regions if one.health.condition is RegionCondition.UNREACHABLE]
+            beats = {one.name: one.beat_at for one in regions if one.beat_at > one.reopened_at}
+            self.check_time(frozenset(lost), beats)
         self.check_reality()
 
     async def _disturb(self) -> None:
