@@ -203,6 +203,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The API's certificate and key; None: the API is plain HTTP."""
     store: Secret = Secret("sqlite:waypost.db")
     """A URL whose scheme picks the store: `sqlite:PATH`."""
+    store_restored: bool = False
+    """Whether the store was restored from a copy: a new era begins, at each start.
+
+    `waypost gateway --restored` says it for one start.
+    """
     issuers: tuple[Issuer, ...] = ()
     """The issuers whose tokens are accepted."""
     development: str | None = None

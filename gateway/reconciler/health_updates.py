@@ -71,6 +71,7 @@ def update_health(
             # Probes soon find out whether it goes on like that.
             region.health = after_stream_end(region.health, report.at)
         case StreamEnded():
+            region.says_restored |= report.reason == "Restored"
             region.health = after_stream_end(region.health, report.at)
         case StreamEvent(event=event):
             # The other events carry no status, and may have been written before the cluster's last restart.

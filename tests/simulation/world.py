@@ -79,7 +79,7 @@ class World(Invariants):
 
     # The gateway
 
-    async def start_gateway(self) -> None:
+    async def start_gateway(self, *, store_restored: bool = False) -> None:
         self.links = {
             name: SimulatedLink(
                 name=name,
@@ -101,6 +101,7 @@ class World(Invariants):
             placing=PlacingSettings(),
             metrics=Metrics(),
             rng=self.rng,
+            store_restored=store_restored,
         )
         await self.controller.start(self.now)
 

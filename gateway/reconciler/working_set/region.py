@@ -36,6 +36,10 @@ class Region:
     """When its events were last asked for again from the committed cursor on."""
     stream_opened: bool = False
     """Whether the region's event stream has been opened since this gateway started."""
+    says_restored: bool = False
+    """Whether its cluster has refused the stream as that of a restored store, which is not decided yet."""
+    restored_since: float = NEVER
+    """When it did so first since this gateway started."""
     incarnation: str = ""
     """The journal that the region's name is bound to; empty until the first one answered."""
     unknown_journal: str = ""
