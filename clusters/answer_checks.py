@@ -1,6 +1,6 @@
 """Checks what a cluster says beyond the types of its messages: a cluster that lies is a failing region.
 
-The bounds of single fields are in the types of `protocol.py`. What only the gateway can know (whether a run
+The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run
 has such a task) is the reconciler's to check.
 """
 

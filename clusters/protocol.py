@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
+from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
@@ -22,15 +23,6 @@ OUTPUT_BYTES: Final = 64 * 1024
 """Most bytes of a task's output as JSON."""
 OUTPUTS_BYTES: Final = 16 * 1_048_576
 """Most bytes of all outputs of a shard together: they travel with its next attempt."""
-
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
-"""A name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
-Seq: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-"""The number of a journalled event, which fits the columns of a journal and of a store."""
-Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
-"""Seconds on a cluster's monotonic clock since its boot."""
-WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-"""Seconds since 1970, up to the end of the year 9999, which is the last that a date can say."""
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
@@ -87,9 +79,9 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 class ShardSpec(Struct, frozen=True, kw_only=True):
     """One attempt to create, with the results of earlier epochs: their tasks are not run again.
 
-    `tries` holds how often each unfinished task was started, so that a failover grants no new retries. The
-    gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks, when
-    the journal is another.
+    `tries` holds how often each unfinished task was started, so that a failover grants no new retries: more
+    than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out `results` that are lost with the old
+    cluster's disk: those of region-scoped tasks, when the journal is another.
     """
 
     attempt: AttemptId
@@ -169,17 +161,17 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     incarnation: Name
     boot: Name
     uptime: Uptime
-    slots: Count
+    slots: Slots
     """Attempts that it holds at most."""
-    held: Count
+    held: Held
     """Attempts that it holds now."""
     seq: Count
     """The seq of the newest event that it has journalled."""
-    queued: Count = 0
+    queued: Queued = 0
     """Tasks that are ready and wait for a processor."""
     executors: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
     """The task types that it can run."""
-    cpu: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    cpu: Processors | None = None
     """Its processors: a task that asks for more never starts there. None: not reported."""
 
 
@@ -213,7 +205,7 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
     """
 
     status: ClusterStatus
-    attempts: Annotated[tuple[tuple[AttemptId, bool], ...], Meta(max_length=200_000)]
+    attempts: Annotated[tuple[tuple[AttemptId, bool], ...], Meta(max_length=50_000)]
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
@@ -245,7 +237,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     attempt: AttemptId
     task: Name
     phase: TaskPhase
-    tries: Count
+    tries: Tries
     started_at: WallTime
     ended_at: WallTime | None = None
     next_try_at: WallTime | None = None

@@ -8,11 +8,9 @@ waiting calls of a pool whenever a call begins or ends (`_assign_requests_to_con
 calls, and each carries many items.
 """
 
-import os
-import socket
+import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Final, Self, TypeVar
 
@@ -20,13 +18,19 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct
 
+from clusters.bounded_connections import BoundedTransport, PieceLimit, begin_body
 from clusters.errors import STATUS, ClusterError
+from clusters.transport_failures import cluster_errors
 
 T = TypeVar("T")
 STORE_HEADER: Final = "waypost-store"
 """The request header that names the gateway's store and its era: IDENTITY.ERA."""
-ANSWER_BYTES: Final = 64 * 1_048_576
-"""The largest answer: a faulty cluster must not fill the gateway's memory."""
+ANSWER_BYTES: Final = 8 * 1_048_576
+"""The largest answer: a listing of 50,000 attempts has half. A faulty cluster must not fill our memory."""
+PROBE_BYTES: Final = 128 * 1_024
+"""The largest answer to a probe: a status with a thousand executors of the longest names."""
+PROBLEM_BYTES: Final = 64 * 1_024
+"""The largest refusal of a stream."""
 LINE_BYTES: Final = 8 * 1_048_576
 """The longest line of a stream: a hello may list 70,000 attempts; an event has 64 KiB of output."""
 IDLE_SECONDS: Final = 30.0
@@ -68,9 +72,6 @@ REASONS: Final[Mapping[int, str]] = {
 }
 """The reason for a status whose answer names none: a proxy between gateway and cluster may have sent it."""
 
-CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
-"""TLS alerts about the client's certificate whose names do not say so."""
-
 LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 """Of `REASONS` those that are not retryable: the same call would fail in the same way."""
 
@@ -84,6 +85,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     """Seconds between two pieces of an answer; for streams, between two lines."""
     pool_seconds: float = 1.0
     """Seconds that a call waits for a connection of the pool where all are in use."""
+    whole_seconds: float = 8.0
+    """Seconds for a whole call that is no stream, however its answer trickles in."""
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
@@ -113,7 +116,7 @@ class Transport:
         timeouts: Timeouts | None = None,
     ) -> None:
         chosen = timeouts or Timeouts()
-        self._address, self._store = address, store
+        self._address, self._store, self._whole_seconds = address, store, chosen.whole_seconds
         self._extensions = {"sni_hostname": server_name}
         self._timeout = httpx.Timeout(
             chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds
@@ -130,8 +133,7 @@ class Transport:
         headers = {"user-agent": "waypost", "accept-encoding": "identity"}
         return httpx.AsyncClient(
             base_url=self._address,
-            verify=tls,
-            limits=limits,
+            transport=BoundedTransport(tls=tls, limits=limits),
             timeout=self._timeout,
             headers=headers,
             trust_env=False,  # HTTPS_PROXY is set for other programs: work must not take a detour
@@ -147,16 +149,26 @@ class Transport:
     async def call(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None
     ) -> T:
-        """Sends a GET to `path`, or a POST of `content`, and returns the decoded answer."""
+        """Sends a GET to `path`, or a POST of `content`, and returns the decoded answer.
+
+        A call that takes longer than `whole_seconds` ends with its connection.
+        """
         request = self._request(purpose, path, {}, content)
+        limit = PROBE_BYTES if purpose is Purpose.PROBE else ANSWER_BYTES
+        try:
+            async with asyncio.timeout(self._whole_seconds):
+                with cluster_errors():
+                    response = await self._send(purpose, request)
+                    try:
+                        body = await _read_bounded(response, limit)
+                    finally:
+                        await response.aclose()
+        except TimeoutError:
+            detail = f"no whole answer within {self._whole_seconds:g} s"
+            raise ClusterError("Timeout", detail) from None
+        if not response.is_success:
+            raise _refusal(response.status_code, body)
         with cluster_errors():
-            response = await self._clients[purpose].send(request, stream=True)
-            try:
-                body = await _read_bounded(response)
-            finally:
-                await response.aclose()
-            if not response.is_success:
-                raise _refusal(response.status_code, body)
             return decoder.decode(body)
 
     async def lines(
@@ -168,14 +180,15 @@ class Transport:
         """
         request = self._request(purpose, path, params, None)
         with cluster_errors():
-            response = await self._clients[purpose].send(request, stream=True)
+            response = await self._send(purpose, request)
             try:
                 if not response.is_success:
-                    raise _refusal(response.status_code, await _read_bounded(response))
+                    raise _refusal(response.status_code, await _read_bounded(response, PROBLEM_BYTES))
                 # Not `response.aiter_lines`: httpx 0.28.1 cuts with `str.splitlines`, also at characters that
                 # a JSON text may hold. Smallest case: the line "a\u2028b" arrives as two.
-                partial = bytearray()
+                partial, pieces = bytearray(), PieceLimit()
                 async for piece in response.aiter_raw():
+                    pieces.add(len(piece))
                     head, newline, tail = piece.rpartition(b"\n")
                     if newline:
                         partial += head
@@ -192,6 +205,11 @@ class Transport:
             finally:
                 await response.aclose()
 
+    async def _send(self, purpose: Purpose, request: httpx.Request) -> httpx.Response:
+        response = await self._clients[purpose].send(request, stream=True)
+        begin_body(response)
+        return response
+
     def _request(
         self, purpose: Purpose, path: str, params: Mapping[str, str], content: bytes | None
     ) -> httpx.Request:
@@ -200,75 +218,6 @@ class Transport:
         return self._clients[purpose].build_request(
             method, path, params=params, content=content, headers=headers, extensions=dict(self._extensions)
         )
-
-
-@contextmanager
-def cluster_errors() -> Iterator[None]:
-    """Translates every failure of a call in its `with` block into a `ClusterError`."""
-    try:
-        yield
-    except httpx.PoolTimeout as error:
-        raise ClusterError("Busy", "all connections to this cluster are in use") from error
-    except httpx.TimeoutException as error:
-        raise ClusterError("Timeout", type(error).__name__) from error
-    # OSError: httpx 0.28.1 (httpcore 1.0.9, `AnyIOStream.read`) does not translate an `ssl.SSLError` after
-    # the handshake. Smallest case: TLS 1.3, where a server refuses the client's certificate by an alert that
-    # comes with the first read.
-    except (httpx.HTTPError, OSError) as error:
-        raise _connection_error(error) from error
-    except msgspec.DecodeError as error:
-        raise ClusterError("BadAnswer", str(error)) from error
-    except RecursionError as error:
-        raise ClusterError("BadAnswer", "it is nested too deep") from error
-
-
-def _connection_error(error: BaseException) -> ClusterError:
-    """The error for a failed connection: `Forbidden` where one side refused the other's certificate.
-
-    Else it is `Unreachable`. Its detail is the innermost cause, in words: what httpx says of it is less.
-    """
-    causes = list(_causes(error))
-    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if isinstance(tls, ssl.SSLCertVerificationError):
-        why = getattr(tls, "verify_message", "") or tls.strerror or str(tls)
-        detail = f"the cluster's certificate is not accepted: {why.rstrip('.')}"
-        return ClusterError("Forbidden", detail, retryable=False)
-    if tls is not None:
-        return _tls_error(tls.reason or str(tls))
-    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno]
-    if system:
-        return ClusterError("Unreachable", _system_words(system[-1]))
-    said = next(filter(None, map(str, causes)), "")
-    return ClusterError("Unreachable", said or "the connection was closed")
-
-
-def _tls_error(reason: str) -> ClusterError:
-    """The error for a TLS failure that OpenSSL calls `reason`, as in `TLSV1_ALERT_UNKNOWN_CA`."""
-    _, alert, word = reason.partition("ALERT_")
-    words = (word or reason).lower().replace("_", " ")
-    if alert:
-        what = "our certificate" if "CERTIFICATE" in word or word in CERTIFICATE_ALERTS else "TLS with us"
-        detail = f"the cluster does not accept {what}: {words}"
-        return ClusterError("Forbidden", detail, retryable=False)
-    if reason == "WRONG_VERSION_NUMBER":
-        return ClusterError("Unreachable", "what answers at this address does not speak TLS")
-    return ClusterError("Unreachable", f"TLS failed: {words}")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and the causes that it was raised from; of a group the first of its errors."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
-        cause = first or cause.__cause__ or cause.__context__
-
-
-def _system_words(error: OSError) -> str:
-    # Of a name that is not found `errno` is a number of its own, and asyncio's text for others is Python's.
-    if error.errno is None or isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno)
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:
@@ -283,10 +232,11 @@ def _refusal(status: int, body: bytes) -> ClusterError:
     return ClusterError(reason, f"HTTP {status}", retryable=reason not in LASTING)
 
 
-async def _read_bounded(response: httpx.Response) -> bytes:
-    body = bytearray()
+async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
+    body, pieces = bytearray(), PieceLimit()
     async for piece in response.aiter_raw():
+        pieces.add(len(piece))
         body += piece
-        if len(body) > ANSWER_BYTES:
-            raise ClusterError("BadAnswer", f"an answer over {ANSWER_BYTES} bytes")
+        if len(body) > limit:
+            raise ClusterError("BadAnswer", f"an answer over {limit} bytes")
     return bytes(body)

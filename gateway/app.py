@@ -277,6 +277,7 @@ def _controller(
         placing=settings.placing,
         metrics=metrics,
         rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
+        store_restored=settings.store_restored,
     )
 
 

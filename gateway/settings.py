@@ -28,7 +28,7 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
     condition_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """The processor time of one evaluation of a condition; what takes more is killed and refused."""
-    conditions_seconds: Annotated[float, Meta(gt=0)] = 0.15
+    conditions_seconds: Annotated[float, Meta(gt=0)] = 0.2
     """The processor time of all conditions of one document.
 
     Conditions that are left then are only compiled, within as much time again, or else refused.
@@ -238,6 +238,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The API's certificate and key; None: the API is plain HTTP."""
     store: Secret = Secret("sqlite:waypost.db")
     """A URL whose scheme picks the store: `sqlite:PATH`."""
+    store_restored: bool = False
+    """Whether the store was restored from a copy: a new era begins, at each start.
+
+    `waypost gateway --restored` says it for one start.
+    """
     issuers: tuple[Issuer, ...] = ()
     """The issuers whose tokens are accepted."""
     development: str | None = None

@@ -14,7 +14,7 @@ from clusters.protocol import AttemptId, RunSpec
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
 from waypost.worker_pool import WorkerError
-from waypost.workflow.conditions import condition_text
+from waypost.workflow.conditions import selected
 
 AT_ONCE = 200
 """Conditions of one run that are asked about together; its others wait."""
@@ -92,7 +92,7 @@ class ConditionRunner:
     async def _answers(self, spec: RunSpec, questions: list[ConditionQuestion]) -> list[ConditionAnswer]:
         params: dict[str, Any] = {}
         for text in {question.text for question in questions}:
-            params |= condition_text(text).selected("params", spec.params)
+            params |= selected(text, "params", spec.params)
         try:
             found = await self._evaluator.evaluate(
                 questions, params, caller=spec.fairness_key or spec.run, total_seconds=ASKED_SECONDS

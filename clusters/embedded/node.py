@@ -5,7 +5,6 @@ suite tests it, like any adapter.
 """
 
 import asyncio
-import math
 import os
 import time
 import uuid
@@ -43,6 +42,7 @@ from clusters.protocol import (
     Hello,
     LogChunk,
 )
+from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
 from waypost.sqlite_group_commit import Database
@@ -67,8 +67,12 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether the first gateway that calls becomes the owner, although the journal names another."""
 
     def __post_init__(self) -> None:
-        if not 0.001 <= self.cpu < math.inf or self.slots < 1:
-            raise ValueError(f"a cluster needs processors and slots: it has {self.cpu:g} and {self.slots}")
+        # A gateway takes a cluster that reports more for one that lies.
+        if not 0.001 <= self.cpu <= CPU_MAXIMUM or not 1 <= self.slots <= SLOTS_MAXIMUM:
+            raise ValueError(
+                f"a cluster needs processors and slots, {SLOTS_MAXIMUM} slots at most:"
+                f" it has {self.cpu:g} and {self.slots}"
+            )
 
 
 class ClusterNode:

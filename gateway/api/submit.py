@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
 from random import choice
 from time import perf_counter
@@ -18,12 +19,12 @@ from gateway.api.http.services import Services
 from gateway.api.submission_warnings import warnings_for
 from gateway.api.views import DryRun, RegionPlan, summary
 from gateway.core.decision import Action, Decision
-from gateway.core.errors import Malformed
+from gateway.core.errors import Invalid, Malformed
 from gateway.core.run import new_run_id
 from gateway.documents.checks import check, is_right, is_too_large
 from gateway.documents.condition_checks import ConditionTrial
-from gateway.documents.parsing import invalid_document, parse, parse_quickly
-from gateway.documents.partial_checks import check_valid_parts
+from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse, parse_quickly
+from gateway.documents.partial_checks import PartialChecks
 from gateway.documents.workflow import Workflow
 from gateway.regions.placement import Placement, place
 from gateway.regions.placement_demand import demand_of
@@ -45,12 +46,16 @@ KEY_MAXIMUM: Final = 255
 
 
 class _Reading(Struct, frozen=True, kw_only=True):
-    """A workflow, its canonical JSON, the errors found so far, and what is to be tried of its conditions."""
+    """A workflow, its canonical JSON, the errors found so far, and what is to be tried of its conditions.
 
-    workflow: Workflow
+    No workflow where the document does not fit its schema; `own` then leaves out what follows from that.
+    """
+
+    workflow: Workflow | None
     canonical: bytes
     errors: list[FieldError]
     trial: ConditionTrial | None
+    own: Callable[[list[FieldError]], list[FieldError]] = list
 
 
 async def submit(call: Call) -> Response:
@@ -71,7 +76,8 @@ async def submit(call: Call) -> Response:
         reading = await asyncio.to_thread(read)
     if reading.trial is not None:
         # Without a turn: processes have turns of their own.
-        reading = replace(reading, errors=reading.errors + await _condition_errors(call, reading.trial))
+        found = await _condition_errors(call, reading.trial)
+        reading = replace(reading, errors=reading.errors + reading.own(found))
     async with call.turn():
         return await _decide(call, key, reading)
 
@@ -81,10 +87,11 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
 
     Raises `Invalid` with every error of the document.
     """
-    call.log_fields["name"] = reading.workflow.metadata.name
-    if reading.errors:
-        raise invalid_document(reading.errors)
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
+    if workflow is not None:
+        call.log_fields["name"] = workflow.metadata.name
+    if reading.errors or workflow is None:
+        raise invalid_document(reading.errors)
     question = call.question(Action.RUNS_SUBMIT, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
     # An operator's rate is not that of whom it acts for.
@@ -159,10 +166,21 @@ def _with_tenant(workflow: Workflow, tenant: str) -> Workflow:
 
 
 def _read_workflow(body: bytes, media_type: str, tenant: str, services: Services) -> _Reading:
-    """Reads the workflow that `body` holds, with `tenant` where it names none. Raises what `parse` raises."""
+    """Reads the workflow that `body` holds, with `tenant` where it names none.
+
+    Raises what `parse` raises, unless conditions of a document with schema errors are left to be tried.
+    """
     limits, regions = services.settings.documents, frozenset(services.clusters)
-    rest = partial(check_valid_parts, limits=limits, executors=services.executors, regions=regions)
-    workflow = _with_tenant(parse(body, media_type, limits, rest), tenant)
+    rest = PartialChecks(limits, services.executors, regions)
+    try:
+        workflow = _with_tenant(parse(body, media_type, limits, rest), tenant)
+    except Invalid as error:
+        # Where there are so many errors, not all of them are listed anyway.
+        if rest.trial is None or not rest.trial.first or len(error.errors) >= REPORTED_ERRORS:
+            raise
+        return _Reading(
+            workflow=None, canonical=b"", errors=list(error.errors), trial=rest.trial, own=rest.own
+        )
     canonical = msgspec.json.encode(workflow)
     errors = check(workflow, canonical, limits, services.executors, regions)
     conditional = b'"when":' in canonical and not is_too_large(workflow, limits)

@@ -1,6 +1,10 @@
-"""Prints results (tables for people, JSON or YAML for programs, color only at a terminal) and errors."""
+"""Prints results (tables for people, JSON or YAML for programs, color only at a terminal) and errors.
+
+Every text from elsewhere passes here: what a terminal would obey or reorder is shown escaped (`visible`).
+"""
 
 import functools
+import json
 import os
 import re
 import sys
@@ -9,9 +13,11 @@ from typing import Any, Final, ParamSpec
 
 import msgspec
 import yaml
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import CliError, Exit
@@ -41,11 +47,43 @@ COLORS: Final[Mapping[str, str]] = {
 """The color of each phase of a run, shard or task, and of each condition of a region."""
 
 
+UNSEEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Matches control characters, those that change the direction of text, and others that nobody sees.
+
+Not the joiners (U+200C, U+200D), which some scripts are written with.
+"""
+
+
+class Markup(str):
+    """A text in rich's markup, made here; any other text is shown to the letter."""
+
+    __slots__ = ()
+
+
 class Screen(Console):
-    """A rich console that leaves a broken pipe to `command`: rich's own ends the process with exit code 1."""
+    """A rich console that shows escaped whatever a terminal would obey, in texts and in cells of tables.
+
+    It leaves a broken pipe to `command`: rich's own ends the process with exit code 1.
+    """
 
     def on_broken_pipe(self) -> None:
         raise  # the BrokenPipeError that rich is handling
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        # Newlines too: a text is one line or one cell, or else it could look like several.
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        # A second time, for what does not come as a string; here a newline is the end of a line.
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\n" or not UNSEEN.search(segment.text):
+                yield segment
+            else:
+                lines = segment.text.split("\n")
+                yield segment._replace(text="\n".join(map(visible, lines)))
 
 
 class PortableDumper(yaml.CSafeDumper):
@@ -56,6 +94,12 @@ class PortableDumper(yaml.CSafeDumper):
     """
 
 
+def _represent_text(dumper: PortableDumper, text: str) -> yaml.ScalarNode:
+    # In quotes `serialize` can escape it.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if UNSEEN.search(text) else None)
+
+
+PortableDumper.add_representer(str, _represent_text)
 PortableDumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(f"(?:{NUMBER.pattern})$"), list("-0123456789")
 )
@@ -66,30 +110,53 @@ def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
     return Screen(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
-def colored(word: str) -> str:
+def visible(text: str) -> str:
+    """`text` on one line; what a terminal would obey or reorder is escaped as in Python: `\\x1b`."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def colored(word: str) -> Markup:
     """`word` in rich's markup for its color, if it has one; rich drops the markup without a terminal."""
     color = COLORS.get(word)
-    return f"[{color}]{word}[/]" if color else word
+    return Markup(f"[{color}]{word}[/]" if color else escape(word))
 
 
 def print_value(value: Any, output: Format) -> None:
     """Prints `value` for a program: as YAML or as names where that is asked for, else as JSON."""
     if output is Format.NAME:
         items = value if isinstance(value, list) else [value]
-        sys.stdout.writelines(f"{item.get('id') or item['name']}\n" for item in items)
+        print_names(item.get("id") or item["name"] for item in items)
     else:
         sys.stdout.write(serialize(value, output))
 
 
+def print_names(names: Iterable[str]) -> None:
+    """Prints `names`, one a line, for scripts."""
+    sys.stdout.writelines(f"{visible(name)}\n" for name in names)
+
+
 def serialize(value: Any, output: Format) -> str:
-    """`value` as YAML where that is asked for, else as JSON."""
+    """`value` as YAML where that is asked for, else as JSON.
+
+    What a terminal would obey is escaped as the language does it, so that programs read the same text.
+    """
     if output is Format.YAML:
-        return yaml.dump(value, Dumper=PortableDumper, sort_keys=False, allow_unicode=True, width=140)
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+        text = yaml.dump(value, Dumper=PortableDumper, sort_keys=False, allow_unicode=True, width=140)
+    else:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+    # Such a character stands in a string alone (the newlines between lines aside), in quotes, where both
+    # languages have `\\u`.
+    return UNSEEN.sub(_escape_in_quotes, text)
+
+
+def _escape_in_quotes(found: re.Match[str]) -> str:
+    # One beyond U+FFFF becomes two halves, as JSON has it; in YAML libyaml has escaped it already.
+    character = found[0]
+    return character if character == "\n" else json.dumps(character)[1:-1]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table without lines, for people and for `grep`; None is shown as a dash."""
+    """A table without lines, for people and for `grep`; None is shown as a dash, `Markup` with its colors."""
     grid = Table(
         *(Column(name, overflow="fold") for name in columns),
         box=None,
@@ -98,8 +165,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
         show_edge=False,
     )
     for row in rows:
-        grid.add_row(*("-" if cell is None else str(cell) for cell in row))
+        grid.add_row(*("-" if cell is None else _cell(cell) for cell in row))
     return grid
+
+
+def _cell(cell: object) -> str:
+    return cell if isinstance(cell, Markup) else escape(str(cell))
 
 
 def format_duration(seconds: float) -> str:

@@ -60,7 +60,7 @@ class HistoryKind(StrEnum):
     REGION_RETURNED = "RegionReturned"
     """A forgotten region answers again, which ends the order to forget it."""
     STORE_RESTORED = "StoreRestored"
-    """A region proved that the store is a copy older than what it has acknowledged: a new era begins."""
+    """Regions proved, or an operator said, that the store is an old copy of itself: a new era begins."""
 
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -168,6 +168,7 @@ class RegionDetail(Detail, frozen=True, kw_only=True):
     """The region that has returned, or has shown that the store is an old copy. The entry names no run."""
 
     region: str
+    """Empty where an operator said that the store is one."""
 
 
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {

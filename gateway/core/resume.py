@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase, TaskResult
+from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.run import TaskRow
 from waypost.workflow.graph import topological_order
 from waypost.workflow.task import TaskSpec
@@ -43,7 +44,13 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
             for task in tasks
             if task.name in finished and task.name not in again
         ),
-        tries={name: row.tries for name, row in known.items() if name not in finished and row.tries},
+        # A row may hold what no cluster takes, as reported by one that lied. More would change nothing: no
+        # retry limit is near the bound.
+        tries={
+            name: min(row.tries, TRIES_CARRIED)
+            for name, row in known.items()
+            if name not in finished and row.tries
+        },
         remade=tuple(task.name for task in tasks if task.name in finished and task.name in again),
     )
 

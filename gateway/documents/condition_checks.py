@@ -1,7 +1,7 @@
-"""Checks a document's conditions before the run: their texts here, and what is to be asked of a process that
-compiles them, and evaluates those whose inputs are known.
+"""Checks a document's conditions before the run: what is asked of a process that compiles them, and evaluates
+those whose inputs are known; and what its answers mean.
 
-Only errors that are certain are reported: what fails here would fail in the run.
+What they read that is not there, or that their tasks do not need, is an error too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,36 +9,18 @@ from typing import Any, Final
 
 from gateway.documents.placeholder_checks import distinct_shards
 from gateway.documents.workflow import Workflow
-from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion, ConditionReads
 from waypost.json_pointer import FieldError
-from waypost.workflow.conditions import condition_text, text_error
+from waypost.workflow.conditions import text_error
 
-NO_SHARD: Final[Mapping[str, Any]] = {}
+SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """The errors that the texts show: what they name that is not there, and what their tasks do not need."""
-    errors: dict[str, str | None] = {}
+    """The errors that the texts show without being compiled."""
     for index, task in enumerate(workflow.spec.tasks):
-        if (text := task.when) is None:
-            continue
-        at = f"/spec/tasks/{index}/when"
-        if text not in errors:
-            errors[text] = text_error(text) or _absent_param(text, workflow.spec.params)
-        if (error := errors[text]) is not None:
-            yield FieldError(at, error)
-            continue
-        for name in condition_text(text).tasks_read:
-            if name not in task.needs:
-                yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
-
-
-def _absent_param(text: str, params: Mapping[str, Any]) -> str | None:
-    # One that asks with `has` or `in` whether a name is there may name what is not.
-    if condition_text(text).tests_presence:
-        return None
-    absent = (name for name in condition_text(text).names_read("params") if name not in params)
-    return next((f"there is no params.{name[:80]}" for name in absent), None)
+        if task.when is not None and (error := text_error(task.when)) is not None:
+            yield FieldError(f"/spec/tasks/{index}/when", error)
 
 
 class ConditionTrial:
@@ -49,51 +31,68 @@ class ConditionTrial:
     """
 
     def __init__(self, workflow: Workflow) -> None:
-        self.params = params = workflow.spec.params
+        self.params = workflow.spec.params
         self._tasks = workflow.spec.tasks
-        self._roots = {
-            text: condition_text(text).roots
-            for text in dict.fromkeys(task.when for task in self._tasks if task.when is not None)
-            if text_error(text) is None and _absent_param(text, params) is None
-        }
-        """By text, for the conditions that are asked about."""
-        self._of_shards = [text for text in self._roots if self._varies(text)]
-        self._shards = distinct_shards(workflow) if self._of_shards else [{}]
+        texts = dict.fromkeys(task.when for task in self._tasks if task.when is not None)
+        self._texts = [text for text in texts if text_error(text) is None]
+        of_shards = any("shard" in text for text in self._texts)
+        self._shards = distinct_shards(workflow) if of_shards else [{}]
         self._single = workflow.shard_count == 1
-        self.first = [self._question(text, self._shards[0]) for text in self._roots]
+        self.first = [
+            ConditionQuestion(text=text, shard=self._shards[0], before_run=True) for text in self._texts
+        ]
 
-    def further(self) -> Iterator[ConditionQuestion]:
+    def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
         """The same conditions for the other forms of item; what they would find shows in the run at last."""
+        texts = self._of_shards(first)
         for shard in self._shards[1:]:
-            yield from (self._question(text, shard) for text in self._of_shards)
+            yield from (ConditionQuestion(text=text, shard=shard) for text in texts)
 
     def errors(
         self, first: Sequence[ConditionAnswer], further: Iterable[ConditionAnswer]
     ) -> Iterator[FieldError]:
         """Yields the errors in the answers, one for each condition. Some questions may have no answer."""
         found: dict[str, str] = {}
-        for text, answer in zip(self._roots, first, strict=False):
-            if answer.error:
-                found[text] = answer.error + self._where(text, self._shards[0])
-        asked = ((text, shard) for shard in self._shards[1:] for text in self._of_shards)
+        reads = {text: answer.reads for text, answer in zip(self._texts, first, strict=False) if answer.reads}
+        for text, answer in zip(self._texts, first, strict=False):
+            # That a name is not there is said better than by the evaluation. One that was evaluated all the
+            # same, as `params.none || true` is, is none.
+            wrong = _names_error(answer.reads, self.params) if answer.reads and answer.holds is None else None
+            if error := wrong or (answer.error and answer.error + self._where(answer.reads, self._shards[0])):
+                found[text] = error
+        asked = ((text, shard) for shard in self._shards[1:] for text in self._of_shards(first))
         for (text, shard), answer in zip(asked, further, strict=False):
             if answer.error:
-                found.setdefault(text, answer.error + self._where(text, shard))
+                found.setdefault(text, answer.error + self._where(reads[text], shard))
         for index, task in enumerate(self._tasks):
+            at = f"/spec/tasks/{index}/when"
             if task.when in found:
-                yield FieldError(f"/spec/tasks/{index}/when", found[task.when])
+                yield FieldError(at, found[task.when])
+            elif task.when in reads:
+                for name in reads[task.when].names("tasks"):
+                    if name not in task.needs:
+                        yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
 
-    def _question(self, text: str, shard: Mapping[str, Any]) -> ConditionQuestion:
-        mentions = self._roots[text]
-        return ConditionQuestion(
-            text=text,
-            shard=shard if "shard" in mentions else NO_SHARD,
-            # The outputs of tasks are not known before the run.
-            compile_only="tasks" in mentions,
-        )
+    def _of_shards(self, first: Sequence[ConditionAnswer]) -> list[str]:
+        return [text for text, answer in zip(self._texts, first, strict=False) if _varies(answer.reads)]
 
-    def _varies(self, text: str) -> bool:
-        return "shard" in self._roots[text] and "tasks" not in self._roots[text]
+    def _where(self, reads: ConditionReads | None, shard: Mapping[str, Any]) -> str:
+        return f" in shard {shard['index']}" if _varies(reads) and not self._single else ""
 
-    def _where(self, text: str, shard: Mapping[str, Any]) -> str:
-        return f" in shard {shard['index']}" if self._varies(text) and not self._single else ""
+
+def _varies(reads: ConditionReads | None) -> bool:
+    """Whether it is evaluated for each form of item: the outputs of tasks are not known before the run."""
+    return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
+
+
+def _names_error(reads: ConditionReads, params: Mapping[str, Any]) -> str | None:
+    for mention in reads.mentions:
+        name = None if mention.name is None else mention.name[:80]
+        if mention.root == "shard" and name is not None and name not in SHARD_FIELDS:
+            return f"there is no shard.{name}: a shard has {', '.join(SHARD_FIELDS)}"
+        if mention.root == "tasks" and mention.member not in (None, "output"):
+            task = "tasks[...]" if name is None else f'tasks["{name}"]'
+            return f"there is no {task}.{mention.member}: a task has output"[:300]
+    # One that asks with `has` or `in` whether a name is there may name what is not.
+    absent = () if reads.tests_presence else (name for name in reads.names("params") if name not in params)
+    return next((f"there is no params.{name[:80]}" for name in absent), None)

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from gateway.documents.checks import check
+from gateway.documents.checks import check, is_too_large
+from gateway.documents.condition_checks import ConditionTrial
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import FieldError, parts_of
@@ -21,23 +22,34 @@ RENDERED: Final = frozenset({"run", "source", "target", "when"})
 """The fields of a task that params and shards are filled into."""
 
 
-def check_valid_parts(
-    value: Any,
-    schema_errors: Iterable[FieldError],
-    limits: DocumentLimits,
-    executors: DeclaredExecutors,
-    regions: frozenset[str],
-) -> list[FieldError]:
-    """Returns the errors that `check` finds in `value`, except consequences of `schema_errors`.
+class PartialChecks:
+    """The checks of the valid parts of one document, which `parse` asks for if it has schema errors."""
 
-    `value` is a decoded document, `schema_errors` are all of its schema errors.
-    """
-    invalid = {tuple(parts_of(error.pointer)) for error in schema_errors}
-    workflow = _with_stand_ins(value, invalid, executors)
-    if workflow is None:
-        return []
-    found = check(workflow, msgspec.json.encode(workflow), limits, executors, regions)
-    return [error for error in found if not _is_consequence(tuple(parts_of(error.pointer)), invalid)]
+    def __init__(
+        self, limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str] = frozenset()
+    ) -> None:
+        self._limits, self._executors, self._regions = limits, executors, regions
+        self._invalid: set[tuple[str, ...]] = set()
+        self.trial: ConditionTrial | None = None
+        """What is to be tried of the document's conditions; None where there is nothing."""
+
+    def __call__(self, value: Any, schema_errors: Iterable[FieldError]) -> list[FieldError]:
+        """Returns the errors that `check` finds in `value`, except consequences of `schema_errors`.
+
+        `value` is a decoded document, `schema_errors` are all of its schema errors.
+        """
+        self._invalid = {tuple(parts_of(error.pointer)) for error in schema_errors}
+        workflow = _with_stand_ins(value, self._invalid, self._executors)
+        if workflow is None:
+            return []
+        if workflow.shard_count and not is_too_large(workflow, self._limits):
+            self.trial = ConditionTrial(workflow)
+        canonical = msgspec.json.encode(workflow)
+        return self.own(check(workflow, canonical, self._limits, self._executors, self._regions))
+
+    def own(self, found: Iterable[FieldError]) -> list[FieldError]:
+        """Those of the errors in the valid parts that are no consequences of the schema errors."""
+        return [e for e in found if not _is_consequence(tuple(parts_of(e.pointer)), self._invalid)]
 
 
 def _with_stand_ins(

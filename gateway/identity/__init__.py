@@ -2,7 +2,7 @@
 
 `jwt_verification` has the authenticator, which goes through the steps: `jws_parsing` decodes the token
 strictly, `claims` checks what it says, `key_set_cache` holds each issuer's JWKS, which `key_parsing` reads.
-`strict_decoding` is the one reader of JSON and base64url for all of them; `issuer_checks` runs at the start.
+`strict_decoding` reads JSON and base64url for all of them; `issuer_checks` is run at the start.
 `development_issuer` makes tokens for a gateway that was started with them permitted. `interface` is what the
 other rooms see.
 

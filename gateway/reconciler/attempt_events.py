@@ -4,7 +4,7 @@ Only a shard's current attempt is believed: a region that was given up may go on
 must never count.
 """
 
-from collections.abc import Collection
+from collections.abc import Set
 from enum import StrEnum
 from typing import assert_never
 
@@ -259,7 +259,7 @@ def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[Atte
     ]
 
 
-def drop_ended_unknowns(region: Region, held: Collection[AttemptId]) -> None:
+def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
     """Drops the region's unknown attempts that its cluster does not hold any more."""
     region.unknown_attempts = {
         attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held

@@ -25,6 +25,7 @@ from gateway.reconciler.placing import Placer
 from gateway.reconciler.region_assessment import apply_assessment, assess_regions, log_conditions
 from gateway.reconciler.store_scan import SCAN_SECONDS, scan_store
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.restored_store import begin_era
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
@@ -48,7 +49,8 @@ RECOVERY_SECONDS = 0.5
 class Controller:
     """Owns the working set and reconciles it with the store and the regions, pass by pass.
 
-    `rng` gives every random choice, so that a seeded run repeats itself.
+    `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
+    that the store is an older copy of itself.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Controller:
         placing: PlacingSettings,
         metrics: Metrics,
         rng: random.Random,
+        store_restored: bool = False,
     ) -> None:
         self._store, self._metrics = store, metrics
         self._health, self._failover = health, failover
@@ -89,6 +92,7 @@ class Controller:
         self._inflight = Counter[str]()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
+        self._store_restored = store_restored
         self._logged_step = wall_clock_step()
 
     @property
@@ -149,6 +153,9 @@ class Controller:
     async def start(self, now: Instant) -> None:
         """Loads the shards that are under way from the store. To be called before the first pass."""
         await load_active(self._ws, self._store, now, self._failover)
+        if self._store_restored:
+            await begin_era(self._ws, self._store, now, region="")
+            self._store_restored = False
 
     async def reconcile_once(self, now: Instant) -> None:
         """Makes one pass: processes reports, updates regions, places shards, commits, then calls the regions.

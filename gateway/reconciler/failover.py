@@ -89,16 +89,6 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
         )
 
 
-def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
-    """Loses every current attempt, since the store was restored from a copy.
-
-    Newer attempts that the store does not know may run, so none of those that it knows is trusted. No region
-    and no document is to blame: the loss is not counted.
-    """
-    for tracked in [t for t in ws.shards.values() if t.shard.phase.placed]:
-        tracked.apply_event(now, Event.LOST, reason="StoreRestored")
-
-
 def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
     """Whether the shard's region answers again, and only has to go on with that to be reachable."""
     region = ws.regions.get(tracked.shard.region or "")

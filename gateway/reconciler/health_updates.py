@@ -26,6 +26,13 @@ never taken for well in between.
 """
 
 
+CLOCK_SECONDS: Final = 3_600.0
+"""By how much a cluster's uptime may run ahead of the gateway's clock, or fall back, within one boot.
+
+That is far more than an answer can be late.
+"""
+
+
 def update_health(
     region: Region, report: Report, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> None:
@@ -64,6 +71,7 @@ def update_health(
             # Probes soon find out whether it goes on like that.
             region.health = after_stream_end(region.health, report.at)
         case StreamEnded():
+            region.says_restored |= report.reason == "Restored"
             region.health = after_stream_end(region.health, report.at)
         case StreamEvent(event=event):
             # The other events carry no status, and may have been written before the cluster's last restart.
@@ -99,6 +107,11 @@ def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
     known = region.status
     if known is not None and status.boot != known.boot:
         region.health = after_restart(region.health)
+    elif known is not None and abs(status.uptime - known.uptime - (at - region.status_at)) > CLOCK_SECONDS:
+        # Fences would count on that clock. It is taken from here on: an honest one goes on from where it is.
+        region.bad_answer = f"its uptime went from {known.uptime:g} s to {status.uptime:g} s within one boot"
+        region.bad_answer_at = at
+        region.status, region.status_at = status, at
     # Answers overtake each other on different connections: an older one must not take the clock back.
     if known is None or status.boot != known.boot or status.uptime >= known.uptime:
         region.status, region.status_at = status, at

@@ -1,5 +1,6 @@
 """Processes the reports in the regions' inboxes: health, journals, events, answers, leases, listings."""
 
+import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
@@ -7,7 +8,6 @@ from loguru import logger
 from msgspec import structs
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
-from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase
 from gateway.reconciler.attempt_events import (
@@ -20,7 +20,6 @@ from gateway.reconciler.attempt_events import (
     unlisted_attempts,
 )
 from gateway.reconciler.dispatch import apply_answers, may_hold_lease
-from gateway.reconciler.failover import lose_all_attempts
 from gateway.reconciler.health_updates import update_health
 from gateway.reconciler.links.reports import (
     AttemptListing,
@@ -32,16 +31,19 @@ from gateway.reconciler.links.reports import (
     StreamEvent,
 )
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.restored_store import check_restored
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.health import unknown
 from gateway.settings import FailoverSettings, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
-RESTORING_SECONDS = 10.0
-"""The time after a new era began in which further reports of a restored store mean the same restore."""
 LOOKED_UP = 1_000
 """Most attempts of one listing that are looked up in the store."""
+READS_AT_ONCE = 50
+"""Of these those that are looked up before everything else has a turn."""
+UNKNOWN_MAXIMUM = 2_000
+"""Most unknown attempts of one region that are ended at once."""
 BINDING_SECONDS = 1.0
 """The pause between two checks whether an operator has released a region's old journal."""
 
@@ -76,12 +78,11 @@ class InboxProcessor:
         for region in self._ws.regions.values():
             reports = self._drain(region)
             await self._bind_journal(region, now)
-            if any(isinstance(report, StreamEnded) and report.reason == "Restored" for report in reports):
-                await self._begin_era(region, now)
             # A journal that is not admitted knows nothing of the region's attempts.
             if region.admitted:
                 for report in reports:
                     await self._apply(region, report, now)
+        await check_restored(self._ws, self._store, now)
 
     async def process_without_store(self, now: Instant) -> None:
         """Applies the reports that need no write to the store while it takes none: health, and run-leases.
@@ -121,7 +122,7 @@ class InboxProcessor:
                 region.cursor = Cursor(incarnation=bound)
             if region.incarnation:
                 # The stream that is open continues from the old journal's cursor.
-                region.link.reopen_stream(region.cursor)
+                region.reopen_stream(now)
                 # It was this journal whose answers counted as failures: nothing is known of its health yet.
                 region.health = structs.replace(
                     unknown(region.name), since=now.monotonic, reason="its new journal was admitted"
@@ -135,26 +136,6 @@ class InboxProcessor:
                 region.name,
             )
         region.incarnation = bound
-
-    async def _begin_era(self, region: Region, now: Instant) -> None:
-        """Begins a new era in the store, which is an older copy of itself, and loses all current attempts.
-
-        `region` has shown it: its cluster was sent that more is committed than the store holds. Attempts that
-        the store shows as under way may be over, or followed by others that it does not know.
-        """
-        if now.monotonic - self._ws.restored_at < RESTORING_SECONDS:
-            return  # the other regions report the same restore
-        logger.error(
-            "region {}: the store is behind what it has acknowledged:"
-            " it was restored from a copy, and begins a new era",
-            region.name,
-        )
-        detail = RegionDetail(region=region.name)
-        await self._store.raise_era(
-            entry=HistoryEntry(run="", kind=HistoryKind.STORE_RESTORED, at=now.wall, detail=detail)
-        )
-        self._ws.restored_at = now.monotonic
-        lose_all_attempts(self._ws, now)
 
     async def _apply(self, region: Region, report: Report, now: Instant) -> None:
         match report:
@@ -228,13 +209,25 @@ class InboxProcessor:
         region.compared_at = now.monotonic
         compare_attempts(self._ws, region, hello, began=began, now=now, settings=self._failover)
         unlisted = unlisted_attempts(self._ws, region, hello)
-        drop_ended_unknowns(region, [attempt for attempt, _ in hello.attempts])
+        drop_ended_unknowns(region, {attempt for attempt, _ in hello.attempts})
         unknown = [attempt for attempt in unlisted if attempt not in region.unknown_attempts]
-        # The others are looked up at the next listings: one region's list must not hold up all regions.
-        for attempt in unknown[:LOOKED_UP]:
+        # The others are looked up at the next listings: one region's list must not hold up all regions, nor
+        # must its unknown attempts, which each pass goes through, when it never confirms the end of any.
+        room = min(LOOKED_UP, UNKNOWN_MAXIMUM - len(region.unknown_attempts))
+        found = list[AttemptId]()
+        for number, attempt in enumerate(unknown[: max(0, room)], start=1):
             if not await self._is_stored(region, attempt):
-                region.unknown_attempts[attempt] = NEVER
-                logger.warning("region {}: ends {}, which no shard lists", region.name, attempt)
+                found.append(attempt)
+            if number % READS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        region.unknown_attempts |= dict.fromkeys(found, NEVER)
+        if found:
+            logger.warning(
+                "region {}: ends {} attempts that no shard lists, the first is {}",
+                region.name,
+                len(found),
+                found[0],
+            )
 
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
         """Whether the store knows the attempt as its shard's current one, or as the last of a finished shard.

@@ -159,7 +159,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
     _add_removed_regions(ws, active, now)
     for region in ws.regions.values():
         region.cursor, region.cursor_dirty = cursors.get(region.name, Cursor()), False
-        region.link.reopen_stream(region.cursor)
+        region.reopen_stream(now)
     runs: dict[str, LoadedRun] = {}
     for shard in active:
         await track_shard(ws, store, shard, now, settings, runs=runs)
@@ -195,7 +195,7 @@ async def reload_conflicts(
             region.cursor_dirty = False
             # What a listing had changed may have been lost with the write.
             region.compared_at = NEVER
-            region.link.reopen_stream(region.cursor)
+            region.reopen_stream(now)
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:

@@ -6,9 +6,9 @@ from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.failover import give_up_region
 from gateway.reconciler.loading import track_shard
 from gateway.reconciler.orphans import forget_orphans
-from gateway.reconciler.working_set.tracked_shard import LoadedRun
+from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.regions.region_condition import Taint
+from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
@@ -16,6 +16,11 @@ SCAN_SECONDS = 0.5
 """The pause between two scans."""
 SCAN_LIMIT = 200
 """The most shards read at once for cancellation or deadline; the others come with the next scan."""
+
+REPORT_SECONDS = 0.5
+"""The longest time that the report of what ended in time is taken to be under way from a well region."""
+SILENT_SECONDS = 10.0
+"""The longest wait for the reports of a region that is silent; usually it is Unreachable before that."""
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
@@ -34,8 +39,26 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
     for shard in await store.overdue(now=now.wall, limit=SCAN_LIMIT):
         tracked = await track_shard(ws, store, shard, now, settings, runs=runs)
         # T12, but what was cancelled ends as Cancelled, however long that takes.
-        if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
-            tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
+        if tracked.shard.phase.terminal or tracked.shard.phase is Phase.CANCELLING:
+            continue
+        if _may_have_ended_in_time(ws, tracked, now):
+            continue
+        tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
+
+
+def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant) -> bool:
+    """Whether the shard's cluster may still report that its attempt ended before the deadline, now passed.
+
+    It keeps the deadline itself, and what it did while no gateway ran or listened is news only later.
+    """
+    region, deadline_at = ws.regions.get(tracked.shard.region or ""), tracked.run.stored.deadline_at
+    if not tracked.shard.phase.placed or region is None or deadline_at is None:
+        return False
+    if region.health.condition is RegionCondition.UNREACHABLE:
+        return False
+    passed_at = now.monotonic - (now.wall - deadline_at)
+    waited_seconds = now.monotonic - max(passed_at, region.reopened_at)
+    return waited_seconds < SILENT_SECONDS and not region.has_reported(passed_at + REPORT_SECONDS)
 
 
 async def _apply_taints(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:

@@ -1,6 +1,7 @@
 """How many regions may be ejected at once, after Envoy's `max_ejection_percent` and its panic threshold.
 
-An ejection sends new work elsewhere. Where there is no elsewhere it only delays the work of all.
+An ejection sends new work elsewhere. Where there is no elsewhere it only delays the work of all. What has no
+elsewhere since policy or its wish bind it to Ejected regions is for `placement.py`.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def within_ejection_limit(
 ) -> tuple[RegionHealth, ...]:
     """The same regions in the same order, with the ejections that are too many ended.
 
+    `healths` are those of the regions that take new work at all: a cordoned one is no elsewhere.
     Those that would have ended soonest end now, in slow start; the incidents stay counted.
     """
     ejected = [health for health in healths if health.condition is RegionCondition.EJECTED]

@@ -5,6 +5,8 @@ Each returns None where the region meets it, else the words in which the region 
 
 from typing import Final
 
+from msgspec import structs
+
 from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
@@ -26,8 +28,15 @@ def why_closed(region: RegionView) -> str | None:
 
 
 def takes_work(region: RegionView) -> bool:
-    """Whether the region takes new work at all, whatever is asked of it."""
-    return why_closed(region) is None
+    """Whether the region takes new work at all, if only as the last resort, whatever is asked of it."""
+    return why_closed(as_last_resort(region)) is None
+
+
+def as_last_resort(region: RegionView) -> RegionView:
+    """The region as work sees it that has no other place: one that is Ejected answers, and so takes it."""
+    if region.condition is not RegionCondition.EJECTED:
+        return region
+    return structs.replace(region, condition=RegionCondition.WARMING)
 
 
 TRIED_THERE: Final = "where a shard that may have ended other regions is tried first"
@@ -62,6 +71,18 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
     if cpu is None or cpu >= demand.cpu:
         return None  # a cluster that does not report its processors refuses the task itself if it has too few
     return f"with too few processors ({cpu:g}, where {demand.cpu:g} are asked for)"
+
+
+def serves(demand: Demand, region: RegionView) -> bool:
+    """Whether the region takes such attempts, now or when it has room for them."""
+    return (
+        region.condition.ready
+        and not region.cordoned
+        and permitted_by_policy(demand, region) is None
+        and requested_by_workflow(demand, region) is None
+        and has_executors(demand, region) is None
+        and has_processors(demand, region) is None
+    )
 
 
 def refusal(demand: Demand, region: RegionView) -> str | None:

@@ -104,7 +104,7 @@ def condition_with_journal(
     if unknown_journal:
         # what answers there does not hold the region's attempts: the region itself is not reachable
         return RegionCondition.UNREACHABLE, f"another journal answers under this name: {unknown_journal}"
-    if health.condition.ready and not admitted:
+    if health.condition.reachable and not admitted:
         # a cluster refuses the stream to a store that is behind what it acknowledged: nothing is sent before
         # it has opened
         return RegionCondition.UNKNOWN, "its event stream has not opened yet"

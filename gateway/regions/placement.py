@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from gateway.regions.filters import refusal
+from gateway.regions.filters import as_last_resort, refusal, serves
 from gateway.regions.placement_demand import Demand
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score, tier, why_outranked
@@ -45,16 +45,14 @@ def place(
     """Chooses the region for one attempt; where none fits, returns the reason against each.
 
     `choose` picks one of the names whose score is within `settings.near` of the best. A region that fits and
-    is passed over for a preference has both a score and a reason. To place many, replace the chosen region by
-    `after_placement` of it before the next call.
+    is passed over for a preference has both a score and a reason. Ejected regions take the attempt if no
+    other region ever would. To place many, replace the chosen region by `after_placement` of it before the
+    next call.
     """
-    rejected: dict[str, str] = {}
-    fitting: list[RegionView] = []
-    for region in regions:
-        if (reason := refusal(demand, region)) is None:
-            fitting.append(region)
-        else:
-            rejected[region.name] = reason
+    fitting, rejected = _filtered(demand, regions)
+    if not fitting and not any(serves(demand, region) for region in regions):
+        # Envoy's panic threshold, for each demand: an ejection sends work elsewhere, and there is none.
+        fitting, rejected = _filtered(demand, [as_last_resort(region) for region in regions])
     if not fitting:
         return Unplaceable(rejected=rejected)
     tiers = {region.name: tier(demand, region) for region in fitting}
@@ -69,6 +67,18 @@ def place(
         scores=scores,
         rejected=rejected,
     )
+
+
+def _filtered(demand: Demand, regions: Sequence[RegionView]) -> tuple[list[RegionView], dict[str, str]]:
+    """The regions that can take the attempt now, and the reason against each of the others."""
+    fitting: list[RegionView] = []
+    rejected: dict[str, str] = {}
+    for region in regions:
+        if (reason := refusal(demand, region)) is None:
+            fitting.append(region)
+        else:
+            rejected[region.name] = reason
+    return fitting, rejected
 
 
 def after_placement(region: RegionView) -> RegionView:

@@ -33,7 +33,9 @@ async def try_conditions(
                 detail = f"the conditions take more than {2 * seconds:g} s of processor time"
                 return [*trial.errors(answers, ()), FieldError("/spec/tasks", detail)]
         elif left > 0:
-            found = await evaluator.evaluate(trial.further(), params, caller=tenant, total_seconds=left)
+            found = await evaluator.evaluate(
+                trial.further(answers), params, caller=tenant, total_seconds=left
+            )
             further = found.answers
     except WorkerBusy as error:
         kind = TooManyRequests if error.caller else Unavailable

@@ -91,6 +91,8 @@ LIES: dict[str, bytes | dict[str, Any]] = {
     "long run": ENDED | {"attempt": ATTEMPT | {"run": "r" * 129}},
     "long task": TASK | {"task": "t" * 10_000},
     "tries": TASK | {"tries": -1},
+    "most tries": TASK | {"tries": 2**63 - 1},
+    "tries just over": TASK | {"tries": 1_000_001},
     "far future": TASK | {"started_at": 1e18},
     "past": TASK | {"ended_at": -1.0},
     "infinite time": msgspec.json.encode(TASK).replace(b'"started_at":1800000000.0', b'"started_at":1e999'),
@@ -113,6 +115,10 @@ LIES: dict[str, bytes | dict[str, Any]] = {
     "infinite uptime": msgspec.json.encode(BEAT).replace(b'"uptime":1.0', b'"uptime":1e999'),
     "long uptime": BEAT | {"status": STATUS | {"uptime": 1e300}},
     "negative slots": BEAT | {"status": STATUS | {"slots": -1}},
+    "no slots": BEAT | {"status": STATUS | {"slots": 0}},
+    "most slots": BEAT | {"status": STATUS | {"slots": 2**63 - 1}},
+    "most held": BEAT | {"status": STATUS | {"held": 2**63 - 1}},
+    "most queued": BEAT | {"status": STATUS | {"queued": 2**63 - 1}},
     "held": BEAT | {"status": STATUS | {"held": 2**80}},
     "no incarnation": BEAT | {"status": STATUS | {"incarnation": ""}},
     "long boot": BEAT | {"status": STATUS | {"boot": "b" * 1_000_000}},
@@ -224,6 +230,18 @@ async def test_answers_are_those_to_the_batch(
     async with cluster_that_says(msgspec.json.encode(answer), server_tls, client_tls) as cluster:
         with pytest.raises(ClusterError, match="BadAnswer"):
             await cluster.apply(BATCH)
+
+
+async def test_a_listing_of_very_many_attempts_is_a_bad_answer(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """No cluster holds so many, and each would be looked for."""
+    body = msgspec.json.encode(HELLO | {"attempts": [[ATTEMPT, True]] * 50_001}) + b"\n"
+    async with cluster_that_says(body, server_tls, client_tls) as cluster:
+        with pytest.raises(ClusterError, match=r"BadAnswer.*length <= 50000.*attempts"):
+            await cluster.attempts()
+        with pytest.raises(ClusterError, match=r"BadAnswer.*length <= 50000.*attempts"):
+            await events_of(cluster)
 
 
 async def test_a_listing_of_another_region_is_a_bad_answer(

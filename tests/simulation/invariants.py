@@ -15,6 +15,8 @@ from tests.simulation.journal import Start
 
 SLACK_SECONDS = 2.0
 """How late a deadline may take effect: passes come every tick, scans of the store twice a second."""
+SILENT_SECONDS = 10.0
+"""How much later it takes effect at most in a region that is silent since then and not lost."""
 OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 
 
@@ -39,6 +41,8 @@ class Invariants:
         """What policy has permitted, and since when."""
         self.given_up: set[str] = set()
         self.conflicts: set[tuple[str, int]] = set()
+        self.reported_at: dict[tuple[str, int], float] = {}
+        """Since when an overdue shard's cluster has nothing more to say of the time before the deadline."""
         self.steady_since = 0.0
         """Since when a gateway is up and its store answers: deadlines and fences are enforced only from then
         on."""
@@ -213,9 +217,9 @@ class Invariants:
                     f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
                 )
 
-    def check_time(self, lost: frozenset[str]) -> None:
+    def check_time(self, lost: frozenset[str], beats: Mapping[str, float]) -> None:
         """T5, T12, T14: what time alone must have done. `lost`: the regions that are Unreachable to the
-        gateway."""
+        gateway; `beats`: when each was last heard since the gateway asked for its events."""
         now = self.now
         steady = now.monotonic - self.steady_since
         for key, shard in self.shards.items():
@@ -229,12 +233,30 @@ class Invariants:
                 > self.failover.fence_seconds + 1.0
             ):
                 raise AssertionError(f"T14: {shard} was never confirmed")
-            overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
-            # What was cancelled before its deadline ends as Cancelled, when nothing of it is left.
-            assert shard.phase is Phase.CANCELLING or min(steady, overdue) <= SLACK_SECONDS, (
-                f"T12: {shard} is open {overdue} s past its deadline"
-            )
+            self._check_deadline(key, shard, steady, lost, beats)
         self.conflicts.clear()
+
+    def _check_deadline(
+        self,
+        key: tuple[str, int],
+        shard: Shard,
+        steady: float,
+        lost: frozenset[str],
+        beats: Mapping[str, float],
+    ) -> None:
+        now = self.now
+        overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
+        # What was cancelled before its deadline ends as Cancelled, when nothing of it is left.
+        if overdue < 0 or shard.phase is Phase.CANCELLING:
+            self.reported_at.pop(key, None)
+            return
+        heard = shard.region is None or beats.get(shard.region, float("-inf")) > now.monotonic - overdue
+        if shard.phase.placed and shard.region not in lost and not heard:
+            self.reported_at.pop(key, None)
+            late, allowed = overdue, SILENT_SECONDS + SLACK_SECONDS
+        else:
+            late, allowed = now.monotonic - self.reported_at.setdefault(key, now.monotonic), SLACK_SECONDS
+        assert min(steady, late) <= allowed, f"T12: {shard} is open {overdue} s past its deadline"
 
     def _accounted(self, region: str, identity: AttemptId) -> bool:
         shard = self.shards[(identity.run, identity.shard)]

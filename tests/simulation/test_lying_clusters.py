@@ -6,14 +6,17 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from loguru import logger
+from msgspec import structs
 
 from clusters.answer_checks import StreamChecks
 from clusters.embedded.http.client import EVENT
 from clusters.errors import ClusterError
-from clusters.protocol import OUTPUT_BYTES, TaskChanged, TaskPhase
-from clusters.transport import cluster_errors
+from clusters.protocol import OUTPUT_BYTES, AttemptId, Hello, TaskChanged, TaskPhase
+from clusters.transport_failures import cluster_errors
 from gateway.core.shard_states import Phase
-from gateway.reconciler.links.reports import BadAnswer, StreamEnded, StreamEvent
+from gateway.reconciler.inbox import UNKNOWN_MAXIMUM
+from gateway.reconciler.links.reports import AttemptListing, BadAnswer, ProbeResult, StreamEnded, StreamEvent
 from gateway.regions.region_condition import RegionCondition
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import run, shards_in, workflow
@@ -194,6 +197,43 @@ async def test_a_region_whose_stream_lies_is_unreachable_and_says_why(world: Wor
     await run(world, 60)
     view = next(view for view in world.controller.views(world.now) if view.name == "beijing")
     assert view.condition is not RegionCondition.UNREACHABLE
+
+
+async def test_an_uptime_that_leaps_within_one_boot_is_a_bad_answer(world: World) -> None:
+    """Fences count on it. An honest one that comes after it counts again."""
+    assert world.controller is not None
+    link, region = world.links["beijing"], world.controller._ws.regions["beijing"]
+
+    now = world.timeline.now
+    status = structs.replace(world.clusters["beijing"].status(now), uptime=1e10)
+    link._put(ProbeResult(began=now, ended=now, status=status))
+    await world.tick()
+    assert region.bad_answer.endswith("within one boot")
+    await run(world, 8)
+    assert region.health.condition is RegionCondition.UNREACHABLE
+    assert "BadAnswer (its uptime went from" in region.health.reason
+    await run(world, 60)
+    assert region.health.condition is not RegionCondition.UNREACHABLE
+
+
+async def test_attempts_that_a_cluster_invents_are_ended_a_bounded_number_at_once(world: World) -> None:
+    """However often it lists others, and though it never confirms the end of any; one line each."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}", level="WARNING")
+    link, cluster = world.links["beijing"], world.clusters["beijing"]
+    for number in range(5):
+        invented = tuple((AttemptId(run=f"{number}-{n}", shard=0, epoch=1), True) for n in range(3_000))
+        hello = Hello(status=cluster.status(world.timeline.now), attempts=invented)
+        for _ in range(4):
+            link._put(AttemptListing(began=world.timeline.now, at=world.timeline.now, hello=hello))
+        await world.tick()
+        assert world.controller is not None
+        assert len(world.controller._ws.regions["beijing"].unknown_attempts) == UNKNOWN_MAXIMUM
+    logger.remove(sink)
+
+    said = [line for line in lines if "no shard lists" in line]
+    assert said[0] == "region beijing: ends 1000 attempts that no shard lists, the first is 0-0/0, epoch 1\n"
+    assert len(said) == 10
 
 
 async def test_outputs_beyond_a_shards_bound_are_not_stored(world: World, store: SqliteStore) -> None:

@@ -79,7 +79,7 @@ class World(Invariants):
 
     # The gateway
 
-    async def start_gateway(self) -> None:
+    async def start_gateway(self, *, store_restored: bool = False) -> None:
         self.links = {
             name: SimulatedLink(
                 name=name,
@@ -101,6 +101,7 @@ class World(Invariants):
             placing=PlacingSettings(),
             metrics=Metrics(),
             rng=self.rng,
+            store_restored=store_restored,
         )
         await self.controller.start(self.now)
 
@@ -200,12 +201,10 @@ class World(Invariants):
         if self.controller is None or self.controller.stuck:
             self.steady_since = self.timeline.now
         else:
-            healths = [region.health for region in self.controller._ws.regions.values()]
-            self.check_time(
-                frozenset(
-                    health.name for health in healths if health.condition is RegionCondition.UNREACHABLE
-                )
-            )
+            regions = self.controller._ws.regions.values()
+            lost = [one.name for one in regions if one.health.condition is RegionCondition.UNREACHABLE]
+            beats = {one.name: one.beat_at for one in regions if one.beat_at > one.reopened_at}
+            self.check_time(frozenset(lost), beats)
         self.check_reality()
 
     async def _disturb(self) -> None:

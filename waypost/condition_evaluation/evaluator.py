@@ -118,6 +118,7 @@ class ConditionEvaluator:
                     shard=shards[id(question.shard)][0],
                     outputs=outputs,
                     compile_only=question.compile_only,
+                    before_run=question.before_run,
                 )
             )
         return ConditionBatch(

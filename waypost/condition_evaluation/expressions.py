@@ -1,24 +1,35 @@
 """CEL: compiles conditions and evaluates them, and turns every error of the library into a sentence.
 
 cel-expr-python 0.1.3 bounds iterations and nesting, but not what one `matches` takes, and it holds the
-interpreter lock: so it is used in a process that can be killed, and in tests.
+interpreter lock: so it is used in a process that can be killed, and in tests. Where it takes more than CEL
+permits, `syntax_tree` refuses or has it checked.
 """
 
+import os
 import re
 from functools import lru_cache
 from typing import Any, Final
 
 from cel_expr_python import cel
 
-from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion, ConditionReads
+from waypost.condition_evaluation.strict_texts import zone_folder
+from waypost.condition_evaluation.syntax_tree import TEXT_CHECKS, Refused, SyntaxTree
 
 CACHED: Final = 1_024
 """Compiled conditions that are kept."""
 
 _VALUES: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+_TEXT: Final = cel.Type.STRING
 _ENVIRONMENT: Final = cel.NewEnv(
-    variables={"params": _VALUES, "shard": _VALUES, "tasks": cel.Type.Map(cel.Type.STRING, _VALUES)}
+    variables={"params": _VALUES, "shard": _VALUES, "tasks": cel.Type.Map(_TEXT, _VALUES)},
+    functions=[
+        cel.FunctionDecl(name, [cel.Overload(name, _TEXT, [_TEXT], False, check)])
+        for name, check in TEXT_CHECKS.items()
+    ],
 )
+# Without it the library reads the rules of the machine, of another year or not there at all.
+os.environ["TZDIR"] = zone_folder()
 
 PLACE: Final = re.compile(
     r"ERROR: <input>:(-?\d+):(-?\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.M
@@ -34,19 +45,21 @@ class ConditionError(Exception):
 
 def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
     """Compiles the condition, and evaluates it unless it is to be compiled only."""
+    reads: ConditionReads | None = None
     try:
-        expression = _compile(question.text)
-        if question.compile_only:
-            return ConditionAnswer()
+        expression, found = _compile(question.text)
+        reads = found if question.before_run else None
+        if question.compile_only or (question.before_run and "tasks" in found.roots):
+            return ConditionAnswer(reads=reads)
         tasks = {name: {"output": output} for name, output in question.outputs.items()}
         given = {"params": params, "shard": question.shard, "tasks": tasks}
-        return ConditionAnswer(holds=_evaluate(expression, given))
+        return ConditionAnswer(holds=_evaluate(expression, given), reads=reads)
     except ConditionError as error:
-        return ConditionAnswer(error=str(error))
+        return ConditionAnswer(error=str(error), reads=reads)
 
 
 @lru_cache(CACHED)
-def _compile(text: str) -> cel.Expression:
+def _compile(text: str) -> tuple[cel.Expression, ConditionReads]:
     try:
         expression = _ENVIRONMENT.compile(text)
     except Exception as error:
@@ -54,7 +67,13 @@ def _compile(text: str) -> cel.Expression:
     kind = _kind(expression.return_type())
     if kind not in ("bool", "dyn"):
         raise ConditionError(f"gives {kind}, not true or false")
-    return expression
+    tree = SyntaxTree(expression.serialize())
+    try:
+        tree.check()
+        checked = tree.checked()
+    except Refused as error:
+        raise ConditionError(str(error)) from error
+    return (expression if checked is None else _ENVIRONMENT.deserialize(checked)), tree.reads()
 
 
 def _evaluate(expression: cel.Expression, given: dict[str, Any]) -> bool:

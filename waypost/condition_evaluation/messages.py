@@ -6,6 +6,36 @@ from typing import Any
 from msgspec import Raw, Struct
 
 
+class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
+    """One mention of a value in a condition, such as `tasks["fetch"].output`."""
+
+    root: str
+    """The object that is read: `tasks`, `params` or `shard`."""
+    name: str | None = None
+    """The name read below `root`, such as `fetch`; None: it is computed, or all of `root` is read."""
+    member: str | None = None
+    """The name read below `name`, such as `output`; None where there is none, or it is computed."""
+
+
+class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
+    """The values that a condition reads."""
+
+    mentions: tuple[ConditionRead, ...] = ()
+    """Every mention, each once, in order."""
+    tests_presence: bool = False
+    """Whether it tests that a value exists, with `has` or `in`."""
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """Which of `tasks`, `params` and `shard` it mentions."""
+        return frozenset(mention.root for mention in self.mentions)
+
+    def names(self, root: str) -> tuple[str, ...]:
+        """The names below `root`, each once, in order; a computed name is not among them."""
+        names = (mention.name for mention in self.mentions if mention.root == root)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
 class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
     """One condition and the values that it sees beside `params`."""
 
@@ -15,7 +45,11 @@ class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
     outputs: Mapping[str, Any] = {}
     """Outputs of tasks, by name."""
     compile_only: bool = False
-    """Whether it is compiled and not evaluated, since the values are not known yet."""
+    """Whether it is compiled and not evaluated."""
+    before_run: bool = False
+    """Whether the outputs of tasks are not known yet: what reads them is compiled only, and the answer says
+    what is read.
+    """
 
 
 class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -25,6 +59,8 @@ class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     """None where there is an error, and where it was compiled only."""
     error: str = ""
     """A sentence for the condition's author."""
+    reads: ConditionReads | None = None
+    """What the condition reads, where it was asked about before the run and can be compiled."""
 
 
 class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -34,6 +70,7 @@ class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     shard: int
     outputs: dict[str, Raw]
     compile_only: bool
+    before_run: bool
 
 
 class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):

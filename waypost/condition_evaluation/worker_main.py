@@ -43,6 +43,7 @@ def answer_batch(payload: bytes, progress: Progress) -> bytes:
             shard=shards[encoded.shard],
             outputs={name: msgspec.msgpack.decode(output) for name, output in encoded.outputs.items()},
             compile_only=encoded.compile_only,
+            before_run=encoded.before_run,
         )
         progress(len(answers))
         signal.setitimer(signal.ITIMER_PROF, batch.budget_seconds)

@@ -16,6 +16,7 @@ from clusters.embedded.scheduling.outcomes import retry_pause
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.protocol import AttemptId, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from clusters.protocol_bounds import TRIES_CARRIED
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
@@ -122,6 +123,11 @@ class AttemptCreation:
             return Refuse(reason="Full")
         if (mismatch := mismatch_of(identity.run)) is not None:
             return Refuse(reason=mismatch.reason, detail=mismatch.detail)
+        if any(tries > TRIES_CARRIED for tries in spec.tries.values()):
+            # One more would not fit the journal: the cluster would end, and so would the next that gets it.
+            return Refuse(
+                reason="Invalid", detail=f"a task of it was started more than {TRIES_CARRIED} times"
+            )
         if known is not None:
             return Wake(attempt=known)
         assert run is not None, "a create without its run is a mismatch"

@@ -80,4 +80,5 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 
 def retry_pause(retry: Retry, tries: int) -> float:
     """Seconds between try number `tries` of a task and the next: capped exponential back-off, see `Retry`."""
-    return min(retry.backoff_seconds * retry.factor ** (tries - 1), retry.max_seconds)
+    # Tries that the cluster killed itself are not limited: the power of many would overflow.
+    return min(retry.backoff_seconds * retry.factor ** min(tries - 1, 100), retry.max_seconds)

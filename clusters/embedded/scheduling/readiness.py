@@ -3,7 +3,7 @@
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
 from waypost.condition_evaluation.messages import ConditionQuestion
-from waypost.workflow.conditions import condition_text
+from waypost.workflow.conditions import selected
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
@@ -36,5 +36,5 @@ def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
     spec = attempt.tasks[task]
     if spec.when is None or task not in attempt.evaluating:
         return None
-    outputs = condition_text(spec.when).selected("tasks", attempt.outputs_for(spec))
+    outputs = selected(spec.when, "tasks", attempt.outputs_for(spec))
     return ConditionQuestion(text=spec.when, shard=attempt.shard_values, outputs=outputs)

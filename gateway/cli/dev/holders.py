@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.cli.dev.region_folders import REGIONS
+
 PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
 """The state of a listening socket in `/proc/net/tcp`."""
@@ -28,14 +30,21 @@ class Holder(NamedTuple):
 
 
 def holders_of_folder(folder: Path) -> list[Holder]:
-    """The processes of a stack whose command line names `folder` or something in it. Not this process."""
-    whole, inside = str(folder.resolve()), f"{folder.resolve()}{os.sep}"
+    """The processes of a stack whose command line names `folder`, its regions' or something in it.
+
+    Not this process.
+    """
+    wholes = {str(folder.resolve()), str((folder / REGIONS).resolve())}
     return [
         holder
         for holder in _processes()
         if holder.pid != os.getpid()
         and not OURS.isdisjoint(holder.arguments)
-        and any(word == whole or word.startswith(inside) for word in holder.arguments)
+        and any(
+            word == whole or word.startswith(f"{whole}{os.sep}")
+            for word in holder.arguments
+            for whole in wholes
+        )
     ]
 
 

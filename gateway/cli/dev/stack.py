@@ -10,18 +10,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Final, Self
 
 from msgspec import json as msgspec_json
 
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.opa_process import RULES, OpaProcess, opa_of_stack
+from gateway.cli.dev.region_folders import REGIONS
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
 from waypost import pki
 from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
-from waypost.tls import Credentials, PkiError, cluster_credentials
+from waypost.tls import Credentials, cluster_credentials
+
+PKI: Final = "certificates"
+"""The folder of the gateway's certificates in that of a stack. Its contents are made at each start."""
 
 AUDIT_KEY = "audit.pem"
 READY_SECONDS = 30.0
@@ -77,7 +81,7 @@ class Stack:
 
     async def __aenter__(self) -> Self:
         make_private_folder(self.state / "logs")
-        for name in ("logs", "pki", "regions"):
+        for name in ("logs", PKI, REGIONS):
             narrow(self.state / name)
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
@@ -105,22 +109,22 @@ class Stack:
         await self._exits.aclose()
 
     def _issue_certificates(self) -> None:
-        folder = self.state / "pki"
-        try:
-            if not (folder / "ca.pem").exists():
-                pki.create_root(folder)
-            pki.issue_gateway(folder)
-            for region in self.regions:
-                self._hand_over(pki.issue_cluster(folder, region), region)
-        except PkiError as error:
-            raise CliError(
-                str(error), lines=("`waypost up --fresh` starts over.",), code=Exit.USAGE
-            ) from error
+        """Issues the certificates of all processes under a new root, whose key is not kept.
+
+        All of them start now, so nobody holds a certificate of an earlier root.
+        """
+        folder = self.state / PKI
+        shutil.rmtree(folder, ignore_errors=True)
+        pki.create_root(folder)
+        pki.issue_gateway(folder)
+        for region in self.regions:
+            self._hand_over(pki.issue_cluster(folder, region), region)
+        (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:
         """Copies what a region needs, its own pair and the root's certificate, to a folder of its own.
 
-        Its tasks run as its user: where the keys of the root and the gateway lie is not for them to know.
+        Its tasks run as its user: where the gateway's key lies is not for them to know.
         """
         given = cluster_credentials(self._certificates(region), region)
         make_private_folder(given.certificate.parent)
@@ -130,9 +134,14 @@ class Stack:
             (issued.certificate, given.certificate),
         ):
             write_private(copy, source.read_bytes())
+        issued.key.unlink()
 
     def _certificates(self, region: str) -> Path:
-        return self.state / "regions" / region / "pki"
+        return self._folder(region) / "pki"
+
+    def _folder(self, region: str) -> Path:
+        # Resolved: what a region's command line says can be read by its tasks.
+        return (self.state / REGIONS / region).resolve()
 
     async def start_region(self, region: str, *, port: int = 0) -> None:
         """Starts the cluster of `region` and waits until it is ready. Raises `CliError` if it is not.
@@ -152,7 +161,7 @@ class Stack:
         """The arguments of `waypost` that start the cluster of `region` by hand."""
         options = {
             "--region": region,
-            "--state": self.state / "regions" / region,
+            "--state": self._folder(region),
             "--pki": self._certificates(region),
             "--port": port,
             "--cpu": self._cpu,
@@ -186,7 +195,7 @@ class Stack:
         # Regions and tasks share this machine with OPA, which may have to wait for a processor.
         engine = f'[policy]\nengine = "{self.opa.engine}"\ndeadline_seconds = 1.0\n' if self.opa else ""
         return (
-            f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / "pki"}"\n'
+            f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / PKI}"\n'
             f'[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
             f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{engine}{regions}\n"
         )
@@ -209,7 +218,9 @@ class Stack:
                 # Ctrl-C at the terminal is for this process alone, which then stops the gateway before the
                 # regions.
                 start_new_session=True,
-                env=self._environment() if name == "gateway" else None,
+                # A region's tasks can read where it was started: not where the stack's keys may be.
+                cwd=None if name == "gateway" else self._folder(name),
+                env=self._environment(name),
             )
         self.processes[name] = process
         # Empty where the process ended before it was ready, or takes too long.
@@ -226,10 +237,12 @@ class Stack:
             )
         self.ready[name] = json.loads(line)
 
-    def _environment(self) -> dict[str, str]:
-        """The gateway's environment. What names the rules in it is for the OPA of a stack that has one."""
+    def _environment(self, name: str) -> dict[str, str]:
+        """The environment of a process. What names the rules in it is for the OPA of a stack that has one."""
+        if name != "gateway":
+            return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}
-        return {name: environment[name] for name in environment if not (self.opa and name in RULES)}
+        return {key: value for key, value in environment.items() if not (self.opa and key in RULES)}
 
     def kill(self, name: str) -> None:
         """Sends SIGKILL to the process `name`, as if its machine were lost. A region's tasks end with it."""

@@ -18,6 +18,7 @@ from cyclopts.validators import Number
 
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
+from gateway.cli.dev.region_folders import remove_regions, set_regions_apart
 from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
@@ -65,9 +66,11 @@ def up(
     with _lock(state):
         _check_folder(state)
         if fresh:
+            remove_regions(state)
             clear_state(state, sys.stderr)
         _check_free(port, "--port")
         _check_free(metrics_port, "--metrics-port", port)
+        set_regions_apart(state)
         program = _opa() if opa else None
         return asyncio.run(
             _up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program))

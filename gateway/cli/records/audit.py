@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
-from rich.markup import escape
 
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command, console, print_value, table
+from gateway.cli.output import command, console, print_names, print_value, table
 from gateway.cli.records import audit_trail
 
 app = App(name="audit", help="Who had what done to runs and regions.")
@@ -68,6 +67,8 @@ def listing(
         console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
     if output is Format.TABLE:
         _print_table(page["items"])
+    elif output is Format.NAME:
+        print_names(_subject(entry) for entry in page["items"])
     else:
         print_value(page["items"], output)
 
@@ -77,13 +78,18 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
         [
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["at"])),
             entry["kind"],
-            escape(entry["run"] or entry["detail"].get("region", "")),
-            escape(entry["actor"]),
+            _subject(entry),
+            entry["actor"],
             entry["detail"].get("decision_id"),
         ]
         for entry in entries
     )
     console().print(table(["TIME", "WHAT", "RUN OR REGION", "WHO", "DECISION"], rows))
+
+
+def _subject(entry: dict[str, Any]) -> str:
+    """The run or the region that something was done to."""
+    return str(entry["run"] or entry["detail"].get("region", ""))
 
 
 def seconds_since(text: str) -> int:

@@ -3,11 +3,9 @@
 import time
 from typing import Any
 
-from rich.markup import escape
-
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import colored, command, console, format_duration, print_value, table
+from gateway.cli.output import Markup, colored, command, console, format_duration, print_value, table
 
 
 @command
@@ -30,7 +28,7 @@ def regions(
             region["inflight"],
             region["free_slots"],
             f"{region['score']:.4f}",
-            escape(region["reason"]),
+            region["reason"],
         ]
         for region in found
     )
@@ -44,6 +42,6 @@ def regions(
         )
 
 
-def _format_condition(region: dict[str, Any]) -> str:
+def _format_condition(region: dict[str, Any]) -> Markup:
     marks = [mark for mark in ("cordoned", "forgotten") if region[mark]]
-    return ", ".join([colored(region["condition"]), *marks])
+    return Markup(", ".join([colored(region["condition"]), *marks]))

@@ -32,10 +32,11 @@ def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, t
         print_value(found, output)
         return
     screen = console()
-    submitter = f"by {escape(found['subject'])} of {found['tenant']}"
-    screen.print(f"{found['id']}  {escape(found['name'])}  {colored(found['phase'])}  {submitter}")
+    submitter = escape(f"by {found['subject']} of {found['tenant']}")
+    screen.print(f"{escape(found['id'])}  {escape(found['name'])}  {colored(found['phase'])}  {submitter}")
     screen.print(_format_times(found), markup=False)
-    screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}\n", markup=False)
+    screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}", markup=False)
+    screen.print()
     screen.print(_shard_table(found))
     screen.print()
     screen.print(_task_table(found))
@@ -64,7 +65,7 @@ def _shard_table(run: dict[str, Any]) -> Table:
             shard["failovers"],
             shard["attempts_lost"],
             len(shard["orphans"]),
-            escape(shard["reason"]),
+            shard["reason"],
         ]
         for shard in run["shards"]
     )
@@ -77,7 +78,7 @@ def _format_item(item: Any) -> str | None:
     if item is None:
         return None
     text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
-    return escape(text if len(text) <= ITEM_CHARACTERS else f"{text[: ITEM_CHARACTERS - 3]}...")
+    return text if len(text) <= ITEM_CHARACTERS else f"{text[: ITEM_CHARACTERS - 3]}..."
 
 
 def _task_table(run: dict[str, Any]) -> Table:
@@ -90,7 +91,7 @@ def _task_table(run: dict[str, Any]) -> Table:
             task["tries"],
             _format_time(task["started_at"]),
             format_duration((task["ended_at"] or time.time()) - task["started_at"]),
-            escape(_task_reason(task)),
+            _task_reason(task),
         ]
         for task in _tasks_in_order(run)
     ]

@@ -22,31 +22,31 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         print_value(story["run"] if output is Format.NAME else story, output)
         return
     screen, summary = console(), story["run"]
-    screen.print(f"{summary['id']}  {escape(summary['name'])}  {colored(summary['phase'])}")
-    submitter = f"{escape(summary['subject'])} of tenant {summary['tenant']}"
-    screen.print(
-        f"submitted by {submitter} at {_format_time(summary['created_at'])}\n",
-        highlight=False,
-    )
+    screen.print(f"{escape(summary['id'])}  {escape(summary['name'])}  {colored(summary['phase'])}")
+    submitter = f"{summary['subject']} of tenant {summary['tenant']}"
+    screen.print(f"submitted by {submitter} at {_format_time(summary['created_at'])}", markup=False)
+    screen.print()
     for decision in story["decisions"]:
         screen.print(_format_decision(decision), markup=False)
+        for reason in decision["reasons"]:
+            screen.print(f"    {reason['rule']}: {reason['message']}", markup=False)
     screen.print()
     for entry in story["history"]:
         screen.print(_format_entry(entry), markup=False)
     if not story["complete"]:
         screen.print("... the history is longer than this")
     if story.get("waiting"):
-        screen.print(f"\nnow: {story['waiting']}", markup=False)
+        screen.print()
+        screen.print(f"now: {story['waiting']}", markup=False)
 
 
 def _format_decision(decision: dict[str, Any]) -> str:
     verdict = "allowed" if decision["allow"] else "refused"
     rules = ", ".join(decision["rules"]) or "no rule"
-    reasons = "".join(f"\n    {reason['rule']}: {reason['message']}" for reason in decision["reasons"])
     permitted = ", ".join(decision["obligations"]["regions"]) or "nowhere"
     policy = f"policy revision {decision['revision']}, {decision['engine']}"
     head = f"decision {decision['id']}: {decision['action']} {verdict} by {rules} ({policy})"
-    return f"{head}; permitted regions: {permitted}{reasons}"
+    return f"{head}; permitted regions: {permitted}"
 
 
 def _format_entry(entry: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ import time
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.markup import escape
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
@@ -52,7 +51,7 @@ def runs(
     rows = (
         [
             run["id"],
-            escape(run["name"]),
+            run["name"],
             run["tenant"],
             colored(run["phase"]),
             run["shard_count"],

@@ -48,7 +48,10 @@ def logs(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Print a task's output."""
+    """Print a task's output, as it was written: a terminal obeys its control characters, as with kubectl.
+
+    Pipe it through `cat -v` to see them.
+    """
     if follow and attempt is not None:
         raise CliError("--follow goes with the last attempt: leave out --attempt", code=Exit.USAGE)
     with connect(url, token) as client:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
+from rich.markup import escape
 
 from gateway.cli.arguments import Format
 from gateway.cli.client import api_path, connect, read_answer
@@ -60,7 +61,7 @@ def post_to_runs(
                 code = code or failed
                 continue
             if output is Format.TABLE:
-                console().print(f"{answers[-1]['id']}  {colored(answers[-1]['phase'])}")
+                console().print(f"{escape(answers[-1]['id'])}  {colored(answers[-1]['phase'])}")
     if output is not Format.TABLE:
         print_value(answers, output)
     return code

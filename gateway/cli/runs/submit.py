@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final
 
 import httpx
 from cyclopts import Parameter
+from rich.markup import escape
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import colored, command, console, format_count, print_value, table
+from gateway.cli.output import colored, command, console, format_count, print_names, print_value, table
 from gateway.cli.runs.params import read_document
 from gateway.cli.runs.watch import follow
 
@@ -64,7 +65,7 @@ def submit(
         if watch:
             return follow(client, answer["id"], output)
     if output is Format.TABLE:
-        console().print(f"{answer['id']}  {colored(answer['phase'])}", markup=True)
+        console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}", markup=True)
     else:
         print_value(answer, output)
     return None
@@ -88,6 +89,10 @@ def _check_key(key: str) -> str:
 
 
 def _print_plan(plan: dict[str, Any], output: Format) -> None:
+    if output is Format.NAME:
+        # Nothing is stored, so there is no id: what can be named is the region.
+        print_names([plan["region"]] if plan["region"] else [])
+        return
     if output is not Format.TABLE:
         print_value(plan, output)
         return

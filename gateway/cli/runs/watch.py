@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
@@ -21,7 +22,7 @@ from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, decode_object, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import colored, command, console, format_duration, print_value, table
+from gateway.cli.output import colored, command, console, format_duration, print_value, table, visible
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
 
@@ -100,7 +101,7 @@ def follow(
     if output is not Format.TABLE:
         print_value(run, output)
     else:
-        screen.print(f"{run_id}  {colored(run['phase'])}", markup=True)
+        screen.print(f"{escape(run_id)}  {colored(run['phase'])}", markup=True)
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED
 
 
@@ -232,11 +233,11 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     ]
     entries = [entry for entry in history if entry["kind"] in LIVE_KINDS][-LIVE_ENTRIES:]
     return Group(
-        Text(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks"),
+        Text(visible(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks")),
         # padded: a progress bar alone (rich 15) does not end its line
         Padding(ProgressBar(total=total, completed=done, width=60), 0),
         table(["SHARD", "PHASE", "REGION", "EPOCH", "RUNNING"], rows),
-        *(Text(_format_entry(entry), style="dim") for entry in entries),
+        *(Text(visible(_format_entry(entry)), style="dim") for entry in entries),
     )
 
 

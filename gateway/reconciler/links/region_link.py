@@ -33,6 +33,8 @@ SILENCE_SLACK = 0.1
 """By what part of it a stream may be silent for longer before it is opened again."""
 REOPEN_SECONDS = 0.5
 """The pause between the end of a stream and the next attempt to open it."""
+REOPEN_BAD_SECONDS = 5.0
+"""That pause after a bad answer, which may have been long and cost much to read."""
 CALL_TIMEOUT_SECONDS = 5.0
 """The timeout of a batch and of a listing."""
 
@@ -180,7 +182,7 @@ class RegionLink:
         while True:
             reason = await self._read_stream()
             self._put(StreamEnded(at=time.monotonic(), reason=reason))
-            await asyncio.sleep(REOPEN_SECONDS)
+            await asyncio.sleep(REOPEN_BAD_SECONDS if reason == "BadAnswer" else REOPEN_SECONDS)
 
     async def _read_stream(self) -> str:
         """Reads one stream until it ends, and returns why it did."""

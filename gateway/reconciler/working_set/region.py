@@ -32,8 +32,14 @@ class Region:
     """When `status` came in."""
     beat_at: float = NEVER
     """When the last beat came: all events that are older have come before it."""
+    reopened_at: float = NEVER
+    """When its events were last asked for again from the committed cursor on."""
     stream_opened: bool = False
     """Whether the region's event stream has been opened since this gateway started."""
+    says_restored: bool = False
+    """Whether its cluster has refused the stream as that of a restored store, which is not decided yet."""
+    restored_since: float = NEVER
+    """When it did so first since this gateway started."""
     incarnation: str = ""
     """The journal that the region's name is bound to; empty until the first one answered."""
     unknown_journal: str = ""
@@ -100,6 +106,15 @@ class Region:
         if self.status is None or self.unknown_journal or not self.stream_opened:
             return False
         return bool(self.incarnation) and self.status.incarnation == self.incarnation
+
+    def reopen_stream(self, now: Instant) -> None:
+        """Opens the event stream at `cursor`: what was not committed comes again."""
+        self.reopened_at = now.monotonic
+        self.link.reopen_stream(self.cursor)
+
+    def has_reported(self, until: float) -> bool:
+        """Whether all that the cluster had to report at `until`, in monotonic seconds, has come in."""
+        return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
         """A fence `seconds` from now on the cluster's own clock; None while the cluster has not been heard.

@@ -21,10 +21,17 @@ class WorkingSet:
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
     restored_at: float = NEVER
-    """When the store was found to be an older copy, in monotonic seconds: unknown attempts may run."""
+    """When a region last had reason to say that the store is an older copy: unknown attempts may run."""
+    era_began_at: float = NEVER
+    """When this gateway began a new era, since the store was an older copy."""
 
     large_runs: dict[str, LoadedRun] = field(default_factory=dict)
     """Runs with large documents, so that these are not rendered at each pass; those used last."""
+
+    @property
+    def era_began(self) -> bool:
+        """Whether this gateway has begun a new era since its start."""
+        return self.era_began_at > NEVER
 
     def keep_large(self, run: LoadedRun) -> None:
         """Keeps the run with its rendered document; where there are many, the one kept first goes."""

@@ -258,3 +258,17 @@ async def test_a_store_that_cannot_commit_is_a_503(
     await store.__aenter__()
 
     assert (answer.status_code, answer.json()["reason"]) == (503, "Unavailable")
+
+
+async def test_a_document_with_schema_errors_gets_those_of_its_conditions_too(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """Every error at once: whoever mends one must not be told of the next only then."""
+    document["spec"]["tasks"][0]["when"] = "1 + 1"
+    document["spec"]["tasks"][0]["priority"] = 99
+    refused = await client.post("/v1/runs", json=document)
+
+    assert (refused.status_code, {error["pointer"] for error in refused.json()["errors"]}) == (
+        422,
+        {"/spec/tasks/0/when", "/spec/tasks/0/priority"},
+    )

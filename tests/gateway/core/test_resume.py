@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters.protocol import TaskPhase
+from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.resume import resume
 from gateway.core.run import TaskRow
 from waypost.workflow.task import TaskSpec
@@ -111,3 +112,10 @@ def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataOb
         if t.name in found.remade:
             assert t.result_scope == "region"
             assert any(t.name in other.needs for other in tasks if other.name in to_run)
+
+
+def test_no_more_tries_are_carried_than_a_cluster_takes() -> None:
+    """A store may hold what a cluster said that lied: the next cluster must not be asked to hold that."""
+    rows = [row("scan", phase=TaskPhase.RUNNING, tries=2**63 - 1)]
+
+    assert resume(CHAIN, rows, incarnation="old").tries == {"scan": TRIES_CARRIED}

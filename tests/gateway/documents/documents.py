@@ -47,9 +47,8 @@ def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
     found = check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS)
     if not is_too_large(workflow, limits):
         trial = ConditionTrial(workflow)
-        first, further = (
-            [answer(q, trial.params) for q in asked] for asked in (trial.first, trial.further())
-        )
+        first = [answer(question, trial.params) for question in trial.first]
+        further = [answer(question, trial.params) for question in trial.further(first)]
         found = [*found, *trial.errors(first, further)]
     return by_pointer(found)
 

@@ -7,9 +7,10 @@ import pytest
 
 from gateway.core.errors import Invalid
 from gateway.documents.parsing import parse
-from gateway.documents.partial_checks import check_valid_parts
+from gateway.documents.partial_checks import PartialChecks
 from gateway.documents.schema_errors import field_error
 from tests.gateway.documents.documents import EXECUTORS, KNOWN, LIMITS, by_pointer, document, task
+from waypost.condition_evaluation.expressions import answer
 
 
 def test_what_the_types_refuse_hides_no_other_mistake() -> None:
@@ -43,6 +44,7 @@ def test_what_the_types_refuse_hides_no_other_mistake() -> None:
         "/spec/tasks/1/type": f"unheard-of is not a known executor; there are {KNOWN}",
         "/spec/tasks/2/run/command": "is required",
         "/spec/tasks/2/run/comand": "is not a field here; did you mean command?",
+        "/spec/tasks/2/when": "not a CEL expression: mismatched input '<EOF>' at line 1, column 4",
         "/spec/tasks/3/when": "reads what e left: put it among the needs",
     }
 
@@ -66,17 +68,15 @@ def test_nothing_is_said_that_only_follows_from_another_mistake(change: dict[str
 
 
 def refused_with_all(value: Any) -> dict[str, str]:
+    partial = PartialChecks(LIMITS, EXECUTORS)
     with pytest.raises(Invalid) as caught:
-        parse(
-            msgspec.json.encode(value),
-            "application/json",
-            LIMITS,
-            lambda read, schema_errors: check_valid_parts(
-                read, schema_errors, limits=LIMITS, executors=EXECUTORS, regions=frozenset()
-            ),
-        )
-    found = by_pointer(caught.value.errors)
-    assert len(found) == len(caught.value.errors)
+        parse(msgspec.json.encode(value), "application/json", LIMITS, partial)
+    errors = list(caught.value.errors)
+    if partial.trial is not None:
+        first = [answer(question, partial.trial.params) for question in partial.trial.first]
+        errors += partial.own(partial.trial.errors(first, ()))
+    found = by_pointer(errors)
+    assert len(found) == len(errors)
     return found
 
 

@@ -8,6 +8,7 @@ from gateway.reconciler.working_set.region import Region, removed_region
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.settings import FailoverSettings, HealthSettings
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
+from tests.gateway.regions.healths import ejected
 
 HEALTH = HealthSettings()
 
@@ -74,3 +75,16 @@ def test_a_region_with_another_journal_is_not_back() -> None:
     there.unknown_journal = "other"
 
     assert assess_regions([there], NOW, HEALTH, tick=True).back == frozenset()
+
+
+def test_a_cordoned_region_is_no_elsewhere() -> None:
+    """It answers and takes no new work: an ejection of the last one that does would keep all work waiting."""
+    cordoned = [well("beijing"), well("shanghai")]
+    for one in cordoned:
+        one.taints = frozenset({Taint.CORDONED})
+    last = well("shenzhen")
+    last.health = structs.replace(ejected(NOW.monotonic), name="shenzhen")
+    assessment = assess_regions([*cordoned, last], NOW, HEALTH, tick=False)
+
+    assert assessment.healths["shenzhen"].condition is RegionCondition.WARMING
+    assert [health.name for health in assessment.counted] == ["beijing", "shanghai", "shenzhen"]

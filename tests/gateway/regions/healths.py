@@ -4,6 +4,7 @@ from gateway.regions.health import RegionHealth, unknown
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe
 from gateway.regions.latency import peak_at
+from gateway.regions.region_condition import RegionCondition
 from gateway.settings import HealthSettings
 
 SETTINGS = HealthSettings()
@@ -48,3 +49,11 @@ def after_answers(health: RegionHealth, at: float, times: int = 5) -> RegionHeal
 
 def ewma(health: RegionHealth, at: float) -> float:
     return peak_at(health.ewma, at, SETTINGS.ewma_tau_seconds)
+
+
+def ejected(at: float = 1.0) -> RegionHealth:
+    health = healthy()
+    for _ in range(5):
+        health = call(health, at, "Unavailable")
+    assert health.condition is RegionCondition.EJECTED
+    return health

@@ -7,15 +7,7 @@ from gateway.regions.ejection_limit import within_ejection_limit
 from gateway.regions.health import RegionHealth
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import HealthSettings
-from tests.gateway.regions.healths import call, healthy, unreachable
-
-
-def ejected(at: float) -> RegionHealth:
-    health = healthy()
-    for _ in range(5):
-        health = call(health, at, "Unavailable")
-    assert health.condition is RegionCondition.EJECTED
-    return health
+from tests.gateway.regions.healths import call, ejected, healthy, unreachable
 
 
 @pytest.mark.parametrize(

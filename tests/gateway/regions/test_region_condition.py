@@ -7,7 +7,7 @@ from gateway.core.instant import Instant
 from gateway.regions.health import RegionHealth, condition_with_journal, removed, unknown
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import region_view
-from tests.gateway.regions.healths import SETTINGS, after_answers, healthy, unreachable
+from tests.gateway.regions.healths import SETTINGS, after_answers, ejected, healthy, unreachable
 from tests.gateway.regions.region_script import status
 
 C = RegionCondition
@@ -18,6 +18,8 @@ C = RegionCondition
     [
         (healthy(), True, "", (C.HEALTHY, "")),
         (healthy(), False, "", (C.UNKNOWN, "its event stream has not opened yet")),
+        (ejected(), False, "", (C.UNKNOWN, "its event stream has not opened yet")),
+        (ejected(), True, "", (C.EJECTED, "5 calls in a row failed: Unavailable")),
         (healthy(), False, "other", (C.UNREACHABLE, "another journal answers under this name: other")),
         (unreachable(), False, "", (C.UNREACHABLE, "3 probes failed: Timeout")),
         (unknown("beijing"), False, "", (C.UNKNOWN, "")),

@@ -126,3 +126,12 @@ def test_a_run_is_checked_once_a_batch(cluster: SteppedCluster, monkeypatch: pyt
     cluster.apply(runs=(RunSpec(run="run", tasks=(task("a"),)),), creates=creates)
 
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("tries", [10_001, 2**63 - 1])
+def test_a_create_that_the_journal_cannot_hold_is_refused(cluster: SteppedCluster, tries: int) -> None:
+    """One try more would end the cluster, and after it the next that gets the shard; others go on."""
+    assert cluster.create(task("a"), tries={"a": tries}) == "Invalid"
+    assert cluster.refusal == "a task of it was started more than 10000 times"
+    assert cluster.create(task("a"), run="other", tries={"a": 10_000}) == CreateOutcome.CREATED
+    assert cluster.events[-1].tries == 10_001

@@ -3,6 +3,7 @@
 import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
+from clusters.embedded.scheduling.outcomes import retry_pause
 from clusters.protocol import (
     AttemptEnded,
     AttemptEndKind,
@@ -95,3 +96,9 @@ def test_a_task_in_its_pause_says_why_and_until_when(cluster: SteppedCluster) ->
     phases = [event.phase for event in cluster.events if getattr(event, "task", "") == "a"]
     running = TaskPhase.RUNNING
     assert phases == [running, TaskPhase.RETRYING, running, TaskPhase.FAILED]
+
+
+@pytest.mark.parametrize("tries", [1_000, 10_000])
+def test_a_pause_after_very_many_tries_is_the_longest(tries: int) -> None:
+    """Tries that the cluster itself has ended are not limited: their number must not overflow a float."""
+    assert retry_pause(Retry(limit=100, backoff_seconds=1.0, factor=10.0, max_seconds=60.0), tries) == 60.0

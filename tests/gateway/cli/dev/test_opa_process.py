@@ -34,9 +34,9 @@ def test_it_gets_the_rules_that_the_gateways_settings_name(tmp_path: Path) -> No
 def test_the_gateway_of_such_a_stack_is_not_given_them(tmp_path: Path) -> None:
     """It would refuse to start with rules that it does not evaluate."""
     stack = Stack(tmp_path, (), settings={**own_rules(tmp_path / "rules"), "WAYPOST_OTHER": "1"})
-    assert RULES[0] in stack._environment()
+    assert RULES[0] in stack._environment("gateway")
     stack.opa = OpaProcess(Path("opa"), tmp_path, tmp_path / "opa.sock", log=tmp_path / "log")
-    assert stack._environment().keys() & {*RULES, "WAYPOST_OTHER"} == {"WAYPOST_OTHER"}
+    assert stack._environment("gateway").keys() & {*RULES, "WAYPOST_OTHER"} == {"WAYPOST_OTHER"}
 
 
 def test_rules_that_are_no_bundle_are_named(tmp_path: Path) -> None:

@@ -32,12 +32,17 @@ async def test_a_region_that_does_not_start_leaves_no_other_behind(tmp_path: Pat
     assert stack.started == ("b",)
 
 
-async def test_certificates_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    """A folder from which the root's key was taken."""
-    (tmp_path / "pki").mkdir()
-    (tmp_path / "pki" / "ca.pem").write_text("none")
-    with pytest.raises(CliError, match=r"ca\.pem is not a PEM certificate"):
-        await Stack(tmp_path, ("a",)).__aenter__()
+async def test_the_root_signs_once_and_leaves_no_key(tmp_path: Path) -> None:
+    """Nobody can issue a certificate that the stack accepts. What an earlier one has left is replaced."""
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    (certificates / "ca.pem").write_text("none")
+    for _ in range(2):
+        with pytest.raises(CliError, match="a did not start"):
+            await Halting(tmp_path, ("a", "b")).__aenter__()
+        keys = [path.name for path in files_in(tmp_path) if path.suffix == ".key"]
+        assert keys == ["gateway.key", "a.key", "b.key"]
+        assert tls.client_context(tls.gateway_credentials(certificates)) is not None
 
 
 async def test_all_files_are_their_owners_alone_and_regions_get_their_own_pairs(tmp_path: Path) -> None:

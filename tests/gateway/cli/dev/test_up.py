@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ import pytest
 from gateway.cli.dev.stack import Stack
 from gateway.cli.dev.up import _up, up
 from gateway.cli.errors import Exit
+from tests.gateway.cli.dev.idle_process import idle_process
 
 
 class EmptyStack(Stack):
@@ -87,12 +87,8 @@ def test_a_port_that_is_taken_is_reported_with_the_option_that_helps(
 def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their `up` is gone, and so is what would end them; `--fresh` must not empty the folder below them."""
     (tmp_path / "gateway.db").write_text("kept")
-    program = "print(flush=True); input()"
-    idle = [sys.executable, "-c", program, "gateway", str(tmp_path / "gateway.toml")]
-    with subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as left:
-        assert left.stdout is not None and left.stdout.readline()  # its command line can be read from now on
+    with idle_process("gateway", str(tmp_path / "gateway.toml")) as left:
         assert up(state=tmp_path, fresh=True) == Exit.UNAVAILABLE
-        left.terminate()
     printed = capsys.readouterr().err
     assert f"process {left.pid}: " in printed and f"`kill {left.pid}`" in printed
     assert (tmp_path / "gateway.db").read_text() == "kept"

@@ -1,0 +1,117 @@
+"""Connections whose answers cost a bounded amount of work, however they are cut into pieces.
+
+httpx has time-outs between two reads alone, and no bound on what it reads before an answer begins. So a
+cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
+everything else.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+from clusters.errors import ClusterError
+
+HEAD_BYTES: Final = 16 * 1024
+"""Most bytes that are read until an answer has begun. Heads of clusters have a few hundred."""
+HEAD_PIECE_BYTES: Final = 4 * 1024
+PIECE_BYTES: Final = 16 * 1024
+"""Most bytes that are read and parsed before everything else has a turn: a TLS record."""
+SMALL_BYTES: Final = 16
+"""The average size below which the pieces of an answer are small."""
+SMALL_PIECES: Final = 1_000
+"""Most small pieces of an answer within a second."""
+
+
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """A connection that reads at most `HEAD_BYTES` after each request, until `begin_body`."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._head_bytes, self._in_head = 0, True
+
+    def begin_body(self) -> None:
+        """Lifts the bound: the head of the answer has been read."""
+        self._in_head = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # anyio 4 reads what TLS has decrypted already without a turn of the loop.
+        await asyncio.sleep(0)
+        bound = HEAD_PIECE_BYTES if self._in_head else PIECE_BYTES
+        data = await self._stream.read(min(max_bytes, bound), timeout)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                raise ClusterError("BadAnswer", f"no answer began within {HEAD_BYTES} bytes")
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._head_bytes, self._in_head = 0, True
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class BoundedBackend(httpcore.AnyIOBackend):
+    """Opens TCP connections as `BoundedStream`."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return BoundedStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class BoundedTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx over `BoundedStream` connections. It knows no proxies."""
+
+    def __init__(self, *, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
+        super().__init__(verify=tls, limits=limits, trust_env=False)
+        # httpx 0.28.1 takes no network backend, so its pool is replaced by one that has ours.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=BoundedBackend(),
+        )
+
+
+def begin_body(response: httpx.Response) -> None:
+    """Lifts the bound of the head from the connection on which the answer comes."""
+    stream = response.extensions.get("network_stream")
+    if isinstance(stream, BoundedStream):
+        stream.begin_body()
+
+
+class PieceLimit:
+    """Refuses answers that come in very many small pieces: each costs as much as a large one."""
+
+    def __init__(self) -> None:
+        self._since, self._pieces, self._bytes = 0.0, 0, 0
+
+    def add(self, size: int) -> None:
+        """Counts a piece. Raises `ClusterError` (`BadAnswer`) where too many small ones came in a second."""
+        self._pieces, self._bytes = self._pieces + 1, self._bytes + size
+        if self._pieces <= SMALL_PIECES:
+            return
+        now = asyncio.get_running_loop().time()
+        if now - self._since < 1.0 and self._bytes < SMALL_BYTES * self._pieces:
+            raise ClusterError("BadAnswer", f"an answer in pieces of {self._bytes // self._pieces} bytes")
+        self._since, self._pieces, self._bytes = now, 0, 0

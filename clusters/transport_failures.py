@@ -1,0 +1,85 @@
+"""Translates every failure of a call over HTTP into a `ClusterError`, with its cause in words."""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+import msgspec
+
+from clusters.errors import ClusterError
+
+CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
+"""TLS alerts about the client's certificate whose names do not say so."""
+
+
+@contextmanager
+def cluster_errors() -> Iterator[None]:
+    """Translates every failure of a call in its `with` block into a `ClusterError`."""
+    try:
+        yield
+    except httpx.PoolTimeout as error:
+        raise ClusterError("Busy", "all connections to this cluster are in use") from error
+    except httpx.TimeoutException as error:
+        raise ClusterError("Timeout", type(error).__name__) from error
+    # OSError: httpx 0.28.1 (httpcore 1.0.9, `AnyIOStream.read`) does not translate an `ssl.SSLError` after
+    # the handshake. Smallest case: TLS 1.3, where a server refuses the client's certificate by an alert that
+    # comes with the first read.
+    except (httpx.HTTPError, OSError) as error:
+        raise _connection_error(error) from error
+    except msgspec.DecodeError as error:
+        raise ClusterError("BadAnswer", str(error)) from error
+    except RecursionError as error:
+        raise ClusterError("BadAnswer", "it is nested too deep") from error
+
+
+def _connection_error(error: BaseException) -> ClusterError:
+    """The error for a failed connection: `Forbidden` where one side refused the other's certificate.
+
+    Else it is `Unreachable`. Its detail is the innermost cause, in words: what httpx says of it is less.
+    """
+    causes = list(_causes(error))
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        why = getattr(tls, "verify_message", "") or tls.strerror or str(tls)
+        detail = f"the cluster's certificate is not accepted: {why.rstrip('.')}"
+        return ClusterError("Forbidden", detail, retryable=False)
+    if tls is not None:
+        return _tls_error(tls.reason or str(tls))
+    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno]
+    if system:
+        return ClusterError("Unreachable", _system_words(system[-1]))
+    said = next(filter(None, map(str, causes)), "")
+    return ClusterError("Unreachable", said or "the connection was closed")
+
+
+def _tls_error(reason: str) -> ClusterError:
+    """The error for a TLS failure that OpenSSL calls `reason`, as in `TLSV1_ALERT_UNKNOWN_CA`."""
+    _, alert, word = reason.partition("ALERT_")
+    words = (word or reason).lower().replace("_", " ")
+    if alert:
+        what = "our certificate" if "CERTIFICATE" in word or word in CERTIFICATE_ALERTS else "TLS with us"
+        detail = f"the cluster does not accept {what}: {words}"
+        return ClusterError("Forbidden", detail, retryable=False)
+    if reason == "WRONG_VERSION_NUMBER":
+        return ClusterError("Unreachable", "what answers at this address does not speak TLS")
+    return ClusterError("Unreachable", f"TLS failed: {words}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and the causes that it was raised from; of a group the first of its errors."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = first or cause.__cause__ or cause.__context__
+
+
+def _system_words(error: OSError) -> str:
+    # Of a name that is not found `errno` is a number of its own, and asyncio's text for others is Python's.
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

@@ -1,0 +1,56 @@
+"""Keeps the regions' folders of a stack apart from it, where its tasks can name nothing else of the stack.
+
+Tasks run as the user of `waypost up`, in folders below their region's. From there no relative path that is
+the same in every stack may lead to the keys of the gateway and of the development issuer. So `regions` in the
+stack's folder is a link to a folder with a random name elsewhere.
+"""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from waypost.files.permissions import make_private_folder
+
+REGIONS: Final = "regions"
+"""The folder of the regions in that of a stack, or a link to where it is."""
+
+
+def _elsewhere() -> Path:
+    state_home = os.environ.get("XDG_STATE_HOME", "")
+    # As the XDG specification says, a relative path is not valid and ignored.
+    base = Path(state_home) if Path(state_home).is_absolute() else Path.home() / ".local" / "state"
+    return base / "waypost"
+
+
+def set_regions_apart(state: Path) -> None:
+    """Makes the regions' folder of the stack in `state` elsewhere, and the link to it. Raises `OSError`.
+
+    A link that is there stays; a folder that is there, as an older version made it, is moved.
+    """
+    link = state / REGIONS
+    if link.is_symlink():
+        make_private_folder(link.resolve())
+        return
+    folder = _elsewhere() / f"{REGIONS}-{secrets.token_hex(16)}"
+    make_private_folder(folder.parent)
+    if link.exists():
+        shutil.move(link, folder)
+    else:
+        make_private_folder(folder)
+    link.symlink_to(folder)
+
+
+def remove_regions(state: Path) -> None:
+    """Removes the regions' folder that `set_regions_apart` made, and the link. Raises `OSError`.
+
+    A folder to which somebody else has made a link is not ours: of that only the link is removed.
+    """
+    link = state / REGIONS
+    if not link.is_symlink():
+        return
+    folder = link.resolve()
+    if folder.parent == _elsewhere().resolve() and folder.is_dir():
+        shutil.rmtree(folder)
+    link.unlink()

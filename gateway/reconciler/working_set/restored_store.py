@@ -1,0 +1,129 @@
+"""Finds out whether the store is an older copy of itself, and begins a new era then.
+
+A cluster refuses its event stream as `Restored` where it was sent that more is committed than the store
+holds. One cluster's word is not enough for a new era, which ends all attempts in all regions. A gateway that
+runs moves its store only forward. So a cluster whose stream has opened cannot be right later, and nor can one
+that says so after a new era has begun: in it, a cluster counts from 0. Of the others more must say so than do
+not. A region where nothing was acknowledged since the copy was made does not know; so where only few regions
+say so, and it is true, an operator has to say it too: `waypost gateway --restored`.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, assert_never
+
+from loguru import logger
+
+from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
+from gateway.core.instant import NEVER, Instant
+from gateway.core.shard_states import Event
+from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.region_condition import RegionCondition
+from gateway.store.interface import Store
+
+RESTORING_SECONDS: Final = 10.0
+"""The time after a new era began in which reports of a restored store may be older than it."""
+HEARING_SECONDS: Final = 10.0
+"""The longest time for which a report of a restored store waits for what the other regions say."""
+
+
+class Verdict(StrEnum):
+    """What follows from the reports that the store was restored."""
+
+    UNDECIDED = "Undecided"
+    """Regions that may answer soon have not said yet whether their streams open."""
+    RESTORED = "Restored"
+    REFUTED = "Refuted"
+
+
+def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
+    """Whether the store was restored, by the regions that say so and those whose streams have opened."""
+    counted = [region for region in ws.regions.values() if region.counted]
+    say_so = [region for region in counted if region.says_restored and not region.stream_opened]
+    if ws.era_began or not say_so:
+        return Verdict.REFUTED
+    opened = [region for region in counted if region.stream_opened]
+    silent = len(counted) - len(say_so) - len(opened)
+    lost = sum(
+        region.health.condition is RegionCondition.UNREACHABLE
+        for region in counted
+        if region not in say_so and not region.stream_opened
+    )
+    since = min(region.restored_since for region in say_so)
+    if silent > lost and now.monotonic - since < HEARING_SECONDS:
+        return Verdict.UNDECIDED
+    return Verdict.RESTORED if len(say_so) > len(opened) else Verdict.REFUTED
+
+
+async def check_restored(ws: WorkingSet, store: Store, now: Instant) -> None:
+    """Begins a new era if the regions' reports prove that the store was restored.
+
+    A region whose report is refuted is a failing region, with that as its reason.
+    """
+    reporting = [region for region in ws.regions.values() if region.says_restored]
+    if not reporting:
+        return
+    if now.monotonic - ws.era_began_at < RESTORING_SECONDS:
+        for region in reporting:
+            region.says_restored = False
+        return
+    for region in reporting:
+        if region.restored_since == NEVER:
+            region.restored_since = now.monotonic
+            # It may be so: then attempts of which the store knows nothing may hold leases. Once for a region.
+            ws.restored_at = now.monotonic
+    match verdict_of(ws, now):
+        case Verdict.UNDECIDED:
+            pass
+        case Verdict.RESTORED:
+            names = [region.name for region in reporting]
+            logger.error(
+                "the store is behind what {} have acknowledged:"
+                " it was restored from a copy, and begins a new era",
+                ", ".join(names),
+            )
+            await begin_era(ws, store, now, region=names[0])
+        case Verdict.REFUTED:
+            _refute(ws, reporting, now)
+        case other:
+            assert_never(other)
+
+
+def _refute(ws: WorkingSet, reporting: Sequence[Region], now: Instant) -> None:
+    opened = sum(region.stream_opened for region in ws.regions.values() if region not in reporting)
+    for region in reporting:
+        why = (
+            "after its own stream has opened, or a new era begun"
+            if region.stream_opened or ws.era_began
+            else f"which {opened} other regions do not say"
+        )
+        region.says_restored = False
+        region.bad_answer = f"it says that the store was restored from a copy, {why}"
+        region.bad_answer_at = now.monotonic
+
+
+async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) -> None:
+    """Begins a new era in the store, which is an older copy of itself, and loses all current attempts.
+
+    Attempts that the store shows as under way may be over, or followed by others that it does not know.
+    `region` is one that has shown it; empty where an operator has said so.
+    """
+    detail = RegionDetail(region=region)
+    await store.raise_era(
+        entry=HistoryEntry(run="", kind=HistoryKind.STORE_RESTORED, at=now.wall, detail=detail)
+    )
+    ws.restored_at = ws.era_began_at = now.monotonic
+    for each in ws.regions.values():
+        each.says_restored = False
+    lose_all_attempts(ws, now)
+
+
+def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
+    """Loses every current attempt, since the store was restored from a copy.
+
+    Newer attempts that the store does not know may run, so none of those that it knows is trusted. No region
+    and no document is to blame: the loss is not counted.
+    """
+    for tracked in [t for t in ws.shards.values() if t.shard.phase.placed]:
+        tracked.apply_event(now, Event.LOST, reason="StoreRestored")

@@ -1,0 +1,156 @@
+"""Every command with every value of `-o`, for answers as they are and for some that attack terminals."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from msgspec import json
+from pytest_httpserver import HTTPServer
+
+from gateway.__main__ import app
+from gateway.cli.arguments import Format
+from tests.gateway.cli.test_commands import commands
+
+ID = "01a21051513d764e64a3d1414f5f"
+ATTACK = 'x\x1b[31mred\x1b]0;title\x07\n\u202e\x9b2J\x7f[link=https://a.test]y[/]"'
+OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CALLS = (
+    ("runs",),
+    ("describe", ID),
+    ("watch", ID),
+    ("explain", ID),
+    ("cancel", ID),
+    ("retry", ID),
+    ("regions",),
+    ("audit", "list"),
+    ("submit", "w.yaml"),
+    ("submit", "w.yaml", "--watch"),
+    ("submit", "w.yaml", "--dry-run"),
+)
+LOCAL = {("convert",): "it calls no gateway, and writes a document"}
+"""Commands with `-o` that are not tried here, and why."""
+
+
+def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
+    """What a gateway answers by path, with `word` as every text that somebody has chosen."""
+    task = {"shard": 0, "task": "a", "phase": "Failed", "region": word, "tries": 1, "epoch": 1}
+    task |= {"started_at": 1.0, "ended_at": 2.0, "reason": word}
+    shard = {"index": 0, "item": word, "phase": "Failed", "region": word, "epoch": 1, "failovers": 0}
+    shard |= {"attempts_lost": 0, "orphans": [], "reason": word}
+    run = {"id": ID, "name": word, "tenant": word, "phase": "Succeeded", "subject": word, "created_at": 1.0}
+    run |= {"shard_count": 1, "permitted": [word], "tasks_left_out": 0, "tasks": [task], "task_phases": {}}
+    run |= {"shards": [shard, shard | {"index": 1, "item": {word: [word]}}]}
+    run |= {"workflow": {"spec": {"tasks": [{"name": "a"}]}}}
+    region = {"name": word, "condition": word, "reason": word, "since": 1.0, "cordoned": True, "score": 1.0}
+    region |= {"forgotten": False, "peak_ewma_seconds": 1.0, "inflight": 1, "free_slots": 1}
+    decision = {"id": word, "allow": True, "rules": [word], "revision": word, "engine": word}
+    decision |= {"action": word, "reasons": [{"rule": word, "message": word}]}
+    decision |= {"obligations": {"regions": [word]}}
+    entry = {"seq": 1, "at": time.time(), "shard": 0, "kind": "Failed", "actor": word, "run": ""}
+    entry |= {"detail": {"region": word, "from": word, "to": word, "reason": word, "epoch": 1}}
+    plan = {"shard_count": 1, "region": word, "unplaceable": None, "decision": decision}
+    plan |= {"regions": [{"name": word, "score": None, "rejected": word}]}
+    story = {"run": run, "decisions": [decision], "history": [entry], "complete": True, "waiting": word}
+    return {
+        "GET /v1/runs": {"items": [run], "continue": "more"},
+        f"GET /v1/runs/{ID}": run,
+        f"GET /v1/runs/{ID}/explain": story,
+        f"POST /v1/runs/{ID}/cancel": run,
+        f"POST /v1/runs/{ID}/retry": run,
+        "GET /v1/regions": {"items": [region]},
+        "GET /v1/audit": {"items": [entry, entry | {"run": ID}]},
+        # a dry run's answer has no id
+        "POST /v1/runs": plan if dry_run else run,
+    }
+
+
+def called(server: HTTPServer, words: tuple[str, ...], output: str, word: str) -> int:
+    for request, answer in answers(word, dry_run="--dry-run" in words).items():
+        method, path = request.split(" ")
+        server.expect_request(path, method=method).respond_with_json(answer)
+    Path("w.yaml").write_text("spec: {}")
+    arguments = [*words, "--output", output, "--url", server.url_for(""), "--token", "t"]
+    with pytest.raises(SystemExit) as end:
+        app(arguments)
+    return int(end.value.code or 0)
+
+
+def test_every_command_with_an_output_is_tried() -> None:
+    """One that is added later is forgotten nowhere."""
+    having = set()
+    for words in commands():
+        command = app
+        for word in words:
+            command = command[word]
+        if any("--output" in argument.names for argument in command.assemble_argument_collection()):
+            having.add(words)
+    assert having == LOCAL.keys() | {tuple(w for w in call if w.isalpha()) for call in CALLS[:-2]} - {()}
+
+
+@pytest.mark.parametrize("output", list(Format))
+@pytest.mark.parametrize("words", CALLS, ids=" ".join)
+def test_every_format_can_be_printed(
+    words: tuple[str, ...], output: Format, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names are ids or regions; the others are read by programs."""
+    assert called(httpserver, words, output, "beijing") == 0
+    out = capsys.readouterr().out
+    match output:
+        case Format.NAME:
+            assert set(out.splitlines()) <= {ID, "beijing"} and out
+        case Format.JSON:
+            assert json.decode(out)
+        case Format.YAML:
+            assert yaml.safe_load(out)
+        case Format.TABLE:
+            assert out
+
+
+@pytest.mark.parametrize("terminal", ["0", "1"])
+@pytest.mark.parametrize("output", list(Format))
+@pytest.mark.parametrize("words", CALLS, ids=" ".join)
+def test_no_answer_reaches_the_terminal_as_a_command(
+    words: tuple[str, ...],
+    output: Format,
+    terminal: str,
+    httpserver: HTTPServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Colors, titles, links, another direction, a second line: names and reasons come from anybody."""
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("COLUMNS", "1000")
+    called(httpserver, words, output, "beijing")
+    plain = capsys.readouterr()
+    httpserver.clear()
+    called(httpserver, words, output, ATTACK)
+    attacked = capsys.readouterr()
+
+    for before, after in zip(plain, attacked, strict=True):
+        ours = set(re.findall("\x1b[^A-Za-z]*[A-Za-z]", before))
+        rest = after
+        for sequence in ours:
+            rest = rest.replace(sequence, "")
+        assert OBEYED.findall(rest) == []
+        assert output is Format.YAML or len(after.splitlines()) == len(before.splitlines())
+    if output is Format.JSON:
+        assert repr(ATTACK)[1:-1] in str(json.decode(attacked.out))
+    elif output is Format.YAML:
+        assert repr(ATTACK)[1:-1] in str(yaml.safe_load(attacked.out))
+
+
+def test_a_refusal_reaches_the_terminal_on_its_lines(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The detail of a problem may hold what a document says."""
+    problem = {"detail": ATTACK, "errors": [{"pointer": ATTACK, "detail": ATTACK}], "trace_id": ATTACK}
+    httpserver.expect_request("/v1/runs").respond_with_json(problem, status=422)
+    with pytest.raises(SystemExit):
+        app(["runs", "--url", httpserver.url_for(""), "--token", "t"])
+    err = capsys.readouterr().err
+
+    assert OBEYED.findall(err) == []
+    assert len(err.splitlines()) == 3

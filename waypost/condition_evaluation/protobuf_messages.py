@@ -1,0 +1,82 @@
+"""Protocol Buffers messages as lists of fields: enough to read and change a compiled expression.
+
+The library of the conditions writes an expression as a message and reads one; it offers no other way to see
+or to change it.
+"""
+
+from typing import Any, Final, TypeAlias
+
+Message: TypeAlias = list[tuple[int, Any]]
+"""Number and value of each field, in order: an int, bytes, or a message."""
+Layout: TypeAlias = dict[int, "Layout"]
+"""Which fields of a message are messages that are decoded too, by number."""
+
+VARINT: Final = 0
+FIXED_64: Final = 1
+BYTES: Final = 2
+
+
+def decode(data: bytes, layout: Layout) -> Message:
+    """The fields of a message. Of fixed numbers only those of eight bytes are known: they stay bytes."""
+    found: Message = []
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == VARINT:
+            value, at = _varint(data, at)
+            found.append((number, value))
+            continue
+        if wire_type not in (FIXED_64, BYTES):
+            raise ValueError(f"wire type {wire_type}")
+        length, at = (8, at) if wire_type == FIXED_64 else _varint(data, at)
+        content = data[at : at + length]
+        at += length
+        found.append((number, decode(content, layout[number]) if number in layout else content))
+    return found
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message, which has no fixed numbers but in fields that were not decoded."""
+    parts: list[bytes] = []
+    for number, value in message:
+        if isinstance(value, int):
+            parts += [_encoded(number << 3 | VARINT), _encoded(value)]
+        else:
+            content = encode(value) if isinstance(value, list) else value
+            parts += [_encoded(number << 3 | BYTES), _encoded(len(content)), content]
+    return b"".join(parts)
+
+
+def first(message: Message, number: int, default: Any = None) -> Any:
+    """The value of the first field with the number."""
+    return next((value for found, value in message if found == number), default)
+
+
+def every(message: Message, number: int) -> list[Any]:
+    """The values of all fields with the number."""
+    return [value for found, value in message if found == number]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    found = shift = 0
+    while byte >= 0x80:
+        found |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+        byte = data[at]
+    return found | byte << shift, at + 1
+
+
+def _encoded(value: int) -> bytes:
+    if value < 0x80:
+        return value.to_bytes(1, "big")
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
