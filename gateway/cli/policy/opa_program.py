@@ -15,7 +15,7 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """What `opa check` finds: in strict mode with the input's schema, where rules are `deciding` in a gateway.
+    """What `opa check` finds: strict, with the input's schema, of rules that are `deciding`.
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """
