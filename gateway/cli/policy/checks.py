@@ -11,6 +11,7 @@ from gateway.cli.policy import opa_program
 from gateway.policy.bundle import MANIFEST_FILE, OPA_ENGINE, Bundle, BundleError, Diagnostic, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
+from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
 
 
@@ -29,11 +30,13 @@ def check_bundle(directory: Path) -> CheckReport:
     except BundleError as error:
         return CheckReport(problems=error.diagnostics)
     opa = find_opa()
-    problems, notes = _rules(bundle)
+    problems, notes, deciding = _rules(bundle)
+    if not deciding:
+        notes.append("no rule here decides about an action: strict mode and the input's schema are left out")
     if opa is None:
         notes.append("no opa here: types were not checked, nor what the tests reach (`make opa` gets one)")
     else:
-        problems += _checked_by_opa(opa, directory, notes, problems)
+        problems += _checked_by_opa(opa, directory, notes, problems, deciding=deciding)
     if not bundle.tests:
         notes.append("no tests: a rule test_... in a file ..._test.rego, beside the rules")
     if bundle.engine == OPA_ENGINE:
@@ -49,18 +52,21 @@ def check_bundle(directory: Path) -> CheckReport:
     )
 
 
-def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str]]:
+def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
+    """Problems and notes of the rules, and whether any of them decides about an action in a gateway."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
         # A bundle for OPA may use what the embedded engine's parser does not know.
-        return ([] if bundle.engine == OPA_ENGINE else list(error.diagnostics)), []
-    problems = nondeterministic_calls(modules)
-    notes = [str(unused) for unused in unused_rules(modules, bundle.source.entry_points)]
+        return ([] if bundle.engine == OPA_ENGINE else list(error.diagnostics)), [], True
+    missing = list(missing_rules(modules, bundle))
+    deciding = len(missing) < len(bundle.source.entry_points)
+    problems = nondeterministic_calls(modules) + (missing if deciding else [])
+    notes = [str(unused) for unused in unused_rules(modules, bundle.source.entry_points)] if deciding else []
     if bundle.engine != OPA_ENGINE:
         problems += check_rules(modules)
         problems += () if problems else _failures(bundle)
-    return problems, notes
+    return problems, notes, deciding
 
 
 def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -75,14 +81,13 @@ def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def _checked_by_opa(
-    opa: Path, directory: Path, notes: list[str], found: list[Diagnostic]
+    opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
     """What OPA finds in lines in which nothing was found yet, and in its tests."""
     try:
         places = {(problem.file, problem.line) for problem in found}
-        problems = [
-            one for one in opa_program.check_rules(opa, directory) if (one.file, one.line) not in places
-        ]
+        compiled = opa_program.check_rules(opa, directory, deciding=deciding)
+        problems = [one for one in compiled if (one.file, one.line) not in places]
         if not problems and not found:
             problems, covered = opa_program.test_rules(opa, directory)
             notes += [covered] if covered else []

@@ -2,19 +2,31 @@
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.policy.bundle import SCHEMAS, Bundle, Diagnostic
+from gateway.policy.embedded.builtins import BUILTINS, Support
 
 SECONDS: Final = 120.0
+NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support.NEVER}
 
 
-def check_rules(opa: Path, directory: Path) -> list[Diagnostic]:
-    """What `opa check --strict` with the schema of the input finds, and `opa fmt`."""
-    schema = ("--schema", str(SCHEMAS / "input.json"))
-    found = _run(opa, "check", "--strict", "--format", "json", *schema, *_files(directory))
+def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
+    """What `opa check` finds: strict, with the input's schema, of rules that are `deciding`.
+
+    Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
+    """
+    strict = ("--strict", "--schema", str(SCHEMAS / "input.json")) if deciding else ()
+    capabilities = json.loads(_run(opa, "capabilities", "--current"))
+    capabilities["builtins"] = [one for one in capabilities["builtins"] if one["name"] not in NEVER]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(capabilities, file)
+        file.flush()
+        known = ("--capabilities", file.name)
+        found = _run(opa, "check", "--format", "json", *known, *strict, *_files(directory))
     return [_diagnostic(directory, error) for error in json.loads(found or "{}").get("errors", ())]
 
 

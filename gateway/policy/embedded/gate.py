@@ -69,8 +69,8 @@ def calls(modules: Iterable[Module]) -> set[str]:
 
 def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
     tree = parts(rule)
-    some, _ = declared_names(module, tree)
     head, span = head_of(rule), only(rule)[1]["span"]
+    some, _ = declared_names(module, tree)
     for name in sorted(some & module.names.keys()):
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):

@@ -39,7 +39,7 @@ def check_bundle(bundle: Bundle) -> list[Diagnostic]:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
         return list(error.diagnostics)
-    found = {*nondeterministic_calls(modules), *check_rules(modules), *_missing(modules, bundle)}
+    found = {*nondeterministic_calls(modules), *check_rules(modules), *missing_rules(modules, bundle)}
     if not found:
         try:
             Interpreter(bundle.source)
@@ -48,7 +48,8 @@ def check_bundle(bundle: Bundle) -> list[Diagnostic]:
     return sorted(found)
 
 
-def _missing(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
+def missing_rules(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
+    """A diagnostic for each rule that is to decide and is not there."""
     defined = {".".join(module.resolve(head_of(rule)["refr"])) for module in modules for rule in module.rules}
     for name in bundle.source.entry_points:
         if name not in defined:

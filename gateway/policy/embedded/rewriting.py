@@ -44,6 +44,7 @@ TRANSLATE: Final = "waypost_embedded.pattern"
 """The function, in Python, by which computed patterns are translated."""
 _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
+COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
 _OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
 Edit: TypeAlias = tuple[int, int, str]
@@ -139,8 +140,12 @@ def _pattern(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
 def _statements(
     module: Module, query: SyntaxNode, single: frozenset[str], names: Iterator[str]
 ) -> Iterator[Edit]:
+    yield from _announcements(module, query)
     for statement in query["stmts"]:
         kind, value = only(statement["literal"])
+        if kind == "SomeIn":
+            yield from _some(module, query, statement, names)
+            continue
         if kind == "NotExpr":
             first = list(_evaluated_first(module, value["expr"]))
         else:
@@ -149,6 +154,31 @@ def _statements(
             first = loops[-1:] if len(loops) > 1 else []
         if first:
             yield _with_before(module, query, statement, {next(names): node for node in first})
+
+
+def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
+    """`some x in xs` behind a test of `xs`: over null it fails here, in OPA it finds nothing."""
+    over = statement["literal"]["SomeIn"]["collection"]
+    text = _between(module, *extent(module, over))
+    if only(over)[0] in COLLECTIONS or text.startswith(_PREFIX) or statement.get("with_mods"):
+        return
+    start, end = extent(module, statement)
+    before, name = _between(module, start, extent(module, over)[0]).rstrip("( "), next(names)
+    bare = is_bare(module, query)
+    tested = f"{name} := {text}; {name} != null; {before} ({name})"
+    yield start, end, "{ " * bare + tested + " }" * bare
+
+
+def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
+    """`some i` at the beginning of its body: behind a loop without `some` it fails at the second turn."""
+    first, *others = query["stmts"]
+    for statement in others:
+        if only(statement["literal"])[0] == "SomeVars":
+            start, (at, end) = extent(module, first)[0], extent(module, statement)
+            yield start, end, f"{_between(module, at, end)}; {_between(module, start, at)}true"
+            return
+        if only(first["literal"])[0] == "SomeVars":
+            first = statement
 
 
 def _with_before(
@@ -160,7 +190,8 @@ def _with_before(
     before, rest, at = "", "", start
     for (a, b), name in sorted((extent(module, node), name) for name, node in first.items()):
         before += f"{name} := {_between(module, a, b)}{modifiers}; "
-        rest += _between(module, at, a) + name
+        # A name at the end of a line would be called by a bracket at the beginning of the next.
+        rest += _between(module, at, a) + (f"({name})" if b == end else name)
         at = b
     text = before + rest + _between(module, at, end)
     return start, end, f"{{ {text} }}" if is_bare(module, query) else text

@@ -171,18 +171,22 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
                 yield from expressions(list(indices(tree)) if kind in REFERENCES else value, closed=closed)
 
 
+def announced_names(module: Module, tree: Any) -> frozenset[str]:
+    """The names below `tree` that `some` declares for references that have them as an index."""
+    names = set[str]()
+    for kind, value in expressions(tree):
+        if kind == "SomeVars":
+            names.update(map(module.word, value["vars"]))
+        elif kind == "SomeIn":
+            names.update(names_in(value["key"]))
+    return frozenset(names)
+
+
 def single_names(module: Module, rule: SyntaxNode) -> frozenset[str]:
     """The names in a rule that have one value at a time before they are an index: no loop runs over them."""
     tree = parts(rule)
-    some, assigned = declared_names(module, tree)
-    # `some x in xs` loops itself; `some x` alone leaves it to the references that have x as an index.
-    looped = {
-        name
-        for kind, value in expressions(tree)
-        if kind == "SomeVars"
-        for name in map(module.word, value["vars"])
-    }
-    return (some | assigned | set(names_in(tree[0] or [])) | module.names.keys()) - looped - {"_"}
+    declared = frozenset[str]().union(*declared_names(module, tree), names_in(tree[0] or []))
+    return (declared | module.names.keys()) - announced_names(module, tree) - {"_"}
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
@@ -201,7 +205,7 @@ def queries(tree: Any) -> Iterator[SyntaxNode]:
         for item in tree:
             yield from queries(item)
     elif isinstance(tree, Mapping):
-        if "stmts" in tree:
+        if tree.get("stmts"):
             yield tree
         for value in tree.values():
             yield from queries(value)

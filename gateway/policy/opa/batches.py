@@ -7,14 +7,14 @@ evaluation fails, delays none but its own tenant.
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from gateway.policy.opa.client import StrictOpaClient
-from gateway.policy.opa.reply import Reply, ReplyError
+from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError
 
 BATCH_MAXIMUM: Final = 16
 BATCH_MAXIMUM_BYTES: Final = 49_152
@@ -26,6 +26,10 @@ PACKAGE: Final = "data.waypost.batch"
 RULES: Final = {"data.waypost.submission.decision": "submission", "data.waypost.access.decision": "access"}
 """The rules that several questions may be asked of in one call, each with its name in the package."""
 MODULE: Final = Path(__file__).with_name("batch.rego").read_text(encoding="utf-8")
+
+
+Call: TypeAlias = Callable[[str, bytes], Awaitable[Reply]]
+"""Asks for the value of a rule for a document. Raises `NoAnswer` or `ReplyError`."""
 
 
 class WaitingQuestion(Struct, frozen=True, eq=False):
@@ -44,10 +48,14 @@ class Lane(Struct, eq=False):
 
 
 class QuestionBatches:
-    """Asks by `client`, alone or together. A call for several ends after `deadline_seconds`."""
+    """Asks questions, alone or together, by `call`, which asks for a rule's value within a deadline.
 
-    def __init__(self, client: StrictOpaClient, *, deadline_seconds: float) -> None:
-        self._client, self._deadline_seconds = client, deadline_seconds
+    What waits for its turn counts for no deadline: OPA is answering. Where a call gets no answer at all, who
+    waits behind it does not get one either.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._revision_without: str | None = None
@@ -58,9 +66,9 @@ class QuestionBatches:
         return f"<QuestionBatches: {len(self._lanes)} lanes, {waiting} waiting>"
 
     async def ask(self, rule: str, document: bytes, *, tenant: str) -> Reply:
-        """Asks for the value of `rule` for `document`, for `tenant`. Raises what the client raises."""
+        """Asks for the value of `rule` for `document`, for `tenant`. Raises `NoAnswer` or `ReplyError`."""
         if rule not in RULES or len(document) > SMALL_BYTES:
-            return await self._client.ask(rule, document)
+            return await self._call(rule, document)
         lane = self._lanes.get((rule, tenant))
         if lane is not None:
             question = WaitingQuestion(document, asyncio.get_running_loop().create_future())
@@ -68,7 +76,10 @@ class QuestionBatches:
             return await question.reply
         self._lanes[rule, tenant] = lane = Lane(rule, tenant)
         try:
-            reply = await self._client.ask(rule, document)
+            reply = await self._call(rule, document)
+        except NoAnswer as error:
+            _fail(lane.waiting, error)
+            raise
         finally:
             self._after_call(lane)
         if reply.revision != self._revision_without:
@@ -83,7 +94,7 @@ class QuestionBatches:
 
     def _after_call(self, lane: Lane) -> None:
         """Begins the next call of `lane`, or ends it where nobody waits."""
-        # Those whose deadline has passed, or whose caller has gone, are not waited for any more.
+        # Nobody waits any more for those whose caller has gone, or which have failed.
         waiting = [question for question in lane.waiting if not question.reply.done()]
         count = _count_of_batch(waiting)
         batch, lane.waiting = waiting[:count], waiting[count:]
@@ -98,13 +109,13 @@ class QuestionBatches:
         """Asks the questions of `batch` in one call, and hands on the answers or the error."""
         replies: list[Reply | BaseException] = []
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                replies = await self._ask_all(lane.rule, [question.document for question in batch])
+            replies = await self._ask_all(lane.rule, [question.document for question in batch])
         except asyncio.CancelledError:
             replies = [ReplyError("the engine is not running")] * len(batch)
             raise
-        except Exception as error:  # whatever it is, each of those who wait gets it
+        except NoAnswer as error:
             replies = [error] * len(batch)
+            _fail(lane.waiting, error)
         finally:
             for question, reply in zip(batch, replies, strict=True):
                 if question.reply.done():
@@ -122,12 +133,12 @@ class QuestionBatches:
             except ReplyError:
                 # One of them may have failed, and the answer does not say which.
                 pass
-        alone = (self._client.ask(rule, document) for document in documents)
+        alone = (self._call(rule, document) for document in documents)
         return await asyncio.gather(*alone, return_exceptions=True)
 
     async def _ask_together(self, rule: str, documents: list[bytes]) -> list[Reply]:
         asked = b",".join(b'"%d":%b' % (index, document) for index, document in enumerate(documents))
-        reply = await self._client.ask(f"{PACKAGE}.{RULES[rule]}", b'{"questions":{%b}}' % asked)
+        reply = await self._call(f"{PACKAGE}.{RULES[rule]}", b'{"questions":{%b}}' % asked)
         if reply.result is UNSET:
             self._revision_without = reply.revision
             raise ReplyError("its bundle has no rules for several questions")
@@ -140,6 +151,12 @@ class QuestionBatches:
             return results.get(str(index), UNSET)
 
         return [structs.replace(reply, result=result(index)) for index in range(len(documents))]
+
+
+def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:
+    for question in waiting:
+        if not question.reply.done():
+            question.reply.set_exception(error)
 
 
 def _count_of_batch(waiting: list[WaitingQuestion]) -> int:

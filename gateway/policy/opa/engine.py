@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import msgspec
 from loguru import logger
@@ -18,7 +17,7 @@ from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.batches import QuestionBatches
 from gateway.policy.opa.breaker import CircuitBreaker
 from gateway.policy.opa.client import StrictOpaClient
-from gateway.policy.opa.reply import Reply, ReplyError, brief
+from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError, brief
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 from waypost.cancellation import cancel_and_wait
 
@@ -29,12 +28,6 @@ PROBE_SECONDS: Final = 0.1
 """The pause between two looks at an OPA that is asked no more."""
 NO_RULE: Final = "data.waypost.none"
 """A rule that no bundle has: the answer to it names the bundle, and evaluates nothing."""
-
-T = TypeVar("T")
-
-
-class OpaFault(Exception):
-    """OPA gave no decision. The text says why, for the log."""
 
 
 class OpaPolicyEngine:
@@ -57,7 +50,7 @@ class OpaPolicyEngine:
         self._client = StrictOpaClient(address, ca=ca, token=token)
         self._deadline_seconds = deadline_seconds
         self._large_deadline_seconds = large_deadline_seconds
-        self._batches = QuestionBatches(self._client, deadline_seconds=deadline_seconds)
+        self._batches = QuestionBatches(self._call)
         self._breaker = CircuitBreaker()
         self._probing: asyncio.Task[None] | None = None
         self._revision = ""
@@ -86,8 +79,8 @@ class OpaPolicyEngine:
 
     async def check(self) -> None:
         try:
-            self._note(await self._within(self._client.ask(NO_RULE, b"{}"), self._deadline_seconds))
-        except OpaFault as error:
+            self._note(await self._call(NO_RULE, b"{}"))
+        except (NoAnswer, ReplyError) as error:
             raise Unavailable(f"OPA at {self._address}: {error}") from error
 
     async def decide(self, question: Question) -> Decision:
@@ -97,7 +90,7 @@ class OpaPolicyEngine:
             reply = await self._ask(question)
             revision = self._note(reply)
             answer = _answer_of(reply)
-        except (QuestionError, OpaFault, AnswerError) as error:
+        except (QuestionError, NoAnswer, ReplyError, AnswerError) as error:
             # Default deny: without an answer the decision refuses.
             seconds = time.perf_counter() - started
             return self._decisions.faulty(question, str(error), revision=revision, duration_seconds=seconds)
@@ -107,32 +100,32 @@ class OpaPolicyEngine:
     async def _ask(self, question: Question) -> Reply:
         document = _checked(encode_question(question))
         if self._breaker.is_open:
-            raise OpaFault(f"it is not asked until it answers again: {self._breaker.cause}")
-        large = len(document) > LARGE_BYTES
-        deadline_seconds = self._large_deadline_seconds if large else self._deadline_seconds
+            raise NoAnswer(f"it is not asked until it answers again: {self._breaker.cause}")
         rule, tenant = ENTRY_POINTS[question.action], question.principal.tenant
-        return await self._within(self._batches.ask(rule, document, tenant=tenant), deadline_seconds)
+        return await self._batches.ask(rule, document, tenant=tenant)
 
-    async def _within(self, asked: Awaitable[T], seconds: float) -> T:
-        """What `asked` gives within `seconds`. Raises `OpaFault`, and opens the breaker at need."""
+    async def _call(self, rule: str, document: bytes) -> Reply:
+        """Asks OPA once, within the deadline. Raises `ReplyError` or `NoAnswer`; may open the breaker."""
+        large = len(document) > LARGE_BYTES
+        seconds = self._large_deadline_seconds if large else self._deadline_seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await asked
-        except ReplyError as error:
+                reply = await self._client.ask(rule, document)
+        except ReplyError:
             # It answers, if badly: the next question may fare better, and none waits.
-            raise OpaFault(str(error)) from error
+            raise
         except TimeoutError as error:
             raise self._failed(f"no answer within {seconds} s") from error
         except Exception as error:  # whatever the client raises, it is no permission
             raise self._failed(f"no answer: {brief(error)}") from error
         self._breaker.after_answer()
-        return answer
+        return reply
 
-    def _failed(self, cause: str) -> OpaFault:
+    def _failed(self, cause: str) -> NoAnswer:
         if self._breaker.after_failure(cause) and (self._probing is None or self._probing.done()):
             logger.warning("OPA at {} is asked no more until it answers again: {}", self._address, cause)
             self._probing = asyncio.create_task(self._wait_until_well())
-        return OpaFault(cause)
+        return NoAnswer(cause)
 
     async def _wait_until_well(self) -> None:
         """Looks at OPA's health until it is well, then closes the breaker."""
@@ -146,12 +139,12 @@ class OpaPolicyEngine:
         logger.info("OPA at {} answers again", self._address)
 
     def _note(self, reply: Reply) -> str:
-        """Keeps and returns the revision that OPA has answered with. Raises `OpaFault` where it has none."""
+        """Keeps and returns the revision that OPA answered with. Raises `ReplyError` where it has none."""
         revision = reply.revision
         if not revision:
             # Nobody could say later which rules have decided; and rules that came by its API, not by a
             # bundle, may be anybody's.
-            raise OpaFault("it holds no bundle with a revision")
+            raise ReplyError("it holds no bundle with a revision")
         if revision != self._revision:
             logger.info("OPA {} at {} holds revision {}", reply.provenance.version, self._address, revision)
             self._revision = revision
@@ -172,5 +165,5 @@ def _checked(document: bytes) -> bytes:
 
 def _answer_of(reply: Reply) -> PolicyAnswer:
     if reply.result is UNSET:
-        raise OpaFault("the rules give no decision: it is undefined")
+        raise ReplyError("the rules give no decision: it is undefined")
     return parse_answer(bytes(reply.result))

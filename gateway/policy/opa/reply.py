@@ -12,6 +12,10 @@ class ReplyError(Exception):
     """What came is no complete answer of an OPA. The text says why, and shows nothing of the document."""
 
 
+class NoAnswer(Exception):
+    """Nothing came, or not in time. The text says why, for the log."""
+
+
 class BundleProvenance(Struct, frozen=True, kw_only=True):
     """One bundle that OPA has in force."""
 

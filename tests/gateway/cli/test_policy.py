@@ -149,7 +149,7 @@ def test_rules_alone_are_checked_too(
     """A folder without data, tests and decisions, as rules come from elsewhere."""
     (tmp_path / "a.rego").write_text('package idiom\ndeny contains "x" if input.at > 1\n')
     assert rules.check(tmp_path) == 0
-    assert "data.idiom.deny is used by no decision" in capsys.readouterr().out
+    assert "note: no rule here decides about an action" in capsys.readouterr().out
 
 
 @needs_opa
@@ -172,6 +172,21 @@ def test_a_bundle_for_opa_may_use_what_the_embedded_engine_does_not_have(
     (shipped / ".manifest").write_text('{"metadata": {"engine": "opha"}}')
     assert rules.check(shipped) == 1
     assert ".manifest: metadata.engine is 'opha': opa, or none" in capsys.readouterr().out
+
+
+@needs_opa
+def test_what_only_opa_can_read_may_not_ask_the_clock_either(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The embedded engine does not know template strings, so it cannot tell what a rule with them calls."""
+    path = shipped / "house" / "one.rego"
+    path.parent.mkdir(exist_ok=True)
+    (shipped / ".manifest").write_text('{"metadata": {"engine": "opa"}}')
+    path.write_text('package waypost.house\n\nsubmit contains $"{input.at}" if input.at > 1\n')
+    assert rules.check(shipped) == 0
+    path.write_text('package waypost.house\n\nsubmit contains $"{input.at}" if time.now_ns() > 1\n')
+    assert rules.check(shipped) == 1
+    assert f"{path}:3: undefined function time.now_ns" in capsys.readouterr().out
 
 
 @needs_opa

@@ -75,6 +75,15 @@ async def test_the_rules_that_ship_permit_the_example() -> None:
     assert decision.obligations.regions == ("beijing", "shanghai", "shenzhen")
 
 
+async def test_a_failure_in_a_loop_is_a_failure(tmp_path: Path) -> None:
+    """It is not taken for an evaluation that takes long, though the line has a checkpoint."""
+    loops = "some a in input.workflow.spec.tasks; some b in input.workflow.spec.tasks"
+    rules = f"slow if {{ {loops}; count(b.type) / 0 == a }}"
+    async with EmbeddedPolicyEngine(write(tmp_path, f"{rules}\n{ALLOW} if slow")) as engine:
+        decision = await engine.decide(submission())
+    assert "divide by zero" in decision.fault
+
+
 async def test_rules_that_fail_the_gate_stop_the_start(tmp_path: Path) -> None:
     """No gateway is better than one that permits by accident; the diagnostic names the line."""
     engine = EmbeddedPolicyEngine(write(tmp_path, ALLOW + ' if {\n  not http.send({"url": "http://x"})\n}'))

@@ -40,6 +40,15 @@ ANSWERS = {
     "r contains input.o[k] if some k in [`a`, `b`]": "[1]",
     "r[k] := input.o[k] if some k in [`a`, `b`]": '{"a":1}',
     'r contains {"k": k, "v": input.o[k]} if {\n\tsome k in ["a", "b"] # }\n\t# {\n}': '[{"k":"a","v":1}]',
+    # A loop over null, which a document has where it names none; and one behind another.
+    "r contains x if some x in input.none": "[]",
+    "r := [x | some x in input.none]": "[]",
+    "r contains y if { x := input.xs[_]; some y; input.xs[y] == x }": "[0,1]",
+    "r contains [k, v] if { some x in input.xs; some k, v in input.o }": '[["a",1]]',
+    # A bracket at the beginning of a line calls nothing.
+    "r contains x if {\n\tsome x in input.xs\n\t(x + 1) > 2\n}": "[3]",
+    "r if {\n\tinput.xs[_] == input.xs[_]\n\t[1] == [1]\n}": "true",
+    "r if {\n\tnot input.o == f(input.n)\n\t(1 + 1) == 2\n}": "true",
     # Patterns are ASCII, and a brace may be text.
     r"r := [x | some x in [`٣`, `3`]; regex.match(`^\d$`, x)]": '["3"]',
     r"r := regex.replace(`a{b}é_`, `{b}|\W`, `-`)": '"a--_"',

@@ -12,7 +12,7 @@ from gateway.core.decision import Question
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import document, submission
-from tests.gateway.policy.opa.faulty_opa import RESULT, FaultyOpa, body_of, faulty_opa, response
+from tests.gateway.policy.opa.faulty_opa import RESULT, FaultyOpa, body_of, faulty_opa, never, response
 from tests.opa_fixture import bundle_of, needs_opa, opa_with
 
 PARTICULAR = """
@@ -164,6 +164,28 @@ async def test_an_answer_for_several_permits_those_alone_that_it_permits(
     permitted = [number for number, decision in enumerate(decisions) if decision.allow]
     assert permitted == ([1] if body.startswith(body_of({"0": RESULT})[:-2]) else [])
     assert all(decision.fault for decision in decisions if not decision.allow)
+
+
+async def test_who_waits_behind_a_call_without_an_answer_gets_none_either(opa: FaultyOpa) -> None:
+    """One deadline for all of them, not one after the other."""
+    opa.answer = never
+    async with OpaPolicyEngine(opa.address, deadline_seconds=0.1) as engine:
+        decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(30)))
+    assert {decision.fault for decision in decisions} == {"no answer within 0.1 s"}
+    assert opa.asked == 1
+
+
+async def test_who_waits_for_its_turn_is_not_late_for_that(opa: FaultyOpa) -> None:
+    """OPA answers each call in time: under load callers wait, and are not refused."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.6)
+        await answer_all(opa, writer)
+
+    opa.answer = answer
+    async with OpaPolicyEngine(opa.address, deadline_seconds=1) as engine:
+        decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(5)))
+    assert [decision.fault for decision in decisions] == [""] * 5
 
 
 async def test_a_caller_that_goes_takes_no_other_along(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:

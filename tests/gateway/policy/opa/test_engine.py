@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Unavailable
@@ -34,6 +35,11 @@ async def opa(tmp_path: Path) -> AsyncIterator[FaultyOpa]:
 async def engine(opa: FaultyOpa) -> AsyncIterator[OpaPolicyEngine]:
     async with OpaPolicyEngine(opa.address, deadline_seconds=10) as engine:
         yield engine
+
+
+def of(tenant: str) -> Question:
+    question = submission()
+    return structs.replace(question, principal=structs.replace(question.principal, tenant=tenant))
 
 
 async def fault(engine: OpaPolicyEngine) -> str:
@@ -148,7 +154,7 @@ async def test_one_document_that_never_ends_keeps_nobody_out(opa: FaultyOpa) -> 
     """OPA is well, so questions go on: who sends such a document again and again stops nothing."""
     opa.answer = never
     async with OpaPolicyEngine(opa.address, deadline_seconds=0.2) as engine:
-        await asyncio.gather(*(fault(engine) for _ in range(FAILURES_MAXIMUM)))
+        await asyncio.gather(*(engine.decide(of(f"tenant-{n}")) for n in range(FAILURES_MAXIMUM)))
         opa.answer = sending(response(body_of()))
         async with asyncio.timeout(20):
             while not (await engine.decide(submission())).allow:
