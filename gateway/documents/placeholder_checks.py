@@ -22,6 +22,7 @@ class PlaceholderChecks:
     def __init__(self, workflow: Workflow) -> None:
         self._params = {"params": workflow.spec.params}
         self._shards = [{"shard": sample} for sample in _sample_shards(workflow)]
+        self._has_items = workflow.spec.shards.items is not None
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
         self.added = 0
@@ -73,6 +74,8 @@ class PlaceholderChecks:
                 if names[0] in ("tasks", "steps", "outputs", "inputs"):
                     known += "; a task reads the outputs of what it needs from the JSON file in WAYPOST_INPUT"
                 raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: {known}")
+            if names[:2] == ("shard", "item") and not self._has_items:
+                raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: spec.shards has no items")
             scopes = [self._params] if names[0] == "params" else self._shards
             self._sizes[names] = max(_encoded_length(names, scope) for scope in scopes)
         return self._sizes[names]
