@@ -51,9 +51,18 @@ def _connection_error(error: BaseException) -> ClusterError:
         return _tls_error(tls.reason or str(tls))
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno]
     if system:
-        return ClusterError("Unreachable", _system_words(system[-1]))
+        return ClusterError("Unreachable", f"{_system_words(system[-1])}{_at_address(error)}")
     said = next(filter(None, map(str, causes)), "")
     return ClusterError("Unreachable", said or "the connection was closed")
+
+
+def _at_address(error: BaseException) -> str:
+    """`: 10.1.0.5:7101`, the address that was called; empty where the error does not know it."""
+    try:
+        url = error.request.url if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:  # httpx says so where no request was set
+        url = None
+    return "" if url is None else f": {url.netloc.decode()}"
 
 
 def _tls_error(reason: str) -> ClusterError:

@@ -1,6 +1,11 @@
-"""Warns, in a header, about a workflow that is accepted and could not run as things stand now."""
+"""Warns, in headers, about a workflow that is accepted and could not run as things stand now, or has what is
+probably a mistake.
+"""
+
+from collections.abc import Iterator
 
 from gateway.api.http.services import Services
+from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.workflow import Workflow
 from gateway.regions.filters import has_processors
 from gateway.regions.placement_demand import demand_of
@@ -11,21 +16,34 @@ HEADER = b"warning"
 def warnings_for(
     workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
 ) -> list[tuple[bytes, bytes]]:
-    """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow.
+    """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
+    texts = [*_placement_warnings(workflow, canonical, permitted, services)]
+    texts += likely_mistakes(workflow, canonical)
+    return [(HEADER, f'299 - "{text}"'.encode("ascii")) for text in texts]
 
-    A region of which the processors are not known may have enough.
-    """
+
+def _placement_warnings(
+    workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
+) -> Iterator[str]:
+    """Warns where no region could take it. One of which the processors are not known may have enough."""
+    # Wishes of which policy permits none are refused by policy itself.
+    if services.clusters and not any(name in services.clusters for name in permitted):
+        there = ", ".join(sorted(services.clusters))
+        yield f"policy permits none of the regions that there are ({there}): the run waits"
+        return
     # nearly every document asks for the default, which every cluster has
     if b'"cpu":' not in canonical:
-        return []
+        return
     cpu = max([task.resources.cpu for task in workflow.spec.tasks])
     if all(region.cpu is not None and region.cpu >= cpu for region in services.regions()):
-        return []
+        return
     demand = demand_of(workflow, permitted)
     wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
     regions = [region for region in services.regions() if region.name in wanted]
     if not regions or any(has_processors(demand, region) is None for region in regions):
-        return []
+        return
     largest = max(region.cpu or 0.0 for region in regions)
-    text = f"a task asks for {demand.cpu:g} processors; no permitted region has more than {largest:g}"
-    return [(HEADER, f'299 - "{text}: the run waits"'.encode("ascii"))]
+    yield (
+        f"a task asks for {demand.cpu:g} processors; no permitted region has more than {largest:g}: "
+        "the run waits"
+    )

@@ -103,7 +103,9 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     )
     if call.query.flag("dryRun"):
         call.outcome = "DryRun"
-        return JsonResponse(_dry_run(services, obliged, document, decision))
+        plan = JsonResponse(_dry_run(services, obliged, document, decision))
+        plan.raw_headers += warnings_for(obliged, canonical, decision.obligations.regions, services)
+        return plan
     submission = Submission(
         workflow=obliged,
         document=document,

@@ -17,7 +17,7 @@ class Resumption(Struct, frozen=True, kw_only=True):
     results: tuple[TaskResult, ...]
     """Results of finished tasks, which the attempt does not run again."""
     tries: dict[str, int]
-    """Tries that unfinished tasks have used up, by task."""
+    """Tries of unfinished tasks that have failed, by task: not those that ended with their attempt."""
     remade: tuple[str, ...]
     """Finished tasks that run again all the same, since another journal holds their results."""
 
@@ -47,9 +47,9 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
         # A row may hold what no cluster takes, as reported by one that lied. More would change nothing: no
         # retry limit is near the bound.
         tries={
-            name: min(row.tries, TRIES_CARRIED)
+            name: min(row.last_failure.tries, TRIES_CARRIED)
             for name, row in known.items()
-            if name not in finished and row.tries
+            if name not in finished and row.last_failure is not None
         },
         remade=tuple(task.name for task in tasks if task.name in finished and task.name in again),
     )

@@ -89,22 +89,21 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
                 )
 
 
-def stop_cancelled(
-    ws: WorkingSet, unreachable: frozenset[str], now: Instant, settings: FailoverSettings
-) -> None:
-    """Ends Cancelling shards as Cancelled (T10) once they have no orphan in a region that can be reached.
+def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
+    """Ends Cancelling shards as Cancelled (T10) once they have no orphan but in regions that are `lost`.
 
-    Attempts that may run in an unreachable region stay listed as orphans.
+    Attempts that may run in a lost region stay listed as orphans. A region that has not been heard since the
+    gateway's start is not lost: it is soon heard, or Unreachable.
     """
     for tracked in ws.shards.values():
-        if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, unreachable, now, settings):
+        if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, lost, now, settings):
             tracked.apply_event(now, Event.STOPPED)
 
 
 def _has_stopped(
-    tracked: TrackedShard, unreachable: frozenset[str], now: Instant, settings: FailoverSettings
+    tracked: TrackedShard, lost: frozenset[str], now: Instant, settings: FailoverSettings
 ) -> bool:
-    if any(orphan.region not in unreachable for orphan in tracked.shard.orphans):
+    if any(orphan.region not in lost for orphan in tracked.shard.orphans):
         return False
     # An exclusive one may still hold a lease where nobody can look, until the lease must have ended.
     return tracked.leases_ended(now, settings.exclusive_wait_seconds)

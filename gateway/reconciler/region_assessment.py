@@ -36,8 +36,6 @@ class RegionAssessment:
     """Regions that are Unreachable: their shards become Suspect (T5)."""
     back: frozenset[str]
     """Regions that answer, with their own journal: their Suspect shards are sent again (T6)."""
-    unreachable: frozenset[str]
-    """Regions where nobody can look: those that are lost, and those that are not heard of yet."""
 
 
 def assess_regions(
@@ -65,7 +63,6 @@ def assess_regions(
             name for name, health in healths.items() if health.condition is RegionCondition.UNREACHABLE
         ),
         back=frozenset(region.name for region in regions if region.name in reachable and region.admitted),
-        unreachable=frozenset(healths.keys() - reachable),
     )
 
 
@@ -84,7 +81,7 @@ def apply_assessment(
     if not assessment.cut_off:
         fail_over(ws, assessment.counted, now, settings)
     give_up_unconfirmed(ws, now, settings)
-    stop_cancelled(ws, assessment.unreachable, now, settings)
+    stop_cancelled(ws, assessment.lost, now, settings)
 
 
 def log_conditions(regions: Iterable[Region]) -> None:

@@ -262,10 +262,7 @@ class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsTrail, Protocol):
         ...
 
     async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
-        """Frees the region's name, since its journal is gone for good: the next one that answers is bound.
-
-        False, and nothing written, where none was bound.
-        """
+        """Frees the region's name for the next journal; False, and nothing written, where none was bound."""
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
@@ -273,11 +270,14 @@ class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsTrail, Protocol):
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Marks a region with `taint`. False, and nothing written, where it has that taint already."""
+        """Marks a region with `taint`; returns whether `entry` was noted.
+
+        Where the region has the taint already, it is noted if the last of its kind there is somebody else's.
+        """
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Takes `taint` from a region. False, and nothing written, where the region does not have it."""
+        """Takes `taint` from a region, and notes `entry`; where it has none, as `add_taint` does."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:

@@ -1,6 +1,7 @@
 """The conformance suite of stores: a store is right if a class that inherits `StoreConformance` passes."""
 
 from tests.conformance.store_acceptance import AcceptanceConformance
+from tests.conformance.store_acts import ActsConformance
 from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_shards import ShardsConformance
@@ -10,6 +11,7 @@ from tests.conformance.store_trail import TrailConformance
 
 class StoreConformance(
     AcceptanceConformance,
+    ActsConformance,
     DecisionsConformance,
     OperationsConformance,
     ShardsConformance,

@@ -62,9 +62,10 @@ def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnsw
 def _compile(text: str) -> tuple[cel.Expression, ConditionReads]:
     try:
         expression = _ENVIRONMENT.compile(text)
+        # raises for a map whose keys have a type that no map may have
+        kind = _kind(expression.return_type())
     except Exception as error:
         raise ConditionError(f"not a CEL expression: {_compilation_error(text, str(error))}") from error
-    kind = _kind(expression.return_type())
     if kind not in ("bool", "dyn"):
         raise ConditionError(f"gives {kind}, not true or false")
     tree = SyntaxTree(expression.serialize())

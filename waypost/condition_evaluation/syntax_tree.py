@@ -5,7 +5,6 @@ The layout is that of `cel.expr.CheckedExpr` (google/cel-spec, proto/cel/expr).
 
 import math
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -26,7 +25,7 @@ TARGET, FUNCTION, ARGUMENT = 1, 2, 3
 ENTRY, KEY, VALUE = 2, 3, 4
 ITEM_NAME, RANGE, TOTAL_NAME, START, GOES_ON, STEP, RESULT, SECOND_NAME = range(1, 9)
 # kinds of a constant
-FALSE, DOUBLE, TEXT = 2, 5, 6
+FALSE, INT, UINT, DOUBLE, TEXT = range(2, 7)
 # fields of a type, and primitive types
 DYNAMIC, PRIMITIVE = 1, 3
 INT_TYPE, UINT_TYPE, STRING_TYPE = 2, 3, 5
@@ -89,13 +88,17 @@ class SyntaxTree:
         # The library takes 0 and 0u for different keys. Those of one type it compares itself.
         if not any(_is(type_, UINT_TYPE) for type_ in self._types.values()):
             return
-        types = [self._types.get(first(key, ID), UNKNOWN) for key in keys if key is not None]
-        kinds = Counter(
-            "dyn" if first(type_, DYNAMIC) is not None else first(type_, PRIMITIVE) for type_ in types
-        )
-        numbers = [kind for kind in ("dyn", INT_TYPE, UINT_TYPE) if kinds[kind]]
-        if len(numbers) > 1 or kinds["dyn"] > 1:
+        numbers = [key for key in keys if key is not None and self._may_be_number(key)]
+        written = [_whole_number(key) for key in numbers]
+        kinds = {first(self._types.get(first(key, ID), UNKNOWN), PRIMITIVE) for key in numbers}
+        # None is the kind of what is known at evaluation only
+        mixed = len(kinds) > 1 or (None in kinds and len(numbers) > 1)
+        if mixed and (None in written or len(set(written)) < len(written)):
             raise Refused("a map has keys of int and uint, which may be equal: write them as one type")
+
+    def _may_be_number(self, key: Message) -> bool:
+        type_ = self._types.get(first(key, ID), UNKNOWN)
+        return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
         """The expression with the texts that conversions and time zones are given checked, for the library.
@@ -242,6 +245,17 @@ def _text(node: Message) -> str | None:
     constant: bytes | None = first(node, CONSTANT)
     text: bytes | None = None if constant is None else first(decode(constant, {}), TEXT)
     return None if text is None else text.decode()
+
+
+def _whole_number(node: Message) -> int | None:
+    """The number, where the expression is a whole one that is written out."""
+    constant: bytes | None = first(node, CONSTANT)
+    if constant is None:
+        return None
+    kind, number = decode(constant, {})[-1]
+    if kind == INT and isinstance(number, int):
+        return number - (number >> 63 << 64)  # it is written in two's complement
+    return int(number) if kind == UINT else None
 
 
 def _is_infinite(constant: bytes) -> bool:

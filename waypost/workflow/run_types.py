@@ -3,7 +3,7 @@ them.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +25,13 @@ WorkspacePath: TypeAlias = Annotated[
 ]
 
 
+OWN_VARIABLES: Final = frozenset(
+    f"WAYPOST_{name}"
+    for name in ("INPUT", "OUTPUT", "WORKSPACE", "REGION", "RUN", "SHARD", "EPOCH", "TASK", "TRY")
+)
+"""What Waypost sets in the environment of a process, whatever its `env` says."""
+
+
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The `run` of a `process` task: a command that is started without a shell.
 
@@ -35,6 +42,10 @@ class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     env: dict[VariableName, Argument] = {}
     working_directory: WorkspacePath | None = None
     """The folder that the command runs in, relative to the shard's workspace."""
+
+    def __post_init__(self) -> None:
+        if not argument_text(self.command[0]):
+            raise ValueError("the first word of the command is the program: it must not be empty")
 
 
 def argument_text(argument: Argument) -> str:

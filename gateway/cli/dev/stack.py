@@ -70,6 +70,11 @@ class Stack:
         return f"<Stack in {self.state}, running: {', '.join(running) or 'nothing'}>"
 
     @property
+    def configuration(self) -> Path:
+        """The file with the gateway's settings."""
+        return self.state / "gateway.toml"
+
+    @property
     def url(self) -> str:
         """The URL of the gateway's API."""
         return f"http://127.0.0.1:{self.ready['gateway']['port']}"
@@ -179,15 +184,16 @@ class Stack:
     async def start_gateway(self) -> None:
         """Starts the gateway, on the ports that it had before, so that clients find it again."""
         ports = self.ready.get("gateway", self._ports)
-        config = self.state / "gateway.toml"
-        write_private(config, self._configuration(ports["port"], ports["metrics_port"]).encode())
+        text = self._settings_text(ports["port"], ports["metrics_port"])
+        write_private(self.configuration, text.encode())
         if not (key := self.state / AUDIT_KEY).exists():
             write_private(self.state / "audit.pub.pem", make_audit_key(key).encode())
         await self._start(
-            "gateway", ["gateway", "--config", str(config), "--dev", str(self.state / DEVELOPMENT)]
+            "gateway",
+            ["gateway", "--config", str(self.configuration), "--dev", str(self.state / DEVELOPMENT)],
         )
 
-    def _configuration(self, port: int, metrics_port: int) -> str:
+    def _settings_text(self, port: int, metrics_port: int) -> str:
         regions = "\n".join(
             f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"'
             for region in self.regions

@@ -18,6 +18,7 @@ from cyclopts.validators import Number
 
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
+from gateway.cli.dev.permitted_regions import nowhere_permitted
 from gateway.cli.dev.region_folders import remove_regions, set_regions_apart
 from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
 from gateway.cli.errors import CliError, Exit
@@ -186,6 +187,8 @@ async def _up(stack: Stack) -> int:
             screen.print(
                 f"round trips of {min(delays):.0f} to {max(delays):.0f} ms are simulated", markup=False
             )
+        if warning := nowhere_permitted(stack.regions, stack.configuration):
+            screen.print(f"warning: {warning}", markup=False)
         screen.print(
             "ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it",
             markup=False,

@@ -58,10 +58,10 @@ def submit(
         query = {"dryRun": "true"} if dry_run else {}
         response = client.post(api_path("runs"), content=body, headers=headers, params=query)
         answer = read_answer(response, "shard_count")
+        _print_warnings(response)
         if dry_run:
             _print_plan(answer, output)
             return Exit.DONE if answer["region"] else Exit.FAILED
-        _print_warnings(response)
         if watch:
             return follow(client, answer["id"], output)
     if output is Format.TABLE:

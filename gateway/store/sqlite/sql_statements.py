@@ -141,6 +141,10 @@ RELEASE_INCARNATION: Final = "delete from incarnation where region = ?"
 # Taints were called orders when migration 2 named their table.
 ADD_TAINT: Final = "insert or ignore into region_order values (?, ?)"
 REMOVE_TAINT: Final = "delete from region_order where region = ? and name = ?"
+LAST_ACT: Final = (
+    "select actor from audit where run = '' and kind = ? and cast(detail as text) ->> 'region' = ?"
+    " order by seq desc limit 1"
+)
 TAINTS: Final = "select region, name from region_order"
 
 

@@ -211,13 +211,22 @@ def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Marks a region with a taint; False, and nothing written, where it has the taint already."""
-    return _change(db, sql.ADD_TAINT, (region, taint), entry)
+    """Marks a region with a taint; returns whether that was noted, see `Store.add_taint`."""
+    return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Takes a taint from a region; False, and nothing written, where it does not have the taint."""
-    return _change(db, sql.REMOVE_TAINT, (region, taint), entry)
+    """Takes a taint from a region; returns whether that was noted, see `Store.remove_taint`."""
+    return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
+
+
+def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
+    """Adds the entry of an act that changes nothing, where the last such act there was somebody else's."""
+    last = db.execute(sql.LAST_ACT, (entry.kind, region)).fetchone()
+    if last is None or last[0] == entry.actor:
+        return False
+    append_history(db, [entry])
+    return True
 
 
 def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...], entry: HistoryEntry) -> bool:

@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Callable[[Deployment], Address], Callable[[Deployment], s
         Deployment.client,
         "Unreachable (what answers at this address does not speak TLS)",
     ),
-    "closed port": (lambda _: nobody(), Deployment.client, "Unreachable (Connection refused)"),
+    "closed port": (lambda _: nobody(), Deployment.client, "Unreachable (Connection refused: {address})"),
 }
 
 
@@ -153,7 +153,8 @@ async def test_the_cause_is_in_the_log_and_wherever_the_region_is_shown(
     async with httpx.AsyncClient(transport=transport, base_url="http://internal") as internal:
         ready = await internal.get("/readyz?verbose")
 
-    reason = f"3 probes failed: {cause}"
+    where = address.removeprefix("https://") if isinstance(address, str) else ""
+    reason = f"3 probes failed: {cause.format(address=where)}"
     assert (view.condition, view.reason) == (RegionCondition.UNREACHABLE, reason)
     assert lines == [f"WARNING region beijing is Unreachable: {reason}\n"]
     assert f"beijing Unreachable ({reason})" in ready.text

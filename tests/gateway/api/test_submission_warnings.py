@@ -1,11 +1,12 @@
 """What is said of a workflow that is accepted and that no region could run as things stand."""
 
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from msgspec import structs
 
+from gateway.api.http.services import Services
 from gateway.regions.region_view import RegionView
 
 Document = dict[str, Any]
@@ -71,3 +72,17 @@ async def test_a_placeholder_for_an_output_leads_to_the_input_file(
     document["spec"]["tasks"][0]["run"] = {"command": ["echo", "${nothing.a}"]}
     refused = await client.post("/v1/runs", json=document)
     assert "WAYPOST_INPUT" not in refused.json()["errors"][0]["detail"]
+
+
+async def test_a_workflow_that_policy_permits_in_no_region_is_warned_of(
+    client: httpx.AsyncClient, services: Services, document: Document
+) -> None:
+    """It would wait until the policy changes, and nobody would say so."""
+    clusters = cast("dict[str, Any]", services.clusters)
+    clusters["solo"] = None
+    expected = '299 - "policy permits none of the regions that there are (solo): the run waits"'
+    for query in ({}, {"dryRun": "true"}):
+        answer = await client.post("/v1/runs", json=document, params=query)
+        assert (answer.is_success, answer.headers["warning"]) == (True, expected)
+    clusters["beijing"] = None
+    assert "warning" not in (await client.post("/v1/runs", json=document)).headers

@@ -1,12 +1,13 @@
 """What a new attempt need not do again."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters.protocol import TaskPhase
 from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.resume import resume
-from gateway.core.run import TaskRow
+from gateway.core.run import FailedTry, TaskRow
 from waypost.workflow.task import TaskSpec
 
 
@@ -17,7 +18,12 @@ def task(name: str, *needs: str, scope: str = "global") -> TaskSpec:
 
 
 def row(
-    name: str, *, incarnation: str = "old", phase: TaskPhase = TaskPhase.SUCCEEDED, tries: int = 1
+    name: str,
+    *,
+    incarnation: str = "old",
+    phase: TaskPhase = TaskPhase.SUCCEEDED,
+    tries: int = 1,
+    failed: int = 0,
 ) -> TaskRow:
     return TaskRow(
         run="r",
@@ -30,6 +36,7 @@ def row(
         tries=tries,
         started_at=0.0,
         output=name,
+        last_failure=FailedTry(tries=failed, ended_at=0.0, reason="exit code 1") if failed else None,
     )
 
 
@@ -76,11 +83,23 @@ def test_a_regional_result_that_nobody_needs_any_more_is_left_alone() -> None:
     assert found.remade == ()
 
 
-def test_tries_of_unfinished_tasks_are_carried_over() -> None:
+@pytest.mark.parametrize("phase", [TaskPhase.RUNNING, TaskPhase.RETRYING])
+def test_failed_tries_of_unfinished_tasks_are_carried_over(phase: TaskPhase) -> None:
     """A failover grants no new retries."""
-    found = resume(CHAIN, [row("scan"), row("pack", phase=TaskPhase.RUNNING, tries=2)], incarnation="new")
+    found = resume(CHAIN, [row("scan"), row("pack", phase=phase, tries=2, failed=2)], incarnation="new")
 
     assert found.tries == {"pack": 2}
+
+
+@pytest.mark.parametrize(("tries", "failed", "carried"), [(0, 0, {}), (1, 0, {}), (2, 1, {"pack": 1})])
+def test_a_try_that_ended_with_its_attempt_is_no_try_of_the_task(
+    tries: int, failed: int, carried: dict[str, int]
+) -> None:
+    """Whatever ended the attempt: a lost region, a replaced journal, or the end of a lease, of which the
+    cluster has taken the try back already."""
+    unfinished = row("pack", phase=TaskPhase.RUNNING, tries=tries, failed=failed)
+
+    assert resume(CHAIN, [row("scan"), unfinished], incarnation="new").tries == carried
 
 
 @given(st.data())
@@ -116,6 +135,6 @@ def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataOb
 
 def test_no_more_tries_are_carried_than_a_cluster_takes() -> None:
     """A store may hold what a cluster said that lied: the next cluster must not be asked to hold that."""
-    rows = [row("scan", phase=TaskPhase.RUNNING, tries=2**63 - 1)]
+    rows = [row("scan", phase=TaskPhase.RETRYING, failed=2**63 - 1)]
 
     assert resume(CHAIN, rows, incarnation="old").tries == {"scan": TRIES_CARRIED}

@@ -38,7 +38,6 @@ def test_to_decide_changes_nothing() -> None:
     assert [(one.health, one.name) for one in regions] == before
     assert assessment.lost == {"beijing"}
     assert assessment.back == {"shanghai"}
-    assert assessment.unreachable == {"beijing", "shenzhen"}
     assert not assessment.cut_off
 
 

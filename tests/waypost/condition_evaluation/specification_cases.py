@@ -137,6 +137,7 @@ TRUE = [
     'uint(dyn("3")) == 3u && double(dyn("1e3")) == 1000.0 && double("-inf") < -1e308',
     'timestamp(0).getHours("Asia" + "/Tokyo") == 9 && timestamp(0).getHours("-09:30") == 14',
     '{0: 1, 1: 2}.size() == 2 && {0u: 1, 1u: 2}.size() == 2 && {"a": 1, "b": 1u}.size() == 2',
+    '{1: 1, 0u: 2, -1: 3, 18446744073709551615u: 4, "1": 5}.size() == 5',
     "int(" * 20 + "params.one" + ")" * 20 + " == 1",
     ".params.one == 1 && [1].all(params, params == 1 && .params.one == 1)",
 ]
@@ -239,6 +240,7 @@ ERRORS = [
     'timestamp("\u0662026-01-31T10:00:00Z") > timestamp(0)',
     "{0: 1, 0u: 2}.size() == 2",
     "{dyn(0): 1, dyn(0u): 2}.size() == 2",
+    "{1: 1, 2: 1, 1u: 2}.size() == 3",
     "{params.one: 1, 1u: 2}.size() == 2",
     "{params.one: 1, uint(params.one): 2}.size() == 2",
     'int(" 7") == 7',

@@ -49,6 +49,7 @@ def test_a_condition_sees_outputs_params_and_shard(text: str, expected: bool) ->
         ("99999999999999999999 > 1", "invalid int literal"),
         ("1 + 1", "gives int, not true or false"),
         ('tasks["scan"].output == 1 ? 1 : 2', "gives int, not true or false"),
+        ("{timestamp(0): 1}", "Unsupported map key type"),
         ("(" * 600 + "true" + ")" * 600, "not a CEL expression: it is nested too deeply"),
         ("true" + " || !(true" * 40 + ")" * 40, "not a CEL expression: it is nested too deeply"),
         ("[1]" + ".filter(x, true)" * 100 + ".size() > 0", "not a CEL expression: it is nested too deeply"),

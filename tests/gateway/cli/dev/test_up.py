@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,12 @@ from typing import Any, Self
 
 import pytest
 
+from gateway.cli.dev.permitted_regions import nowhere_permitted
 from gateway.cli.dev.stack import Stack
 from gateway.cli.dev.up import _up, up
 from gateway.cli.errors import Exit
 from tests.gateway.cli.dev.idle_process import idle_process
+from waypost.files.permissions import write_private
 
 
 class EmptyStack(Stack):
@@ -22,6 +25,7 @@ class EmptyStack(Stack):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        write_private(self.configuration, b"")
         self.started, self.ended = asyncio.Event(), False
 
     async def __aenter__(self) -> Self:
@@ -127,3 +131,29 @@ def test_a_folder_that_cannot_be_is_named(capsys: pytest.CaptureFixture[str], tm
     (tmp_path / "file").write_text("")
     assert up(state=tmp_path / "file") == Exit.USAGE
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tenants", "warned"),
+    [
+        ({"a": {"regions": ["beijing"]}}, True),
+        ({"a": {"regions": ["beijing"]}, "b": {"regions": ["solo"]}}, False),
+        ({}, True),
+        (5, False),
+    ],
+)
+def test_a_policy_that_permits_none_of_the_regions_is_told_at_the_start(
+    tenants: object, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every run would be accepted and wait for ever."""
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"tenants": tenants}))
+    monkeypatch.setenv("WAYPOST_POLICY__DATA", str(data))
+
+    found = nowhere_permitted(("solo",), None)
+    assert (found is not None and str(data) in found) == warned
+
+
+def test_the_shipped_policy_knows_the_default_regions_alone() -> None:
+    assert nowhere_permitted(("solo",), None) is not None
+    assert nowhere_permitted(("solo", "beijing"), None) is None

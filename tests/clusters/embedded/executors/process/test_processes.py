@@ -15,6 +15,7 @@ from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEndKind, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
+from waypost.workflow.run_types import OWN_VARIABLES
 from waypost.workflow.task import SideEffects, TaskSpec
 
 
@@ -67,6 +68,18 @@ async def test_nothing_of_the_clusters_environment_reaches_a_task(
     )
 
     assert (await finished(node))["env"].phase is TaskPhase.SUCCEEDED
+
+
+async def test_what_waypost_sets_is_what_submissions_are_warned_of(node: ClusterNode) -> None:
+    """A variable of a document under such a name has no effect."""
+    given = dict.fromkeys(OWN_VARIABLES, "the document's")
+    await start(node, process("a", "sh", "-c", "env > env.txt", env=given))
+    await finished(node)
+
+    text = (node._state_folder.task_folders(SHARD, "a").workspace / "env.txt").read_text()
+    lines = text.splitlines()
+    names = frozenset(line.partition("=")[0] for line in lines if line.startswith("WAYPOST_"))
+    assert (names, "the document's" in text) == (OWN_VARIABLES, False)
 
 
 @pytest.mark.parametrize(

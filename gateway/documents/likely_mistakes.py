@@ -1,0 +1,56 @@
+"""Finds what a valid document says and probably does not mean: it is accepted, with a warning."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from gateway.documents.workflow import Workflow
+from waypost.workflow.run_types import OWN_VARIABLES
+from waypost.workflow.task import TaskSpec
+
+FOREIGN: Final = re.compile(
+    rb"\{\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}\}"
+    rb"|\$\((?:params|inputs|outputs|tasks|steps|shard|context|workspaces)\.[A-Za-z0-9_.-]+\)"
+)
+"""Matches a placeholder as Argo, Airflow and Tekton write it. A template of a command's own, such as docker's
+`{{.ID}}`, and a shell's `$(cat params)` are none.
+"""
+
+
+def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
+    """Sentences in ASCII, without quotes, one of each kind.
+
+    `canonical` is the workflow as JSON: what does not occur in it need not be looked for task by task.
+    """
+    looks = []
+    if FOREIGN.search(canonical):
+        looks.append(_foreign_placeholder)
+    if b'"WAYPOST_' in canonical:
+        looks.append(_own_variable)
+    if b'"timeoutSeconds":' in canonical and b'"delay"' in canonical:
+        looks.append(_delay_beyond_timeout)
+    for look in looks:
+        found = (f"task {task.name}: {text}" for task in workflow.spec.tasks if (text := look(task)))
+        yield from list(found)[:1]
+
+
+def _foreign_placeholder(task: TaskSpec) -> str | None:
+    match = FOREIGN.search(msgspec.json.encode((task.run, task.source, task.target)))
+    if match is None:
+        return None
+    return f"{match[0][:80].decode()} is not filled in: placeholders are ${{params.NAME}} and ${{shard.item}}"
+
+
+def _own_variable(task: TaskSpec) -> str | None:
+    env: Any = task.run.get("env")
+    names = sorted(OWN_VARIABLES.intersection(env)) if isinstance(env, dict) else []
+    return f"{names[0]} in env has no effect: Waypost sets it" if names else None
+
+
+def _delay_beyond_timeout(task: TaskSpec) -> str | None:
+    seconds, timeout = task.run.get("seconds"), task.timeout_seconds
+    if task.type != "delay" or timeout is None or not isinstance(seconds, int | float) or seconds < timeout:
+        return None
+    return f"it waits {seconds:g} s and is ended after {timeout:g} s (timeoutSeconds): it will fail"
