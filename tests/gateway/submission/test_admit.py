@@ -102,3 +102,13 @@ def test_run_ids_sort_by_time(moments: list[tuple[int, bytes]]) -> None:
 
     assert sorted(ids) == [new_run_id(at, chance) for at, chance in sorted(moments)]
     assert {len(name) for name in ids} == {28}
+
+
+def test_a_run_keeps_whom_policy_let_it_in_for() -> None:
+    """The submitter, until somebody else tries it again: the decision in force is about that one."""
+    run = admission(submission(), decision(), "run-1").run
+    assert run.principal == ADA
+    bob = Principal(subject="bob", issuer="https://issuer.test", tenant="payments", groups=("/sre",))
+    failed = structs.replace(run, phase=RunPhase.FAILED, finished_at=11.0)
+    again, _ = reopening(failed, structs.replace(submission(), principal=bob), decision())
+    assert (again.principal, again.subject) == (bob, "ada")
