@@ -47,7 +47,7 @@ async def test_a_small_document_may_take_long(tmp_path: Path) -> None:
     pairs := {pair | some a in digits; some b in digits; pair = [a, b]}
     decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"max_shards": count(pairs)}}
     """
-    async with EmbeddedPolicyEngine(write(tmp_path, rules)) as engine:
+    async with EmbeddedPolicyEngine(write(tmp_path, rules), budget_seconds=30.0) as engine:
         small = await engine.decide(submission(document("a", digits=list(range(10)))))
         assert worker_pid() is None
         large = await engine.decide(submission(document("a", digits=list(range(300)))))
