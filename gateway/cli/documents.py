@@ -15,15 +15,25 @@ from waypost.json_pointer import FieldError
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+READ_MAXIMUM = 64 * 2**20
+"""The most bytes that are read of a file: far beyond any document, but not without end, as a pipe may be."""
 SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read."""
+    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read or has no end."""
     try:
-        return sys.stdin.buffer.read() if file in ("-", STANDARD_INPUT) else Path(file).read_bytes()
+        if file in ("-", STANDARD_INPUT):
+            content = sys.stdin.buffer.read(READ_MAXIMUM + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(READ_MAXIMUM + 1)
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
+    if len(content) > READ_MAXIMUM:
+        limit = READ_MAXIMUM // 2**20
+        raise CliError(f"{file} has more than {limit} MiB, which no gateway takes", code=Exit.USAGE)
+    return content
 
 
 def detect_media_type(body: bytes) -> str:
@@ -39,7 +49,9 @@ def detect_media_type(body: bytes) -> str:
         read_json(body.decode(), maximum_nesting=limits.maximum_nesting)
     except Malformed:
         try:
-            _read_yaml(body.decode())
+            read_yaml(
+                body.decode(), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+            )
         except GatewayError:
             return JSON
         return YAML
@@ -58,7 +70,9 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
         if media_type == JSON:
             found, errors = read_json(text, maximum_nesting=limits.maximum_nesting)
         else:
-            found, errors = _read_yaml(text)
+            found, errors = read_yaml(
+                text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
+            )
     except UnicodeDecodeError as error:
         raise CliError(
             f"{file} is not UTF-8: {error.reason} at byte {error.start}", code=Exit.USAGE
@@ -75,13 +89,3 @@ def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)
-
-
-def _read_yaml(text: str) -> tuple[Any, list[FieldError]]:
-    limits = DocumentLimits()
-    return read_yaml(
-        text,
-        maximum_nesting=limits.maximum_nesting,
-        maximum_expansion=limits.maximum_bytes,
-        maximum_values=limits.maximum_yaml_values,
-    )

@@ -5,7 +5,6 @@ Names, needs and cycles, limits, labels, placement, executors, placeholders and 
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -17,23 +16,17 @@ from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_sha
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
 from gateway.settings import DocumentLimits
-from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
+from waypost.json_pointer import FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.placeholders import render
 from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects
 
-RENDERED_CHARACTERS: Final = 400_000
-"""The most characters of tasks that are rendered for shards beyond the first, where the items differ in form.
+RENDERED_TASKS: Final = 2_000
+"""The most tasks that are rendered for shards beyond the first, where the items differ in form.
 
 Rendering that many takes about 10 ms, while a submission waits.
 """
-
-TASK_CHARACTERS: Final = 200
-"""The least characters that a rendered task counts for."""
-
-SUGGESTED_REGIONS: Final = 20
-"""The most unknown names of regions for which the one that was probably meant is looked for."""
 
 MAXIMUM_LABELS: Final = 64
 """The most labels of one run: lists of runs show them."""
@@ -48,13 +41,13 @@ def check(
     executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
-    """Returns the errors in `workflow`, up to `MAXIMUM_ERRORS`.
+    """Returns every error in `workflow`.
 
     `canonical` is its JSON: what does not occur in it need not be looked for task by task. `regions` are the
     names of all regions; where they are unknown (empty), placement may name any. A workflow beyond a limit
     gets only that error.
     """
-    return list(islice(_errors(workflow, canonical, limits, executors, regions), MAXIMUM_ERRORS))
+    return list(_errors(workflow, canonical, limits, executors, regions))
 
 
 def is_right(
@@ -147,15 +140,16 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
     """Errors for unknown regions: the run could not be placed, or `avoid` would avoid nothing."""
     wishes = workflow.spec.placement
-    known, hints = sorted(regions), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
-            if known and name not in regions:
-                if name not in hints:
-                    alike = closest(name, known) if len(hints) < SUGGESTED_REGIONS else None
-                    hints[name] = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
+            if regions and name not in regions:
+                hint = (
+                    f"did you mean {alike}?"
+                    if (alike := closest(name, sorted(regions)))
+                    else f"there are {', '.join(sorted(regions))}"
+                )
                 yield FieldError(
-                    f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hints[name]}"
+                    f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hint}"
                 )
 
 
@@ -196,11 +190,12 @@ def _run_errors(
                 yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = PlaceholderChecks(workflow)
-    broken = set[int]()
-    for index, task in enumerate(workflow.spec.tasks):
-        for error in placeholders.errors(task, f"/spec/tasks/{index}"):
-            broken.add(index)
-            yield error
+    errors_by_task = [
+        list(placeholders.errors(task, f"/spec/tasks/{index}"))
+        for index, task in enumerate(workflow.spec.tasks)
+    ]
+    for found in errors_by_task:
+        yield from found
     # Filling in what follows would use the memory that this limit protects.
     if placeholders.added > limits.maximum_bytes:
         yield FieldError(
@@ -208,7 +203,9 @@ def _run_errors(
             f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed",
         )
         return
-    yield from _rendered_run_errors(workflow, executors, broken=broken)
+    yield from _rendered_run_errors(
+        workflow, executors, broken={index for index, found in enumerate(errors_by_task) if found}
+    )
 
 
 def _rendered_run_errors(
@@ -216,20 +213,17 @@ def _rendered_run_errors(
 ) -> Iterator[FieldError]:
     """Errors in `run` as rendered for the first shard of each form of item.
 
-    Tasks in `broken` have placeholder errors and are left out. `RENDERED_CHARACTERS` bounds the work.
+    Tasks in `broken` have placeholder errors and are left out. `RENDERED_TASKS` bounds the work.
     """
-    shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
+    shards, left = distinct_shards(workflow), RENDERED_TASKS
     for index, task in enumerate(workflow.spec.tasks):
         run_type = executors.run_types.get(task.type)
         if run_type is None or index in broken:
             continue
         # A task that does not use the item is the same in all shards, so the first shard is enough.
-        varied, characters = False, TASK_CHARACTERS
-        if len(shards) > 1:
-            encoded = msgspec.json.encode(task.run)
-            varied, characters = b"${shard.item" in encoded, max(len(encoded), TASK_CHARACTERS)
+        varied = len(shards) > 1 and b"${shard.item" in msgspec.json.encode(task.run)
         reported: set[str] = set()
-        for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
+        for shard in shards[: max(left, 1)] if varied else shards[:1]:
             run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
             for error in _schema_errors_of_run(run, run_type, f"/spec/tasks/{index}/run"):
                 if error.pointer in reported:
@@ -237,7 +231,7 @@ def _rendered_run_errors(
                 reported.add(error.pointer)
                 where = f", in shard {shard['index']}" if varied else ""
                 yield FieldError(error.pointer, f"{error.detail}{where}")
-        left -= len(shards) * characters * varied
+        left -= len(shards) * varied
 
 
 def _fits(run: Any, run_type: type[Struct]) -> bool:

@@ -5,37 +5,29 @@ equal names, and it stops at the first error without giving a line.
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator
-from itertools import accumulate, islice
 from typing import Any, Final
 
 from gateway.core.errors import Malformed, TooLarge
 from waypost.distinct_names import doubled_names
-from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, pointer_to
-from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
+from waypost.json_pointer import FieldError, below
+from waypost.workflow.ijson_limits import UNFAITHFUL, faithful, text_fault
 
-NO_BRACKET: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^"\[\]{}]++', re.DOTALL)
-"""Matches a string, or what holds neither strings nor brackets.
+TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+"""Matches a string, or a bracket that opens or closes an object or array.
 
 The possessive quantifiers and the end of text as an end of a string keep the scan linear: a string that is
-never closed is one match, not a new start at each of its characters.
+never closed is one token, not a new start at each of its characters.
 """
-
-DEPTHS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
-ESCAPED_FAULT: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-"""Matches the escape of a NUL or of half a surrogate pair: without one, no text has such a fault."""
-
-FAULTLESS: Final = frozenset({int, float, bool, type(None)})
 
 
 class ObjectWithDoubledNames(dict[str, Any]):
-    """A JSON object with names that occur more than once."""
+    """A JSON object with names that occur more than once; `names` lists them."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.pairs = pairs
+        self.names = doubled_names(pairs)
 
 
 class InexactNumber(str):
@@ -48,87 +40,64 @@ class InexactNumber(str):
 
 
 def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`. With errors the value must
-    not be used.
+    """Decodes `text` into a value and the errors in it. With errors the value must not be used.
 
     Raises `Malformed` (not JSON, with line and column) or `TooLarge` (nested too deeply).
     """
-    decoder = _Decoder()
     # Comes first: `json.loads` recurses, and a deeply nested text would end in a RecursionError.
     check_nesting(text, maximum_nesting)
     try:
-        value = decoder.decode(text)
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=InexactNumber,
+        )
     except json.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    # Nearly no document has such errors, and a value of 300,000 arrays takes long to walk through.
-    if not decoder.suspicious and ESCAPED_FAULT.search(text) is None:
-        return value, []
-    return value, list(islice(_errors(value, []), MAXIMUM_ERRORS))
+    return value, list(_errors(value, ""))
 
 
 def check_nesting(text: str, maximum: int) -> None:
     """Raises `TooLarge` if arrays and objects in `text` are nested more than `maximum` deep."""
-    if text.count("[") + text.count("{") <= maximum:
-        return
-    brackets = NO_BRACKET.sub("", text)
-    if max(accumulate(map(DEPTHS.__getitem__, brackets)), default=0) > maximum:
-        raise TooLarge(f"the document is nested more than {maximum} deep")
+    depth = 0
+    for token in TOKEN.finditer(text):
+        match token[0][0]:
+            case "[" | "{":
+                depth += 1
+                if depth > maximum:
+                    raise TooLarge(f"the document is nested more than {maximum} deep")
+            case "]" | "}":
+                depth -= 1
 
 
-class _Decoder(json.JSONDecoder):
-    """Decodes JSON; `suspicious` says afterwards whether a name was doubled or a number inexact."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            object_pairs_hook=self._object,
-            parse_int=self._integer,
-            parse_float=self._float,
-            parse_constant=self._inexact,
-        )
-        self.suspicious = False
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        built = dict(pairs)
-        if len(built) == len(pairs):
-            return built
-        self.suspicious = True
-        return ObjectWithDoubledNames(pairs)
-
-    def _integer(self, text: str) -> int | InexactNumber:
-        value = int(text) if len(text) <= 17 else EXACT + 1
-        return value if -EXACT <= value <= EXACT else self._inexact(text)
-
-    def _float(self, text: str) -> float | InexactNumber:
-        value = float(text)
-        return value if math.isfinite(value) else self._inexact(text)
-
-    def _inexact(self, text: str) -> InexactNumber:
-        self.suspicious = True
-        return InexactNumber(text)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    return built if len(built) == len(pairs) else ObjectWithDoubledNames(pairs)
 
 
-def _errors(value: Any, at: list[str | int]) -> Iterator[FieldError]:
-    """The errors in `value`, which is at the path `at`: pointers are built only where there is an error."""
+def _number(text: str) -> int | float | InexactNumber:
+    value = faithful(text)
+    return InexactNumber(text) if value is None else value
+
+
+def _errors(value: Any, at: str) -> Iterator[FieldError]:
     if isinstance(value, InexactNumber):
-        yield FieldError(pointer_to(at), f"{value:.40} {UNFAITHFUL}")
+        yield FieldError(at, f"{value:.40} {UNFAITHFUL}")
     elif isinstance(value, str):
         if fault := text_fault(value):
-            yield FieldError(pointer_to(at), fault)
+            yield FieldError(at, fault)
     elif isinstance(value, dict):
-        yield from _errors_in_object(value, at)
+        if isinstance(value, ObjectWithDoubledNames):
+            yield from (FieldError(below(at, name), "is there twice") for name in value.names)
+        for name, inner in value.items():
+            if fault := text_fault(name):
+                # The pointer ends at the object: a name with a NUL or half a character cannot be written in
+                # it.
+                yield FieldError(at, f"the name {name!r:.80} {fault}")
+            else:
+                yield from _errors(inner, below(at, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            if type(inner) not in FAULTLESS:
-                yield from _errors(inner, [*at, index])
-
-
-def _errors_in_object(value: dict[str, Any], at: list[str | int]) -> Iterator[FieldError]:
-    if isinstance(value, ObjectWithDoubledNames):
-        doubled = doubled_names(value.pairs)
-        yield from (FieldError(pointer_to((*at, name)), "is there twice") for name in doubled)
-    for name, inner in value.items():
-        if fault := text_fault(name):
-            # The pointer ends at the object: a name with a NUL or half a character cannot be written in it.
-            yield FieldError(pointer_to(at), f"the name {name[:80]!r:.80} {fault}")
-        elif type(inner) not in FAULTLESS:
-            yield from _errors(inner, [*at, name])
+            yield from _errors(inner, below(at, index))
