@@ -97,7 +97,7 @@ RULES: Final[Sequence[Rule]] = (
          "the current attempt succeeded, and the result of every task is stored"),
     Rule("T9", Event.FAILED, PLACED, Phase.FAILED, "a task failed and its retries are used up"),
     Rule("T9", Event.LOST, PLACED, Phase.PENDING,
-         "the attempt is lost, by no fault of a task; or the region was restarted, maybe by it", True),
+         "the attempt is lost, by no fault of a task; or its region died or was silent, maybe by it", True),
     Rule("T9", Event.EXHAUSTED, PLACED, Phase.QUARANTINED,
          "it was the last attempt or failover that the shard may have, or the last region that it may lose:"
          " in place of Lost, Abandoned, Refused and Unconfirmed", True),

@@ -179,17 +179,19 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
     """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence.
 
     One that may be poison, and have ended the region, waits for another place instead, apart from others like
-    it: after a restart all attempts start together, and nobody could tell which ends the region again.
+    it: where all attempts go on together, nobody could tell which ends or silences the region again.
     """
     boot = None if region.status is None else region.status.boot
-    if tracked.shard.fence is not None and tracked.shard.fence.boot != boot:
-        count_loss(tracked, now, settings)
+    restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
+    if restarted:
         tracked.running_since.clear()
-        if may_be_poison(tracked.shard, now.wall, settings):
-            leave_region(tracked, now, "Restarted", settings, event=Event.LOST)
-            return
-    # The region was only silent.
-    tracked.blamed = False
+    # A task may have stopped the cluster's process for a while. In a blackout it was our own network.
+    tracked.blamed &= restarted or not region.health.lost_in_blackout
+    silenced = tracked.blamed
+    count_loss(tracked, now, settings)
+    if (restarted or silenced) and may_be_poison(tracked.shard, now.wall, settings):
+        leave_region(tracked, now, "Restarted" if restarted else "Silent", settings, event=Event.LOST)
+        return
     fence = region.fence(now, settings.fence_seconds)
     tracked.apply_event(now, Event.REGION_BACK, suspect_since=None, fence=fence)
     tracked.fenced_until = now.monotonic + settings.fence_seconds

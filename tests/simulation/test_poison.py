@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.shard_states import Phase
-from tests.simulation.scenario import run, workflow
+from tests.simulation.scenario import cut, heal, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects
 
@@ -104,5 +104,70 @@ async def test_regions_that_are_restarted_once_each_accuse_nobody(world: World) 
         world.clusters[name].crash(world.timeline.now)
         world.clusters[name].restart(world.timeline.now)
         await run(world, 10)
+
+    assert {(shard.phase, shard.epoch) for shard in world.shards.values()} == {(Phase.RUNNING, 1)}
+
+
+class Silencer:
+    """Stops the cluster of every task of `run` for 9 s of every 15, and lets it go on in the same boot."""
+
+    def __init__(self, world: World, run: str) -> None:
+        self.world, self.run = world, run
+        self.silences = 0
+        self._back_at: dict[str, float] = {}
+
+    def act(self) -> None:
+        now = self.world.timeline.now
+        for name, at in list(self._back_at.items()):
+            if at <= now:
+                del self._back_at[name]
+                heal(self.world, name)
+        for start in self.world.starts:
+            mine = start.attempt.run == self.run and start.ended is None
+            if mine and start.region not in self._back_at and (now - start.began) % 15.0 >= 6.0:
+                self.silences += 1
+                cut(self.world, start.region)
+                self._back_at[start.region] = now + 9.0
+
+
+async def test_what_silences_region_after_region_is_quarantined(world: World) -> None:
+    """The same boot is back each time, so nothing of it is lost; what runs beside it is tried apart, and ends
+    well."""
+    await world.submit(workflow(600.0, shards=1))
+    await world.submit(workflow(60.0, shards=9))
+    poison = Silencer(world, "run-000")
+    until = world.timeline.now + 900.0
+    while not world.done():
+        assert world.timeline.now < until, [s for s in world.shards.values() if not s.phase.terminal]
+        await world.tick()
+        poison.act()
+
+    phases = {key: shard.phase for key, shard in world.shards.items()}
+    assert phases.pop(("run-000", 0)) is Phase.QUARANTINED
+    assert set(phases.values()) == {Phase.SUCCEEDED}
+    assert poison.silences <= world.failover.region_losses_maximum + 1
+
+
+async def test_a_region_that_is_cut_off_once_moves_nothing_that_waits_for_it(world: World) -> None:
+    """One silence accuses nobody: what has run for long goes on where it is, under its epoch."""
+    await world.submit(workflow(300.0, shards=9))
+    await run(world, 30)
+    cut(world, "beijing")
+    await run(world, 6)
+    heal(world, "beijing")
+    await run(world, 20)
+
+    assert {(shard.phase, shard.epoch) for shard in world.shards.values()} == {(Phase.RUNNING, 1)}
+
+
+async def test_silences_of_most_regions_at_once_accuse_nobody(world: World) -> None:
+    """It was the gateway's own network: however often, every shard goes on where it is."""
+    await world.submit(workflow(300.0, shards=9))
+    await run(world, 30)
+    for _ in range(3):
+        cut(world, *REGIONS)
+        await run(world, 8)
+        heal(world, *REGIONS)
+        await run(world, 20)
 
     assert {(shard.phase, shard.epoch) for shard in world.shards.values()} == {(Phase.RUNNING, 1)}
