@@ -24,6 +24,8 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     maximum_shards: Annotated[int, Meta(ge=1)] = 1_000
     maximum_nesting: Annotated[int, Meta(ge=1)] = 64
     """The most levels of lists and mappings within each other."""
+    maximum_yaml_values: int = 200_000
+    """The most names and values in a YAML document, whose reader is slower; JSON is bounded by its bytes."""
     maximum_condition_characters: int = 65_536
     """The most characters in all `when` together: each is compiled at submission and in every cluster."""
     condition_seconds: Annotated[float, Meta(gt=0)] = 0.1

@@ -13,6 +13,12 @@ LOCATION: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
 STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 """Matches one step of such a path: a field or an index."""
 
+LONGEST: Final = 1_000
+"""The most characters of a pointer."""
+
+MAXIMUM_ERRORS: Final = 300
+"""Errors after which the search for more stops: a document may have a hundred thousand, and 100 are shown."""
+
 
 class FieldError(Struct, frozen=True, gc=False):
     """One thing wrong with a document: a JSON pointer to it and a sentence that says what to do."""
@@ -24,13 +30,15 @@ class FieldError(Struct, frozen=True, gc=False):
 def below(pointer: str, *parts: str | int) -> str:
     """The pointer to what lies `parts` (field names and array indices) below `pointer`.
 
-    `below("/spec", "tasks", 0)` is `/spec/tasks/0`.
+    `below("/spec", "tasks", 0)` is `/spec/tasks/0`. It ends above the first name with which it would have
+    more than `LONGEST` characters: names come from anybody's document, and may have a million.
     """
-    steps = (
-        f"/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"/{part}"
-        for part in parts
-    )
-    return pointer + "".join(steps)
+    for part in parts:
+        if len(pointer) + (len(part) if isinstance(part, str) else 1) > LONGEST:
+            break
+        step = part.replace("~", "~0").replace("/", "~1") if isinstance(part, str) else part
+        pointer = f"{pointer}/{step}"
+    return pointer
 
 
 def pointer_to(parts: Iterable[str | int]) -> str:

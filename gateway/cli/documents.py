@@ -49,9 +49,7 @@ def detect_media_type(body: bytes) -> str:
         read_json(body.decode(), maximum_nesting=limits.maximum_nesting)
     except Malformed:
         try:
-            read_yaml(
-                body.decode(), maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
-            )
+            _read_yaml(body.decode())
         except GatewayError:
             return JSON
         return YAML
@@ -70,9 +68,7 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
         if media_type == JSON:
             found, errors = read_json(text, maximum_nesting=limits.maximum_nesting)
         else:
-            found, errors = read_yaml(
-                text, maximum_nesting=limits.maximum_nesting, maximum_expansion=limits.maximum_bytes
-            )
+            found, errors = _read_yaml(text)
     except UnicodeDecodeError as error:
         raise CliError(
             f"{file} is not UTF-8: {error.reason} at byte {error.start}", code=Exit.USAGE
@@ -89,3 +85,13 @@ def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)
+
+
+def _read_yaml(text: str) -> tuple[Any, list[FieldError]]:
+    limits = DocumentLimits()
+    return read_yaml(
+        text,
+        maximum_nesting=limits.maximum_nesting,
+        maximum_expansion=limits.maximum_bytes,
+        maximum_values=limits.maximum_yaml_values,
+    )

@@ -5,6 +5,7 @@ Names, needs and cycles, limits, labels, placement, executors, placeholders and 
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -16,17 +17,23 @@ from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_sha
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
 from gateway.settings import DocumentLimits
-from waypost.json_pointer import FieldError, below
+from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.placeholders import render
 from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects
 
-RENDERED_TASKS: Final = 2_000
-"""The most tasks that are rendered for shards beyond the first, where the items differ in form.
+RENDERED_CHARACTERS: Final = 400_000
+"""The most characters of tasks that are rendered for shards beyond the first, where the items differ in form.
 
 Rendering that many takes about 10 ms, while a submission waits.
 """
+
+TASK_CHARACTERS: Final = 200
+"""The least characters that a rendered task counts for."""
+
+SUGGESTED_REGIONS: Final = 20
+"""The most unknown names of regions for which the one that was probably meant is looked for."""
 
 MAXIMUM_LABELS: Final = 64
 """The most labels of one run: lists of runs show them."""
@@ -41,13 +48,13 @@ def check(
     executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
-    """Returns every error in `workflow`.
+    """Returns the errors in `workflow`, up to `MAXIMUM_ERRORS`.
 
     `canonical` is its JSON: what does not occur in it need not be looked for task by task. `regions` are the
     names of all regions; where they are unknown (empty), placement may name any. A workflow beyond a limit
     gets only that error.
     """
-    return list(_errors(workflow, canonical, limits, executors, regions))
+    return list(islice(_errors(workflow, canonical, limits, executors, regions), MAXIMUM_ERRORS))
 
 
 def is_right(
@@ -140,16 +147,15 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
     """Errors for unknown regions: the run could not be placed, or `avoid` would avoid nothing."""
     wishes = workflow.spec.placement
+    known, hints = sorted(regions), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
-            if regions and name not in regions:
-                hint = (
-                    f"did you mean {alike}?"
-                    if (alike := closest(name, sorted(regions)))
-                    else f"there are {', '.join(sorted(regions))}"
-                )
+            if known and name not in regions:
+                if name not in hints:
+                    alike = closest(name, known) if len(hints) < SUGGESTED_REGIONS else None
+                    hints[name] = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
                 yield FieldError(
-                    f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hint}"
+                    f"/spec/placement/{field}/{index}", f"there is no region {name[:80]}; {hints[name]}"
                 )
 
 
@@ -213,17 +219,20 @@ def _rendered_run_errors(
 ) -> Iterator[FieldError]:
     """Errors in `run` as rendered for the first shard of each form of item.
 
-    Tasks in `broken` have placeholder errors and are left out. `RENDERED_TASKS` bounds the work.
+    Tasks in `broken` have placeholder errors and are left out. `RENDERED_CHARACTERS` bounds the work.
     """
-    shards, left = distinct_shards(workflow), RENDERED_TASKS
+    shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
     for index, task in enumerate(workflow.spec.tasks):
         run_type = executors.run_types.get(task.type)
         if run_type is None or index in broken:
             continue
         # A task that does not use the item is the same in all shards, so the first shard is enough.
-        varied = len(shards) > 1 and b"${shard.item" in msgspec.json.encode(task.run)
+        varied, characters = False, TASK_CHARACTERS
+        if len(shards) > 1:
+            encoded = msgspec.json.encode(task.run)
+            varied, characters = b"${shard.item" in encoded, max(len(encoded), TASK_CHARACTERS)
         reported: set[str] = set()
-        for shard in shards[: max(left, 1)] if varied else shards[:1]:
+        for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
             run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
             for error in _schema_errors_of_run(run, run_type, f"/spec/tasks/{index}/run"):
                 if error.pointer in reported:
@@ -231,7 +240,7 @@ def _rendered_run_errors(
                 reported.add(error.pointer)
                 where = f", in shard {shard['index']}" if varied else ""
                 yield FieldError(error.pointer, f"{error.detail}{where}")
-        left -= len(shards) * varied
+        left -= len(shards) * characters * varied
 
 
 def _fits(run: Any, run_type: type[Struct]) -> bool:

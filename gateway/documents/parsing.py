@@ -11,12 +11,12 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from gateway.core.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType
-from gateway.documents.schema_errors import MAXIMUM_ERRORS, field_error, schema_errors
+from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.strict_json import read_json
 from gateway.documents.strict_yaml import read_yaml
 from gateway.documents.workflow import Workflow
 from gateway.settings import DocumentLimits
-from waypost.json_pointer import FieldError
+from waypost.json_pointer import MAXIMUM_ERRORS, FieldError
 from waypost.workflow.ijson_limits import EXACT
 
 REPORTED_ERRORS: Final = 100
@@ -55,6 +55,7 @@ def parse(
                 _decode_utf8(body),
                 maximum_nesting=limits.maximum_nesting,
                 maximum_expansion=limits.maximum_bytes,
+                maximum_values=limits.maximum_yaml_values,
             ),
             partial_checks,
         )

@@ -1,6 +1,7 @@
 """Checks a document's placeholders: whether they name something, where they stand, and how much they add."""
 
 from collections.abc import Iterator, Mapping
+from heapq import nsmallest
 from itertools import islice
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from waypost.workflow.task import TaskSpec
 
 TEXT_ERRORS: Final = 10
 """The most errors of each kind that one text has: it may be a megabyte of them."""
+WITH_TEXT: Final = (str, Mapping, list, tuple)
 SHARD_FIELDS: Final = ("count", "index", "item")
 
 
@@ -31,35 +33,42 @@ class PlaceholderChecks:
     def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
         """The errors in the placeholders of `task`, which is at the pointer `at`."""
         for field in ("run", "source", "target"):
-            yield from self._errors_in_value(getattr(task, field), below(at, field))
+            yield from self._errors_in_value(getattr(task, field), at, (field,))
 
-    def _errors_in_value(self, value: Any, at: str) -> Iterator[FieldError]:
+    def _errors_in_value(self, value: Any, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
+        """The errors in `value`, which is at the path `path` below the pointer `at`."""
         if isinstance(value, str):
             if "${" in value:
-                yield from self._errors_in_text(value, at)
+                yield from self._errors_in_text(value, at, path)
         elif isinstance(value, Mapping):
             for name, inner in value.items():
                 if "${" in name:
-                    yield FieldError(below(at, name), "placeholders are filled in in values, not in names")
-                yield from self._errors_in_value(inner, below(at, name))
+                    detail = "placeholders are filled in in values, not in names"
+                    yield FieldError(below(at, *path, name), detail)
+                if isinstance(inner, WITH_TEXT):
+                    yield from self._errors_in_value(inner, at, (*path, name))
         elif isinstance(value, list | tuple):
             for index, inner in enumerate(value):
-                yield from self._errors_in_value(inner, below(at, index))
+                if isinstance(inner, WITH_TEXT):
+                    yield from self._errors_in_value(inner, at, (*path, index))
 
-    def _errors_in_text(self, text: str, at: str) -> Iterator[FieldError]:
+    def _errors_in_text(self, text: str, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
         wrong = set[tuple[str, ...]]()
-        for names in references(text):
+        for names, count in references(text).items():
             if names in self._faults:
                 wrong.add(names)
                 continue
             try:
-                self.added += self._size(names)
+                self.added += count * self._size(names)
             except PlaceholderError as error:
                 self._faults[names] = str(error)
                 wrong.add(names)
-        yield from (FieldError(at, self._faults[names]) for names in islice(sorted(wrong), TEXT_ERRORS))
+        details = [self._faults[names] for names in nsmallest(TEXT_ERRORS, wrong)]
         # Each looks at the rest of the text, which may be a megabyte of them.
-        yield from (FieldError(at, mistake) for mistake in islice(malformed(text), TEXT_ERRORS))
+        details += islice(malformed(text), TEXT_ERRORS)
+        if details:
+            pointer = below(at, *path)
+            yield from (FieldError(pointer, detail) for detail in details)
 
     def _size(self, names: tuple[str, ...]) -> int:
         """The most characters that the placeholder `names` stands for in any shard.

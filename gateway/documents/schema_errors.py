@@ -10,19 +10,15 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend
 from msgspec import Struct
 
+from gateway.documents.schema_validator import SchemaValidator
 from gateway.documents.workflow import UNSUPPORTED_ENGINES
-from waypost.json_pointer import FieldError, below, located
+from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below, located
 from waypost.suggestions import closest
 from waypost.workflow.ijson_limits import EXACT
-
-MAXIMUM_ERRORS: Final = 1_000
-"""Errors after which the search stops: nobody corrects more at once, and large documents may have more."""
 
 SHOWN: Final = 80
 """The most characters of a name or value that are repeated in a sentence."""
@@ -51,12 +47,6 @@ LENGTHS: Final = {
     "maxProperties": ("at most", "field"),
 }
 
-_StrictIntegerValidator: Final[type[Validator]] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
-)
-"""A validator that refuses 5.0 where an integer is wanted, as msgspec does; JSON Schema permits it."""
-
 
 def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
     """The errors that keep `value` from being a `type_`, at most `MAXIMUM_ERRORS`.
@@ -83,7 +73,7 @@ def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
 
 @cache
 def _validator(type_: type[Struct]) -> Validator:
-    return _StrictIntegerValidator(msgspec.json.schema(type_))
+    return SchemaValidator(msgspec.json.schema(type_))
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:

@@ -5,13 +5,14 @@ refused, not guessed: libyaml, which parses here, follows 1.1, and other readers
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
 from gateway.core.errors import Malformed, TooLarge
-from waypost.json_pointer import FieldError, pointer_to
+from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, pointer_to
 from waypost.workflow.ijson_limits import NUMBER, UNFAITHFUL, faithful, text_fault
 
 TAGS: Final = "tag:yaml.org,2002:"
@@ -24,6 +25,9 @@ YAML_NUMBER: Final = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
 )
 """Matches a plain scalar that the core schema of YAML 1.2 resolves to a number."""
+
+SHORT_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
+"""Matches a plain scalar that every version of YAML takes for the same integer."""
 
 YAML_1_1_KINDS: Final = {
     "bool": "a boolean",
@@ -41,15 +45,18 @@ class InvalidValue:
 INVALID: Final = InvalidValue()
 
 
-def read_yaml(text: str, *, maximum_nesting: int, maximum_expansion: int) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it. With errors the value must not be used.
+def read_yaml(
+    text: str, *, maximum_nesting: int, maximum_expansion: int, maximum_values: int
+) -> tuple[Any, list[FieldError]]:
+    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`. With errors the value must
+    not be used.
 
-    Aliases may add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column)
-    or `TooLarge` (nested or expanded too far).
+    There may be `maximum_values` names and values, and aliases may add `maximum_expansion` characters in all.
+    Raises `Malformed` (not YAML, with line and column) or `TooLarge` (too many, nested or expanded too far).
     """
     loader = yaml.CSafeLoader(text)
     try:
-        return _Composer(loader, maximum_nesting, maximum_expansion).compose()
+        return _Composer(loader, maximum_nesting, maximum_expansion, maximum_values).compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -68,31 +75,24 @@ def _is_tab(text: str, mark: yaml.Mark) -> bool:
     return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
-@dataclass(kw_only=True, slots=True)
-class _Composed:
-    """A value with its extent.
-
-    `size`: its characters, aliases expanded; `height`: how deep containers are nested in it.
-    """
+@dataclass(slots=True)
+class _Container:
+    """A list or mapping. `key` is the name that waits for its value."""
 
     value: Any
-    size: int
-    height: int = 0
-
-
-@dataclass(kw_only=True, slots=True)
-class _OpenContainer:
-    """A list or mapping whose end event has not come. `key` is the name that waits for its value."""
-
-    composed: _Composed
-    anchor: str | None
-    key: str | None = None
-    names: set[str] = field(default_factory=set)
+    anchor: str | None = None
+    key: "str | InvalidValue | None" = None
+    size: int = 1
+    """Its characters, aliases expanded."""
+    height: int = 1
+    """How deep containers are nested, itself included; 0 for what is no container."""
 
     @property
     def pointer_part(self) -> str | int | None:
         """The next value's part of the JSON pointer: an index, a name, or None while a name is awaited."""
-        return len(self.composed.value) if isinstance(self.composed.value, list) else self.key
+        if isinstance(self.value, list):
+            return len(self.value)
+        return "" if isinstance(self.key, InvalidValue) else self.key
 
 
 class _Composer:
@@ -102,94 +102,120 @@ class _Composer:
     Python's stack. PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
     """
 
-    def __init__(self, loader: "yaml.CSafeLoader", maximum_nesting: int, maximum_expansion: int) -> None:
-        self._loader, self._maximum_nesting, self._expansion_left = loader, maximum_nesting, maximum_expansion
-        self._maximum_expansion = maximum_expansion
-        self._open_containers: list[_OpenContainer] = []
-        self._anchors: dict[str, _Composed] = {}
+    def __init__(self, loader: "yaml.CSafeLoader", nesting: int, expansion: int, values: int) -> None:
+        self._loader, self._maximum_nesting, self._expansion_left = loader, nesting, expansion
+        self._maximum_expansion, self._maximum_values = expansion, values
+        self._open: list[_Container] = []
+        self._anchors: dict[str, _Container] = {}
         self._errors: list[FieldError] = []
+        self._plain: dict[str, Any] = dict(PLAIN_WORDS)
+        """The values of the plain scalars seen so far: most come often."""
         self._root: Any = None
+        self._documents = 0
 
     def compose(self) -> tuple[Any, list[FieldError]]:
         """Reads all events and returns the value with the errors in it.
 
         Raises `Malformed`, `TooLarge` or PyYAML's `YAMLError`.
         """
-        documents = 0
-        while not isinstance(event := self._loader.get_event(), yaml.StreamEndEvent):
-            match event:
-                case yaml.DocumentStartEvent():
-                    documents += 1
-                    if documents > 1:
-                        raise Malformed("not one YAML document but several")
-                case yaml.ScalarEvent():
-                    self._add(_Composed(value=self._scalar(event), size=len(event.value) + 1), event.anchor)
-                case yaml.AliasEvent():
-                    self._add(self._resolve_alias(event.anchor), None)
-                case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
-                    self._open_container(event)
-                case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                    ended = self._open_containers.pop()
-                    self._add(ended.composed, ended.anchor)
-        if not documents:
+        left, next_event = self._maximum_values, self._loader.get_event
+        # A million characters may be half a million events: what happens for each is written for speed.
+        steps: Mapping[Any, tuple[int, Callable[[Any], None]]] = {
+            yaml.ScalarEvent: (1, self._add_scalar),
+            yaml.AliasEvent: (1, self._add_alias),
+            yaml.SequenceStartEvent: (1, self._open_container),
+            yaml.MappingStartEvent: (1, self._open_container),
+            yaml.SequenceEndEvent: (0, self._close_container),
+            yaml.MappingEndEvent: (0, self._close_container),
+            yaml.DocumentStartEvent: (0, self._start_document),
+            yaml.DocumentEndEvent: (0, lambda _: None),
+            yaml.StreamStartEvent: (0, lambda _: None),
+        }
+        while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
+            values, step = steps[kind]
+            left -= values
+            if left < 0:
+                raise TooLarge(
+                    f"the document has more than {self._maximum_values} names and values: "
+                    "write it as JSON, which may have more"
+                )
+            step(event)
+            if self._errors and len(self._errors) >= MAXIMUM_ERRORS:
+                break
+        if not self._documents:
             raise Malformed("the document is empty")
         return self._root, self._errors
+
+    def _start_document(self, _: yaml.DocumentStartEvent) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            raise Malformed("not one YAML document but several")
+
+    def _add_scalar(self, event: yaml.ScalarEvent) -> None:
+        text: str = event.value
+        if event.implicit[0] and event.tag is None and text in self._plain:
+            value = self._plain[text]
+        else:
+            value = self._scalar(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Container(value, size=len(text) + 1, height=0)
+        self._add(value, len(text) + 1)
 
     def _open_container(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
         if event.tag not in (None, "!", TAGS + kind):
             self._error(f"the tag {event.tag} has no meaning in JSON")
-        self._open_containers.append(
-            _OpenContainer(composed=_Composed(value=[] if kind == "seq" else {}, size=1), anchor=event.anchor)
-        )
+        self._open.append(_Container([] if kind == "seq" else {}, event.anchor))
         self._check_depth(0)
 
-    def _add(self, composed: _Composed, anchor: str | None) -> None:
-        # A container gets here when it ends, so that no alias can refer to the container it stands in.
-        if anchor is not None:
-            self._anchors[anchor] = composed
-        if not self._open_containers:
-            self._root = composed.value
+    def _close_container(self, _: yaml.SequenceEndEvent | yaml.MappingEndEvent) -> None:
+        ended = self._open.pop()
+        # Only now, so that no alias can refer to the container it stands in.
+        if ended.anchor is not None:
+            self._anchors[ended.anchor] = ended
+        if self._open and self._open[-1].height <= ended.height:
+            self._open[-1].height = ended.height + 1
+        self._add(ended.value, ended.size)
+
+    def _add(self, value: Any, size: int) -> None:
+        """Adds `value` to the container that is open."""
+        if not self._open:
+            self._root = value
             return
-        into = self._open_containers[-1]
-        into.composed.size += composed.size
-        into.composed.height = max(
-            into.composed.height, composed.height + isinstance(composed.value, list | dict)
-        )
-        container = into.composed.value
-        if isinstance(container, list):
-            container.append(composed.value)
-        elif into.key is None:
-            self._add_name(into, composed.value)
-        else:
-            container[into.key] = composed.value
+        into = self._open[-1]
+        into.size += size
+        container = into.value
+        if type(container) is list:
+            container.append(value)
+        elif into.key is not None:
+            container[into.key] = value
             into.key = None
-
-    def _add_name(self, into: _OpenContainer, name: Any) -> None:
-        if isinstance(name, str):
-            into.key = name  # first, so that the error below points to the name
-            if name in into.names:
+        elif isinstance(value, str):
+            into.key = value  # first, so that the error below points to the name
+            if value in container:
                 self._error("is there twice")
-            into.names.add(name)
-            return
-        if name is not INVALID:
-            self._error("the name of a field must be text: put quotes around it")
-        into.key = ""  # reading goes on, to report what else is wrong; the value is never used
+        else:
+            if value is not INVALID:
+                self._error("the name of a field must be text: put quotes around it")
+            into.key = INVALID  # reading goes on, to report what else is wrong; the value is never used
 
-    def _resolve_alias(self, anchor: str | None) -> _Composed:
+    def _add_alias(self, event: yaml.AliasEvent) -> None:
+        anchor = event.anchor
         if anchor is None or anchor not in self._anchors:
             raise Malformed(f"not YAML: *{anchor} refers to nothing that ended before it")
         # The value is shared, not copied: it costs nothing here, but everything that encodes it later writes
         # it out again.
-        composed = self._anchors[anchor]
-        self._expansion_left -= composed.size
+        aliased = self._anchors[anchor]
+        self._expansion_left -= aliased.size
         if self._expansion_left < 0:
             raise TooLarge(f"aliases add more than the {self._maximum_expansion} characters that are allowed")
-        self._check_depth(composed.height + isinstance(composed.value, list | dict))
-        return composed
+        self._check_depth(aliased.height)
+        if self._open and self._open[-1].height <= aliased.height:
+            self._open[-1].height = aliased.height + 1
+        self._add(aliased.value, aliased.size)
 
     def _check_depth(self, more: int) -> None:
-        if len(self._open_containers) + more > self._maximum_nesting:
+        if len(self._open) + more > self._maximum_nesting:
             raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
@@ -199,47 +225,58 @@ class _Composer:
         """
         text: str = event.value
         if event.tag not in (None, "!", TAGS + "str"):
-            return self._error(f"the tag {event.tag} is not taken: write the value plainly")
+            return self._error(f"the tag {event.tag:.200} is not taken: write the value plainly")
         # Quoted, in a block or with the tag !!str, it is text to every version of YAML. Only here escapes are
         # possible.
         if event.tag is not None or not event.implicit[0]:
             fault = text_fault(text)
             return self._error(fault) if fault else text
-        if text in PLAIN_WORDS:
-            return PLAIN_WORDS[text]
-        # What YAML 1.1 takes the plain scalar for, compared with what JSON (and so YAML 1.2) takes it for.
-        # Untyped in its stubs.
-        read_as: str = self._loader.resolve(  # type: ignore[no-untyped-call]
-            yaml.ScalarNode, text, (True, False)
-        )
-        number = NUMBER.fullmatch(text) is not None
-        value = faithful(text)
-        if number and value is None:
-            return self._error(f"{text:.40} {UNFAITHFUL}")
-        if number and read_as != TAGS + "str":
-            return value  # a number to both
-        # YAML 1.1 readers insert the fields of another mapping here, YAML 1.2 readers see a field named "<<".
-        if text == "<<":
-            return self._error("merge keys (<<) are not YAML 1.2: write the fields out")
-        # A value to one version and text to the other: 1e5 is text in 1.1, 012 is octal in 1.1 and decimal in
-        # 1.2.
-        if read_as != TAGS + "str" or YAML_NUMBER.fullmatch(text):
-            kind = YAML_1_1_KINDS.get(read_as.removeprefix(TAGS), "something else")
-            hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
-            return self._error(
-                f"{text[:40]!r} is {kind} to some readers of YAML and text to others: "
-                f"put quotes around it, or {hint}"
-            )
-        return text
+        value, fault = _plain_scalar(text)
+        if fault:
+            return self._error(fault)
+        self._plain[text] = value
+        return value
 
     def _error(self, detail: str) -> InvalidValue:
         """Reports `detail` at the place that is being read; returns `INVALID`."""
         self._errors.append(
             FieldError(
-                pointer_to(
-                    part for holder in self._open_containers if (part := holder.pointer_part) is not None
-                ),
+                pointer_to(part for holder in self._open if (part := holder.pointer_part) is not None),
                 detail,
             )
         )
         return INVALID
+
+
+def _plain_scalar(text: str) -> tuple[Any, str | None]:
+    """The value of the plain scalar `text`, or the fault for which it has none."""
+    if SHORT_INTEGER.fullmatch(text):
+        return int(text), None
+    number = NUMBER.fullmatch(text) is not None
+    value = faithful(text) if number else None
+    if number and value is None:
+        return None, f"{text:.40} {UNFAITHFUL}"
+    # What YAML 1.1 takes the plain scalar for, compared with what JSON (and so YAML 1.2) takes it for.
+    kind = _yaml_1_1_kind(text)
+    if number and kind is not None:
+        return value, None  # a number to both
+    # YAML 1.1 readers insert the fields of another mapping here, YAML 1.2 readers see a field named "<<".
+    if text == "<<":
+        return None, "merge keys (<<) are not YAML 1.2: write the fields out"
+    # A value to one version and text to the other: 1e5 is text in 1.1, 012 is octal in 1.1 and decimal in
+    # 1.2.
+    if kind is not None or YAML_NUMBER.fullmatch(text):
+        hint = "write 1.0e+5 for 1e5" if number else "write it as JSON does"
+        return None, (
+            f"{text[:40]!r} is {YAML_1_1_KINDS.get(kind or 'str', 'something else')} to some readers of YAML "
+            f"and text to others: put quotes around it, or {hint}"
+        )
+    return text, None
+
+
+def _yaml_1_1_kind(text: str) -> str | None:
+    """The kind of value that YAML 1.1 takes a plain scalar for; None for text."""
+    # As PyYAML's `resolve` does, which takes some microseconds more.
+    resolvers = yaml.CSafeLoader.yaml_implicit_resolvers.get(text[:1], ())
+    tags = (tag for tag, pattern in resolvers if pattern.match(text))
+    return next((tag.removeprefix(TAGS) for tag in tags), None)

@@ -15,6 +15,9 @@ NESTING: Final = 64
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """The grammar of a JSON number."""
 
+HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+"""Matches half of a surrogate pair."""
+
 UNFAITHFUL: Final = "is not the same number to every reader: write it as a string"
 
 
@@ -36,7 +39,7 @@ def text_fault(text: str) -> str | None:
     """The fault that keeps `text` from being carried everywhere (a NUL, half a surrogate pair), or None."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and HALF_CHARACTER.search(text):
         return "holds half of a surrogate pair, which is no character"
     return None
 

@@ -8,6 +8,7 @@ empty text.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,10 @@ NOTHING: Final = "${}"
 PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$?\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+)\}|\$\{")
 """Matches an escape, a dollar or empty text, a placeholder, or (last) a malformed `${`."""
 
+WHOLE_PLACEHOLDER: Final = re.compile(PLACEHOLDER.pattern.replace("([", "(?:["))
+"""Matches the same, without a group."""
+
+MALFORMED: Final = "${"
 LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
 
 
@@ -25,14 +30,19 @@ class PlaceholderError(Exception):
     """A placeholder is malformed, or names a value that does not exist."""
 
 
-def references(text: str) -> Iterator[tuple[str, ...]]:
-    """Every well-formed placeholder in `text`, as the names between its dots."""
-    return (tuple(match[1].split(".")) for match in PLACEHOLDER.finditer(text) if match[1])
+def references(text: str) -> dict[tuple[str, ...], int]:
+    """Every well-formed placeholder in `text`, as the names between its dots, and how often it is there."""
+    # A text may be a megabyte of them: they are counted before each is looked at.
+    counts = Counter(PLACEHOLDER.findall(text))
+    return {tuple(names.split(".")): count for names, count in counts.items() if names}
 
 
 def malformed(text: str) -> Iterator[str]:
     """A sentence for each `${` in `text` that begins no placeholder."""
-    return (str(_malformed_placeholder(match)) for match in PLACEHOLDER.finditer(text) if match[0] == "${")
+    if MALFORMED in WHOLE_PLACEHOLDER.findall(text):
+        for match in PLACEHOLDER.finditer(text):
+            if match[0] == MALFORMED:
+                yield str(_malformed_placeholder(match))
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
@@ -73,8 +83,16 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
         found = lookup(names, values)
         return found if last else _escaped(found)
 
+    filled = dict[str, str]()
+
     def fill(match: re.Match[str]) -> str:
-        if match[0] == "${":
+        whole = match[0]
+        if whole not in filled:
+            filled[whole] = fill_first(match)
+        return filled[whole]
+
+    def fill_first(match: re.Match[str]) -> str:
+        if match[0] == MALFORMED:
             raise _malformed_placeholder(match)
         if not match[1]:
             return LITERALS[match[0]] if last else match[0]
@@ -82,8 +100,8 @@ def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:
         if names[0] not in values:
             return match[0]
         found = lookup(names, values)
-        filled = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-        return filled if last else filled.replace("$", DOLLAR) or NOTHING
+        inserted = found if isinstance(found, str) else msgspec.json.encode(found).decode()
+        return inserted if last else inserted.replace("$", DOLLAR) or NOTHING
 
     return PLACEHOLDER.sub(fill, text)
 

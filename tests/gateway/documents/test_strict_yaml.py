@@ -10,7 +10,9 @@ from tests.gateway.documents.documents import by_pointer
 
 
 def read(text: str, *, nesting: int = 64, expansion: int = 10_000) -> Any:
-    value, errors = read_yaml(text, maximum_nesting=nesting, maximum_expansion=expansion)
+    value, errors = read_yaml(
+        text, maximum_nesting=nesting, maximum_expansion=expansion, maximum_values=1_000
+    )
     assert errors == []
     return value
 
@@ -63,7 +65,9 @@ def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
 
     The country code NO is not false, 012 is not ten, and the revision 1e5 is no number.
     """
-    _, errors = read_yaml(f"p: [x, {{q: {text}}}]", maximum_nesting=64, maximum_expansion=0)
+    _, errors = read_yaml(
+        f"p: [x, {{q: {text}}}]", maximum_nesting=64, maximum_expansion=0, maximum_values=1_000
+    )
 
     assert list(by_pointer(errors)) == ["/p/1/q"]
     assert "some readers of YAML" in errors[0].detail
@@ -90,7 +94,7 @@ def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
 )
 def test_what_json_cannot_hold_is_reported_with_its_place(text: str, pointer: str, detail: str) -> None:
     """Dates, sets, binary, numbers as names: a guess might be another document than the author meant."""
-    _, errors = read_yaml(text, maximum_nesting=64, maximum_expansion=100)
+    _, errors = read_yaml(text, maximum_nesting=64, maximum_expansion=100, maximum_values=1_000)
 
     assert [error.pointer for error in errors] == [pointer]
     assert detail in errors[0].detail
@@ -99,7 +103,10 @@ def test_what_json_cannot_hold_is_reported_with_its_place(text: str, pointer: st
 def test_all_errors_are_reported_at_once() -> None:
     """Each has its pointer."""
     _, errors = read_yaml(
-        "a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x", maximum_nesting=64, maximum_expansion=0
+        "a: yes\nb: [on, 1, 0x1]\nc: {d: 1, d: 2}\n2: x",
+        maximum_nesting=64,
+        maximum_expansion=0,
+        maximum_values=1_000,
     )
 
     assert [error.pointer for error in errors] == ["/a", "/b/0", "/b/2", "/c/d", ""]
