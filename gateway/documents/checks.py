@@ -196,12 +196,11 @@ def _run_errors(
                 yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = PlaceholderChecks(workflow)
-    errors_by_task = [
-        list(placeholders.errors(task, f"/spec/tasks/{index}"))
-        for index, task in enumerate(workflow.spec.tasks)
-    ]
-    for found in errors_by_task:
-        yield from found
+    broken = set[int]()
+    for index, task in enumerate(workflow.spec.tasks):
+        for error in placeholders.errors(task, f"/spec/tasks/{index}"):
+            broken.add(index)
+            yield error
     # Filling in what follows would use the memory that this limit protects.
     if placeholders.added > limits.maximum_bytes:
         yield FieldError(
@@ -209,9 +208,7 @@ def _run_errors(
             f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed",
         )
         return
-    yield from _rendered_run_errors(
-        workflow, executors, broken={index for index, found in enumerate(errors_by_task) if found}
-    )
+    yield from _rendered_run_errors(workflow, executors, broken=broken)
 
 
 def _rendered_run_errors(

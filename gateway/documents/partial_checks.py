@@ -4,6 +4,7 @@ Invalid parts are replaced by stand-ins, and errors that may come from a stand-i
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -93,10 +94,15 @@ def _valid_fields(
     if not isinstance(value, Mapping) or at in invalid_fields:
         return {}
     return {
-        field.encode_name: value[field.encode_name]
-        for field in structs.fields(type_)
-        if field.encode_name in value and (*at, field.encode_name) not in invalid_fields
+        name: value[name]
+        for name in _field_names(type_)
+        if name in value and (*at, name) not in invalid_fields
     }
+
+
+@cache
+def _field_names(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in structs.fields(type_))
 
 
 def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bool:

@@ -24,6 +24,9 @@ never closed is one match, not a new start at each of its characters.
 """
 
 DEPTHS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+ESCAPED_FAULT: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""Matches the escape of a NUL or of half a surrogate pair: without one, no text has such a fault."""
+
 FAULTLESS: Final = frozenset({int, float, bool, type(None)})
 
 
@@ -50,18 +53,16 @@ def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]
 
     Raises `Malformed` (not JSON, with line and column) or `TooLarge` (nested too deeply).
     """
+    decoder = _Decoder()
     # Comes first: `json.loads` recurses, and a deeply nested text would end in a RecursionError.
     check_nesting(text, maximum_nesting)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=InexactNumber,
-        )
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    # Nearly no document has such errors, and a value of 300,000 arrays takes long to walk through.
+    if not decoder.suspicious and ESCAPED_FAULT.search(text) is None:
+        return value, []
     return value, list(islice(_errors(value, []), MAXIMUM_ERRORS))
 
 
@@ -74,19 +75,36 @@ def check_nesting(text: str, maximum: int) -> None:
         raise TooLarge(f"the document is nested more than {maximum} deep")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    return built if len(built) == len(pairs) else ObjectWithDoubledNames(pairs)
+class _Decoder(json.JSONDecoder):
+    """Decodes JSON; `suspicious` says afterwards whether a name was doubled or a number inexact."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            object_pairs_hook=self._object,
+            parse_int=self._integer,
+            parse_float=self._float,
+            parse_constant=self._inexact,
+        )
+        self.suspicious = False
 
-def _integer(text: str) -> int | InexactNumber:
-    value = int(text) if len(text) <= 17 else EXACT + 1
-    return value if -EXACT <= value <= EXACT else InexactNumber(text)
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        built = dict(pairs)
+        if len(built) == len(pairs):
+            return built
+        self.suspicious = True
+        return ObjectWithDoubledNames(pairs)
 
+    def _integer(self, text: str) -> int | InexactNumber:
+        value = int(text) if len(text) <= 17 else EXACT + 1
+        return value if -EXACT <= value <= EXACT else self._inexact(text)
 
-def _float(text: str) -> float | InexactNumber:
-    value = float(text)
-    return value if math.isfinite(value) else InexactNumber(text)
+    def _float(self, text: str) -> float | InexactNumber:
+        value = float(text)
+        return value if math.isfinite(value) else self._inexact(text)
+
+    def _inexact(self, text: str) -> InexactNumber:
+        self.suspicious = True
+        return InexactNumber(text)
 
 
 def _errors(value: Any, at: list[str | int]) -> Iterator[FieldError]:

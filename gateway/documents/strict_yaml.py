@@ -5,7 +5,7 @@ refused, not guessed: libyaml, which parses here, follows 1.1, and other readers
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,8 +26,23 @@ YAML_NUMBER: Final = re.compile(
 )
 """Matches a plain scalar that the core schema of YAML 1.2 resolves to a number."""
 
-SHORT_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
-"""Matches a plain scalar that every version of YAML takes for the same integer."""
+SHORT_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?")
+"""Matches a plain scalar that every reader of YAML takes for the same number."""
+
+WORDS: Final = frozenset({"y", "yes", "n", "no", "true", "false", "on", "off", "null"})
+"""Plain scalars that begin with a letter and may be more than text, in lower case."""
+
+TEXT_TAGS: Final = frozenset({None, "!", TAGS + "str"})
+
+RESOLVERS: Final[Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]] = (
+    yaml.CSafeLoader.yaml_implicit_resolvers
+)
+"""By its first character, what YAML 1.1 may take a plain scalar for, as PyYAML knows it."""
+
+TAG_DIRECTIVE: Final = re.compile(r"^%TAG|[\n\r\x85\u2028\u2029]%TAG")
+"""Matches the begin of a line that declares an abbreviation of tags, of which none has a meaning here."""
+
+MAXIMUM_TAG_DIRECTIVES: Final = 100
 
 YAML_1_1_KINDS: Final = {
     "bool": "a boolean",
@@ -54,6 +69,9 @@ def read_yaml(
     There may be `maximum_values` names and values, and aliases may add `maximum_expansion` characters in all.
     Raises `Malformed` (not YAML, with line and column) or `TooLarge` (too many, nested or expanded too far).
     """
+    # libyaml 0.2.5 compares each %TAG with all before it: 60,000 of them take it 12 seconds.
+    if len(TAG_DIRECTIVE.findall(text)) > MAXIMUM_TAG_DIRECTIVES:
+        raise TooLarge(f"the document has more than {MAXIMUM_TAG_DIRECTIVES} lines that begin with %TAG")
     loader = yaml.CSafeLoader(text)
     try:
         return _Composer(loader, maximum_nesting, maximum_expansion, maximum_values).compose()
@@ -224,7 +242,7 @@ class _Composer:
         For any other scalar an error is reported, and the value is `INVALID`.
         """
         text: str = event.value
-        if event.tag not in (None, "!", TAGS + "str"):
+        if event.tag not in TEXT_TAGS:
             return self._error(f"the tag {event.tag:.200} is not taken: write the value plainly")
         # Quoted, in a block or with the tag !!str, it is text to every version of YAML. Only here escapes are
         # possible.
@@ -250,8 +268,12 @@ class _Composer:
 
 def _plain_scalar(text: str) -> tuple[Any, str | None]:
     """The value of the plain scalar `text`, or the fault for which it has none."""
-    if SHORT_INTEGER.fullmatch(text):
-        return int(text), None
+    first = text[0]
+    # No number either: RESOLVERS has what those begin with.
+    if first not in RESOLVERS or (first.isalpha() and text.lower() not in WORDS):
+        return text, None
+    if short := SHORT_NUMBER.fullmatch(text):
+        return float(text) if short[1] else int(text), None
     number = NUMBER.fullmatch(text) is not None
     value = faithful(text) if number else None
     if number and value is None:
@@ -276,7 +298,7 @@ def _plain_scalar(text: str) -> tuple[Any, str | None]:
 
 def _yaml_1_1_kind(text: str) -> str | None:
     """The kind of value that YAML 1.1 takes a plain scalar for; None for text."""
-    # As PyYAML's `resolve` does, which takes some microseconds more.
-    resolvers = yaml.CSafeLoader.yaml_implicit_resolvers.get(text[:1], ())
-    tags = (tag for tag, pattern in resolvers if pattern.match(text))
-    return next((tag.removeprefix(TAGS) for tag in tags), None)
+    for tag, pattern in RESOLVERS.get(text[0], ()):
+        if pattern.match(text):
+            return tag.removeprefix(TAGS)
+    return None
