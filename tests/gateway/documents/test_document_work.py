@@ -3,7 +3,6 @@
 import json
 import sys
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ import pytest
 from gateway.core.errors import GatewayError, Invalid, TooLarge
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
-from gateway.documents.partial_checks import check_valid_parts
+from gateway.documents.partial_checks import PartialChecks
 from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import EXECUTORS, JSON, LIMITS, YAML, document, task
 from waypost.json_pointer import LONGEST, MAXIMUM_ERRORS
@@ -33,7 +32,7 @@ def calls_for(body: bytes, media_type: str) -> int:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    valid_parts = partial(check_valid_parts, limits=LIMITS, executors=EXECUTORS, regions=REGIONS)
+    valid_parts = PartialChecks(LIMITS, EXECUTORS, REGIONS)
     before = sys.getprofile()
     sys.setprofile(count)
     try:
