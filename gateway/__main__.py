@@ -12,7 +12,8 @@ from gateway.cli.usage_errors import STANDARD_INPUT, format_usage_error
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 the run did not succeed or it cannot be done, 2 an argument or document is wrong, "
-    "3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 130 interrupted."
+    "3 no token or not allowed, 4 not found, 5 no gateway answers or not now, 6 accepted but not followed, "
+    "130 interrupted."
 )
 
 
@@ -98,6 +99,18 @@ def completion(
 ) -> None:
     """Print a shell's completion script: `source <(waypost completion bash)`."""
     sys.stdout.write(app.generate_completion(shell=shell))
+
+
+@app.command(group=BUILD)
+def version() -> None:
+    """Print the version, as --version does."""
+    sys.stdout.write(f"{installed_version()}\n")
+
+
+@app.command(name="help", group=BUILD)
+def print_help(*command: Annotated[str, Parameter(help="Of which command. Default: of all.")]) -> None:
+    """Print the help of a command, as --help does."""
+    app.help_print(command)
 
 
 def main() -> None:

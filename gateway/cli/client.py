@@ -10,20 +10,25 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from gateway.cli.connection.addresses import is_loopback, parse_address
-from gateway.cli.connection.own_token import explain_refusal
-from gateway.cli.connection.proxies import find_proxy, proxy_error
+from gateway.cli.connection.own_token import explain_missing_scope, explain_refusal
+from gateway.cli.connection.proxies import EnvironmentProxy, find_proxy, proxy_error
 from gateway.cli.context import Context, find_context
 from gateway.cli.errors import EXIT_BY_STATUS, CliError, Exit
 from gateway.identity.development_issuer import SCOPES, mint_token
 from waypost.json_pointer import FieldError
 from waypost.tls import PkiError, roots_context
+
+WRONG_NAME: Final = (62, 64)
+"""OpenSSL's codes for a certificate of another host or IP address."""
+WRONG_TIME: Final = (9, 10)
+"""Its codes for one that is not valid yet, or not any more."""
 
 
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +114,15 @@ def _trusted_roots() -> ssl.SSLContext:
     Raises `CliError` if the file cannot be read.
     """
     roots = os.environ.get("WAYPOST_CA")
-    if not roots:
-        return httpx.create_ssl_context()
     try:
-        return roots_context(roots)
+        return roots_context(roots) if roots else httpx.create_ssl_context()
     except PkiError as error:
         raise CliError(f"WAYPOST_CA: {error}", code=Exit.USAGE) from error
+    except OSError as error:  # ssl.SSLError is an OSError
+        # OpenSSL's own variable, which httpx (0.28) reads and does not name.
+        file = os.environ.get("SSL_CERT_FILE")
+        reason = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise CliError(f"SSL_CERT_FILE: {file}: {reason}", code=Exit.USAGE) from error
 
 
 def _development_token(context: Context | None) -> str | None:
@@ -131,9 +139,14 @@ def _development_token(context: Context | None) -> str | None:
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
     """The `CliError` that says what is wrong with the connection to `address`, and what may help."""
     tls_error, proxy = _tls_error(error), find_proxy(address)
+    # To such a proxy there is a TLS connection of its own: which of the two has failed is not known.
+    by_way = f" or of the proxy {proxy}" if proxy and proxy.url.startswith("https:") else ""
     if isinstance(tls_error, ssl.SSLCertVerificationError):
-        message = f"the certificate of {address} is not trusted: {tls_error.verify_message}"
-        advice = "Name the root that issued it in WAYPOST_CA."
+        message = f"the certificate of {address}{by_way} is not trusted: {tls_error.verify_message}"
+        advice = _certificate_advice(tls_error)
+    elif tls_error is not None and by_way and proxy:
+        message = f"no TLS connection with {proxy}, the proxy to {address}: {tls_error.reason or tls_error}"
+        advice = f"Where it speaks plain HTTP, write {proxy.variable}=http://... instead."
     elif tls_error is not None:
         message = f"no TLS connection with {address}: {tls_error.reason or tls_error}"
         advice = "Where it speaks plain HTTP, write http:// instead."
@@ -148,7 +161,21 @@ def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliErr
         message = f"the connection with {address} broke: {error}"
         # a TLS server closes the connection on a plain HTTP request
         advice = "" if address.scheme == "https" else "Where it speaks TLS, write https:// instead."
-    return CliError(message, lines=(advice,) if advice else (), code=Exit.UNAVAILABLE)
+    lines = [advice] if advice else []
+    if tls_error is not None and proxy is not None:
+        lines.append(proxy.advice(address))
+    return CliError(message, lines=tuple(lines), code=Exit.UNAVAILABLE)
+
+
+def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
+    """What helps against a certificate that is not accepted: not for every cause is it another root."""
+    if error.verify_code in WRONG_NAME:
+        return "Use the name that the certificate is for, or have one issued for this name."
+    if error.verify_code in WRONG_TIME:
+        return "Whoever operates it has to renew it; or the clock of this machine is wrong."
+    if roots := os.environ.get("WAYPOST_CA"):
+        return f"WAYPOST_CA is {roots}, which does not hold the root that issued it."
+    return "Name the root that issued it in WAYPOST_CA."
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
@@ -169,25 +196,34 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
     try:
         problem = msgspec.json.decode(response.content, type=ProblemFields)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        # a proxy between us and the gateway refuses in words of its own
-        problem = ProblemFields(
-            detail=f"the answer is {response.status_code}, in words that are not a gateway's:"
-            " is the URL right?"
-        )
+        problem = ProblemFields()
+    proxy = None if problem.trace_id else find_proxy(response.url)
+    if not problem.detail or proxy:
+        raise _foreign_refusal(response, proxy)
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in problem.errors]
     lines += [f"decision {problem.decision_id}"] if problem.decision_id else []
     # the gateway's log has more of it, under this id
     lines += [f"trace {problem.trace_id}"] if problem.trace_id else []
     if response.status_code == httpx.codes.UNAUTHORIZED:
         lines += explain_refusal(_sent_token(response), development=_is_development(response.url))
-    if not problem.trace_id and (proxy := find_proxy(response.url)):
-        lines.append(proxy.advice(response.url))
+    elif response.status_code in (403, 404):
+        lines += explain_missing_scope(_sent_token(response), response.request.method, response.url.path)
     if retry := response.headers.get("retry-after"):
         lines.append(f"Try again in {retry} s.")
     code = EXIT_BY_STATUS.get(response.status_code, Exit.FAILED)
-    raise CliError(
-        problem.detail or f"the gateway answered {response.status_code}", lines=tuple(lines), code=code
-    )
+    raise CliError(problem.detail, lines=tuple(lines), code=code)
+
+
+def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
+    """The `CliError` for a refusal in words that are not a gateway's: it has not been reached.
+
+    A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
+    """
+    status = response.status_code
+    message = f"the answer is {status}, in words that are not a gateway's: is the URL right?"
+    lines = (proxy.advice(response.url),) if proxy else ()
+    is_too_large = status == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+    return CliError(message, lines=lines, code=Exit.USAGE if is_too_large else Exit.UNAVAILABLE)
 
 
 def _sent_token(response: httpx.Response) -> str | None:

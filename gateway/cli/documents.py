@@ -15,15 +15,25 @@ from waypost.json_pointer import FieldError
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+READ_MAXIMUM = 64 * 2**20
+"""The most bytes that are read of a file: far beyond any document, but not without end, as a pipe may be."""
 SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read."""
+    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read or has no end."""
     try:
-        return sys.stdin.buffer.read() if file in ("-", STANDARD_INPUT) else Path(file).read_bytes()
+        if file in ("-", STANDARD_INPUT):
+            content = sys.stdin.buffer.read(READ_MAXIMUM + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(READ_MAXIMUM + 1)
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", code=Exit.USAGE) from error
+    if len(content) > READ_MAXIMUM:
+        limit = READ_MAXIMUM // 2**20
+        raise CliError(f"{file} has more than {limit} MiB, which no gateway takes", code=Exit.USAGE)
+    return content
 
 
 def detect_media_type(body: bytes) -> str:

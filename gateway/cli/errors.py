@@ -17,6 +17,8 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     UNAVAILABLE = 5
     """No gateway answers, or it cannot serve the call now: try again."""
+    NOT_FOLLOWED = 6
+    """The run was accepted, and how it ends is not known here: it cannot be followed, or not any more."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     """The reader of the output has closed it, as `head` does."""

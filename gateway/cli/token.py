@@ -1,6 +1,7 @@
 """`waypost token`: makes tokens of the development issuer."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,10 @@ from cyclopts.validators import Number
 
 from gateway.cli.context import DEVELOPMENT, find_context
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command
+from gateway.cli.output import command, console
 from gateway.documents.workflow import Tenant
 from gateway.identity.development_issuer import KEY_FILE, MAXIMUM_LIFETIME_SECONDS, SCOPES, mint_token
+from waypost.suggestions import closest
 
 app = App(name="token", synonym=("login", "auth"), help="Tokens for development.")
 
@@ -49,6 +51,7 @@ def mint(
     if not dev:
         raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
     _check_tenant(tenant)
+    _warn_of_unknown_scopes(scope)
     issuer = _issuer_folder() if folder is None else _inside(folder)
     try:
         token = mint_token(
@@ -75,6 +78,14 @@ def _check_tenant(tenant: str) -> None:
             f"--tenant {tenant}: letters and digits, with dots, dashes and underscores between them",
             code=Exit.USAGE,
         ) from error
+
+
+def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
+    """Prints a warning for each word that is no scope: rules of somebody's own might want it."""
+    for word in (word for scope in scopes for word in scope.split() if word not in SCOPES):
+        near = closest(word, SCOPES)
+        meant = f"did you mean {near}?" if near else f"there are {', '.join(SCOPES)}"
+        console(stderr=True).print(f"warning: Waypost knows no scope {word}; {meant}", markup=False)
 
 
 def _inside(folder: Path) -> Path:

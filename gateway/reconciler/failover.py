@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
-from gateway.core.failover_rules import failover_event, suspect_wait_is_over, suspect_wait_seconds
+from gateway.core.failover_rules import (
+    backoff_seconds,
+    failover_event,
+    suspect_wait_is_over,
+    suspect_wait_seconds,
+)
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import leave_region, lose_attempt, send_again
@@ -12,6 +17,7 @@ from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
 from gateway.regions.health import RegionHealth, count_answered_since
+from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
 
 
@@ -80,12 +86,16 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
             # No region was asked, so none has failed: this is no failover.
             tracked.apply_event(now, Event.UNCONFIRMED, reason="Unsent")
             continue
-        event = failover_event(tracked.shard.failovers, settings)
+        event, failovers = failover_event(tracked.shard.failovers, settings), tracked.shard.failovers + 1
+        region = ws.regions.get(tracked.shard.region or "")
+        last_resort = region is not None and region.health.condition is RegionCondition.EJECTED
         tracked.apply_event(
             now,
             Event.UNCONFIRMED if event is Event.ABANDONED else event,
             reason="Unconfirmed",
-            failovers=tracked.shard.failovers + 1,
+            failovers=failovers,
+            # It has no other place: without a pause all failovers would be used up within minutes.
+            not_before=now.wall + backoff_seconds(failovers, settings) if last_resort else 0.0,
         )
 
 

@@ -16,7 +16,16 @@ def parse_address(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise CliError(f"{url!r} is not a URL: {error}", code=Exit.USAGE) from error
+        # It may hold a password.
+        shown = repr(url) if "@" not in url else "the gateway's URL"
+        raise CliError(f"{shown} is not a URL: {error}", code=Exit.USAGE) from error
+    # httpx would send them in place of the token, and messages would show them.
+    if address.userinfo:
+        raise CliError(
+            "the URL of the gateway has a user or password in it: leave them out, and give a token with"
+            " --token or WAYPOST_TOKEN",
+            code=Exit.USAGE,
+        )
     if address.scheme not in ("http", "https") or not address.host:
         raise CliError(
             f"{url!r} is not the URL of a gateway: write http://HOST:PORT or https://HOST:PORT",

@@ -11,6 +11,7 @@ import jwt
 from gateway.cli.output import format_duration
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER
 
+READ_SCOPE: Final = "workflows:read"
 LARGEST_SECONDS: Final = 2**40
 """Times beyond it, some 35,000 years from now, are not taken for times."""
 
@@ -27,7 +28,7 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
     if claims is None:
         return ("The token is not a JWT: three parts in base64url, with dots between them.",)
     is_development_token = claims.get("iss") == DEVELOPMENT_ISSUER
-    if wrong := _wrong_time(claims):
+    if wrong := _wrong_form(claims) or _wrong_time(claims):
         return (wrong, *_mint_hint()) if development or is_development_token else (wrong,)
     if is_development_token and not development:
         return ("It is a development token: only a gateway started with --dev and the same key takes it.",)
@@ -37,6 +38,23 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
         f"It is of issuer {claims.get('iss')!r} for audience {claims.get('aud')!r}, and has not expired.",
         "The gateway's log says under this trace why it was refused.",
     )
+
+
+def explain_missing_scope(token: str | None, method: str, path: str) -> tuple[str, ...]:
+    """A line that names the scope that a call about runs needs, where `token` has it not."""
+    if method != "GET" or not path.startswith("/v1/runs") or lacks_scope(token, READ_SCOPE) is not True:
+        return ()
+    return (f"The token has no scope {READ_SCOPE}, without which no run is seen.",)
+
+
+def lacks_scope(token: str | None, scope: str) -> bool | None:
+    """True if `token` says that it has not the `scope`; None where it cannot be read."""
+    claims = _claims(token) if token else None
+    if claims is None:
+        return None
+    found = claims.get("scope", claims.get("scp", ""))
+    words = found.split(" ") if isinstance(found, str) else found
+    return scope not in words if isinstance(words, list) else None
 
 
 def subject_of(token: str) -> str | None:
@@ -56,22 +74,24 @@ def _claims(token: str) -> dict[str, Any] | None:
         return None
 
 
+def _wrong_form(claims: dict[str, Any]) -> str | None:
+    """A sentence about a time in the token that no gateway takes for one."""
+    for name in ("exp", "iat", "nbf"):
+        value = claims.get(name, 0)
+        if type(value) is not int or abs(value) >= LARGEST_SECONDS:
+            return f"The token's {name} is {value!r:.40}: a gateway takes whole seconds since 1970 alone."
+    return "The token has no exp: a gateway takes none without an end." if "exp" not in claims else None
+
+
 def _wrong_time(claims: dict[str, Any]) -> str | None:
     """A sentence about a token that is not valid now, by this machine's clock."""
-    now, expires, begins = time.time(), _seconds(claims, "exp"), _seconds(claims, "nbf")
+    now, expires, begins = time.time(), claims.get("exp"), claims.get("nbf")
     if expires is not None and expires <= now:
         ago = format_duration(now - expires)
         return f"The token expired {ago} ago, at {_format_time(expires)}: get a new one."
     if begins is not None and begins > now:
         return f"The token is not valid before {_format_time(begins)}, in {format_duration(begins - now)}."
     return None
-
-
-def _seconds(claims: dict[str, Any], name: str) -> float | None:
-    """The claim as finite seconds since 1970; None where it is missing or anything else."""
-    value: Any = claims.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < LARGEST_SECONDS else None
 
 
 def _format_time(at: float) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
+import httpx
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Format, Output, Token, Url
@@ -12,11 +13,13 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_names, print_value, table
 from gateway.cli.records import audit_trail
+from gateway.cli.runs.run_ids import resolve_run
 
 app = App(name="audit", help="Who had what done to runs and regions.")
 app.command(audit_trail.key)
 app.command(audit_trail.export)
 app.command(audit_trail.check, name="verify")
+WHOLE_ID: Final = re.compile(r"[0-9a-f]{28}")
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -34,7 +37,7 @@ def listing(
     ] = (),
     actor: Annotated[str | None, Parameter(help="Only what this subject had done.")] = None,
     region: Annotated[str | None, Parameter(help="Only what was done to this region.")] = None,
-    run: Annotated[str | None, Parameter(help="Only what was done to this run.")] = None,
+    run: Annotated[str | None, Parameter(help="Only what was done to this run, named as elsewhere.")] = None,
     since: Annotated[
         str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
     ] = None,
@@ -54,13 +57,14 @@ def listing(
         "kind": kind or None,
         "actor": actor,
         "region": region,
-        "run": run,
         "since": None if since is None else seconds_since(since),
         "limit": limit,
         "continue": continued,
     }
     query = {name: value for name, value in filters.items() if value is not None}
     with connect(url, token) as client:
+        if run is not None:
+            query["run"] = _known_run(client, run)
         page = read_answer(client.get(api_path("audit"), params=query), "items")
     # on standard error, so that a program reads one list whether there is more or not
     if more := page.get("continue"):
@@ -71,6 +75,14 @@ def listing(
         print_names(_subject(entry) for entry in page["items"])
     else:
         print_value(page["items"], output)
+
+
+def _known_run(client: httpx.Client, name: str) -> str:
+    """The id that `name` stands for. Raises `CliError` for what is none, of which nothing would be found."""
+    found = resolve_run(client, name)
+    if not WHOLE_ID.fullmatch(found):
+        raise CliError(f"--run {name}: there is no run whose id is or begins so", code=Exit.NOT_FOUND)
+    return found
 
 
 def _print_table(entries: Sequence[dict[str, Any]]) -> None:

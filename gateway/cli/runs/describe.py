@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import islice
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,10 +26,23 @@ FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
 
 @command
-def describe(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
+def describe(
+    run: RunId,
+    /,
+    *,
+    shard: Annotated[
+        int | None, Parameter(validator=Number(gte=0), help="Only this shard and its tasks.")
+    ] = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """Show one run: its shards and tasks."""
     with connect(url, token) as client:
-        found = read_answer(client.get(api_path("runs", resolve_run(client, run))), "tasks")
+        query = {} if shard is None else {"shard": shard}
+        found = read_answer(client.get(api_path("runs", resolve_run(client, run)), params=query), "tasks")
+    if shard is not None:
+        found["shards"] = [one for one in found["shards"] if one["index"] == shard]
     if output is not Format.TABLE:
         print_value(found, output)
         return

@@ -1,13 +1,15 @@
 """`waypost runs`: lists runs, a page at a time."""
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
+from gateway.core.run import RunPhase
 
 
 @command
@@ -19,7 +21,11 @@ def runs(
     ] = None,
     label: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="name=value: only those with this label. May be repeated."),
+        Parameter(
+            name=["--label", "--selector", "-l"],
+            negative="",
+            help="name=value: only those with this label. May be repeated.",
+        ),
     ] = (),
     limit: Annotated[int, Parameter(help="So many at most.")] = 50,
     continued: Annotated[
@@ -34,6 +40,7 @@ def runs(
 
     If there are more, standard error names the option that shows the next page.
     """
+    phase = phase and _phase_name(phase)
     filters = {"tenant": tenant, "phase": phase, "label": label, "limit": limit, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}
     with connect(url, token) as client:
@@ -48,6 +55,10 @@ def runs(
     if quiet or output is not Format.TABLE:
         print_value(page["items"], Format.NAME if quiet else output)
         return
+    _print_table(page["items"])
+
+
+def _print_table(runs: Sequence[dict[str, Any]]) -> None:
     rows = (
         [
             run["id"],
@@ -57,6 +68,11 @@ def runs(
             run["shard_count"],
             format_duration(time.time() - run["created_at"]),
         ]
-        for run in page["items"]
+        for run in runs
     )
     console().print(table(["RUN", "NAME", "TENANT", "PHASE", "SHARDS", "AGE"], rows))
+
+
+def _phase_name(word: str) -> str:
+    """The phase that `word` names in whatever case; another word is for the gateway to refuse."""
+    return next((phase.value for phase in RunPhase if phase.value.lower() == word.lower()), word)

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import httpx
@@ -15,6 +15,7 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
+from gateway.cli.runs.log_choices import check_task, choose_shard, last_lines
 from gateway.cli.runs.run_ids import resolve_run
 
 RECONNECT_SECONDS = 0.2
@@ -22,6 +23,21 @@ RECONNECT_SECONDS = 0.2
 NO_EPOCH: Final = -1
 TRIED_TASKS: Final = 20
 """The most tasks among which one that has written anything is looked for."""
+ShardIndex = Annotated[
+    int | None,
+    Parameter(
+        validator=Number(gte=0),
+        help="Of which shard. Default: 0, or without a task the first that has failed.",
+    ),
+]
+AttemptEpoch = Annotated[
+    int | None,
+    Parameter(
+        validator=Number(gte=1),
+        help="What an earlier attempt wrote: its epoch, as `explain` lists it. Default: the last.",
+    ),
+]
+Tail = Annotated[int | None, Parameter(validator=Number(gte=0), help="Only so many lines, from the end.")]
 UNDER_WAY: Final = ("Running", "Retrying")
 """Phases of a task that may write more."""
 SHOWN_TASKS: Final = 10
@@ -34,14 +50,9 @@ def logs(
     task: Annotated[str | None, Parameter(help="Which task. Default: the last that has written.")] = None,
     /,
     *,
-    shard: Annotated[int, Parameter(help="Of which shard.")] = 0,
-    attempt: Annotated[
-        int | None,
-        Parameter(
-            validator=Number(gte=1),
-            help="What an earlier attempt wrote: its epoch, as `explain` lists it. Default: the last.",
-        ),
-    ] = None,
+    shard: ShardIndex = None,
+    attempt: AttemptEpoch = None,
+    tail: Tail = None,
     follow: Annotated[
         bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")
     ] = False,
@@ -52,31 +63,43 @@ def logs(
 
     Pipe it through `cat -v` to see them.
     """
-    if follow and attempt is not None:
-        raise CliError("--follow goes with the last attempt: leave out --attempt", code=Exit.USAGE)
+    _check_options(follow=follow, attempt=attempt, tail=tail)
     with connect(url, token) as client:
         run = resolve_run(client, run)
+        found = read_answer(client.get(api_path("runs", run)), "tasks")
+        check_task(found, task)
+        shard = choose_shard(found, shard, task, is_failed_wanted=not follow and attempt is None)
         tasks, query = _tasks(client, run, shard), {"shard": str(shard)}
         query |= {} if attempt is None else {"attempt": str(attempt)}
         if task is None and not follow:
-            _print_last_written(client, run, query, tasks)
+            _print_last_written(client, run, query, tasks, tail)
             return
-        # An earlier attempt may have run what was skipped since, or has not started yet.
+        # An earlier attempt may have run what was skipped since.
         task = task if task is not None and attempt is not None else _choose_task(tasks, shard, task)
         try:
             if follow:
                 _follow(client, run, shard, task)
-            elif not _print_log(client, run, {"task": task} | query):
+            elif not _print_log(client, run, {"task": task} | query, tail):
                 _note(f"{_named(task, query)} has written nothing")
         except CliError as error:
-            # A task that failed before it could write has no log: its reason says more than a 404.
             rows = () if attempt is not None else _tasks(client, run, shard)
-            reasons = [row["reason"] for row in rows if row["task"] == task and row["reason"]]
-            raise CliError(
-                error.message,
-                lines=(*error.lines, *(f"{task} ended: {reason}" for reason in reasons)),
-                code=error.code,
-            ) from error
+            raise _with_reasons(error, rows, task) from error
+
+
+def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> None:
+    if follow and attempt is not None:
+        raise CliError("--follow goes with the last attempt: leave out --attempt", code=Exit.USAGE)
+    if follow and tail is not None:
+        raise CliError("--follow prints a log from its beginning: leave out --tail", code=Exit.USAGE)
+
+
+def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
+    """`error` with the reason for which `task` ended; `rows` are the tasks of its shard.
+
+    A task that failed before it could write has no log: its reason says more than a 404.
+    """
+    reasons = [f"{task} ended: {row['reason']}" for row in rows if row["task"] == task and row["reason"]]
+    return CliError(error.message, lines=(*error.lines, *reasons), code=error.code)
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
@@ -102,7 +125,7 @@ def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
 
 
 def _print_last_written(
-    client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]]
+    client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]], tail: int | None
 ) -> None:
     """Prints the log of the last task that has written anything, and says on standard error which it is.
 
@@ -112,7 +135,7 @@ def _print_last_written(
     refusal: CliError | None = None
     for name in names[:TRIED_TASKS]:
         try:
-            if _print_log(client, run, {"task": name} | query, heading=_heading(name, query, names)):
+            if _print_log(client, run, {"task": name} | query, tail, heading=_heading(name, query, names)):
                 return
         except CliError as error:
             # it has failed before it could write; any other failure is for the caller to see
@@ -146,12 +169,23 @@ def _note(text: str) -> None:
     console(stderr=True).print(text, markup=False)
 
 
-def _print_log(client: httpx.Client, run: str, query: dict[str, str], *, heading: str | None = None) -> bool:
-    """Prints the log, after `heading` on standard error; returns whether there was anything to print."""
+def _print_log(
+    client: httpx.Client,
+    run: str,
+    query: dict[str, str],
+    tail: int | None = None,
+    *,
+    heading: str | None = None,
+) -> bool:
+    """Prints the log, after `heading` on standard error; returns whether there was anything to print.
+
+    `tail`: only so many of its last lines.
+    """
     written = False
     with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
         _raise_for_refusal(response)
-        for text in filter(None, response.iter_text()):
+        texts = filter(None, response.iter_text())
+        for text in texts if tail is None else last_lines(texts, tail):
             if heading is not None and not written:
                 _note(heading)
             written = True

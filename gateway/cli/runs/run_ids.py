@@ -32,6 +32,8 @@ def resolve_run(client: httpx.Client, name: str) -> str:
     """
     if name == LATEST:
         return _latest(client)
+    if name.startswith("@"):
+        raise CliError(f"{name} names no run: did you mean {LATEST}?", code=Exit.USAGE)
     if not PREFIX.fullmatch(name):
         return name
     found = _list_runs(client, {"id": name, "limit": SHOWN_RUNS + 1})

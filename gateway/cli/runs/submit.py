@@ -1,5 +1,6 @@
 """`waypost submit`: submits a workflow, or shows what would become of it, and follows the run if asked to."""
 
+import sys
 import uuid
 from typing import Annotated, Any, Final
 
@@ -50,25 +51,47 @@ def submit(
     """Submit a workflow."""
     output = Format.NAME if quiet else output
     body, media_type = read_document(file, param)
-    headers = {
-        "content-type": media_type,
-        "idempotency-key": uuid.uuid4().hex if key is None else _check_key(key),
-    }
-    with connect(url, token) as client:
-        query = {"dryRun": "true"} if dry_run else {}
-        response = client.post(api_path("runs"), content=body, headers=headers, params=query)
-        answer = read_answer(response, "shard_count")
-        _print_warnings(response)
-        if dry_run:
-            _print_plan(answer, output)
-            return Exit.DONE if answer["region"] else Exit.FAILED
-        if watch:
-            return follow(client, answer["id"], output)
+    key = uuid.uuid4().hex if key is None else _check_key(key)
+    headers = {"content-type": media_type, "idempotency-key": key}
+    accepted = None
+    try:
+        with connect(url, token) as client:
+            query = {"dryRun": "true"} if dry_run else {}
+            response = client.post(api_path("runs"), content=body, headers=headers, params=query)
+            answer = read_answer(response, "shard_count")
+            _print_warnings(response)
+            if dry_run:
+                _print_plan(answer, output)
+                return Exit.DONE if answer["region"] else Exit.FAILED
+            accepted = str(answer["id"])
+            _print_accepted(answer, output, watch=watch)
+            return follow(client, accepted, output, is_named=True) if watch else None
+    except CliError as error:
+        if accepted is None:
+            raise
+        raise _not_followed(accepted, error) from error
+
+
+def _not_followed(accepted: str, error: CliError) -> CliError:
+    """The `CliError` for a run that cannot be followed, for whatever reason.
+
+    By the codes of other failures a script would submit it once more.
+    """
+    message = f"{accepted} was accepted, and cannot be followed: {error.message}"
+    hint = f"Do not submit it again: `waypost watch {accepted}` follows it."
+    return CliError(message, lines=(*error.lines, hint), code=Exit.NOT_FOLLOWED)
+
+
+def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> None:
+    """Prints the run, or what can be said of it before it is followed: its id above all."""
     if output is Format.TABLE:
-        console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}", markup=True)
-    else:
+        console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}")
+    elif not watch or output is Format.NAME:
         print_value(answer, output)
-    return None
+    else:
+        # Standard output stays one document: the run at its end.
+        console(stderr=True).print(f"submitted {answer['id']}", markup=False)
+    sys.stdout.flush()
 
 
 def _print_warnings(response: httpx.Response) -> None:

@@ -1,6 +1,7 @@
 """`waypost watch`: follows a run to its end, with a live view at a terminal, else a line for each change."""
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from gateway.cli.arguments import Format, Output, RunId, Token, Url
+from gateway.cli.arguments import Format, Output, RunId, RunIds, Token, Url
 from gateway.cli.client import api_path, connect, decode_object, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
@@ -58,7 +59,7 @@ EventQueue = SimpleQueue[Entry | Exception | None]
 def watch(
     run: RunId,
     /,
-    *,
+    *more: RunIds,
     timeout: Annotated[
         float | None,
         Parameter(
@@ -69,11 +70,18 @@ def watch(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Follow a run to its end. The exit code says how it ended."""
+    """Follow a run to its end, or several in turn. The exit code says how it ended: of several, the worst."""
     # with a limit, a gateway that hangs or is away is not waited for any longer
     call_seconds = CALL_SECONDS if timeout is None else min(CALL_SECONDS, timeout)
     with connect(url, token, timeout_seconds=call_seconds) as client:
-        return follow(client, resolve_run(client, run), output, timeout_seconds=timeout)
+        ends_at = math.inf if timeout is None else time.monotonic() + timeout
+        code: int = Exit.DONE
+        for index, identity in enumerate([resolve_run(client, name) for name in (run, *more)]):
+            if index and output is Format.YAML:
+                sys.stdout.write("---\n")
+            ended = follow(client, identity, output, ends_at=ends_at)
+            code = code or ended
+        return code
 
 
 def follow(
@@ -81,14 +89,15 @@ def follow(
     run_id: str,
     output: Format = Format.TABLE,
     *,
-    timeout_seconds: float | None = None,
+    ends_at: float = math.inf,
+    is_named: bool = False,
 ) -> int:
     """Shows the run until it ends; for a program, prints only the run at its end. Returns the exit code.
 
-    Raises `CliError` where it has not ended after `timeout_seconds`.
+    Raises `CliError` where it has not ended at `ends_at`, on the monotonic clock. `is_named`: its id has been
+    printed.
     """
     screen = console()
-    ends_at = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
     try:
         run = _show_until_end(client, run_id, output, screen, ends_at)
     except KeyboardInterrupt:
@@ -99,7 +108,8 @@ def follow(
         console(stderr=True).print(hint, markup=False)
         raise
     if output is not Format.TABLE:
-        print_value(run, output)
+        if output is not Format.NAME or not is_named:
+            print_value(run, output)
     else:
         screen.print(f"{escape(run_id)}  {colored(run['phase'])}", markup=True)
     return Exit.DONE if run["phase"] == "Succeeded" else Exit.FAILED

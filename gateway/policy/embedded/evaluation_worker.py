@@ -12,13 +12,17 @@ from gateway.policy.embedded.worker_main import EvaluationReply, EvaluationReque
 from gateway.policy.source import PolicySource
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
 
-MAXIMUM_WAITING: Final = 32
+MAXIMUM_WAITING: Final = 256
 """Documents that may wait for the process.
 
 One more is refused at once: in a queue that only grows, all would wait too long.
 """
-MAXIMUM_WAITING_OF_TENANT: Final = 8
-"""How many of the waiting documents may be one tenant's, so that it does not keep out the others."""
+MAXIMUM_WAITING_OF_TENANT: Final = 64
+"""How many of the waiting documents may be one tenant's, so that it does not keep out the others.
+
+As many as a gateway handles requests at once: where the machine is too slow for evaluations on the event
+loop, small ones come here too, and wait rather than fail.
+"""
 
 
 class EvaluationWorker:

@@ -78,6 +78,54 @@ def test_roots_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         assert refused.value.code is Exit.USAGE
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_the_roots_of_this_machine_are_named_too(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`stopped: No such file` says nothing of the variable that somebody has set."""
+    if content:
+        (tmp_path / "roots.pem").write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    with pytest.raises(CliError, match=r"SSL_CERT_FILE: .*roots\.pem") as refused, connect("http://g", "t"):
+        pass
+    assert refused.value.code is Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:hunter2@gateway", "https://hunter2@gateway", "http://:hunter2@g", "http://u:hunter2@g:x"],
+)
+def test_a_password_in_the_url_is_refused_and_not_shown(url: str) -> None:
+    """httpx would send it in place of the token."""
+    with pytest.raises(CliError) as refused, connect(url, "t"):
+        pass
+    assert refused.value.code is Exit.USAGE
+    assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_certificate_of_another_host_is_no_question_of_roots(
+    named: bool,
+    secure: HTTPServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever has set WAYPOST_CA need not be told to; and another root does not help against a wrong name."""
+    if named:
+        monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "pki" / "ca.pem"))
+        url = secure.url_for("").replace("localhost", "127.0.0.1")
+    else:
+        pki.create_root(tmp_path / "other")
+        monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "other" / "ca.pem"))
+        url = secure.url_for("")
+    assert regions(url=url, token="t") == Exit.UNAVAILABLE
+    printed = capsys.readouterr().err
+    assert ("Use the name that the certificate is for" in printed) == named
+    assert ("does not hold the root that issued it" in printed) == (not named)
+    assert "Name the root" not in printed
+
+
 @pytest.fixture
 def secure(tmp_path: Path) -> Iterator[HTTPServer]:
     pki.create_root(tmp_path / "pki")

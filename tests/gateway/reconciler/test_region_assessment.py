@@ -1,8 +1,10 @@
 """The assessment of the regions: decided from their health, without changing anything."""
 
+import pytest
 from msgspec import structs
 
 from gateway.core.shard_states import Phase
+from gateway.reconciler.failover import give_up_unconfirmed
 from gateway.reconciler.region_assessment import apply_assessment, assess_regions
 from gateway.reconciler.working_set.region import Region, removed_region
 from gateway.regions.region_condition import RegionCondition, Taint
@@ -87,3 +89,19 @@ def test_a_cordoned_region_is_no_elsewhere() -> None:
 
     assert assessment.healths["shenzhen"].condition is RegionCondition.WARMING
     assert [health.name for health in assessment.counted] == ["beijing", "shanghai", "shenzhen"]
+
+
+@pytest.mark.parametrize(("condition", "pause_seconds"), [("Ejected", 4.0), ("Healthy", 0.0)])
+def test_creates_that_a_last_resort_does_not_confirm_are_repeated_ever_later(
+    condition: str, pause_seconds: float
+) -> None:
+    """What has no other place would use up all its failovers within minutes, and be Quarantined."""
+    there = well("beijing")
+    there.health = structs.replace(there.health, condition=RegionCondition(condition))
+    shard = tracked(loaded_run(), 0, failovers=2)
+    shard.fenced_until = shard.sent_at = NOW.monotonic - 1.0
+    settings = FailoverSettings(backoff_seconds=1.0, backoff_maximum_seconds=60.0)
+    give_up_unconfirmed(working_set(shard, regions=(there,)), NOW, settings)
+
+    assert shard.shard.phase is Phase.PENDING
+    assert max(0.0, shard.shard.not_before - NOW.wall) == pause_seconds

@@ -15,6 +15,9 @@ from gateway.identity.development_issuer import DEVELOPMENT_ISSUER
 ISSUER = "https://issuer.example"
 
 
+PAST, FUTURE = int(time.time()) - 100, int(time.time()) + 900_000
+
+
 def token(**claims: object) -> str:
     return jwt.encode({"iss": ISSUER, "aud": "waypost"} | claims, "k" * 32, "HS256")
 
@@ -29,19 +32,23 @@ def refusing(httpserver: HTTPServer) -> HTTPServer:
 @pytest.mark.parametrize(
     ("sent", "said", "hinted"),
     [
-        (token(exp=time.time() - 100), "The token expired ", False),
+        (token(exp=PAST), "The token expired ", False),
         (token(exp=0), "expired", False),
-        (token(exp=time.time() + 9e5, nbf=time.time() + 1e5), "not valid before", False),
-        (
-            token(exp=time.time() + 9e5),
-            f"of issuer '{ISSUER}' for audience 'waypost', and has not expired",
-            False,
-        ),
-        (token(exp=time.time() - 100, iss=DEVELOPMENT_ISSUER), "The token expired ", True),
-        (token(exp=time.time() + 9e5, iss=DEVELOPMENT_ISSUER), "only a gateway started with --dev", False),
-        (token(exp=10**400), "has not expired", False),
-        (token(exp=-(10**30), nbf=float("inf")), "has not expired", False),
-        (token(exp="soon", nbf=True), "has not expired", False),
+        (token(exp=FUTURE, nbf=FUTURE - 9), "not valid before", False),
+        (token(exp=FUTURE), f"of issuer '{ISSUER}' for audience 'waypost', and has not expired", False),
+        (token(exp=PAST, iss=DEVELOPMENT_ISSUER), "The token expired ", True),
+        (token(exp=FUTURE, iss=DEVELOPMENT_ISSUER), "only a gateway started with --dev", False),
+        (token(exp=10**400), "The token's exp is 1000", False),
+        (token(exp=float("inf")), "The token's exp is inf: a gateway takes whole seconds", False),
+        (token(exp=FUTURE + 0.5), "a gateway takes whole seconds", False),
+        (token(exp="soon"), "The token's exp is 'soon'", False),
+        (token(exp=str(FUTURE)), "The token's exp is '", False),
+        (token(exp=True), "The token's exp is True", False),
+        (token(exp=[]), "The token's exp is []", False),
+        (token(exp=FUTURE, nbf=float("nan")), "The token's nbf is nan", False),
+        (token(exp=FUTURE, iat="yesterday"), "The token's iat is 'yesterday'", False),
+        (token(), "The token has no exp", False),
+        (token(exp=None), "The token's exp is None", False),
         ("nonsense", "not a JWT", False),
         ("a.b.c", "not a JWT", False),
         (None, "No token was sent", False),

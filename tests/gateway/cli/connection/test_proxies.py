@@ -74,8 +74,41 @@ def test_a_proxy_that_answers_itself_is_named(
     """Its refusal is not a gateway's, and the URL may well be right."""
     monkeypatch.setenv("http_proxy", httpserver.url_for(""))
     httpserver.expect_request("/v1/regions").respond_with_data("<html>", status=407)
-    assert regions(url="http://gateway.invalid", token="t") == Exit.FAILED
+    assert regions(url="http://gateway.invalid", token="t") == Exit.UNAVAILABLE
     assert "http_proxy names the proxy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body", ["<html>", "{}", '{"error": "no"}', '{"detail": "Not Found"}', ""])
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 407, 500])
+def test_what_a_proxy_refuses_is_no_gateways_refusal(
+    status: int, body: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script would take a 404 for a run that is not there, and a 403 for policy's no."""
+    monkeypatch.setenv("http_proxy", httpserver.url_for(""))
+    httpserver.expect_request("/v1/regions").respond_with_data(body, status=status)
+    assert regions(url="http://gateway.invalid", token="t") == Exit.UNAVAILABLE
+
+
+def test_a_gateways_refusal_through_a_proxy_is_its_own(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has a trace, which a proxy's has not."""
+    monkeypatch.setenv("http_proxy", httpserver.url_for(""))
+    problem = {"detail": "there is no such run", "trace_id": "ab" * 16}
+    httpserver.expect_request("/v1/regions").respond_with_json(problem, status=404)
+    assert regions(url="http://gateway.invalid", token="t") == Exit.NOT_FOUND
+    assert "proxy" not in capsys.readouterr().err
+
+
+def test_a_proxy_without_tls_is_named(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`https://` was meant for the calls, and says how the proxy itself is spoken to."""
+    monkeypatch.setenv("https_proxy", httpserver.url_for("").replace("http:", "https:"))
+    assert regions(url="https://gateway.invalid", token="t") == Exit.UNAVAILABLE
+    printed = capsys.readouterr().err
+    assert f"no TLS connection with https://localhost:{httpserver.port}/, the proxy to" in printed
+    assert "https_proxy=http://" in printed and "NO_PROXY=gateway.invalid" in printed
 
 
 @pytest.mark.parametrize(

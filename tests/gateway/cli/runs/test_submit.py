@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jwt
 import pytest
 from pytest_httpserver import HTTPServer
 
@@ -45,3 +46,53 @@ def test_a_warning_of_the_gateway_is_printed(
     assert submit(str(tmp_path / "w.yaml"), quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("r1\n", "warning: no region has more than 8\n")
+
+
+@pytest.mark.parametrize("output", list(Format))
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        (404, "there is no such run"),
+        (403, "policy denies it"),
+        (503, "not now"),
+        (401, "no acceptable token"),
+    ],
+)
+def test_a_run_that_cannot_be_followed_has_been_accepted(
+    status: int,
+    refusal: str,
+    output: Format,
+    tmp_path: Path,
+    httpserver: HTTPServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A CI's token may submit and not read: a script that takes it for refused submits it once more."""
+    (tmp_path / "w.yaml").write_text("spec: {}")
+    httpserver.expect_request("/v1/runs", method="POST").respond_with_json(run("r1"), status=202)
+    problem = {"detail": refusal, "trace_id": "ab" * 16}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(problem, status=status)
+    token = jwt.encode({"exp": 2**33, "scope": "workflows:submit"}, "k" * 32, "HS256")
+
+    code = submit(
+        str(tmp_path / "w.yaml"), watch=True, output=output, url=httpserver.url_for(""), token=token
+    )
+
+    assert code == Exit.NOT_FOLLOWED
+    out, err = capsys.readouterr()
+    shown = out if output in (Format.TABLE, Format.NAME) else err
+    assert shown.split()[-2 if output is Format.TABLE else 0 if output is Format.NAME else 1] == "r1"
+    assert f"r1 was accepted, and cannot be followed: {refusal}" in err
+    assert ("has no scope workflows:read" in err) == (status in (403, 404))
+
+
+def test_a_run_that_is_followed_is_named_once(
+    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its end, so that it can be found again; and standard output is its id alone."""
+    (tmp_path / "w.yaml").write_text("spec: {}")
+    httpserver.expect_request("/v1/runs", method="POST").respond_with_json(run("r1"), status=202)
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(run("r1") | {"phase": "Succeeded"})
+    assert (
+        submit(str(tmp_path / "w.yaml"), watch=True, quiet=True, url=httpserver.url_for(""), token="t") == 0
+    )
+    assert capsys.readouterr().out == "r1\n"

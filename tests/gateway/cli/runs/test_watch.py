@@ -1,6 +1,7 @@
 """Following a run: what an event stream may hold beside events, and gateways that come back."""
 
 import json
+import time
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
@@ -110,7 +111,10 @@ def test_a_watch_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
 
     silent = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Silent())
     with pytest.raises(CliError, match="not ended in time: it is Running") as late:
-        follow(Gateway(silent, stream()).client(), "r", timeout_seconds=0.01)
+        follow(Gateway(silent, stream()).client(), "r", ends_at=time.monotonic() + 0.01)
     reading.set()
     assert late.value.code == Exit.FAILED
-    assert follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", timeout_seconds=60) == Exit.DONE
+    assert (
+        follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", ends_at=time.monotonic() + 60)
+        == Exit.DONE
+    )

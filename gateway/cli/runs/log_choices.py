@@ -1,0 +1,59 @@
+"""Chooses which of a run's logs `waypost logs` prints, and how much of it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import console
+from waypost.suggestions import closest
+
+FAILED: Final = frozenset({"Failed", "Quarantined"})
+SHOWN_SHARDS: Final = 5
+
+
+def check_task(run: dict[str, Any], name: str | None) -> None:
+    """Raises `CliError` where the document of `run` has no task `name`, with the name most like it."""
+    document = run.get("workflow", {}).get("spec", {})
+    names = [task["name"] for task in document.get("tasks", ())]
+    if name is None or not names or name in names:
+        return
+    near = closest(name, names)
+    lines = (f"Did you mean {near}?" if near else f"`waypost describe {run.get('id', 'RUN')}` lists them.",)
+    raise CliError(f"the run has no task {name}", lines=lines, code=Exit.NOT_FOUND)
+
+
+def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is_failed_wanted: bool) -> int:
+    """The shard whose log is printed: the one that was `asked` for, else the first that failed, else 0.
+
+    With a `task` it is 0. Says on standard error which others have failed. Raises `CliError` for one that the
+    run has not.
+    """
+    count = run.get("shard_count", 1 if asked is None else asked + 1)
+    if asked is not None:
+        if asked >= count:
+            raise CliError(
+                f"the run has no shard {asked}: it has {count}, counted from 0", code=Exit.NOT_FOUND
+            )
+        return asked
+    failed = [shard["index"] for shard in run.get("shards", ()) if shard["phase"] in FAILED]
+    chosen = failed[0] if failed and task is None and is_failed_wanted else 0
+    if others := [str(index) for index in failed if index != chosen]:
+        more = f" and {len(others) - SHOWN_SHARDS} more" if len(others) > SHOWN_SHARDS else ""
+        note = f"this is shard {chosen}; failed too, see --shard: {', '.join(others[:SHOWN_SHARDS])}{more}"
+        # on standard error, so that standard output is the log alone
+        console(stderr=True).print(
+            note if chosen in failed else note.replace("failed too", "failed"), markup=False
+        )
+    return int(chosen)
+
+
+def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
+    """The last `count` lines of a log that comes in pieces; no more than these are kept.
+
+    A line ends with a newline alone: tasks may write other characters that Python takes for an end.
+    """
+    kept, rest = list[str](), ""
+    for text in texts:
+        *lines, rest = (rest + text).split("\n")
+        kept = [*kept, *(f"{line}\n" for line in lines)][-count:] if count else []
+    yield from [*kept, *filter(None, [rest])][-count:] if count else ()

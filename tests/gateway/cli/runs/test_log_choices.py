@@ -1,0 +1,99 @@
+"""Which task, shard and lines `waypost logs` prints, and what it says of names that are none."""
+
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from gateway.cli.errors import Exit
+from gateway.cli.runs.log_choices import last_lines
+from gateway.cli.runs.logs import logs
+from tests.gateway.cli.runs.answers import run, task
+
+
+def serve(server: HTTPServer, *phases: str) -> str:
+    """A run of two tasks, whose shards are in `phases`."""
+    shards = [{"index": index, "phase": phase} for index, phase in enumerate(phases)]
+    tasks = [task("greet") | {"shard": index} for index in range(len(phases))]
+    document = {"spec": {"tasks": [{"name": "greet"}, {"name": "farewell"}]}}
+    answer: dict[str, Any] = run("r") | {"workflow": document, "shards": shards, "tasks": tasks}
+    server.expect_request("/v1/runs/r").respond_with_json(answer | {"shard_count": len(phases)})
+    for index in range(len(phases)):
+        query = {"task": "greet", "shard": str(index)}
+        asked = server.expect_request("/v1/runs/r/logs", query_string=query)
+        asked.respond_with_data(f"one\ntwo\nof shard {index}\n")
+    return server.url_for("")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("gret", "Did you mean greet?"), ("zzz", "`waypost describe r` lists them."), ("", "lists them")],
+)
+@pytest.mark.parametrize("options", [{}, {"follow": True}, {"attempt": 1}, {"shard": 1}], ids=str)
+def test_a_misspelt_task_is_named(
+    name: str, said: str, options: dict[str, Any], httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That it has not started would be waited for."""
+    url = serve(httpserver, "Running", "Running")
+    assert logs("r", name, **options, url=url, token="t") == Exit.NOT_FOUND
+    err = capsys.readouterr().err
+    assert f"the run has no task {name}" in err and said in err
+
+
+def test_a_shard_that_is_none_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are counted from 0."""
+    url = serve(httpserver, "Running", "Running")
+    assert logs("r", "greet", shard=2, url=url, token="t") == Exit.NOT_FOUND
+    assert "the run has no shard 2: it has 2, counted from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("phases", "name", "shown", "said"),
+    [
+        (("Succeeded", "Failed"), None, 1, "task greet of shard 1"),
+        (("Succeeded", "Failed", "Quarantined"), None, 1, "this is shard 1; failed too, see --shard: 2"),
+        (("Failed", "Failed"), None, 0, "this is shard 0; failed too, see --shard: 1"),
+        (("Succeeded", "Failed"), "greet", 0, "this is shard 0; failed, see --shard: 1"),
+        (("Succeeded", "Succeeded"), None, 0, "task greet of shard 0"),
+        (("Succeeded", *["Failed"] * 9), "greet", 0, "see --shard: 1, 2, 3, 4, 5 and 4 more"),
+    ],
+)
+def test_the_shard_that_failed_is_shown_or_named(
+    phases: tuple[str, ...],
+    name: str | None,
+    shown: int,
+    said: str,
+    httpserver: HTTPServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever looks for why a run failed finds nothing in the shard that did not."""
+    assert logs("r", name, url=serve(httpserver, *phases), token="t") == Exit.DONE
+    out, err = capsys.readouterr()
+    assert f"of shard {shown}\n" in out
+    assert said in err
+
+
+def test_the_last_lines_alone_are_printed(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `tail` does; it does not go with --follow."""
+    url = serve(httpserver, "Succeeded")
+    assert logs("r", "greet", tail=2, url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().out == "two\nof shard 0\n"
+    assert logs("r", tail=1, url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().out == "of shard 0\n"
+    assert logs("r", "greet", tail=1, follow=True, url=url, token="t") == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("pieces", "count", "lines"),
+    [
+        (["a\nb", "c\nd"], 2, "bc\nd"),
+        (["a\nb\n"], 1, "b\n"),
+        (["a\u2028b\rc\n"], 1, "a\u2028b\rc\n"),
+        (["a\n"], 0, ""),
+        ([], 3, ""),
+        (["a", "b"], 9, "ab"),
+    ],
+)
+def test_lines_are_counted_over_pieces(pieces: list[str], count: int, lines: str) -> None:
+    """A newline alone ends one."""
+    assert "".join(last_lines(pieces, count)) == lines
