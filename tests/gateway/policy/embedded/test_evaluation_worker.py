@@ -119,11 +119,11 @@ async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
     """Beyond the bound a question is refused at once; each of the others gets its own answer."""
     async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
         decisions = await asyncio.gather(
-            *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(40))
+            *(engine.decide(of(f"t{index % 5}", document(f"n{index}"))) for index in range(260))
         )
-    assert [decision.rules for decision in decisions[:32]] == [(f"n{index}",) for index in range(32)]
-    assert {decision.fault for decision in decisions[32:]} == {
-        "32 large documents are waiting for a decision already"
+    assert [decision.rules for decision in decisions[:256]] == [(f"n{index}",) for index in range(256)]
+    assert {decision.fault for decision in decisions[256:]} == {
+        "256 large documents are waiting for a decision already"
     }
 
 
@@ -131,10 +131,10 @@ async def test_large_documents_wait_in_a_bounded_line(tmp_path: Path) -> None:
 async def test_one_tenant_does_not_fill_the_line(tmp_path: Path) -> None:
     """Beyond a tenant's share its questions are refused, those of others are not."""
     async with EmbeddedPolicyEngine(write(tmp_path, NAME_BACK), inline_bytes=ALL_TO_THE_WORKER) as engine:
-        many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(12)]
+        many = [engine.decide(of("loud", document(f"n{index}"))) for index in range(68)]
         *loud, quiet = await asyncio.gather(*many, engine.decide(of("quiet", document("q"))))
-        assert [decision.fault for decision in loud] == [""] * 8 + [
-            "8 large documents of loud are waiting for a decision already"
+        assert [decision.fault for decision in loud] == [""] * 64 + [
+            "64 large documents of loud are waiting for a decision already"
         ] * 4
         assert quiet.rules == ("q",)
         assert (await engine.decide(of("loud", document("later")))).rules == ("later",)
