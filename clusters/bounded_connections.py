@@ -22,7 +22,7 @@ PIECE_BYTES: Final = 16 * 1024
 """Most bytes that are read and parsed before everything else has a turn: a TLS record."""
 SMALL_BYTES: Final = 16
 """The average size below which the pieces of an answer are small."""
-SMALL_PIECES: Final = 1_000
+SMALL_PIECES: Final = 200
 """Most small pieces of an answer within a second."""
 
 

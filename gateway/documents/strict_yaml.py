@@ -7,7 +7,7 @@ refused, not guessed: libyaml, which parses here, follows 1.1, and other readers
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import yaml
 
@@ -151,11 +151,12 @@ class _Composer:
         self._add(value, len(text) + 1)
 
     def _open_container(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
-        kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
-        if event.tag not in (None, "!", TAGS + kind):
-            self._error(f"the tag {event.tag} has no meaning in JSON")
-        self._open.append(_Container([] if kind == "seq" else {}, event.anchor))
-        self._check_depth(0)
+        is_list = type(event) is yaml.SequenceStartEvent
+        if event.tag is not None and event.tag not in ("!", TAGS + ("seq" if is_list else "map")):
+            self._error(f"the tag {event.tag:.200} has no meaning in JSON")
+        self._open.append(_Container([] if is_list else {}, event.anchor))
+        if len(self._open) > self._maximum_nesting:
+            self._refuse_depth()
 
     def _close_container(self, _: yaml.SequenceEndEvent | yaml.MappingEndEvent) -> None:
         ended = self._open.pop()
@@ -198,14 +199,14 @@ class _Composer:
         self._expansion_left -= aliased.size
         if self._expansion_left < 0:
             raise TooLarge(f"aliases add more than the {self._maximum_expansion} characters that are allowed")
-        self._check_depth(aliased.height)
+        if len(self._open) + aliased.height > self._maximum_nesting:
+            self._refuse_depth()
         if self._open and self._open[-1].height <= aliased.height:
             self._open[-1].height = aliased.height + 1
         self._add(aliased.value, aliased.size)
 
-    def _check_depth(self, more: int) -> None:
-        if len(self._open) + more > self._maximum_nesting:
-            raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
+    def _refuse_depth(self) -> NoReturn:
+        raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         """The value of a scalar (text, number, boolean or null) that all versions of YAML read alike.
