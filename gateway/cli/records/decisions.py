@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 import httpx
 import msgspec
 from cyclopts import App, Parameter
-from rich.markup import escape
 
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
@@ -140,10 +139,10 @@ def _print_table(items: Sequence[dict[str, Any]]) -> None:
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item["at"])),
             "permitted" if item["allow"] else "no answer" if item["fault"] else "refused",
             item["action"],
-            escape(item["tenant"]),
-            escape(item["subject"]),
-            escape(item["name"] or item["run"]),
-            escape(", ".join(item["rules"]) or item["fault"]),
+            item["tenant"],
+            item["subject"],
+            item["name"] or item["run"],
+            ", ".join(item["rules"]) or item["fault"],
             item["id"],
         ]
         for item in items
