@@ -44,7 +44,7 @@ class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     """The folder that the command runs in, relative to the shard's workspace."""
 
     def __post_init__(self) -> None:
-        if not argument_text(self.command[0]):
+        if self.command[0] == "":
             raise ValueError("the first word of the command is the program: it must not be empty")
 
 
