@@ -55,12 +55,14 @@ Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[tuple[str, str], ...]:
     """The modules, given as (file name, text), as the interpreter is to evaluate them."""
     # A change may lie within what another one moves: the outermost are made first, then what is left.
+    written, left = dict(modules), list(modules)
     for round_ in range(100):
-        changed = [(module.file, _changed(module, round_)) for module in parse(modules)]
-        if list(modules) == changed:
+        changed = [(module.file, _changed(module, round_)) for module in parse(left)]
+        left = [new for new, old in zip(changed, left, strict=True) if new != old]
+        if not left:
             break
-        modules = changed
-    return tuple(modules)
+        written |= left
+    return tuple(written.items())
 
 
 def _changed(module: Module, round_: int) -> str:

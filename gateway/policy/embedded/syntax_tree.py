@@ -158,17 +158,22 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
 
     A reference is one expression, and each of its indices is another; the name of a called function is none.
     """
-    if isinstance(tree, list):
-        for item in tree:
-            yield from expressions(item, closed=closed)
-    elif isinstance(tree, Mapping):
-        for kind, value in tree.items():
+    # A stack in place of recursion, which costs four times as much: the last one is looked at next.
+    pending: list[Any] = [tree]
+    while pending:
+        node = pending.pop()
+        if type(node) is list:
+            pending.extend(reversed(node))
+        elif type(node) is dict:
+            pending.extend((kind, value, node) for kind, value in reversed(node.items()))
+        elif type(node) is tuple:
+            kind, value, parent = node
             if kind in ("span", "fcn"):
                 continue
-            if kind[0].isupper() and isinstance(value, Mapping):
+            if kind[0].isupper() and type(value) is dict:
                 yield kind, value
             if kind not in closed:
-                yield from expressions(list(indices(tree)) if kind in REFERENCES else value, closed=closed)
+                pending.append(list(indices(parent)) if kind in REFERENCES else value)
 
 
 def announced_names(module: Module, tree: Any) -> frozenset[str]:
