@@ -67,7 +67,8 @@ async def submit(call: Call) -> Response:
     key = _idempotency_key(call)
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
-    if len(body) <= INLINE_BYTES and media_type == "application/json":
+    # What has conditions would be parsed twice: it goes to the thread in any case.
+    if len(body) <= INLINE_BYTES and media_type == "application/json" and b'"when":' not in body:
         async with call.turn():
             if (quick := _read_quickly(body, call.principal.tenant, services)) is not None:
                 return await _decide(call, key, quick)

@@ -23,6 +23,13 @@ RunId = Annotated[
     Parameter(help="The run's id, the beginning of it that no other has, or @latest: your newest one."),
 ]
 RunIds = Annotated[str, Parameter(help="More runs, each in the same way.")]
+Since = Annotated[
+    str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
+]
+Limit = Annotated[int, Parameter(help="So many at most.")]
+Continued = Annotated[
+    str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
+]
 RegionName = Annotated[str, Parameter(help="Its name.")]
 Url = Annotated[
     str | None,

@@ -109,6 +109,7 @@ class RecordedPolicy:
         self._offered.set()
 
     async def flush(self) -> None:
+        """Writes what is offered now; what the store does not take is counted as unrecorded."""
         decisions, self._waiting = self._waiting, []
         self._waiting_by_tenant.clear()
         self._offered.clear()

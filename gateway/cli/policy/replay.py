@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Format, Output, Since, Token, Url
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_value, table
 from gateway.cli.records.decisions import Filters, exported
@@ -27,7 +27,7 @@ def replay_decisions(
         Path | None,
         Parameter(help="An export of `waypost decisions export`. Default: what the gateway has."),
     ] = None,
-    since: Annotated[str | None, Parameter(help="Only what is not older: 30m, 2h, 7d.")] = None,
+    since: Since = None,
     data: Annotated[Path | None, Parameter(help="The rules' data, where it is not theirs.")] = None,
     allow_widening: Annotated[
         bool, Parameter(negative="", help="That something is newly allowed is no failure.")

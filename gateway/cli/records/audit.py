@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import httpx
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_names, print_value, table
@@ -38,13 +38,9 @@ def listing(
     actor: Annotated[str | None, Parameter(help="Only what this subject had done.")] = None,
     region: Annotated[str | None, Parameter(help="Only what was done to this region.")] = None,
     run: Annotated[str | None, Parameter(help="Only what was done to this run, named as elsewhere.")] = None,
-    since: Annotated[
-        str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
-    ] = None,
-    limit: Annotated[int, Parameter(help="So many at most.")] = 50,
-    continued: Annotated[
-        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
-    ] = None,
+    since: Since = None,
+    limit: Limit = 50,
+    continued: Continued = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command, console, print_value, table
 from gateway.cli.records.audit import seconds_since
@@ -33,9 +33,7 @@ class Filters:
     tenant: Annotated[str | None, Parameter(help="Only what callers of this tenant asked for.")] = None
     rule: Annotated[str | None, Parameter(help="Only what this rule decided, as image.banned.")] = None
     run: Annotated[str | None, Parameter(help="Only what is about this run.")] = None
-    since: Annotated[
-        str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
-    ] = None
+    since: Since = None
 
     def query(self) -> dict[str, Any]:
         """The query parameters of the API. Raises `CliError` for a time that is none."""
@@ -59,10 +57,8 @@ Chosen = Annotated[Filters | None, Parameter(name="*", help="Which decisions.")]
 def listing(
     *,
     filters: Chosen = None,
-    limit: Annotated[int, Parameter(help="So many at most.")] = 50,
-    continued: Annotated[
-        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
-    ] = None,
+    limit: Limit = 50,
+    continued: Continued = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,

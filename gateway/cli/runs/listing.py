@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateway.cli.arguments import Format, Output, Quiet, Token, Url
+from gateway.cli.arguments import Continued, Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, format_duration, print_value, table
 from gateway.core.run import RunPhase
@@ -28,9 +28,7 @@ def runs(
         ),
     ] = (),
     limit: Annotated[int, Parameter(help="So many at most.")] = 50,
-    continued: Annotated[
-        str | None, Parameter(name="--continue", help="Go on where the page before ended, which tells how.")
-    ] = None,
+    continued: Continued = None,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
     url: Url = None,
