@@ -106,7 +106,7 @@ def status(pid: int) -> list[str]:
     """The fields of the process's `stat` (proc(5)) from the state on; none if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read
         return []
 
 
