@@ -1,49 +1,151 @@
-"""A real OPA in strict mode on its own conformance cases: the ledger beside the embedded engine's."""
+"""A real OPA on its own conformance cases, asked as the gateway asks: the ledger beside that of `embedded`.
 
-import os
-import subprocess
+One OPA is given the modules and data of one case after the other, by its API.
+"""
+
+import shutil
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import msgspec
+import pytest
 
+from gateway.cli.dev.opa_process import OpaProcess
+from gateway.cli.errors import CliError
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.client import StrictOpaClient
+from gateway.policy.opa.reply import Reply, ReplyError
 from tests.gateway.policy.embedded.opa_cases import ASKED, OpaCase, needs_shared, opa_cases, unordered
 from tests.opa_fixture import OPA, needs_opa
 
-EVERY = int(os.environ.get("WAYPOST_OPA_CASES_EVERY", "40"))
-"""Which part of the cases is run, each in a process of its own; 1 by hand, for all."""
-KNOWN = {
-    "data/nested integer",
-    "reachable_paths/cycle_1022_3",
-    "withkeyword/builtin-builtin: arity 0",
-    "withkeyword/builtin-value: arity-1, input must still be defined",
+EVERY = 40
+"""Which part of the cases is asked without `--all-cases`."""
+RIGHT = 1_967
+"""Of 1,986 cases, those that are answered as the suite says: with its value, undefined, or an error."""
+FAILED = {
+    *("functionerrors/undefined builtin result", "jsonpatch/json_patch_tests", "uuid-parse/negative"),
+    *("jsonpatch/set-failure add-to-bad-path", "jsonpatch/set-failure add-with-mismatched-key-value"),
+    *("regexmatch/regex.match bad RE", "regex.replace: bad regex pattern: Syntax error"),
+    *("strings/any_prefix_match/type_error_nostrict", "strings/any_suffix_match/type_error_nostrict"),
+    *("subset/array and set 1", "subset/array and set 2"),
+    "baseandvirtualdocs/base/virtual: conflicts",  # OPA does not start with data where rules are
+    "time/time caching",  # test.sleep is for the suite alone
 }
-"""Artefacts of the suite, or of asking by `opa eval`, which has an input and a runtime of its own."""
+"""Cases that fail, which refuses. The suite wants no value in most: it was made without strict mode."""
+WRONG = {
+    "reachable_paths/cycle_1022_3",  # the order of what is wanted
+    "withkeyword/builtin-builtin: arity 0",  # the suite's `opa.runtime()` is empty
+}
 
 
-def judged(case: OpaCase, folder: Path) -> str:
-    """What becomes of the case: right, wrong, or failed where it should not."""
-    folder.mkdir()
-    for name, text in case.modules:
-        (folder / name).write_text(text)
-    (folder / "data.json").write_bytes(msgspec.json.encode(case.data))
-    options = ("--strict-builtin-errors", "--bundle", str(folder), "--format", "json")
-    # What is no JSON (a set) is a term of the query.
-    query = f"result := {ASKED} with input as {case.document.decode()}"
-    printed = subprocess.run([str(OPA), "eval", *options, query], capture_output=True, check=False).stdout
-    answer = msgspec.json.decode(printed or b"{}")
-    if "errors" in answer:
-        return "right" if case.fails else "failed"
-    found = [unordered(one["bindings"]["result"]) for one in answer.get("result", ())]
-    return "right" if not case.fails and found == [unordered(value) for value in case.wanted] else "wrong"
+class EmptyOpa(OpaProcess):
+    """An OPA without a bundle: whoever reaches its API gives it rules."""
+
+    def command(self) -> list[str]:
+        words = super().command()
+        at = words.index("--bundle")
+        return words[:at] + words[at + 2 :]
+
+
+class CannotBeGiven(Exception):
+    """The API, which takes one module after the other, refuses one."""
+
+
+class Ledger:
+    """An OPA that holds the rules and data of one case at a time."""
+
+    def __init__(self, folder: Path, api: httpx.AsyncClient, client: StrictOpaClient) -> None:
+        self._folder, self._api, self._client = folder, api, client
+        self._loaded: list[str] = []
+
+    async def judged(self, case: OpaCase) -> str:
+        """What becomes of the case: right, wrong, or failed where it should not."""
+        try:
+            try:
+                await self._give(case)
+                reply = await self._client.ask(ASKED, document_of(case))
+            except CannotBeGiven:
+                reply = await self._asked_alone(case)
+        except (ReplyError, CliError):
+            return "right" if case.fails else "failed"
+        found = [] if isinstance(reply.result, msgspec.UnsetType) else [msgspec.json.decode(reply.result)]
+        wanted = [unordered(value) for value in case.wanted]
+        return "right" if not case.fails and [unordered(value) for value in found] == wanted else "wrong"
+
+    async def _give(self, case: OpaCase) -> None:
+        """Gives OPA the case in place of the last one. Raises `CannotBeGiven`."""
+        for name in reversed(self._loaded):
+            (await self._api.delete(f"/v1/policies/{name}")).raise_for_status()
+        self._loaded.clear()
+        (await self._api.put("/v1/data", content=msgspec.json.encode(case.data))).raise_for_status()
+        for name, text in modules_of(case):
+            answer = await self._api.put(f"/v1/policies/{name}", content=text)
+            if not answer.is_success:
+                raise CannotBeGiven(answer.text)
+            self._loaded.append(name)
+
+    async def _asked_alone(self, case: OpaCase) -> Reply:
+        """Asks an OPA that is started with the case. Raises `CliError` where it does not start with it."""
+        assert OPA is not None
+        folder = self._folder / "alone"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, text in modules_of(case):
+            (folder / name).write_text(text)
+        (folder / "data.json").write_bytes(msgspec.json.encode(case.data))
+        opa = OpaProcess(OPA, folder, self._folder / "alone.sock", log=self._folder / "opa.log")
+        async with opa, StrictOpaClient(parse_address(opa.engine)) as client:
+            return await client.ask(ASKED, document_of(case))
+
+
+def is_json(document: bytes) -> bool:
+    try:
+        msgspec.json.decode(document)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def modules_of(case: OpaCase) -> tuple[tuple[str, str], ...]:
+    """The modules; an input that is no JSON (a set) is put into the last one, which asks."""
+    if is_json(case.document):
+        return case.modules
+    *others, (name, text) = case.modules
+    head, _, asked = text.rstrip().partition(" := ")
+    return (*others, (name, f"{head} := x if x := {asked} with input as {case.document.decode()}\n"))
+
+
+def document_of(case: OpaCase) -> bytes:
+    return case.document if is_json(case.document) else b"{}"
+
+
+@asynccontextmanager
+async def ledger_in(folder: Path) -> AsyncIterator[Ledger]:
+    """A ledger, with an OPA on a socket in `folder`."""
+    assert OPA is not None
+    socket = folder / "opa.sock"
+    transport = httpx.AsyncHTTPTransport(uds=str(socket))
+    async with (
+        EmptyOpa(OPA, folder, socket, log=folder / "opa.log") as opa,
+        httpx.AsyncClient(transport=transport, base_url="http://opa", timeout=30) as api,
+        StrictOpaClient(parse_address(opa.engine)) as client,
+    ):
+        yield Ledger(folder, api, client)
 
 
 @needs_opa
 @needs_shared
-def test_opa_in_strict_mode_answers_its_own_cases(tmp_path: Path) -> None:
+async def test_opa_in_strict_mode_answers_its_own_cases(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """An error that comes out undefined counts as wrong: so it would without strict mode."""
-    cases = list(opa_cases())[::EVERY]
-    found = [(judged(case, tmp_path / str(number)), case.note) for number, case in enumerate(cases)]
-    assert {note for verdict, note in found if verdict == "wrong"} <= KNOWN
+    every = 1 if request.config.getoption("--all-cases") else EVERY
+    async with ledger_in(tmp_path) as ledger:
+        found = [(await ledger.judged(case), case.note) for case in list(opa_cases())[::every]]
     counts = Counter(verdict for verdict, _ in found)
-    assert counts["failed"] <= max(1, len(cases) // 60), [found for found in found if found[0] == "failed"]
+    assert {note for verdict, note in found if verdict == "wrong"} <= WRONG
+    assert {note for verdict, note in found if verdict == "failed"} <= FAILED
+    assert counts["right"] >= RIGHT or every > 1, counts
