@@ -26,6 +26,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
     "outputs": FLAG,
     "phase": {"type": "string", "enum": list(RunPhase)},
+    "inputs": FLAG,
     "refused": FLAG,
     "region": TEXT,
     "rule": TEXT,

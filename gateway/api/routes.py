@@ -24,7 +24,7 @@ from gateway.api.submit import submit
 LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
 AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limit", "continue"})
 DECISIONS_QUERY: Final = frozenset(
-    {"action", "refused", "rule", "run", "since", "subject", "tenant", "limit", "continue"}
+    {"action", "inputs", "refused", "rule", "run", "since", "subject", "tenant", "limit", "continue"}
 )
 LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
 

@@ -4,7 +4,9 @@ Compares what is allowed, by which rules and with which obligations; the texts o
 engines format numbers in them differently.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -83,12 +85,17 @@ def question_of(recorded: Recorded) -> Question | None:
 
 
 async def replay(
-    decisions: Iterable[Recorded], engine: PolicyEngine
+    decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks `engine` each question again; yields each decision that was asked, with its flip if it is one."""
-    for recorded in decisions:
-        if (question := question_of(recorded)) is not None:
-            yield recorded, flip_of(recorded, await engine.decide(question))
+    """Asks `engine` each question again; yields each decision that was asked, with its flip if it is one.
+
+    Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
+    """
+    askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
+    while asked := list(islice(askable, at_once)):
+        answers = await asyncio.gather(*(engine.decide(question) for _, question in asked))
+        for (recorded, _), answer in zip(asked, answers, strict=True):
+            yield recorded, flip_of(recorded, answer)
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:

@@ -1,11 +1,14 @@
 """The values by which recorded decisions of policy are listed: who was refused what, and why."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from gateway.core.decision import Action, Decision
+
+DOCUMENT_BYTES: Final = 1_048_576
+"""The most bytes of documents in a page, but for one document that is larger: a gateway holds all of it."""
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
@@ -25,12 +28,14 @@ class DecisionQuery(Struct, frozen=True, kw_only=True):
     limit: int = 50
     before: str | None = None
     """The id of the last decision of the page before."""
+    documents: bool = False
+    """With the documents that they are about; then a page ends before it has `DOCUMENT_BYTES` of them."""
 
 
 class RecordedDecision(Struct, frozen=True, kw_only=True):
     """A decision as it is recorded: with its question, and what it was about.
 
-    In lists the question has no document.
+    In lists the question has no document, unless it is asked for.
     """
 
     decision: Decision

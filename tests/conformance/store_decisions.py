@@ -8,7 +8,7 @@ from gateway.core.decision import Action, Decision, Question
 from gateway.core.history import HistoryEntry, HistoryKind
 from gateway.core.principal import Principal
 from gateway.core.shard_states import Phase
-from gateway.store.decisions import DecisionQuery
+from gateway.store.decisions import DOCUMENT_BYTES, DecisionQuery, RecordedDecision
 from gateway.store.interface import Store
 from tests.conformance.store_values import NOW, Open, admission, decision, known, move
 from tests.gateway.core.history_entries import history_entry
@@ -33,6 +33,11 @@ def asked(name: str, *, tenant: str = "payments", allow: bool = True, **changes:
 def accepted(run: str, decision_id: str) -> HistoryEntry:
     entry = history_entry(HistoryKind.ACCEPTED, run=run, at=NOW)
     return structs.replace(entry, detail=structs.replace(entry.detail, decision_id=decision_id))
+
+
+def document_of(recorded: RecordedDecision) -> bytes | None:
+    question = recorded.decision.question
+    return question.workflow if question else None
 
 
 async def listed(store: Store, **conditions: Any) -> list[str]:
@@ -115,6 +120,32 @@ class DecisionsConformance:
         second = await store.decisions(DecisionQuery(tenants=None, limit=3, before=first.next))
         assert [recorded.decision.id for recorded in second.decisions] == ["d1", "d0"]
         assert second.next is None
+
+    async def test_decisions_are_listed_with_their_documents_where_that_is_asked(self, store: Store) -> None:
+        """Those of runs too; masked ones without. A page has no more than a gateway is to hold at once."""
+        await store.admit(structs.replace(admission("run-1", workflow=DOCUMENT), decision=asked("d1")))
+        large = b'{"x":"' + b"x" * (DOCUMENT_BYTES * 2 // 5) + b'"}'
+        refusals = [asked(f"d{n}", allow=False, workflow=large) for n in range(2, 7)]
+        await store.record_passing(
+            [*refusals, asked("d7", allow=False, workflow=None)], of_tenant=10, in_all=10
+        )
+
+        pages: list[list[tuple[str, bytes | None]]] = []
+        before = None
+        while not pages or before is not None:
+            query = DecisionQuery(tenants=None, documents=True, limit=4, before=before)
+            found = await store.decisions(query)
+            pages.append([(one.decision.id, document_of(one)) for one in found.decisions])
+            before = found.next
+        assert pages == [
+            [("d7", None), ("d6", large), ("d5", large)],
+            [("d4", large), ("d3", large)],
+            [("d2", large), ("d1", DOCUMENT)],
+        ]
+        huge = asked("d8", allow=False, workflow=b'{"x":"' + b"x" * DOCUMENT_BYTES + b'"}')
+        await store.record_passing([huge], of_tenant=10, in_all=10)
+        alone = await store.decisions(DecisionQuery(tenants=None, documents=True))
+        assert [one.decision.id for one in alone.decisions] == ["d8"]
 
     async def test_refusals_are_kept_up_to_a_bound(self, store: Store) -> None:
         """The newest stay, those of other tenants too, and what was accepted always does."""

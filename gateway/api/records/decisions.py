@@ -19,14 +19,14 @@ ID_MAXIMUM: Final = 64
 
 
 async def decisions(call: Call) -> Response:
-    """List what policy decided, newest first, without the input of the rules.
+    """List what policy decided, newest first; with `inputs=true` also what the rules were asked.
 
     Decisions of the tenants that the caller may see. `since` is in seconds since 1970. Permitted reads are
     listed only where the gateway records them.
     """
     services, query = call.services, call.query
     authorized = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
-    page = services.settings.requests.page_maximum
+    page, inputs = services.settings.requests.page_maximum, query.flag("inputs")
     found = await services.store.decisions(
         DecisionQuery(
             tenants=visible_tenants(authorized, call.principal.tenant, query.value("tenant")),
@@ -38,12 +38,12 @@ async def decisions(call: Call) -> Response:
             since=query.number("since", default=0, minimum=0, maximum=SINCE_MAXIMUM),
             limit=query.number("limit", default=50, minimum=1, maximum=page),
             before=_before(query.value("continue")),
+            documents=inputs,
         )
     )
     following = None if found.next is None else encode_cursor(found.next)
-    return JsonResponse(
-        DecisionPage(items=tuple(record_of(recorded) for recorded in found.decisions), next=following)
-    )
+    view = full_record if inputs else record_of
+    return JsonResponse(DecisionPage(items=tuple(map(view, found.decisions)), next=following))
 
 
 async def decision(call: Call) -> Response:

@@ -32,13 +32,13 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     obligations: Obligations
     duration_seconds: float
     input: Raw | UnsetType = UNSET
-    """What the rules were asked, as far as policy lets it be recorded; absent in lists."""
+    """What the rules were asked, as far as policy lets it be recorded; in lists only where asked for."""
 
 
 class DecisionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
     """Decisions, newest first. `continue` is for the next page, null on the last.
 
-    With filters a page may have fewer entries than `limit`, or none, and still not be the last.
+    With filters or inputs a page may have fewer entries than `limit`, or none, and still not be the last.
     """
 
     items: tuple[DecisionRecord, ...]

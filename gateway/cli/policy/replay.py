@@ -1,106 +1,71 @@
 """`waypost policy replay`: what other rules would have answered to what was asked."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Since, Token, Url
+from gateway.cli.client import connect
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command, console, print_value, table
+from gateway.cli.output import command
+from gateway.cli.policy.candidates import open_candidate
+from gateway.cli.policy.corpus import parse_decision, read_corpus
+from gateway.cli.policy.flips import Impact, measure, print_impact
 from gateway.cli.records.decisions import Filters, exported
 from gateway.policy.bundle import BundleError
-from gateway.policy.embedded.engine import EmbeddedPolicyEngine
-from gateway.policy.replay import KINDS, Flip, Recorded, replay
+from gateway.policy.replay import Recorded, replay
+
+Bundle = Annotated[Path, Parameter(help="The rules that are to be tried: a folder, or a built archive.")]
+Widening = Annotated[bool, Parameter(negative="", help="That something is newly allowed is no failure.")]
+ByOpa = Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")]
 
 
 @command
 def replay_decisions(
-    directory: Annotated[Path, Parameter(help="The folder of the rules that are to be tried.")],
+    bundle: Bundle,
     /,
     *,
-    decisions: Annotated[
-        Path | None,
-        Parameter(help="An export of `waypost decisions export`. Default: what the gateway has."),
-    ] = None,
+    decisions: Annotated[Path | None, Parameter(help="An export of `waypost decisions export`.")] = None,
     since: Since = None,
     data: Annotated[Path | None, Parameter(help="The rules' data, where it is not theirs.")] = None,
-    allow_widening: Annotated[
-        bool, Parameter(negative="", help="That something is newly allowed is no failure.")
-    ] = False,
+    opa: ByOpa = False,
+    allow_widening: Widening = False,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Answer what was asked of policy again, by the rules in DIRECTORY, and show what would change.
+    """Answer what was asked of policy again, by the rules in BUNDLE, and show what would change.
 
-    Exit code 1 where something is newly allowed, or gets no answer.
+    Default: what the gateway has recorded. Exit code 1 where something is newly allowed, or gets no answer.
     """
-    lines = _read(decisions) if decisions else exported(Filters(since=since), url, token)
-    recorded = [_parse(line) for line in lines]
-    try:
-        asked, flips = asyncio.run(_replay(directory, data, recorded))
-    except BundleError as error:
-        raise CliError("the rules cannot be used", lines=tuple(str(error).splitlines())) from error
-    _print(flips, output)
-    counts = Counter(flip.kind for flip in flips)
-    skipped = f", {len(recorded) - asked} cannot be asked again" if asked < len(recorded) else ""
-    console(stderr=True).print(
-        f"{asked} decisions: {', '.join(f'{counts[kind]} {WORDS[kind]}' for kind in KINDS)}{skipped}",
-        markup=False,
-    )
-    widened = counts["allowed"] and not allow_widening
-    return Exit.FAILED if widened or counts["unanswered"] else Exit.DONE
-
-
-WORDS = {
-    "allowed": "newly allowed",
-    "unanswered": "without an answer",
-    "refused": "newly refused",
-    "changed": "otherwise decided",
-}
-
-
-async def _replay(directory: Path, data: Path | None, recorded: Iterable[Recorded]) -> tuple[int, list[Flip]]:
-    asked, flips = 0, []
-    async with EmbeddedPolicyEngine(directory, data) as engine:
-        async for _, flip in replay(recorded, engine):
-            asked += 1
-            if flip is not None:
-                flips.append(flip)
-    flips.sort(key=lambda flip: (KINDS.index(flip.kind), flip.tenant, flip.rules))
-    return asked, flips
-
-
-def _print(flips: Sequence[Flip], output: Format) -> None:
-    if output is not Format.TABLE:
-        print_value(msgspec.to_builtins(flips), output)
-    elif flips:
-        grouped = Counter((flip.kind, flip.tenant, ", ".join(flip.rules), flip.action) for flip in flips)
-        examples = {(f.kind, f.tenant, ", ".join(f.rules), f.action): f for f in reversed(flips)}
-        rows = (
-            [WORDS[key[0]], count, key[3], key[1], key[2], examples[key].id, examples[key].detail]
-            for key, count in grouped.items()
+    if decisions is not None and decisions.is_dir():
+        raise CliError(
+            "inputs without an answer can be replayed with nothing: `waypost policy diff` takes them",
+            code=Exit.USAGE,
         )
-        console().print(
-            table(["CHANGE", "DECISIONS", "ACTION", "TENANT", "RULES", "EXAMPLE", "DETAIL"], rows)
-        )
+    with ExitStack() as exits:
+        corpus = corpus_of(decisions, since, url, token, exits)
+        try:
+            impact = asyncio.run(_replay(bundle, data, corpus, by_opa=opa))
+        except BundleError as error:
+            raise CliError("the rules cannot be used", lines=tuple(str(error).splitlines())) from error
+    return print_impact(impact, output, allow_widening=allow_widening)
 
 
-def _read(path: Path) -> Iterator[bytes]:
-    try:
-        return iter(path.read_bytes().splitlines())
-    except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror}", code=Exit.USAGE) from error
+def corpus_of(
+    file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
+) -> Iterator[Recorded]:
+    """The recorded decisions in `file`, or else of the gateway, read as they are needed."""
+    if file is not None:
+        return read_corpus(file)
+    client = exits.enter_context(connect(url, token))
+    return map(parse_decision, exported(Filters(since=since), client))
 
 
-def _parse(line: bytes | dict[str, Any]) -> Recorded:
-    try:
-        text = line if isinstance(line, bytes) else msgspec.json.encode(line)
-        return msgspec.json.decode(text, type=Recorded)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CliError(f"this is no line of an export: {error}", code=Exit.USAGE) from error
+async def _replay(path: Path, data: Path | None, corpus: Iterator[Recorded], *, by_opa: bool) -> Impact:
+    async with open_candidate(path, data, by_opa=by_opa) as candidate:
+        return await measure(corpus, lambda asked: replay(asked, candidate.engine, at_once=candidate.at_once))

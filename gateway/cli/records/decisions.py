@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_value, table
 from gateway.cli.records.audit import seconds_since
 
@@ -19,6 +20,13 @@ app = App(name="decisions", help="What policy decided, about whom and why.")
 
 PAGE: Final = 200
 """Decisions asked for in one call of an export."""
+
+
+class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """A page of decisions; each item is the JSON that the gateway wrote, on one line."""
+
+    items: tuple[msgspec.Raw, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,27 +114,28 @@ def export(
     token: Token = None,
 ) -> None:
     """Write every decision as a line of JSON, with its input, newest first: for a SIEM, or for a replay."""
-    for found in exported(filters or Filters(), url, token):
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-
-
-def exported(filters: Filters, url: str | None, token: str | None) -> Iterator[dict[str, Any]]:
-    """Every decision that the filters find, with its input, newest first."""
-    query = filters.query() | {"limit": PAGE}
     with connect(url, token) as client:
-        for item in _all(client, query):
-            yield read_answer(client.get(api_path("decisions", item["id"])), "id")
+        for found in exported(filters or Filters(), client):
+            sys.stdout.buffer.write(msgspec.json.format(bytes(found), indent=-1) + b"\n")
 
 
-def _all(client: httpx.Client, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every decision that the query finds, page after page."""
-    following: dict[str, Any] = {}
+def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
+    """Every decision that the filters find, with its input, newest first: page after page."""
+    query = filters.query() | {"limit": PAGE, "inputs": "true"}
     while True:
-        page = read_answer(client.get(api_path("decisions"), params={**query, **following}), "items")
-        yield from page["items"]
-        if not page.get("continue"):
+        answer = client.get(api_path("decisions"), params=query)
+        if not answer.is_success:
+            read_answer(answer)
+        try:
+            page = msgspec.json.decode(answer.content, type=ExportedPage)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CliError(
+                "the answer is not one of a gateway: is the URL right?", code=Exit.UNAVAILABLE
+            ) from error
+        yield from page.items
+        if page.next is None:
             return
-        following = {"continue": page["continue"]}
+        query["continue"] = page.next
 
 
 def _print_table(items: Sequence[dict[str, Any]]) -> None:

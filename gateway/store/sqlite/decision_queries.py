@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from gateway.core.decision import Decision
 from gateway.core.run import Run
-from gateway.store.decisions import DecisionQuery, FoundDecisions, RecordedDecision
+from gateway.store.decisions import DOCUMENT_BYTES, DecisionQuery, FoundDecisions, RecordedDecision
 
 SCANNED_MAXIMUM: Final = 2_000
 """Decisions looked at for one page, at most: some 20 ms."""
@@ -107,7 +107,7 @@ def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision 
 def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisions:
     """One page of the decisions that meet the conditions of `query`, newest first."""
     found: list[RecordedDecision] = []
-    scanned, last = 0, query.before or _NEWEST
+    scanned, last, size = 0, query.before or _NEWEST, 0
     for decision_id, tenant, run, name, state in db.execute(_SCAN[query.refused], (last, SCANNED_MAXIMUM)):
         scanned, last = scanned + 1, decision_id
         if query.tenants is not None and tenant not in query.tenants:
@@ -116,11 +116,21 @@ def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisio
         if decision.at < query.since:
             # Ids are in the order of time, so all further ones are older.
             return FoundDecisions(decisions=tuple(found), next=None)
-        if _matches(decision, run, query):
-            if len(found) == query.limit:
-                return FoundDecisions(decisions=tuple(found), next=found[-1].decision.id)
-            found.append(RecordedDecision(decision=decision, run=run, name=name))
+        if not _matches(decision, run, query):
+            continue
+        recorded: RecordedDecision | None = RecordedDecision(decision=decision, run=run, name=name)
+        if query.documents and len(found) < query.limit and (recorded := find_recorded(db, decision_id)):
+            size += _document_size(recorded)
+        if len(found) == query.limit or (found and size > DOCUMENT_BYTES):
+            return FoundDecisions(decisions=tuple(found), next=found[-1].decision.id)
+        if recorded is not None:
+            found.append(recorded)
     return FoundDecisions(decisions=tuple(found), next=last if scanned == SCANNED_MAXIMUM else None)
+
+
+def _document_size(recorded: RecordedDecision) -> int:
+    question = recorded.decision.question
+    return len(question.workflow or b"") if question else 0
 
 
 def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:

@@ -100,6 +100,23 @@ async def test_decisions_of_other_tenants_are_not_seen(
         assert (await other.get(f"/v1/decisions/{found['id']}")).status_code == 200
 
 
+async def test_a_list_has_the_inputs_where_they_are_asked_for(
+    services: Services, client: httpx.AsyncClient, policy: RecordedPolicy, rules: Any, document: Document
+) -> None:
+    """The same records as one by one, and of the caller's tenants alone."""
+    await client.post("/v1/runs", json=document)
+    rules.refused = {Action.RUNS_SUBMIT: BANNED}
+    await client.post("/v1/runs", json=document)
+    await policy.flush()
+
+    found = await listed(client, "?inputs=true&action=runs:submit&limit=200")
+    alone = [(await client.get(f"/v1/decisions/{item['id']}")).json() for item in found]
+    assert found == alone
+    assert [item["input"]["workflow"]["kind"] for item in found] == ["Workflow", "Workflow"]
+    async with caller(services, "research.eve", policy=policy) as other:
+        assert await listed(other, "?inputs=true") == []
+
+
 async def test_pages_and_bad_queries(client: httpx.AsyncClient) -> None:
     """A cursor goes on; what it is not is named."""
     for path in ("cordon", "uncordon", "cordon"):

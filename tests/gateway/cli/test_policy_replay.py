@@ -13,12 +13,14 @@ import pytest
 from gateway.api.records.views import full_record
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
+from gateway.cli.policy.bundles import build
 from gateway.cli.policy.replay import replay_decisions
 from gateway.core.decision import Action, Question
 from gateway.core.principal import Principal
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.store.decisions import RecordedDecision
+from tests.opa_fixture import needs_opa
 
 DATA = {
     "tenants": {
@@ -126,3 +128,66 @@ def test_rules_that_cannot_be_used_are_refused(
     assert replay_decisions(SHIPPED_POLICIES, decisions=tmp_path / "absent.jsonl") == Exit.USAGE
     (tmp_path / "text").write_text("hello")
     assert replay_decisions(SHIPPED_POLICIES, decisions=tmp_path / "text") == Exit.USAGE
+
+
+def test_an_archive_is_replayed_like_its_folder(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `policy build` makes it, with its own data. What is no archive is refused in a sentence."""
+    archive = tmp_path / "bundle.tar.gz"
+    assert build(SHIPPED_POLICIES, output=archive, sequence=1, data=export.parent / "data.json") == Exit.DONE
+    assert replay_decisions(archive, decisions=export) == Exit.DONE
+    assert capsys.readouterr().err.startswith("8 decisions: 0 newly allowed, 0 without an answer, 0 newly")
+    archive.write_bytes(b"hello")
+    assert replay_decisions(archive, decisions=export) == Exit.USAGE
+    assert replay_decisions(tmp_path / "absent.tar.gz", decisions=export) == Exit.USAGE
+
+
+@needs_opa
+def test_a_real_opa_replays_what_the_embedded_engine_decided(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is asked for, and where the rules are for OPA alone. What it refuses has its place."""
+    rules = tmp_path / "rules"
+    shutil.copytree(SHIPPED_POLICIES, rules)
+    shutil.copy(export.parent / "data.json", rules / "data.json")
+    assert replay_decisions(rules, decisions=export, opa=True) == Exit.DONE
+    assert capsys.readouterr().err.startswith("8 decisions: 0 newly allowed, 0 without an answer, 0 newly")
+
+    (rules / ".manifest").write_text('{"metadata": {"engine": "opa"}}')
+    (rules / "house" / "random.rego").write_text(
+        "package waypost.house\n\nsubmit contains message if {\n"
+        '\tgraph.reachable({"a": []}, ["a"]) == {"a"}\n\tinput.principal.tenant == "research"\n'
+        '\tmessage := "no"\n}\n'
+    )
+    assert replay_decisions(rules, decisions=export, output=Format.JSON) == Exit.DONE
+    assert sorted(flips(capsys)) == [("changed", "research")] * 2 + [("refused", "research")] * 2
+
+    (rules / "house" / "random.rego").write_text("package waypost.house\n\nsubmit contains nothing\n")
+    assert replay_decisions(rules, decisions=export) == Exit.FAILED
+    assert "house/random.rego:3" in capsys.readouterr().err
+
+
+def test_hundreds_of_decisions_flip_exactly_where_a_rule_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None on the same rules; with one tenant's cap seeded, those of its decisions that the cap is about."""
+    data, other = tmp_path / "data.json", tmp_path / "other.json"
+    tenants = {f"t{number}": {"max_priority": number % 4, "regions": ["beijing"]} for number in range(10)}
+    data.write_text(json.dumps(DATA | {"tenants": tenants}))
+    tenants["t3"] = {**tenants["t3"], "max_priority": 1}
+    other.write_text(json.dumps(DATA | {"tenants": tenants}))
+    questions = [question(f"t{number % 10}", "workflows:submit", number) for number in range(300)]
+    path = tmp_path / "decisions.jsonl"
+    path.write_bytes(asyncio.run(exported(data, questions)))
+    before = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert replay_decisions(SHIPPED_POLICIES, decisions=path, data=data, output=Format.NAME) == Exit.DONE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "300 decisions: 0 newly allowed" in captured.err
+    assert "a second" in captured.err
+    assert replay_decisions(SHIPPED_POLICIES, decisions=path, data=other, output=Format.NAME) == Exit.DONE
+    seeded = sorted(one["id"] for one in before if one["tenant"] == "t3")
+    assert sorted(capsys.readouterr().out.split()) == seeded
+    assert len(seeded) == 30

@@ -1,6 +1,7 @@
 """`waypost decisions`: lists, shows and exports what policy decided."""
 
 import json
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -52,19 +53,27 @@ def test_one_is_shown_with_its_input(httpserver: HTTPServer, capsys: pytest.Capt
     assert "at: 1" in capsys.readouterr().out
 
 
-def test_an_export_is_lines_of_json(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """All pages, each decision with its input."""
-    first = {"items": [ITEM], "continue": "abc"}
+def test_an_export_is_lines_of_json(httpserver: HTTPServer, capfdbinary: Any) -> None:
+    """All pages, each decision with its input: a call a page, and none for each decision."""
+    first = {"items": [ITEM | {"input": {"at": 1}}], "continue": "abc"}
     second = {"items": [ITEM | {"id": "d0"}], "continue": None}
-    httpserver.expect_request(
-        "/v1/decisions", query_string={"limit": "200", "continue": "abc"}
-    ).respond_with_json(second)
-    httpserver.expect_request("/v1/decisions", query_string={"limit": "200"}).respond_with_json(first)
-    for name in ("d0", "d1"):
-        httpserver.expect_request(f"/v1/decisions/{name}").respond_with_json(ITEM | {"id": name, "input": {}})
+    query = {"limit": "200", "inputs": "true", "since": "5"}
+    for page in (first, second):
+        asked = query if page is first else query | {"continue": "abc"}
+        httpserver.expect_ordered_request("/v1/decisions", query_string=asked).respond_with_json(page)
 
-    assert export(url=httpserver.url_for(""), token="t") == Exit.DONE
-    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["d1", "d0"]
+    assert export(filters=Filters(since="5"), url=httpserver.url_for(""), token="t") == Exit.DONE
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert lines == [ITEM | {"input": {"at": 1}}, ITEM | {"id": "d0"}]
+
+
+def test_what_is_no_export_is_refused(httpserver: HTTPServer) -> None:
+    """In a sentence: a gateway that refuses, and what is no gateway."""
+    problem = {"detail": "no", "trace_id": "t1"}
+    httpserver.expect_oneshot_request("/v1/decisions").respond_with_json(problem, status=403)
+    assert export(url=httpserver.url_for(""), token="t") == Exit.REFUSED
+    httpserver.expect_oneshot_request("/v1/decisions").respond_with_data("<html>")
+    assert export(url=httpserver.url_for(""), token="t") == Exit.UNAVAILABLE
 
 
 def test_a_time_that_is_none_is_refused() -> None:

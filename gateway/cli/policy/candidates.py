@@ -1,0 +1,94 @@
+"""Opens rules that rule nowhere yet, of a folder or of a built archive, in the embedded engine or an OPA."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.dev.opa_process import OpaProcess
+from gateway.cli.dev.opa_program import find_opa
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.policy import opa_program
+from gateway.policy.bundle import OPA_ENGINE, BundleError, read_bundle
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.batches import MODULE_NAME
+from gateway.policy.opa.bundle_archive import ArchiveError, pack_bundle, unpack
+from gateway.policy.opa.engine import OpaPolicyEngine
+from waypost.files.permissions import write_private
+
+DEADLINE_SECONDS: Final = 10.0
+"""How long an answer may take: nobody waits for it as a submission does."""
+AT_ONCE: Final = 64
+"""Questions that are asked of an OPA together; the embedded engine answers one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Rules that can be asked, and how many questions at once."""
+
+    engine: PolicyEngine
+    at_once: int = 1
+
+
+@contextmanager
+def bundle_folder(path: Path) -> Iterator[Path]:
+    """The folder of the bundle at `path`: a folder itself, or an archive, unpacked for the `with`.
+
+    Raises `CliError` for an archive that is none.
+    """
+    if path.is_dir():
+        yield path
+        return
+    try:
+        files = unpack(path.read_bytes())
+    except ArchiveError as error:
+        raise CliError(f"{path}: {error}", code=Exit.USAGE) from error
+    with tempfile.TemporaryDirectory(prefix="waypost-") as folder:
+        for name, content in files.items():
+            if name == MODULE_NAME:
+                continue  # ours, and put into each archive: it is no part of the rules
+            file = Path(folder) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        yield Path(folder)
+
+
+@asynccontextmanager
+async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
+    """The rules of the bundle at `path`, with the JSON file `data` in place of its own, ready to be asked.
+
+    An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
+    """
+    with bundle_folder(path) as folder:
+        if not by_opa and read_bundle(folder, data).engine != OPA_ENGINE:
+            async with EmbeddedPolicyEngine(folder, data, budget_seconds=DEADLINE_SECONDS) as engine:
+                yield Candidate(engine=engine)
+        else:
+            async with _opa(folder, data) as candidate:
+                yield candidate
+
+
+@asynccontextmanager
+async def _opa(folder: Path, data: Path | None) -> AsyncIterator[Candidate]:
+    program = find_opa()
+    if program is None:
+        raise CliError("no opa here: `make opa` gets one", code=Exit.USAGE)
+    bundle = read_bundle(folder, data)
+    if found := opa_program.check_rules(program, folder, deciding=False):
+        raise BundleError(found)
+    with tempfile.TemporaryDirectory(prefix="waypost-") as name:
+        place = Path(name)
+        write_private(place / "bundle.tar.gz", pack_bundle(bundle))
+        async with (
+            OpaProcess(program, place / "bundle.tar.gz", place / "opa.sock", log=place / "opa.log") as opa,
+            OpaPolicyEngine(
+                parse_address(opa.engine),
+                deadline_seconds=DEADLINE_SECONDS,
+                large_deadline_seconds=DEADLINE_SECONDS,
+            ) as engine,
+        ):
+            yield Candidate(engine=engine, at_once=AT_ONCE)

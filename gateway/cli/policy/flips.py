@@ -1,0 +1,88 @@
+"""The impact of other rules as people and programs read it: flips by tenant and rule, and their counts."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import nullcontext
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.cli.arguments import Format
+from gateway.cli.errors import Exit
+from gateway.cli.output import console, print_value, table
+from gateway.policy.replay import KINDS, Flip, Recorded
+
+WORDS: Final = {
+    "allowed": "newly allowed",
+    "unanswered": "without an answer",
+    "refused": "newly refused",
+    "changed": "otherwise decided",
+}
+PROGRESS_EVERY: Final = 100
+"""Decisions between two lines of progress."""
+
+
+class Impact(Struct, frozen=True, kw_only=True):
+    """What came out of asking recorded questions again."""
+
+    flips: tuple[Flip, ...]
+    read: int
+    asked: int
+    """Fewer than were read, where some cannot be asked again."""
+    seconds: float
+
+
+async def measure(
+    corpus: Iterable[Recorded],
+    ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
+) -> Impact:
+    """Asks every question of `corpus` again by `ask`, with progress where standard error is a terminal."""
+    read = asked = 0
+    flips: list[Flip] = []
+
+    def counted() -> Iterator[Recorded]:
+        nonlocal read
+        for recorded in corpus:
+            read += 1
+            yield recorded
+
+    screen, started = console(stderr=True, width=None), time.perf_counter()
+    with screen.status("asking") if screen.is_terminal else nullcontext() as status:
+        async for _, flip in ask(counted()):
+            asked += 1
+            if flip is not None:
+                flips.append(flip)
+            if status is not None and not asked % PROGRESS_EVERY:
+                rate = asked / (time.perf_counter() - started)
+                status.update(f"{asked:,} decisions, {rate:,.0f} a second, {len(flips)} flips")
+    flips.sort(key=lambda flip: (KINDS.index(flip.kind), flip.tenant, flip.rules))
+    return Impact(flips=tuple(flips), read=read, asked=asked, seconds=time.perf_counter() - started)
+
+
+def print_impact(impact: Impact, output: Format, *, allow_widening: bool) -> int:
+    """Prints the flips, and the counts on standard error; returns the exit code."""
+    if output is not Format.TABLE:
+        print_value(msgspec.to_builtins(list(impact.flips)), output)
+    elif impact.flips:
+        _print_table(impact.flips)
+    counts = Counter(flip.kind for flip in impact.flips)
+    left = impact.read - impact.asked
+    skipped = f", {left} cannot be asked again" if left else ""
+    rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""
+    kinds = ", ".join(f"{counts[kind]} {WORDS[kind]}" for kind in KINDS)
+    console(stderr=True).print(f"{impact.asked} decisions: {kinds}{skipped}{rate}", markup=False)
+    widened = counts["allowed"] and not allow_widening
+    return Exit.FAILED if widened or counts["unanswered"] else Exit.DONE
+
+
+def _print_table(flips: Iterable[Flip]) -> None:
+    groups: dict[tuple[str, str, str, str], list[Flip]] = {}
+    for flip in flips:
+        groups.setdefault((flip.kind, flip.tenant, ", ".join(flip.rules), flip.action), []).append(flip)
+    rows = (
+        [WORDS[kind], len(same), action, tenant, rules, same[0].id, same[0].detail]
+        for (kind, tenant, rules, action), same in groups.items()
+    )
+    console().print(table(["CHANGE", "DECISIONS", "ACTION", "TENANT", "RULES", "EXAMPLE", "DETAIL"], rows))
