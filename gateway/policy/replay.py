@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.decision import Action, Decision, Obligations, Question
 from gateway.core.principal import Principal
@@ -96,6 +96,25 @@ async def replay(
         answers = await asyncio.gather(*(engine.decide(question) for _, question in asked))
         for (recorded, _), answer in zip(asked, answers, strict=True):
             yield recorded, flip_of(recorded, answer)
+
+
+async def compare(
+    decisions: Iterable[Recorded], before: PolicyEngine, after: PolicyEngine, *, at_once: int = 1
+) -> AsyncIterator[tuple[Recorded, Flip | None]]:
+    """Asks both engines each question, whatever was decided then; yields each, with its flip if it is one."""
+    askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
+    while asked := list(islice(askable, at_once)):
+        old = await asyncio.gather(*(before.decide(question) for _, question in asked))
+        new = await asyncio.gather(*(after.decide(question) for _, question in asked))
+        for (recorded, _), was, now in zip(asked, old, new, strict=True):
+            # What neither answers is no difference between them.
+            yield recorded, None if was.fault and now.fault else flip_of(_decided(recorded, was), now)
+
+
+def _decided(recorded: Recorded, decision: Decision) -> Recorded:
+    return structs.replace(
+        recorded, allow=decision.allow, rules=decision.rules, obligations=decision.obligations
+    )
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:

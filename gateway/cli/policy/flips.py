@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Final
 
@@ -61,20 +61,28 @@ async def measure(
     return Impact(flips=tuple(flips), read=read, asked=asked, seconds=time.perf_counter() - started)
 
 
-def print_impact(impact: Impact, output: Format, *, allow_widening: bool) -> int:
-    """Prints the flips, and the counts on standard error; returns the exit code."""
+def print_flips(flips: Sequence[Flip], output: Format) -> None:
+    """Prints the flips: by tenant and rule for people, each for programs."""
     if output is not Format.TABLE:
-        print_value(msgspec.to_builtins(list(impact.flips)), output)
-    elif impact.flips:
-        _print_table(impact.flips)
-    counts = Counter(flip.kind for flip in impact.flips)
-    left = impact.read - impact.asked
+        print_value(msgspec.to_builtins(list(flips)), output)
+    elif flips:
+        _print_table(flips)
+
+
+def print_counts(impact: Impact) -> None:
+    """Prints how many flips there are of each kind, on standard error."""
+    counts, left = Counter(flip.kind for flip in impact.flips), impact.read - impact.asked
     skipped = f", {left} cannot be asked again" if left else ""
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""
     kinds = ", ".join(f"{counts[kind]} {WORDS[kind]}" for kind in KINDS)
     console(stderr=True).print(f"{impact.asked} decisions: {kinds}{skipped}{rate}", markup=False)
-    widened = counts["allowed"] and not allow_widening
-    return Exit.FAILED if widened or counts["unanswered"] else Exit.DONE
+
+
+def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
+    """`FAILED` where something is newly allowed, unless that is meant, or gets no answer."""
+    kinds = {flip.kind for flip in impact.flips}
+    failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def _print_table(flips: Iterable[Flip]) -> None:

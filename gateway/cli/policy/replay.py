@@ -14,7 +14,7 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.cli.policy.candidates import open_candidate
 from gateway.cli.policy.corpus import parse_decision, read_corpus
-from gateway.cli.policy.flips import Impact, measure, print_impact
+from gateway.cli.policy.flips import Impact, exit_code, measure, print_counts, print_flips
 from gateway.cli.records.decisions import Filters, exported
 from gateway.policy.bundle import BundleError
 from gateway.policy.replay import Recorded, replay
@@ -53,13 +53,17 @@ def replay_decisions(
             impact = asyncio.run(_replay(bundle, data, corpus, by_opa=opa))
         except BundleError as error:
             raise CliError("the rules cannot be used", lines=tuple(str(error).splitlines())) from error
-    return print_impact(impact, output, allow_widening=allow_widening)
+    print_flips(impact.flips, output)
+    print_counts(impact)
+    return exit_code(impact, allow_widening=allow_widening)
 
 
 def corpus_of(
     file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
 ) -> Iterator[Recorded]:
     """The recorded decisions in `file`, or else of the gateway, read as they are needed."""
+    if file is not None and since is not None:
+        raise CliError("--since is for what the gateway has recorded, not for a file", code=Exit.USAGE)
     if file is not None:
         return read_corpus(file)
     client = exits.enter_context(connect(url, token))

@@ -13,6 +13,7 @@ from gateway.cli.errors import Exit
 from gateway.cli.output import command, console, format_count, serialize
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.cli.policy.checks import check_bundle
+from gateway.cli.policy.diff import diff
 from gateway.cli.policy.evaluation import answer, read_input
 from gateway.cli.policy.replay import replay_decisions
 from gateway.core.decision import Action
@@ -30,6 +31,7 @@ app.command(build)
 app.command(sign_archive, name="sign")
 app.command(verify_archive, name="verify")
 app.command(replay_decisions, name="replay")
+app.command(diff)
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 

@@ -3,57 +3,18 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.api.records.views import full_record
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
 from gateway.cli.policy.bundles import build
 from gateway.cli.policy.replay import replay_decisions
-from gateway.core.decision import Action, Question
-from gateway.core.principal import Principal
 from gateway.policy.bundle import SHIPPED_POLICIES
-from gateway.policy.embedded.engine import EmbeddedPolicyEngine
-from gateway.store.decisions import RecordedDecision
+from tests.gateway.cli.recorded_decisions import DATA, exported, question
 from tests.opa_fixture import needs_opa
-
-DATA = {
-    "tenants": {
-        "payments": {"max_priority": 7, "regions": ["beijing"]},
-        "research": {"max_priority": 3, "regions": ["shanghai"]},
-    },
-    "residency": {},
-    "banned_images": [],
-}
-
-
-def question(tenant: str, scope: str, number: int) -> Question:
-    document = {
-        "apiVersion": "waypost/v1",
-        "kind": "Workflow",
-        "metadata": {"name": f"n{number}", "tenant": tenant, "labels": {}},
-        "spec": {"tasks": [{"name": "a", "type": "delay", "run": {"seconds": 1}}], "priority": 2},
-    }
-    who = Principal(subject="ada", issuer="https://issuer.test", tenant=tenant, scopes=(scope,))
-    return Question(
-        action=Action.RUNS_SUBMIT,
-        principal=who,
-        at=1_800_000_000.0 + number,
-        workflow=msgspec.json.encode(document),
-    )
-
-
-async def exported(data: Path, questions: Sequence[Question]) -> bytes:
-    """What `waypost decisions export` writes after these questions."""
-    async with EmbeddedPolicyEngine(SHIPPED_POLICIES, data) as engine:
-        decisions = [await engine.decide(asked) for asked in questions]
-    records = [full_record(RecordedDecision(decision=decision)) for decision in decisions]
-    return b"\n".join(msgspec.json.encode(record) for record in records)
 
 
 @pytest.fixture
@@ -89,7 +50,7 @@ def test_the_same_rules_change_nothing(export: Path, capsys: pytest.CaptureFixtu
 def test_one_change_flips_exactly_its_decisions(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A tenant that loses its regions is told; that is narrower, so no failure."""
     data = export.parent / "other.json"
-    changed = {**DATA["tenants"], "research": {"max_priority": 3, "regions": ["beijing"]}}  # type: ignore[dict-item]
+    changed = {**DATA["tenants"], "research": {"max_priority": 3, "regions": ["beijing"]}}
     data.write_text(json.dumps(DATA | {"tenants": changed}))
     code = replay_decisions(SHIPPED_POLICIES, decisions=export, data=data, output=Format.JSON)
     assert code == Exit.DONE

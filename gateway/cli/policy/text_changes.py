@@ -1,0 +1,79 @@
+"""Compares the texts of two bundles: the files, rules and values of the data that differ."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.policy.bundle import DATA_FILE, Bundle, BundleError
+from gateway.policy.embedded.interpreter import parse_modules
+from gateway.policy.embedded.syntax_tree import extent, head_of
+
+DATA_MAXIMUM: Final = 100
+"""The most values of the data that are named."""
+
+
+class TextChange(Struct, frozen=True, kw_only=True):
+    """A file of a bundle that differs, and what in it: names of rules, or JSON pointers into the data."""
+
+    file: str
+    kind: str
+    """`added`, `removed` or `changed`."""
+    parts: tuple[str, ...]
+    """Empty where nothing but comments and spaces differs, and where a module cannot be read here."""
+
+
+def text_changes(old: Bundle, new: Bundle) -> list[TextChange]:
+    """Every file that differs between the two bundles, in order."""
+    before, after = dict(old.source.modules), dict(new.source.modules)
+    rules_before, rules_after = _rules(old), _rules(new)
+    changes = [
+        TextChange(
+            file=file,
+            kind=_kind(file, before, after),
+            parts=tuple(sorted(_differing(rules_before.get(file, {}), rules_after.get(file, {})))),
+        )
+        for file in sorted(_differing(before, after))
+    ]
+    values = (msgspec.json.decode(bundle.source.data) for bundle in (old, new))
+    if pointers := sorted(set(_pointers("", *values))):
+        changes.append(TextChange(file=DATA_FILE, kind="changed", parts=tuple(pointers[:DATA_MAXIMUM])))
+    return changes
+
+
+def _kind(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return "added" if name not in before else "removed" if name not in after else "changed"
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
+    """The texts of each rule, by file and full name. Empty for what this parser cannot read."""
+    try:
+        modules = parse_modules(bundle.source.modules)
+    except BundleError:
+        return {}
+    found: dict[str, dict[str, list[str]]] = {}
+    for module in modules:
+        for rule in module.rules:
+            name = ".".join(module.resolve(head_of(rule)["refr"]))
+            start, end = extent(module, rule)
+            text = " ".join(module.text[start:end].decode().split())
+            found.setdefault(module.file, {}).setdefault(name, []).append(text)
+    return found
+
+
+def _pointers(place: str, before: Any, after: Any) -> Iterator[str]:
+    """JSON pointers to the values that differ, as deep as both sides are objects."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() | after.keys():
+            part = name.replace("~", "~0").replace("/", "~1")
+            if name in before and name in after:
+                yield from _pointers(f"{place}/{part}", before[name], after[name])
+            else:
+                yield f"{place}/{part}"
+    elif before != after or type(before) is not type(after):
+        yield place
