@@ -10,7 +10,7 @@ Usage: `make generated`. A test fails where a page differs from what this would 
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ import msgspec
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import RULES, Phase
 from gateway.policy.bundle import SCHEMAS
+from observability import metrics_table
+from observability.metric_declaration import Declaration, Label
 
 DOCS: Final = Path(__file__).parent
 
@@ -93,12 +95,41 @@ def _fields(path: str, node: dict[str, Any], root: dict[str, Any]) -> Iterator[s
             yield from _fields(f"{below}[_]", root["$defs"][items["$ref"].rpartition("/")[2]], root)
 
 
+def gateway_metrics() -> str:
+    """The table of a gateway's metrics, from `observability/metrics_table.py`."""
+    return _metrics(vars(metrics_table).values())
+
+
+def _metrics(values: Iterable[object]) -> str:
+    rows = ["| metric | labels | meaning | look here when |", "| --- | --- | --- | --- |"]
+    for metric in values:
+        if isinstance(metric, Declaration):
+            labels = ", ".join(f"`{label.name}`" for label in metric.labels)
+            rows.append(f"| `{metric.name}` ({metric.kind}) | {labels} | {metric.help} | {metric.look} |")
+    return "\n".join(rows)
+
+
+def metric_labels() -> str:
+    """The table of all labels: their values, how many a process has at most, and the metrics that have it."""
+    metrics = [value for value in vars(metrics_table).values() if isinstance(value, Declaration)]
+    having: dict[Label, list[str]] = {}
+    for metric in metrics:
+        for label in metric.labels:
+            having.setdefault(label, []).append(f"`{metric.name}`")
+    rows = ["| label | values | at most | of |", "| --- | --- | --- | --- |"]
+    for label in sorted(having, key=lambda label: label.name):
+        rows += [f"| `{label.name}` | {label.values} | {label.most} | {', '.join(having[label])} |"]
+    return "\n".join(rows)
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "shard transitions": shard_transitions,
     "shard diagram": shard_diagram,
     "error reasons": error_reasons,
     "rooms": rooms,
     "policy input": policy_input,
+    "gateway metrics": gateway_metrics,
+    "metric labels": metric_labels,
 }
 
 

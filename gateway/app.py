@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -26,6 +27,7 @@ from gateway.api.routes import api
 from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
+from gateway.gauges import show_policy_and_keys
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
@@ -94,6 +96,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     api: ASGIApp
     internal_api: ASGIApp
     loops: Loops
+    metrics: Metrics
 
 
 @asynccontextmanager
@@ -109,14 +112,10 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         policy = await exits.enter_async_context(_policy(settings.policy, store, metrics))
         bundles = await exits.enter_async_context(_bundles(settings, metrics))
         authenticator = await exits.enter_async_context(_authenticator(settings))
-        clusters = {
-            name: await exits.enter_async_context(cluster)
-            for name, cluster in _clusters(settings, store).items()
-        }
+        enter = exits.enter_async_context
+        clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
         links = [
-            await exits.enter_async_context(
-                RegionLink(name, cluster, settings=settings.health, wake=wake.set)
-            )
+            await enter(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
             for name, cluster in clusters.items()
         ]
         controller = _controller(settings, store=store, policy=policy, links=links, metrics=metrics)
@@ -136,9 +135,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, bundles)
+        gauges = partial(show_policy_and_keys, metrics, settings, policy, bundles, authenticator)
         yield Gateway(
             api=api(services),
-            internal_api=internal_api(services, checks, bundle_route(bundles)),
+            internal_api=internal_api(services, checks, bundle_route(bundles), set_gauges=gauges),
+            metrics=metrics,
             loops={
                 "policy bundle": bundles.run,
                 "controller": lambda: controller.run(wake),

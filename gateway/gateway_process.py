@@ -13,6 +13,7 @@ from msgspec import structs
 
 from clusters.transport import CONNECTIONS
 from gateway.app import Loops, StartError, compose
+from gateway.gauges import show_process
 from gateway.policy.bundle import BundleError
 from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.settings import GatewaySettings
@@ -70,6 +71,9 @@ async def _serve(settings: GatewaySettings) -> int:
             Server(gateway.internal_api, host=inside.host, port=inside.port, limits=health_limits) as inner,
             Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
         ):
+            show_process(gateway.metrics, settings)
+            gateway.metrics.show_connections("api", limits.connections, lambda: outer.connections)
+            gateway.metrics.show_connections("internal", HEALTH_CONNECTIONS, lambda: inner.connections)
             # What exists now lives as long as the process: no collection needs to look at it again.
             gc.collect()
             gc.freeze()

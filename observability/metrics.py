@@ -1,23 +1,20 @@
-"""Declares every metric of the gateway, once.
+"""The metrics of one gateway. `Metrics()` is created once a process, with a registry of its own.
 
-`Metrics()` is created once a process, with a registry of its own.
-
-Label children that a hot path needs are kept: looking one up costs more than counting. No label holds a
-tenant, a run or any other value that a caller chooses.
+What they mean stands in `metrics_table.py`. Label children that a hot path needs are kept: looking one up
+costs more than counting.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import Counter, Histogram
+from prometheus_client.exposition import choose_encoder
 
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+from observability import metrics_table as table
+from observability.metric_declaration import MetricRegistry
 
-QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Histogram bucket bounds in seconds, for the waits within a request."""
-RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
-"""Histogram bucket bounds in seconds for recovery, with the promised times among them."""
-SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+SLOW_SECONDS: Final = 0.1
+"""A call that took longer has its trace id in the histogram, as an exemplar."""
 
 
 class RegionGauges(Protocol):
@@ -34,6 +31,9 @@ class CountedDecision(Protocol):
     """What is counted of a decision."""
 
     @property
+    def engine(self) -> str: ...
+
+    @property
     def action(self) -> str: ...
 
     @property
@@ -42,135 +42,108 @@ class CountedDecision(Protocol):
     @property
     def fault(self) -> str: ...
 
+    @property
+    def duration_seconds(self) -> float: ...
+
 
 class Metrics:
-    """The gateway's metrics and the registry that holds them; each attribute is one metric.
-
-    The help texts are what Prometheus shows; docs/operating.md lists the names.
-    """
+    """The gateway's metrics and the registry that holds them; each attribute is one metric."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._declare_requests(self.registry)
+        self.registry = MetricRegistry()
+        self._declare_calls(self.registry)
+        self._declare_policy(self.registry)
         self._declare_regions(self.registry)
-        self._declare_shards(self.registry)
-        self._request_children: dict[tuple[str, str], Counter] = {}
-        self._decision_children: dict[tuple[str, str], Counter] = {}
+        self._declare_work(self.registry)
+        self._request_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._decision_children: dict[tuple[str, str, str], Counter] = {}
+        self._task_children: dict[tuple[str, str], Counter] = {}
+        self._dispatch_children: dict[str, Histogram] = {}
         self._shown_conditions: dict[str, str] = {}
+        self._shown_revision: tuple[str, str] | None = None
 
-    def _declare_requests(self, registry: CollectorRegistry) -> None:
-        self.requests = Counter(
-            "waypost_requests",
-            "Calls answered, by outcome: Ok, Accepted, Replayed, DryRun, or the problem's reason.",
-            ["call", "outcome"],
-            registry=registry,
-        )
-        self.decision_seconds = Histogram(
-            "waypost_decision_seconds", "What policy took to answer.", buckets=QUICK, registry=registry
-        )
-        self.decisions = Counter(
-            "waypost_decisions",
-            "Decisions of policy, by action: permitted, refused, or unanswered.",
-            ["action", "outcome"],
-            registry=registry,
-        )
-        self.unrecorded_decisions = Counter(
-            "waypost_unrecorded_decisions",
-            "Refusals of which no record was kept, since there were too many or the store took none.",
-            registry=registry,
-        )
-        self.audit_alarms = Counter(
-            "waypost_audit_alarms",
-            "The audit trail was found changed from outside: it is no longer sealed.",
-            registry=registry,
-        )
-        self.commit_seconds = Histogram(
-            "waypost_commit_seconds",
-            "What a durable acceptance waited for its commit.",
-            buckets=QUICK,
-            registry=registry,
-        )
-        self.loop_lag = Histogram(
-            "waypost_loop_lag_seconds", "How late the event loop was.", buckets=QUICK, registry=registry
-        )
+    def _declare_calls(self, registry: MetricRegistry) -> None:
+        self.build = registry.gauge(table.BUILD)
+        self.certificate_expiry = registry.gauge(table.CERTIFICATE_EXPIRY)
+        self.loop_lag = registry.histogram(table.LOOP_LAG)
+        self.requests = registry.counter(table.REQUESTS)
+        self.request_seconds = registry.histogram(table.REQUEST_SECONDS)
+        self.step_seconds = registry.histogram(table.STEP_SECONDS)
+        self._steps = {
+            step: self.step_seconds.labels(step) for step in ("authenticate", "read", "authorize", "admit")
+        }
+        self.connections = registry.gauge(table.CONNECTIONS)
+        self.connections_maximum = registry.gauge(table.CONNECTIONS_MAXIMUM)
 
-        self.policy_bundles = Counter(
-            "waypost_policy_bundles",
-            "Bundles that were put into place for OPA: Activated or Refused.",
-            ["outcome"],
-            registry=registry,
-        )
+    def _declare_policy(self, registry: MetricRegistry) -> None:
+        self.decision_seconds = registry.histogram(table.DECISION_SECONDS)
+        self.decisions = registry.counter(table.DECISIONS)
+        self.unrecorded_decisions = registry.counter(table.UNRECORDED_DECISIONS)
+        self.policy_bundles = registry.counter(table.POLICY_BUNDLES)
+        self.policy_revision = registry.gauge(table.POLICY_REVISION)
+        self.policy_stale = registry.gauge(table.POLICY_STALE)
+        self.key_set_expiry = registry.gauge(table.KEY_SET_EXPIRY)
+        self.audit_alarms = registry.counter(table.AUDIT_ALARMS)
 
-    def _declare_regions(self, registry: CollectorRegistry) -> None:
-        self.regions = Gauge(
-            "waypost_region_condition",
-            "1 for the condition a region is in.",
-            ["region", "condition"],
-            registry=registry,
-        )
-        self.region_score = Gauge(
-            "waypost_region_score",
-            "What placement compares, lower is better: expected seconds until served.",
-            ["region"],
-            registry=registry,
-        )
-        self.region_latency = Gauge(
-            "waypost_region_peak_ewma_seconds",
-            "Peak EWMA of a region's round trips.",
-            ["region"],
-            registry=registry,
-        )
-        self.cut_off = Gauge(
-            "waypost_cut_off",
-            "1 while the gateway takes itself, not its regions, to be cut off: it places and moves nothing.",
-            registry=registry,
-        )
-        self.dispatch_batch = Histogram(
-            "waypost_dispatch_batch_size",
-            "Attempts handed over in one call.",
-            buckets=SIZES,
-            registry=registry,
-        )
+    def _declare_regions(self, registry: MetricRegistry) -> None:
+        self.regions = registry.gauge(table.REGION_CONDITION)
+        self.region_score = registry.gauge(table.REGION_SCORE)
+        self.region_latency = registry.gauge(table.REGION_LATENCY)
+        self.cut_off = registry.gauge(table.CUT_OFF)
+        self.failover_frozen = registry.gauge(table.FAILOVER_FROZEN)
+        self.dispatch_seconds = registry.histogram(table.DISPATCH_SECONDS)
+        self.dispatch_batch = registry.histogram(table.DISPATCH_BATCH)
+        self.event_lag = registry.gauge(table.EVENT_LAG)
+        self.lease_renewals = registry.counter(table.LEASE_RENEWALS)
 
-    def _declare_shards(self, registry: CollectorRegistry) -> None:
-        self.shards = Gauge("waypost_shards", "Shards under way, by phase.", ["phase"], registry=registry)
-        self.shards_ended = Counter(
-            "waypost_shards_ended", "Shards that ended, by phase.", ["phase"], registry=registry
-        )
-        self.failovers = Counter(
-            "waypost_failovers", "Shards that left a lost region.", ["region"], registry=registry
-        )
-        self.recovery_seconds = Histogram(
-            "waypost_recovery_seconds",
-            "From the loss of a shard's region until it runs again.",
-            buckets=RECOVERY,
-            registry=registry,
-        )
-        self.stale_reports = Counter(
-            "waypost_stale_reports",
-            "Reports of superseded attempts, refused.",
-            ["region"],
-            registry=registry,
-        )
-        self.tombstones = Counter(
-            "waypost_tombstones", "Orphaned attempts confirmed as gone.", ["region"], registry=registry
-        )
+    def _declare_work(self, registry: MetricRegistry) -> None:
+        self.store_writable = registry.gauge(table.STORE_WRITABLE)
+        self.shards = registry.gauge(table.SHARDS)
+        self.queue_age = registry.gauge(table.QUEUE_AGE)
+        self.shards_ended = registry.counter(table.SHARDS_ENDED)
+        self.tasks_ended = registry.counter(table.TASKS_ENDED)
+        self.failovers = registry.counter(table.FAILOVERS)
+        self.recovery_seconds = registry.histogram(table.RECOVERY_SECONDS)
+        self.stale_reports = registry.counter(table.STALE_REPORTS)
+        self.tombstones = registry.counter(table.TOMBSTONES)
 
-    def count_request(self, call: str, outcome: str) -> None:
-        """Counts one answered call. Both labels are words of this project, never a caller's."""
-        child = self._request_children.get((call, outcome))
-        if child is None:
-            child = self._request_children[call, outcome] = self.requests.labels(call, outcome)
-        child.inc()
+    def count_request(self, call: str, outcome: str, seconds: float, trace_id: str) -> None:
+        """Counts one answered call, and what it took. Both labels are words of this project."""
+        children = self._request_children.get((call, outcome))
+        if children is None:
+            children = (self.requests.labels(call, outcome), self.request_seconds.labels(call))
+            self._request_children[call, outcome] = children
+        children[0].inc()
+        # An exemplar costs more than the observation: only the calls that somebody looks for have one.
+        children[1].observe(seconds, {"trace_id": trace_id} if seconds > SLOW_SECONDS else None)
+
+    def observe_step(self, step: str, seconds: float) -> None:
+        """Observes what one step of a call took."""
+        self._steps[step].observe(seconds)
 
     def count_decision(self, decision: CountedDecision) -> None:
-        """Counts one decision of policy."""
+        """Counts one decision of policy, and what it took."""
         outcome = "unanswered" if decision.fault else "permitted" if decision.allow else "refused"
-        child = self._decision_children.get((decision.action, outcome))
+        key = (decision.engine, decision.action, outcome)
+        child = self._decision_children.get(key)
         if child is None:
-            child = self.decisions.labels(decision.action, outcome)
-            self._decision_children[decision.action, outcome] = child
+            child = self._decision_children[key] = self.decisions.labels(*key)
         child.inc()
+        self.decision_seconds.observe(decision.duration_seconds)
+
+    def count_task(self, executor: str, outcome: str) -> None:
+        """Counts a task whose end, or a try whose failure, is committed."""
+        child = self._task_children.get((executor, outcome))
+        if child is None:
+            child = self._task_children[executor, outcome] = self.tasks_ended.labels(executor, outcome)
+        child.inc()
+
+    def observe_dispatch(self, region: str, seconds: float) -> None:
+        """Observes what it took until a region had confirmed an attempt that was placed there."""
+        child = self._dispatch_children.get(region)
+        if child is None:
+            child = self._dispatch_children[region] = self.dispatch_seconds.labels(region)
+        child.observe(seconds)
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
         """Sets the gauges of condition and latency of the region `name`."""
@@ -182,6 +155,21 @@ class Metrics:
             self._shown_conditions[name] = region.condition
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
-    def exposition(self) -> bytes:
-        """All metrics in the text format that Prometheus reads."""
-        return generate_latest(self.registry)
+    def show_revision(self, engine: str, revision: str) -> None:
+        """Shows the revision of the rules that decide, in place of the one before."""
+        if self._shown_revision == (engine, revision):
+            return
+        if self._shown_revision is not None:
+            self.policy_revision.remove(*self._shown_revision)
+        self.policy_revision.labels(engine, revision).set(1)
+        self._shown_revision = (engine, revision)
+
+    def show_connections(self, pool: str, maximum: int, count: Callable[[], int]) -> None:
+        """Shows the connections of a pool: `count` is asked at each scrape."""
+        self.connections_maximum.labels(pool).set(maximum)
+        self.connections.labels(pool).set_function(count)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, in the format that the header Accept of the scraper asks for; and its media type."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type

@@ -77,6 +77,11 @@ class Server:
         """The port it listens on; where 0 was asked for, the one that the system chose."""
         return self._port
 
+    @property
+    def connections(self) -> int:
+        """The number of its connections that are open now."""
+        return len(self._server.room.open)
+
 
 class AdmitPeers:
     """ASGI middleware that admits clients whose certificate names one of `uris`; others get 403.
@@ -153,6 +158,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: ServerConfig) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.room = ConnectionRoom(config.limits.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts connections from sockets, within a bound; bounds TLS handshake and TLS shutdown.
@@ -162,7 +168,7 @@ class _Server(uvicorn.Server):
         """
         config = self.config
         assert isinstance(config, ServerConfig)
-        room = ConnectionRoom(config.limits.connections)
+        room = self.room
         acceptors = [
             Acceptor(
                 listener,

@@ -93,12 +93,7 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
         call.log_fields["name"] = workflow.metadata.name
     if reading.errors or workflow is None:
         raise invalid_document(reading.errors)
-    question = call.question(Action.RUNS_SUBMIT, workflow=canonical)
-    decision = await authorize(question, policy=services.policy)
-    # An operator's rate is not that of whom it acts for.
-    if workflow.metadata.tenant == call.principal.tenant:
-        services.rates.set_rate(call.principal.tenant, decision.obligations.requests_per_second)
-    services.metrics.decision_seconds.observe(decision.duration_seconds)
+    decision = await _ask_policy(call, workflow, canonical)
     obliged, document = apply_obligations(
         workflow, canonical, decision, exclusive=services.executors.exclusive
     )
@@ -125,13 +120,29 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
         policy=services.policy,
         limits=services.settings.tenants,
     )
-    services.metrics.commit_seconds.observe(perf_counter() - began)
+    services.metrics.observe_step("admit", perf_counter() - began)
     call.outcome = "Replayed" if admitted.replay else "Accepted"
     response = JsonResponse(
         summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
     )
     response.raw_headers += warnings_for(obliged, canonical, decision.obligations.regions, services)
     return response
+
+
+async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decision:
+    """The decision that permits the submission, with the rate that it sets for the caller's tenant applied.
+
+    Raises what `authorize` raises where policy does not permit it.
+    """
+    services, began = call.services, perf_counter()
+    services.metrics.observe_step("read", began - call.began)
+    question = call.question(Action.RUNS_SUBMIT, workflow=canonical)
+    decision = await authorize(question, policy=services.policy)
+    services.metrics.observe_step("authorize", perf_counter() - began)
+    # An operator's rate is not that of whom it acts for.
+    if workflow.metadata.tenant == call.principal.tenant:
+        services.rates.set_rate(call.principal.tenant, decision.obligations.requests_per_second)
+    return decision
 
 
 def _idempotency_key(call: Call) -> str | None:

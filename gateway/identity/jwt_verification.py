@@ -71,6 +71,10 @@ class JwtAuthenticator:
         """The URLs of issuers whose keys are stale, so that their tokens cannot be verified."""
         return tuple(url for url, keys in self._key_sets.items() if keys.stale)
 
+    def key_sets_end_in(self) -> dict[str, float]:
+        """The seconds for which the key set of each issuer still counts if it is not read again, by URL."""
+        return {url: keys.ends_in_seconds for url, keys in self._key_sets.items()}
+
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
         token = _bearer(credentials)
         digest = hashlib.sha256(token).digest()

@@ -104,6 +104,11 @@ class KeySetCache:
         return self._age >= self._issuer.keys_stale_seconds
 
     @property
+    def ends_in_seconds(self) -> float:
+        """The seconds for which the key set still counts if it is not read again; 0: it does not count."""
+        return max(0.0, self._issuer.keys_stale_seconds - self._age)
+
+    @property
     def _age(self) -> float:
         return self._clock() - self._read_at
 

@@ -1,15 +1,16 @@
 """Commits the changes of a pass to the store: only a committed change counts and is sent to a region."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
-from gateway.core.instant import Instant
+from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
+from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
+from waypost.workflow.task import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,22 +61,37 @@ def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: 
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
-        count_history(done.history, metrics, since_lost=since_lost)
+        count_history(done.history, metrics, since_lost=since_lost, tasks=tracked.run.tasks)
         if tracked.shard.phase is Phase.RUNNING:
             tracked.lost_at = None
+            if tracked.intended_at > NEVER and tracked.shard.region is not None:
+                metrics.observe_dispatch(tracked.shard.region, now.monotonic - tracked.intended_at)
+                tracked.intended_at = NEVER
 
 
-def count_history(history: Iterable[HistoryEntry], metrics: Metrics, *, since_lost: float | None) -> None:
-    """Counts one shard's history in the metrics. `since_lost`: seconds since it lost its region, or None."""
+def count_history(
+    history: Iterable[HistoryEntry],
+    metrics: Metrics,
+    *,
+    since_lost: float | None,
+    tasks: Mapping[str, TaskSpec] | None = None,
+) -> None:
+    """Counts one shard's history in the metrics. `since_lost`: seconds since it lost its region, or None.
+
+    `tasks` are those of its run, whose types are the labels of what is counted of tasks.
+    """
     for entry in history:
         match entry.detail:
             case TransitionDetail(after=phase, region=region, failover=failover):
                 if phase.terminal:
                     metrics.shards_ended.labels(phase).inc()
                 if failover:
-                    metrics.failovers.labels(region or "").inc()
+                    # The event is the cause; its reason may be a cluster's own words, which are no label.
+                    metrics.failovers.labels(region or "", entry.kind).inc()
                 elif entry.kind is HistoryKind.CONFIRMED and since_lost is not None:
                     metrics.recovery_seconds.observe(since_lost)
+            case TaskDetail(task=name, phase=outcome) if tasks and name in tasks:
+                metrics.count_task(tasks[name].type, outcome)
             # An orphan that an operator forgot is not counted: nobody knows whether it has ended.
             case OrphanDetail(region=region) if entry.kind is HistoryKind.REAPED:
                 metrics.tombstones.labels(region).inc()

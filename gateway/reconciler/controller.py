@@ -27,6 +27,7 @@ from gateway.reconciler.store_scan import SCAN_SECONDS, scan_store
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.restored_store import begin_era
 from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.blackout_guard import enough_answer
 from gateway.regions.health import unknown
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
@@ -92,6 +93,7 @@ class Controller:
         self._inflight = Counter[str]()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
+        self._enough_answer = True
         self._store_restored = store_restored
         self._logged_step = wall_clock_step()
 
@@ -211,6 +213,8 @@ class Controller:
         assessment = assess_regions(self._ws.regions.values(), now, self._health, tick=tick)
         self._log_cut_off(assessment.cut_off)
         self._cut_off = assessment.cut_off
+        reachable = [health for health in assessment.counted if health.condition.reachable]
+        self._enough_answer = enough_answer(len(reachable), len(assessment.counted))
         apply_assessment(self._ws, assessment, now, self._failover)
         log_conditions(self._ws.regions.values())
 
@@ -257,7 +261,10 @@ class Controller:
         self._inflight = self._ws.count_inflight()
         for view in self.views(now):
             self._metrics.observe_region(view.name, view)
+            self._metrics.event_lag.labels(view.name).set(self._ws.regions[view.name].event_lag)
         self._metrics.cut_off.set(self._cut_off)
+        self._metrics.failover_frozen.set(self._cut_off or not self._enough_answer)
+        self._metrics.store_writable.set(not self._stuck)
 
 
 def _now() -> Instant:

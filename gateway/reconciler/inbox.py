@@ -184,6 +184,7 @@ class InboxProcessor:
         """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may hold it."""
         tracked = self._ws.find_current(region.name, asked.attempt)
         if tracked is None or not may_hold_lease(tracked, asked.attempt):
+            self._metrics.lease_renewals.labels(region.name, "Refused").inc()
             return
         # Read again, since the working set may be behind a write of another gateway: two attempts that hold a
         # lease at once would run twice.
@@ -194,10 +195,12 @@ class InboxProcessor:
             or stored.attempt != asked.attempt
             or stored.phase is Phase.SUSPECT
         ):
+            self._metrics.lease_renewals.labels(region.name, "Refused").inc()
             return
         # Only an attempt that runs asks for a lease.
         confirm_attempt(tracked, now)
         region.renewals[asked.attempt] = Renewal(attempt=asked.attempt, ask=asked.ask)
+        self._metrics.lease_renewals.labels(region.name, "Renewed").inc()
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
         """Compares the cluster's attempts with the shards; attempts that no shard lists are to be ended.

@@ -55,5 +55,5 @@ def write_intent(
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds
     # When the attempt before was sent says nothing of this one, which is due at once.
-    tracked.sent_at = NEVER
+    tracked.sent_at, tracked.intended_at = NEVER, now.monotonic
     keep_apart(tracked, now, settings)

@@ -294,3 +294,7 @@ class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsTrail, Protocol):
     async def shard_counts(self) -> Mapping[Phase, int]:
         """The number of shards in each phase that is not terminal; finished shards are not read."""
         ...
+
+    async def oldest_pending(self) -> float | None:
+        """When the oldest run with a Pending shard was accepted; None: no shard waits."""
+        ...

@@ -280,3 +280,13 @@ class ShardsConformance:
         await move(store, "run-1", Phase.SUCCEEDED, index=1)
 
         assert await store.shard_counts() == {Phase.PENDING: 2, Phase.RUNNING: 1}
+
+    async def test_the_age_of_the_queue_is_that_of_its_oldest_run(self, store: Store) -> None:
+        """Whatever its tenant; a run all of whose shards are placed waits for nothing."""
+        assert await store.oldest_pending() is None
+        await store.admit(admission("run-1", created_at=NOW))
+        await store.admit(admission("run-2", tenant="accounts", created_at=NOW + 5))
+        await store.admit(admission("run-3", created_at=NOW + 9))
+        await move(store, "run-1", Phase.RUNNING, region="beijing")
+
+        assert await store.oldest_pending() == NOW + 5

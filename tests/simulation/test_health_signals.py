@@ -7,9 +7,9 @@ from tests.simulation.world import REGIONS, World
 __all__ = ["store"]  # fixtures
 
 
-def gauge(world: World) -> float | None:
+def gauge(world: World, name: str = "waypost_cut_off") -> float | None:
     assert world.controller is not None
-    return world.controller._metrics.registry.get_sample_value("waypost_cut_off")
+    return world.controller._metrics.registry.get_sample_value(name)
 
 
 async def test_a_gateway_that_is_cut_off_shows_it(world: World) -> None:
@@ -20,11 +20,13 @@ async def test_a_gateway_that_is_cut_off_shows_it(world: World) -> None:
     cut(world, *REGIONS)
     await run(world, 20)
     assert (world.controller.cut_off, gauge(world)) == (True, 1)
+    assert gauge(world, "waypost_failover_frozen") == 1
 
     for name in REGIONS:
         world.healed_at[name] = 0.0
     await run(world, 60)
     assert (world.controller.cut_off, gauge(world)) == (False, 0)
+    assert gauge(world, "waypost_failover_frozen") == 0
 
 
 async def test_a_gateway_whose_store_takes_no_writes_shows_it(world: World, store: FailingStore) -> None:
@@ -32,8 +34,8 @@ async def test_a_gateway_whose_store_takes_no_writes_shows_it(world: World, stor
     assert world.controller is not None
     store.names = {"taints", "check_writable"}
     await run(world, 5)
-    assert world.controller.stuck
+    assert (world.controller.stuck, gauge(world, "waypost_store_writable")) == (True, 0)
 
     store.names = set()
     await run(world, 10)
-    assert not world.controller.stuck
+    assert (world.controller.stuck, gauge(world, "waypost_store_writable")) == (False, 1)

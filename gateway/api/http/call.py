@@ -49,6 +49,8 @@ class Call:
     at: float
     log_fields: dict[str, str] = field(default_factory=dict)
     """The fields of log lines about this call: who called, and what it is about."""
+    began: float = field(default_factory=time.perf_counter)
+    """When its caller was known, by the performance counter."""
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)

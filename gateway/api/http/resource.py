@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final
 
 from loguru import logger
@@ -62,6 +63,7 @@ class Resource:
         self.names = {method: operation.name for method, operation in self.operations.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         name = self.names.get(method, NO_OPERATION)
         trace_id = trace_id_of(scope["headers"])
@@ -83,7 +85,7 @@ class Resource:
                 "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
             )
             response = internal_error(trace_id)
-        self.services.metrics.count_request(name, outcome)
+        self.services.metrics.count_request(name, outcome, perf_counter() - began, trace_id)
         response.raw_headers.append(traceparent_header(trace_id))
         await response(scope, receive, send)
 
@@ -141,13 +143,15 @@ class Resource:
             return ClosingResponse(response, exits.pop_all().close)
 
     async def _authenticate(self, scope: Scope) -> Principal:
-        peer = scope.get("state", {}).get("peer")
-        return await authenticate(
+        began, peer = perf_counter(), scope.get("state", {}).get("peer")
+        principal = await authenticate(
             scope["headers"],
             scope["query_string"],
             peer and peer.thumbprint,
             authenticator=self.services.authenticator,
         )
+        self.services.metrics.observe_step("authenticate", perf_counter() - began)
+        return principal
 
     def _refusal(self, error: GatewayError, scope: Scope, trace_id: str) -> Response:
         has_token = any(name == b"authorization" for name, _ in scope["headers"])

@@ -14,7 +14,6 @@ from gateway.core.errors import GatewayError
 from gateway.core.shard_states import Phase
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
-from observability.metrics import CONTENT_TYPE
 
 VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
@@ -31,10 +30,15 @@ ReadinessCheck = Callable[[], Awaitable[str]]
 """A check of one thing: returns a sentence about it if it works, else raises `GatewayError`."""
 
 
-def internal_api(services: Services, checks: Mapping[str, ReadinessCheck], *more: Route) -> Router:
+def internal_api(
+    services: Services,
+    checks: Mapping[str, ReadinessCheck],
+    *more: Route,
+    set_gauges: Callable[[], None] = lambda: None,
+) -> Router:
     """The ASGI application of the internal port, with `more` routes beside its own.
 
-    A gateway is ready when all `checks` (by name) pass.
+    A gateway is ready when all `checks` (by name) pass. `set_gauges` is called at each scrape.
     """
 
     async def livez(_: Request) -> Response:
@@ -48,9 +52,12 @@ def internal_api(services: Services, checks: Mapping[str, ReadinessCheck], *more
         results.append(_regions(services))
         return _readiness(results, verbose=verbose)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        set_gauges()
         await _update_gauges(services)
-        return Response(services.metrics.exposition(), media_type=CONTENT_TYPE)
+        text, media_type = services.metrics.exposition(request.headers.get("accept", ""))
+        # Not `media_type`: Starlette would add a second charset to it.
+        return Response(text, headers={"content-type": media_type})
 
     routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), *more]
     return Router(routes, redirect_slashes=False)
@@ -86,15 +93,17 @@ def _condition(view: RegionView) -> str:
 
 
 async def _update_gauges(services: Services) -> None:
-    """Sets the gauges that are read from the present state: region scores and shards by phase."""
+    """Sets the gauges that are read from the present state: region scores, shards by phase, queue age."""
     floor = services.settings.placing.latency_floor_seconds
     for view in services.regions():
         services.metrics.region_score.labels(view.name).set(score(view, floor_seconds=floor))
     try:
         counts = await services.store.shard_counts()
+        oldest = await services.store.oldest_pending()
     except GatewayError as error:
         # The other metrics are served all the same: they are needed most when the store is out of order.
         logger.warning("the store does not tell its counts: {}", error.detail)
         return
     for phase in Phase:
         services.metrics.shards.labels(phase.value).set(counts.get(phase, 0))
+    services.metrics.queue_age.set(0 if oldest is None else max(0.0, services.clock() - oldest))

@@ -107,6 +107,13 @@ class Region:
             return False
         return bool(self.incarnation) and self.status.incarnation == self.incarnation
 
+    @property
+    def event_lag(self) -> int:
+        """The number of events in its journal, as of its last report, that this gateway has not taken in."""
+        if self.status is None or self.status.incarnation != self.cursor.incarnation:
+            return 0
+        return max(0, self.status.seq - self.cursor.seq)
+
     def reopen_stream(self, now: Instant) -> None:
         """Opens the event stream at `cursor`: what was not committed comes again."""
         self.reopened_at = now.monotonic

@@ -70,6 +70,8 @@ class TrackedShard:
     suspected_at: float = NEVER
     heard_until: float = NEVER
     """When the region was last heard before the shard became Suspect: how its tasks went on is unknown."""
+    intended_at: float = NEVER
+    """When the current attempt was placed; NEVER once it is confirmed, which ends the measurement."""
     sent_at: float = NEVER
     """When the create of the current epoch was last sent."""
     resumption: Resumption | None = None

@@ -72,6 +72,10 @@ PHASES_OF_RUN: Final = (
     " where shard.phase = given.phase and shard.tenant = of.tenant and shard.priority = of.priority"
     " and shard.run = of.run)"
 )
+# Ids of runs are in the order of their acceptance.
+OLDEST_PENDING: Final = (
+    "select created_at from run where id = (select min(run) from shard where phase = 'Pending')"
+)
 COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} group by phase"
 # A union, since `or` would walk the whole table: each half has an index of its own.
 ACTIVE_SHARDS: Final = (

@@ -235,6 +235,10 @@ class SqliteStore(SqliteDecisions, SqliteTrail):
         found = await self._read(lambda db: db.execute(sql.COUNT_SHARDS).fetchall())
         return {Phase(phase): count for phase, count in found}
 
+    async def oldest_pending(self) -> float | None:
+        found = await self._read(lambda db: db.execute(sql.OLDEST_PENDING).fetchone())
+        return None if found is None else float(found[0])
+
     async def _shards(self, statement: str, *parameters: object) -> Sequence[Shard]:
         return await self._read(lambda db: row_mapping.read_shards(db.execute(statement, parameters)))
 

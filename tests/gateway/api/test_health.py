@@ -71,4 +71,25 @@ async def test_metrics_count_the_outcomes_of_calls(
     assert 'waypost_requests_total{call="submit",outcome="Invalid"} 1.0' in text
     assert 'waypost_shards{phase="Pending"} 2.0' in text
     assert 'waypost_region_score{region="beijing"} 0.01' in text
+    assert 'waypost_request_seconds_count{call="submit"} 2.0' in text
+    assert 'waypost_step_seconds_count{step="admit"} 1.0' in text
     assert "payments" not in text
+
+
+async def test_callers_cannot_make_series(
+    client: httpx.AsyncClient, internal: Any, document: dict[str, Any]
+) -> None:
+    """Whatever they call themselves, their work, the path or the method: Prometheus has as many series."""
+
+    async def call(tenant: str) -> int:
+        mine = document | {"metadata": {"name": f"work-of-{tenant}", "labels": {tenant: tenant}}}
+        headers = {"authorization": f"Bearer {tenant}.ada"}
+        await client.post("/v1/runs", json=mine, headers=headers)
+        await client.get(f"/v1/runs/{tenant}", headers=headers)
+        await client.get(f"/{tenant}", headers=headers)
+        await client.request(tenant.upper(), "/v1/runs", headers=headers)
+        await client.get(f"/v1/runs?{tenant}=1", headers={"authorization": f"Bearer {tenant}"})
+        return len((await internal["well"].get("/metrics")).text.splitlines())
+
+    first = await call("payments")
+    assert [await call(f"tenant{number}") for number in range(5)] == [first] * 5

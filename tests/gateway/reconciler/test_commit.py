@@ -1,10 +1,10 @@
 """What is counted when a shard's history is committed."""
 
-from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome
-from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TransitionDetail
+from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
+from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import lose_attempt
-from gateway.reconciler.commit import count_history
+from gateway.reconciler.commit import CommittedShard, count_committed, count_history
 from gateway.reconciler.dispatch import apply_answers
 from gateway.settings import FailoverSettings
 from observability.metrics import Metrics
@@ -32,7 +32,7 @@ def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
     count_history([history_entry(HistoryKind.PLACED), confirmed], metrics, since_lost=4.0)
     count_history([confirmed], metrics, since_lost=None)
 
-    assert value(metrics, "waypost_failovers_total", region="beijing") == 1
+    assert value(metrics, "waypost_failovers_total", region="beijing", cause="Abandoned") == 1
     assert value(metrics, "waypost_recovery_seconds_sum") == 4.0
     assert value(metrics, "waypost_recovery_seconds_count") == 1
 
@@ -52,7 +52,10 @@ def test_a_failover_is_what_the_shard_counts_as_one() -> None:
     for one in (refused, lost, unsent):
         count_history(one.history, metrics, since_lost=None)
 
-    assert value(metrics, "waypost_failovers_total", region="beijing") == 1
+    counted = [sample for family in metrics.failovers.collect() for sample in family.samples]
+    assert [(sample.labels, sample.value) for sample in counted] == [
+        ({"region": "beijing", "cause": "Refused"}, 1.0)
+    ]
 
 
 def test_the_end_of_a_shard_is_counted_once() -> None:
@@ -66,6 +69,35 @@ def test_the_end_of_a_shard_is_counted_once() -> None:
     assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Running") is None
+
+
+def test_tasks_are_counted_by_their_type() -> None:
+    """A retry too: it is how a task type begins to fail."""
+    metrics, run = Metrics(), loaded_run()
+    (task,) = run.tasks.values()
+
+    def ended(phase: TaskPhase) -> HistoryEntry:
+        kind = HistoryKind.TASK_RETRYING if phase is TaskPhase.RETRYING else HistoryKind.TASK_FINISHED
+        detail = TaskDetail(task=task.name, phase=phase, epoch=1, region="beijing", tries=1, seconds=None)
+        return history_entry(kind, detail=detail)
+
+    entries = [ended(TaskPhase.RETRYING), ended(TaskPhase.SUCCEEDED)]
+    count_history(entries, metrics, since_lost=None, tasks=run.tasks)
+
+    for outcome in ("Retrying", "Succeeded"):
+        assert value(metrics, "waypost_tasks_ended_total", executor=task.type, outcome=outcome) == 1
+
+
+def test_dispatch_is_measured_from_the_intent_to_the_confirmation_once() -> None:
+    """A shard that is confirmed again, after its region was back, was not placed again."""
+    metrics, shard = Metrics(), tracked(loaded_run(), 0, phase=Phase.RUNNING, region="beijing")
+    shard.intended_at = NOW.monotonic - 0.5
+    committed = CommittedShard(tracked=shard, history=())
+    count_committed([committed], metrics, NOW)
+    count_committed([committed], metrics, NOW)
+
+    assert value(metrics, "waypost_dispatch_seconds_sum", region="beijing") == 0.5
+    assert value(metrics, "waypost_dispatch_seconds_count", region="beijing") == 1
 
 
 def test_a_tombstone_is_counted_when_a_region_confirms_it() -> None:

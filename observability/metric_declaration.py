@@ -1,0 +1,112 @@
+"""What a declaration of a metric says, and the labels and histogram buckets that there are.
+
+A label takes the words of a closed list, or the names that operators have configured: never a tenant, a run
+or anything else that a caller chooses. Each says how many values it has at most; tests hold it to that.
+"""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+# Else every counter and histogram has a second series with the moment of its making.
+
+QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Histogram bucket bounds in seconds, for the waits within a request."""
+REQUEST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)
+"""Those for whole requests: 0.8 s, beyond which a request counts as slow, is among them."""
+RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
+"""Those for recovery, with the promised times among them."""
+TASK: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0)
+"""Those for tasks, which take milliseconds or hours."""
+SIZES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+
+
+class Label(Struct, frozen=True):
+    """A label: its name, the most values that it has, and which these are."""
+
+    name: str
+    most: int
+    values: str
+
+
+class Declaration(Struct, frozen=True, kw_only=True):
+    """One metric."""
+
+    name: str
+    """Its name as Prometheus shows it: that of a counter ends in `_total`."""
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    """What it counts or measures, as a sentence; Prometheus shows it."""
+    look: str
+    """When an operator looks at it, and what it then says."""
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def most_series(self) -> int:
+        """The most time series that one process can have of it."""
+        series = 1
+        for label in self.labels:
+            series *= label.most
+        return series * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
+
+
+CALL: Final = Label("call", 40, "an operation of the API, or `none`")
+OUTCOME: Final = Label("outcome", 20, "Ok, Accepted, Replayed, DryRun, or the reason of a problem")
+STEP: Final = Label("step", 4, "authenticate (of every call), read, authorize, admit (of submissions)")
+ACTION: Final = Label("action", 12, "an action of policy, such as `runs:submit`")
+ANSWER: Final = Label("outcome", 3, "permitted, refused, unanswered")
+ENGINE: Final = Label("engine", 2, "embedded, opa")
+BUNDLE_OUTCOME: Final = Label("outcome", 2, "Activated, Refused")
+REVISION: Final = Label("revision", 1, "the revision in force; the one before is dropped")
+REGION: Final = Label("region", 100, "a region of the settings")
+CONDITION: Final = Label("condition", 8, "a condition of a region")
+PHASE: Final = Label("phase", 9, "a phase of a shard")
+CAUSE: Final = Label("cause", 5, "Abandoned, Lost, Refused, Unconfirmed, Exhausted: the event in the history")
+LEASE_OUTCOME: Final = Label("outcome", 2, "Renewed, Refused")
+EXECUTOR: Final = Label("executor", 20, "a task type")
+TASK_OUTCOME: Final = Label("outcome", 4, "Succeeded, Skipped, Retrying, Failed")
+TRY_OUTCOME: Final = Label("outcome", 4, "Succeeded, Failed, Killed, Lost")
+CERTIFICATE: Final = Label("certificate", 4, "ca, gateway, cluster, api")
+ISSUER: Final = Label("issuer", 20, "an issuer of the settings")
+POOL: Final = Label("pool", 102, "api, internal, or a region of the settings")
+VERSION: Final = Label("version", 1, "the version of Waypost")
+
+
+def counter(name: str, text: str, look: str, *labels: Label) -> Declaration:
+    return Declaration(name=name, kind="counter", help=text, look=look, labels=labels)
+
+
+def gauge(name: str, text: str, look: str, *labels: Label) -> Declaration:
+    return Declaration(name=name, kind="gauge", help=text, look=look, labels=labels)
+
+
+def histogram(
+    name: str, text: str, look: str, *labels: Label, buckets: tuple[float, ...] = QUICK
+) -> Declaration:
+    return Declaration(name=name, kind="histogram", help=text, look=look, labels=labels, buckets=buckets)
+
+
+class MetricRegistry(CollectorRegistry):
+    """A registry of the Prometheus client that makes its metrics from declarations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared: dict[str, Declaration] = {}
+        """What was made, by name."""
+
+    def counter(self, declared: Declaration) -> Counter:
+        return Counter(declared.name, declared.help, self._label_names(declared), registry=self)
+
+    def gauge(self, declared: Declaration) -> Gauge:
+        return Gauge(declared.name, declared.help, self._label_names(declared), registry=self)
+
+    def histogram(self, declared: Declaration) -> Histogram:
+        names = self._label_names(declared)
+        return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
+
+    def _label_names(self, declared: Declaration) -> list[str]:
+        self.declared[declared.name] = declared
+        return [label.name for label in declared.labels]

@@ -1,0 +1,46 @@
+"""Gauges that show the state of a process: certificates, rules, key sets."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from gateway.gauges import show_policy_and_keys, show_process
+from gateway.settings import GatewaySettings, PolicySettings, RegionTarget
+from observability.metrics import Metrics
+from waypost import pki
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_certificates_show_when_they_expire(tmp_path: Path) -> None:
+    """Nothing connects after that: an alert has to come weeks before."""
+    pki.create_root(tmp_path)
+    pki.issue_gateway(tmp_path, days=30)
+    region = RegionTarget(name="beijing", url="embedded+https://127.0.0.1:1")
+    metrics = Metrics()
+    show_process(metrics, GatewaySettings(pki=str(tmp_path), regions=(region,)))
+
+    name = "waypost_certificate_expiry_timestamp_seconds"
+    days = ((value(metrics, name, certificate="gateway") or 0) - time.time()) / 86_400
+    assert 29 < days < 31
+    assert (value(metrics, name, certificate="ca") or 0) > time.time() + 40 * 86_400
+
+
+def test_rules_that_are_behind_the_bundle_are_stale() -> None:
+    """Until OPA has taken what the gateway serves, other rules decide than an operator believes."""
+    metrics, settings = Metrics(), GatewaySettings(policy=PolicySettings(engine="opa+http://127.0.0.1:8181"))
+    policy = SimpleNamespace(revision="r1")
+    bundles = SimpleNamespace(current=SimpleNamespace(manifest=SimpleNamespace(revision="r2")))
+    issuers = SimpleNamespace(key_sets_end_in=lambda: {"https://issuer.test": 60.0})
+    show_policy_and_keys(metrics, settings, cast(Any, policy), cast(Any, bundles), cast(Any, issuers))
+
+    assert value(metrics, "waypost_policy_stale") == 1
+    assert value(metrics, "waypost_policy_revision_info", engine="opa", revision="r1") == 1
+    expiry = value(metrics, "waypost_key_set_expiry_timestamp_seconds", issuer="https://issuer.test") or 0
+    assert 0 < expiry - time.time() <= 60
+    policy.revision = "r2"
+    show_policy_and_keys(metrics, settings, cast(Any, policy), cast(Any, bundles), cast(Any, issuers))
+    assert value(metrics, "waypost_policy_stale") == 0
