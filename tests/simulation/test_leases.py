@@ -106,6 +106,10 @@ async def test_a_lease_is_granted_on_what_the_store_says(world: World, store: Sq
     assert (
         attempt.lease_until <= held + 5.0
     )  # what was granted before the other write may still have been on its way
+    assert world.controller is not None
+    registry, name = world.controller._metrics.registry, "waypost_lease_renewals_total"
+    for outcome in ("Renewed", "Refused"):
+        assert registry.get_sample_value(name, {"region": "beijing", "outcome": outcome})
 
 
 @pytest.mark.parametrize("region", REGIONS)
