@@ -2,6 +2,7 @@
 (`bundles`).
 
 `checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand; `evaluation` answers one
-question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus` reads them, `candidates` opens the rules, `flips`
-shows what changed. But for what a gateway has recorded they read files alone.
+question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus` reads the questions,
+`candidates` opens the rules, `flips` shows what changed. But for what a gateway has recorded they read files
+alone.
 """

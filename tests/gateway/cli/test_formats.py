@@ -37,6 +37,7 @@ LOCAL = {
     ("policy", "builtins"): "it calls no gateway, and prints what is ours",
     ("policy", "eval"): "it calls no gateway, and prints what rules of this machine say",
     ("policy", "replay"): "it prints what rules of this machine say",
+    ("policy", "diff"): "it prints what rules of this machine say",
 }
 """Commands with `-o` that are not tried here, and why."""
 
