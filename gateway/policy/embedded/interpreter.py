@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 import regorus
+from msgspec import Struct
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import BundleError, Diagnostic
@@ -49,6 +50,21 @@ class InterpreterPanicked(EvaluationError):
     """The Rust code panicked: the interpreter is in an unknown state."""
 
 
+class PreparedRules(Struct, frozen=True, kw_only=True):
+    """Rules as they are evaluated. What takes long is done: any thread may make it, for an `Interpreter`."""
+
+    modules: tuple[tuple[str, str], ...]
+    data: str
+    bounded: bool
+
+
+def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
+    """Rewrites the rules of `source` for the interpreter. Raises `BundleError` for what is no Rego."""
+    written = rewrite_rules((*source.modules, *tests), parse_modules)
+    modules = tuple((module.file, with_checkpoints(module)) for module in written)
+    return PreparedRules(modules=modules, data=source.data, bounded=is_bounded(written))
+
+
 class Interpreter:
     """The rules of a bundle, ready to be evaluated.
 
@@ -56,13 +72,13 @@ class Interpreter:
     rules may make much out of little, so that checkpoints in loops do not bound an evaluation.
     """
 
-    def __init__(self, source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, source: PolicySource | PreparedRules, *, tests: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self._thread = threading.get_ident()
         self._until = float("inf")
-        written = parse_modules(rewrite_rules((*source.modules, *tests), parse_modules))
-        self.bounded = is_bounded(written)
-        self._modules = tuple((module.file, with_checkpoints(module)) for module in written)
-        self._data = source.data
+        rules = source if isinstance(source, PreparedRules) else prepare_rules(source, tests=tests)
+        self.bounded, self._modules, self._data = rules.bounded, rules.modules, rules.data
         self._engine = self._load()
         # The first evaluation schedules the statements of every rule, and finds names without a value.
         try:

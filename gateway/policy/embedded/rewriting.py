@@ -17,6 +17,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from msgspec import structs
+
 from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS
 from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
 from gateway.policy.embedded.syntax_tree import (
@@ -52,17 +54,20 @@ Edit: TypeAlias = tuple[int, int, str]
 Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
-def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[tuple[str, str], ...]:
+def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Module, ...]:
     """The modules, given as (file name, text), as the interpreter is to evaluate them."""
     # A change may lie within what another one moves: the outermost are made first, then what is left.
-    written, left = dict(modules), list(modules)
+    parsed = {module.file: module for module in parse(modules)}
+    written = dict(parsed)
     for round_ in range(100):
-        changed = [(module.file, _changed(module, round_)) for module in parse(left)]
-        left = [new for new, old in zip(changed, left, strict=True) if new != old]
+        changed = [(module.file, _changed(module, round_)) for module in parsed.values()]
+        left = [(file, text) for file, text in changed if text.encode() != parsed[file].text]
         if not left:
             break
-        written |= left
-    return tuple(written.items())
+        # Only these are parsed again. The names of a package's rules may come from its other files.
+        parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
+        written |= parsed
+    return tuple(written.values())
 
 
 def _changed(module: Module, round_: int) -> str:

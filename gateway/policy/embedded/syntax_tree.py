@@ -13,6 +13,8 @@ LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
 COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
 NESTED: Final = COMPREHENSIONS | {"Every"}
 """What has a query of its own."""
+_CONTAINERS: Final = frozenset({dict, list})
+_PASSED_OVER: Final = frozenset({"span", "fcn"})
 
 
 class Module(Struct, frozen=True, kw_only=True):
@@ -165,12 +167,15 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
         if type(node) is list:
             pending.extend(reversed(node))
         elif type(node) is dict:
-            pending.extend((kind, value, node) for kind, value in reversed(node.items()))
+            # Half of what a node has is where it stands, and texts: no expressions, and not looked at again.
+            pending.extend(
+                (kind, value, node)
+                for kind, value in reversed(node.items())
+                if type(value) in _CONTAINERS and kind not in _PASSED_OVER
+            )
         elif type(node) is tuple:
             kind, value, parent = node
-            if kind in ("span", "fcn"):
-                continue
-            if kind[0].isupper() and type(value) is dict:
+            if type(value) is dict and kind[0].isupper():
                 yield kind, value
             if kind not in closed:
                 pending.append(list(indices(parent)) if kind in REFERENCES else value)
