@@ -4,12 +4,19 @@
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from gateway.policy.bundle import Bundle, BundleError, Diagnostic
 from gateway.policy.embedded.gate import recursion
-from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, parse_modules
+from gateway.policy.embedded.interpreter import (
+    EvaluationError,
+    Interpreter,
+    PreparedRules,
+    parse_modules,
+    prepare_rules,
+)
 from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, path_of
 
 TEST_PREFIX = "test_"
@@ -39,24 +46,32 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
 
     Raises `BundleError` if the rules or their tests cannot be evaluated at all.
     """
+    rules, tests = prepare_rego_tests(bundle)
+    failures = list(failures_of(Interpreter(rules), tests))
+    if not tests:
+        failures = [
+            Diagnostic(file="rules", line=0, detail="have no tests: no rule test_... in a _test.rego file")
+        ]
+    return RegoTestReport(tests=len(tests), failures=tuple(failures))
+
+
+def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
+    """The rules of the bundle together with its test modules, and the tests to evaluate there."""
     modules = parse_modules(bundle.tests)
     # regorus 0.13 recurses without end on a function that needs itself, and takes the process with it: a test
     # may be one.
     if diagnostics := list(recursion([*parse_modules(bundle.source.modules), *modules])):
         raise BundleError(diagnostics)
     written = [(module, *_numbered(module)) for module in modules]
-    interpreter = Interpreter(bundle.source, tests=[(module.file, text) for module, text, _ in written])
-    tests = [test for _, _, found in written for test in found]
-    failures = [
-        Diagnostic(file=test.file, line=test.line, detail=f"{test.name}: {error}")
-        for test in tests
-        if (error := _error(interpreter, test))
-    ]
-    if not tests:
-        failures = [
-            Diagnostic(file="rules", line=0, detail="have no tests: no rule test_... in a _test.rego file")
-        ]
-    return RegoTestReport(tests=len(tests), failures=tuple(failures))
+    rules = prepare_rules(bundle.source, tests=[(module.file, text) for module, text, _ in written])
+    return rules, [test for _, _, found in written for test in found]
+
+
+def failures_of(interpreter: Interpreter, tests: Iterable[RegoTest]) -> Iterator[Diagnostic]:
+    """A diagnostic for each test that fails, each as soon as it is found."""
+    for test in tests:
+        if error := _error(interpreter, test):
+            yield Diagnostic(file=test.file, line=test.line, detail=f"{test.name}: {error}")
 
 
 def _numbered(module: Module) -> tuple[str, list[RegoTest]]:
