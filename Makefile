@@ -64,7 +64,7 @@ demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa:
 
 faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 random ones of OPA, all its cases
 	$(BIN)/python -m pytest tests/integration -s --rounds 10 --timeout 1800 --policy $(POLICY)
-	$(BIN)/python -m pytest tests/gateway/policy/opa/test_random_faults.py --faults 10000
+	$(BIN)/python -m pytest tests/gateway/api/test_random_faults_of_opa.py --faults 10000
 	$(BIN)/python -m pytest tests/gateway/policy/opa/test_conformance_cases.py --all-cases
 
 failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions

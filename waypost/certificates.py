@@ -101,7 +101,7 @@ def signed(
     *,
     root: x509.Certificate,
     root_key: ec.EllipticCurvePrivateKey,
-    days: int,
+    days: float,
 ) -> x509.Certificate:
     """A certificate of `profile` for `key`, signed by the root, valid for `days`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, profile.name)])
@@ -120,7 +120,7 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     issuer_key: ec.EllipticCurvePrivateKey,
-    days: int,
+    days: float,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 BURST_SECONDS = 5.0
 """So many seconds' worth of requests may come at once."""
+RATE_MINIMUM = 1 / 60
+"""The least rate that policy can set: only with a request is it asked again, and a corrected rate counts."""
 TENANTS_MAXIMUM = 10_000
 """With more buckets than that the full ones are dropped: they limit nobody now."""
 
@@ -57,7 +59,7 @@ class RateLimiter:
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
         """Sets the rate that policy gives the tenant, in requests a second; None: the common rate holds."""
-        rate = self._rate if rate is None else rate
+        rate = self._rate if rate is None else max(rate, RATE_MINIMUM)
         if rate is None:
             self._buckets.pop(tenant, None)
         elif tenant not in self._buckets:

@@ -50,12 +50,12 @@ class Lane(Struct, eq=False):
 class QuestionBatches:
     """Asks questions, alone or together, by `call`, which asks for a rule's value within a deadline.
 
-    What waits for its turn counts for no deadline: OPA is answering. Where a call gets no answer at all, who
+    Who waits for a turn gets an answer within `seconds`, or none. Where a call gets no answer at all, who
     waits behind it does not get one either.
     """
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, *, seconds: float) -> None:
+        self._call, self._seconds = call, seconds
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._revision_without: str | None = None
@@ -73,7 +73,11 @@ class QuestionBatches:
         if lane is not None:
             question = WaitingQuestion(document, asyncio.get_running_loop().create_future())
             lane.waiting.append(question)
-            return await question.reply
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await question.reply
+            except TimeoutError:
+                raise NoAnswer(f"no turn and no answer within {self._seconds} s") from None
         self._lanes[rule, tenant] = lane = Lane(rule, tenant)
         try:
             reply = await self._call(rule, document)

@@ -127,7 +127,17 @@ class StrictOpaClient(AsyncOpaClient):
                     # Not to be read to its end.
                     response.close()
                     raise ReplyError(f"it answers with more than {REPLY_MAXIMUM_BYTES} bytes")
+            if response.status == 200 and body is not None:
+                _check_kind(response)
             return StrictResponse(response.status, bytes(content))
+
+
+def _check_kind(response: aiohttp.ClientResponse) -> None:
+    """Raises `ReplyError` for an answer in a form that OPA's are not in: something else has answered."""
+    if response.version != aiohttp.HttpVersion11:
+        raise ReplyError("it does not answer in HTTP/1.1")
+    if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ReplyError("what it answers is not application/json")
 
 
 async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:

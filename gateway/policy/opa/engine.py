@@ -50,7 +50,8 @@ class OpaPolicyEngine:
         self._client = StrictOpaClient(address, ca=ca, token=token)
         self._deadline_seconds = deadline_seconds
         self._large_deadline_seconds = large_deadline_seconds
-        self._batches = QuestionBatches(self._call)
+        # One deadline for the call before it, and one for its own.
+        self._batches = QuestionBatches(self._call, seconds=2 * deadline_seconds)
         self._breaker = CircuitBreaker()
         self._probing: asyncio.Task[None] | None = None
         self._revision = ""

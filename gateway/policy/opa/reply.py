@@ -30,10 +30,14 @@ class Provenance(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """OPA's answer to one question. `result` is the rule's value as JSON, or unset where it is undefined."""
+    """OPA's answer to one question. `result` is the rule's value as JSON, or unset where it is undefined.
+
+    `warning` is what OPA has to say of the question: that it has seen no input.
+    """
 
     provenance: Provenance
     result: msgspec.Raw | UnsetType = UNSET
+    warning: msgspec.Raw | UnsetType = UNSET
 
     @property
     def revision(self) -> str:
@@ -53,9 +57,12 @@ def parse_reply(body: bytes) -> Reply:
         text = body.decode("utf-8")
         # msgspec keeps the last of two equal names, so they are looked for first.
         json.loads(text, object_pairs_hook=distinct)
-        return _decode(text)
+        reply = _decode(text)
     except (ValueError, RecursionError) as error:
         raise ReplyError(f"what it answers is no reply of an OPA: {brief(error)}") from error
+    if reply.warning is not UNSET:
+        raise ReplyError(f"it warns of the question: {bytes(reply.warning)[:200]!r}")
+    return reply
 
 
 def brief(error: Exception) -> str:

@@ -1,64 +1,36 @@
 """What a caller gets while the OPA that decides answers badly, late, elsewhere or not at all."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from msgspec import structs
 
 from gateway.api.http.services import Services
-from gateway.api.routes import api
-from gateway.policy.opa.engine import OpaPolicyEngine
-from tests.gateway.api.description import described
+from tests.gateway.api.callers import caller_of
 from tests.gateway.policy.opa.faulty_opa import (
-    PROVENANCE,
     REFUSAL,
     RESULT,
-    Answer,
     FaultyOpa,
     body_of,
     faulty_opa,
-    never,
     response,
     sending,
-    sending_last,
 )
+from tests.gateway.policy.opa.named_faults import FAULTS
 
-DEADLINE_SECONDS = 0.1
-
-
-async def five_seconds_late(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(5)
-    writer.write(response(body_of()))
-
-
-async def two_hundred_megabytes(writer: asyncio.StreamWriter) -> None:
-    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n{"result":"')
-    while True:
-        writer.write(b"x" * 1_000_000)
-        await writer.drain()
-
-
-FAULTS: dict[str, Answer] = {
-    "no answer": never,
-    "five seconds late": five_seconds_late,
-    "killed": sending_last(b""),
-    "garbage": sending_last(b"\x00\xff garbage"),
-    "garbage in HTTP": sending(response(b"\x00\xff garbage")),
-    "NaN": sending(response(body_of({**RESULT, "obligations": {"max_shards": "?"}}).replace(b'"?"', b"NaN"))),
-    "a doubled name": sending(response(body_of().replace(b'"allow":true', b'"allow":false,"allow":true'))),
-    "200 MB": two_hundred_megabytes,
-    "a redirect": sending(response(body_of(), status="307 Temporary", headers=("Location: /allowed",))),
-    "undefined": sending(response(body_of().replace(b',"result":', b',"other":'))),
-    "null": sending(response(body_of(None))),
-    "true alone": sending(response(body_of(True))),
-    "the word true": sending(response(body_of({**RESULT, "allow": "true"}))),
-    "no bundle": sending(response(body_of(provenance={**PROVENANCE, "bundles": {}}))),
-    "an error": sending(response(b'{"code":"internal_error"}', status="500 Internal Server Error")),
-}
+LIMITS = ("max_priority", "max_shards", "max_open_runs", "max_open_shards", "max_open_tasks")
+RATES = ("max_deadline_seconds", "requests_per_second", "weight")
+ODD_POINTERS = (
+    "",
+    "/",
+    "x",
+    "workflow",
+    "/workflow/",
+    "/workflow/spec/tasks/-1",
+    "/workflow/spec/tasks/9" * 99,
+)
 
 
 @pytest.fixture
@@ -69,16 +41,8 @@ async def opa(tmp_path: Path) -> AsyncIterator[FaultyOpa]:
 
 @pytest.fixture
 async def client(services: Services, opa: FaultyOpa) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller of a gateway that asks `opa`."""
-    async with OpaPolicyEngine(opa.address, deadline_seconds=DEADLINE_SECONDS) as engine:
-        app = api(structs.replace(services, policy=engine))
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=True),
-            base_url="http://gateway",
-            headers={"authorization": "Bearer payments.ada"},
-            event_hooks={"response": [described]},
-        ) as client:
-            yield client
+    async with caller_of(services, opa.address) as client:
+        yield client
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -110,3 +74,31 @@ async def test_a_permission_is_an_acceptance(
     """Only so are the others worth anything."""
     opa.answer = sending(response(body_of()))
     assert (await client.post("/v1/runs", json=document)).status_code == 202
+
+
+ODD_OBLIGATIONS: dict[str, Any] = {
+    **{f"{name}: {value}": {name: value} for name in LIMITS for value in (-1, 0, 2**53, 2**64, 10**300)},
+    **{f"{name}: {value}": {name: value} for name in RATES for value in (-1, 0, 5e-324, 1e308, 2**70)},
+    **{f"mask: {pointer[:20]!r}": {"mask": [pointer]} for pointer in ODD_POINTERS},
+    "many regions": {"regions": [f"region-{number}" for number in range(10_000)]},
+    "a region twice": {"regions": ["beijing", "beijing"]},
+    "no name of a region": {"regions": ["beijing", "", "\x00", "x" * 10_000, "\ud7ff雪"]},
+    "labels": {"labels": {"": "", "x" * 1_000: "y" * 100_000, "\x00": "\x00"}},
+    "side effects": {"side_effects": "none of them"},
+    "no tenants": {"tenants": []},
+    "tenants": {"tenants": ["", "*", "\x00"]},
+    "warnings": {"warnings": ["w" * 100_000, "", "\x00\n"]},
+    "many warnings": {"warnings": ["w"] * 10_000},
+}
+
+
+@pytest.mark.parametrize("obligations", ODD_OBLIGATIONS.values(), ids=ODD_OBLIGATIONS)
+async def test_odd_obligations_are_kept_or_refused(
+    client: httpx.AsyncClient, opa: FaultyOpa, document: dict[str, Any], obligations: dict[str, Any]
+) -> None:
+    """Whatever the rules set as a limit, no caller gets a 500, also not who looks at the run afterwards."""
+    opa.answer = sending(response(body_of({**RESULT, "obligations": RESULT["obligations"] | obligations})))
+    answer = await client.post("/v1/runs", json=document)
+    assert answer.status_code in (202, 403, 422, 429, 503), answer.text
+    for path in ("/v1/runs", "/v1/decisions", f"/v1/runs/{answer.json().get('id', 'none')}"):
+        assert (await client.get(path)).status_code in (200, 403, 404, 429, 503), path

@@ -37,6 +37,15 @@ def test_policy_sets_the_rate_of_a_tenant_and_takes_it_back() -> None:
     assert [limiter.take("a") for _ in range(99)] == [0.0] * 99
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0, 5e-324])
+def test_no_rate_keeps_a_tenant_out_for_ever(rate: float) -> None:
+    """Policy is asked by requests: with none at all a rate that was a mistake could not be corrected."""
+    limiter = RateLimiter(None, Clock())
+    limiter.set_rate("a", rate)
+
+    assert [limiter.take("a"), limiter.take("a")] == [0.0, 60.0]
+
+
 def test_tenants_that_have_gone_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket that is full again limits nobody."""
     monkeypatch.setattr(rate_limits, "TENANTS_MAXIMUM", 10)

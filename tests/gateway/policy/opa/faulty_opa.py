@@ -1,6 +1,7 @@
 """A server that answers like an OPA, until a test lets it answer otherwise."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -104,8 +105,8 @@ class FaultyOpa:
 
 
 @asynccontextmanager
-async def faulty_opa(folder: Path) -> AsyncIterator[FaultyOpa]:
-    """A `FaultyOpa` on a socket in `folder`."""
+async def faulty_opa(folder: Path, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultyOpa]:
+    """A `FaultyOpa` on a socket in `folder`, or, with the certificate in `tls`, on a port of localhost."""
     fake = FaultyOpa(OpaAddress(socket=str(folder / "fake.sock")))
     serving: set[asyncio.Task[None]] = set()
 
@@ -114,7 +115,12 @@ async def faulty_opa(folder: Path) -> AsyncIterator[FaultyOpa]:
         serving.add(task)
         task.add_done_callback(serving.discard)
 
-    async with await asyncio.start_unix_server(accept, fake.address.socket, limit=2**20):
+    if tls is None:
+        server = await asyncio.start_unix_server(accept, fake.address.socket, limit=2**20)
+    else:
+        server = await asyncio.start_server(accept, "localhost", 0, ssl=tls, limit=2**20)
+        fake.address = OpaAddress(host="localhost", port=server.sockets[0].getsockname()[1], tls=True)
+    async with server:
         try:
             yield fake
         finally:

@@ -74,7 +74,7 @@ def _no_provenance(rng: random.Random) -> Answer:
 
 
 def _no_number(rng: random.Random) -> Answer:
-    allowed = {**RESULT, "obligations": {"max_deadline_seconds": "?"}}
+    allowed = {**RESULT, "obligations": {**RESULT["obligations"], "max_deadline_seconds": "?"}}
     return sending(response(body_of(allowed).replace(b'"?"', rng.choice(NOT_NUMBERS).encode())))
 
 

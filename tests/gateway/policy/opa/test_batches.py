@@ -188,6 +188,20 @@ async def test_who_waits_for_its_turn_is_not_late_for_that(opa: FaultyOpa) -> No
     assert [decision.fault for decision in decisions] == [""] * 5
 
 
+async def test_nobody_waits_for_more_than_one_call_before_its_own(opa: FaultyOpa) -> None:
+    """Answers that are late and bad, each just in time, would hold up a long line for seconds."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.write(response(b"{}"))
+
+    opa.answer = answer
+    async with OpaPolicyEngine(opa.address, deadline_seconds=0.1) as engine:
+        decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(60)))
+    assert {decision.allow for decision in decisions} == {False}
+    assert decisions[-1].fault == "no turn and no answer within 0.2 s"
+
+
 async def test_a_caller_that_goes_takes_no_other_along(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
     """Its question is dropped, or its answer is; the others get theirs."""
     gate = asyncio.Event()

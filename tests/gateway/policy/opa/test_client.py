@@ -26,7 +26,8 @@ async def opa_by_https(folder: Path) -> AsyncIterator[OpaAddress]:
 
     async def decide(request: Request) -> Response:
         permitted = request.headers["authorization"] == "Bearer secret"
-        return Response(body_of() if permitted else b"", status_code=200 if permitted else 401)
+        content = body_of() if permitted else b""
+        return Response(content, 200 if permitted else 401, media_type="application/json")
 
     context = tls.api_context(credentials.certificate, credentials.key)
     routes = [Route("/v1/data/{rule:path}", decide, methods=["POST"])]
