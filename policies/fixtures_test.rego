@@ -18,7 +18,7 @@ principal := {
 	"issuer": "https://issuer.test",
 	"tenant": "payments",
 	"client": "ci-runner",
-	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "audit:read"],
+	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "audit:read", "exceptions:ask", "exceptions:approve"],
 	"groups": ["/platform/etl"],
 	"expires_at": 1764003600,
 }

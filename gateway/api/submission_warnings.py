@@ -3,23 +3,40 @@ probably a mistake.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from gateway.api.http.services import Services
+from gateway.core.decision import Obligations
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.workflow import Workflow
 from gateway.regions.filters import has_processors
 from gateway.regions.placement_demand import demand_of
 
-HEADER = b"warning"
+HEADER: Final = b"warning"
+WARNINGS_MAXIMUM: Final = 20
+"""The most warnings that are sent; one more says how many are left out."""
+WARNING_MAXIMUM: Final = 300
+"""The most characters of a warning."""
 
 
 def warnings_for(
-    workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
+    workflow: Workflow, canonical: bytes, obligations: Obligations, services: Services
 ) -> list[tuple[bytes, bytes]]:
     """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
-    texts = [*_placement_warnings(workflow, canonical, permitted, services)]
+    texts = [*_placement_warnings(workflow, canonical, obligations.regions, services)]
     texts += likely_mistakes(workflow, canonical)
-    return [(HEADER, f'299 - "{text}"'.encode("ascii")) for text in texts]
+    texts += obligations.warnings
+    if left := texts[WARNINGS_MAXIMUM:]:
+        texts = [*texts[:WARNINGS_MAXIMUM], f"and {len(left)} more warnings"]
+    return [(HEADER, _header_value(text)) for text in texts]
+
+
+def _header_value(text: str) -> bytes:
+    """The value of a `Warning` header with `text` in it: policy's sentences may have any characters."""
+    # Control characters would end the header, or be obeyed by a terminal.
+    line = "".join(char if char.isprintable() else " " for char in text[:WARNING_MAXIMUM])
+    quoted = line.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'.encode()
 
 
 def _placement_warnings(

@@ -100,7 +100,7 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     if call.query.flag("dryRun"):
         call.outcome = "DryRun"
         plan = JsonResponse(_dry_run(services, obliged, document, decision))
-        plan.raw_headers += warnings_for(obliged, canonical, decision.obligations.regions, services)
+        plan.raw_headers += warnings_for(obliged, canonical, decision.obligations, services)
         return plan
     submission = Submission(
         workflow=obliged,
@@ -125,7 +125,7 @@ async def _decide(call: Call, key: str | None, reading: _Reading) -> Response:
     response = JsonResponse(
         summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
     )
-    response.raw_headers += warnings_for(obliged, canonical, decision.obligations.regions, services)
+    response.raw_headers += warnings_for(obliged, canonical, decision.obligations, services)
     return response
 
 

@@ -20,13 +20,31 @@ class Action(StrEnum):
     REGIONS_READ = "regions:read"
     REGIONS_OPERATE = "regions:operate"
     AUDIT_READ = "audit:read"
+    EXCEPTIONS_READ = "exceptions:read"
+    EXCEPTIONS_ASK = "exceptions:ask"
+    EXCEPTIONS_APPROVE = "exceptions:approve"
+    EXCEPTIONS_REVOKE = "exceptions:revoke"
 
 
-class Reason(Struct, frozen=True, kw_only=True, gc=False):
+class Level(StrEnum):
+    """How a rule that refuses is enforced; `levels` in the bundle's data says it, by the id of the rule."""
+
+    HARD = "hard"
+    """It refuses, whatever else there is. That is the level of every rule for which none is named."""
+    SOFT = "soft"
+    """It refuses unless an exception was approved."""
+    ADVISORY = "advisory"
+    """It warns."""
+
+
+class Reason(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A reason of a refusal: the rule's id (stable, such as `image.banned`) and a sentence for people."""
 
     rule: str
     message: str
+    level: Level = Level.HARD
+    exception: str = ""
+    """The id of the policy exception that overrides it; empty: none does."""
 
 
 class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +87,8 @@ class Question(Struct, frozen=True, kw_only=True):
     context: dict[str, Any] = {}
     trace_id: str = ""
     """The trace of the request that asked; the rules do not see it. Empty: the gateway asked by itself."""
+    digest: str = ""
+    """SHA-256 of the document as it was submitted, where `workflow` may differ from it; hexadecimal."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -85,7 +105,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     revision: str
     engine: str
     rules: tuple[str, ...] = ()
-    """Ids of the rules that decided: those that refused, or those that allowed."""
+    """Ids of the rules that decided: those that refused, or those that allowed.
+
+    With reasons, where it is allowed: those that would refuse, but only warn or are overridden.
+    """
     reasons: tuple[Reason, ...] = ()
     obligations: Obligations = Obligations()
     fault: str = ""

@@ -28,6 +28,8 @@ SCOPES: Final = (
     "regions:read",
     "regions:operate",
     "audit:read",
+    "exceptions:ask",
+    "exceptions:approve",
 )
 """All scopes that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400

@@ -1,14 +1,16 @@
 """Parses the answer of the rules. An incomplete or wrongly typed one is an error, never a permission."""
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.decision import Obligations, Reason
+from gateway.core.decision import Level, Obligations, Reason
 
 REASONS_MAXIMUM: Final = 100
 """The most reasons of an answer that are kept; one more says how many are left out."""
+MORE: Final = "reasons.more"
 MESSAGE_MAXIMUM: Final = 500
 """The most characters of a message that are kept.
 
@@ -17,12 +19,37 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule, of which a `Decision` is made. No field may be missing."""
+    """The value of a `decision` rule, of which a `Decision` is made. No field but `levels` may be missing."""
 
     allow: bool
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
     obligations: Obligations
+    """Of a refusal those that hold if every reason turns out to be a warning, or overridden."""
+    levels: dict[str, Level] = {}
+    """The levels of rules that refuse, by id. A rule that is not here is hard."""
+
+
+ALWAYS_HARD: Final = frozenset(
+    {
+        "action.unknown",
+        "document.missing",
+        "exception.approver",
+        "exception.missing",
+        "run.missing",
+        "scope.missing",
+        "tenant.foreign",
+        "tenant.issuer",
+        "tenant.missing",
+        "tenant.unknown",
+    }
+)
+"""The rules about who calls, and for whom: no level makes less of them."""
+
+
+def level_of(rule: str, levels: Mapping[str, Level]) -> Level:
+    """The level of a rule; hard for one that is not named in `levels`, and for the rules about who calls."""
+    return Level.HARD if not rule or rule in ALWAYS_HARD else levels.get(rule, Level.HARD)
 
 
 class AnswerError(Exception):
@@ -48,11 +75,24 @@ def parse_answer(text: str | bytes) -> PolicyAnswer:
 
 
 def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
-    """Limits the number of reasons and rules, and the length of messages."""
+    """Limits the number of reasons and rules, and the length of messages; gives reasons their levels."""
     reasons = tuple(
-        structs.replace(reason, message=reason.message[:MESSAGE_MAXIMUM])
+        # The level is not the rule's own to say.
+        Reason(
+            rule=reason.rule,
+            message=reason.message[:MESSAGE_MAXIMUM],
+            level=level_of(reason.rule, answer.levels),
+        )
         for reason in answer.reasons[:REASONS_MAXIMUM]
     )
-    if (left := len(answer.reasons) - REASONS_MAXIMUM) > 0:
-        reasons = (*reasons, Reason(rule="reasons.more", message=f"and {left} more reasons"))
+    if left := answer.reasons[REASONS_MAXIMUM:]:
+        reasons = (*reasons, _more(left, {reason.rule for reason in reasons}, answer.levels))
     return structs.replace(answer, rules=answer.rules[:REASONS_MAXIMUM], reasons=reasons)
+
+
+def _more(left: Sequence[Reason], shown: Collection[str], levels: Mapping[str, Level]) -> Reason:
+    """The reason that stands for those that are left out. It is hard where one of them is of another rule."""
+    others = {reason.rule for reason in left}.difference(shown)
+    warns = all(level_of(rule, levels) is Level.ADVISORY for rule in others)
+    level = Level.ADVISORY if warns else Level.HARD
+    return Reason(rule=MORE, message=f"and {len(left)} more reasons", level=level)

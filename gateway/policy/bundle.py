@@ -6,7 +6,7 @@ names, and data that does not fit its schema. Whether an engine can run the rule
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ import msgspec
 from jsonschema import Draft202012Validator
 from msgspec import Struct
 
+from gateway.core.decision import Level
+from gateway.policy.answer import ALWAYS_HARD
 from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
 from waypost.distinct_names import distinct
@@ -127,12 +129,21 @@ def _data(path: Path, schema: Any) -> str:
     if not isinstance(value, dict):
         raise BundleError([Diagnostic(file=path.name, line=0, detail="the data must be a JSON object")])
     errors = Draft202012Validator(schema).iter_errors(value)
-    if diagnostics := [
+    diagnostics = [
         Diagnostic(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}")
         for error in errors
-    ]:
+    ]
+    if diagnostics := diagnostics or _levels_without_effect(path.name, value.get("levels", {})):
         raise BundleError(sorted(diagnostics))
     return text
+
+
+def _levels_without_effect(file: str, levels: Mapping[str, str]) -> list[Diagnostic]:
+    return [
+        Diagnostic(file=file, line=0, detail=f"$.levels: {rule} is about who calls, and always hard")
+        for rule, level in levels.items()
+        if level != Level.HARD and rule in ALWAYS_HARD
+    ]
 
 
 def _text(path: Path) -> str:

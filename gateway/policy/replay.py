@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.decision import Action, Decision, Obligations, Question
+from gateway.core.decision import Action, Decision, Obligations, Question, Reason
 from gateway.core.principal import Principal
+from gateway.policy.enforcement import enforce
 from gateway.policy.interface import PolicyEngine
 
 
@@ -27,6 +28,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...] = ()
     fault: str = ""
     obligations: Obligations = Obligations()
+    reasons: tuple[Reason, ...] = ()
     input: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -118,7 +120,11 @@ def _decided(recorded: Recorded, decision: Decision) -> Recorded:
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
-    """What differs between the recorded decision and the one of other rules; None: nothing."""
+    """What differs between the recorded decision and the one of other rules; None: nothing.
+
+    Exceptions that counted for the recorded one count for the other too.
+    """
+    now = enforce(now, {reason.rule: reason.exception for reason in recorded.reasons if reason.exception})
     rules: tuple[str, ...] = ()
     detail = ""
     if now.fault:

@@ -32,6 +32,7 @@ async def reauthorize(
             or Principal(subject=stored.subject, issuer=stored.issuer, tenant=stored.tenant),
             at=now.wall,
             workflow=stored.workflow,
+            digest=stored.fingerprint.hex(),
             context={"run": {"id": stored.id, "tenant": stored.tenant, "subject": stored.subject}},
         )
     )

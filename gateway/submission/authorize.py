@@ -1,8 +1,25 @@
 """Authorizes an action: asks policy, and turns a refusal into the error that the caller gets."""
 
+import shlex
+
 from gateway.core.decision import Decision, Question
 from gateway.core.errors import Denied, Unavailable
+from gateway.policy.enforcement import can_be_excepted, refuses
 from gateway.policy.interface import PolicyEngine
+
+
+def how_to_except(decision: Decision) -> str:
+    """The end of a refusal's text where every rule that refuses is soft: how an exception is asked for."""
+    if not can_be_excepted(decision):
+        return ""
+    commands = sorted(
+        {
+            f"`waypost policy exceptions ask {shlex.quote(reason.rule)}`"
+            for reason in decision.reasons
+            if refuses(reason)
+        }
+    )
+    return f" (soft: {' and '.join(commands)} asks for an exception)"
 
 
 class PolicyFault(Exception):
@@ -25,5 +42,6 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
         raise Unavailable("policy could not answer", decision_id=decision.id) from PolicyFault(decision.fault)
     if decision.allow is not True:
         detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
+        detail += how_to_except(decision)
         raise Denied(detail, reasons=decision.reasons, decision_id=decision.id)
     return decision

@@ -16,10 +16,19 @@ from gateway.core.errors import Unavailable
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import PolicySettings
 from gateway.store.decisions import KeepsDecisions
+from gateway.submission.known_exceptions import KnownExceptions
 
 STORED_WITH_THE_RUN: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY, Action.RUNS_PLACE})
 """Actions whose permission is stored by the change that follows it."""
-RECORDED_FIRST: Final = frozenset({Action.RUNS_CANCEL, Action.REGIONS_OPERATE})
+RECORDED_FIRST: Final = frozenset(
+    {
+        Action.RUNS_CANCEL,
+        Action.REGIONS_OPERATE,
+        Action.EXCEPTIONS_ASK,
+        Action.EXCEPTIONS_APPROVE,
+        Action.EXCEPTIONS_REVOKE,
+    }
+)
 """Actions whose permission is durable before anything is done."""
 
 FLUSH_SECONDS: Final = 0.2
@@ -44,9 +53,11 @@ class RecordedPolicy:
         *,
         on_decision: OnDecision,
         on_unrecorded: OnUnrecorded,
+        exceptions: KnownExceptions | None = None,
     ) -> None:
         self._engine, self._store, self._settings = engine, store, settings
         self._on_decision, self._on_unrecorded = on_decision, on_unrecorded
+        self._exceptions = exceptions or KnownExceptions()
         self._waiting: list[Decision] = []
         self._waiting_by_tenant: Counter[str] = Counter()
         self._offered = asyncio.Event()
@@ -73,6 +84,8 @@ class RecordedPolicy:
 
     async def decide(self, question: Question) -> Decision:
         decision = await self._engine.decide(question)
+        if decision.reasons:
+            decision = self._exceptions.enforced(decision, question)
         self._on_decision(decision)
         if decision.allow is not True:
             self._offer(decision, question)

@@ -40,5 +40,6 @@ def question_about(
         trace_id=trace_id,
         # A retry is a new decision about the document; the other actions are about the run.
         workflow=run.workflow if action is Action.RUNS_RETRY else None,
+        digest=run.fingerprint.hex() if action is Action.RUNS_RETRY else "",
         context={"run": {"id": run.id, "tenant": run.tenant, "subject": run.subject, "labels": run.labels}},
     )

@@ -15,6 +15,10 @@ scopes := {
 	"regions:read": "regions:read",
 	"regions:operate": "regions:operate",
 	"audit:read": "audit:read",
+	"exceptions:read": "workflows:read",
+	"exceptions:ask": "exceptions:ask",
+	"exceptions:approve": "exceptions:approve",
+	"exceptions:revoke": "exceptions:ask",
 }
 
 decision := {
@@ -24,6 +28,14 @@ decision := {
 	"obligations": object.union(obligations, reasons.unrecorded),
 } if {
 	count(deny) == 0
+} else := {
+	"allow": false,
+	"rules": {reason.rule | some reason in deny},
+	"reasons": deny,
+	"levels": levels,
+	"obligations": object.union(obligations, reasons.unrecorded),
+} if {
+	levels := reasons.levels(deny)
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in deny},
@@ -57,6 +69,23 @@ deny contains {"rule": "tenant.foreign", "message": "tenant: the run is another 
 	caller.foreign(input.context.run.tenant)
 }
 
+deny contains {"rule": "exception.missing", "message": "exception: it is not said for which tenant"} if {
+	input.action in {"exceptions:ask", "exceptions:approve", "exceptions:revoke"}
+	not is_excepted
+}
+
+is_excepted if is_string(input.context.exception.tenant)
+
+deny contains {"rule": "tenant.foreign", "message": "tenant: the exception is another tenant's"} if {
+	caller.foreign(input.context.exception.tenant)
+}
+
+# A tenant does not approve exceptions from the rules that bind it.
+deny contains {"rule": "exception.approver", "message": "exception: operators approve it"} if {
+	input.action == "exceptions:approve"
+	not caller.operator
+}
+
 # A retry is decided like a submission of the run's document.
 deny contains reason if {
 	input.action == "runs:retry"
@@ -64,12 +93,12 @@ deny contains reason if {
 }
 
 deny contains reasons.of(refusal) if {
-	input.action in {"runs:read", "runs:list", "regions:read", "audit:read"}
+	input.action in {"runs:read", "runs:list", "regions:read", "audit:read", "exceptions:read"}
 	some refusal in house.read
 }
 
 deny contains reasons.of(refusal) if {
-	input.action in {"runs:cancel", "regions:operate"}
+	input.action in {"runs:cancel", "regions:operate", "exceptions:ask", "exceptions:approve", "exceptions:revoke"}
 	some refusal in house.operate
 }
 
@@ -80,10 +109,10 @@ deny contains reasons.of(refusal) if {
 
 # Whose runs the caller may see in lists: `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
-	input.action in {"runs:list", "audit:read"}
+	input.action in {"runs:list", "audit:read", "exceptions:read"}
 	caller.operator
 } else := {"tenants": [input.principal.tenant]} if {
-	input.action in {"runs:list", "audit:read"}
+	input.action in {"runs:list", "audit:read", "exceptions:read"}
 } else := document.obligations if {
 	input.action == "runs:retry"
 } else := {}

@@ -154,3 +154,38 @@ test_the_record_leaves_out_what_is_masked if {
 		decision.obligations.mask == ["/context/run/labels"]
 	}
 }
+
+excepted(changes) := object.union({"context": {"exception": {"tenant": "payments", "rule": "image.banned"}}}, changes)
+
+test_asking_for_an_exception if case(fixtures.asking("exceptions:ask", excepted({})), allowed({}))
+
+test_asking_for_another_tenants_exception if case(
+	fixtures.asking("exceptions:ask", excepted({"context": {"exception": {"tenant": "research"}}})),
+	fixtures.refused(["tenant.foreign"]),
+)
+
+test_asking_without_the_scope if case(fixtures.asking("exceptions:ask", excepted(scoped([]))), fixtures.refused(["scope.missing"]))
+
+test_asking_without_a_tenant if case(fixtures.asking("exceptions:ask", {}), fixtures.refused(["exception.missing"]))
+
+test_approving_an_exception if case(fixtures.asking("exceptions:approve", excepted(operator)), allowed({}))
+
+test_approving_by_the_tenant_itself if case(fixtures.asking("exceptions:approve", excepted({})), fixtures.refused(["exception.approver"]))
+
+test_approving_without_the_scope if case(
+	fixtures.asking("exceptions:approve", excepted(object.union(operator, {"principal": {"scopes": ["exceptions:ask"]}}))),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_revoking_an_exception if case(fixtures.asking("exceptions:revoke", excepted({})), allowed({}))
+
+test_listing_exceptions if case(fixtures.asking("exceptions:read", {}), allowed({"tenants": ["payments"]}))
+
+test_an_advisory_rule_of_the_house_says_its_level if {
+	answer := access.decision with input as fixtures.acting("runs:read", {})
+		with data.tenants as fixtures.world.tenants
+		with data.levels as {"house": "advisory"}
+		with data.house as {}
+		with data.waypost.house as house
+	answer.levels == {"house": "advisory"}
+}

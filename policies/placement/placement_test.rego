@@ -83,3 +83,13 @@ test_the_record_leaves_out_what_is_masked if {
 		decision.obligations.mask == ["/workflow"]
 	}
 }
+
+test_a_soft_rule_at_placement_says_its_level if {
+	answer := placement.decision with input as fixtures.placing({"workflow": {"spec": {"priority": 9}}})
+		with data.tenants as fixtures.world.tenants
+		with data.levels as {"priority.cap": "soft"}
+		with data.house as {}
+		with data.waypost.house as {}
+	answer.levels == {"priority.cap": "soft"}
+	answer.obligations.regions
+}

@@ -5,6 +5,13 @@ of(refusal) := refusal if is_object(refusal)
 
 of(refusal) := {"rule": "house", "message": refusal} if is_string(refusal)
 
+# The levels of the rules that refuse, where none of them is hard. They stand in `data.levels`, outside the rules.
+levels(deny) := {reason.rule: data.levels[reason.rule] | some reason in deny} if {
+	every reason in deny {
+		data.levels[reason.rule] in {"advisory", "soft"}
+	}
+}
+
 # What the record of a decision leaves out, whether it permits or refuses.
 unrecorded := {"mask": data.mask} if {
 	count(data.mask) > 0

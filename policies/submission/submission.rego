@@ -17,6 +17,14 @@ decision := {
 	"allow": false,
 	"rules": {reason.rule | some reason in deny},
 	"reasons": deny,
+	"levels": levels,
+	"obligations": object.union(document.obligations, reasons.unrecorded),
+} if {
+	levels := reasons.levels(deny)
+} else := {
+	"allow": false,
+	"rules": {reason.rule | some reason in deny},
+	"reasons": deny,
 	"obligations": reasons.unrecorded,
 }
 

@@ -157,3 +157,37 @@ test_the_record_of_a_refusal_leaves_it_out_too if {
 	want := {"allow": false, "obligations": {"mask": masking.mask}}
 	fixtures.holds({"input": scoped([]), "data": masking, "want": want})
 }
+
+# Levels
+
+banned := fixtures.picturing("docker.io/untrusted/miner")
+
+test_a_soft_rule_refuses_and_says_its_level if levelled({"image.banned": "soft"}, banned).levels == {"image.banned": "soft"}
+
+test_an_advisory_rule_refuses_and_says_its_level if levelled({"image.banned": "advisory"}, banned).levels == {"image.banned": "advisory"}
+
+test_a_refusal_that_may_be_overridden_has_all_obligations if {
+	levelled({"image.banned": "soft"}, banned).obligations == object.union(duties, {"regions": {region | some region in everywhere}})
+}
+
+test_a_refusal_by_a_hard_rule_too_has_no_levels if {
+	answer := levelled({"image.banned": "soft"}, object.union(banned, {"principal": {"scopes": []}}))
+	answer.rules == {"image.banned", "scope.missing"}
+	not answer.levels
+}
+
+test_a_hard_level_is_none if not levelled({"image.banned": "hard"}, banned).levels
+
+test_a_rule_without_a_level_is_hard if not levelled({"image.latest": "soft"}, banned).levels
+
+levelled(levels, asked) := decision if {
+	decision := submission.decision with input as asked
+		with data.tenants as fixtures.world.tenants
+		with data.residency as fixtures.world.residency
+		with data.banned_images as fixtures.world.banned_images
+		with data.banned_executors as fixtures.world.banned_executors
+		with data.operators as fixtures.world.operators
+		with data.levels as levels
+		with data.house as {}
+		with data.waypost.house as {}
+}

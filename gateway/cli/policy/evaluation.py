@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.documents import detect_media_type, read_bytes, read_value
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.policy import opa_program
-from gateway.core.decision import Action, Question
+from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import GatewayError
 from gateway.core.principal import Principal
 from gateway.documents.parsing import parse
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import OPA_ENGINE, Bundle
 from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, parse_result
+from gateway.policy.enforcement import enforce
 from gateway.policy.question import ENTRY_POINTS, encode_question
 from gateway.settings import DocumentLimits
 
@@ -48,6 +50,23 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
             context={} if action is Action.RUNS_SUBMIT else {"run": run},
         )
     )
+
+
+def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collection[str]) -> Decision:
+    """The decision that a gateway would make of the rules' answer, with exceptions from rules `excepted`."""
+    found = answer(bundle, document, by_opa=by_opa)
+    decision = Decision(
+        id="",
+        at=time.time(),
+        action=Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT)),
+        allow=found.allow,
+        revision=bundle.revision,
+        engine="",
+        rules=found.rules,
+        reasons=found.reasons,
+        obligations=found.obligations,
+    )
+    return enforce(decision, dict.fromkeys(excepted, "tried"))
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:

@@ -14,9 +14,9 @@ from gateway.cli.output import command, console, format_count, serialize
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.cli.policy.checks import check_bundle
 from gateway.cli.policy.diff import diff
-from gateway.cli.policy.evaluation import answer, read_input
+from gateway.cli.policy.evaluation import decide, read_input
 from gateway.cli.policy.replay import replay_decisions
-from gateway.core.decision import Action
+from gateway.core.decision import Action, Level
 from gateway.core.principal import Principal
 from gateway.identity.development_issuer import SCOPES
 from gateway.policy.bundle import BundleError, Diagnostic, read_bundle
@@ -83,6 +83,9 @@ def evaluate(
     issuer: Annotated[str, Parameter(help="Who vouches for the caller.")] = "https://issuer.test",
     scope: Annotated[list[str] | None, Parameter(negative="", help="A scope of the caller.")] = None,
     group: Annotated[list[str] | None, Parameter(negative="", help="A group of the caller.")] = None,
+    excepted: Annotated[
+        tuple[str, ...], Parameter(negative="", help="As if an exception from this rule were approved.")
+    ] = (),
     opa: Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")] = False,
     output: Output = Format.TABLE,
 ) -> int:
@@ -101,16 +104,20 @@ def evaluate(
         bundle = read_bundle(directory, None, data_required=False)
     except BundleError as error:
         return _refuse(directory, error.diagnostics)
-    found = answer(bundle, read_input(document, action=action, principal=principal), by_opa=opa)
+    asked = read_input(document, action=action, principal=principal)
+    found = decide(bundle, asked, by_opa=opa, excepted=excepted)
     if output is Format.TABLE:
-        print("allowed" if found.allow else "refused", "by", ", ".join(found.rules) or "no rule")
+        despite = "despite" if found.allow and found.reasons else "by"
+        print("allowed" if found.allow else "refused", despite, ", ".join(found.rules) or "no rule")
         for reason in found.reasons:
-            print(f"  {reason.rule}: {reason.message}")
+            note = "" if reason.level is Level.HARD else f" ({reason.level})"
+            print(f"  {reason.rule}: {reason.message}{note}")
         for name, value in msgspec.to_builtins(found.obligations).items():
             if value:
                 print(f"  {name}: {', '.join(value) if isinstance(value, (list, tuple)) else value}")
     else:
-        print(serialize(msgspec.to_builtins(found), output), end="")
+        shown = {name: getattr(found, name) for name in ("allow", "rules", "reasons", "obligations")}
+        print(serialize(msgspec.to_builtins(shown), output), end="")
     return Exit.DONE if found.allow else Exit.REFUSED
 
 

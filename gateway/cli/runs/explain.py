@@ -1,6 +1,7 @@
 """`waypost explain`: prints who asked for a run, the decisions behind it, and its history."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.markup import escape
@@ -9,6 +10,7 @@ from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import colored, command, console, print_value
 from gateway.cli.runs.run_ids import resolve_run
+from gateway.core.decision import Level
 from gateway.core.history import HistoryKind
 
 
@@ -28,8 +30,8 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
     screen.print()
     for decision in story["decisions"]:
         screen.print(_format_decision(decision), markup=False)
-        for reason in decision["reasons"]:
-            screen.print(f"    {reason['rule']}: {reason['message']}", markup=False)
+        for line in _format_reasons(decision):
+            screen.print(f"    {line}", markup=False)
     screen.print()
     for entry in story["history"]:
         screen.print(_format_entry(entry), markup=False)
@@ -41,12 +43,28 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
 
 
 def _format_decision(decision: dict[str, Any]) -> str:
-    verdict = "allowed" if decision["allow"] else "refused"
+    verdict = "allowed by" if decision["allow"] else "refused by"
+    if decision["allow"] and decision["reasons"]:
+        verdict = "allowed despite"
     rules = ", ".join(decision["rules"]) or "no rule"
     permitted = ", ".join(decision["obligations"]["regions"]) or "nowhere"
     policy = f"policy revision {decision['revision']}, {decision['engine']}"
-    head = f"decision {decision['id']}: {decision['action']} {verdict} by {rules} ({policy})"
+    head = f"decision {decision['id']}: {decision['action']} {verdict} {rules} ({policy})"
     return f"{head}; permitted regions: {permitted}"
+
+
+def _format_reasons(decision: dict[str, Any]) -> Iterator[str]:
+    """Why it was refused, or what would have refused it and did not; and what else policy warned of."""
+    shown = []
+    for reason in decision["reasons"]:
+        level, by = reason.get("level", Level.HARD), reason.get("exception")
+        enforced = f"exception {by}" if by else "only warns" if level == Level.ADVISORY else level
+        note = f" ({enforced})" if level != Level.HARD else ""
+        shown.append(f"{reason['rule']}: {reason['message']}")
+        yield shown[-1] + note
+    for warning in decision["obligations"].get("warnings", ()):
+        if not warning.startswith(tuple(shown)):
+            yield f"warning: {warning}"
 
 
 def _format_entry(entry: dict[str, Any]) -> str:

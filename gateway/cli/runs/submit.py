@@ -1,5 +1,6 @@
 """`waypost submit`: submits a workflow, or shows what would become of it, and follows the run if asked to."""
 
+import re
 import sys
 import uuid
 from typing import Annotated, Any, Final
@@ -98,6 +99,7 @@ def _print_warnings(response: httpx.Response) -> None:
     """Prints what the gateway says of a document that it has accepted all the same."""
     for warning in response.headers.get_list("warning"):
         text = warning.partition(' - "')[2].removesuffix('"')
+        text = re.sub(r"\\(.)", r"\1", text)
         console(stderr=True).print(f"warning: {text}", markup=False)
 
 

@@ -32,6 +32,11 @@ def rule_set(*, tenants: int = len(TENANTS)) -> Bundle:
         "banned_images": ["docker.io/untrusted/", "ghcr.io"],
         "banned_executors": ["kubernetes"],
         "operators": {"groups": ["/waypost/operators"], "scopes": []},
+        "levels": dict.fromkeys(
+            ("executor.banned", "house", "image.banned", "image.unreadable", "priority.cap"), "soft"
+        )
+        | dict.fromkeys(("executor.tenant", "placement.nowhere", "shards.maximum"), "advisory")
+        | {f"h{number:02}": ("soft", "advisory")[number % 2] for number in range(1, 21)},
         "house": {
             "budgets": {name: dice.randint(1, 6) for name in TENANTS[:tenants] if dice.random() < 0.8},
             "banned": ["http"],
@@ -52,7 +57,7 @@ def questions(count: int, *, seed: int) -> list[Question]:
 
 def _question(dice: random.Random) -> Question:
     tenant = dice.choice((*TENANTS, "ghost"))
-    action = dice.choice((Action.RUNS_SUBMIT,) * 6 + (Action.RUNS_PLACE, *Action))
+    action = dice.choice((Action.RUNS_SUBMIT,) * 8 + (Action.RUNS_PLACE, *Action))
     principal = Principal(
         subject="ada",
         issuer=dice.choice(("https://issuer.test", "https://other.test")),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.decision import Decision
+from gateway.core.decision import Decision, Level
 from gateway.policy.embedded.interpreter import Interpreter
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
@@ -29,6 +29,11 @@ def without_defaults(obligations: dict[str, Any]) -> dict[str, Any]:
     return found | ({"regions": sorted(found["regions"])} if "regions" in found else {})
 
 
+def levels_of(decision: Decision) -> dict[str, str]:
+    """The levels of the rules that refuse, but for hard ones."""
+    return {reason.rule: reason.level for reason in decision.reasons if reason.level is not Level.HARD}
+
+
 @needs_opa
 async def test_both_engines_decide_alike_over_the_wire(tmp_path: Path) -> None:
     """Twenty rules, two hundred tenants, and every action, asked a hundred at a time."""
@@ -43,7 +48,8 @@ async def test_both_engines_decide_alike_over_the_wire(tmp_path: Path) -> None:
             theirs += await asyncio.gather(*map(engine.decide, asked[start : start + AT_ONCE]))
     assert [decision.fault for decision in theirs if decision.fault] == []
     for question, decision in zip(asked, theirs, strict=True):
-        allow, rules, obligations = decided(interpreter, question)
+        allow, rules, obligations, levels = decided(interpreter, question)
         assert comparable(decision) == (allow, rules, without_defaults(obligations)), question
+        assert levels_of(decision) == (levels or {}), question
     assert {decision.allow for decision in theirs} == {True, False}
     assert {decision.revision for decision in theirs} == {bundle.revision}

@@ -1,0 +1,116 @@
+"""Enforces the levels of rules: what only warns, and what an exception overrides, does not refuse. Pure.
+
+It is the one check for what the gateway decides, for dry runs, `waypost policy eval` and replays. What no
+rule refuses by name (a rule that is missing, an engine that does not answer) stays refused.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from gateway.core.decision import Action, Decision, Level, Obligations, Question, Reason
+from gateway.core.policy_exception import ExceptionState, PolicyException
+from gateway.policy.answer import MORE
+
+OVERRIDABLE: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_PLACE, Action.RUNS_RETRY})
+"""The actions in which exceptions count: those about the work of a tenant."""
+LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
+    "deadline.maximum": {"max_deadline_seconds": None},
+    "priority.cap": {"max_priority": None},
+    "shards.maximum": {"max_shards": None},
+}
+"""The limits that would refuse or change the work again, by the rule that is overridden."""
+
+
+class WorkScope(Struct, frozen=True, kw_only=True):
+    """What an exception's scope is compared with: whose work a question is about, and which."""
+
+    tenant: str
+    workflow: str
+    document: str
+    """SHA-256 of the document as it was submitted."""
+
+
+class _Metadata(Struct, frozen=True):
+    name: str = ""
+    tenant: str | None = None
+
+
+class _Document(Struct, frozen=True):
+    metadata: _Metadata = _Metadata()
+
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+def scope_of(question: Question) -> WorkScope | None:
+    """Whose work the question is about, and which; None: it is not about work that exceptions are for."""
+    if question.workflow is None or question.action not in OVERRIDABLE:
+        return None
+    metadata = _decode(question.workflow).metadata
+    return WorkScope(
+        tenant=metadata.tenant or question.principal.tenant,
+        workflow=metadata.name,
+        document=question.digest or hashlib.sha256(question.workflow).hexdigest(),
+    )
+
+
+def granted_to(
+    scope: WorkScope | None, exceptions: Iterable[PolicyException], *, now: float
+) -> Mapping[str, str]:
+    """The ids of the exceptions that count for this work at `now`, by the rule that each overrides."""
+    if scope is None:
+        return {}
+    return {
+        one.rule: one.id
+        for one in exceptions
+        if one.state(now) is ExceptionState.ACTIVE and one.covers(**structs.asdict(scope))
+    }
+
+
+def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
+    """The decision by the levels of its reasons, and the exceptions `granted` (rule to id).
+
+    Allowed where nothing refuses: each reason is advisory, or soft and overridden. They become warnings.
+    """
+    if decision.allow is True or decision.fault or not decision.reasons:
+        return decision
+    if decision.action not in OVERRIDABLE:
+        granted = {}
+    reasons = tuple(_with_exception(reason, granted) for reason in decision.reasons)
+    named = {reason.rule for reason in reasons}
+    if any(map(refuses, reasons)) or (MORE not in named and not named.issuperset(decision.rules)):
+        return decision
+    return structs.replace(
+        decision, allow=True, reasons=reasons, obligations=_as_allowed(decision.obligations, reasons)
+    )
+
+
+def refuses(reason: Reason) -> bool:
+    """Whether the reason makes a refusal: it is hard, or soft and nothing overrides it."""
+    return reason.level is Level.HARD or (reason.level is Level.SOFT and not reason.exception)
+
+
+def can_be_excepted(decision: Decision) -> bool:
+    """Whether exceptions could turn this refusal into a permission."""
+    levels = {reason.level for reason in decision.reasons}
+    return decision.action in OVERRIDABLE and Level.SOFT in levels and Level.HARD not in levels
+
+
+def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
+    if reason.level is Level.SOFT and (exception := granted.get(reason.rule)):
+        return structs.replace(reason, exception=exception)
+    return reason
+
+
+def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
+    """The obligations with a warning for each reason, and without the limits that were overridden."""
+    warnings, lifted = list(obligations.warnings), dict[str, None]()
+    for reason in reasons:
+        by = f" (exception {reason.exception})" if reason.exception else ""
+        warnings.append(f"{reason.rule}: {reason.message}{by}")
+        lifted |= LIFTED.get(reason.rule, {})
+    return structs.replace(obligations, warnings=tuple(warnings), **lifted)

@@ -1,0 +1,41 @@
+"""The policy exceptions that may count now, in memory: a decision must not wait for the store to find one."""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from gateway.core.decision import Decision, Question
+from gateway.core.policy_exception import ExceptionState, PolicyException
+from gateway.policy.enforcement import can_be_excepted, enforce, granted_to, scope_of
+
+ENDED = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
+
+
+class KnownExceptions:
+    """The exceptions that are pending or active, filled from the store at the start and by each change."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, PolicyException] = {}
+
+    def __repr__(self) -> str:
+        return f"<KnownExceptions: {len(self._known)}>"
+
+    def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
+        """Takes in what is stored; an older state of an exception does not replace a newer one."""
+        for one in exceptions:
+            known = self._known.get(one.id)
+            if known is None or known.rev < one.rev:
+                self._known[one.id] = one
+        self._known = {one.id: one for one in self._known.values() if one.state(now) not in ENDED}
+
+    def enforced(self, decision: Decision, question: Question) -> Decision:
+        """The engine's decision by the levels of its rules and by what is excepted from them."""
+        if decision.allow is True or not can_be_excepted(decision):
+            return enforce(decision, {})
+        scope = scope_of(question)
+        decision = enforce(decision, granted_to(scope, self._known.values(), now=question.at))
+        if decision.allow is not True and scope is not None and decision.question:
+            # An exception for this one document names it by its digest.
+            recorded = structs.replace(decision.question, digest=scope.document)
+            return structs.replace(decision, question=recorded)
+        return decision
