@@ -114,9 +114,15 @@ async def compare(
 
 
 def _decided(recorded: Recorded, decision: Decision) -> Recorded:
+    decision = enforce(decision, _granted(recorded))
     return structs.replace(
         recorded, allow=decision.allow, rules=decision.rules, obligations=decision.obligations
     )
+
+
+def _granted(recorded: Recorded) -> dict[str, str]:
+    """The exceptions that counted for the recorded decision, by the rule that each overrides."""
+    return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
@@ -124,7 +130,7 @@ def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
 
     Exceptions that counted for the recorded one count for the other too.
     """
-    now = enforce(now, {reason.rule: reason.exception for reason in recorded.reasons if reason.exception})
+    now = enforce(now, _granted(recorded))
     rules: tuple[str, ...] = ()
     detail = ""
     if now.fault:

@@ -7,7 +7,9 @@ import pytest
 from msgspec import structs
 
 from gateway.api.http.services import Services
+from gateway.core.decision import Obligations
 from gateway.regions.region_view import RegionView
+from tests.gateway.api.conftest import Rules
 
 Document = dict[str, Any]
 
@@ -86,3 +88,18 @@ async def test_a_workflow_that_policy_permits_in_no_region_is_warned_of(
         assert (answer.is_success, answer.headers["warning"]) == (True, expected)
     clusters["beijing"] = None
     assert "warning" not in (await client.post("/v1/runs", json=document)).headers
+
+
+async def test_what_policy_warns_of_comes_with_the_acceptance_and_with_a_dry_run(
+    client: httpx.AsyncClient, rules: Rules, document: Document
+) -> None:
+    """In any language, on one line, and never so many that clients drop the answer."""
+    texts = ('labels.team: "team" is missing', "地区 上海\r\nSet-Cookie: x", *["more"] * 30)
+    rules.obligations = Obligations(regions=("beijing",), warnings=texts)
+
+    for query in ("", "?dryRun=true"):
+        answer = await client.post(f"/v1/runs{query}", json=document)
+        warnings = [value.decode() for name, value in answer.headers.raw if name.lower() == b"warning"]
+        assert warnings[0] == '299 - "labels.team: \\"team\\" is missing"'
+        assert warnings[1] == '299 - "地区 上海  Set-Cookie: x"'
+        assert warnings[-1] == '299 - "and 12 more warnings"'

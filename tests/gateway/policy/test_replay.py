@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.core.decision import Action, Decision, Obligations, Question
+from gateway.core.decision import Action, Decision, Level, Obligations, Question, Reason
 from gateway.core.principal import Principal
+from gateway.policy.enforcement import enforce
 from gateway.policy.question import encode_question
 from gateway.policy.replay import KINDS, Flip, Recorded, flip_of, question_of
 
@@ -102,3 +103,17 @@ def test_the_same_answer_is_no_flip() -> None:
     """Duration, engine, revision and id differ always."""
     assert flip_of(recorded(), decided(duration_seconds=9.0)) is None
     assert isinstance(flip_of(recorded(), decided(allow=False)), Flip)
+
+
+def test_what_an_exception_let_in_is_no_flip_by_the_same_rules_and_one_where_the_rule_is_hard() -> None:
+    """A replay enforces levels as the gateway does, with the exceptions that counted then."""
+    soft = decided(allow=False, reasons=(Reason(rule="a", message="no", level=Level.SOFT),))
+    then = enforce(soft, {"a": "e1"})
+    known = recorded(allow=True, reasons=then.reasons, obligations=then.obligations)
+    hard = structs.replace(soft, reasons=(Reason(rule="a", message="no"),))
+
+    assert flip_of(known, soft) is None
+    assert [flip and flip.kind for flip in (flip_of(known, hard), flip_of(recorded(), soft))] == [
+        "refused",
+        "refused",
+    ]
