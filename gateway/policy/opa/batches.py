@@ -7,6 +7,7 @@ evaluation fails, delays none but its own tenant.
 
 import asyncio
 import itertools
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -56,6 +57,9 @@ class QuestionBatches:
 
     def __init__(self, call: Call, *, seconds: float) -> None:
         self._call, self._seconds = call, seconds
+        # Each question has a number that no other one had, of this gateway or, by all chance, of another:
+        # a proxy that mixes up answers gives nobody the permission of somebody else.
+        self._numbers = itertools.count(int.from_bytes(os.urandom(6), "big"))
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._revision_without: str | None = None
@@ -141,7 +145,8 @@ class QuestionBatches:
         return await asyncio.gather(*alone, return_exceptions=True)
 
     async def _ask_together(self, rule: str, documents: list[bytes]) -> list[Reply]:
-        asked = b",".join(b'"%d":%b' % (index, document) for index, document in enumerate(documents))
+        numbers = [next(self._numbers) for _ in documents]
+        asked = b",".join(b'"%d":%b' % one for one in zip(numbers, documents, strict=True))
         reply = await self._call(f"{PACKAGE}.{RULES[rule]}", b'{"questions":{%b}}' % asked)
         if reply.result is UNSET:
             self._revision_without = reply.revision
@@ -151,10 +156,10 @@ class QuestionBatches:
         except (ValueError, RecursionError) as error:
             raise ReplyError("it does not answer several questions") from error
 
-        def result(index: int) -> msgspec.Raw | UnsetType:
-            return results.get(str(index), UNSET)
+        def result(number: int) -> msgspec.Raw | UnsetType:
+            return results.get(str(number), UNSET)
 
-        return [structs.replace(reply, result=result(index)) for index in range(len(documents))]
+        return [structs.replace(reply, result=result(number)) for number in numbers]
 
 
 def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:

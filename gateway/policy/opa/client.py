@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self, cast
 
 import aiohttp
+from aiohttp.connector import Connection
 from opa_client import AsyncOpaClient
 
 from gateway.policy.opa.address import OpaAddress
@@ -84,10 +85,10 @@ class StrictOpaClient(AsyncOpaClient):
 
     async def _init_session(self) -> None:
         if self._address.socket is not None:
-            connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._address.socket)
+            connector: aiohttp.BaseConnector = _UnixConnector(self._address.socket)
         else:
             context = ssl.create_default_context(cafile=self._ca) if self._address.tls else True
-            connector = aiohttp.TCPConnector(ssl=context)
+            connector = _TcpConnector(ssl=context)
         self._session = aiohttp.ClientSession(
             headers=self.headers,
             connector=connector,
@@ -138,6 +139,32 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
         raise ReplyError("it does not answer in HTTP/1.1")
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ReplyError("what it answers is not application/json")
+
+
+class _QuietConnector(aiohttp.BaseConnector):
+    """Gives no connection on which something has come that nobody has asked for.
+
+    aiohttp 3.14 looks for that only when a connection is put back: what comes later, such as a second answer
+    to the last question, would be taken for the answer to the next one.
+    """
+
+    async def connect(self, *arguments: Any, **options: Any) -> Connection:
+        connection = await super().connect(*arguments, **options)
+        for _ in range(self.limit):
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+            connection = await super().connect(*arguments, **options)
+        connection.close()
+        raise aiohttp.ClientConnectionError("it answers what nobody has asked")
+
+
+class _UnixConnector(_QuietConnector, aiohttp.UnixConnector):
+    """One for a Unix socket."""
+
+
+class _TcpConnector(_QuietConnector, aiohttp.TCPConnector):
+    """One for a host and a port."""
 
 
 async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:

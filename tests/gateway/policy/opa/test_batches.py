@@ -1,8 +1,9 @@
 """Questions that are asked together are answered as if each had been asked alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -63,15 +64,19 @@ async def test_each_gets_its_own_answer(tmp_path: Path) -> None:
 
 
 def questions_in(body: bytes) -> list[Question]:
+    return list(numbered(body).values())
+
+
+def numbered(body: bytes) -> dict[str, Any]:
+    """The questions of a call by their numbers; one that was asked alone has none."""
     found = msgspec.json.decode(body)["input"]
-    return list(found["questions"].values()) if "questions" in found else [found]
+    return dict(found["questions"]) if "questions" in found else {"": found}
 
 
 async def answer_all(opa: FaultyOpa, writer: asyncio.StreamWriter) -> None:
     """Permits each, whether one was asked or several."""
-    asked = questions_in(opa.bodies[-1])
     several = "/batch/" in opa.paths[-1]
-    writer.write(response(body_of({str(n): RESULT for n in range(len(asked))} if several else RESULT)))
+    writer.write(response(body_of(dict.fromkeys(numbered(opa.bodies[-1]), RESULT) if several else RESULT)))
 
 
 async def test_what_comes_during_a_call_shares_the_next(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
@@ -139,31 +144,55 @@ async def test_a_large_document_waits_for_no_call_and_delays_none(
     assert sorted(len(questions_in(body)) for body in opa.bodies) == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"garbage",
-        body_of([RESULT] * 8),
-        body_of({"0": RESULT, "1": {**RESULT, "allow": "true"}}),
-        body_of({"0": RESULT}).replace(b'{"0":', b'{"0":{},"0":'),
-        body_of({}),
-        body_of(None),
-    ],
-    ids=range(6),
-)
-async def test_an_answer_for_several_permits_those_alone_that_it_permits(
-    opa: FaultyOpa, engine: OpaPolicyEngine, body: bytes
+def permitting(*numbers: str) -> bytes:
+    return body_of(dict.fromkeys(numbers, RESULT))
+
+
+ODD_ANSWERS: dict[str, Callable[..., bytes]] = {
+    "garbage": lambda *_: b"garbage",
+    "a list": lambda *numbers: body_of([RESULT] * len(numbers)),
+    "none": lambda *_: permitting(),
+    "null": lambda *_: body_of(None),
+    "one permission for all": lambda *_: body_of(RESULT),
+    "one that is no permission": lambda one, *_: body_of({one: {**RESULT, "allow": "true"}}),
+    "a number twice": lambda one, *_: permitting(one).replace(
+        b'"result":{', b'"result":{"%b":{},' % one.encode()
+    ),
+    "the numbers of the questions after": lambda *numbers: permitting(*(str(int(n) + 4) for n in numbers)),
+    "the numbers of the questions before": lambda *numbers: permitting(*(str(int(n) - 4) for n in numbers)),
+    "from zero on": lambda *numbers: permitting(*map(str, range(len(numbers)))),
+    "a number in another form": lambda one, *_: permitting(f"0{one}", f"{one}.0", f" {one}", f"+{one}"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+async def test_an_answer_for_several_permits_nobody_whom_it_does_not_name(
+    opa: FaultyOpa, engine: OpaPolicyEngine, odd: Callable[..., bytes]
 ) -> None:
     """What is not clear is asked again one by one, or is a fault."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(response(body if "/batch/" in opa.paths[-1] else body_of({"allow": False})))
+        several = "/batch/" in opa.paths[-1]
+        body = odd(*numbered(opa.bodies[-1])) if several else body_of({"allow": False})
+        writer.write(response(body))
 
     opa.answer = answer
     decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(5)))
-    permitted = [number for number, decision in enumerate(decisions) if decision.allow]
-    assert permitted == ([1] if body.startswith(body_of({"0": RESULT})[:-2]) else [])
-    assert all(decision.fault for decision in decisions if not decision.allow)
+    assert [decision.allow for decision in decisions] == [False] * 5
+    assert all(decision.fault for decision in decisions)
+
+
+async def test_an_answer_for_some_of_several_is_theirs_alone(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
+    """The first of a call is permitted, the second is not clear, and the others are missing."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        first, second, *_ = [*numbered(opa.bodies[-1]), "none"]
+        some = {first: RESULT, second: {**RESULT, "allow": 1}}
+        writer.write(response(body_of(some if "/batch/" in opa.paths[-1] else {"allow": False})))
+
+    opa.answer = answer
+    decisions = await asyncio.gather(*(engine.decide(named(f"n{n}")) for n in range(5)))
+    assert [decision.allow for decision in decisions] == [False, True, False, False, False]
 
 
 async def test_who_waits_behind_a_call_without_an_answer_gets_none_either(opa: FaultyOpa) -> None:
@@ -210,8 +239,7 @@ async def test_a_caller_that_goes_takes_no_other_along(opa: FaultyOpa, engine: O
         body = opa.bodies[-1]
         await gate.wait()
         several = body.startswith(b'{"input":{"questions":')
-        count = len(questions_in(body))
-        writer.write(response(body_of({str(n): RESULT for n in range(count)} if several else RESULT)))
+        writer.write(response(body_of(dict.fromkeys(numbered(body), RESULT) if several else RESULT)))
 
     opa.answer = answer
     asked = [asyncio.create_task(engine.decide(named(f"n{n}"))) for n in range(7)]

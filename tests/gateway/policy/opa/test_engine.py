@@ -16,6 +16,7 @@ from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import PRINCIPAL, document, submission
 from tests.gateway.policy.opa.faulty_opa import (
     PROVENANCE,
+    REFUSAL,
     FaultyOpa,
     body_of,
     faulty_opa,
@@ -53,6 +54,27 @@ async def test_a_redirect_is_not_followed(opa: FaultyOpa, engine: OpaPolicyEngin
     opa.answer = sending(response(b"", status="307 Temporary Redirect", headers=("Location: /allowed",)))
     assert await fault(engine) == "it answers with status 307"
     assert "/allowed" not in opa.paths
+
+
+async def test_an_answer_that_nobody_has_asked_for_answers_nobody(
+    opa: FaultyOpa, engine: OpaPolicyEngine
+) -> None:
+    """It comes late on a connection that is kept, and would permit what the next one asks."""
+    later: list[asyncio.StreamWriter] = []
+
+    async def refuse(writer: asyncio.StreamWriter) -> None:
+        writer.write(response(body_of(REFUSAL)))
+        later.append(writer)
+
+    opa.answer = refuse
+    for _ in range(3):
+        assert (await engine.decide(submission())).fault == ""
+        later[-1].write(response(body_of()))
+        # Each turn of the loop reads what is there.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        decision = await engine.decide(submission())
+        assert (decision.allow, decision.rules) == (False, ("image.banned",))
 
 
 async def test_a_connection_that_has_died_is_replaced_at_once(
