@@ -92,6 +92,11 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
             network_backend=BoundedBackend(),
         )
 
+    @property
+    def connections(self) -> int:
+        """The number of connections of its pool that are open now, or about to be."""
+        return len(self._pool.connections)
+
 
 def begin_body(response: httpx.Response) -> None:
     """Lifts the bound of the head from the connection on which the answer comes."""

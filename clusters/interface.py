@@ -1,9 +1,20 @@
 """The interface of a cluster adapter: what the gateway asks of a cluster, whatever engine is behind it."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
+
+
+@runtime_checkable
+class CountsConnections(Protocol):
+    """An adapter that can say how many connections to its cluster are open, for the metrics."""
+
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def connections_maximum(self) -> int: ...
 
 
 class ClusterAdapter(Protocol):

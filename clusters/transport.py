@@ -97,6 +97,12 @@ class _ProblemMembers(Struct, frozen=True, kw_only=True):
     retryable: bool = True
 
 
+def _limits(connections: int) -> httpx.Limits:
+    return httpx.Limits(
+        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS
+    )
+
+
 class Transport:
     """Sends calls to one cluster, for as long as the `async with` lasts.
 
@@ -121,19 +127,25 @@ class Transport:
         self._timeout = httpx.Timeout(
             chosen.read_seconds, connect=chosen.connect_seconds, pool=chosen.pool_seconds
         )
-        self._clients = {purpose: self._client(tls, limit) for purpose, limit in CONNECTIONS.items()}
+        self._pools = {
+            purpose: BoundedTransport(tls=tls, limits=_limits(limit))
+            for purpose, limit in CONNECTIONS.items()
+        }
+        self._clients = {purpose: self._client(pool) for purpose, pool in self._pools.items()}
 
     def __repr__(self) -> str:
         return f"Transport({self._address}, server_name={self._extensions['sni_hostname']})"
 
-    def _client(self, tls: ssl.SSLContext, connections: int) -> httpx.AsyncClient:
-        limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS
-        )
+    @property
+    def connections(self) -> int:
+        """The number of connections to the cluster that are open now, of all pools."""
+        return sum(pool.connections for pool in self._pools.values())
+
+    def _client(self, pool: BoundedTransport) -> httpx.AsyncClient:
         headers = {"user-agent": "waypost", "accept-encoding": "identity"}
         return httpx.AsyncClient(
             base_url=self._address,
-            transport=BoundedTransport(tls=tls, limits=limits),
+            transport=pool,
             timeout=self._timeout,
             headers=headers,
             trust_env=False,  # HTTPS_PROXY is set for other programs: work must not take a detour

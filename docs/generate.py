@@ -19,8 +19,9 @@ import msgspec
 from gateway.core.errors import GatewayError
 from gateway.core.shard_states import RULES, Phase
 from gateway.policy.bundle import SCHEMAS
-from observability import metrics_table
+from observability import cluster_metrics
 from observability.metric_declaration import Declaration, Label
+from observability.metrics import Metrics
 
 DOCS: Final = Path(__file__).parent
 
@@ -97,23 +98,27 @@ def _fields(path: str, node: dict[str, Any], root: dict[str, Any]) -> Iterator[s
 
 def gateway_metrics() -> str:
     """The table of a gateway's metrics, from `observability/metrics_table.py`."""
-    return _metrics(vars(metrics_table).values())
+    return _metrics(Metrics().registry.declared.values())
 
 
-def _metrics(values: Iterable[object]) -> str:
+def cluster_metrics_table() -> str:
+    """The table of an embedded cluster's metrics, from `observability/cluster_metrics.py`."""
+    return _metrics(cluster_metrics.ClusterMetrics().registry.declared.values())
+
+
+def _metrics(metrics: Iterable[Declaration]) -> str:
     rows = ["| metric | labels | meaning | look here when |", "| --- | --- | --- | --- |"]
-    for metric in values:
-        if isinstance(metric, Declaration):
-            labels = ", ".join(f"`{label.name}`" for label in metric.labels)
-            rows.append(f"| `{metric.name}` ({metric.kind}) | {labels} | {metric.help} | {metric.look} |")
+    for metric in metrics:
+        labels = ", ".join(f"`{label.name}`" for label in metric.labels)
+        rows.append(f"| `{metric.name}` ({metric.kind}) | {labels} | {metric.help} | {metric.look} |")
     return "\n".join(rows)
 
 
 def metric_labels() -> str:
     """The table of all labels: their values, how many a process has at most, and the metrics that have it."""
-    metrics = [value for value in vars(metrics_table).values() if isinstance(value, Declaration)]
+    metrics = Metrics().registry.declared | cluster_metrics.ClusterMetrics().registry.declared
     having: dict[Label, list[str]] = {}
-    for metric in metrics:
+    for metric in metrics.values():
         for label in metric.labels:
             having.setdefault(label, []).append(f"`{metric.name}`")
     rows = ["| label | values | at most | of |", "| --- | --- | --- | --- |"]
@@ -129,6 +134,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "rooms": rooms,
     "policy input": policy_input,
     "gateway metrics": gateway_metrics,
+    "cluster metrics": cluster_metrics_table,
     "metric labels": metric_labels,
 }
 

@@ -27,7 +27,7 @@ from gateway.api.routes import api
 from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
-from gateway.gauges import show_policy_and_keys
+from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
@@ -114,6 +114,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         authenticator = await exits.enter_async_context(_authenticator(settings))
         enter = exits.enter_async_context
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
+        show_pools(metrics, clusters)
         links = [
             await enter(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
             for name, cluster in clusters.items()
@@ -145,7 +146,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 "controller": lambda: controller.run(wake),
                 "recording of refusals": policy.run,
                 **_sealing(settings.audit, store, metrics),
-                "measurement of the loop's lag": lambda: measure_loop_lag(metrics),
+                "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
         )
 

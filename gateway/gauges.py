@@ -1,10 +1,12 @@
 """Gauges that are read from the present state of a gateway: at each scrape, or once at its start."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from clusters.interface import ClusterAdapter, CountsConnections
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
@@ -32,6 +34,15 @@ def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
         credentials = gateway_credentials(Path(settings.pki))
         yield "ca", credentials.root
         yield "gateway", credentials.certificate
+
+
+def show_pools(metrics: Metrics, clusters: Mapping[str, ClusterAdapter]) -> None:
+    """Shows the connections to each region whose adapter counts them."""
+    for region, cluster in clusters.items():
+        if isinstance(cluster, CountsConnections):
+            # Bound now: at a scrape the loop's variable would be the last one.
+            count = partial(lambda pool: pool.connections, cluster)
+            metrics.show_connections(region, cluster.connections_maximum, count)
 
 
 def show_policy_and_keys(

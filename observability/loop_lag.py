@@ -3,16 +3,16 @@
 import asyncio
 from typing import Final
 
-from observability.metrics import Metrics
+from prometheus_client import Histogram
 
 LAG_SECONDS: Final = 0.5
 """The pause between two measurements."""
 
 
-async def measure_loop_lag(metrics: Metrics) -> None:
-    """Measures for as long as it runs."""
+async def measure_loop_lag(lag: Histogram) -> None:
+    """Measures for as long as it runs, and observes each measurement in `lag`."""
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()
         await asyncio.sleep(LAG_SECONDS)
-        metrics.loop_lag.observe(max(0.0, loop.time() - began - LAG_SECONDS))
+        lag.observe(max(0.0, loop.time() - began - LAG_SECONDS))

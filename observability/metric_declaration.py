@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 # Else every counter and histogram has a second series with the moment of its making.
@@ -106,6 +107,11 @@ class MetricRegistry(CollectorRegistry):
     def histogram(self, declared: Declaration) -> Histogram:
         names = self._label_names(declared)
         return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, in the format that the header Accept of the scraper asks for; and its media type."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self), media_type
 
     def _label_names(self, declared: Declaration) -> list[str]:
         self.declared[declared.name] = declared

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.exposition import choose_encoder
 
 from observability import metrics_table as table
 from observability.metric_declaration import MetricRegistry
@@ -168,8 +167,3 @@ class Metrics:
         """Shows the connections of a pool: `count` is asked at each scrape."""
         self.connections_maximum.labels(pool).set(maximum)
         self.connections.labels(pool).set_function(count)
-
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All metrics, in the format that the header Accept of the scraper asks for; and its media type."""
-        encode, media_type = choose_encoder(accept)
-        return encode(self.registry), media_type

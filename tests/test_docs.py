@@ -15,6 +15,7 @@ from gateway.policy.embedded.loading import check_bundle, load_bundle
 from gateway.policy.embedded.rego_tests import run_rego_tests
 from gateway.settings import DocumentLimits, GatewaySettings
 from gateway.settings_loading import load_settings
+from observability.cluster_metrics import ClusterMetrics
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_metrics_in_the_documentation_are_there_and_all_of_them() -> None:
     """An alert on a name that does not exist never fires."""
-    declared = Metrics().registry.declared.keys()
+    declared = Metrics().registry.declared.keys() | ClusterMetrics().registry.declared.keys()
     named = {name for page in PAGES for name in re.findall(r"\bwaypost_[a-z_]+", page.read_text())}
     assert named == declared
 

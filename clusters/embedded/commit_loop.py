@@ -28,7 +28,7 @@ class CommitLoop:
     """Journals the scheduler's steps in the order in which they were made, and then acts on each.
 
     Steps that come together are written in one transaction. `uptime` gives seconds since the node's boot;
-    `act` carries out the actions of a step.
+    `act` carries out the actions of a step; `observe` is given the seconds that each commit took.
     """
 
     def __init__(
@@ -38,8 +38,10 @@ class CommitLoop:
         *,
         uptime: Callable[[], float],
         act: Callable[[Step], None],
+        observe: Callable[[float], None],
     ) -> None:
         self._database, self._scheduler, self._uptime, self._act = database, scheduler, uptime, act
+        self._observe = observe
         self._waiting: list[tuple[Step, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
 
@@ -102,8 +104,10 @@ class CommitLoop:
             self._scheduler.withdraw_late_creates(
                 [*steps, *(step for step, _ in self._waiting)], self._uptime()
             )
+            began = time.monotonic()
             try:
                 await self._database.write(partial(write_steps, steps=steps, wall=time.time()))
+                self._observe(time.monotonic() - began)
                 return
             except StorageError as error:
                 logger.error("{}", error)

@@ -3,21 +3,30 @@
 import asyncio
 import gc
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 from loguru import logger
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from clusters.embedded.http.internal import internal_application
 from clusters.embedded.http.server import application
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from observability.cluster_metrics import ClusterMetrics
 from observability.logs import configure
+from observability.loop_lag import measure_loop_lag
+from waypost.cancellation import cancel_and_wait
+from waypost.certificates import read_certificate
 from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_files.errors import StorageError
-from waypost.tls import PkiError, cluster_credentials, server_context
+from waypost.tls import Credentials, PkiError, cluster_credentials, server_context
 
+METRICS_CONNECTIONS = 16
 CONNECTIONS = 1_000
 """Most open connections; and at most a quarter of the descriptors, of which each try takes two or three."""
 
@@ -33,6 +42,9 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     host: str = "127.0.0.1"
     port: int = 7101
     """TCP port to listen on; 0: any free one, which the ready line names."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    """TCP port of `/metrics`, without certificates, so only the inside may reach it. 0: any; None: none."""
     cpu: float = float(os.cpu_count() or 1)
     """Processors that tasks may ask for at once."""
     slots: int = 2_000
@@ -47,6 +59,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     ready: bool = True
     region: str
     port: int
+    metrics_port: int | UnsetType = UNSET
 
 
 def run_cluster(settings: ClusterSettings) -> int:
@@ -96,14 +109,42 @@ async def _serve(
             ) as server,
         ):
             node.start_evaluator()
-            # What is loaded by now lives as long as the process: garbage collection need not look at it
-            # again.
-            gc.freeze()
-            ready = msgspec.json.encode(Ready(region=settings.region, port=server.port)).decode()
-            print(ready, flush=True)  # noqa: T201  # read by the process that started this one
-            logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
-            await _wait_until_stopped(stop, node.committer)
-            logger.info("the cluster of {} stops", settings.region)
+            async with _metrics_server(settings, node) as metrics_port:
+                # What is loaded by now lives as long as the process: garbage collection need not look at it
+                # again.
+                gc.freeze()
+                ready = Ready(region=settings.region, port=server.port, metrics_port=metrics_port)
+                # It is read by the process that started this one.
+                print(msgspec.json.encode(ready).decode(), flush=True)  # noqa: T201
+                logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
+                await _wait_until_stopped(stop, node.committer)
+                logger.info("the cluster of {} stops", settings.region)
+
+
+@asynccontextmanager
+async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> AsyncIterator[int | UnsetType]:
+    """Serves the node's metrics and measures the event loop; yields the port, if one is asked for."""
+    if settings.metrics_port is None:
+        yield UNSET
+        return
+    _show_process(node.metrics, cluster_credentials(Path(settings.pki), settings.region))
+    application = internal_application(node.metrics, node.set_gauges)
+    limits = ConnectionLimits(connections=METRICS_CONNECTIONS, grace_seconds=1)
+    measuring = asyncio.create_task(measure_loop_lag(node.metrics.loop_lag), name="measure loop lag")
+    try:
+        async with Server(
+            application, host=settings.metrics_host, port=settings.metrics_port, limits=limits
+        ) as server:
+            yield server.port
+    finally:
+        await cancel_and_wait((measuring,))
+
+
+def _show_process(metrics: ClusterMetrics, credentials: Credentials) -> None:
+    metrics.build.labels(version("waypost")).set(1)
+    for name, path in (("ca", credentials.root), ("cluster", credentials.certificate)):
+        expiry = read_certificate(path).not_valid_after_utc.timestamp()
+        metrics.certificate_expiry.labels(name).set(expiry)
 
 
 async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:

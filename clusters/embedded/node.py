@@ -43,6 +43,7 @@ from clusters.protocol import (
     LogChunk,
 )
 from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
+from observability.cluster_metrics import ClusterMetrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
 from waypost.sqlite_group_commit import Database
@@ -85,6 +86,7 @@ class ClusterNode:
         self._stack = AsyncExitStack()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self.metrics = ClusterMetrics()
         self.committer: asyncio.Task[None]
         """The task that runs the commit loop. It ends only by an error: then the process must end too."""
         self.garbage_collector: GarbageCollector
@@ -131,7 +133,10 @@ class ClusterNode:
                 cpu=settings.cpu, executors=DECLARED.run_types, exclusive=DECLARED.exclusive
             ),
         )
-        self._commits = CommitLoop(self._database, self._scheduler, uptime=uptime, act=self._act)
+        journal_seconds = self.metrics.journal_seconds.observe
+        self._commits = CommitLoop(
+            self._database, self._scheduler, uptime=uptime, act=self._act, observe=journal_seconds
+        )
         self._conditions = ConditionRunner(
             self._scheduler, evaluator, uptime=uptime, report=self._commits.carry_out
         )
@@ -163,6 +168,16 @@ class ClusterNode:
         if self._timer is not None:
             self._timer.cancel()
         await self._stack.aclose()
+
+    def set_gauges(self) -> None:
+        """Sets the gauges of `metrics` to the present state, for a scrape."""
+        status, metrics = self._scheduler.status(self._uptime()), self.metrics
+        metrics.queued.set(status.queued)
+        metrics.attempts.set(status.held)
+        metrics.slots.set(status.slots)
+        metrics.processors.set(self._settings.cpu)
+        metrics.processors_busy.set(self._scheduler.processors_busy)
+        metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:
         """Seconds since this boot, by the monotonic clock, which nobody can set."""
@@ -216,6 +231,7 @@ class ClusterNode:
         # While the node closes, steps from before may still be journalled. Their tries would not be killed.
         for launch in () if self._closing else step.launches:
             self._task_runner.start(launch)
+            self.metrics.count_start(launch.task.type, launch.waited_seconds)
         self._conditions.ask(() if self._closing else step.evaluations)
         for identity, task in step.kills:
             self._task_runner.kill(identity, task)
@@ -230,13 +246,16 @@ class ClusterNode:
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timer = None if at is None else loop.call_at(self._booted + max(at, 0.0), self._tick)
+        due = None if at is None else self._booted + max(at, 0.0)
+        self._timer = None if due is None else loop.call_at(due, self._tick, due)
 
-    def _tick(self) -> None:
+    def _tick(self, due: float) -> None:
         self._timer = None
+        self.metrics.timer_late_seconds.observe(max(0.0, time.monotonic() - due))
         self._commits.carry_out(self._scheduler.tick(self._uptime(), time.time()))
 
-    def _record_outcome(self, launch: Launch, outcome: Outcome) -> None:
+    def _record_outcome(self, launch: Launch, outcome: Outcome, seconds: float) -> None:
+        self.metrics.count_end(launch.task.type, outcome.word, seconds)
         step = self._scheduler.record_outcome(
             launch.attempt, launch.task.name, outcome, self._uptime(), time.time()
         )

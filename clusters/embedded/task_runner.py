@@ -19,14 +19,14 @@ from waypost.files.permissions import make_private_folder
 class TaskRunner:
     """Starts and kills tries, and holds those under way and the leases of their attempts.
 
-    `report` is called once for each try, when none of its processes is left.
+    `report` is called once for each try, when none of its processes is left, with the seconds that it took.
     """
 
     def __init__(
         self,
         state_folder: StateFolder,
         executors: Mapping[str, Executor],
-        report: Callable[[Launch, Outcome], None],
+        report: Callable[[Launch, Outcome, float], None],
     ) -> None:
         self._state_folder, self._executors, self._report = state_folder, executors, report
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
@@ -44,8 +44,9 @@ class TaskRunner:
     def start(self, launch: Launch) -> None:
         task = asyncio.create_task(self._execute(launch), name=f"{launch.attempt.run}/{launch.task.name}")
         self._running[(launch.attempt, launch.task.name)] = task
+        began = time.monotonic()
         # In a callback: a try that is cancelled before it began never runs a line of its own.
-        task.add_done_callback(lambda done: self._finish(launch, done))
+        task.add_done_callback(lambda done: self._finish(launch, done, began))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
         """Kills a try where it is under way; does not wait for its end."""
@@ -94,7 +95,7 @@ class TaskRunner:
             if (attempt.run, attempt.shard) in shards
         }
 
-    def _finish(self, launch: Launch, done: asyncio.Task[Outcome]) -> None:
+    def _finish(self, launch: Launch, done: asyncio.Task[Outcome], began: float) -> None:
         del self._running[(launch.attempt, launch.task.name)]
         if (reason := self._evicted.get(launch.attempt)) is not None:
             outcome = Outcome(succeeded=False, reason=reason)
@@ -108,7 +109,7 @@ class TaskRunner:
             outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
         else:
             outcome = done.result()
-        self._report(launch, outcome)
+        self._report(launch, outcome, time.monotonic() - began)
 
     async def _execute(self, launch: Launch) -> Outcome:
         if launch.attempt in self._evicted:

@@ -18,6 +18,10 @@ def cluster(
     pki: Annotated[Path, Parameter(help="Folder of the certificates that `waypost pki init` makes.")],
     host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="The port to listen on; 0: any free one.")] = 7101,
+    metrics_host: Annotated[str, Parameter(help="The address of /metrics, for the inside.")] = "127.0.0.1",
+    metrics_port: Annotated[
+        int | None, Parameter(help="The port of /metrics, without certificates; 0: any free one.")
+    ] = None,
     cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(
         os.cpu_count() or 1
     ),
@@ -38,6 +42,8 @@ def cluster(
             pki=str(pki),
             host=host,
             port=port,
+            metrics_host=metrics_host,
+            metrics_port=metrics_port,
             cpu=cpu,
             slots=slots,
             adopt=adopt,

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from observability import metrics_table
+from observability import cluster_metrics, metrics_table
 from observability.metric_declaration import Declaration
 from observability.metrics import Metrics
 
@@ -19,6 +19,7 @@ CALLERS_WORDS = {
     "trace_id",
 }
 TABLE = [value for value in vars(metrics_table).values() if isinstance(value, Declaration)]
+OF_CLUSTERS = [value for value in vars(cluster_metrics).values() if isinstance(value, Declaration)]
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -56,12 +57,16 @@ def test_what_is_declared_is_made_and_nothing_else() -> None:
     assert list(registry.declared.values()) == sorted(TABLE, key=list(registry.declared.values()).index)
     families = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
     assert families == {metric.name for metric in TABLE}
+    made = cluster_metrics.ClusterMetrics().registry.declared.values()
+    assert [metric for metric in OF_CLUSTERS if metric not in made] == []
 
 
 def test_a_process_has_few_series_whoever_calls_it() -> None:
     """Each label has a bound, and none takes the words of a caller, of whom there are any number."""
-    assert [m.name for m in TABLE if {label.name for label in m.labels} & CALLERS_WORDS] == []
-    assert [m.name for m in TABLE if m.most_series > 2_000] == []
+    assert [
+        m.name for m in (*TABLE, *OF_CLUSTERS) if {label.name for label in m.labels} & CALLERS_WORDS
+    ] == []
+    assert [m.name for m in (*TABLE, *OF_CLUSTERS) if m.most_series > 2_000] == []
 
 
 def test_slow_calls_have_their_trace_as_an_exemplar() -> None:
@@ -70,7 +75,7 @@ def test_slow_calls_have_their_trace_as_an_exemplar() -> None:
     metrics = Metrics()
     metrics.count_request("submit", "Accepted", 0.05, "a" * 32)
     metrics.count_request("submit", "Accepted", 0.7, "b" * 32)
-    text, media_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
+    text, media_type = metrics.registry.exposition("application/openmetrics-text; version=1.0.0")
 
     (line,) = [line for line in text.decode().splitlines() if "# {" in line]
     assert line.startswith(
@@ -82,7 +87,7 @@ def test_slow_calls_have_their_trace_as_an_exemplar() -> None:
 
 def test_who_asks_for_no_format_gets_plain_text() -> None:
     """A person with curl, or an older scraper."""
-    text, media_type = Metrics().exposition("*/*")
+    text, media_type = Metrics().registry.exposition("*/*")
 
     assert (b"# EOF" in text, media_type.partition(";")[0]) == (False, "text/plain")
 

@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from clusters.answer_checks import StreamChecks, check_status, checked_answers
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
-from clusters.transport import Purpose, Timeouts, Transport
+from clusters.transport import CONNECTIONS, Purpose, Timeouts, Transport
 from waypost.cancellation import cancel_and_wait
 from waypost.tls import cluster_name
 
@@ -56,6 +56,14 @@ class EmbeddedCluster:
     async def __aexit__(self, *_: object) -> None:
         await cancel_and_wait(self._probes)
         await self._transport.__aexit__()
+
+    @property
+    def connections(self) -> int:
+        return self._transport.connections
+
+    @property
+    def connections_maximum(self) -> int:
+        return sum(CONNECTIONS.values())
 
     async def apply(self, batch: Batch) -> BatchAnswers:
         return await self._apply(Purpose.APPLY, batch)

@@ -49,7 +49,7 @@ class AttemptLifecycle:
             if not waits_for_nothing(attempt, name):
                 continue
             if attempt.tasks[name].when is None:
-                self.queue.add(attempt, name)
+                self.queue.add(attempt, name, step.now)
             else:
                 attempt.evaluating.add(name)
                 step.evaluations.append((attempt.id, name))
@@ -68,7 +68,7 @@ class AttemptLifecycle:
             self.fail_task(attempt, task, f"when: {answer.error}", step.wall, step)
             self.end_if_done(attempt, step)
         elif answer.holds:
-            self.queue.add(attempt, task)
+            self.queue.add(attempt, task, step.now)
         else:
             self.finish_task(attempt, TaskResult(task=task, skipped=True), step.wall, step)
             # A skipped task counts as finished for those that need it.
@@ -90,7 +90,7 @@ class AttemptLifecycle:
                 self.queue.hold_first()
                 continue
             self.queue.start_first(attempt)
-            self._launch(attempt, task, step)
+            self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
         """Lets tasks start again that wait until the gateway has committed events; `seq` is the last."""
@@ -109,9 +109,9 @@ class AttemptLifecycle:
         timers = (self._attempts.next_timer, release)
         return min((at for at in timers if at is not None), default=None)
 
-    def _launch(self, attempt: Attempt, task: TaskSpec, step: Step) -> None:
+    def _launch(self, attempt: Attempt, task: TaskSpec, step: Step, *, waited_seconds: float) -> None:
         try:
-            launch = next_launch(attempt, task)
+            launch = next_launch(attempt, task, waited_seconds)
         except PlaceholderError as error:
             self.fail_task(attempt, task.name, str(error), step.wall, step)
             self.end_if_done(attempt, step)

@@ -21,6 +21,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     input: dict[str, Any]
     """The JSON that the task may read."""
     exclusive: bool
+    waited_seconds: float = 0.0
+    """How long the task was ready before this try."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -34,8 +36,15 @@ class Outcome(Struct, frozen=True, kw_only=True):
     lost: bool = False
     """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
 
+    @property
+    def word(self) -> str:
+        """The outcome in one word, for the metrics."""
+        if self.succeeded:
+            return "Succeeded"
+        return "Killed" if self.killed else "Lost" if self.lost else "Failed"
 
-def next_launch(attempt: Attempt, task: TaskSpec) -> Launch:
+
+def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
     """The next try of `task`, with `shard` filled in. Raises `PlaceholderError`."""
     shard = attempt.shard_values
     run, source, target = (
@@ -62,4 +71,5 @@ def next_launch(attempt: Attempt, task: TaskSpec) -> Launch:
             "outputs": attempt.outputs_for(task),
         },
         exclusive=attempt.exclusive,
+        waited_seconds=waited_seconds,
     )

@@ -35,6 +35,8 @@ class QueuedTask(NamedTuple):
     """The place in the order of arrival. It is unique, so that no further field is compared."""
     attempt: AttemptId
     task: str
+    since: float
+    """The uptime at which it was queued."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,13 +52,13 @@ class KeyQueue:
     next_turns: dict[str, int] = field(default_factory=dict)
     """The next turn of each run, by its name."""
 
-    def push(self, attempt: Attempt, task: str, order: int) -> None:
+    def push(self, attempt: Attempt, task: str, order: int, now: float) -> None:
         run = attempt.run
         self.weight = run.fairness_weight
         turn = max(self.last_started_turn, self.next_turns.get(run.run, 0))
         self.next_turns[run.run] = turn + 1
-        entry = QueuedTask(-run.priority, -attempt.tasks[task].priority, turn, order, attempt.id, task)
-        heapq.heappush(self.heap, entry)
+        rank = -attempt.tasks[task].priority
+        heapq.heappush(self.heap, QueuedTask(-run.priority, rank, turn, order, attempt.id, task, now))
 
     def forget_idle_runs(self) -> None:
         """Drops the turns of runs that would be next anyway, so that ended runs take no memory."""
@@ -99,14 +101,14 @@ class ReadyQueue:
         """The next task to be started, or a stale entry; None where the queue is empty."""
         return self._keys[self._turns[0][2]].heap[0] if self._turns else None
 
-    def add(self, attempt: Attempt, task: str) -> None:
+    def add(self, attempt: Attempt, task: str, now: float) -> None:
         attempt.queued.add(task)
         self.size += 1
         key = attempt.run.fairness_key
         queue = self._keys.setdefault(key, KeyQueue(weight=attempt.run.fairness_weight))
         if not queue.heap:
             self._await_turn(key)
-        queue.push(attempt, task, next(self._order))
+        queue.push(attempt, task, next(self._order), now)
 
     def remove_first(self, attempt: Attempt | None) -> None:
         """Removes the first entry, whose task is not started; its fairness key stays first.
@@ -231,6 +233,11 @@ class Processors:
 
     def release(self, task: TaskSpec) -> None:
         self._busy -= millicpu(task.resources.cpu)
+
+    @property
+    def busy(self) -> float:
+        """The number of processors in use."""
+        return self._busy / 1000
 
     def close(self) -> None:
         """Takes away all free capacity: no further task has room."""

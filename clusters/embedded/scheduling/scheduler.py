@@ -252,6 +252,15 @@ class Scheduler:
         """The (run, shard) pairs of which anything is held or kept: their files must stay."""
         return self._retention.shards.union(self._attempts.shards)
 
+    def leases(self, now: float) -> int:
+        """The number of exclusive attempts that hold a run-lease at uptime `now`."""
+        return sum(attempt.lease_until > now for attempt in self._attempts.by_id.values() if not attempt.over)
+
+    @property
+    def processors_busy(self) -> float:
+        """The number of processors that running tasks have asked for."""
+        return self._processors.busy
+
     def status(self, now: float) -> ClusterStatus:
         return ClusterStatus(
             region=self._region,

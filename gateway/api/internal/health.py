@@ -55,7 +55,7 @@ def internal_api(
     async def metrics(request: Request) -> Response:
         set_gauges()
         await _update_gauges(services)
-        text, media_type = services.metrics.exposition(request.headers.get("accept", ""))
+        text, media_type = services.metrics.registry.exposition(request.headers.get("accept", ""))
         # Not `media_type`: Starlette would add a second charset to it.
         return Response(text, headers={"content-type": media_type})
 

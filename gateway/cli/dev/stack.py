@@ -169,6 +169,7 @@ class Stack:
             "--state": self._folder(region),
             "--pki": self._certificates(region),
             "--port": port,
+            "--metrics-port": self.ready.get(region, {}).get("metrics_port", 0),
             "--cpu": self._cpu,
         }
         return ["cluster", *(str(word) for option in options.items() for word in option)]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
@@ -27,7 +28,8 @@ def store() -> str:
 
 PROGRAM = (
     "import sys; from clusters.embedded.main import ClusterSettings, run_cluster;"
-    "sys.exit(run_cluster(ClusterSettings(region='beijing', state=sys.argv[1], pki=sys.argv[2], port=0)))"
+    "sys.exit(run_cluster(ClusterSettings("
+    "region='beijing', state=sys.argv[1], pki=sys.argv[2], port=0, metrics_port=0)))"
 )
 Start = Callable[[], Coroutine[Any, Any, asyncio.subprocess.Process]]
 
@@ -77,7 +79,9 @@ async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(
     """Exit code 0, quickly, though a gateway watches and a task runs; the journal still has the attempt."""
     process = await start()
     line = await ready(process)
-    assert line == {"ready": True, "region": "beijing", "port": line["port"]}
+    ports = {name: line[name] for name in ("port", "metrics_port")}
+    assert line == {"ready": True, "region": "beijing", **ports}
+    assert "waypost_cluster_slots 2000.0" in httpx.get(f"http://{HOST}:{ports['metrics_port']}/metrics").text
     async with connected(folder, line["port"]) as cluster:
         await create(cluster, attempt(), TaskSpec(name="a", type="process", run={"command": ["sleep", "60"]}))
         async with watching(cluster) as stream:

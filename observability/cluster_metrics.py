@@ -1,0 +1,98 @@
+"""The metrics of an embedded cluster: their declarations, and the registry of one process.
+
+docs/metrics.md is generated from here. What the gateway's processes have too stands in `metrics_table.py`.
+"""
+
+from typing import Final
+
+from observability import metrics_table as table
+from observability.metric_declaration import (
+    EXECUTOR,
+    TASK,
+    TRY_OUTCOME,
+    MetricRegistry,
+    counter,
+    gauge,
+    histogram,
+)
+
+QUEUED: Final = gauge(
+    "waypost_cluster_queued_tasks", "Tasks that are ready and wait for a processor.", "the cluster is full"
+)
+ATTEMPTS: Final = gauge(
+    "waypost_cluster_attempts", "Attempts that the cluster holds.", "it is near `waypost_cluster_slots`"
+)
+SLOTS: Final = gauge(
+    "waypost_cluster_slots", "Attempts that the cluster holds at most.", "it refuses creates as Full"
+)
+PROCESSORS: Final = gauge(
+    "waypost_cluster_processors", "Processors that tasks may ask for at once.", "its size"
+)
+PROCESSORS_BUSY: Final = gauge(
+    "waypost_cluster_processors_busy", "Processors that running tasks have asked for.", "how full it is"
+)
+LEASES: Final = gauge(
+    "waypost_cluster_leases",
+    "Exclusive attempts that hold a run-lease.",
+    "how much would end without a gateway",
+)
+STARTED: Final = counter(
+    "waypost_cluster_tries_started_total", "Tries that were started.", "what it does", EXECUTOR
+)
+ENDED: Final = counter(
+    "waypost_cluster_tries_ended_total",
+    "Tries that ended. Killed: by the cluster itself. Lost: it could not run it.",
+    "tasks of one type fail here and not elsewhere",
+    EXECUTOR,
+    TRY_OUTCOME,
+)
+WAIT: Final = histogram(
+    "waypost_cluster_wait_seconds",
+    "From the moment a task was ready until it started.",
+    "tasks wait for processors",
+    EXECUTOR,
+    buckets=TASK,
+)
+RUN: Final = histogram(
+    "waypost_cluster_run_seconds", "What a try took.", "tasks are slower than before", EXECUTOR, buckets=TASK
+)
+TIMER: Final = histogram(
+    "waypost_cluster_timer_late_seconds",
+    "How late a timer of the scheduler fired.",
+    "the machine is overloaded",
+)
+JOURNAL: Final = histogram(
+    "waypost_cluster_journal_seconds", "What a commit of the journal took.", "the disk is slow"
+)
+
+
+class ClusterMetrics:
+    """The metrics of one cluster and the registry that holds them; each attribute is one metric."""
+
+    def __init__(self) -> None:
+        registry = self.registry = MetricRegistry()
+        self.build = registry.gauge(table.BUILD)
+        self.certificate_expiry = registry.gauge(table.CERTIFICATE_EXPIRY)
+        self.loop_lag = registry.histogram(table.LOOP_LAG)
+        self.queued = registry.gauge(QUEUED)
+        self.attempts = registry.gauge(ATTEMPTS)
+        self.slots = registry.gauge(SLOTS)
+        self.processors = registry.gauge(PROCESSORS)
+        self.processors_busy = registry.gauge(PROCESSORS_BUSY)
+        self.leases = registry.gauge(LEASES)
+        self.started = registry.counter(STARTED)
+        self.ended = registry.counter(ENDED)
+        self.wait_seconds = registry.histogram(WAIT)
+        self.run_seconds = registry.histogram(RUN)
+        self.timer_late_seconds = registry.histogram(TIMER)
+        self.journal_seconds = registry.histogram(JOURNAL)
+
+    def count_start(self, executor: str, waited_seconds: float) -> None:
+        """Counts a try that is started, `waited_seconds` after its task was ready."""
+        self.started.labels(executor).inc()
+        self.wait_seconds.labels(executor).observe(waited_seconds)
+
+    def count_end(self, executor: str, outcome: str, ran_seconds: float) -> None:
+        """Counts a try that has ended."""
+        self.ended.labels(executor, outcome).inc()
+        self.run_seconds.labels(executor).observe(ran_seconds)
