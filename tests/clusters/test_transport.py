@@ -26,6 +26,8 @@ async def test_an_answer_is_decoded(server_tls: ssl.SSLContext, client_tls: ssl.
     async with serving(echo, server_tls) as port, connect_to(port, client_tls) as transport:
         assert await transport.call(Purpose.APPLY, "/", NUMBER, content=b"42") == 42
         assert await transport.call(Purpose.PROBE, "/", NUMBER) == 7
+        # One of each pool, kept for the next call: the metrics show them.
+        assert transport.connections == 2
 
 
 async def test_proxies_of_the_environment_are_not_asked(

@@ -81,7 +81,8 @@ async def test_a_signal_ends_streams_and_tasks_and_the_process_in_order(
     line = await ready(process)
     ports = {name: line[name] for name in ("port", "metrics_port")}
     assert line == {"ready": True, "region": "beijing", **ports}
-    assert "waypost_cluster_slots 2000.0" in httpx.get(f"http://{HOST}:{ports['metrics_port']}/metrics").text
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{ports['metrics_port']}") as internal:
+        assert "waypost_cluster_slots 2000.0" in (await internal.get("/metrics")).text
     async with connected(folder, line["port"]) as cluster:
         await create(cluster, attempt(), TaskSpec(name="a", type="process", run={"command": ["sleep", "60"]}))
         async with watching(cluster) as stream:
