@@ -45,10 +45,10 @@ from gateway.steady_clock import steady_time
 from gateway.store.interface import Store, StoreUnusable
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
+from gateway.submission.reading.document_reader import DocumentReader, reader_greeting, reader_pool
 from gateway.submission.recorded_policy import RecordedPolicy
 from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
-from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
 from waypost.turns import Turns
@@ -127,7 +127,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             store=store,
             metrics=metrics,
             executors=_executors(settings),
-            conditions=await exits.enter_async_context(_conditions(settings)),
+            reader=await exits.enter_async_context(_reader(settings)),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
@@ -170,11 +170,12 @@ async def _bear_clock_steps(store: Store) -> None:
 
 
 @asynccontextmanager
-async def _conditions(settings: GatewaySettings) -> AsyncIterator[ConditionEvaluator]:
-    seconds = settings.documents.condition_seconds
-    async with ConditionEvaluator(budget_seconds=seconds, maximum_waiting_of_caller=16) as conditions:
-        conditions.start()
-        yield conditions
+async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
+    regions = frozenset(target.name for target in settings.regions)
+    greeting = reader_greeting(settings.documents, _executors(settings), regions)
+    async with reader_pool(greeting, size=settings.tenants.large_documents_at_once) as pool:
+        pool.start()
+        yield DocumentReader(settings.documents, pool)
 
 
 def _policy(policies: PolicySettings, store: Store, metrics: Metrics) -> RecordedPolicy:

@@ -178,7 +178,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """A request that was not handled within so long is a 503; cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2
-    """Documents that are read on threads at once: those over 8 KiB, and those with mistakes or conditions.
+    """Processes that read documents: those over 8 KiB, and those with mistakes or conditions.
 
     A tenant has all but one of these places at most, and one while others send some too.
     """

@@ -11,7 +11,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from waypost.worker_process import HEADER_BYTES, frame
 
@@ -95,6 +95,12 @@ class WorkerPool:
                 self._start(worker, caller)
             else:
                 self._release(worker, caller)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def start(self) -> None:
         """Starts the idle processes in the background; without it they start with the first request."""

@@ -118,12 +118,11 @@ async def retry(call: Call) -> Response:
     )
     decision = await authorize(question, policy=services.policy)
     workflow = _decode_workflow(run.workflow)
-    obliged, document = apply_obligations(
-        workflow, run.workflow, decision, exclusive=services.executors.exclusive
-    )
+    obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)
     submission = Submission(
         workflow=obliged,
-        document=document,
+        task_count=run.task_count,
+        document=run.workflow if obliged is workflow else msgspec.json.encode(obliged),
         fingerprint=run.fingerprint,
         principal=call.principal,
         key=run.idempotency_key,

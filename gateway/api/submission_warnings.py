@@ -7,10 +7,10 @@ from typing import Final
 
 from gateway.api.http.services import Services
 from gateway.core.decision import Obligations
-from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.workflow import Workflow
 from gateway.regions.filters import has_processors
 from gateway.regions.placement_demand import demand_of
+from gateway.submission.reading.document_reader import Reading
 
 HEADER: Final = b"warning"
 WARNINGS_MAXIMUM: Final = 20
@@ -19,12 +19,10 @@ WARNING_MAXIMUM: Final = 300
 """The most characters of a warning."""
 
 
-def warnings_for(
-    workflow: Workflow, canonical: bytes, obligations: Obligations, services: Services
-) -> list[tuple[bytes, bytes]]:
+def warnings_for(reading: Reading, obligations: Obligations, services: Services) -> list[tuple[bytes, bytes]]:
     """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
-    texts = [*_placement_warnings(workflow, canonical, obligations.regions, services)]
-    texts += likely_mistakes(workflow, canonical)
+    texts = [*_placement_warnings(reading.workflow, reading.canonical, obligations.regions, services)]
+    texts += reading.mistakes
     texts += obligations.warnings
     if left := texts[WARNINGS_MAXIMUM:]:
         texts = [*texts[:WARNINGS_MAXIMUM], f"and {len(left)} more warnings"]

@@ -1,7 +1,7 @@
 """Submission: authenticate, authorize, admit, in this order, one file a step; the hot path of the API.
 
-`authenticate` turns headers into a `Principal`, `try_conditions` finds what is wrong with a document's
-conditions, `authorize` asks policy, `obligations` applies what policy demands of the workflow, and `admit`
-stores the run in one commit. The room may import `gateway/store`, `identity`, `policy`, `documents` and
+`authenticate` turns headers into a `Principal`, `reading/` has documents read in processes that can be
+killed, `authorize` asks policy, `obligations` applies what policy demands of the workflow, and `admit` stores
+the run in one commit. The room may import `gateway/store`, `identity`, `policy`, `documents` and
 `core`; it knows neither HTTP nor the reconciler.
 """

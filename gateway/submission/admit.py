@@ -28,9 +28,11 @@ class Submission(Struct, frozen=True, kw_only=True):
     """A workflow that was checked, permitted and changed as policy obliges, and who sent it."""
 
     workflow: Workflow
-    """The workflow as it will run."""
+    """The workflow as it will run, or its outline."""
+    task_count: int
+    """The number of tasks of the whole workflow."""
     document: bytes
-    """The JSON of `workflow`."""
+    """The JSON of the whole workflow."""
     fingerprint: bytes
     """SHA-256 of the JSON that policy saw: what policy obliges may change while the document does not."""
     principal: Principal
@@ -84,7 +86,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         labels=workflow.metadata.labels,
         priority=workflow.spec.priority,
         shard_count=workflow.shard_count,
-        task_count=len(workflow.spec.tasks),
+        task_count=submission.task_count,
         weight=weight_of(decision),
         workflow=submission.document,
         created_at=at,

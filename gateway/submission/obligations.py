@@ -3,7 +3,6 @@
 Pure.
 """
 
-import msgspec
 from msgspec import structs
 
 from gateway.core.decision import Decision, Obligations, Reason
@@ -12,23 +11,20 @@ from gateway.documents.workflow import Workflow
 from waypost.workflow.task import SideEffects
 
 
-def apply_obligations(
-    workflow: Workflow, document: bytes, decision: Decision, *, exclusive: frozenset[str]
-) -> tuple[Workflow, bytes]:
-    """Returns the workflow as it will run, and its JSON; `document` is the JSON of `workflow`.
+def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: frozenset[str]) -> Workflow:
+    """Returns the workflow as it will run; the same object where the obligations change nothing.
 
     The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
     names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet
     the obligations.
     """
-    obliged = _obliged(workflow, decision.obligations)
+    obliged = obliged_workflow(workflow, decision.obligations)
     if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:
         raise Denied(reason.message, reasons=(reason,), decision_id=decision.id)
-    # The bytes that policy saw are kept where nothing was changed.
-    return (workflow, document) if obliged is workflow else (obliged, msgspec.json.encode(obliged))
+    return obliged
 
 
-def _obliged(workflow: Workflow, obligations: Obligations) -> Workflow:
+def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
     """The workflow with what the obligations change; the same object where they change nothing."""
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():

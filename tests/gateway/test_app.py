@@ -19,8 +19,8 @@ from tests.gateway.policy.opa.keys import write_public_key
 from tests.gateway.policy.opa.test_bundle_feed import Place, release
 from tests.opa_fixture import bundle_of
 from waypost import pki
-from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
+from waypost.worker_pool import WorkerPool
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
 EMBEDDED = "embedded+https://127.0.0.1:1"
@@ -58,12 +58,12 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
     return found
 
 
-async def test_the_processes_for_conditions_start_with_the_gateway(
+async def test_the_processes_that_read_documents_start_with_the_gateway(
     settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first submission with a condition waited a third of a second for them."""
-    started: list[ConditionEvaluator] = []
-    monkeypatch.setattr(ConditionEvaluator, "start", lambda evaluator: started.append(evaluator))
+    """The first large submission would wait half a second for them."""
+    started: list[WorkerPool] = []
+    monkeypatch.setattr(WorkerPool, "start", lambda pool: started.append(pool))
     async with compose(settings):
         assert len(started) == 1
 

@@ -20,9 +20,9 @@ from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
+from gateway.submission.reading.document_reader import DocumentReader
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
-from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -36,11 +36,11 @@ class Services(Struct, frozen=True, kw_only=True):
 
     `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
     not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
-    task logs. Tenants take `turns` to have requests handled, and large documents read; `rates` are those of
-    their requests; they also take turns at `large_answers` and, in each region, at `log_reads`. `unread`
-    counts answers that wait to be read, `unfinished` bodies that arrive, `followers` followed logs by region
-    and tenant. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected
-    tokens few.
+    task logs. Tenants take `turns` to have requests handled, and turns at `large_documents` to have those
+    read by `reader`; `rates` are those of their requests; they also take turns at `large_answers` and, in
+    each region, at `log_reads`. `unread` counts answers that wait to be read, `unfinished` bodies that
+    arrive, `followers` followed logs by region and tenant. `clock` gives wall-clock seconds since 1970.
+    `rejections` keeps the log lines of rejected tokens few.
     """
 
     settings: GatewaySettings
@@ -49,7 +49,7 @@ class Services(Struct, frozen=True, kw_only=True):
     store: Store
     metrics: Metrics
     executors: DeclaredExecutors
-    conditions: ConditionEvaluator
+    reader: DocumentReader
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]
     cut_off: Callable[[], bool] = lambda: False

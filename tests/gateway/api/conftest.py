@@ -21,12 +21,23 @@ from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
+from gateway.submission.reading.document_reader import DocumentReader, reader_greeting
+from gateway.submission.reading.worker_main import answering
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
-from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
+
+
+class InlinePool:
+    """Reads documents in this process: starting another takes half a second."""
+
+    def __init__(self, greeting: bytes) -> None:
+        self._answer = answering(greeting)
+
+    async def call(self, request: bytes, *, caller: str) -> bytes:
+        return self._answer(request, lambda _: None)
 
 
 class Door:
@@ -139,21 +150,20 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def services(
-    door: Door, rules: Rules, store: Store, views: Sequence[RegionView]
-) -> AsyncIterator[Services]:
-    async with ConditionEvaluator(budget_seconds=0.1) as conditions:
-        yield Services(
-            settings=GatewaySettings(),
-            authenticator=door,
-            policy=rules,
-            store=store,
-            metrics=Metrics(),
-            executors=executors_at([]),
-            conditions=conditions,
-            regions=lambda: views,
-            clusters={},
-        )
+async def services(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Services:
+    settings, executors = GatewaySettings(), executors_at([])
+    greeting = reader_greeting(settings.documents, executors, frozenset())
+    return Services(
+        settings=settings,
+        authenticator=door,
+        policy=rules,
+        store=store,
+        metrics=Metrics(),
+        executors=executors,
+        reader=DocumentReader(settings.documents, InlinePool(greeting)),
+        regions=lambda: views,
+        clusters={},
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Submission: what is promised, and what policy makes of it."""
 
 import asyncio
-import threading
 from typing import Any
 
 import httpx
@@ -11,9 +10,7 @@ import yaml
 
 from gateway.api.http.services import Services
 from gateway.core.decision import Action, Obligations, Reason
-from gateway.documents.checks import check
 from gateway.store.interface import Store
-from waypost.json_pointer import FieldError
 
 Document = dict[str, Any]
 
@@ -41,55 +38,6 @@ async def test_yaml_is_as_good_as_json(client: httpx.AsyncClient, document: Docu
     )
 
     assert (as_yaml.status_code, as_yaml.json()["id"]) == (200, as_json.json()["id"])
-
-
-async def test_only_a_small_document_without_mistakes_is_read_on_the_loop(
-    client: httpx.AsyncClient, document: Document, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everybody else's requests wait meanwhile: what is large or has mistakes takes milliseconds."""
-    threads: list[int] = []
-
-    def check_on(*arguments: Any) -> list[FieldError]:
-        threads.append(threading.get_ident())
-        return check(*arguments)
-
-    monkeypatch.setattr("gateway.api.submit.check", check_on)
-    assert (await client.post("/v1/runs", json=document)).status_code == 202
-    assert threads == [], "it was only asked whether there is any mistake"
-    task = document["spec"]["tasks"][0]
-    for tasks, status in (
-        ([task | {"name": f"t{i}", "when": f"{i} < 9 // {'x' * 1_800}"} for i in range(5)], 202),
-        ([task | {"when": "1 < 2"}], 202),
-        ([task, task], 422),
-    ):
-        document["spec"]["tasks"] = tasks
-        assert (await client.post("/v1/runs", json=document)).status_code == status
-    document["spec"]["tasks"] = [{}] * 100
-    assert (await client.post("/v1/runs", json=document)).status_code == 422
-
-    assert len(threads) == 3
-    assert threading.get_ident() not in threads
-
-
-@pytest.mark.integration
-async def test_a_condition_that_takes_too_long_is_refused_with_a_pointer(
-    client: httpx.AsyncClient, document: Document
-) -> None:
-    """It compiles a pattern at each turn of a loop: for a minute, unless it is killed."""
-    slow = r'params.l.all(x, x.matches("^\\pL{60}$") || true)'
-    document["spec"]["params"] = {"l": ["1"] * 1_900}
-    document["spec"]["tasks"] = [
-        document["spec"]["tasks"][0] | {"name": f"t{index}", "when": when}
-        for index, when in enumerate(["true", slow, "shard.index > 0", "1 +", slow])
-    ]
-    answer = await client.post("/v1/runs?dryRun=true", json=document)
-
-    assert answer.status_code == 422
-    assert {error["pointer"]: error["detail"] for error in answer.json()["errors"]} == {
-        "/spec/tasks/1/when": "takes more than 0.1 s of processor time",
-        "/spec/tasks/3/when": "not a CEL expression: mismatched input '<EOF>' at line 1, column 4",
-        "/spec/tasks/4/when": "takes more than 0.1 s of processor time",
-    }
 
 
 async def test_policy_sees_what_will_run(client: httpx.AsyncClient, rules: Any, document: Document) -> None:

@@ -18,6 +18,7 @@ ADA = Principal(subject="ada", issuer="https://issuer.test", tenant="payments")
 def submission(workflow: Workflow = WORKFLOW) -> Submission:
     return Submission(
         workflow=workflow,
+        task_count=len(workflow.spec.tasks),
         document=DOCUMENT,
         fingerprint=fingerprint(DOCUMENT),
         principal=ADA,

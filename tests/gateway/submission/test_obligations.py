@@ -2,36 +2,31 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec import structs
 
 from gateway.core.errors import Denied
-from gateway.documents.workflow import Workflow
 from gateway.submission.obligations import apply_obligations
-from tests.gateway.submission.submissions import DOCUMENT, WORKFLOW, decision
+from tests.gateway.submission.submissions import WORKFLOW, decision
 from waypost.workflow.task import SideEffects
 
 EXCLUSIVE = frozenset({"process"})
 
 
 def test_a_document_that_needs_no_change_is_stored_as_it_came() -> None:
-    """The canonical bytes that policy saw are the bytes that are kept."""
-    workflow, document = apply_obligations(
-        WORKFLOW, DOCUMENT, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE
+    """The bytes that policy saw are then the bytes that are kept."""
+    obliged = apply_obligations(
+        WORKFLOW, decision(max_priority=9, labels={"team": "data"}), exclusive=EXCLUSIVE
     )
 
-    assert (workflow is WORKFLOW, document is DOCUMENT) == (True, True)
+    assert obliged is WORKFLOW
 
 
 def test_a_forced_label_outranks_the_documents_own() -> None:
     """Who pays is not for the sender to say."""
-    workflow, document = apply_obligations(
-        WORKFLOW, DOCUMENT, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE
-    )
+    workflow = apply_obligations(WORKFLOW, decision(labels={"team": "platform"}), exclusive=EXCLUSIVE)
 
     assert workflow.metadata.labels == {"team": "platform"}
-    assert msgspec.json.decode(document, type=Workflow) == workflow
 
 
 def test_the_cap_of_priority_holds_for_tasks_too() -> None:
@@ -45,19 +40,18 @@ def test_the_cap_of_priority_holds_for_tasks_too() -> None:
         ),
     )
 
-    workflow, document = apply_obligations(urgent, DOCUMENT, decision(max_priority=3), exclusive=EXCLUSIVE)
+    workflow = apply_obligations(urgent, decision(max_priority=3), exclusive=EXCLUSIVE)
 
     assert workflow.spec.priority == 3
     assert {task.priority for task in workflow.spec.tasks} == {3}
-    assert msgspec.json.decode(document, type=Workflow) == workflow
 
 
 def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
     """An executor without a guard could run twice all the same: better refused than promised."""
     with pytest.raises(Denied) as refused:
-        apply_obligations(WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=EXCLUSIVE)
-    workflow, _ = apply_obligations(
-        WORKFLOW, DOCUMENT, decision(side_effects="exclusive"), exclusive=frozenset({"docker"})
+        apply_obligations(WORKFLOW, decision(side_effects="exclusive"), exclusive=EXCLUSIVE)
+    workflow = apply_obligations(
+        WORKFLOW, decision(side_effects="exclusive"), exclusive=frozenset({"docker"})
     )
 
     assert [reason.rule for reason in refused.value.reasons] == ["sideEffects.exclusive"]
@@ -70,9 +64,7 @@ def test_policy_cannot_loosen_what_the_document_asks_for() -> None:
         WORKFLOW, spec=structs.replace(WORKFLOW.spec, side_effects=SideEffects.EXCLUSIVE)
     )
 
-    workflow, _ = apply_obligations(
-        strict, DOCUMENT, decision(side_effects="idempotent"), exclusive=frozenset({"docker"})
-    )
+    workflow = apply_obligations(strict, decision(side_effects="idempotent"), exclusive=frozenset({"docker"}))
     assert workflow.spec.side_effects is SideEffects.EXCLUSIVE
 
 
@@ -89,7 +81,7 @@ def test_a_workflow_that_cannot_meet_an_obligation_is_denied(obligations: dict[s
     placement = structs.replace(WORKFLOW.spec.placement, regions=("beijing",))
     workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, placement=placement))
     with pytest.raises(Denied) as refused:
-        apply_obligations(workflow, DOCUMENT, decision(**obligations), exclusive=EXCLUSIVE)
+        apply_obligations(workflow, decision(**obligations), exclusive=EXCLUSIVE)
 
     assert [reason.rule for reason in refused.value.reasons] == [rule]
     assert refused.value.decision_id == "d1"

@@ -1,0 +1,148 @@
+"""Has documents read in processes that can be killed, for tenants who take turns."""
+
+import signal
+from typing import Final, NoReturn, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.decision import Obligations
+from gateway.core.errors import (
+    GatewayError,
+    Invalid,
+    Malformed,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from gateway.documents.workflow import Workflow
+from gateway.settings import DocumentLimits
+from gateway.submission.reading.messages import (
+    ObligeRequest,
+    ReaderGreeting,
+    ReaderRequest,
+    ReadReply,
+    ReadRequest,
+)
+from gateway.submission.reading.outline import with_items
+from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool
+from waypost.workflow.run_types import DeclaredExecutors
+
+WAIT_SECONDS: Final = 15.0
+"""A process that does not answer for so long is killed; a document takes half a second at most."""
+FATAL_MAXIMUM: Final = 8
+"""The most conditions of one document that may end a process: each costs its budget of processor time."""
+ERRORS: Final[dict[str, type[GatewayError]]] = {
+    error.reason: error for error in (Malformed, TooLarge, UnsupportedMediaType, Invalid)
+}
+"""The errors of a document that cannot be read, by reason."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """A document that was read and has no errors."""
+
+    workflow: Workflow
+    """The workflow; its outline (`outline_of`) where it was read in a process."""
+    whole: bool
+    """Whether it is the whole workflow, not the outline."""
+    canonical: bytes
+    """The JSON of the whole workflow."""
+    task_count: int
+    mistakes: list[str]
+    """Sentences about what the document says and probably does not mean."""
+
+
+class Pool(Protocol):
+    """What answers the requests of a `DocumentReader`: a `WorkerPool`."""
+
+    async def call(self, request: bytes, *, caller: str) -> bytes: ...
+
+
+def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str]) -> bytes:
+    """The first message to each process."""
+    types = executors.run_types.items()
+    greeting = ReaderGreeting(
+        limits=limits,
+        run_types={name: f"{run.__module__}:{run.__qualname__}" for name, run in types},
+        exclusive=executors.exclusive,
+        regions=regions,
+    )
+    return msgspec.msgpack.encode(greeting)
+
+
+def reader_pool(greeting: bytes, *, size: int) -> WorkerPool:
+    """The processes that read documents."""
+    return WorkerPool(
+        "gateway.submission.reading.worker_main", size=size, budget_seconds=WAIT_SECONDS, greeting=greeting
+    )
+
+
+class DocumentReader:
+    """Reads documents, each in a process of the pool."""
+
+    def __init__(self, limits: DocumentLimits, pool: Pool) -> None:
+        self._limits, self._pool = limits, pool
+
+    def __repr__(self) -> str:
+        return f"DocumentReader({self._pool})"
+
+    async def read(
+        self, body: bytes, media_type: str, *, tenant: str, log_fields: dict[str, str] | None = None
+    ) -> Reading:
+        """Reads the document of `tenant`; `log_fields` are given its name, also where it has errors.
+
+        Raises `Invalid` with every error, what `parse` raises, `TooManyRequests` where too many documents of
+        the tenant wait, or `Unavailable` where no process can be asked.
+        """
+        fatal: dict[int, str] = {}
+        while True:
+            request = ReadRequest(body=body, media_type=media_type, tenant=tenant, fatal=fatal)
+            try:
+                answer = await self._ask(request, tenant)
+            except WorkerEnded as error:
+                if not error.progress or error.progress in fatal or len(fatal) >= FATAL_MAXIMUM:
+                    raise Unavailable(f"the document cannot be read now: {error}") from error
+                fatal[error.progress] = self._fatal_error(error)
+                continue
+            reply = msgspec.msgpack.decode(answer, type=ReadReply)
+            if log_fields is not None and reply.name:
+                log_fields["name"] = reply.name
+            if reply.outline is None:
+                _refuse(reply)
+            return Reading(
+                workflow=with_items(reply.outline, reply.items),
+                whole=False,
+                canonical=reply.canonical,
+                task_count=reply.task_count,
+                mistakes=reply.mistakes,
+            )
+
+    async def oblige(self, canonical: bytes, obligations: Obligations, *, tenant: str) -> bytes:
+        """The document changed as policy obliges. Raises as `read` does."""
+        try:
+            return await self._ask(ObligeRequest(canonical=canonical, obligations=obligations), tenant)
+        except WorkerEnded as error:
+            raise Unavailable(f"the document cannot be read now: {error}") from error
+
+    async def _ask(self, request: ReaderRequest, tenant: str) -> bytes:
+        """Raises `WorkerEnded` where the process ended meanwhile."""
+        try:
+            return await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)
+        except WorkerEnded:
+            raise
+        except WorkerBusy as error:
+            kind = TooManyRequests if error.caller else Unavailable
+            raise kind(f"documents cannot be read now: {error}") from error
+        except WorkerError as error:
+            raise Unavailable(f"documents cannot be read now: {error}") from error
+
+    def _fatal_error(self, error: WorkerEnded) -> str:
+        """The sentence about the condition at which the process ended."""
+        if error.signal == signal.SIGPROF:
+            return f"takes more than {self._limits.condition_seconds:g} s of processor time"
+        return "cannot be evaluated: it is more than the evaluator can bear"
+
+
+def _refuse(reply: ReadReply) -> NoReturn:
+    raise ERRORS[reply.reason](reply.detail, errors=reply.errors)

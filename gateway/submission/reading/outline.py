@@ -1,0 +1,54 @@
+"""What is done to a workflow that was read: its tenant filled in, and the outline of a large one. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, structs
+
+from gateway.documents.workflow import Workflow
+from waypost.workflow.task import TaskSpec
+
+
+def outline_of(workflow: Workflow) -> Workflow:
+    """The workflow with one task for each type, and without params and the shards' items.
+
+    That task has the highest priority and the most processors of those of its type.
+    """
+    tasks: dict[str, TaskSpec] = {}
+    for task in workflow.spec.tasks:
+        seen = tasks.get(task.type)
+        if seen is None:
+            tasks[task.type] = structs.replace(task, run={}, source=None, target=None, needs=(), when=None)
+        elif task.priority > seen.priority or task.resources.cpu > seen.resources.cpu:
+            tasks[task.type] = structs.replace(
+                seen,
+                priority=max(task.priority, seen.priority),
+                resources=structs.replace(seen.resources, cpu=max(task.resources.cpu, seen.resources.cpu)),
+            )
+    shards = structs.replace(workflow.spec.shards, items=None)
+    spec = structs.replace(workflow.spec, tasks=tuple(tasks.values()), params={}, shards=shards)
+    return structs.replace(workflow, spec=spec)
+
+
+def encoded_items(workflow: Workflow) -> list[bytes] | None:
+    """The JSON of each of the shards' items; None where the document lists none."""
+    items = workflow.spec.shards.items
+    return None if items is None else [msgspec.json.encode(item) for item in items]
+
+
+def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
+    """The outline with the shards' items, as JSON that is not decoded."""
+    if items is None:
+        return outline
+    shards = structs.replace(outline.spec.shards, items=tuple(map(Raw, items)))
+    return structs.replace(outline, spec=structs.replace(outline.spec, shards=shards))
+
+
+def with_tenant(workflow: Workflow, tenant: str) -> Workflow:
+    """The workflow with `tenant` where it names none.
+
+    Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
+    """
+    if workflow.metadata.tenant is not None:
+        return workflow
+    return structs.replace(workflow, metadata=structs.replace(workflow.metadata, tenant=tenant))

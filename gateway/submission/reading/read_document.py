@@ -1,0 +1,67 @@
+"""Reads one document: parses and checks it, and tries its conditions. Runs in a process of its own."""
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.errors import GatewayError, Invalid
+from gateway.documents.checks import check, is_too_large
+from gateway.documents.condition_checks import ConditionTrial
+from gateway.documents.likely_mistakes import likely_mistakes
+from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse
+from gateway.documents.partial_checks import PartialChecks
+from gateway.settings import DocumentLimits
+from gateway.submission.reading.messages import ReadReply, ReadRequest
+from gateway.submission.reading.outline import encoded_items, outline_of, with_tenant
+from gateway.submission.reading.try_conditions import try_conditions
+from waypost.json_pointer import FieldError
+from waypost.worker_process import Progress
+from waypost.workflow.run_types import DeclaredExecutors
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What documents are checked against."""
+
+    limits: DocumentLimits
+    executors: DeclaredExecutors
+    regions: frozenset[str]
+
+
+def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
+    """Reads the document; the reply has its outline, or every error in it."""
+    try:
+        return _read(request, rules, progress)
+    except GatewayError as error:
+        return ReadReply(reason=error.reason, detail=error.detail, errors=list(error.errors))
+
+
+def _read(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
+    """Raises what `parse` raises."""
+    limits = rules.limits
+
+    def tried(trial: ConditionTrial) -> list[FieldError]:
+        return try_conditions(trial, limits=limits, fatal=request.fatal, progress=progress)
+
+    rest = PartialChecks(limits, rules.executors, rules.regions)
+    try:
+        workflow = with_tenant(parse(request.body, request.media_type, limits, rest), request.tenant)
+    except Invalid as error:
+        # Where there are so many errors, not all of them are listed anyway.
+        if rest.trial is None or not rest.trial.first or len(error.errors) >= REPORTED_ERRORS:
+            raise
+        raise invalid_document([*error.errors, *rest.own(tried(rest.trial))]) from error
+    canonical = msgspec.json.encode(workflow)
+    errors = check(workflow, canonical, limits, rules.executors, rules.regions)
+    if b'"when":' in canonical and not is_too_large(workflow, limits):
+        errors += tried(ConditionTrial(workflow))
+    name = workflow.metadata.name
+    if errors:
+        refused = invalid_document(errors)
+        return ReadReply(name=name, reason=refused.reason, detail=refused.detail, errors=list(refused.errors))
+    return ReadReply(
+        name=name,
+        outline=outline_of(workflow),
+        canonical=canonical,
+        items=encoded_items(workflow),
+        task_count=len(workflow.spec.tasks),
+        mistakes=list(likely_mistakes(workflow, canonical)),
+    )

@@ -1,0 +1,85 @@
+"""Tries the conditions of a submission: compiles them all, and evaluates those whose inputs are known.
+
+Runs in a process that reads documents: a condition that takes more than its budget ends that, since the
+library holds the interpreter's lock and only the kernel can stop it. Processor time is counted, so that a
+busy machine makes no document fail.
+"""
+
+import signal
+import time
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from gateway.documents.condition_checks import ConditionTrial
+from gateway.settings import DocumentLimits
+from waypost.condition_evaluation.expressions import answer
+from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion
+from waypost.json_pointer import FieldError
+from waypost.worker_process import Progress
+
+
+def try_conditions(
+    trial: ConditionTrial, *, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
+) -> list[FieldError]:
+    """Returns the errors that trying the conditions brings.
+
+    `fatal` are the errors of conditions that have ended a process, by number: they are not tried again.
+    `progress` records the number of the condition that is tried, from 1.
+    """
+    tried = _Tried(trial, limits, fatal, progress)
+    answers = tried.answer_in_time(trial.first, within_seconds=limits.conditions_seconds)
+    further: list[ConditionAnswer] = []
+    if len(answers) < len(trial.first):
+        # The rest is only compiled, within as much time again.
+        rest = [replace(question, compile_only=True) for question in trial.first[len(answers) :]]
+        seconds = limits.conditions_seconds
+        answers += tried.answer_in_time(rest, within_seconds=tried.spent_seconds + seconds)
+        if len(answers) < len(trial.first):
+            detail = f"the conditions take more than {2 * seconds:g} s of processor time"
+            return [*trial.errors(answers, ()), FieldError("/spec/tasks", detail)]
+    else:
+        further = tried.answer_in_time(trial.further(answers), within_seconds=limits.conditions_seconds)
+    return list(trial.errors(answers, further))
+
+
+class _Tried:
+    """The conditions of one document as they are tried, one after the other."""
+
+    def __init__(
+        self, trial: ConditionTrial, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
+    ) -> None:
+        self._params, self._budget_seconds = trial.params, limits.condition_seconds
+        self._fatal, self._progress = fatal, progress
+        self._count = 0
+        self._began = time.process_time()
+        self._spent_on_fatal = 0.0
+
+    @property
+    def spent_seconds(self) -> float:
+        """The processor time of all conditions so far, also of those that ended a process."""
+        return time.process_time() - self._began + self._spent_on_fatal
+
+    def answer_in_time(
+        self, questions: Iterable[ConditionQuestion], *, within_seconds: float
+    ) -> list[ConditionAnswer]:
+        """The answers to the first of the questions, until so much has been spent on all conditions."""
+        answers: list[ConditionAnswer] = []
+        for question in questions:
+            # The first one is tried in any case.
+            if self._count and self.spent_seconds >= within_seconds:
+                break
+            answers.append(self._answer(question))
+        return answers
+
+    def _answer(self, question: ConditionQuestion) -> ConditionAnswer:
+        self._count += 1
+        if self._count in self._fatal:
+            self._spent_on_fatal += self._budget_seconds
+            return ConditionAnswer(error=self._fatal[self._count])
+        self._progress(self._count)
+        signal.setitimer(signal.ITIMER_PROF, self._budget_seconds)
+        try:
+            return answer(question, self._params)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
