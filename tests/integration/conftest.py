@@ -5,6 +5,7 @@ import shlex
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ async def stack(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
 
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with caller_of(stack) as client:
+        yield client
+
+
+@asynccontextmanager
+async def caller_of(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the stack's API with a token."""
     token = mint_token(stack.state / "development", subject="tester", tenant="demo", scopes=SCOPES)
     async with httpx.AsyncClient(
         base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
