@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from waypost.pki import create_root
+
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")
 
@@ -30,4 +32,15 @@ def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stacks that tests start keep nothing in the home folder of whoever runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _public_roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test speaks TLS with the internet: one root in place of the machine's hundred, which each of a
+    thousand clients would read, for most of the time that its test takes."""
+    folder = tmp_path_factory.mktemp("roots")
+    create_root(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
         yield

@@ -92,12 +92,14 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
 def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: float) -> httpx.Client:
     """Makes the client, with the environment's proxy where there is one for `address`. Raises `CliError`."""
     proxy = find_proxy(address)
+    # Most of a short command's time would be the reading of the machine's roots: without TLS nobody asks them.
+    speaks_tls = address.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
     try:
         return httpx.Client(
             base_url=address,
             headers=headers,
             timeout=timeout_seconds,
-            verify=_trusted_roots(),
+            verify=_trusted_roots() if speaks_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             proxy=proxy and proxy.parse(),
             # the environment was read by `find_proxy`
             trust_env=False,

@@ -72,7 +72,7 @@ def test_roots_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "roots.pem"))
         with (
             pytest.raises(CliError, match=r"WAYPOST_CA: .*roots\.pem") as refused,
-            connect("http://gateway", "t"),
+            connect("https://gateway", "t"),
         ):
             pass
         assert refused.value.code is Exit.USAGE
@@ -86,7 +86,7 @@ def test_the_roots_of_this_machine_are_named_too(
     if content:
         (tmp_path / "roots.pem").write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
-    with pytest.raises(CliError, match=r"SSL_CERT_FILE: .*roots\.pem") as refused, connect("http://g", "t"):
+    with pytest.raises(CliError, match=r"SSL_CERT_FILE: .*roots\.pem") as refused, connect("https://g", "t"):
         pass
     assert refused.value.code is Exit.USAGE
 
