@@ -3,14 +3,14 @@ package waypost.caller
 
 # An operator may act for every tenant: a member of one of `data.operators.groups`, or a holder of one of its scopes.
 operator if {
-	some group in input.principal.groups
-	group in data.operators.groups
+	some group in data.operators.groups
+	group in input.principal.groups
 	vouched(data.operators)
 }
 
 operator if {
-	some scope in input.principal.scopes
-	scope in data.operators.scopes
+	some scope in data.operators.scopes
+	scope in input.principal.scopes
 	vouched(data.operators)
 }
 
@@ -23,6 +23,7 @@ vouched(entry) if input.principal.issuer in entry.issuers
 # The tenant whose limits apply: an operator's is the document's, everybody else's is their own, so that a refusal
 # says nothing about the limits of another tenant.
 tenant := input.workflow.metadata.tenant if {
+	input.workflow.metadata.tenant != input.principal.tenant
 	is_string(input.workflow.metadata.tenant)
 	operator
 } else := input.principal.tenant
@@ -33,8 +34,8 @@ has_tenant if is_string(input.principal.tenant)
 
 # True if `tenant` is another than the caller's, who is no operator. False of null: a document may name none.
 foreign(tenant) if {
-	is_string(tenant)
 	tenant != input.principal.tenant
+	is_string(tenant)
 	not operator
 }
 
@@ -47,8 +48,9 @@ deny contains {"rule": "tenant.unknown", "message": message} if {
 
 # Not asked again at placement: an operator may have submitted the run.
 deny contains {"rule": "tenant.issuer", "message": message} if {
+	issuers := data.tenants[input.principal.tenant].issuers
+	not input.principal.issuer in issuers
 	input.action != "runs:place"
-	not vouched(data.tenants[input.principal.tenant])
 	not operator
 	message := sprintf("tenant: %s does not speak for %s", [input.principal.issuer, input.principal.tenant])
 }

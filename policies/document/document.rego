@@ -3,9 +3,7 @@ package waypost.document
 
 import data.waypost.caller
 
-deny contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not described
-
-described if is_object(input.workflow.spec)
+deny contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not input.workflow.spec.tasks
 
 deny contains {"rule": "tenant.foreign", "message": message} if {
 	caller.foreign(input.workflow.metadata.tenant)
@@ -15,13 +13,15 @@ deny contains {"rule": "tenant.foreign", "message": message} if {
 # Sizes
 
 deny contains {"rule": "priority.cap", "message": message} if {
-	input.workflow.spec.priority > caller.limits.max_priority
-	message := sprintf("priority: %d is above the tenant's cap of %d", [input.workflow.spec.priority, caller.limits.max_priority])
+	cap := caller.limits.max_priority
+	input.workflow.spec.priority > cap
+	message := sprintf("priority: %d is above the tenant's cap of %d", [input.workflow.spec.priority, cap])
 }
 
 deny contains {"rule": "shards.maximum", "message": message} if {
-	shards > caller.limits.max_shards
-	message := sprintf("shards: %d, and the tenant may have %d", [shards, caller.limits.max_shards])
+	maximum := caller.limits.max_shards
+	shards > maximum
+	message := sprintf("shards: %d, and the tenant may have %d", [shards, maximum])
 }
 
 shards := count(input.workflow.spec.shards.items) if {
@@ -29,8 +29,9 @@ shards := count(input.workflow.spec.shards.items) if {
 } else := input.workflow.spec.shards.count
 
 deny contains {"rule": "deadline.maximum", "message": message} if {
-	input.workflow.spec.deadlineSeconds > caller.limits.max_deadline_seconds
-	message := sprintf("deadline: %v s, and the tenant may have %v s", [input.workflow.spec.deadlineSeconds, caller.limits.max_deadline_seconds])
+	seconds := input.workflow.spec.deadlineSeconds
+	seconds > caller.limits.max_deadline_seconds
+	message := sprintf("deadline: %v s, and the tenant may have %v s", [seconds, caller.limits.max_deadline_seconds])
 }
 
 # Executors
@@ -42,9 +43,9 @@ deny contains {"rule": "executor.banned", "message": message} if {
 }
 
 deny contains {"rule": "executor.tenant", "message": message} if {
-	caller.limits.executors
-	allowed := {type | some type in caller.limits.executors}
-	some type in (types - allowed)
+	allowed := caller.limits.executors
+	some type in types
+	not type in allowed
 	message := sprintf("executor: %s is not among those of the tenant", [type])
 }
 
@@ -62,18 +63,16 @@ deny contains {"rule": "placement.nowhere", "message": "placement: no region is 
 
 # Placement chooses among permitted regions by what the document wishes: without one in common it has no place.
 deny contains {"rule": "placement.wishes", "message": message} if {
+	input.workflow.spec.placement.regions != []
 	wishes := {region | some region in input.workflow.spec.placement.regions}
-	count(wishes) > 0
 	count(permitted) > 0
 	count(permitted & wishes) == 0
 	message := sprintf("placement: none of the wished regions is permitted, only %s", [concat(", ", permitted)])
 }
 
-permitted := of_tenant & {region | some region in data.residency[input.workflow.spec.dataClass]} if {
+permitted := {region | some region in data.residency[input.workflow.spec.dataClass]; region in caller.limits.regions} if {
 	is_string(input.workflow.spec.dataClass)
-} else := of_tenant
-
-of_tenant := {region | some region in caller.limits.regions}
+} else := {region | some region in caller.limits.regions}
 
 # The obligations of a permitted run.
 obligations := object.union(

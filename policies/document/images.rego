@@ -21,7 +21,7 @@ deny contains {"rule": "image.unreadable", "message": message} if {
 # A submission waits for this: each image is checked once, however many tasks use it, and none is where none is
 # banned.
 images contains task.run.image if {
-	count(data.banned_images) > 0
+	data.banned_images != []
 	some task in input.workflow.spec.tasks
 	task.run.image != null
 }

@@ -12,25 +12,23 @@ decision := {
 	"reasons": [],
 	"obligations": object.union(document.obligations, reasons.unrecorded),
 } if {
-	count(deny) == 0
+	count(refusals) == 0
 } else := {
 	"allow": false,
-	"rules": {reason.rule | some reason in deny},
-	"reasons": deny,
+	"rules": {reason.rule | some reason in refusals},
+	"reasons": refusals,
 	"levels": levels,
 	"obligations": object.union(document.obligations, reasons.unrecorded),
 } if {
-	levels := reasons.levels(deny)
+	levels := reasons.levels(refusals)
 } else := {
 	"allow": false,
-	"rules": {reason.rule | some reason in deny},
-	"reasons": deny,
+	"rules": {reason.rule | some reason in refusals},
+	"reasons": refusals,
 	"obligations": reasons.unrecorded,
 }
 
-deny contains reason if some reason in caller.deny
-
-deny contains reason if some reason in document.deny
+refusals := (caller.deny | document.deny) | deny
 
 deny contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not granted
 

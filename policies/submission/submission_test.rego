@@ -76,6 +76,13 @@ test_a_tenant_of_another_issuer if bound(fixtures.submission({}), ["https://othe
 
 test_a_tenant_of_no_issuer if bound(fixtures.submission({}), [], fixtures.refused(["tenant.issuer"]))
 
+# It may act for research, whose limits then hold.
+test_an_operator_of_the_issuer_that_names_operators if bound(
+	for_tenant("research", {"groups": ["/waypost/operators"]}),
+	["https://issuer.test"],
+	fixtures.refused(["executor.tenant"]),
+)
+
 test_an_operators_group_in_another_issuers_token if bound(
 	for_tenant("research", {"groups": ["/waypost/operators"], "issuer": "https://other.test"}),
 	["https://issuer.test"],
