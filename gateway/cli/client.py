@@ -92,7 +92,7 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
 def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: float) -> httpx.Client:
     """Makes the client, with the environment's proxy where there is one for `address`. Raises `CliError`."""
     proxy = find_proxy(address)
-    # Most of a short command's time would be the reading of the machine's roots: without TLS nobody asks them.
+    # Most of a short command's time would go into reading the machine's roots: without TLS none is needed.
     speaks_tls = address.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
     try:
         return httpx.Client(
