@@ -1,7 +1,7 @@
 """The composition root: puts a gateway together from its settings.
 
-It is the only file that names concrete classes. Each kind of plug-in has one dict: `STORES` and
-`POLICY_ENGINES` here, `CLUSTER_KINDS` in `clusters/registry.py`.
+It names concrete classes, as `policy_parts.py` does for what decides. Each kind of plug-in has one dict:
+`STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
 """
 
 import asyncio
@@ -31,22 +31,18 @@ from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
-from gateway.policy.bundle import SHIPPED_POLICIES
-from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.opa.bundle_feed import BundleFeed
-from gateway.policy.opa.bundle_signature import BundleKeyError
-from gateway.policy.opa.factory import bundle_feed, opa_engine
+from gateway.policy_parts import policy_parts
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.settings import AuditSettings, GatewaySettings, PolicySettings, Secret
+from gateway.settings import AuditSettings, GatewaySettings, Secret
+from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store, StoreUnusable
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting, reader_pool
-from gateway.submission.recorded_policy import RecordedPolicy
 from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
 from waypost.sqlite_group_commit import Database
@@ -63,28 +59,10 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     make: Callable[[str], Store]
 
 
-def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
-    folder = SHIPPED_POLICIES if policies.folder is None else Path(policies.folder)
-    return EmbeddedPolicyEngine(folder, None if policies.data is None else Path(policies.data))
-
-
 STORES: Final[Mapping[str, StoreKind]] = {
     "sqlite": StoreKind(form="sqlite:PATH", make=lambda path: SqliteStore(Database(path))),
 }
 """The kinds of store, by the scheme of the setting `store`."""
-
-POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {
-    "embedded": _embedded_policy,
-    "opa+http": opa_engine,
-    "opa+https": opa_engine,
-    "opa+unix": opa_engine,
-}
-"""The factories of policy engines, by the scheme of the setting `policy.engine`."""
-
-
-class StartError(Exception):
-    """The gateway cannot start with these settings. The text says why."""
-
 
 Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 """The coroutine functions that run for as long as a gateway does, by the name that is logged if one fails."""
@@ -109,8 +87,8 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         store = await exits.enter_async_context(_store(settings.store))
         await _bear_clock_steps(store)
-        policy = await exits.enter_async_context(_policy(settings.policy, store, metrics))
-        bundles = await exits.enter_async_context(_bundles(settings, metrics))
+        parts = await exits.enter_async_context(policy_parts(settings, store, metrics))
+        policy = parts.engine
         authenticator = await exits.enter_async_context(_authenticator(settings))
         enter = exits.enter_async_context
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
@@ -124,6 +102,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             settings=settings,
             authenticator=authenticator,
             policy=policy,
+            rollout=parts.rollout,
             store=store,
             metrics=metrics,
             executors=_executors(settings),
@@ -135,14 +114,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, bundles)
-        gauges = partial(show_policy_and_keys, metrics, settings, policy, bundles, authenticator)
+        engine = settings.policy.engine
+        checks = readiness_checks(engine, store, policy, authenticator, controller, parts.feed)
+        gauges = partial(show_policy_and_keys, metrics, settings, policy, parts.feed, authenticator)
         yield Gateway(
             api=api(services),
-            internal_api=internal_api(services, checks, bundle_route(bundles), set_gauges=gauges),
+            internal_api=internal_api(services, checks, bundle_route(parts.feed), set_gauges=gauges),
             metrics=metrics,
             loops={
-                "policy bundle": bundles.run,
+                "policy bundle": parts.place.run,
                 "controller": lambda: controller.run(wake),
                 "recording of refusals": policy.run,
                 **_sealing(settings.audit, store, metrics),
@@ -176,37 +156,6 @@ async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
     async with reader_pool(greeting, size=settings.tenants.large_documents_at_once) as pool:
         pool.start()
         yield DocumentReader(settings.documents, pool)
-
-
-def _policy(policies: PolicySettings, store: Store, metrics: Metrics) -> RecordedPolicy:
-    scheme = policies.engine.partition(":")[0]
-    make = POLICY_ENGINES.get(scheme)
-    if make is None:
-        raise StartError(
-            f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
-        )
-    try:
-        engine = make(policies)
-    except ValueError as error:
-        raise StartError(f"the setting policy.engine: {error}") from error
-    return RecordedPolicy(
-        engine,
-        store,
-        policies,
-        on_decision=metrics.count_decision,
-        on_unrecorded=metrics.unrecorded_decisions.inc,
-    )
-
-
-def _bundles(settings: GatewaySettings, metrics: Metrics) -> BundleFeed:
-    try:
-        return bundle_feed(
-            settings.policy,
-            development=settings.development is not None,
-            on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
-        )
-    except (ValueError, BundleKeyError) as error:
-        raise StartError(str(error)) from error
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:

@@ -109,13 +109,11 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """The same for documents over 64 KiB."""
     bundle: str | None = None
-    """Path of the signed bundle that OPA fetches from the internal port; a newer one counts at once."""
+    """Path of a signed bundle; a newer one that is put there is activated at once. None: no such file."""
     bundle_key: str | None = None
-    """Path of the PEM file with the public key of its signature. None: not verified, with --dev alone."""
+    """Path of the PEM file with the public key that bundles are signed for. None: only --dev takes any."""
     bundle_key_id: str = "waypost"
     """The name of that key, which the signature must give."""
-    bundle_kept: str = "waypost-policy.tar.gz"
-    """Path where the last good bundle is kept, which a restart begins with."""
     recorded_refusals: Annotated[int, Meta(ge=1)] = 10_000
     """The newest refusals that are kept as records; older ones are deleted, so a flood fills no disk."""
     recorded_refusals_of_tenant: Annotated[int, Meta(ge=1)] = 1_000

@@ -11,6 +11,7 @@ world := {
 	"banned_images": ["docker.io/untrusted/", "GHCR.io/unknown/", "docker.io/library/miner"],
 	"banned_executors": ["kubernetes"],
 	"operators": {"groups": ["/waypost/operators"], "scopes": ["waypost:operate"]},
+	"security": {"groups": ["/waypost/security"], "scopes": ["waypost:secure"]},
 }
 
 principal := {
@@ -18,7 +19,7 @@ principal := {
 	"issuer": "https://issuer.test",
 	"tenant": "payments",
 	"client": "ci-runner",
-	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "audit:read", "exceptions:ask", "exceptions:approve"],
+	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "audit:read", "exceptions:ask", "exceptions:approve", "policy:read", "policy:operate"],
 	"groups": ["/platform/etl"],
 	"expires_at": 1764003600,
 }
@@ -73,6 +74,7 @@ holds(case) if {
 		with data.banned_images as object.get(case.data, "banned_images", [])
 		with data.banned_executors as object.get(case.data, "banned_executors", [])
 		with data.operators as object.get(case.data, "operators", {})
+		with data.security as object.get(case.data, "security", {})
 		with data.mask as object.get(case.data, "mask", [])
 		with data.waypost.house as {}
 	every part, wanted in case.want {

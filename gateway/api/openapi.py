@@ -12,6 +12,7 @@ from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, LogLine
+from gateway.api.policy.views import BundleList, BundleView
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
 from gateway.api.records.trail import TrailPage
 from gateway.api.records.views import DecisionPage, DecisionRecord
@@ -33,6 +34,8 @@ VERSION: Final = "3.1.0"
 BODIES: Final = (
     Problem,
     ActPage,
+    BundleList,
+    BundleView,
     CordonStatus,
     DecisionPage,
     DecisionRecord,
@@ -50,11 +53,14 @@ BODIES: Final = (
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
+POLICY_STEPS: Final = ("activate", "promote", "rollback")
+
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "submit": {
         "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     },
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
+    **{step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}} for step in POLICY_STEPS},
 }
 """The schemas of the request headers that an operation reads, by operation, then header."""
 
@@ -119,10 +125,24 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "trail": (_json("A stretch of the trail", "TrailPage"),),
     "decisions": (_json("A page of decisions", "DecisionPage"),),
     "decision": (_json("The decision with its input", "DecisionRecord"),),
+    "bundles": (_json("The policy bundles", "BundleList"),),
+    "bundle": (_json("The bundle", "BundleView"),),
+    "upload": (_json("It is kept, and decides nothing yet", "BundleView", status=201, location=True),),
+    **{step: (_json("It is done, and durable", "BundleView"),) for step in POLICY_STEPS},
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
 """The successful responses of each operation, by its name; every refusal is a `Problem`."""
+
+
+REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "submit": {
+        media_type: {"schema": {"$ref": "#/components/schemas/Workflow"}}
+        for media_type in (JSON, "application/yaml")
+    },
+    "upload": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+}
+"""The bodies that operations read, by media type."""
 
 
 async def workflow_schema(_: Call) -> Response:
@@ -186,11 +206,8 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
         },
         "security": [] if operation.public else [{"bearer": []}],
     }
-    if operation.name == "submit":
-        described["requestBody"] = {
-            "required": True,
-            "content": _content(JSON, "Workflow") | _content("application/yaml", "Workflow"),
-        }
+    if (body := REQUESTS.get(operation.name)) is not None:
+        described["requestBody"] = {"required": True, "content": body}
     return described
 
 

@@ -14,6 +14,7 @@ from gateway.api.http.responses import encode_json
 from gateway.api.http.services import Services
 from gateway.api.logs import logs
 from gateway.api.openapi import openapi_document, workflow_schema
+from gateway.api.policy.bundles import activate, bundle, bundles, promote, rollback, upload
 from gateway.api.records.audit import audit
 from gateway.api.records.decisions import decision, decisions
 from gateway.api.records.trail import trail
@@ -55,6 +56,14 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/audit/trail": {"GET": Operation(handler=trail, query_parameters=frozenset({"entry", "seal"}))},
     "/v1/decisions": {"GET": Operation(handler=decisions, query_parameters=DECISIONS_QUERY)},
     "/v1/decisions/{id}": {"GET": Operation(handler=decision)},
+    "/v1/policy/bundles": {
+        "GET": Operation(handler=bundles),
+        "POST": Operation(handler=upload, takes_turn=False),
+    },
+    "/v1/policy/bundles/{sequence}": {"GET": Operation(handler=bundle)},
+    "/v1/policy/bundles/{sequence}/activate": {"POST": Operation(handler=activate, sheds=False)},
+    "/v1/policy/bundles/{sequence}/promote": {"POST": Operation(handler=promote, sheds=False)},
+    "/v1/policy/bundles/{sequence}/rollback": {"POST": Operation(handler=rollback, sheds=False)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }

@@ -24,6 +24,8 @@ class Action(StrEnum):
     EXCEPTIONS_ASK = "exceptions:ask"
     EXCEPTIONS_APPROVE = "exceptions:approve"
     EXCEPTIONS_REVOKE = "exceptions:revoke"
+    POLICY_READ = "policy:read"
+    POLICY_OPERATE = "policy:operate"
 
 
 class Level(StrEnum):

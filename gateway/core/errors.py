@@ -76,6 +76,12 @@ class Conflict(GatewayError):
     status, reason = 409, "Conflict"
 
 
+class PreconditionFailed(GatewayError):
+    """The `If-Match` of the request is not the present ETag: somebody else has changed it since."""
+
+    status, reason = 412, "PreconditionFailed"
+
+
 class TooLarge(GatewayError):
     """The body has more bytes, or a deeper nesting, than the limits allow."""
 
@@ -92,6 +98,12 @@ class Invalid(GatewayError):
     """The document was parsed but is not valid (see `errors`), or its Idempotency-Key is that of another."""
 
     status, reason = 422, "Invalid"
+
+
+class PreconditionRequired(GatewayError):
+    """The request must say in `If-Match` which state it is about."""
+
+    status, reason = 428, "PreconditionRequired"
 
 
 class TooManyRequests(GatewayError):

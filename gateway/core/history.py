@@ -57,6 +57,11 @@ class HistoryKind(StrEnum):
     CORDONED = "Cordoned"
     UNCORDONED = "Uncordoned"
     FORGET_REQUESTED = "ForgetRequested"
+    POLICY_UPLOADED = "PolicyUploaded"
+    POLICY_SHADOWED = "PolicyShadowed"
+    POLICY_CANARIED = "PolicyCanaried"
+    POLICY_ACTIVATED = "PolicyActivated"
+    POLICY_ROLLED_BACK = "PolicyRolledBack"
     REGION_RETURNED = "RegionReturned"
     """A forgotten region answers again, which ends the order to forget it."""
     STORE_RESTORED = "StoreRestored"
@@ -164,6 +169,19 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
     decision_id: str
 
 
+class PolicyDetail(Detail, frozen=True, kw_only=True):
+    """A policy bundle that somebody uploaded or moved, and the decision that allowed it."""
+
+    sequence: int
+    revision: str
+    decision_id: str
+    tenants: tuple[str, ...] = ()
+    """In canary: the tenants for whom the bundle decides, beside the `percent` of all others."""
+    percent: float = 0.0
+    decides: int | None = None
+    """After a rollback of the active one: the bundle that decides again. None: that of the start."""
+
+
 class RegionDetail(Detail, frozen=True, kw_only=True):
     """The region that has returned, or has shown that the store is an old copy. The entry names no run."""
 
@@ -188,6 +206,11 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.CORDONED: OperationDetail,
     HistoryKind.UNCORDONED: OperationDetail,
     HistoryKind.FORGET_REQUESTED: OperationDetail,
+    HistoryKind.POLICY_UPLOADED: PolicyDetail,
+    HistoryKind.POLICY_SHADOWED: PolicyDetail,
+    HistoryKind.POLICY_CANARIED: PolicyDetail,
+    HistoryKind.POLICY_ACTIVATED: PolicyDetail,
+    HistoryKind.POLICY_ROLLED_BACK: PolicyDetail,
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
@@ -201,15 +224,20 @@ ACTS: Final = (
     HistoryKind.CORDONED,
     HistoryKind.UNCORDONED,
     HistoryKind.FORGET_REQUESTED,
+    HistoryKind.POLICY_UPLOADED,
+    HistoryKind.POLICY_SHADOWED,
+    HistoryKind.POLICY_CANARIED,
+    HistoryKind.POLICY_ACTIVATED,
+    HistoryKind.POLICY_ROLLED_BACK,
 )
-"""The kinds of what people had done to a run or a region."""
+"""The kinds of what people had done to a run, to a region, or to the policy."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One entry of the history: what happened to a run, a shard or a region, when, and at whose request."""
 
     run: str
-    """The run's id; empty for what happened to a region."""
+    """The run's id; empty for what happened to a region or to the policy."""
     kind: HistoryKind
     at: float
     """When it happened, in wall-clock seconds since 1970."""
@@ -232,7 +260,9 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
     def decision_id(self) -> str | None:
         """The id of the policy decision behind the entry; None where there is none."""
         match self.detail:
-            case PlacementDetail() | SubmissionDetail() | CancellationDetail() | OperationDetail() as decided:
+            case PlacementDetail() | SubmissionDetail() | CancellationDetail() as decided:
                 return decided.decision_id
+            case OperationDetail() | PolicyDetail() as act:
+                return act.decision_id
             case _:
                 return None

@@ -30,6 +30,8 @@ SCOPES: Final = (
     "audit:read",
     "exceptions:ask",
     "exceptions:approve",
+    "policy:read",
+    "policy:operate",
 )
 """All scopes that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400

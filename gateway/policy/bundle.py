@@ -83,14 +83,26 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
             [Diagnostic(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
         )
     texts = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
+    path = data or policies / DATA_FILE
+    empty = data is None and not data_required and not path.exists()
+    text = None if empty else _text(path)
+    return bundle_of(texts, text, data_file=path.name, engine=_engine(policies / MANIFEST_FILE))
+
+
+def bundle_of(
+    modules: Iterable[tuple[str, str]], data: str | None, *, data_file: str = DATA_FILE, engine: str = ""
+) -> Bundle:
+    """The bundle of these modules (file name and text, tests among them) and this JSON text as their data.
+
+    `data_file` is its name in diagnostics; without data it is an empty object. Raises `BundleError`.
+    """
+    texts = tuple(modules)
     schemas = {
         name: msgspec.json.decode((SCHEMAS / f"{name}.json").read_bytes()) for name in ("input", "data")
     }
-    path = data or policies / DATA_FILE
-    empty = data is None and not data_required and not path.exists()
     source = PolicySource(
         modules=tuple(text for text in texts if not text[0].endswith(TEST_SUFFIX)),
-        data="{}" if empty else _data(path, schemas["data"]),
+        data="{}" if data is None else _data(data_file, data, schemas["data"]),
         entry_points=tuple(sorted(set(ENTRY_POINTS.values()))),
     )
     return Bundle(
@@ -98,7 +110,7 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
         tests=tuple(text for text in texts if text[0].endswith(TEST_SUFFIX)),
         schemas=schemas,
         revision=_revision(source),
-        engine=_engine(policies / MANIFEST_FILE),
+        engine=engine,
     )
 
 
@@ -118,22 +130,20 @@ def _engine(path: Path) -> str:
     return str(engine)
 
 
-def _data(path: Path, schema: Any) -> str:
-    text = _text(path)
+def _data(name: str, text: str, schema: Any) -> str:
     try:
         value: Any = json.loads(text, object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            [Diagnostic(file=path.name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
+            [Diagnostic(file=name, line=getattr(error, "lineno", 0), detail=f"not JSON: {error}")]
         ) from error
     if not isinstance(value, dict):
-        raise BundleError([Diagnostic(file=path.name, line=0, detail="the data must be a JSON object")])
+        raise BundleError([Diagnostic(file=name, line=0, detail="the data must be a JSON object")])
     errors = Draft202012Validator(schema).iter_errors(value)
     diagnostics = [
-        Diagnostic(file=path.name, line=0, detail=f"{error.json_path}: {error.message[:200]}")
-        for error in errors
+        Diagnostic(file=name, line=0, detail=f"{error.json_path}: {error.message[:200]}") for error in errors
     ]
-    if diagnostics := diagnostics or _levels_without_effect(path.name, value.get("levels", {})):
+    if diagnostics := diagnostics or _levels_without_effect(name, value.get("levels", {})):
         raise BundleError(sorted(diagnostics))
     return text
 

@@ -15,6 +15,7 @@ from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
+from gateway.policy.rollout.interface import KeepsRollout
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
 from gateway.store.clock_steps import BearsClockSteps
@@ -94,7 +95,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsTrail, Protocol):
+class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsRollout, KeepsTrail, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then

@@ -27,6 +27,7 @@ RECORDED_FIRST: Final = frozenset(
         Action.EXCEPTIONS_ASK,
         Action.EXCEPTIONS_APPROVE,
         Action.EXCEPTIONS_REVOKE,
+        Action.POLICY_OPERATE,
     }
 )
 """Actions whose permission is durable before anything is done."""

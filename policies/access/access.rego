@@ -1,4 +1,4 @@
-# Decides who may read, list, cancel and retry runs, read and operate regions, and read who did so.
+# Decides who may read, list, cancel and retry runs, read and operate regions, read who did so, and change policy.
 package waypost.access
 
 import data.waypost.caller
@@ -19,6 +19,8 @@ scopes := {
 	"exceptions:ask": "exceptions:ask",
 	"exceptions:approve": "exceptions:approve",
 	"exceptions:revoke": "exceptions:ask",
+	"policy:read": "policy:read",
+	"policy:operate": "policy:operate",
 }
 
 decision := {
@@ -55,7 +57,13 @@ granted if scopes[input.action] in input.principal.scopes
 # An operator may belong to a tenant that is not known here.
 deny contains reason if {
 	not caller.operator
+	not caller.security_operator
 	some reason in caller.deny
+}
+
+deny contains {"rule": "policy.security", "message": "policy: only security operators change it"} if {
+	input.action == "policy:operate"
+	not caller.security_operator
 }
 
 deny contains {"rule": "run.missing", "message": "run: it is not said which"} if {
@@ -93,12 +101,19 @@ deny contains reason if {
 }
 
 deny contains reasons.of(refusal) if {
-	input.action in {"runs:read", "runs:list", "regions:read", "audit:read", "exceptions:read"}
+	input.action in {"runs:read", "runs:list", "regions:read", "audit:read", "exceptions:read", "policy:read"}
 	some refusal in house.read
 }
 
 deny contains reasons.of(refusal) if {
-	input.action in {"runs:cancel", "regions:operate", "exceptions:ask", "exceptions:approve", "exceptions:revoke"}
+	input.action in {
+		"runs:cancel",
+		"regions:operate",
+		"exceptions:ask",
+		"exceptions:approve",
+		"exceptions:revoke",
+		"policy:operate",
+	}
 	some refusal in house.operate
 }
 

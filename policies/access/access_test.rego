@@ -100,6 +100,39 @@ test_operating_regions_without_the_scope if case(
 	fixtures.refused(["scope.missing"]),
 )
 
+test_reading_policy if case(fixtures.asking("policy:read", {}), allowed({}))
+
+test_reading_policy_without_the_scope if case(
+	fixtures.asking("policy:read", scoped(["policy:operate"])),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_changing_policy if case(fixtures.asking("policy:operate", security), allowed({}))
+
+test_changing_policy_by_a_scope_of_security if case(
+	fixtures.asking("policy:operate", scoped(["policy:operate", "waypost:secure"])),
+	allowed({}),
+)
+
+test_changing_policy_without_the_scope if case(
+	fixtures.asking("policy:operate", {"principal": {"groups": ["/waypost/security"], "scopes": ["policy:read"]}}),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_changing_policy_by_who_is_not_of_security if case(fixtures.asking("policy:operate", {}), fixtures.refused(["policy.security"]))
+
+test_changing_policy_by_an_operator if case(fixtures.asking("policy:operate", operator), fixtures.refused(["policy.security"]))
+
+test_changing_policy_from_a_tenant_that_is_not_known if case(
+	fixtures.asking("policy:operate", {"principal": {"tenant": "ghost", "groups": ["/waypost/security"]}}),
+	allowed({}),
+)
+
+test_security_operators_have_no_runs_of_others if case(
+	fixtures.acting("runs:read", object.union(foreign, security)),
+	fixtures.refused(["tenant.foreign"]),
+)
+
 case(question, want) if fixtures.holds({"input": question, "data": fixtures.world, "want": want})
 
 allowed(obligations) := {"allow": true, "rules": ["scope.granted", "tenant.permitted"], "reasons": [], "obligations": obligations}
@@ -108,6 +141,8 @@ foreign := {"context": {"run": {"tenant": "research"}}}
 
 operator := {"principal": {"groups": ["/waypost/operators"]}}
 
+security := {"principal": {"groups": ["/waypost/security"]}}
+
 scoped(scopes) := {"principal": {"scopes": scopes}}
 
 house := {"read": {"no reading"}, "operate": {"no operating"}, "retry": {"no retrying"}, "submit": {"no"}}
@@ -115,17 +150,18 @@ house := {"read": {"no reading"}, "operate": {"no operating"}, "retry": {"no ret
 refused_by_the_house(action) := {reason.message | some reason in decision.reasons} if {
 	decision := access.decision with input as fixtures.acting(action, {"workflow": fixtures.workflow})
 		with data.tenants as fixtures.world.tenants
+		with data.security as {"scopes": ["policy:operate"]}
 		with data.waypost.house as house
 }
 
 test_house_rules_for_reading if {
-	every action in ["runs:read", "runs:list", "regions:read", "audit:read"] {
+	every action in ["runs:read", "runs:list", "regions:read", "audit:read", "policy:read"] {
 		refused_by_the_house(action) == {"no reading"}
 	}
 }
 
 test_house_rules_for_operating if {
-	every action in ["runs:cancel", "regions:operate"] {
+	every action in ["runs:cancel", "regions:operate", "policy:operate"] {
 		refused_by_the_house(action) == {"no operating"}
 	}
 }

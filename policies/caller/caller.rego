@@ -14,6 +14,21 @@ operator if {
 	vouched(data.operators)
 }
 
+# Who may change the policy of this gateway, and does nothing else by that.
+security_operator if {
+	input.action in {"policy:read", "policy:operate"}
+	some group in input.principal.groups
+	group in data.security.groups
+	vouched(data.security)
+}
+
+security_operator if {
+	input.action in {"policy:read", "policy:operate"}
+	some scope in input.principal.scopes
+	scope in data.security.scopes
+	vouched(data.security)
+}
+
 # An issuer says which tenant and groups its users have. An entry of the data that names `issuers` believes
 # these alone.
 vouched(entry) if not entry.issuers

@@ -10,14 +10,15 @@ from starlette.types import ASGIApp
 from clusters import registry
 from clusters.registry import ClusterKind
 from gateway import app
-from gateway.app import StartError, StoreKind, compose
+from gateway.app import StoreKind, compose
 from gateway.identity.development_issuer import mint_token
+from gateway.policy.opa.bundle_archive import manifest_of, unpack
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
+from gateway.start_error import StartError
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
 from tests.gateway.policy.opa.keys import write_public_key
-from tests.gateway.policy.opa.test_bundle_feed import Place, release
-from tests.opa_fixture import bundle_of
+from tests.gateway.policy.rollout.releases import archive, rules
 from waypost import pki
 from waypost.sqlite_group_commit import Database
 from waypost.worker_pool import WorkerPool
@@ -111,13 +112,13 @@ UNIX = "opa+unix:/none.sock"
     ("policy", "why"),
     [
         (PolicySettings(engine=UNIX, bundle="b.tar.gz"), "policy.bundle_key is missing"),
-        (PolicySettings(bundle="b.tar.gz", bundle_key="key"), "policy.bundle is for an OPA"),
+        (PolicySettings(bundle="b.tar.gz"), "policy.bundle_key is missing"),
     ],
 )
 async def test_a_bundle_that_nobody_could_trust_stops_the_start(
     settings: GatewaySettings, policy: PolicySettings, why: str
 ) -> None:
-    """Outside development rules are signed; rules that nobody fetches would look like rules in force."""
+    """Outside development rules are signed, whatever evaluates them."""
     with pytest.raises(StartError, match=why):
         async with compose(GatewaySettings(store=settings.store, policy=policy)):
             pass
@@ -127,22 +128,21 @@ async def test_a_gateway_serves_its_bundle_on_the_internal_port(
     settings: GatewaySettings, tmp_path: Path
 ) -> None:
     """Where OPA fetches it; the port that callers reach has none."""
-    place = Place(tmp_path)
-    place.put(release(7))
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(archive(7, rules("r")))
     async with faulty_opa(tmp_path) as opa:
         policy = PolicySettings(
             engine=f"opa+unix:{opa.address.socket}",
-            bundle=str(place.file),
+            bundle=str(bundle),
             bundle_key=str(write_public_key(tmp_path / "key")),
-            bundle_kept=str(place.kept),
         )
         async with compose(GatewaySettings(store=settings.store, policy=policy)) as gateway:
             inside = await got(gateway.internal_api, "/bundles/policy.tar.gz")
             outside = await got(gateway.api, "/bundles/policy.tar.gz")
             ready = await got(gateway.internal_api, "/readyz?verbose")
     assert (inside.status_code, outside.status_code) == (200, 404)
-    assert inside.content == place.file.read_bytes()
-    served = bundle_of("decision := 1").revision
+    assert inside.content == bundle.read_bytes()
+    served = manifest_of(unpack(inside.content)).revision
     assert f"policy: revision rev1, {policy.engine}; not taken yet: revision {served}\n" in ready.text
 
 

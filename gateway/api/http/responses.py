@@ -16,12 +16,14 @@ PIECE_BYTES: Final = 65_536
 
 
 class JsonResponse(Response):
-    """A response with `value` as its JSON body; `location` becomes its `Location` header.
+    """A response with `value` as its JSON body; `location` and `etag` become headers.
 
     Writes its few headers itself, which is quicker than in Starlette: submissions are answered with it.
     """
 
-    def __init__(self, value: Any, status: int = 200, *, location: str | None = None) -> None:
+    def __init__(
+        self, value: Any, status: int = 200, *, location: str | None = None, etag: str | None = None
+    ) -> None:
         self.status_code, self.body, self.background = status, encode_json(value), None
         self.raw_headers = [
             (b"content-length", b"%d" % len(self.body)),
@@ -29,6 +31,8 @@ class JsonResponse(Response):
         ]
         if location is not None:
             self.raw_headers.append((b"location", location.encode()))
+        if etag is not None:
+            self.raw_headers.append((b"etag", etag.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(self.body) <= PIECE_BYTES:

@@ -16,6 +16,7 @@ from gateway.api.http.unfinished_bodies import UnfinishedBodies
 from gateway.api.http.unread_answers import UnreadAnswers
 from gateway.identity.interface import Authenticator
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.rollout.rollout import BundleRollout
 from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.steady_clock import steady_time
@@ -46,6 +47,7 @@ class Services(Struct, frozen=True, kw_only=True):
     settings: GatewaySettings
     authenticator: Authenticator
     policy: PolicyEngine
+    rollout: BundleRollout
     store: Store
     metrics: Metrics
     executors: DeclaredExecutors

@@ -5,6 +5,7 @@ placement. Which may, is not known before. So small documents are evaluated on t
 a few milliseconds; what is not done by then is evaluated again in the process.
 """
 
+import asyncio
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,10 +14,16 @@ from typing import Final, Self
 from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError
-from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.embedded.evaluation_worker import EvaluationWorker
-from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted, parse_result
+from gateway.policy.embedded.interpreter import (
+    EvaluationError,
+    Interpreter,
+    Interrupted,
+    parse_result,
+    prepare_rules,
+)
 from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
@@ -34,9 +41,10 @@ their data, not by its document: so will be the next.
 class EmbeddedPolicyEngine:
     """A `PolicyEngine` for the bundle in `policies` and the JSON file `data` (None: that of the bundle).
 
-    `async with` raises `BundleError`, with file and line, for rules that this engine would evaluate otherwise
-    than OPA. Documents over `inline_bytes` are evaluated in a separate process. If that takes more than
-    `budget_seconds`, the process is killed and the decision is a refusal with `fault` set.
+    `bundle` is one that was read and checked already, in their place. `async with` raises `BundleError`, with
+    file and line, for rules that this engine would evaluate otherwise than OPA. Documents over `inline_bytes`
+    are evaluated in a separate process. If that takes more than `budget_seconds`, the process is killed and
+    the decision is a refusal with `fault` set.
     """
 
     def __init__(
@@ -44,11 +52,13 @@ class EmbeddedPolicyEngine:
         policies: Path = SHIPPED_POLICIES,
         data: Path | None = None,
         *,
+        bundle: Bundle | None = None,
         inline_bytes: int = 16_384,
         budget_seconds: float = 1.0,
     ) -> None:
         self._policies = policies
         self._data = data
+        self._bundle = bundle
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
@@ -60,8 +70,10 @@ class EmbeddedPolicyEngine:
         self._decisions = DecisionFactory(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
-        bundle = load_bundle(self._policies, self._data)
-        self._interpreter = Interpreter(bundle.source)
+        bundle = self._bundle or load_bundle(self._policies, self._data)
+        # On a thread where a gateway runs already: it takes a tenth of a second and more.
+        rules = await asyncio.to_thread(prepare_rules, bundle.source)
+        self._interpreter = Interpreter(rules)
         self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
         self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)

@@ -45,6 +45,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     revision: str
     roots: tuple[str, ...]
     sequence: int
+    engine: str = ""
+    """`opa` where no other engine can evaluate it."""
 
 
 def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
@@ -53,7 +55,7 @@ def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
     Its manifest has the bundle's revision, by which OPA says in each answer what it has decided with, and one
     root: no other bundle, and nobody who writes to OPA's API, can add rules or data.
     """
-    metadata = {"sequence": sequence}
+    metadata = {"sequence": sequence} | ({"engine": bundle.engine} if bundle.engine else {})
     manifest = {"revision": bundle.revision, "roots": [""], "rego_version": 1, "metadata": metadata}
     files = {
         MANIFEST: msgspec.json.encode(manifest),
@@ -120,9 +122,10 @@ def manifest_of(files: Files) -> Manifest:
     """The manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
     found = parsed_json(files, MANIFEST)
     try:
-        sequence = found["metadata"]["sequence"]
-        manifest = msgspec.convert({**found, "sequence": sequence}, Manifest)
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        metadata = found["metadata"]
+        own = {"sequence": metadata["sequence"], "engine": metadata.get("engine", "")}
+        manifest = msgspec.convert({**found, **own}, Manifest)
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ArchiveError(f"its .manifest has no revision, roots or metadata.sequence: {error}") from error
     if not manifest.revision or manifest.roots != ("",) or manifest.sequence < 0:
         raise ArchiveError('its .manifest must have a revision, the roots [""] and a sequence from 0 on')

@@ -16,6 +16,10 @@ from gateway.core.decision import Action, Decision, Obligations, Question, Reaso
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.identity.interface import RequestCredentials
+from gateway.policy.rollout.bundle_engines import EmbeddedEngines
+from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.rollout import BundleRollout
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
@@ -25,6 +29,7 @@ from gateway.submission.reading.document_reader import DocumentReader, reader_gr
 from gateway.submission.reading.worker_main import answering
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
+from tests.gateway.policy.opa.keys import VERIFIES
 from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
@@ -150,13 +155,27 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def services(door: Door, rules: Rules, store: Store, views: Sequence[RegionView]) -> Services:
+async def rollout(rules: Rules, store: Store) -> AsyncIterator[BundleRollout]:
+    """Bundles whose rules decide nothing here: `rules` do."""
+    gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
+    async with (
+        ChosenEngine(rules) as chosen,
+        BundleRollout(store, gate, engines=EmbeddedEngines(rules), chosen=chosen) as rollout,
+    ):
+        yield rollout
+
+
+@pytest.fixture
+async def services(
+    door: Door, rules: Rules, rollout: BundleRollout, store: Store, views: Sequence[RegionView]
+) -> Services:
     settings, executors = GatewaySettings(), executors_at([])
     greeting = reader_greeting(settings.documents, executors, frozenset())
     return Services(
         settings=settings,
         authenticator=door,
         policy=rules,
+        rollout=rollout,
         store=store,
         metrics=Metrics(),
         executors=executors,

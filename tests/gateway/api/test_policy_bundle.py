@@ -11,29 +11,29 @@ from starlette.applications import Starlette
 
 from gateway.api.internal.policy_bundle import CONTENT_TYPE, PATH, bundle_route
 from gateway.cli.dev.opa_process import OpaProcess
+from gateway.policy.bundle import Bundle
 from gateway.policy.opa.address import parse_address
-from gateway.policy.opa.bundle_archive import pack_bundle
-from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.bundle_archive import manifest_of, pack_bundle, unpack
+from gateway.policy.opa.bundle_feed import BundleFeed, ServedBundle
 from gateway.policy.opa.bundle_signature import sign
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import ALLOW, submission
 from tests.gateway.policy.opa.keys import SIGNS, VERIFIES, write_public_key
-from tests.gateway.policy.opa.test_bundle_feed import Place, release
+from tests.gateway.policy.opa.test_bundle_feed import served
 from tests.integration.waiting import until
 from tests.opa_fixture import OPA, bundle_of, needs_opa
 from waypost.serving import Server
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path)
-    place.put(release(7))
-    return place
+def signed(bundle: Bundle, sequence: int) -> ServedBundle:
+    archive = sign(pack_bundle(bundle, sequence=sequence), SIGNS)
+    return ServedBundle(archive=archive, manifest=manifest_of(unpack(archive)))
 
 
 @pytest.fixture
-async def feed(place: Place) -> AsyncIterator[BundleFeed]:
-    async with place.feed() as feed:
+async def feed() -> AsyncIterator[BundleFeed]:
+    async with BundleFeed() as feed:
+        feed.serve(served(7))
         yield feed
 
 
@@ -45,7 +45,7 @@ async def opa_side(feed: BundleFeed) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_opa_gets_the_bundle_and_then_only_another_one(
-    opa_side: httpx.AsyncClient, feed: BundleFeed, place: Place
+    opa_side: httpx.AsyncClient, feed: BundleFeed
 ) -> None:
     """By entity tag; the content type is what makes OPA poll long."""
     first = await opa_side.get(PATH, headers={"prefer": "modes=snapshot,delta;wait=30"})
@@ -56,16 +56,15 @@ async def test_opa_gets_the_bundle_and_then_only_another_one(
 
     waiting = asyncio.create_task(opa_side.get(PATH, headers={**known, "prefer": "modes=snapshot;wait=30"}))
     await asyncio.sleep(0)
-    place.put(release(8))
-    await feed.look()
+    feed.serve(served(8))
     async with asyncio.timeout(20):
         second = await waiting
     assert second.status_code == 200 and second.headers["etag"] != first.headers["etag"]
 
 
-async def test_a_gateway_without_a_bundle_says_so(tmp_path: Path) -> None:
+async def test_a_gateway_without_a_bundle_says_so() -> None:
     """An OPA that is set up to ask the wrong gateway keeps what it has."""
-    async with BundleFeed(None, key=None, kept=tmp_path / "kept", on_outcome=print) as feed:
+    async with BundleFeed() as feed:
         transport = httpx.ASGITransport(Starlette(routes=[bundle_route(feed)]))
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             assert (await client.get(PATH)).status_code == 404
@@ -81,13 +80,10 @@ class PollingOpa(OpaProcess):
 
 
 @needs_opa
-async def test_an_opa_takes_each_release_and_decides_by_it(
-    tmp_path: Path, feed: BundleFeed, place: Place
-) -> None:
-    """Signed, by long polling; a bad release reaches it never."""
+async def test_an_opa_takes_each_release_and_decides_by_it(tmp_path: Path, feed: BundleFeed) -> None:
+    """Signed, by long polling."""
     assert OPA is not None
-    place.put(sign(pack_bundle(first := bundle_of(ALLOW), sequence=8), SIGNS))
-    await feed.look()
+    feed.serve(signed(first := bundle_of(ALLOW), 8))
     async with Server(Starlette(routes=[bundle_route(feed)]), host="127.0.0.1", port=0) as server:
         config = {
             "services": {"waypost": {"url": f"http://127.0.0.1:{server.port}"}},
@@ -112,8 +108,7 @@ async def test_an_opa_takes_each_release_and_decides_by_it(
         async with opa, OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) as engine:
             assert (await engine.decide(submission())).revision == first.revision
             second = bundle_of('decision := {"allow": false, "rules": [], "reasons": [], "obligations": {}}')
-            place.put(sign(pack_bundle(second, sequence=9), SIGNS))
-            await feed.look()
+            feed.serve(signed(second, 9))
 
             async def holds_the_second() -> bool:
                 decision = await engine.decide(submission())

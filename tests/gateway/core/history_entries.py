@@ -12,6 +12,7 @@ from gateway.core.history import (
     OperationDetail,
     OrphanDetail,
     PlacementDetail,
+    PolicyDetail,
     RegionDetail,
     RunPhaseDetail,
     SubmissionDetail,
@@ -51,6 +52,7 @@ EXAMPLES: tuple[Detail, ...] = (
     RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
     OperationDetail(region="beijing", decision_id="d1"),
     RegionDetail(region="beijing"),
+    PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )
 """One of each shape."""
 

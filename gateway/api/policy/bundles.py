@@ -1,0 +1,109 @@
+"""The policy bundles of a gateway: list and upload them, activate one and roll one back.
+
+Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
+what is active, never by a bundle that is tried out.
+"""
+
+import re
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.policy.views import bundle_list, bundle_view
+from gateway.core.decision import Action
+from gateway.core.errors import NotFound, PreconditionFailed, PreconditionRequired
+from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
+from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
+from gateway.policy.rollout.rollout import Act
+from gateway.submission.authorize import authorize
+
+SEQUENCE: Final = re.compile(r"[0-9]{1,16}")
+ETAG: Final = re.compile(r'"([0-9]{1,16})"')
+
+
+async def bundles(call: Call) -> Response:
+    """List the policy bundles, newest first, with the state of each."""
+    services = call.services
+    await authorize(call.question(Action.POLICY_READ), policy=services.policy)
+    rollout = services.rollout.current
+    return JsonResponse(bundle_list(rollout, services.policy.revision), etag=_etag(rollout))
+
+
+async def bundle(call: Call) -> Response:
+    """Get one policy bundle with its state."""
+    services = call.services
+    await authorize(call.question(Action.POLICY_READ), policy=services.policy)
+    rollout = services.rollout.current
+    release = rollout.release(_sequence(call))
+    if release is None:
+        raise NotFound("there is no such bundle")
+    return JsonResponse(bundle_view(release), etag=_etag(rollout))
+
+
+async def upload(call: Call) -> Response:
+    """Upload a signed bundle, the archive as `waypost policy build` and `sign` make it.
+
+    It is checked and kept; it decides nothing until it is activated. The same archive again changes nothing.
+    """
+    services = call.services
+    act = await _authorize(call, {"operation": "upload"})
+    archive = await call.body(ARCHIVE_MAXIMUM_BYTES)
+    release = await services.rollout.upload(archive, act)
+    path = f"/v1/policy/bundles/{release.sequence}"
+    etag = _etag(services.rollout.current)
+    return JsonResponse(bundle_view(release), status=201, location=path, etag=etag)
+
+
+async def activate(call: Call) -> Response:
+    """Let a bundle decide, at once and for all tenants; the active one is superseded."""
+    return await _take(call, Step.ACTIVATE)
+
+
+async def promote(call: Call) -> Response:
+    """Activate a bundle: another name for the same step."""
+    return await _take(call, Step.ACTIVATE)
+
+
+async def rollback(call: Call) -> Response:
+    """Take a bundle back for good. If it is active, the one that was active before decides again, at once."""
+    return await _take(call, Step.ROLL_BACK)
+
+
+async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
+    sequence = _sequence(call)
+    act = await _authorize(call, {"operation": step.value, "sequence": sequence})
+    rollout = call.services.rollout
+    if rollout.current.release(sequence) is None:
+        raise NotFound("there is no such bundle")
+    release = await rollout.take(step, sequence, act, expected=_expected(call), share=share)
+    return JsonResponse(bundle_view(release), etag=_etag(rollout.current))
+
+
+async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
+    """Asks policy whether the caller may do this; returns who it is that may."""
+    question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
+    decision = await authorize(question, policy=call.services.policy)
+    return Act(by=call.principal.subject, at=call.at, decision_id=decision.id)
+
+
+def _sequence(call: Call) -> int:
+    text = call.path_parameters["sequence"]
+    # Of what is no number there is no bundle: -1 is none's.
+    return int(text) if SEQUENCE.fullmatch(text) else -1
+
+
+def _etag(rollout: Rollout) -> str:
+    return f'"{rollout.revision}"'
+
+
+def _expected(call: Call) -> int:
+    """The revision of the rollout that the request is about."""
+    text = call.header(b"if-match")
+    if text is None:
+        raise PreconditionRequired("say in If-Match which state of the rollout you have seen: its ETag")
+    found = ETAG.fullmatch(text)
+    if found is None:
+        raise PreconditionFailed(f"If-Match: {text!r:.50} is no ETag of the rollout")
+    return int(found[1])

@@ -1,0 +1,102 @@
+"""Takes bundles that are put into a file: a newer one is uploaded and activated, without a person.
+
+For releases from Git: whoever may write the file decides what is in force. What is not good, or not newer,
+does not count: the log and a metric say so, and what decided goes on deciding.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from loguru import logger
+
+from gateway.core.errors import GatewayError
+from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES, ArchiveError
+from gateway.policy.rollout.bundle_states import Step
+from gateway.policy.rollout.rollout import Act, BundleRollout
+
+LOOK_SECONDS: Final = 1.0
+"""The pause between two looks at whether another bundle was put there."""
+ACTOR: Final = "gateway"
+"""Who has had done what a file brings about."""
+
+
+class BundlePlace:
+    """The file `place`, whose bundles go to `rollout`; None: there is no such file, and nothing is done.
+
+    `on_outcome` is called with `Activated` or `Refused` for each bundle that is found. `async with` raises
+    `ArchiveError` where nothing good is there and none is active.
+    """
+
+    def __init__(
+        self,
+        place: Path | None,
+        rollout: BundleRollout,
+        *,
+        clock: Callable[[], float],
+        on_outcome: Callable[[str], None],
+    ) -> None:
+        self._place, self._rollout, self._clock = place, rollout, clock
+        self._on_outcome = on_outcome
+        self._seen: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<BundlePlace {self._place}>"
+
+    async def __aenter__(self) -> Self:
+        await self.look()
+        if self._place is not None and self._rollout.current.active is None:
+            raise ArchiveError(f"there is no good bundle at {self._place}, and none is active")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def run(self) -> None:
+        """Looks for another bundle for as long as the gateway runs."""
+        while self._place is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+        await asyncio.Event().wait()
+
+    async def look(self) -> None:
+        """Looks once; a good bundle that is newer than all others is activated."""
+        if self._place is None or (seen := _identity(self._place)) == self._seen:
+            return
+        self._seen = seen
+        try:
+            if await self._take(await asyncio.to_thread(_read, self._place)):
+                self._on_outcome("Activated")
+        except GatewayError as error:
+            details = "; ".join([error.detail, *(one.detail for one in error.errors)])
+            logger.error("the bundle {} is not taken: {}", self._place, details)
+            self._on_outcome("Refused")
+        except OSError as error:
+            logger.error("the bundle {} cannot be read: {}", self._place, error)
+            self._on_outcome("Refused")
+
+    async def _take(self, archive: bytes) -> bool:
+        """Uploads and activates it; False where it was uploaded before, whatever became of it."""
+        act = Act(by=ACTOR, at=self._clock(), decision_id="")
+        newest = self._rollout.current.newest
+        release = await self._rollout.upload(archive, act)
+        if release.sequence <= newest:
+            return False
+        expected = self._rollout.current.revision
+        await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected)
+        return True
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(ARCHIVE_MAXIMUM_BYTES + 1)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What changes when another file is put there; empty where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)

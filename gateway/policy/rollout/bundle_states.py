@@ -1,0 +1,219 @@
+"""The life of a policy bundle, as a table: which event moves it from which state to which. Pure.
+
+The rollout is all bundles together, one value with one revision: what the steps that people ask for make of
+it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct, structs
+
+KEPT_MAXIMUM: Final = 20
+"""Bundles that are kept; the oldest of the others go when one is uploaded."""
+
+
+class BundleState(StrEnum):
+    """The states of a bundle's life."""
+
+    GATED = "Gated"
+    """It was taken: its signature and its rules are good. It decides nothing."""
+    SHADOW = "Shadow"
+    """It is asked what is decided, beside what decides; nobody gets its answers."""
+    CANARY = "Canary"
+    """It decides for some tenants."""
+    ACTIVE = "Active"
+    """It decides for everybody else."""
+    SUPERSEDED = "Superseded"
+    """It was active until a newer one was activated: a rollback returns to it."""
+    ROLLED_BACK = "RolledBack"
+    """It was taken back, and is never used again."""
+
+
+class BundleEvent(StrEnum):
+    """The events that move a bundle; `RULES` says what each of them means."""
+
+    SHADOWED = "Shadowed"
+    CANARIED = "Canaried"
+    ACTIVATED = "Activated"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+    RESTORED = "Restored"
+
+
+class Rule(Struct, frozen=True):
+    """One row of the table: in the states `before`, `event` moves the bundle to the state `after`."""
+
+    event: BundleEvent
+    before: frozenset[BundleState]
+    after: BundleState
+    when: str
+
+
+_CANDIDATE: Final = frozenset({BundleState.SHADOW, BundleState.CANARY})
+_WAITING: Final = _CANDIDATE | {BundleState.GATED}
+_ACTIVE: Final = frozenset({BundleState.ACTIVE})
+
+RULES: Final[Sequence[Rule]] = (
+    Rule(BundleEvent.SHADOWED, _WAITING, BundleState.SHADOW,
+         "it is newer than the active one, and no other is tried out"),
+    Rule(BundleEvent.CANARIED, _WAITING, BundleState.CANARY,
+         "the same; in canary: for other tenants than before"),
+    Rule(BundleEvent.ACTIVATED, _WAITING, BundleState.ACTIVE,
+         "the same; it need not have been tried out"),
+    Rule(BundleEvent.SUPERSEDED, _ACTIVE, BundleState.SUPERSEDED, "another one is activated"),
+    Rule(BundleEvent.ROLLED_BACK, _WAITING | _ACTIVE, BundleState.ROLLED_BACK,
+         "somebody takes it back; of the active one only if there is something to return to"),
+    Rule(BundleEvent.RESTORED, frozenset({BundleState.SUPERSEDED}), BundleState.ACTIVE,
+         "the active one is rolled back, and this is the newest that was active before"),
+)  # fmt: skip
+
+TRANSITIONS: Final[Mapping[tuple[BundleState, BundleEvent], BundleState]] = {
+    (state, rule.event): rule.after for rule in RULES for state in BundleState if state in rule.before
+}
+
+
+class Step(StrEnum):
+    """What people ask for: the last part of the path that it is asked with."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+    ACTIVATE = "activate"
+    ROLL_BACK = "rollback"
+
+
+STEPS: Final[Mapping[Step, BundleEvent]] = {
+    Step.SHADOW: BundleEvent.SHADOWED,
+    Step.CANARY: BundleEvent.CANARIED,
+    Step.ACTIVATE: BundleEvent.ACTIVATED,
+    Step.ROLL_BACK: BundleEvent.ROLLED_BACK,
+}
+"""The event of the bundle that a step names."""
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """The tenants for whom a canary decides: those that are named, and so many percent of all others."""
+
+    tenants: tuple[str, ...] = ()
+    percent: float = 0.0
+
+
+NOBODY: Final = Share()
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """A bundle that was uploaded, and where it stands. Times are in seconds since 1970."""
+
+    sequence: int
+    revision: str
+    digest: str
+    """The SHA-256 of its archive, in hexadecimal digits."""
+    engine: str = ""
+    """`opa` where it says that no other engine can evaluate it."""
+    uploaded_by: str
+    uploaded_at: float
+    state: BundleState = BundleState.GATED
+    changed_by: str
+    changed_at: float
+    share: Share = NOBODY
+    """In canary: for whom it decides."""
+
+
+class StepRefused(Exception):
+    """The state of the rollout does not allow the step. The text says why."""
+
+
+class Rollout(Struct, frozen=True, kw_only=True):
+    """All bundles of a gateway, by rising sequence. Each change gives it the next `revision`."""
+
+    revision: int = 0
+    releases: tuple[Release, ...] = ()
+
+    @property
+    def active(self) -> Release | None:
+        """The bundle that decides; None: what the gateway was started with."""
+        return self._in_state(BundleState.ACTIVE)
+
+    @property
+    def candidate(self) -> Release | None:
+        """The bundle that is tried out, in shadow or canary."""
+        return self._in_state(BundleState.SHADOW) or self._in_state(BundleState.CANARY)
+
+    @property
+    def newest(self) -> int:
+        """The highest sequence that there is; -1: there is no bundle."""
+        return self.releases[-1].sequence if self.releases else -1
+
+    def release(self, sequence: int) -> Release | None:
+        """The bundle with this sequence."""
+        return next((release for release in self.releases if release.sequence == sequence), None)
+
+    def _in_state(self, state: BundleState) -> Release | None:
+        return next((release for release in self.releases if release.state is state), None)
+
+
+def after_upload(rollout: Rollout, release: Release) -> Rollout:
+    """The rollout with a new bundle, which must be newer than all. Raises `StepRefused`."""
+    if release.sequence <= rollout.newest:
+        raise StepRefused(f"its sequence {release.sequence} is not newer than {rollout.newest}")
+    releases = [*rollout.releases, release]
+    used = {rollout.active, rollout.candidate, _newest_superseded(rollout)}
+    while len(releases) > KEPT_MAXIMUM:
+        releases.remove(next(old for old in releases if old not in used))
+    return Rollout(revision=rollout.revision + 1, releases=tuple(releases))
+
+
+def after_step(
+    rollout: Rollout,
+    step: Step,
+    sequence: int,
+    *,
+    by: str,
+    at: float,
+    share: Share = NOBODY,
+    may_return: bool = True,
+) -> Rollout:
+    """The rollout after a step that names the bundle `sequence`. Raises `StepRefused`.
+
+    `may_return`: whether the gateway can decide without any bundle, by what it was started with.
+    """
+    release, active, candidate = rollout.release(sequence), rollout.active, rollout.candidate
+    if release is None:
+        raise StepRefused(f"there is no bundle {sequence}")
+    if step is not Step.ROLL_BACK and release.state in _WAITING:
+        if active is not None and sequence < active.sequence:
+            raise StepRefused(f"bundle {sequence} is older than {active.sequence}, which is active")
+        if candidate is not None and candidate is not release:
+            raise StepRefused(
+                f"bundle {candidate.sequence} is in {candidate.state}: activate it or roll it back first"
+            )
+    events = {sequence: STEPS[step]}
+    if step is Step.ACTIVATE and active is not None and active is not release:
+        events[active.sequence] = BundleEvent.SUPERSEDED
+    if step is Step.ROLL_BACK and release is active:
+        before = _newest_superseded(rollout)
+        if before is not None:
+            events[before.sequence] = BundleEvent.RESTORED
+        elif not may_return:
+            raise StepRefused(
+                f"bundle {sequence} is the only one that was active: there is none to return to"
+            )
+    releases = tuple(
+        _moved(one, events[one.sequence], share=share, by=by, at=at) if one.sequence in events else one
+        for one in rollout.releases
+    )
+    return Rollout(revision=rollout.revision + 1, releases=releases)
+
+
+def _moved(release: Release, event: BundleEvent, *, share: Share, by: str, at: float) -> Release:
+    state = TRANSITIONS.get((release.state, event))
+    if state is None:
+        raise StepRefused(f"bundle {release.sequence} is {release.state}: it cannot be {event}")
+    kept = share if state is BundleState.CANARY else NOBODY
+    return structs.replace(release, state=state, changed_by=by, changed_at=at, share=kept)
+
+
+def _newest_superseded(rollout: Rollout) -> Release | None:
+    found = [release for release in rollout.releases if release.state is BundleState.SUPERSEDED]
+    return found[-1] if found else None

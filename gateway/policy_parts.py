@@ -1,0 +1,120 @@
+"""Puts together what decides in a gateway: its engine, the bundles of policy, and the records of decisions.
+
+Beside `app.py` it is the only file that names concrete policy engines.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.bundle_signature import BundleKeyError, read_verification_key
+from gateway.policy.opa.factory import opa_engine
+from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines, OpaEngines
+from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.rollout.bundle_place import BundlePlace
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.rollout import BundleRollout
+from gateway.settings import GatewaySettings, PolicySettings
+from gateway.start_error import StartError
+from gateway.steady_clock import steady_time
+from gateway.store.interface import Store
+from gateway.submission.recorded_policy import RecordedPolicy
+from observability.metrics import Metrics
+
+
+def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
+    folder = SHIPPED_POLICIES if policies.folder is None else Path(policies.folder)
+    return EmbeddedPolicyEngine(folder, None if policies.data is None else Path(policies.data))
+
+
+POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {
+    "embedded": _embedded_policy,
+    "opa+http": opa_engine,
+    "opa+https": opa_engine,
+    "opa+unix": opa_engine,
+}
+"""The factories of policy engines, by the scheme of the setting `policy.engine`."""
+
+
+class PolicyParts(Struct, frozen=True, kw_only=True):
+    """What decides, and how that is changed."""
+
+    engine: RecordedPolicy
+    rollout: BundleRollout
+    feed: BundleFeed
+    place: BundlePlace
+
+
+@asynccontextmanager
+async def policy_parts(
+    settings: GatewaySettings, store: Store, metrics: Metrics
+) -> AsyncIterator[PolicyParts]:
+    """Opens the parts in order, closes them in reverse.
+
+    Raises `StartError`, or what a part raises that cannot start: `BundleError`, `ArchiveError`.
+    """
+    policies = settings.policy
+    async with AsyncExitStack() as exits:
+        feed = await exits.enter_async_context(BundleFeed())
+        base = _base(policies)
+        engines: BundleEngines = OpaEngines(base, feed) if _asks_opa(policies) else EmbeddedEngines(base)
+        chosen = ChosenEngine(base)
+        engine = await exits.enter_async_context(
+            RecordedPolicy(
+                chosen,
+                store,
+                policies,
+                on_decision=metrics.count_decision,
+                on_unrecorded=metrics.unrecorded_decisions.inc,
+            )
+        )
+        rollout = await exits.enter_async_context(
+            BundleRollout(store, _gate(settings), engines=engines, chosen=chosen)
+        )
+        place = await exits.enter_async_context(
+            BundlePlace(
+                None if policies.bundle is None else Path(policies.bundle),
+                rollout,
+                clock=steady_time,
+                on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
+            )
+        )
+        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, place=place)
+
+
+def _base(policies: PolicySettings) -> PolicyEngine:
+    make = POLICY_ENGINES.get(policies.engine.partition(":")[0])
+    if make is None:
+        raise StartError(
+            f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
+        )
+    try:
+        return make(policies)
+    except ValueError as error:
+        raise StartError(f"the setting policy.engine: {error}") from error
+
+
+def _asks_opa(policies: PolicySettings) -> bool:
+    return policies.engine.startswith("opa+")
+
+
+def _gate(settings: GatewaySettings) -> BundleGate:
+    policies, development = settings.policy, settings.development is not None
+    key = policies.bundle_key
+    if policies.bundle is not None and key is None and not development:
+        raise StartError("policy.bundle_key is missing: without --dev a bundle must be signed")
+    try:
+        return BundleGate(
+            key=None if key is None else read_verification_key(Path(key), policies.bundle_key_id),
+            unsigned=development,
+            opa=_asks_opa(policies),
+        )
+    except BundleKeyError as error:
+        raise StartError(f"the setting policy.bundle_key: {error}") from error

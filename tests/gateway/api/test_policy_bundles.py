@@ -1,0 +1,125 @@
+"""Policy bundles over the API: uploads, steps that name what they are about, and who had it done."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.core.decision import Action, Reason
+from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
+from tests.gateway.api.conftest import Rules
+from tests.gateway.policy.rollout.releases import archive, rules
+
+BUNDLES = "/v1/policy/bundles"
+
+
+async def uploaded(client: httpx.AsyncClient, sequence: int) -> httpx.Response:
+    answer = await client.post(BUNDLES, content=archive(sequence))
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+async def etag(client: httpx.AsyncClient) -> str:
+    return str((await client.get(BUNDLES)).headers["etag"])
+
+
+async def step(client: httpx.AsyncClient, name: str, sequence: int, **body: Any) -> httpx.Response:
+    headers = {"if-match": await etag(client)}
+    return await client.post(f"{BUNDLES}/{sequence}/{name}", headers=headers, json=body or None)
+
+
+async def states(client: httpx.AsyncClient) -> dict[int, str]:
+    return {item["sequence"]: item["state"] for item in (await client.get(BUNDLES)).json()["items"]}
+
+
+async def test_a_bundle_is_uploaded_activated_and_rolled_back(client: httpx.AsyncClient) -> None:
+    """Each answer has the ETag for the next step."""
+    answer = await uploaded(client, 7)
+    assert answer.headers["location"] == f"{BUNDLES}/7"
+    assert (answer.json()["state"], answer.json()["uploaded_by"]) == ("Gated", "ada")
+    activated = await client.post(f"{BUNDLES}/7/activate", headers={"if-match": answer.headers["etag"]})
+    assert (activated.status_code, activated.json()["state"]) == (200, "Active")
+    assert (await client.get(BUNDLES)).json()["active"] == 7
+
+    await uploaded(client, 8)
+    assert (await step(client, "promote", 8)).json()["state"] == "Active"
+    assert await states(client) == {8: "Active", 7: "Superseded"}
+    assert (await step(client, "rollback", 8)).json()["state"] == "RolledBack"
+    assert await states(client) == {8: "RolledBack", 7: "Active"}
+    one = await client.get(f"{BUNDLES}/7")
+    assert (one.json()["state"], one.headers["etag"]) == ("Active", await etag(client))
+
+
+async def test_every_step_is_among_the_acts_with_who(client: httpx.AsyncClient, rules: Rules) -> None:
+    """Under the decision that allowed it, of which policy saw what was asked for."""
+    await uploaded(client, 7)
+    await step(client, "activate", 7)
+    assert rules.asked[-1].context == {"policy": {"operation": "activate", "sequence": 7}}
+    await step(client, "rollback", 7)
+
+    found = (await client.get("/v1/audit")).json()["items"]
+    assert [(act["kind"], act["actor"], act["detail"]["sequence"]) for act in found] == [
+        ("PolicyRolledBack", "ada", 7),
+        ("PolicyActivated", "ada", 7),
+        ("PolicyUploaded", "ada", 7),
+    ]
+    assert all(act["detail"]["decision_id"] for act in found)
+
+
+@pytest.mark.parametrize("name", ["activate", "promote", "rollback"])
+async def test_a_step_says_which_state_it_is_about(client: httpx.AsyncClient, name: str) -> None:
+    """Without it 428, with another 412: nobody activates what was rolled back a moment ago."""
+    seen = (await uploaded(client, 7)).headers["etag"]
+    assert (await client.post(f"{BUNDLES}/7/{name}")).status_code == 428
+    await uploaded(client, 8)
+    for tag in (seen, "*", f"W/{seen}", "7", '""', '"1", "2"'):
+        answer = await client.post(f"{BUNDLES}/7/{name}", headers={"if-match": tag})
+        assert (answer.status_code, answer.json()["reason"]) == (412, "PreconditionFailed")
+    assert await states(client) == {8: "Gated", 7: "Gated"}
+
+
+async def test_a_step_that_is_not_possible_is_a_conflict(client: httpx.AsyncClient) -> None:
+    """It says why."""
+    await uploaded(client, 7)
+    await uploaded(client, 8)
+    await step(client, "activate", 8)
+    older = await step(client, "activate", 7)
+    assert (older.status_code, older.json()["detail"]) == (409, "bundle 7 is older than 8, which is active")
+    await step(client, "rollback", 8)
+    gone = await step(client, "activate", 8)
+    gone = (await step(client, "activate", 8)).json()
+    assert (gone["status"], gone["detail"]) == (409, "bundle 8 is RolledBack: it cannot be Activated")
+
+
+@pytest.mark.parametrize("name", ["9", "x", "1e3", "-1", "99999999999999999999"])
+async def test_a_bundle_that_is_not_there(client: httpx.AsyncClient, name: str) -> None:
+    """404, whatever it is called."""
+    assert (await client.get(f"{BUNDLES}/{name}")).status_code == 404
+    answer = await client.post(f"{BUNDLES}/{name}/activate", headers={"if-match": '"0"'})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/7/activate", "/7/promote", "/7/rollback"])
+async def test_every_change_takes_a_right(client: httpx.AsyncClient, rules: Rules, path: str) -> None:
+    """Policy has the first word, also about bundles that are not there."""
+    rules.refused[Action.POLICY_OPERATE] = Reason(rule="policy.security", message="not you")
+    assert (await client.post(f"{BUNDLES}{path}", content=b"x")).status_code == 403
+
+
+async def test_reading_takes_a_right(client: httpx.AsyncClient, rules: Rules) -> None:
+    """Of its own."""
+    rules.refused[Action.POLICY_READ] = Reason(rule="scope.missing", message="needs policy:read")
+    assert (await client.get(BUNDLES)).status_code == (await client.get(f"{BUNDLES}/7")).status_code == 403
+
+
+async def test_a_bad_bundle_is_refused_with_every_line(client: httpx.AsyncClient) -> None:
+    """As a problem document; nothing is kept."""
+    bad = archive(7, rules("r") | {"x.rego": "package waypost.house\n\nx := input.y[\n"})
+    answer = await client.post(BUNDLES, content=bad)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["detail"].startswith("x.rego:4: ")
+    for content, status in ((b"", 422), (b"garbage", 422), (archive(7, key=None), 422)):
+        assert (await client.post(BUNDLES, content=content)).status_code == status
+    too_large = bytes(ARCHIVE_MAXIMUM_BYTES + 1)
+    assert (await client.post(BUNDLES, content=too_large)).status_code == 413
+    assert await states(client) == {}

@@ -1,0 +1,80 @@
+"""Bundles that a gateway takes, and a rollout that takes them, for tests."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.policy.bundle import bundle_of
+from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.opa.bundle_archive import pack_bundle
+from gateway.policy.opa.bundle_signature import SigningKey, sign
+from gateway.policy.rollout.bundle_engines import EmbeddedEngines
+from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.rollout import Act, BundleRollout
+from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.policy.embedded.engines import EMPTY_DATA
+from tests.gateway.policy.opa.keys import SIGNS, VERIFIES
+from waypost.sqlite_group_commit import Database
+
+ADA = Act(by="ada", at=1_764_000_000.0, decision_id="d1")
+
+
+def rules(name: str, *, allow: bool = True) -> dict[str, str]:
+    """Rules that permit everything, or nothing, under the id `name`."""
+    reasons = "[]" if allow else f'[{{"rule": "{name}", "message": "no"}}]'
+    decision = (
+        f'{{"allow": {str(allow).lower()}, "rules": ["{name}"], "reasons": {reasons}, "obligations": {{}}}}'
+    )
+    return {
+        f"{package}.rego": f"package waypost.{package}\n\ndecision := {decision}\n"
+        for package in ("access", "placement", "submission")
+    }
+
+
+def archive(
+    sequence: int,
+    modules: dict[str, str] | None = None,
+    *,
+    data: dict[str, Any] | None = None,
+    engine: str = "",
+    key: SigningKey | None = SIGNS,
+) -> bytes:
+    """The archive of a bundle, signed if there is a `key`; its rules are named for its sequence."""
+    texts = rules(f"b{sequence}") if modules is None else modules
+    text = msgspec.json.encode(EMPTY_DATA if data is None else data).decode()
+    packed = pack_bundle(bundle_of(texts.items(), text, engine=engine), sequence=sequence)
+    return packed if key is None else sign(packed, key)
+
+
+class Opened:
+    """A rollout in front of a base whose rules are named `base`, on a store that stays."""
+
+    def __init__(self, store: SqliteStore, chosen: ChosenEngine, rollout: BundleRollout) -> None:
+        self.store, self.chosen, self.rollout = store, chosen, rollout
+
+    async def step(self, step: Any, sequence: int, **more: Any) -> Any:
+        expected = self.rollout.current.revision
+        return await self.rollout.take(step, sequence, ADA, expected=expected, **more)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Opened]:
+    """The same rollout each time for one folder: a restart of a gateway."""
+    base = folder / "base"
+    if not base.exists():
+        base.mkdir()
+        for name, text in rules("base").items():
+            (base / name).write_text(text)
+        (base / "data.json").write_bytes(msgspec.json.encode(EMPTY_DATA))
+    engine = EmbeddedPolicyEngine(base)
+    gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
+    async with (
+        SqliteStore(Database(folder / "gateway.db")) as store,
+        ChosenEngine(engine) as chosen,
+        BundleRollout(store, gate, engines=EmbeddedEngines(engine), chosen=chosen) as rollout,
+    ):
+        yield Opened(store, chosen, rollout)
