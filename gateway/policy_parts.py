@@ -63,7 +63,7 @@ async def policy_parts(
     policies = settings.policy
     async with AsyncExitStack() as exits:
         feed = await exits.enter_async_context(BundleFeed())
-        base = _base(policies)
+        base = _at_start(policies)
         engines: BundleEngines = OpaEngines(base, feed) if _asks_opa(policies) else EmbeddedEngines(base)
         chosen = ChosenEngine(base)
         engine = await exits.enter_async_context(
@@ -89,7 +89,7 @@ async def policy_parts(
         yield PolicyParts(engine=engine, rollout=rollout, feed=feed, place=place)
 
 
-def _base(policies: PolicySettings) -> PolicyEngine:
+def _at_start(policies: PolicySettings) -> PolicyEngine:
     make = POLICY_ENGINES.get(policies.engine.partition(":")[0])
     if make is None:
         raise StartError(

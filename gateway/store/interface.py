@@ -24,10 +24,7 @@ from gateway.store.trail import KeepsTrail
 
 
 class StoreUnusable(Exception):
-    """A store cannot be opened: it is in use, damaged, or written by a newer version.
-
-    The text says what to do.
-    """
+    """A store cannot be opened: in use, damaged, or written by a newer version. The text says what to do."""
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):

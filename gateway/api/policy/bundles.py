@@ -95,11 +95,11 @@ def _sequence(call: Call) -> int:
 
 
 def _etag(rollout: Rollout) -> str:
-    return f'"{rollout.revision}"'
+    return f'"{rollout.generation}"'
 
 
 def _expected(call: Call) -> int:
-    """The revision of the rollout that the request is about."""
+    """The generation of the rollout that the request is about."""
     text = call.header(b"if-match")
     if text is None:
         raise PreconditionRequired("say in If-Match which state of the rollout you have seen: its ETag")

@@ -34,6 +34,8 @@ class BundleList(Struct, frozen=True, kw_only=True):
     """The sequence of the bundle that decides; null: what the gateway was started with."""
     deciding: str
     """The revision of the rules that decide now."""
+    generation: int
+    """The number of the rollout's state: the ETag, without its quotes."""
 
 
 def bundle_view(release: Release) -> BundleView:
@@ -60,4 +62,5 @@ def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),
         active=None if active is None else active.sequence,
         deciding=deciding,
+        generation=rollout.generation,
     )

@@ -16,6 +16,7 @@ from gateway.cli.policy.checks import check_bundle
 from gateway.cli.policy.diff import diff
 from gateway.cli.policy.evaluation import decide, read_input
 from gateway.cli.policy.replay import replay_decisions
+from gateway.cli.rollout import listing, steps
 from gateway.core.decision import Action, Level
 from gateway.core.principal import Principal
 from gateway.identity.development_issuer import SCOPES
@@ -32,6 +33,11 @@ app.command(sign_archive, name="sign")
 app.command(verify_archive, name="verify")
 app.command(replay_decisions, name="replay")
 app.command(diff)
+app.command(listing.bundles)
+app.command(steps.upload)
+app.command(steps.activate)
+app.command(steps.promote)
+app.command(steps.rollback)
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 

@@ -14,6 +14,7 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_names, print_value, table
 from gateway.cli.records import audit_trail
 from gateway.cli.runs.run_ids import resolve_run
+from gateway.core.history import ACTS
 
 app = App(name="audit", help="Who had what done to runs and regions.")
 app.command(audit_trail.key)
@@ -31,8 +32,7 @@ def listing(
         tuple[str, ...],
         Parameter(
             negative="",
-            help="Only these: CancelRequested, Reopened, Cordoned, Uncordoned, "
-            "ForgetRequested, JournalReleased. May be repeated.",
+            help=f"Only these: {', '.join(ACTS)}. May be repeated.",
         ),
     ] = (),
     actor: Annotated[str | None, Parameter(help="Only what this subject had done.")] = None,
@@ -45,7 +45,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List who cancelled, retried, cordoned, uncordoned, forgot or replaced what, newest first.
+    """List who had what done to runs, to regions and to the policy, newest first.
 
     If there are more, standard error names the option that shows the next page.
     """
@@ -92,12 +92,14 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
         ]
         for entry in entries
     )
-    console().print(table(["TIME", "WHAT", "RUN OR REGION", "WHO", "DECISION"], rows))
+    console().print(table(["TIME", "WHAT", "ABOUT", "WHO", "DECISION"], rows))
 
 
 def _subject(entry: dict[str, Any]) -> str:
-    """The run or the region that something was done to."""
-    return str(entry["run"] or entry["detail"].get("region", ""))
+    """The run, region or policy bundle that something was done to."""
+    detail = entry["detail"]
+    bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
+    return str(entry["run"] or detail.get("region") or bundle)
 
 
 def seconds_since(text: str) -> int:

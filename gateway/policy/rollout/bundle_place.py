@@ -1,7 +1,7 @@
 """Takes bundles that are put into a file: a newer one is uploaded and activated, without a person.
 
-For releases from Git: whoever may write the file decides what is in force. What is not good, or not newer,
-does not count: the log and a metric say so, and what decided goes on deciding.
+For releases from Git: who may write the file decides what is in force. What is not good, or not newer, does
+not count: the log and a metric say so, and what decided goes on deciding.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class BundlePlace:
         release = await self._rollout.upload(archive, act)
         if release.sequence <= newest:
             return False
-        expected = self._rollout.current.revision
+        expected = self._rollout.current.generation
         await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected)
         return True
 

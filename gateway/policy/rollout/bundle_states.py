@@ -1,6 +1,6 @@
 """The life of a policy bundle, as a table: which event moves it from which state to which. Pure.
 
-The rollout is all bundles together, one value with one revision: what the steps that people ask for make of
+The rollout is all bundles together, one value with one generation: what the steps that people ask for make of
 it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
 """
 
@@ -125,9 +125,9 @@ class StepRefused(Exception):
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """All bundles of a gateway, by rising sequence. Each change gives it the next `revision`."""
+    """All bundles of a gateway, by rising sequence. Each change gives it the next `generation`."""
 
-    revision: int = 0
+    generation: int = 0
     releases: tuple[Release, ...] = ()
 
     @property
@@ -161,7 +161,7 @@ def after_upload(rollout: Rollout, release: Release) -> Rollout:
     used = {rollout.active, rollout.candidate, _newest_superseded(rollout)}
     while len(releases) > KEPT_MAXIMUM:
         releases.remove(next(old for old in releases if old not in used))
-    return Rollout(revision=rollout.revision + 1, releases=tuple(releases))
+    return Rollout(generation=rollout.generation + 1, releases=tuple(releases))
 
 
 def after_step(
@@ -203,7 +203,7 @@ def after_step(
         _moved(one, events[one.sequence], share=share, by=by, at=at) if one.sequence in events else one
         for one in rollout.releases
     )
-    return Rollout(revision=rollout.revision + 1, releases=releases)
+    return Rollout(generation=rollout.generation + 1, releases=releases)
 
 
 def _moved(release: Release, event: BundleEvent, *, share: Share, by: str, at: float) -> Release:

@@ -20,9 +20,9 @@ class KeepsRollout(Protocol):
     async def write_rollout(
         self, rollout: Rollout, *, entry: HistoryEntry, archive: bytes | None = None
     ) -> bool:
-        """Writes the next revision of the rollout, with `entry`; `archive` is that of its newest bundle.
+        """Writes the next generation of the rollout, with `entry`; `archive` is that of its newest bundle.
 
-        False, and nothing written, where the stored revision is not the one before. Archives of bundles that
-        it does not have any more are deleted.
+        False, and nothing written, where the stored generation is not the one before. The archives of bundles
+        that it does not have any more are deleted.
         """
         ...

@@ -58,7 +58,7 @@ class BundleRollout:
 
     def __repr__(self) -> str:
         active = self.current.active
-        return f"<BundleRollout {self.current.revision}, active {active and active.sequence}>"
+        return f"<BundleRollout {self.current.generation}, active {active and active.sequence}>"
 
     async def __aenter__(self) -> Self:
         self.current = await self._store.rollout()
@@ -102,14 +102,14 @@ class BundleRollout:
     async def take(
         self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY
     ) -> Release:
-        """Takes a step with a bundle, if the rollout is still at the revision that was `expected`.
+        """Takes a step with a bundle, if the rollout is still at the generation that was `expected`.
 
         Raises `PreconditionFailed` where it is not, `Conflict` where the step is not possible now.
         """
         async with self._one_step:
-            if expected != self.current.revision:
+            if expected != self.current.generation:
                 raise PreconditionFailed(
-                    f"the rollout is at {self.current.revision}, not {expected}: look at it again"
+                    f"it is about generation {expected}, and the rollout is at {self.current.generation}"
                 )
             try:
                 following = after_step(

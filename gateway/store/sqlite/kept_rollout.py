@@ -13,8 +13,9 @@ from gateway.store.sqlite.access import SqliteAccess
 
 _READ: Final = "select state from policy_rollout"
 _WRITE: Final = (
-    "insert into policy_rollout (id, revision, state) values (1, :revision, :state)"
-    " on conflict (id) do update set revision = :revision, state = :state where revision = :revision - 1"
+    "insert into policy_rollout (id, generation, state) values (1, :generation, :state)"
+    " on conflict (id) do update set generation = :generation, state = :state"
+    " where generation = :generation - 1"
 )
 _ARCHIVE: Final = "select archive from policy_bundle where sequence = ?"
 _INSERT_ARCHIVE: Final = "insert into policy_bundle (sequence, archive) values (?, ?)"
@@ -42,7 +43,7 @@ class SqliteRollout(SqliteAccess):
 
 
 def _write(db: sqlite3.Connection, rollout: Rollout, entry: HistoryEntry, archive: bytes | None) -> bool:
-    state = {"revision": rollout.revision, "state": row_mapping.to_json(rollout)}
+    state = {"generation": rollout.generation, "state": row_mapping.to_json(rollout)}
     if db.execute(_WRITE, state).rowcount == 0:
         return False
     if archive is not None:

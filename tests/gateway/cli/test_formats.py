@@ -28,6 +28,11 @@ CALLS = (
     ("audit", "list"),
     ("decisions", "list"),
     ("decisions", "get", "d1"),
+    ("policy", "bundles"),
+    ("policy", "activate", "7"),
+    ("policy", "promote", "7"),
+    ("policy", "rollback", "7"),
+    ("policy", "upload", "w.yaml"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
@@ -63,7 +68,15 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     plan = {"shard_count": 1, "region": word, "unplaceable": None, "decision": decision}
     plan |= {"regions": [{"name": word, "score": None, "rejected": word}]}
     story = {"run": run, "decisions": [decision], "history": [entry], "complete": True, "waiting": word}
+    bundle = {"sequence": word, "revision": word, "state": word, "uploaded_by": word, "uploaded_at": 1.0}
+    bundle |= {"changed_by": word, "changed_at": 1.0, "tenants": [word], "percent": 1.0}
+    bundles = "/v1/policy/bundles"
     return {
+        f"GET {bundles}": {"items": [bundle], "generation": 1, "active": 7, "deciding": word},
+        f"POST {bundles}": bundle,
+        f"POST {bundles}/7/activate": bundle,
+        f"POST {bundles}/7/promote": bundle,
+        f"POST {bundles}/7/rollback": bundle,
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
         f"GET /v1/runs/{ID}/explain": story,

@@ -1,6 +1,6 @@
 -- The policy bundles that were uploaded, with where each stands; and what people had done to policy among acts.
 
-create table policy_rollout (id integer primary key check (id = 1), revision integer not null, state text not null);
+create table policy_rollout (id integer primary key check (id = 1), generation integer not null, state text not null);
 create table policy_bundle (sequence integer primary key, archive blob not null);
 
 drop index audit_of_acts;

@@ -57,7 +57,7 @@ class Opened:
         self.store, self.chosen, self.rollout = store, chosen, rollout
 
     async def step(self, step: Any, sequence: int, **more: Any) -> Any:
-        expected = self.rollout.current.revision
+        expected = self.rollout.current.generation
         return await self.rollout.take(step, sequence, ADA, expected=expected, **more)
 
 

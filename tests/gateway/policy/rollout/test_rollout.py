@@ -115,7 +115,7 @@ async def test_only_a_newer_bundle_is_taken_and_the_same_again_changes_nothing(g
     five = archive(5)
     first = await gateway.rollout.upload(five, ADA)
     assert await gateway.rollout.upload(five, ADA) == first
-    assert gateway.rollout.current.revision == 1
+    assert gateway.rollout.current.generation == 1
     for sequence in (4, 5):
         with pytest.raises(Conflict, match=f"its sequence {sequence} is not newer than 5"):
             await gateway.rollout.upload(archive(sequence, rules("other")), ADA)
@@ -125,7 +125,7 @@ async def test_a_step_is_about_a_state_that_was_seen(gateway: Opened) -> None:
     """Of two who look at the same state and act, one is refused."""
     await gateway.rollout.upload(archive(1), ADA)
     await gateway.rollout.upload(archive(2), ADA)
-    seen = gateway.rollout.current.revision
+    seen = gateway.rollout.current.generation
     found = await asyncio.gather(
         *(gateway.rollout.take(Step.ACTIVATE, sequence, ADA, expected=seen) for sequence in (1, 2)),
         return_exceptions=True,

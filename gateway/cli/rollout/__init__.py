@@ -1,0 +1,4 @@
+"""The commands that roll a policy bundle out in a running gateway: list, upload, and the steps from then on.
+
+Each talks to a gateway over its HTTP API, with what the commands share in `gateway/cli`.
+"""

@@ -1,0 +1,47 @@
+"""`waypost policy bundles`: lists the policy bundles of a gateway, with where each stands."""
+
+import time
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from gateway.cli.arguments import Format, Output, Quiet, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.output import command, console, print_names, print_value, table
+
+Sequence = Annotated[int, Parameter(help="The bundle's sequence.")]
+
+
+@command
+def bundles(
+    *, output: Output = Format.TABLE, quiet: Quiet = False, url: Url = None, token: Token = None
+) -> None:
+    """List the policy bundles of a gateway, newest first, with where each stands."""
+    with connect(url, token) as client:
+        answer = read_answer(client.get(api_path("policy", "bundles")), "items", "generation")
+    found = answer["items"]
+    if quiet or output is Format.NAME:
+        print_names(str(bundle["sequence"]) for bundle in found)
+    elif output is not Format.TABLE:
+        print_value(found, output)
+    else:
+        rows = (
+            [
+                bundle["sequence"],
+                bundle["revision"],
+                bundle["state"] + _share(bundle),
+                bundle["uploaded_by"],
+                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(bundle["changed_at"])),
+                bundle["changed_by"],
+            ]
+            for bundle in found
+        )
+        console().print(table(["SEQUENCE", "REVISION", "STATE", "UPLOADED BY", "SINCE", "BY"], rows))
+        deciding = f"generation {answer['generation']}; deciding: revision {answer['deciding']}"
+        console().print(deciding, markup=False)
+
+
+def _share(bundle: dict[str, Any]) -> str:
+    """For whom a bundle in canary decides, for people."""
+    parts = [*bundle["tenants"], *([f"{bundle['percent']:g} %"] if bundle["percent"] else [])]
+    return f" for {', '.join(parts)}" if parts else ""

@@ -1,0 +1,105 @@
+"""`waypost policy upload|activate|promote|rollback`: the steps of a rollout in a running gateway."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+from cyclopts import Parameter
+
+from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.output import command, console, print_names, print_value
+from gateway.cli.rollout.listing import Sequence
+
+Generation = Annotated[
+    int | None,
+    Parameter(help="Only if the rollout is still at this generation, as `waypost policy bundles` shows it."),
+]
+Archive = Annotated[Path, Parameter(help="The signed archive of a bundle, a .tar.gz.")]
+
+
+@command
+def upload(archive: Archive, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
+    """Upload the bundle ARCHIVE. The gateway checks and keeps it; it decides nothing yet."""
+    content = archive.read_bytes()
+    with connect(url, token) as client:
+        answer = client.post(
+            api_path("policy", "bundles"), content=content, headers={"content-type": "application/gzip"}
+        )
+        _show(read_answer(answer, "sequence", "state"), output)
+
+
+@command
+def activate(
+    sequence: Sequence,
+    /,
+    *,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Let a bundle decide for all tenants, at once. The active one is superseded."""
+    _take("activate", sequence, generation, output, url=url, token=token)
+
+
+@command
+def promote(
+    sequence: Sequence,
+    /,
+    *,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Let a bundle decide for all tenants: the same as `activate`."""
+    _take("promote", sequence, generation, output, url=url, token=token)
+
+
+@command
+def rollback(
+    sequence: Sequence,
+    /,
+    *,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Take a bundle back for good. If it is active, the one that was active before decides again, at once."""
+    _take("rollback", sequence, generation, output, url=url, token=token)
+
+
+def _take(
+    step: str,
+    sequence: int,
+    generation: int | None,
+    output: Format,
+    *,
+    url: str | None,
+    token: str | None,
+    body: dict[str, Any] | None = None,
+) -> None:
+    """Asks the gateway for a step, about the state that the rollout has now unless one is given."""
+    with connect(url, token) as client:
+        if generation is None:
+            generation = _generation(client)
+        headers = {"if-match": f'"{generation}"'}
+        path = api_path("policy", "bundles", str(sequence), step)
+        answer = client.post(path, headers=headers, json=body)
+        _show(read_answer(answer, "sequence", "state"), output)
+
+
+def _generation(client: httpx.Client) -> int:
+    return int(read_answer(client.get(api_path("policy", "bundles")), "generation")["generation"])
+
+
+def _show(bundle: dict[str, Any], output: Format) -> None:
+    if output is Format.NAME:
+        print_names([str(bundle["sequence"])])
+    elif output is not Format.TABLE:
+        print_value(bundle, output)
+    else:
+        line = f"bundle {bundle['sequence']}: {bundle['state']}, revision {bundle['revision']}"
+        console().print(line, markup=False)

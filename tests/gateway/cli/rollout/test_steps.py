@@ -1,0 +1,73 @@
+"""The steps of a rollout from the command line."""
+
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from gateway.cli.errors import Exit
+from gateway.cli.rollout.listing import bundles
+from gateway.cli.rollout.steps import activate, rollback, upload
+
+BUNDLE = {
+    "sequence": 7,
+    "revision": "ab12",
+    "state": "Canary",
+    "uploaded_by": "ada",
+    "changed_by": "bob",
+    "changed_at": 1.8e9,
+    "tenants": ["payments"],
+    "percent": 12.5,
+}
+LIST = {"items": [BUNDLE], "generation": 3, "deciding": "00ff", "active": None}
+BUNDLES = "/v1/policy/bundles"
+
+
+def test_bundles_are_listed_with_where_they_stand(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the generation, which a step can be bound to."""
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST)
+    assert bundles(url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert all(
+        word in out for word in ("Canary for payments, 12.5 %", "ada", "bob", "generation 3", "revision 00ff")
+    )
+    assert bundles(quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "7\n"
+
+
+def test_a_step_is_about_the_state_that_is_there(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read just before, or given."""
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST)
+    httpserver.expect_oneshot_request(
+        f"{BUNDLES}/7/activate", method="POST", headers={"if-match": '"3"'}
+    ).respond_with_json(BUNDLE | {"state": "Active"})
+    assert activate(7, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "bundle 7: Active, revision ab12\n"
+
+    problem = {"detail": "the rollout is at generation 3, not 2: look at it again", "trace_id": "t1"}
+    httpserver.expect_oneshot_request(
+        f"{BUNDLES}/7/rollback", method="POST", headers={"if-match": '"2"'}
+    ).respond_with_json(problem, status=412)
+    assert rollback(7, generation=2, url=httpserver.url_for(""), token="t") == Exit.FAILED
+    assert "look at it again" in capsys.readouterr().err
+
+
+def test_an_upload_says_what_is_wrong_with_the_rules(
+    httpserver: HTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line of it."""
+    archive = tmp_path / "policy.tar.gz"
+    archive.write_bytes(b"bundle")
+    errors = [{"pointer": "", "detail": f"x.rego:{line}: bad"} for line in (4, 5)]
+    problem = {"detail": "the rules cannot be used", "trace_id": "t1", "errors": errors}
+    httpserver.expect_oneshot_request(BUNDLES, method="POST", data=b"bundle").respond_with_json(
+        problem, status=422
+    )
+    assert upload(archive, url=httpserver.url_for(""), token="t") == Exit.USAGE
+    err = capsys.readouterr().err
+    assert "x.rego:4: bad" in err and "x.rego:5: bad" in err
+    assert upload(tmp_path / "none", url=httpserver.url_for(""), token="t") == Exit.USAGE
