@@ -7,11 +7,11 @@ It names concrete classes, as `policy_parts.py` does for what decides. Each kind
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import msgspec
 from loguru import logger
@@ -32,7 +32,7 @@ from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
-from gateway.policy_parts import policy_parts
+from gateway.policy_parts import Loops, policy_parts
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
@@ -64,9 +64,6 @@ STORES: Final[Mapping[str, StoreKind]] = {
 }
 """The kinds of store, by the scheme of the setting `store`."""
 
-Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
-"""The coroutine functions that run for as long as a gateway does, by the name that is logged if one fails."""
-
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway that is put together and does not listen yet."""
@@ -88,7 +85,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         store = await exits.enter_async_context(_store(settings.store))
         await _bear_clock_steps(store)
         parts = await exits.enter_async_context(policy_parts(settings, store, metrics))
-        policy = parts.engine
+        policy, feed = parts.engine, parts.feed
         authenticator = await exits.enter_async_context(_authenticator(settings))
         enter = exits.enter_async_context
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
@@ -114,17 +111,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        engine = settings.policy.engine
-        checks = readiness_checks(engine, store, policy, authenticator, controller, parts.feed)
-        gauges = partial(show_policy_and_keys, metrics, settings, policy, parts.feed, authenticator)
+        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
+        gauges = partial(show_policy_and_keys, metrics, settings, policy, feed, authenticator)
         yield Gateway(
             api=api(services),
-            internal_api=internal_api(services, checks, bundle_route(parts.feed), set_gauges=gauges),
+            internal_api=internal_api(services, checks, bundle_route(feed), set_gauges=gauges),
             metrics=metrics,
             loops={
-                "policy bundle": parts.place.run,
+                **parts.loops,
                 "controller": lambda: controller.run(wake),
-                "recording of refusals": policy.run,
                 **_sealing(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },

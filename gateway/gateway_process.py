@@ -12,10 +12,11 @@ from loguru import logger
 from msgspec import structs
 
 from clusters.transport import CONNECTIONS
-from gateway.app import Loops, compose
+from gateway.app import compose
 from gateway.gauges import show_process
 from gateway.policy.bundle import BundleError
 from gateway.policy.opa.bundle_archive import ArchiveError
+from gateway.policy_parts import Loops
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import StoreUnusable

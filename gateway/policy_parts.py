@@ -3,10 +3,10 @@
 Beside `app.py` it is the only file that names concrete policy engines.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -43,13 +43,17 @@ POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = 
 """The factories of policy engines, by the scheme of the setting `policy.engine`."""
 
 
+Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+"""The coroutine functions that run for as long as a gateway does, by the name that is logged if one fails."""
+
+
 class PolicyParts(Struct, frozen=True, kw_only=True):
     """What decides, and how that is changed."""
 
     engine: RecordedPolicy
     rollout: BundleRollout
     feed: BundleFeed
-    place: BundlePlace
+    loops: Loops
 
 
 @asynccontextmanager
@@ -86,7 +90,8 @@ async def policy_parts(
                 on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
             )
         )
-        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, place=place)
+        loops = {"policy bundle": place.run, "recording of refusals": engine.run}
+        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, loops=loops)
 
 
 def _at_start(policies: PolicySettings) -> PolicyEngine:

@@ -99,6 +99,8 @@ def test_a_development_token_can_do_what_the_command_line_can(
         "regions:read",
         "regions:operate",
         "audit:read",
+        "exceptions:ask",
+        "exceptions:approve",
         "policy:read",
         "policy:operate",
     }
