@@ -16,13 +16,16 @@ from gateway.policy.embedded.syntax_tree import (
     REFERENCES,
     Module,
     SyntaxNode,
+    bound_walks,
     declared_names,
     expressions,
     head_of,
+    is_walk,
     literal,
     names_in,
     only,
     parts,
+    queries,
 )
 
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
@@ -75,13 +78,24 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
+    bound = [walk for query in queries(rule) for one in query["stmts"] for walk in _bound_walks(one)]
     for kind, value in expressions(tree):
         if kind == "Call":
             yield from _call(module, value, defined)
+            if is_walk({kind: value}) and {kind: value} not in bound:
+                yield (
+                    value["span"],
+                    "the values of `walk` have no name here: write walk(x, [p, v])",
+                )
         elif kind == "UnaryExpr":
             yield value["span"], "a minus before what is no number: subtract from 0"
         elif kind == "NotExpr" and "_" in _names_outside_comprehensions(value["expr"]):
             yield value["span"], "`_` below a `not` is not safe in OPA: make what is negated a rule"
+
+
+def _bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
+    kind, value = only(statement["literal"])
+    return bound_walks(value) if kind == "Expr" else []
 
 
 def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ PREPARED: Final = ("data", "waypost_embedded")
 """A package of our own, with one rule."""
 MESSAGE_MAXIMUM: Final = 300
 BODILESS: Final = "rule must have a body or assignment"
+WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
 """Brackets, and what may hold some that do not count: strings and comments."""
 COLUMNS_MAXIMUM: Final = 100_000
@@ -207,11 +208,10 @@ def _new_engine() -> regorus.Engine:
 def _diagnostic(file: str, text: str) -> Diagnostic:
     """Makes a diagnostic of regorus' `line: detail`; other text becomes one about the whole file."""
     line, _, detail = text.partition(":")
-    if line.isdigit():
-        return Diagnostic(
-            file=file, line=int(line), detail=f"the embedded engine cannot read this: {detail.strip()}"
-        )
-    return Diagnostic(file=file, line=0, detail=f"the embedded engine cannot read this: {text}")
+    place, detail = (int(line), detail.strip()) if line.isdigit() else (0, text)
+    return Diagnostic(
+        file=file, line=place, detail=f"the embedded engine cannot read this: {detail}{WHERE_OPA_DOES}"
+    )
 
 
 def one_line(error: BaseException) -> str:

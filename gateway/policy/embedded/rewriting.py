@@ -4,10 +4,13 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 
 - `not f(input.a)` is true here where `input.a` is missing, since regorus negates the whole. OPA evaluates
   what a function or an operator is given first: `x := input.a; not f(x)`.
+- `[path, value] := walk(x)` is empty here: `walk(x, pair); [path, value] := pair`.
 - A head with an undefined value, or with a loop that is empty, loses the whole rule here. OPA evaluates it
   at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - Patterns are translated (`regex_patterns`); one that is computed is translated when it is used.
+- An object that is made of rules with more than its keys in the head (`s[k] contains x`) is undefined here
+  where none of them holds: it has a default, in a module of its own.
 - `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
   it is: regorus fails on both.
 """
@@ -27,11 +30,15 @@ from gateway.policy.embedded.syntax_tree import (
     REFERENCES,
     Module,
     SyntaxNode,
+    bound_walks,
     declared_names,
     expressions,
     extent,
+    head_of,
     indices,
     is_bare,
+    is_plain,
+    is_walk,
     literal,
     loops_over,
     names_in,
@@ -67,7 +74,7 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         # Only these are parsed again. The names of a package's rules may come from its other files.
         parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
         written |= parsed
-    return tuple(written.values())
+    return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
 
 
 def _changed(module: Module, round_: int) -> str:
@@ -77,6 +84,23 @@ def _changed(module: Module, round_: int) -> str:
             written.append(module.text[end:start].decode() + text)
             end = stop
     return "".join(written) + module.text[end:].decode()
+
+
+def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """A module with a default for each object that would be undefined where none of its rules holds."""
+    paths = {
+        module.resolve(refr)
+        for module in modules
+        for rule in module.rules
+        if not is_plain(refr := head_of(rule)["refr"])
+        # An object with one key for each value is empty here too.
+        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
+    }
+    packages = {module.package for module in modules}
+    for number, path in enumerate(sorted(paths)):
+        length = max(len(package) for package in packages if path[: len(package)] == package)
+        package, name = ".".join(path[1:length]), ".".join(path[length:])
+        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"
 
 
 def _edits(module: Module, round_: int) -> Iterator[Edit]:
@@ -158,7 +182,7 @@ def _statements(
         else:
             # Of several loops in one statement all but one come before it: there it can be interrupted.
             loops = loops_over(value, single) if kind == "Expr" else []
-            first = loops[-1:] if len(loops) > 1 else []
+            first = bound_walks(value) or (loops[-1:] if len(loops) > 1 else [])
         if first:
             yield _with_before(module, query, statement, {next(names): node for node in first})
 
@@ -195,8 +219,10 @@ def _with_before(
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)
     before, rest, at = "", "", start
-    for (a, b), name in sorted((extent(module, node), name) for name, node in first.items()):
-        before += f"{name} := {_between(module, a, b)}{modifiers}; "
+    for (a, b), name, node in sorted((extent(module, node), name, node) for name, node in first.items()):
+        value = _between(module, a, b)
+        evaluation = f"{value[:-1]}, {name})" if is_walk(node) else f"{name} := {value}"
+        before += f"{evaluation}{modifiers}; "
         # A name at the end of a line would be called by a bracket at the beginning of the next.
         rest += _between(module, at, a) + (f"({name})" if b == end else name)
         at = b
@@ -251,7 +277,7 @@ def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None
     if kind == "Default" or len(value["bodies"]) > 1:
         return None
     head_kind, head = only(value["head"])
-    keyed = only(head["refr"])[0] == "RefBrack"
+    keyed = not is_plain(head["refr"])
     moved = head.get("key") or (head.get("assign") or {"value": None})["value"]
     if moved is None or _has_value(module, moved) or not (head_kind == "Set" or keyed):
         return None

@@ -243,6 +243,18 @@ def is_bare(module: Module, query: SyntaxNode) -> bool:
     return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
 
 
+def is_walk(node: SyntaxNode) -> bool:
+    """True for a call `walk(x)`, which has many values, one after the other."""
+    kind, value = only(node)
+    return kind == "Call" and path_of(value["fcn"]) == ["walk"] and len(value["params"]) == 1
+
+
+def bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
+    """The calls of `walk` in a statement whose values are bound there: `[path, value] := walk(x)`."""
+    kind, value = only(statement["expr"]) if "expr" in statement else ("", {})
+    return [value[side] for side in ("lhs", "rhs") if kind == "AssignExpr" and is_walk(value[side])]
+
+
 def literal(node: SyntaxNode) -> str | None:
     """The string that the node is; None if it is not a string literal."""
     kind, value = only(node)
