@@ -21,6 +21,7 @@ from waypost.distinct_names import distinct
 
 MANIFEST: Final = ".manifest"
 DATA: Final = "data.json"
+DELTA: Final = "patch.json"
 SIGNATURES: Final = ".signatures.json"
 ARCHIVE_MAXIMUM_BYTES: Final = 16 * 1_048_576
 CONTENT_MAXIMUM_BYTES: Final = 64 * 1_048_576
@@ -82,24 +83,35 @@ def pack(files: Files) -> bytes:
 
 def unpack(archive: bytes) -> Files:
     """The files of `archive`. Raises `ArchiveError` for what is damaged, too large, or no plain file."""
+    content = _decompressed(archive)
     try:
-        with tarfile.open(fileobj=io.BytesIO(_decompressed(archive)), mode="r:") as entries:
-            files: dict[str, bytes] = {}
-            for entry in entries:
-                if entry.isdir():
-                    continue
-                name = NAME.fullmatch(entry.name)
-                content = entries.extractfile(entry) if entry.isfile() else None
-                if name is None or ".." in entry.name or content is None:
-                    raise ArchiveError(f"{entry.name!r:.100} is no plain file in the bundle")
-                if name[1] in files:
-                    raise ArchiveError(f"{name[1]:.100} is there twice")
-                files[name[1]] = content.read()
-                if len(files) > FILES_MAXIMUM:
-                    raise ArchiveError(f"it has more than {FILES_MAXIMUM} files")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as entries:
+            files = _read_files(entries)
+            # At a header that it cannot read, tarfile ends as at the end of the archive.
+            if content[entries.offset :].strip(b"\0"):
+                raise ArchiveError("it is damaged, or something follows it")
             return files
-    except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OverflowError, ValueError, RecursionError) as error:
         raise ArchiveError(f"it is no archive: {error}") from error
+
+
+def _read_files(entries: tarfile.TarFile) -> Files:
+    files: dict[str, bytes] = {}
+    for number, entry in enumerate(entries):
+        if number >= FILES_MAXIMUM:
+            raise ArchiveError(f"it has more than {FILES_MAXIMUM} entries")
+        if entry.isdir():
+            continue
+        name = NAME.fullmatch(entry.name)
+        # What a sparse file says of its size is no bound: it may become any number of zeros.
+        plain = entry.isreg() and not entry.issparse()
+        content = entries.extractfile(entry) if plain else None
+        if name is None or ".." in entry.name or content is None:
+            raise ArchiveError(f"{entry.name!r:.100} is no plain file in the bundle")
+        if name[1] in files:
+            raise ArchiveError(f"{name[1]:.100} is there twice")
+        files[name[1]] = content.read()
+    return files
 
 
 def _decompressed(archive: bytes) -> bytes:
@@ -120,6 +132,7 @@ def _decompressed(archive: bytes) -> bytes:
 
 def manifest_of(files: Files) -> Manifest:
     """The manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
+    _check_names(files)
     found = parsed_json(files, MANIFEST)
     try:
         metadata = found["metadata"]
@@ -130,6 +143,17 @@ def manifest_of(files: Files) -> Manifest:
     if not manifest.revision or manifest.roots != ("",) or manifest.sequence < 0:
         raise ArchiveError('its .manifest must have a revision, the roots [""] and a sequence from 0 on')
     return manifest
+
+
+def _check_names(files: Files) -> None:
+    """Raises `ArchiveError` for files that OPA does not take, or by which it would take others for less."""
+    for name in files:
+        if name.endswith((MANIFEST, SIGNATURES)) and name not in (MANIFEST, SIGNATURES):
+            raise ArchiveError(f"{name:.100}: there must be one such file, at the top")
+        if name.endswith((".yaml", ".yml")):
+            raise ArchiveError(f"{name:.100}: data must be JSON")
+        if name == DELTA:
+            raise ArchiveError(f"it has a {DELTA}, a change of the bundle before it; it must be whole")
 
 
 def parsed_json(files: Files, name: str, *, number: Callable[[str], Any] | None = None) -> Any:

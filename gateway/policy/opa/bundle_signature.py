@@ -54,6 +54,14 @@ class VerificationKey(Struct, frozen=True, kw_only=True):
     key_id: str
 
 
+class _SignedFile(Struct, frozen=True, kw_only=True):
+    """What a signature says of one file."""
+
+    name: str
+    hash: str
+    algorithm: str
+
+
 def read_signing_key(path: Path, key_id: str) -> SigningKey:
     """The private key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
     try:
@@ -80,7 +88,7 @@ def sign(archive: bytes, key: SigningKey) -> bytes:
     """`archive` with a signature of `key`, in place of one that it has. Raises `ArchiveError`."""
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)
-    hashes = [{"name": name, "hash": _hash(name, files), "algorithm": HASH} for name in sorted(files)]
+    hashes = [{"name": name, "hash": hash_of(name, files), "algorithm": HASH} for name in sorted(files)]
     token = jwt.encode({"files": hashes}, key.key, ALGORITHM, headers={"kid": key.key_id})
     return pack({**files, SIGNATURES: msgspec.json.encode({"signatures": [token]})})
 
@@ -95,9 +103,9 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
     if extra := sorted(present - signed.keys()):
         raise ArchiveError(f"{extra[0]:.100} is not signed")
     if missing := sorted(signed.keys() - present):
-        raise ArchiveError(f"{missing[0]!s:.100} was signed and is not there")
+        raise ArchiveError(f"{missing[0]:.100} was signed and is not there")
     for name in sorted(present):
-        if _hash(name, files) != signed[name]:
+        if hash_of(name, files) != signed[name]:
             raise ArchiveError(f"{name:.100} is another than was signed")
     return manifest_of(files)
 
@@ -105,20 +113,29 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
 def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
     """The hashes by file name, as the one signature of the bundle says. Raises `ArchiveError`."""
     try:
-        (token,) = parsed_json(files, SIGNATURES)["signatures"]
+        found = parsed_json(files, SIGNATURES)
+        if more := sorted(found.keys() - {"signatures"}):
+            raise ArchiveError(f"its {SIGNATURES} has more than signatures: {more[0]!r:.100}")
+        (token,) = found["signatures"]
         payload: dict[str, Any] = jwt.decode(token, key.key, algorithms=[ALGORITHM])
         # OPA's own tools put the name of the key among the claims.
         if jwt.get_unverified_header(token).get("kid", payload.get("keyid")) != key.key_id:
             raise ArchiveError(f"its signature does not name the key {key.key_id!r}")
-        hashes = [(file["name"], file["hash"]) for file in payload["files"] if file["algorithm"] == HASH]
+        if payload.get("scope"):
+            # OPA takes it only where it is set up for that scope.
+            raise ArchiveError(f"its signature is for a scope, {payload['scope']!r:.100}: it must have none")
+        signed = msgspec.convert(payload["files"], list[_SignedFile])
     except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(f"its signature is not good: {error}") from error
-    if len(dict(hashes)) < len(hashes):
+    if other := next((file for file in signed if file.algorithm != HASH), None):
+        raise ArchiveError(f"{other.name:.100} was signed by its {other.algorithm:.40}, not its {HASH}")
+    hashes = {file.name: file.hash for file in signed}
+    if len(hashes) < len(signed):
         raise ArchiveError("its signature names a file twice")
-    return dict(hashes)
+    return hashes
 
 
-def _hash(name: str, files: Files) -> str:
+def hash_of(name: str, files: Files) -> str:
     """The hash of a file as OPA computes it: of JSON the value, not the text."""
     content = files[name]
     if name == MANIFEST or name.endswith(".json"):

@@ -7,6 +7,7 @@ import pytest
 from gateway.cli.errors import Exit
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
+from tests.gateway.policy.opa.bad_bundles import BAD, NO_ARCHIVES, SEQUENCE, SIGNED
 from tests.gateway.policy.opa.keys import OTHER_KEY, write_private_key, write_public_key
 
 
@@ -50,3 +51,36 @@ def test_rules_that_cannot_be_read_and_keys_that_are_none_are_named(
     assert sign_archive(archive, key=write_private_key(tmp_path / "good")) == Exit.FAILED
     assert "there are no rules here" in (said := capsys.readouterr().err)
     assert "no private key that can be read" in said and "it is no archive" in said
+
+
+@pytest.mark.parametrize(("archive", "why"), BAD.values(), ids=BAD)
+def test_what_must_not_rule_is_not_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: bytes, why: str
+) -> None:
+    """One line says why, and the exit code that it is so."""
+    (tmp_path / "b.tar.gz").write_bytes(archive)
+    code = verify_archive(tmp_path / "b.tar.gz", key=write_public_key(tmp_path / "key"))
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (Exit.FAILED, "")
+    assert why in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("archive", [one for one, _ in NO_ARCHIVES.values()], ids=NO_ARCHIVES)
+def test_what_is_no_archive_is_not_signed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: bytes
+) -> None:
+    """And stays as it was."""
+    (tmp_path / "b.tar.gz").write_bytes(archive)
+    assert sign_archive(tmp_path / "b.tar.gz", key=write_private_key(tmp_path / "key")) == Exit.FAILED
+    assert (tmp_path / "b.tar.gz").read_bytes() == archive
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_older_bundle_is_not_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """OPA itself takes it: who releases says what is in force."""
+    (tmp_path / "b.tar.gz").write_bytes(SIGNED)
+    key = write_public_key(tmp_path / "key")
+    assert verify_archive(tmp_path / "b.tar.gz", key=key, newer_than=SEQUENCE - 1) == Exit.DONE
+    assert verify_archive(tmp_path / "b.tar.gz", key=key, newer_than=SEQUENCE) == Exit.FAILED
+    assert f"its sequence {SEQUENCE} is not newer than {SEQUENCE}" in capsys.readouterr().err
