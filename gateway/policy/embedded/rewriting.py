@@ -11,8 +11,7 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 - Patterns are translated (`regex_patterns`); one that is computed is translated when it is used.
 - An object that is made of rules with more than its keys in the head (`s[k] contains x`) is undefined here
   where none of them holds: it has a default, in a module of its own.
-- `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
-  it is: regorus fails on both.
+- `sprintf` gets as many values as it has verbs: regorus fails on more or fewer.
 """
 
 import json
@@ -22,7 +21,7 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS
+from gateway.policy.embedded.builtins import PATTERN_ARGUMENTS
 from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
@@ -96,9 +95,8 @@ def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
         # An object with one key for each value is empty here too.
         and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
     }
-    packages = {module.package for module in modules}
     for number, path in enumerate(sorted(paths)):
-        length = max(len(package) for package in packages if path[: len(package)] == package)
+        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
         package, name = ".".join(path[1:length]), ".".join(path[length:])
         yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"
 
@@ -125,9 +123,6 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
         yield from _pattern(module, arguments[PATTERN_ARGUMENTS[name] :][:1])
     elif name == "sprintf":
         yield from _values(module, arguments)
-    elif not arguments and name not in BUILTINS:
-        # A function without arguments is a rule here, and found as one.
-        yield call["span"]["start"], call["span"]["end"], ".".join(path_of(call["fcn"]))
 
 
 def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator[Edit]:
@@ -140,7 +135,7 @@ def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator
 
 
 def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    """As many values as verbs: regorus fails on more or fewer, where OPA says so in the text."""
+    """As many values as verbs, where OPA says in the text what is missing."""
     if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
         return
     values = only(arguments[1])[1]["items"]
