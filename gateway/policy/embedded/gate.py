@@ -104,8 +104,6 @@ def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         known = BUILTINS[name]
         if known.support is Support.REFUSED:
             yield span, f"{name} is not here: {known.note}"
-    elif not call["params"]:
-        yield span, f"{name} is a function without arguments: make it a rule"
     elif module.resolve(call["fcn"]) not in defined:
         yield span, f"there is no function {name}"
     index = PATTERN_ARGUMENTS.get(name, len(call["params"]))

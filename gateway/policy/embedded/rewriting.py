@@ -9,9 +9,8 @@ Each change is one that OPA's compiler makes too, and stays within its line:
   at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - Patterns are translated (`regex_patterns`); one that is computed is translated when it is used.
-- An object that is made of rules with more than its keys in the head (`s[k] contains x`) is undefined here
-  where none of them holds: it has a default, in a module of its own.
-- `sprintf` gets as many values as it has verbs: regorus fails on more or fewer.
+- `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
+  it is: regorus fails on both.
 """
 
 import json
@@ -21,7 +20,8 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from gateway.policy.embedded.builtins import PATTERN_ARGUMENTS
+from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS
+from gateway.policy.embedded.empty_objects import empty_objects
 from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
@@ -33,7 +33,6 @@ from gateway.policy.embedded.syntax_tree import (
     declared_names,
     expressions,
     extent,
-    head_of,
     indices,
     is_bare,
     is_plain,
@@ -73,7 +72,7 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         # Only these are parsed again. The names of a package's rules may come from its other files.
         parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
         written |= parsed
-    return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
+    return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
 
 
 def _changed(module: Module, round_: int) -> str:
@@ -83,22 +82,6 @@ def _changed(module: Module, round_: int) -> str:
             written.append(module.text[end:start].decode() + text)
             end = stop
     return "".join(written) + module.text[end:].decode()
-
-
-def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """A module with a default for each object that would be undefined where none of its rules holds."""
-    paths = {
-        module.resolve(refr)
-        for module in modules
-        for rule in module.rules
-        if not is_plain(refr := head_of(rule)["refr"])
-        # An object with one key for each value is empty here too.
-        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
-    }
-    for number, path in enumerate(sorted(paths)):
-        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
-        package, name = ".".join(path[1:length]), ".".join(path[length:])
-        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"
 
 
 def _edits(module: Module, round_: int) -> Iterator[Edit]:
@@ -123,6 +106,9 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
         yield from _pattern(module, arguments[PATTERN_ARGUMENTS[name] :][:1])
     elif name == "sprintf":
         yield from _values(module, arguments)
+    elif not arguments and name not in BUILTINS:
+        # A function without arguments is a rule here, and found as one.
+        yield call["span"]["start"], call["span"]["end"], ".".join(path_of(call["fcn"]))
 
 
 def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator[Edit]:

@@ -56,6 +56,7 @@ ANSWERS = {
     r"r := [x | some x in [`ab`, `éb`]; p := concat(``, [`^\w`, `b`]); regex.match(p, x)]": '["ab"]',
     # Others.
     "r := g(1)\ng(1)\ng(2)": "true",
+    "r := x if x := h()\nh := y if y := input.n": "5",
     'r := sprintf("%v %v", [1])': '"1 %!v(MISSING)"',
     "r := [lower(`ÉΣİ`), upper(`ßﬁ`)]": '["é\u03c3i","ßﬁ"]',
     "r := [indexof(`aé雪`, `雪`), strings.count(`aaaa`, `aa`)]": "[2,2]",
