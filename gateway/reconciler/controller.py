@@ -170,8 +170,8 @@ class Controller:
             await self._inbox.process(now)
             self._update_regions(now)
             if now.monotonic - self._scanned_at >= SCAN_SECONDS:
-                self._scanned_at = now.monotonic
-                await scan_store(self._ws, self._store, now, self._failover)
+                more = await scan_store(self._ws, self._store, now, self._failover)
+                self._scanned_at = NEVER if more else now.monotonic
             await self._commit(now)
             if not self._cut_off:
                 # Only now: a conflict may have taken back what placing builds on.

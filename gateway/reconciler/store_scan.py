@@ -15,7 +15,7 @@ from gateway.store.interface import Store
 SCAN_SECONDS = 0.5
 """The pause between two scans."""
 SCAN_LIMIT = 200
-"""The most shards read at once for cancellation or deadline; the others come with the next scan."""
+"""The most shards read at once for cancellation or deadline; the others come with the next pass."""
 
 REPORT_SECONDS = 0.5
 """The longest time that the report of what ended in time is taken to be under way from a well region."""
@@ -23,19 +23,21 @@ SILENT_SECONDS = 10.0
 """The longest wait for the reports of a region that is silent; usually it is Unreachable before that."""
 
 
-async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
+async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> bool:
     """Applies the stored taints, cancellations and passed deadlines to the working set.
 
-    Raises `Unavailable` where the store cannot answer.
+    Returns whether there may be more, for the next pass. Raises `Unavailable` where the store cannot answer.
     """
     await _apply_taints(ws, store, now, settings)
     runs: dict[str, LoadedRun] = {}
+    cancelled = expired = 0
     for shard in await store.to_cancel(limit=SCAN_LIMIT):
         tracked = await track_shard(ws, store, shard, now, settings, runs=runs)
         # In the working set the shard may be further than in the store already.
         if not tracked.shard.phase.terminal and tracked.shard.phase is not Phase.CANCELLING:
             # T10: the attempt becomes an orphan, which is ended.
             tracked.apply_event(now, Event.CANCELLED)
+            cancelled += 1
     for shard in await store.overdue(now=now.wall, limit=SCAN_LIMIT):
         tracked = await track_shard(ws, store, shard, now, settings, runs=runs)
         # T12, but what was cancelled ends as Cancelled, however long that takes.
@@ -44,6 +46,9 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
         if _may_have_ended_in_time(ws, tracked, now):
             continue
         tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
+        expired += 1
+    # Those that stayed as they were come again with the next scan: they would come with each pass.
+    return SCAN_LIMIT in (cancelled, expired)
 
 
 def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant) -> bool:

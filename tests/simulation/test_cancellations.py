@@ -40,6 +40,16 @@ async def test_a_run_is_cancelled_without_a_word_of_a_region_only_once_that_is_l
     assert world.clusters[region].alive() == []
 
 
+async def test_a_large_run_is_cancelled_pass_by_pass(world: World) -> None:
+    """A thousand shards took five scans, half a second apart: no pass may take all of them at once."""
+    await world.submit(workflow(300.0, shards=1_000))
+    await run(world, 1)
+    await cancel(world)
+    for _ in range(10):
+        await world.tick()
+    assert {shard.phase for shard in world.shards.values()} == {Phase.CANCELLING, Phase.CANCELLED}
+
+
 async def test_a_region_that_is_not_heard_yet_is_waited_for(world: World) -> None:
     """A gateway that has just started knows nothing of any region: that is no loss."""
     await world.submit(workflow(300.0, shards=1))
