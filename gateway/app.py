@@ -101,6 +101,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             policy=policy,
             rollout=parts.rollout,
             store=store,
+            exceptions=policy.exceptions,
             metrics=metrics,
             executors=_executors(settings),
             reader=await exits.enter_async_context(_reader(settings)),

@@ -118,6 +118,10 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The newest refusals that are kept as records; older ones are deleted, so a flood fills no disk."""
     recorded_refusals_of_tenant: Annotated[int, Meta(ge=1)] = 1_000
     """The newest of them that are kept of one tenant."""
+    exceptions_of_tenant: Annotated[int, Meta(ge=1)] = 100
+    """Policy exceptions of one tenant that may be pending or active at once."""
+    exception_seconds: Annotated[float, Meta(gt=0)] = 7_776_000.0
+    """The longest time for which an exception may be asked for: 90 days."""
     record_permitted_reads: bool = False
     """Whether permitted reads are recorded too, among as many refusals. What changes anything always is."""
 

@@ -12,6 +12,7 @@ from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, LogLine
+from gateway.api.policy.exceptions import ExceptionPage, ExceptionRecord, ExceptionRequest
 from gateway.api.policy.views import BundleList, BundleView
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
 from gateway.api.records.trail import TrailPage
@@ -40,6 +41,9 @@ BODIES: Final = (
     DecisionPage,
     DecisionRecord,
     DryRun,
+    ExceptionPage,
+    ExceptionRecord,
+    ExceptionRequest,
     JournalRelease,
     LogLine,
     RegionList,
@@ -123,6 +127,11 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
     "audit": (_json("A page of what people had done", "ActPage"),),
     "trail": (_json("A stretch of the trail", "TrailPage"),),
+    "ask_exception": (_json("Stored, and not approved yet", "ExceptionRecord", status=201, location=True),),
+    "exceptions": (_json("A page of exceptions", "ExceptionPage"),),
+    "exception": (_json("The exception", "ExceptionRecord"),),
+    "approve_exception": (_json("The exception with this approval", "ExceptionRecord"),),
+    "revoke_exception": (_json("It counts no more", "ExceptionRecord"),),
     "decisions": (_json("A page of decisions", "DecisionPage"),),
     "decision": (_json("The decision with its input", "DecisionRecord"),),
     "bundles": (_json("The policy bundles", "BundleList"),),
@@ -140,6 +149,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
         media_type: {"schema": {"$ref": "#/components/schemas/Workflow"}}
         for media_type in (JSON, "application/yaml")
     },
+    "ask_exception": {JSON: {"schema": {"$ref": "#/components/schemas/ExceptionRequest"}}},
     "upload": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
 }
 """The bodies that operations read, by media type."""

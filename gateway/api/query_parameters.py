@@ -16,6 +16,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "actor": TEXT,
     "continue": TEXT,
     "dryRun": FLAG,
+    "ended": FLAG,
     "entry": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
     "follow": FLAG,
     "id": {"type": "string", "pattern": "^[0-9a-f]{1,28}$"},

@@ -15,6 +15,13 @@ from gateway.api.http.services import Services
 from gateway.api.logs import logs
 from gateway.api.openapi import openapi_document, workflow_schema
 from gateway.api.policy.bundles import activate, bundle, bundles, promote, rollback, upload
+from gateway.api.policy.exceptions import (
+    approve_exception,
+    ask_exception,
+    exception,
+    exceptions,
+    revoke_exception,
+)
 from gateway.api.records.audit import audit
 from gateway.api.records.decisions import decision, decisions
 from gateway.api.records.trail import trail
@@ -27,6 +34,7 @@ AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limi
 DECISIONS_QUERY: Final = frozenset(
     {"action", "inputs", "refused", "rule", "run", "since", "subject", "tenant", "limit", "continue"}
 )
+EXCEPTIONS_QUERY: Final = frozenset({"ended", "tenant", "limit", "continue"})
 LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
 
 
@@ -64,6 +72,13 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/policy/bundles/{sequence}/activate": {"POST": Operation(handler=activate, sheds=False)},
     "/v1/policy/bundles/{sequence}/promote": {"POST": Operation(handler=promote, sheds=False)},
     "/v1/policy/bundles/{sequence}/rollback": {"POST": Operation(handler=rollback, sheds=False)},
+    "/v1/policy/exceptions": {
+        "POST": Operation(handler=ask_exception),
+        "GET": Operation(handler=exceptions, query_parameters=EXCEPTIONS_QUERY),
+    },
+    "/v1/policy/exceptions/{exception}": {"GET": Operation(handler=exception)},
+    "/v1/policy/exceptions/{exception}/approve": {"POST": Operation(handler=approve_exception)},
+    "/v1/policy/exceptions/{exception}/revoke": {"POST": Operation(handler=revoke_exception, sheds=False)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }

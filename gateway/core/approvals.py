@@ -20,13 +20,18 @@ class ApprovalRefused(Exception):
     """The approval does not count; the text says why."""
 
 
+class AlreadyApproved(ApprovalRefused):
+    """The same person has approved it before: nothing is to be done."""
+
+
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:
-    """The approvals with one more. Raises `ApprovalRefused` for who has asked, or has approved before.
+    """The approvals with one more. Raises `ApprovalRefused` for who has asked, `AlreadyApproved`
+    for who has approved before.
 
     A person is a subject, whatever the issuer: nobody counts twice by way of a second one.
     """
     if approval.subject == asked_by:
         raise ApprovalRefused("who asks for it cannot approve it")
     if any(approval.subject == given.subject for given in approvals):
-        raise ApprovalRefused(f"{approval.subject} has approved it already, and counts once")
+        raise AlreadyApproved(f"{approval.subject} has approved it already, and counts once")
     return (*approvals, approval)

@@ -62,6 +62,9 @@ class HistoryKind(StrEnum):
     POLICY_CANARIED = "PolicyCanaried"
     POLICY_ACTIVATED = "PolicyActivated"
     POLICY_ROLLED_BACK = "PolicyRolledBack"
+    EXCEPTION_ASKED = "ExceptionAsked"
+    EXCEPTION_APPROVED = "ExceptionApproved"
+    EXCEPTION_REVOKED = "ExceptionRevoked"
     REGION_RETURNED = "RegionReturned"
     """A forgotten region answers again, which ends the order to forget it."""
     STORE_RESTORED = "StoreRestored"
@@ -182,6 +185,21 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
     """After a rollback of the active one: the bundle that decides again. None: that of the start."""
 
 
+class ExceptionDetail(Detail, frozen=True, kw_only=True):
+    """A policy exception that somebody asked for, approved or revoked. The entry's `run` is empty."""
+
+    exception: str
+    rule: str
+    tenant: str
+    workflow: str = ""
+    document: str = ""
+    reason: str
+    ticket: str
+    expires_at: float
+    decision_id: str
+    """The decision that let the person do it."""
+
+
 class RegionDetail(Detail, frozen=True, kw_only=True):
     """The region that has returned, or has shown that the store is an old copy. The entry names no run."""
 
@@ -211,6 +229,9 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.POLICY_CANARIED: PolicyDetail,
     HistoryKind.POLICY_ACTIVATED: PolicyDetail,
     HistoryKind.POLICY_ROLLED_BACK: PolicyDetail,
+    HistoryKind.EXCEPTION_ASKED: ExceptionDetail,
+    HistoryKind.EXCEPTION_APPROVED: ExceptionDetail,
+    HistoryKind.EXCEPTION_REVOKED: ExceptionDetail,
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
@@ -229,6 +250,9 @@ ACTS: Final = (
     HistoryKind.POLICY_CANARIED,
     HistoryKind.POLICY_ACTIVATED,
     HistoryKind.POLICY_ROLLED_BACK,
+    HistoryKind.EXCEPTION_ASKED,
+    HistoryKind.EXCEPTION_APPROVED,
+    HistoryKind.EXCEPTION_REVOKED,
 )
 """The kinds of what people had done to a run, to a region, or to the policy."""
 
@@ -262,7 +286,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
         match self.detail:
             case PlacementDetail() | SubmissionDetail() | CancellationDetail() as decided:
                 return decided.decision_id
-            case OperationDetail() | PolicyDetail() as act:
+            case OperationDetail() | PolicyDetail() | ExceptionDetail() as act:
                 return act.decision_id
             case _:
                 return None

@@ -43,7 +43,7 @@ class PolicyException(Struct, frozen=True, kw_only=True):
     revoked_by: str = ""
     """Who has revoked it; empty: nobody."""
 
-    def state(self, now: float) -> ExceptionState:
+    def state_at(self, now: float) -> ExceptionState:
         """Its state at `now`, in wall-clock seconds since 1970."""
         if self.revoked_by:
             return ExceptionState.REVOKED

@@ -6,9 +6,10 @@ A parsed document means the same to every later reader: no doubled names, no num
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from gateway.core.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType
 from gateway.documents.schema_errors import field_error, schema_errors
@@ -30,6 +31,8 @@ A shallower free-form value is only checked more strictly than necessary, and th
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
 """Given a decoded document and its schema errors, returns the further errors in its valid parts."""
+
+T = TypeVar("T", bound=Struct)
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -78,6 +81,20 @@ def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
     if _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH):
         return workflow
     return None
+
+
+def parse_json(body: bytes, type_: type[T]) -> T:
+    """Parses the JSON body of a call other than a submission.
+
+    Raises `Malformed`, `TooLarge`, or `Invalid` with every error and a JSON pointer to each.
+    """
+    value, errors = read_json(_decode_utf8(body), maximum_nesting=DocumentLimits().maximum_nesting)
+    if errors := errors or schema_errors(value, type_):
+        raise invalid_document(errors)
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise invalid_document([field_error(error)]) from error
 
 
 def document_schema() -> dict[str, Any]:

@@ -67,7 +67,7 @@ def granted_to(
     return {
         one.rule: one.id
         for one in exceptions
-        if one.state(now) is ExceptionState.ACTIVE and one.covers(**structs.asdict(scope))
+        if one.state_at(now) is ExceptionState.ACTIVE and one.covers(**structs.asdict(scope))
     }
 
 

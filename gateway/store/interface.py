@@ -20,6 +20,7 @@ from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
 from gateway.store.clock_steps import BearsClockSteps
 from gateway.store.decisions import KeepsDecisions
+from gateway.store.exceptions import KeepsExceptions
 from gateway.store.trail import KeepsTrail
 
 
@@ -92,7 +93,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsRollout, KeepsTrail, Protocol):
+class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsExceptions, KeepsRollout, KeepsTrail, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
@@ -116,10 +117,7 @@ class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsRollout, KeepsTrail
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins a new era, since the store was restored from a copy.
-
-        Its epochs outrank all that were given since the copy was made.
-        """
+        """Begins a new era: its epochs outrank all that were given since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:

@@ -1,14 +1,19 @@
 """The policy exceptions that may count now, in memory: a decision must not wait for the store to find one."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import structs
 
 from gateway.core.decision import Decision, Question
+from gateway.core.errors import Unavailable
 from gateway.core.policy_exception import ExceptionState, PolicyException
 from gateway.policy.enforcement import can_be_excepted, enforce, granted_to, scope_of
+from gateway.store.exceptions import ExceptionQuery, KeepsExceptions
+from gateway.store.interface import StoreUnusable
 
-ENDED = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
+PAGE: Final = 200
+ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 
 
 class KnownExceptions:
@@ -20,13 +25,30 @@ class KnownExceptions:
     def __repr__(self) -> str:
         return f"<KnownExceptions: {len(self._known)}>"
 
+    async def load(self, store: KeepsExceptions, *, now: float) -> None:
+        """Reads those that are not over at `now`. Raises `StoreUnusable` where they cannot be read."""
+        query = ExceptionQuery(open_at=now, limit=PAGE)
+        while True:
+            try:
+                found = await store.exceptions(query)
+            except Unavailable as error:
+                raise StoreUnusable(f"the policy exceptions cannot be read: {error}") from error
+            self.put(found.exceptions, now=now)
+            if found.next is None:
+                return
+            query = structs.replace(query, before=found.next)
+
+    def count(self, tenant: str, *, now: float) -> int:
+        """How many exceptions of the tenant are not over at `now`."""
+        return sum(one.tenant == tenant and one.state_at(now) not in ENDED for one in self._known.values())
+
     def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
         """Takes in what is stored; an older state of an exception does not replace a newer one."""
         for one in exceptions:
             known = self._known.get(one.id)
             if known is None or known.rev < one.rev:
                 self._known[one.id] = one
-        self._known = {one.id: one for one in self._known.values() if one.state(now) not in ENDED}
+        self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
         """The engine's decision by the levels of its rules and by what is excepted from them."""

@@ -6,7 +6,7 @@ What admits, retries or places a run stores its decision with the run itself, in
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from loguru import logger
 from msgspec import structs
@@ -15,7 +15,9 @@ from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Unavailable
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import PolicySettings
+from gateway.steady_clock import steady_time
 from gateway.store.decisions import KeepsDecisions
+from gateway.store.exceptions import KeepsExceptions
 from gateway.submission.known_exceptions import KnownExceptions
 
 STORED_WITH_THE_RUN: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY, Action.RUNS_PLACE})
@@ -43,13 +45,17 @@ OnDecision = Callable[[Decision], None]
 OnUnrecorded = Callable[[int], None]
 
 
+class KeepsRecords(KeepsDecisions, KeepsExceptions, Protocol):
+    """What a store keeps for policy: its decisions, and exceptions from its rules."""
+
+
 class RecordedPolicy:
     """A `PolicyEngine` that asks another one, and records what it decides. `run` writes in the background."""
 
     def __init__(
         self,
         engine: PolicyEngine,
-        store: KeepsDecisions,
+        store: KeepsRecords,
         settings: PolicySettings,
         *,
         on_decision: OnDecision,
@@ -58,7 +64,7 @@ class RecordedPolicy:
     ) -> None:
         self._engine, self._store, self._settings = engine, store, settings
         self._on_decision, self._on_unrecorded = on_decision, on_unrecorded
-        self._exceptions = exceptions or KnownExceptions()
+        self.exceptions = exceptions or KnownExceptions()
         self._waiting: list[Decision] = []
         self._waiting_by_tenant: Counter[str] = Counter()
         self._offered = asyncio.Event()
@@ -67,6 +73,7 @@ class RecordedPolicy:
         return f"<RecordedPolicy of {self._engine!r}, {len(self._waiting)} decisions to record>"
 
     async def __aenter__(self) -> Self:
+        await self.exceptions.load(self._store, now=steady_time())
         await self._engine.__aenter__()
         return self
 
@@ -86,7 +93,7 @@ class RecordedPolicy:
     async def decide(self, question: Question) -> Decision:
         decision = await self._engine.decide(question)
         if decision.reasons:
-            decision = self._exceptions.enforced(decision, question)
+            decision = self.exceptions.enforced(decision, question)
         self._on_decision(decision)
         if decision.allow is not True:
             self._offer(decision, question)

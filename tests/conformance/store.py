@@ -3,6 +3,7 @@
 from tests.conformance.store_acceptance import AcceptanceConformance
 from tests.conformance.store_acts import ActsConformance
 from tests.conformance.store_decisions import DecisionsConformance
+from tests.conformance.store_exceptions import ExceptionsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_shards import ShardsConformance
 from tests.conformance.store_tenants import TenantsConformance
@@ -13,6 +14,7 @@ class StoreConformance(
     AcceptanceConformance,
     ActsConformance,
     DecisionsConformance,
+    ExceptionsConformance,
     OperationsConformance,
     ShardsConformance,
     TenantsConformance,

@@ -21,6 +21,7 @@ from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
+from gateway.submission.known_exceptions import KnownExceptions
 from gateway.submission.reading.document_reader import DocumentReader
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
@@ -41,7 +42,8 @@ class Services(Struct, frozen=True, kw_only=True):
     read by `reader`; `rates` are those of their requests; they also take turns at `large_answers` and, in
     each region, at `log_reads`. `unread` counts answers that wait to be read, `unfinished` bodies that
     arrive, `followers` followed logs by region and tenant. `clock` gives wall-clock seconds since 1970.
-    `rejections` keeps the log lines of rejected tokens few.
+    `rejections` keeps the log lines of rejected tokens few. `exceptions` from rules of policy are
+    those that decisions look at.
     """
 
     settings: GatewaySettings
@@ -58,6 +60,7 @@ class Services(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = steady_time
     wall_clock: Callable[[], float] = time.time
     """The clock that the times of tokens are compared with: the machine's, as it is set now."""
+    exceptions: KnownExceptions = msgspec.field(default_factory=KnownExceptions)
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
     rejections: LogRateLimiter = msgspec.field(default_factory=LogRateLimiter)

@@ -1,4 +1,4 @@
-"""The policy bundles of a gateway over the API: list, upload, and the steps of a rollout.
+"""Policy over the API: its bundles and the steps of their rollout, and exceptions from its rules.
 
 May import what `gateway/api` may import.
 """

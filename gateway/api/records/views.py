@@ -31,6 +31,8 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     engine: str
     obligations: Obligations
     duration_seconds: float
+    digest: str
+    """SHA-256 of the document, where an exception could let it in: what the exception may name."""
     input: Raw | UnsetType = UNSET
     """What the rules were asked, as far as policy lets it be recorded; in lists only where asked for."""
 
@@ -68,6 +70,7 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
         engine=decision.engine,
         obligations=decision.obligations,
         duration_seconds=decision.duration_seconds,
+        digest=question.digest if question else "",
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from gateway.cli.arguments import Format, Output
 from gateway.cli.errors import Exit
 from gateway.cli.output import command, console, format_count, serialize
+from gateway.cli.policy import exceptions
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
 from gateway.cli.policy.checks import check_bundle
 from gateway.cli.policy.diff import diff
@@ -32,6 +33,7 @@ app.command(build)
 app.command(sign_archive, name="sign")
 app.command(verify_archive, name="verify")
 app.command(replay_decisions, name="replay")
+app.command(exceptions.app)
 app.command(diff)
 app.command(listing.bundles)
 app.command(steps.upload)

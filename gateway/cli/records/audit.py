@@ -96,10 +96,10 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _subject(entry: dict[str, Any]) -> str:
-    """The run, region or policy bundle that something was done to."""
+    """The run, region, policy bundle or exception that something was done to."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
-    return str(entry["run"] or detail.get("region") or bundle)
+    return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
 
 
 def seconds_since(text: str) -> int:

@@ -33,6 +33,10 @@ CALLS = (
     ("policy", "promote", "7"),
     ("policy", "rollback", "7"),
     ("policy", "upload", "w.yaml"),
+    ("policy", "exceptions", "list"),
+    ("policy", "exceptions", "ask", "r1", "--reason", "r1", "--ticket", "t1", "--expires", "1d"),
+    ("policy", "exceptions", "approve", "e1"),
+    ("policy", "exceptions", "revoke", "e1"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
@@ -45,6 +49,21 @@ LOCAL = {
     ("policy", "diff"): "it prints what rules of this machine say",
 }
 """Commands with `-o` that are not tried here, and why."""
+
+
+def exceptions(word: str) -> dict[str, Any]:
+    """The answers about policy exceptions."""
+    one: dict[str, Any] = dict.fromkeys(
+        ("id", "state", "rule", "tenant", "workflow", "document", "asked_by", "ticket"), word
+    )
+    one |= {"expires_at": 1.0, "approvals": [{"subject": word}]}
+    path = "/v1/policy/exceptions"
+    return {
+        f"GET {path}": {"items": [one], "continue": None},
+        f"POST {path}": one,
+        f"POST {path}/e1/approve": one,
+        f"POST {path}/e1/revoke": one,
+    }
 
 
 def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
@@ -77,6 +96,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
         f"POST {bundles}/7/activate": bundle,
         f"POST {bundles}/7/promote": bundle,
         f"POST {bundles}/7/rollback": bundle,
+        **exceptions(word),
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
         f"GET /v1/runs/{ID}/explain": story,

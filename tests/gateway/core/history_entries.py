@@ -7,6 +7,7 @@ from gateway.core.history import (
     DETAILS,
     CancellationDetail,
     Detail,
+    ExceptionDetail,
     HistoryEntry,
     HistoryKind,
     OperationDetail,
@@ -51,6 +52,15 @@ EXAMPLES: tuple[Detail, ...] = (
     CancellationDetail(decision_id="d1", revision="r1", rules=("r",), trace_id="t1"),
     RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
     OperationDetail(region="beijing", decision_id="d1"),
+    ExceptionDetail(
+        exception="e1",
+        rule="image.banned",
+        tenant="payments",
+        reason="why",
+        ticket="OPS-7",
+        expires_at=2.0,
+        decision_id="d1",
+    ),
     RegionDetail(region="beijing"),
     PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )

@@ -1,0 +1,217 @@
+"""Policy exceptions: ask for one, list, approve, revoke. Policy authorizes each act, and it is audited."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, structs
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
+from gateway.core.approvals import AlreadyApproved, Approval, ApprovalRefused, with_approval
+from gateway.core.decision import Action, Reason
+from gateway.core.errors import Conflict, Denied, Malformed, NotFound, TooManyRequests
+from gateway.core.history import ExceptionDetail, HistoryEntry, HistoryKind
+from gateway.core.policy_exception import ExceptionState, PolicyException
+from gateway.documents.parsing import invalid_document, parse_json
+from gateway.policy.answer import ALWAYS_HARD
+from gateway.store.exceptions import ExceptionQuery
+from gateway.submission.authorize import authorize
+from waypost.json_pointer import FieldError
+
+BODY_MAXIMUM_BYTES: Final = 16_384
+SWAPS_MAXIMUM: Final = 8
+"""How often a change is tried that others overtake: fewer people may change one exception at once."""
+
+Word = Annotated[str, Meta(min_length=1, max_length=128)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=1_000)]
+Sha256 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+
+
+class ExceptionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an exception is asked for with. `tenant`: the caller's own where it is null."""
+
+    rule: Word
+    tenant: Word | None = None
+    workflow: Annotated[str, Meta(max_length=128)] = ""
+    """The name of the workflows that it is for; empty: all of the tenant."""
+    document: Sha256 = ""
+    """SHA-256 of the one document that it is for, as the decision about it has it; empty: any."""
+    reason: Sentence
+    ticket: Word
+    expires_at: float
+    """Until when it is to count, in seconds since 1970."""
+
+
+class ExceptionRecord(PolicyException, frozen=True, kw_only=True):
+    """A policy exception and its present state. Only an Active one overrides its rule."""
+
+    state: ExceptionState
+
+
+class ExceptionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """Policy exceptions, newest first. `continue` is for the next page, null on the last."""
+
+    items: tuple[ExceptionRecord, ...]
+    next: str | None
+
+
+async def ask_exception(call: Call) -> Response:
+    """Ask for an exception from a soft rule: 201. It counts once two others have approved it."""
+    services = call.services
+    asked = parse_json(await call.body(BODY_MAXIMUM_BYTES), ExceptionRequest)
+    if errors := list(_errors(asked, call)):
+        raise invalid_document(errors)
+    one = PolicyException(
+        id=f"{int(call.at * 1000):012x}{os.urandom(4).hex()}",
+        rule=asked.rule,
+        tenant=asked.tenant or call.principal.tenant,
+        workflow=asked.workflow,
+        document=asked.document,
+        reason=asked.reason,
+        ticket=asked.ticket,
+        asked_by=call.principal.subject,
+        asked_at=call.at,
+        expires_at=asked.expires_at,
+    )
+    decision_id = await _authorize(call, Action.EXCEPTIONS_ASK, one)
+    maximum = services.settings.policy.exceptions_of_tenant
+    if services.exceptions.count(one.tenant, now=call.at) >= maximum:
+        raise TooManyRequests(f"{maximum} exceptions of tenant {one.tenant} are pending or active already")
+    await _write(call, one, HistoryKind.EXCEPTION_ASKED, decision_id)
+    return JsonResponse(_record(one, call.at), 201, location=f"/v1/policy/exceptions/{one.id}")
+
+
+async def exceptions(call: Call) -> Response:
+    """List policy exceptions, newest first: those that are pending or active, with `ended=true` all."""
+    services, query = call.services, call.query
+    decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=services.policy)
+    page = services.settings.requests.page_maximum
+    found = await services.store.exceptions(
+        ExceptionQuery(
+            tenants=visible_tenants(decision, call.principal.tenant, query.value("tenant")),
+            open_at=None if query.flag("ended") else call.at,
+            limit=query.number("limit", default=50, minimum=1, maximum=page),
+            before=_before(query.value("continue")),
+        )
+    )
+    following = None if found.next is None else encode_cursor(found.next)
+    items = tuple(_record(one, call.at) for one in found.exceptions)
+    return JsonResponse(ExceptionPage(items=items, next=following))
+
+
+async def exception(call: Call) -> Response:
+    """Get one policy exception."""
+    return JsonResponse(_record(await _visible(call), call.at))
+
+
+async def approve_exception(call: Call) -> Response:
+    """Approve an exception. Who asked for it cannot, and a person counts once; again changes nothing."""
+    one = await _visible(call)
+    decision_id = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
+    subject, issuer = call.principal.subject, call.principal.issuer
+    approval = Approval(subject=subject, issuer=issuer, at=call.at, decision_id=decision_id)
+
+    def approved(one: PolicyException) -> PolicyException:
+        approvals = with_approval(one.asked_by, one.approvals, approval)
+        if one.state_at(call.at) is not ExceptionState.PENDING:
+            raise Conflict(f"the exception is {one.state_at(call.at)}")
+        return structs.replace(one, rev=one.rev + 1, approvals=approvals)
+
+    try:
+        one = await _change(call, one, approved, HistoryKind.EXCEPTION_APPROVED, decision_id)
+    except AlreadyApproved:
+        one = await _visible(call)
+    except ApprovalRefused as error:
+        reason = Reason(rule="exception.own", message=str(error))
+        raise Denied(str(error), reasons=(reason,), decision_id=decision_id) from error
+    return JsonResponse(_record(one, call.at))
+
+
+async def revoke_exception(call: Call) -> Response:
+    """Revoke an exception: nothing is let in by it any more. A second time changes nothing."""
+    one = await _visible(call)
+    decision_id = await _authorize(call, Action.EXCEPTIONS_REVOKE, one)
+
+    def revoked(one: PolicyException) -> PolicyException:
+        if one.state_at(call.at) is ExceptionState.EXPIRED:
+            raise Conflict("the exception is Expired")
+        return structs.replace(one, rev=one.rev + 1, revoked_by=call.principal.subject)
+
+    if not one.revoked_by:
+        one = await _change(call, one, revoked, HistoryKind.EXCEPTION_REVOKED, decision_id)
+    return JsonResponse(_record(one, call.at))
+
+
+async def _visible(call: Call) -> PolicyException:
+    """The exception that the path names. Raises `NotFound` where the caller may not see it."""
+    decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=call.services.policy)
+    one = await call.services.store.exception(call.path_parameters["exception"])
+    tenants = visible_tenants(decision, call.principal.tenant, None)
+    if one is None or not (tenants is None or one.tenant in tenants):
+        raise NotFound("there is no such exception")
+    return one
+
+
+async def _authorize(call: Call, action: Action, one: PolicyException) -> str:
+    """Returns the id of the decision that permits the act. Raises `Denied` or `Unavailable`."""
+    context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
+    question = call.question(action, context={"exception": context})
+    return (await authorize(question, policy=call.services.policy)).id
+
+
+async def _change(
+    call: Call,
+    one: PolicyException,
+    change: Callable[[PolicyException], PolicyException],
+    kind: HistoryKind,
+    decision_id: str,
+) -> PolicyException:
+    """Stores what `change` makes of the exception, or of what others have made of it meanwhile."""
+    for _ in range(SWAPS_MAXIMUM):
+        changed = change(one)
+        if await _write(call, changed, kind, decision_id):
+            return changed
+        one = await call.services.store.exception(one.id) or one
+    raise Conflict("others change the exception at the same time: look at it again")
+
+
+async def _write(call: Call, one: PolicyException, kind: HistoryKind, decision_id: str) -> bool:
+    detail = ExceptionDetail(
+        exception=one.id,
+        rule=one.rule,
+        tenant=one.tenant,
+        workflow=one.workflow,
+        document=one.document,
+        reason=one.reason,
+        ticket=one.ticket,
+        expires_at=one.expires_at,
+        decision_id=decision_id,
+    )
+    entry = HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+    written = await call.services.store.write_exception(one, entry=entry)
+    if written:
+        call.services.exceptions.put([one], now=call.at)
+        call.log_act(f"{kind} {one.id}", decision_id)
+    return written
+
+
+def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
+    if asked.rule in ALWAYS_HARD:
+        yield FieldError("/rule", "this rule is about who calls: nothing is excepted from it")
+    longest = call.services.settings.policy.exception_seconds
+    if not call.at < asked.expires_at <= call.at + longest:
+        yield FieldError("/expires_at", f"must be in the future, and within {longest / 86_400:g} days")
+
+
+def _record(one: PolicyException, now: float) -> ExceptionRecord:
+    return ExceptionRecord(**structs.asdict(one), state=one.state_at(now))
+
+
+def _before(cursor: str | None) -> str | None:
+    text = decode_cursor(cursor)
+    if text is not None and not text.isalnum():
+        raise Malformed("the query parameter continue is not one that this gateway gave")
+    return text

@@ -1,0 +1,49 @@
+"""The values by which policy exceptions are stored and listed."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.core.history import HistoryEntry
+from gateway.core.policy_exception import PolicyException
+
+
+class ExceptionQuery(Struct, frozen=True, kw_only=True):
+    """The conditions by which exceptions are listed, newest first: one is listed if all of them hold."""
+
+    tenants: tuple[str, ...] | None = None
+    """The tenants whose exceptions are listed; None: all."""
+    open_at: float | None = None
+    """Only those that are neither expired at that time nor revoked; None: these too."""
+    limit: int = 50
+    before: str | None = None
+    """The id of the last exception of the page before."""
+
+
+class FoundExceptions(Struct, frozen=True, kw_only=True):
+    """Policy exceptions, and the id after which the next page begins; None: no more follow."""
+
+    exceptions: tuple[PolicyException, ...]
+    next: str | None
+
+
+class KeepsExceptions(Protocol):
+    """The part of a store that keeps policy exceptions."""
+
+    async def exception(self, exception_id: str) -> PolicyException | None:
+        """The exception; None: there is none."""
+        ...
+
+    async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
+        """One page of the exceptions that meet the conditions of `query`, newest first.
+
+        It may be short though more follow: what is read for one page is bounded.
+        """
+        ...
+
+    async def write_exception(self, exception: PolicyException, *, entry: HistoryEntry) -> bool:
+        """Stores a new exception (`rev` 1), or the next state of a known one, with its history entry.
+
+        False, and nothing written, unless the stored `rev` is the one before.
+        """
+        ...
