@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import BundleError, Diagnostic
-from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, with_checkpoints
+from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting import rewrite_rules
 from gateway.policy.embedded.syntax_tree import Module, expressions, extent, read_modules
@@ -62,15 +62,16 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
     """Rewrites the rules of `source` for the interpreter. Raises `BundleError` for what is no Rego."""
     written = rewrite_rules((*source.modules, *tests), parse_modules)
-    modules = tuple((module.file, with_checkpoints(module)) for module in written)
-    return PreparedRules(modules=modules, data=source.data, bounded=is_bounded(written))
+    size = size_of(msgspec.json.decode(source.data))
+    modules = tuple((module.file, with_checkpoints(module, size)) for module in written)
+    return PreparedRules(modules=modules, data=source.data, bounded=is_bounded(written, size))
 
 
 class Interpreter:
     """The rules of a bundle, ready to be evaluated.
 
     The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
-    rules may make much out of little, so that checkpoints in loops do not bound an evaluation.
+    data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
     """
 
     def __init__(

@@ -1,12 +1,15 @@
 """Makes evaluations interruptible: rules call a function of ours in loops that may take long.
 
 regorus 0.13 has no limit of its own, and holds the interpreter lock while it evaluates. So a call is written
-before each loop that runs within another one, or in a function, which may be called in a loop. What runs
-between two calls is one loop, and is bounded by the size of what it runs over.
+before each loop that runs within another one, or in a function, which may be called in a loop; with large
+data, before each loop. What runs between two calls is one loop, and is bounded by the size of what it runs
+over: that of a document that is small enough, or of data with a bound of their own.
 """
 
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from gateway.policy.embedded.builtins import UNBOUNDED
 from gateway.policy.embedded.gate import calls
@@ -29,28 +32,60 @@ CHECKPOINT: Final = "waypost_embedded.checkpoint"
 FREE_LOOPS: Final = 1
 """How many loops within one another run without a call."""
 
+FREE_MEMBERS: Final = 250
+"""How many members a list or object in the data may have for a loop over it to need no call: 0.4 ms."""
+MEMBERS_MAXIMUM: Final = 2_000
+"""How many it may have for one loop over it, which nothing ends, to take 3 ms at most."""
+VALUES_MAXIMUM: Final = 20_000
+"""How many values may be in all the data: `walk` takes 18 ms for so many."""
+
 Insertion: TypeAlias = tuple[int, str]
 """An offset, and what is written there."""
 
 
-def with_checkpoints(module: Module) -> str:
-    """The text of the module with calls of `CHECKPOINT` in its inner loops."""
+class DataSize(Struct, frozen=True, kw_only=True):
+    """How much there is in the data: of the largest list or object the members, and all values."""
+
+    members: int
+    values: int
+
+
+def size_of(data: Any) -> DataSize:
+    """Measures `data`, which is what JSON can be."""
+    members, values, left = 0, 0, [data]
+    while left:
+        value = left.pop()
+        values += 1
+        if isinstance(value, (dict, list)):
+            members = max(members, len(value))
+            left.extend(value.values() if isinstance(value, dict) else value)
+    return DataSize(members=members, values=values)
+
+
+def with_checkpoints(module: Module, size: DataSize) -> str:
+    """The text of the module with calls of `CHECKPOINT` in inner loops, for data of `size` in all."""
+    around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     at, written = 0, []
-    for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule)}):
+    for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
         written.append(module.text[at:place].decode() + text)
         at = place
     return "".join(written) + module.text[at:].decode()
 
 
-def is_bounded(modules: Iterable[Module]) -> bool:
-    """False if rules call a builtin whose result may be much larger than what it is given."""
-    return UNBOUNDED.isdisjoint(calls(modules))
+def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
+    """False if there may be much to do between two calls of `CHECKPOINT`.
+
+    There is where data are large, and where rules call a builtin that may make much out of little.
+    """
+    few = size.members <= MEMBERS_MAXIMUM and size.values <= VALUES_MAXIMUM
+    return few and UNBOUNDED.isdisjoint(calls(modules))
 
 
-def _in_rule(module: Module, rule: SyntaxNode) -> Iterator[Insertion]:
+def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertion]:
     _, value = only(rule)
     single = single_names(module, rule)
-    around = 1 if "head" in value and only(value["head"])[0] == "Func" else 0
+    if "head" in value and only(value["head"])[0] == "Func":
+        around = FREE_LOOPS
     for body in value.get("bodies", ()):
         loops = around
         if (query := body["query"]) is not None:

@@ -260,10 +260,10 @@ async def test_what_takes_long_leaves_the_event_loop_alone(tmp_path: Path, rules
 
 
 async def test_rules_that_are_slow_by_themselves_go_to_the_process_at_once(tmp_path: Path) -> None:
-    """A long loop over data has no checkpoint: it is slow whatever the document, and so is the next one."""
-    rules = "slow if { some n in data.house.numbers; n < 0 }" + DECISION
-    numbers = {"numbers": list(range(200_000))}
-    async with EmbeddedPolicyEngine(write(tmp_path, rules, numbers), budget_seconds=30.0) as engine:
+    """What takes long between two checkpoints is slow whatever the document, and so is the next one."""
+    rules = 'slow if { some text in data.house.texts; count(split(text, "")) < 0 }' + DECISION
+    texts = {"texts": ["x" * 2_000] * 200}
+    async with EmbeddedPolicyEngine(write(tmp_path, rules, texts), budget_seconds=30.0) as engine:
         for _ in range(2):
             assert (await engine.decide(submission())).rules == ("r",)
         assert worker_pid() is not None
