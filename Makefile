@@ -11,7 +11,7 @@ OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa test unit integration demo faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus test unit integration demo faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ $(OPA):
 	PATH="$$PATH:$(@D)/go/bin" CGO_ENABLED=0 GOBIN=$(@D)/new \
 	  go install -ldflags "-s -w" github.com/open-policy-agent/opa@v$(OPA_VERSION)
 	@mv $(@D)/new/opa $@ && rm -rf $(@D)/new $(@D)/go
+
+prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: for the tests of rules and alerts
+	@command -v promtool amtool > /dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
 
 test: unit integration ## all tests, warnings are errors
 

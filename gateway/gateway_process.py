@@ -13,7 +13,7 @@ from msgspec import structs
 
 from clusters.transport import CONNECTIONS
 from gateway.app import compose
-from gateway.gauges import show_process
+from gateway.gauges import show_process, start_counters
 from gateway.policy.bundle import BundleError
 from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.policy_parts import Loops
@@ -74,6 +74,7 @@ async def _serve(settings: GatewaySettings) -> int:
             Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
         ):
             show_process(gateway.metrics, settings)
+            start_counters(gateway.metrics, settings.policy.engine)
             gateway.metrics.show_connections("api", limits.connections, lambda: outer.connections)
             gateway.metrics.show_connections("internal", HEALTH_CONNECTIONS, lambda: inner.connections)
             # What exists now lives as long as the process: no collection needs to look at it again.

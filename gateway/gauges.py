@@ -4,9 +4,14 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 from clusters.interface import ClusterAdapter, CountsConnections
+from gateway.api.routes import OPERATIONS
+from gateway.core.decision import Action
+from gateway.core.errors import GatewayError
+from gateway.core.shard_states import TERMINAL
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
@@ -25,6 +30,29 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
     for name, path in _certificates(settings):
         expiry = read_certificate(path).not_valid_after_utc.timestamp()
         metrics.certificate_expiry.labels(name).set(expiry)
+
+
+def start_counters(metrics: Metrics, engine: str) -> None:
+    """Makes the series that alerts watch, at 0. `engine` is the setting `policy.engine`.
+
+    Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
+    """
+    calls = {operation.name for path in OPERATIONS.values() for operation in path.values()}
+    kinds: list[type[GatewayError]] = [GatewayError, *GatewayError.__subclasses__()]
+    errors = {kind.reason for kind in kinds if kind.status >= 500}
+    for call, reason in product(sorted(calls), sorted(errors)):
+        metrics.requests.labels(call, reason)
+    for action in Action:
+        metrics.decisions.labels(engine_kind(engine), action, "unanswered")
+    for phase in TERMINAL:
+        metrics.shards_ended.labels(phase)
+    for outcome in ("Activated", "Refused"):
+        metrics.policy_bundles.labels(outcome)
+
+
+def engine_kind(engine: str) -> str:
+    """The kind of policy engine that the setting `policy.engine` names: embedded, or opa."""
+    return engine.partition(":")[0].partition("+")[0]
 
 
 def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
@@ -53,8 +81,7 @@ def show_policy_and_keys(
     authenticator: JwtAuthenticator,
 ) -> None:
     """Shows which rules decide, whether they are those of the newest bundle, and how long key sets count."""
-    engine = settings.policy.engine.partition(":")[0].partition("+")[0]
-    metrics.show_revision(engine, policy.revision)
+    metrics.show_revision(engine_kind(settings.policy.engine), policy.revision)
     newest = bundles.current
     metrics.policy_stale.set(newest is not None and newest.manifest.revision != policy.revision)
     for issuer, seconds in authenticator.key_sets_end_in().items():

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gateway.gauges import show_policy_and_keys, show_process
+from gateway.gauges import show_policy_and_keys, show_process, start_counters
 from gateway.settings import GatewaySettings, PolicySettings, RegionTarget
 from observability.metrics import Metrics
 from waypost import pki
@@ -44,3 +44,15 @@ def test_rules_that_are_behind_the_bundle_are_stale() -> None:
     policy.revision = "r2"
     show_policy_and_keys(metrics, settings, cast(Any, policy), cast(Any, bundles), cast(Any, issuers))
     assert value(metrics, "waypost_policy_stale") == 0
+
+
+def test_what_alerts_watch_is_there_before_the_first_event() -> None:
+    """A counter whose series begins at 1 has not grown, as far as Prometheus can tell."""
+    metrics = Metrics()
+    start_counters(metrics, "opa+http://127.0.0.1:8181")
+
+    assert value(metrics, "waypost_requests_total", call="submit", outcome="Unavailable") == 0
+    asked = {"engine": "opa", "action": "runs:submit", "outcome": "unanswered"}
+    assert value(metrics, "waypost_decisions_total", **asked) == 0
+    assert value(metrics, "waypost_shards_ended_total", phase="Quarantined") == 0
+    assert value(metrics, "waypost_policy_bundles_total", outcome="Refused") == 0

@@ -1,0 +1,188 @@
+"""For each alert a history of its metrics at which it fires, and a near miss at which it does not.
+
+Series are in promtool's notation, by default a sample each 15 s: `0+9x20` grows by 9 each, 20 times.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+DAY: Final = 86_400
+
+
+class AlertCase(NamedTuple):
+    """What makes one alert fire `at` a time since the beginning of the series, and what does not."""
+
+    alert: str
+    at: str
+    fires: Mapping[str, str]
+    silent: Mapping[str, str]
+    step: str = "15s"
+    """The time between two samples, and between two evaluations."""
+
+
+def calls(good: str, bad: str) -> dict[str, str]:
+    """Counters of calls that are answered, and that are errors."""
+    return {
+        'waypost_requests_total{call="submit",outcome="Accepted"}': good,
+        'waypost_requests_total{call="submit",outcome="Unavailable"}': bad,
+        'waypost_requests_total{call="submit",outcome="Denied"}': "0+1x400",
+    }
+
+
+def latency(quick: str, slow: str) -> dict[str, str]:
+    """Buckets of calls under 0.5 s, and of those of 0.8 to 1 s: the latter are `slow` less `quick`."""
+    bucket = 'waypost_request_seconds_bucket{call="submit",le="%s"}'
+    return {
+        bucket % "0.5": quick,
+        bucket % "0.8": quick,
+        bucket % "1.0": slow,
+        bucket % "+Inf": slow,
+    }
+
+
+def gauge(name: str, fires: str, silent: str, at: str, alert: str) -> AlertCase:
+    return AlertCase(alert, at, {name: fires}, {name: silent})
+
+
+def condition(alert: str, name: str, at: str) -> AlertCase:
+    series = f'waypost_region_condition{{region="beijing",condition="{name}"}}'
+    return gauge(series, "1x200", "1x3 0x200", at, alert)
+
+
+CASES: Final = (
+    AlertCase(
+        "WaypostSlowAndFailing",
+        "8m",
+        calls("0+80x80", "0+20x80") | latency("0+80x80", "0+100x80"),
+        calls("0+99x80", "0+1x80") | latency("0+80x80", "0+100x80"),  # slow, and few errors
+    ),
+    AlertCase(
+        "WaypostErrorBudgetBurnsFast",
+        "40m",
+        calls("0+97x30", "0+3x30"),
+        calls("0+99x30", "0+1x30"),
+        step="5m",
+    ),
+    AlertCase(
+        "WaypostErrorBudgetBurnsSteadily",
+        "2h",
+        calls("0+990x50", "0+10x50"),
+        calls("0+995x50", "0+2x50"),
+        step="5m",
+    ),
+    AlertCase(
+        "WaypostErrorBudgetBurnsSlowly",
+        "2h",
+        calls("0+998x50", "0+3x50"),
+        calls("0+9999x50", "0+1x50"),
+        step="5m",
+    ),
+    gauge('up{job="waypost-gateways",instance="g"}', "1x4 0x20", "1x24", "4m", "WaypostGatewayDown"),
+    gauge('waypost_store_writable{instance="g"}', "0x20", "0 1x20", "2m", "WaypostStoreNotWriting"),
+    gauge('waypost_cut_off{instance="g"}', "1x20", "1 0x20", "2m", "WaypostCutOff"),
+    gauge('waypost_audit_alarms_total{instance="g"}', "0x4 1x20", "1x24", "4m", "WaypostAuditAlarm"),
+    gauge(
+        'waypost_certificate_expiry_timestamp_seconds{instance="g",certificate="gateway"}',
+        f"{20 * DAY}x40",
+        f"{22 * DAY}x40",
+        "6m",
+        "WaypostCertificateExpires",
+    ),
+    gauge(
+        'waypost_certificate_expiry_timestamp_seconds{instance="g",certificate="gateway"}',
+        f"{2 * DAY}x40",
+        f"{4 * DAY}x40",
+        "6m",
+        "WaypostCertificateExpiresSoon",
+    ),
+    gauge(
+        'waypost_key_set_expiry_timestamp_seconds{issuer="https://issuer.test"}',
+        "1800x40",
+        "3600x40",
+        "4m",
+        "WaypostTokenKeysExpire",
+    ),
+    AlertCase(
+        "WaypostEventLoopLate",
+        "20m",
+        {
+            'waypost_loop_lag_seconds_bucket{instance="g",le="0.1"}': "0+20x100",
+            'waypost_loop_lag_seconds_bucket{instance="g",le="0.25"}': "0+30x100",
+            'waypost_loop_lag_seconds_bucket{instance="g",le="+Inf"}': "0+30x100",
+        },
+        {
+            'waypost_loop_lag_seconds_bucket{instance="g",le="0.1"}': "0+30x100",
+            'waypost_loop_lag_seconds_bucket{instance="g",le="0.25"}': "0+30x100",
+            'waypost_loop_lag_seconds_bucket{instance="g",le="+Inf"}': "0+30x100",
+        },
+    ),
+    AlertCase(
+        "WaypostConnectionsNearlyFull",
+        "6m",
+        {'waypost_connections{pool="api"}': "81x40", 'waypost_connections_maximum{pool="api"}': "100x40"},
+        {'waypost_connections{pool="api"}': "79x40", 'waypost_connections_maximum{pool="api"}': "100x40"},
+    ),
+    gauge(
+        'waypost_decisions_total{instance="g",engine="opa",action="runs:submit",outcome="unanswered"}',
+        "0+1x40",
+        "7x40",
+        "4m",
+        "WaypostPolicyDoesNotAnswer",
+    ),
+    gauge('waypost_policy_stale{instance="g"}', "1x40", "1x10 0x40", "7m", "WaypostPolicyStale"),
+    gauge(
+        'waypost_policy_bundles_total{instance="g",outcome="Refused"}',
+        "0x4 1x20",
+        "1x24",
+        "4m",
+        "WaypostBundleRefused",
+    ),
+    gauge(
+        'waypost_unrecorded_decisions_total{instance="g"}',
+        "0+1x200",
+        "0x4 1x200",
+        "30m",
+        "WaypostRefusalsUnrecorded",
+    ),
+    condition("WaypostRegionDown", "Unreachable", "3m"),
+    condition("WaypostRegionEjected", "Ejected", "7m"),
+    condition("WaypostRegionDegraded", "Degraded", "12m"),
+    gauge('waypost_failover_frozen{instance="g"}', "1x40", "1x3 0x40", "3m", "WaypostFailoverFrozen"),
+    gauge('waypost_event_lag{region="beijing"}', "2001x40", "2000x40", "7m", "WaypostEventsLate"),
+    AlertCase(
+        "WaypostDispatchSlow",
+        "20m",
+        {
+            'waypost_dispatch_seconds_bucket{region="beijing",le="2.5"}': "0+1x100",
+            'waypost_dispatch_seconds_bucket{region="beijing",le="5.0"}': "0+2x100",
+            'waypost_dispatch_seconds_bucket{region="beijing",le="+Inf"}': "0+2x100",
+        },
+        {
+            'waypost_dispatch_seconds_bucket{region="beijing",le="2.5"}': "0+2x100",
+            'waypost_dispatch_seconds_bucket{region="beijing",le="5.0"}': "0+2x100",
+            'waypost_dispatch_seconds_bucket{region="beijing",le="+Inf"}': "0+2x100",
+        },
+    ),
+    AlertCase(
+        "WaypostClusterJournalSlow",
+        "12m",
+        {
+            'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="1.0"}': "0+1x100",
+            'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="+Inf"}': "0+2x100",
+            'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="2.5"}': "0+2x100",
+        },
+        {
+            'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="1.0"}': "0+2x100",
+            'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="+Inf"}': "0+2x100",
+        },
+    ),
+    gauge("waypost_queue_age_seconds", "901x100", "900x100", "12m", "WaypostQueueOld"),
+    gauge('waypost_shards{phase="Suspect"}', "3x100", "3x30 0x100", "12m", "WaypostShardsStuck"),
+    gauge(
+        'waypost_shards_ended_total{phase="Quarantined"}',
+        "0x4 1x20",
+        "1x24",
+        "4m",
+        "WaypostShardsQuarantined",
+    ),
+)

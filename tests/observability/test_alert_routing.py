@@ -1,0 +1,114 @@
+"""Who is told of what: the configuration that ships for Alertmanager."""
+
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from tests.integration.waiting import until
+from tests.observability.prometheus_files import ALERTMANAGER, alerts, program
+
+CONFIGURATION = yaml.safe_load(ALERTMANAGER.read_text())
+
+
+def test_the_configuration_is_valid() -> None:
+    """By Alertmanager's own words."""
+    checked = subprocess.run(
+        [program("amtool"), "check-config", ALERTMANAGER], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_what_is_inhibited_exists() -> None:
+    """A name with a mistake in it inhibits nothing, which shows when a region is lost."""
+    names = alerts().keys()
+    for rule in CONFIGURATION["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            pattern = matcher.partition('"')[2].rstrip('"')
+            for word in pattern.split("|"):
+                assert any(re.fullmatch(word, name) for name in names), word
+
+
+def firing(names: Iterable[str], **labels: str) -> list[dict[str, Any]]:
+    found = alerts()
+    return [
+        {"labels": {"alertname": name, **found[name]["labels"], **labels}, "annotations": {}}
+        for name in names
+    ]
+
+
+@pytest.fixture
+async def alert_router(tmp_path: Path, httpserver: HTTPServer) -> AsyncIterator[httpx.AsyncClient]:
+    """A real Alertmanager with the configuration that ships, whose pages go to `httpserver`."""
+    name = "prometheus-alertmanager" if shutil.which("prometheus-alertmanager") else "alertmanager"
+    found = program(name)
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(ALERTMANAGER.read_text().replace("http://127.0.0.1:9099", httpserver.url_for("")))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        [
+            found,
+            f"--config.file={file}",
+            f"--storage.path={tmp_path / 'data'}",
+            f"--web.listen-address={address}",
+            "--cluster.listen-address=",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{address}/api/v2") as client:
+            await until(lambda: answers(client))
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/status")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_a_lost_region_pages_once(alert_router: httpx.AsyncClient, httpserver: HTTPServer) -> None:
+    """What follows from it is kept back: who was woken knows it, or finds it in the runbook."""
+    pages: list[str] = []
+
+    def page(request: Request) -> Response:
+        pages.extend(one["labels"]["alertname"] for one in request.get_json()["alerts"])
+        return Response("")
+
+    async def paged(number: int) -> bool:
+        return len(pages) >= number
+
+    httpserver.expect_request("/page").respond_with_handler(page)
+    followed = ["WaypostRegionDegraded", "WaypostRegionEjected", "WaypostEventsLate", "WaypostDispatchSlow"]
+    lost = firing(["WaypostRegionDown"], region="beijing")
+    (await alert_router.post("/alerts", json=lost)).raise_for_status()
+    await until(lambda: paged(1))
+    later = firing(followed, region="beijing") + firing(["WaypostQueueOld"])
+    other = firing(["WaypostRegionEjected"], region="shanghai")
+    (await alert_router.post("/alerts", json=later + other)).raise_for_status()
+    await until(lambda: paged(2))
+
+    assert pages == ["WaypostRegionDown", "WaypostRegionEjected"]
+
+    async def kept_back() -> bool:
+        listed = (await alert_router.get("/alerts")).json()
+        names = {one["labels"]["alertname"] for one in listed if one["status"]["inhibitedBy"]}
+        return names == {*followed, "WaypostQueueOld"}
+
+    await until(kept_back)
