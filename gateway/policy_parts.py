@@ -5,10 +5,11 @@ Beside `app.py` it is the only file that names concrete policy engines.
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
@@ -16,11 +17,12 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.policy.opa.bundle_signature import BundleKeyError, read_verification_key
 from gateway.policy.opa.factory import opa_engine
-from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines, OpaEngines
+from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines, FedOpa, OpaEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.chosen_engine import ChosenEngine
 from gateway.policy.rollout.rollout import BundleRollout
+from gateway.policy.rollout.shadow import Shadow
 from gateway.settings import GatewaySettings, PolicySettings
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -53,6 +55,7 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
     engine: RecordedPolicy
     rollout: BundleRollout
     feed: BundleFeed
+    candidate_feed: BundleFeed
     loops: Loops
 
 
@@ -66,10 +69,16 @@ async def policy_parts(
     """
     policies = settings.policy
     async with AsyncExitStack() as exits:
-        feed = await exits.enter_async_context(BundleFeed())
+        feed, candidate_feed = BundleFeed(), BundleFeed()
+        for one in (feed, candidate_feed):
+            await exits.enter_async_context(one)
         base = _at_start(policies)
-        engines: BundleEngines = OpaEngines(base, feed) if _asks_opa(policies) else EmbeddedEngines(base)
-        chosen = ChosenEngine(base)
+        candidate = _candidate(policies)
+        chosen = ChosenEngine(base, () if candidate is None else (candidate,))
+        engines: BundleEngines = EmbeddedEngines(base)
+        if _asks_opa(policies):
+            trials = None if candidate is None else FedOpa(candidate, candidate_feed)
+            engines = OpaEngines(FedOpa(base, feed), trials)
         engine = await exits.enter_async_context(
             RecordedPolicy(
                 chosen,
@@ -80,7 +89,13 @@ async def policy_parts(
             )
         )
         rollout = await exits.enter_async_context(
-            BundleRollout(store, _gate(settings), engines=engines, chosen=chosen)
+            BundleRollout(
+                store,
+                _gate(settings),
+                engines=engines,
+                chosen=chosen,
+                make_shadow=partial(_shadow, policies, metrics),
+            )
         )
         place = await exits.enter_async_context(
             BundlePlace(
@@ -91,7 +106,9 @@ async def policy_parts(
             )
         )
         loops = {"policy bundle": place.run, "recording of refusals": engine.run}
-        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, loops=loops)
+        yield PolicyParts(
+            engine=engine, rollout=rollout, feed=feed, candidate_feed=candidate_feed, loops=loops
+        )
 
 
 def _at_start(policies: PolicySettings) -> PolicyEngine:
@@ -104,6 +121,27 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
         return make(policies)
     except ValueError as error:
         raise StartError(f"the setting policy.engine: {error}") from error
+
+
+def _candidate(policies: PolicySettings) -> PolicyEngine | None:
+    """The OPA that tries bundles out; None: the embedded engine does."""
+    if policies.candidate_engine is None:
+        return None
+    if not _asks_opa(policies) or not policies.candidate_engine.startswith("opa+"):
+        raise StartError("the setting policy.candidate_engine names an OPA, beside one in policy.engine")
+    try:
+        return opa_engine(structs.replace(policies, engine=policies.candidate_engine))
+    except ValueError as error:
+        raise StartError(f"the setting policy.candidate_engine: {error}") from error
+
+
+def _shadow(policies: PolicySettings, metrics: Metrics, engine: PolicyEngine) -> Shadow:
+    return Shadow(
+        engine,
+        per_second=policies.shadow_per_second,
+        on_flip=lambda kind, rule: metrics.shadow_flips.labels(kind, rule).inc(),
+        on_skipped=metrics.shadow_skipped.inc,
+    )
 
 
 def _asks_opa(policies: PolicySettings) -> bool:

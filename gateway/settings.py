@@ -104,6 +104,10 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Path of the PEM file with the root certificates for `opa+https`; None: the public ones."""
     token: Secret | None = None
     """The bearer token that OPA asks for (`--authentication=token`); None: none."""
+    candidate_engine: str | None = None
+    """The address of a second OPA, which tries bundles out; None: the embedded engine does."""
+    shadow_per_second: Annotated[float, Meta(gt=0)] = 200.0
+    """How many decisions a second a bundle in shadow is compared with, at most; others are skipped."""
     deadline_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """How long OPA may take for an answer; beyond, policy could not answer."""
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0

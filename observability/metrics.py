@@ -78,6 +78,8 @@ class Metrics:
         self.decision_seconds = registry.histogram(table.DECISION_SECONDS)
         self.decisions = registry.counter(table.DECISIONS)
         self.unrecorded_decisions = registry.counter(table.UNRECORDED_DECISIONS)
+        self.shadow_flips = registry.counter(table.SHADOW_FLIPS)
+        self.shadow_skipped = registry.counter(table.SHADOW_SKIPPED)
         self.policy_bundles = registry.counter(table.POLICY_BUNDLES)
         self.policy_revision = registry.gauge(table.POLICY_REVISION)
         self.policy_stale = registry.gauge(table.POLICY_STALE)

@@ -16,6 +16,7 @@ from observability.metric_declaration import (
     CONDITION,
     ENGINE,
     EXECUTOR,
+    FLIP,
     ISSUER,
     LEASE_OUTCOME,
     OUTCOME,
@@ -25,6 +26,7 @@ from observability.metric_declaration import (
     REGION,
     REQUEST,
     REVISION,
+    RULE,
     SIZES,
     STEP,
     TASK_OUTCOME,
@@ -100,9 +102,21 @@ UNRECORDED_DECISIONS: Final = counter(
     "Refusals of which no record was kept, since there were too many or the store took none.",
     "a flood of refusals, or a store that takes no writes",
 )
+SHADOW_FLIPS: Final = counter(
+    "waypost_policy_shadow_flips_total",
+    "Decisions that the bundle in shadow would have made otherwise, by kind and rule.",
+    "before a bundle is activated: `allowed` is what it would newly allow",
+    FLIP,
+    RULE,
+)
+SHADOW_SKIPPED: Final = counter(
+    "waypost_policy_shadow_skipped_total",
+    "Decisions that the bundle in shadow was not asked about, since too many came at once.",
+    "the counts of flips are of a sample then",
+)
 POLICY_BUNDLES: Final = counter(
     "waypost_policy_bundles_total",
-    "Bundles that were put into place for OPA: Activated or Refused.",
+    "Bundles that were put into the place policy.bundle: Activated or Refused.",
     "Refused: a bundle that is not good, or not newer; the last good one stays",
     BUNDLE_OUTCOME,
 )

@@ -13,7 +13,7 @@ from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
 from gateway.api.logs import NDJSON, LogLine
 from gateway.api.policy.exceptions import ExceptionPage, ExceptionRecord, ExceptionRequest
-from gateway.api.policy.views import BundleList, BundleView
+from gateway.api.policy.views import BundleDetail, BundleList, BundleView
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
 from gateway.api.records.trail import TrailPage
 from gateway.api.records.views import DecisionPage, DecisionRecord
@@ -29,12 +29,14 @@ from gateway.api.views import (
     RunSummary,
 )
 from gateway.documents.parsing import document_schema
+from gateway.policy.rollout.bundle_states import Share
 from waypost.problem_documents import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
 BODIES: Final = (
     Problem,
     ActPage,
+    BundleDetail,
     BundleList,
     BundleView,
     CordonStatus,
@@ -51,13 +53,14 @@ BODIES: Final = (
     RunPage,
     RunStory,
     RunSummary,
+    Share,
     TrailPage,
 )
 """The types of all bodies that the API answers with; a type inside another is found by itself."""
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
-POLICY_STEPS: Final = ("activate", "promote", "rollback")
+POLICY_STEPS: Final = ("shadow", "canary", "activate", "promote", "rollback")
 
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "submit": {
@@ -135,7 +138,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "decisions": (_json("A page of decisions", "DecisionPage"),),
     "decision": (_json("The decision with its input", "DecisionRecord"),),
     "bundles": (_json("The policy bundles", "BundleList"),),
-    "bundle": (_json("The bundle", "BundleView"),),
+    "bundle": (_json("The bundle", "BundleDetail"),),
     "upload": (_json("It is kept, and decides nothing yet", "BundleView", status=201, location=True),),
     **{step: (_json("It is done, and durable", "BundleView"),) for step in POLICY_STEPS},
     "workflow_schema": (_json("A JSON Schema"),),
@@ -150,6 +153,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
         for media_type in (JSON, "application/yaml")
     },
     "ask_exception": {JSON: {"schema": {"$ref": "#/components/schemas/ExceptionRequest"}}},
+    "canary": {JSON: {"schema": {"$ref": "#/components/schemas/Share"}}},
     "upload": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
 }
 """The bodies that operations read, by media type."""

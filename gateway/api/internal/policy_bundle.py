@@ -10,14 +10,15 @@ from starlette.routing import Route
 from gateway.policy.opa.bundle_feed import BundleFeed
 
 PATH: Final = "/bundles/policy.tar.gz"
+CANDIDATE_PATH: Final = "/bundles/candidate.tar.gz"
 CONTENT_TYPE: Final = "application/vnd.openpolicyagent.bundles"
 """OPA polls long only where the answer says so."""
 WAIT_MAXIMUM_SECONDS: Final = 60
 WAIT: Final = re.compile(r"(?:^|[;,\s])wait=(\d{1,6})(?:$|[;,\s])")
 
 
-def bundle_route(feed: BundleFeed) -> Route:
-    """The route that gives OPA the bundle of `feed`.
+def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
+    """The route `path` that gives OPA the bundle of `feed`.
 
     With `If-None-Match` and `Prefer: wait=N` it answers when there is another one, or 304 after N seconds.
     """
@@ -33,4 +34,4 @@ def bundle_route(feed: BundleFeed) -> Route:
             return Response(status_code=304, headers={"etag": tag, "content-type": CONTENT_TYPE})
         return Response(found.archive, headers={"etag": found.tag, "content-type": CONTENT_TYPE})
 
-    return Route(PATH, bundle)
+    return Route(path, bundle)

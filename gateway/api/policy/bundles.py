@@ -1,4 +1,4 @@
-"""The policy bundles of a gateway: list and upload them, activate one and roll one back.
+"""The policy bundles of a gateway: list and upload them, and each step of a rollout.
 
 Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
 what is active, never by a bundle that is tried out.
@@ -7,19 +7,23 @@ what is active, never by a bundle that is tried out.
 import re
 from typing import Any, Final
 
+import msgspec
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.policy.views import bundle_list, bundle_view
+from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view
 from gateway.core.decision import Action
-from gateway.core.errors import NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.errors import Invalid, NotFound, PreconditionFailed, PreconditionRequired
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
 from gateway.policy.rollout.rollout import Act
 from gateway.submission.authorize import authorize
+from waypost.json_pointer import FieldError, located
 
 SEQUENCE: Final = re.compile(r"[0-9]{1,16}")
+BODY_MAXIMUM: Final = 65_536
+_decode_share = msgspec.json.Decoder(Share).decode
 ETAG: Final = re.compile(r'"([0-9]{1,16})"')
 
 
@@ -32,14 +36,18 @@ async def bundles(call: Call) -> Response:
 
 
 async def bundle(call: Call) -> Response:
-    """Get one policy bundle with its state."""
+    """Get one policy bundle with its state, and what it answered otherwise in shadow.
+
+    That is counted since the gateway's start; ids are those of decisions.
+    """
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     rollout = services.rollout.current
     release = rollout.release(_sequence(call))
     if release is None:
         raise NotFound("there is no such bundle")
-    return JsonResponse(bundle_view(release), etag=_etag(rollout))
+    counts = services.rollout.shadow_counts(release.sequence)
+    return JsonResponse(bundle_detail(release, counts), etag=_etag(rollout))
 
 
 async def upload(call: Call) -> Response:
@@ -54,6 +62,23 @@ async def upload(call: Call) -> Response:
     path = f"/v1/policy/bundles/{release.sequence}"
     etag = _etag(services.rollout.current)
     return JsonResponse(bundle_view(release), status=201, location=path, etag=etag)
+
+
+async def shadow(call: Call) -> Response:
+    """Try a bundle out on what is decided, off to the side: it changes no answer."""
+    return await _take(call, Step.SHADOW)
+
+
+async def canary(call: Call) -> Response:
+    """Let a bundle decide for the tenants that the body names, and for a share of all others."""
+    body = await call.body(BODY_MAXIMUM)
+    try:
+        share = _decode_share(body)
+    except msgspec.DecodeError as error:
+        raise Invalid("the body is not a share of tenants", errors=[FieldError(*located(error))]) from error
+    if not share.tenants and not share.percent:
+        raise Invalid("it names nobody: say tenants or percent", errors=[FieldError("", "it is empty")])
+    return await _take(call, Step.CANARY, share)
 
 
 async def activate(call: Call) -> Response:
@@ -73,7 +98,10 @@ async def rollback(call: Call) -> Response:
 
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     sequence = _sequence(call)
-    act = await _authorize(call, {"operation": step.value, "sequence": sequence})
+    operation: dict[str, Any] = {"operation": step.value, "sequence": sequence}
+    if step is Step.CANARY:
+        operation |= {"tenants": share.tenants, "percent": share.percent}
+    act = await _authorize(call, operation)
     rollout = call.services.rollout
     if rollout.current.release(sequence) is None:
         raise NotFound("there is no such bundle")
@@ -85,7 +113,7 @@ async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
     """Asks policy whether the caller may do this; returns who it is that may."""
     question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
     decision = await authorize(question, policy=call.services.policy)
-    return Act(by=call.principal.subject, at=call.at, decision_id=decision.id)
+    return Act(by=call.principal.subject, at=call.at, decision_id=decision.id, principal=call.principal)
 
 
 def _sequence(call: Call) -> int:

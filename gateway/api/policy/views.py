@@ -1,8 +1,12 @@
 """The bundles of policy as the API shows them."""
 
-from msgspec import Struct
+from collections.abc import Mapping
 
+from msgspec import Struct, structs
+
+from gateway.core.decision import Action
 from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
+from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleView(Struct, frozen=True, kw_only=True):
@@ -24,6 +28,37 @@ class BundleView(Struct, frozen=True, kw_only=True):
     """In canary: the tenants for whom it decides."""
     percent: float
     """In canary: for how many of all other tenants it decides too."""
+
+
+class FlipView(Struct, frozen=True, kw_only=True):
+    """A decision that a bundle in shadow would have made otherwise."""
+
+    decision_id: str
+    action: Action
+    tenant: str
+    kind: str
+    """What the bundle in shadow answers: `allowed`, `refused`, `unanswered`, or else `changed`."""
+    rules: tuple[str, ...]
+    detail: str
+
+
+class ShadowView(Struct, frozen=True, kw_only=True):
+    """What a bundle has answered in shadow, since it is there in this process."""
+
+    compared: int
+    skipped: int
+    """Decisions that it was not asked about, since too many came at once."""
+    flips: Mapping[str, int]
+    """What it answers otherwise, by kind."""
+    latest: tuple[FlipView, ...]
+    """The newest of these first."""
+
+
+class BundleDetail(BundleView, frozen=True, kw_only=True):
+    """A policy bundle, and what it answered in shadow."""
+
+    shadow: ShadowView | None
+    """null: it was not in shadow since the gateway's start, or another one was after it."""
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
@@ -52,6 +87,32 @@ def bundle_view(release: Release) -> BundleView:
         changed_at=release.changed_at,
         tenants=release.share.tenants,
         percent=release.share.percent,
+    )
+
+
+def bundle_detail(release: Release, counts: ShadowCounts | None) -> BundleDetail:
+    """The bundle with what it answered in shadow."""
+    return BundleDetail(
+        **structs.asdict(bundle_view(release)), shadow=None if counts is None else _shadow_view(counts)
+    )
+
+
+def _shadow_view(counts: ShadowCounts) -> ShadowView:
+    return ShadowView(
+        compared=counts.compared,
+        skipped=counts.skipped,
+        flips=dict(counts.flips),
+        latest=tuple(
+            FlipView(
+                decision_id=flip.id,
+                action=flip.action,
+                tenant=flip.tenant,
+                kind=flip.kind,
+                rules=flip.rules,
+                detail=flip.detail,
+            )
+            for flip in reversed(counts.latest)
+        ),
     )
 
 

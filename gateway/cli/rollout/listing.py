@@ -14,10 +14,22 @@ Sequence = Annotated[int, Parameter(help="The bundle's sequence.")]
 
 @command
 def bundles(
-    *, output: Output = Format.TABLE, quiet: Quiet = False, url: Url = None, token: Token = None
+    sequence: Annotated[
+        int | None, Parameter(help="Show this one alone, and what it answered otherwise in shadow.")
+    ] = None,
+    /,
+    *,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    url: Url = None,
+    token: Token = None,
 ) -> None:
     """List the policy bundles of a gateway, newest first, with where each stands."""
     with connect(url, token) as client:
+        if sequence is not None:
+            found = read_answer(client.get(api_path("policy", "bundles", str(sequence))), "sequence")
+            _show_one(found, Format.NAME if quiet else output)
+            return
         answer = read_answer(client.get(api_path("policy", "bundles")), "items", "generation")
     found = answer["items"]
     if quiet or output is Format.NAME:
@@ -39,6 +51,29 @@ def bundles(
         console().print(table(["SEQUENCE", "REVISION", "STATE", "UPLOADED BY", "SINCE", "BY"], rows))
         deciding = f"generation {answer['generation']}; deciding: revision {answer['deciding']}"
         console().print(deciding, markup=False)
+
+
+def _show_one(bundle: dict[str, Any], output: Format) -> None:
+    if output is Format.NAME:
+        print_names([str(bundle["sequence"])])
+        return
+    if output is not Format.TABLE:
+        print_value(bundle, output)
+        return
+    state = f"bundle {bundle['sequence']}: {bundle['state']}{_share(bundle)}, revision {bundle['revision']}"
+    console().print(state, markup=False)
+    if (shadow := bundle["shadow"]) is None:
+        return
+    flips = ", ".join(f"{count} {kind}" for kind, count in shadow["flips"].items()) or "nothing"
+    counts = f"in shadow: {shadow['compared']} decisions compared, {shadow['skipped']} skipped"
+    console().print(f"{counts}; otherwise: {flips}", markup=False)
+    names = ("kind", "action", "tenant", "rules", "decision_id", "detail")
+    rows = (
+        [", ".join(flip[name]) if name == "rules" else flip[name] for name in names]
+        for flip in shadow["latest"]
+    )
+    if shadow["latest"]:
+        console().print(table(["KIND", "ACTION", "TENANT", "RULES", "DECISION", "WHAT"], rows))
 
 
 def _share(bundle: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`waypost policy upload|activate|promote|rollback`: the steps of a rollout in a running gateway."""
+"""`waypost policy upload|shadow|canary|activate|promote|rollback`: the steps of a rollout in a gateway."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,39 @@ def upload(archive: Archive, *, output: Output = Format.TABLE, url: Url = None, 
             api_path("policy", "bundles"), content=content, headers={"content-type": "application/gzip"}
         )
         _show(read_answer(answer, "sequence", "state"), output)
+
+
+@command
+def shadow(
+    sequence: Sequence,
+    /,
+    *,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Try a bundle out on what is decided, off to the side: `bundles SEQUENCE` shows what it would change."""
+    _take("shadow", sequence, generation, output, url=url, token=token)
+
+
+@command
+def canary(
+    sequence: Sequence,
+    /,
+    *,
+    tenant: Annotated[
+        list[str] | None, Parameter(negative="", help="Decide for this tenant. May be repeated.")
+    ] = None,
+    percent: Annotated[float, Parameter(help="Decide for so many percent of all other tenants.")] = 0.0,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Let a bundle decide for some tenants: those that are named, and a share of all others."""
+    body = {"tenants": tenant or [], "percent": percent}
+    _take("canary", sequence, generation, output, url=url, token=token, body=body)
 
 
 @command

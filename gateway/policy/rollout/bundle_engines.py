@@ -1,29 +1,62 @@
-"""What decides by a bundle, for each kind of engine."""
+"""What decides by a bundle, and what tries one out, for each kind of engine."""
 
-from typing import Protocol
+import asyncio
+from typing import Final, Protocol
 
+from gateway.core.errors import Invalid, Unavailable
+from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.bundle_archive import MANIFEST
 from gateway.policy.opa.bundle_feed import BundleFeed, ServedBundle
 from gateway.policy.rollout.bundle_gate import GatedBundle
 
+LOOKS: Final = 100
+LOOK_SECONDS: Final = 0.05
+"""Looks at whether an OPA holds its bundle, and the pause between two: one that polls long takes a moment."""
+IN_THE_PROCESS: Final = 0
+"""Documents over so many bytes are evaluated in the process: all, where nobody waits for the answer."""
+
 
 class BundleEngines(Protocol):
-    """Makes what decides by a bundle, for one kind of engine."""
+    """Makes what decides by a bundle, for one kind of engine. An engine that it returns is entered."""
 
     may_return: bool
     """Whether the gateway can decide without a bundle, by what it was started with."""
 
     async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
-        """The engine, entered, that decides by the active `bundle`; None: by what the gateway began with.
+        """The engine that decides by the active `bundle`; None: by what the gateway began with.
 
         Raises `BundleError` where it cannot evaluate the bundle.
+        """
+        ...
+
+    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
+        """The engine that tries `bundle` out beside the one that decides.
+
+        In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
+        Raises `BundleError` or `Invalid` where nothing here can evaluate it.
         """
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
         """Hands the active bundle, which is committed, to what fetches it."""
         ...
+
+    async def wait_until_held(self, bundle: GatedBundle, /) -> None:
+        """Waits, for a bounded time, until the engine that decides holds this bundle."""
+        ...
+
+
+async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> EmbeddedPolicyEngine:
+    """The embedded engine for `bundle`, entered. Raises `BundleError` where it is not for that one."""
+    if bundle.manifest.engine == OPA_ENGINE:
+        detail = "this bundle wants engine opa: name an OPA for trials in policy.candidate_engine"
+        raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
+    engine = EmbeddedPolicyEngine(bundle=bundle.bundle)
+    if shadow:
+        engine = EmbeddedPolicyEngine(bundle=bundle.bundle, inline_bytes=IN_THE_PROCESS)
+    return await engine.__aenter__()
 
 
 class EmbeddedEngines:
@@ -38,24 +71,69 @@ class EmbeddedEngines:
         self._base = base
 
     async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
-        if bundle is None:
-            return self._base
-        return await EmbeddedPolicyEngine(bundle=bundle.bundle).__aenter__()
+        return self._base if bundle is None else await embedded_engine(bundle)
+
+    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
+        del wait  # it holds the bundle from its start
+        return await embedded_engine(bundle, shadow=shadow)
 
     def serve(self, _: GatedBundle, /) -> None:
         """Nothing fetches it."""
 
+    async def wait_until_held(self, _: GatedBundle, /) -> None:
+        """It holds the bundle from its start."""
+
+
+class FedOpa:
+    """An OPA that fetches its bundle from a feed of this gateway."""
+
+    def __init__(self, engine: PolicyEngine, feed: BundleFeed) -> None:
+        self.engine, self.feed = engine, feed
+
+    def serve(self, bundle: GatedBundle) -> None:
+        """Gives it this bundle from now on."""
+        self.feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
+
+    async def holds(self, bundle: GatedBundle) -> bool:
+        """Waits until it holds the bundle; False: it does not in time."""
+        for _ in range(LOOKS):
+            if await self._answers_by(bundle.manifest.revision):
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+        return False
+
+    async def _answers_by(self, revision: str) -> bool:
+        try:
+            await self.engine.check()
+        except Unavailable:
+            return False
+        return self.engine.revision == revision
+
 
 class OpaEngines:
-    """`BundleEngines` where an OPA decides, which fetches the active bundle from `feed`."""
+    """`BundleEngines` where an OPA decides. A second one tries bundles out, or else the embedded engine."""
 
     may_return = False
 
-    def __init__(self, opa: PolicyEngine, feed: BundleFeed) -> None:
-        self._opa, self._feed = opa, feed
+    def __init__(self, deciding: FedOpa, candidate: FedOpa | None) -> None:
+        self._deciding, self._candidate = deciding, candidate
 
     async def deciding(self, _: GatedBundle | None, /) -> PolicyEngine:
-        return self._opa
+        return self._deciding.engine
+
+    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
+        if self._candidate is None:
+            return await embedded_engine(bundle, shadow=shadow)
+        self._candidate.serve(bundle)
+        if wait and not await self._candidate.holds(bundle):
+            raise Invalid("the OPA of policy.candidate_engine does not take the bundle: its log says why")
+        return self._candidate.engine
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        self._feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
+        self._deciding.serve(bundle)
+        # An OPA without any bundle reports itself as unwell.
+        if self._candidate is not None and self._candidate.feed.current is None:
+            self._candidate.serve(bundle)
+
+    async def wait_until_held(self, bundle: GatedBundle, /) -> None:
+        await self._deciding.holds(bundle)

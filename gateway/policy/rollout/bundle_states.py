@@ -6,9 +6,9 @@ it is decided here, and nothing is done. At most one bundle is active, and at mo
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 KEPT_MAXIMUM: Final = 20
 """Bundles that are kept; the oldest of the others go when one is uploaded."""
@@ -92,11 +92,14 @@ STEPS: Final[Mapping[Step, BundleEvent]] = {
 """The event of the bundle that a step names."""
 
 
-class Share(Struct, frozen=True, kw_only=True):
+TenantName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Share(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The tenants for whom a canary decides: those that are named, and so many percent of all others."""
 
-    tenants: tuple[str, ...] = ()
-    percent: float = 0.0
+    tenants: Annotated[tuple[TenantName, ...], Meta(max_length=500)] = ()
+    percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
 
 NOBODY: Final = Share()

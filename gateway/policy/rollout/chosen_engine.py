@@ -1,12 +1,19 @@
 """The policy engine in front of all others: the one that decides is chosen by the tenant who asks."""
 
 import asyncio
-from typing import Self
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self
 
 from loguru import logger
 
-from gateway.core.decision import Decision, Question
+from gateway.core.decision import Action, Decision, Question
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.rollout.shadow import Shadow
+from gateway.policy.rollout.tenant_share import TenantShare
+
+BY_THE_ACTIVE: Final = frozenset({Action.POLICY_READ, Action.POLICY_OPERATE})
+"""Actions that a bundle which is tried out has no say in: it must not promote itself."""
 
 
 class _Held:
@@ -21,25 +28,34 @@ class _Held:
 class ChosenEngine:
     """A `PolicyEngine` that asks another one, which may be replaced while questions are under way.
 
-    `base` is what decides until then; it is entered and closed with this one, and never in between.
+    `base` is what decides until then. It and `others` are entered and closed with this one; every other
+    engine is closed when it is replaced and has answered what it was asked.
     """
 
-    def __init__(self, base: PolicyEngine) -> None:
-        self._base = base
+    def __init__(self, base: PolicyEngine, others: Sequence[PolicyEngine] = ()) -> None:
+        self._kept = (base, *others)
+        self._exits = AsyncExitStack()
         self._active = _Held(base)
+        self._canary: _Held | None = None
+        self._share: TenantShare | None = None
+        self._shadow: Shadow | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<ChosenEngine: {self._active.engine!r}>"
+        return f"<ChosenEngine: {self._active.engine!r}, canary {self._canary and self._canary.engine!r}>"
 
     async def __aenter__(self) -> Self:
-        await self._base.__aenter__()
+        async with AsyncExitStack() as exits:
+            for engine in self._kept:
+                await exits.enter_async_context(engine)
+            self._exits = exits.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self.activate(self._base)
+        self.end_trial()
+        self.activate(self._kept[0])
         await asyncio.gather(*self._closing)
-        await self._base.__aexit__(*error)
+        await self._exits.aclose()
 
     @property
     def revision(self) -> str:
@@ -50,35 +66,72 @@ class ChosenEngine:
 
     async def decide(self, question: Question) -> Decision:
         held = self._active
+        if self._share is not None and self._canary is not None and self._is_tried_out_on(question):
+            held = self._canary
         held.under_way += 1
         try:
-            return await held.engine.decide(question)
+            decision = await held.engine.decide(question)
         finally:
             held.under_way -= 1
             if held.retired and not held.under_way:
-                self._close(held)
+                self._close(held.engine)
+        if self._shadow is not None:
+            self._shadow.offer(question, decision)
+        return decision
+
+    def _is_tried_out_on(self, question: Question) -> bool:
+        # The caller's tenant, of the verified token: at a placement that of who submitted the run.
+        return (
+            self._share is not None
+            and question.action not in BY_THE_ACTIVE
+            and self._share.has(question.principal.tenant)
+        )
 
     def activate(self, engine: PolicyEngine) -> None:
-        """Lets `engine`, which is entered, decide from now on.
-
-        The one before is closed when it has answered what it was asked.
-        """
+        """Lets `engine`, which is entered, decide from now on."""
         before, self._active = self._active, _Held(engine)
         self._retire(before)
+
+    def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
+        """Lets `engine`, which is entered, decide for the tenants of `share`, in place of another trial."""
+        self.end_trial()
+        self._canary, self._share = _Held(engine), share
+
+    def put_in_shadow(self, shadow: Shadow) -> None:
+        """Offers each decision to `shadow`, in place of another trial."""
+        self.end_trial()
+        self._shadow = shadow
+
+    def end_trial(self) -> None:
+        """Tries no other engine out any more."""
+        canary, self._canary, self._share = self._canary, None, None
+        shadow, self._shadow = self._shadow, None
+        if canary is not None:
+            self._retire(canary)
+        if shadow is not None:
+            self._in_background(self._closed_shadow(shadow))
 
     def discard(self, engine: PolicyEngine) -> None:
         """Closes an engine that was made to decide, and does not come to it."""
         self._retire(_Held(engine))
 
     def _retire(self, held: _Held) -> None:
-        if held.engine is self._base or held.engine is self._active.engine:
+        if held.engine in self._kept or held.engine is self._active.engine:
             return
         held.retired = True
         if not held.under_way:
-            self._close(held)
+            self._close(held.engine)
 
-    def _close(self, held: _Held) -> None:
-        task = asyncio.create_task(_closed(held.engine))
+    def _close(self, engine: PolicyEngine) -> None:
+        self._in_background(_closed(engine))
+
+    async def _closed_shadow(self, shadow: Shadow) -> None:
+        await shadow.close()
+        if shadow.engine not in self._kept:
+            await _closed(shadow.engine)
+
+    def _in_background(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

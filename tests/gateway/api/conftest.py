@@ -30,6 +30,7 @@ from gateway.submission.reading.worker_main import answering
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from tests.gateway.policy.opa.keys import VERIFIES
+from tests.gateway.policy.rollout.releases import quick_shadow
 from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
@@ -160,7 +161,9 @@ async def rollout(rules: Rules, store: Store) -> AsyncIterator[BundleRollout]:
     gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
     async with (
         ChosenEngine(rules) as chosen,
-        BundleRollout(store, gate, engines=EmbeddedEngines(rules), chosen=chosen) as rollout,
+        BundleRollout(
+            store, gate, engines=EmbeddedEngines(rules), chosen=chosen, make_shadow=quick_shadow
+        ) as rollout,
     ):
         yield rollout
 

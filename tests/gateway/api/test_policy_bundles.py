@@ -7,6 +7,8 @@ import pytest
 
 from gateway.core.decision import Action, Reason
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
+from gateway.policy.replay import Flip
+from gateway.policy.rollout.rollout import BundleRollout
 from tests.gateway.api.conftest import Rules
 from tests.gateway.policy.rollout.releases import archive, rules
 
@@ -66,7 +68,7 @@ async def test_every_step_is_among_the_acts_with_who(client: httpx.AsyncClient, 
     assert all(act["detail"]["decision_id"] for act in found)
 
 
-@pytest.mark.parametrize("name", ["activate", "promote", "rollback"])
+@pytest.mark.parametrize("name", ["shadow", "activate", "promote", "rollback"])
 async def test_a_step_says_which_state_it_is_about(client: httpx.AsyncClient, name: str) -> None:
     """Without it 428, with another 412: nobody activates what was rolled back a moment ago."""
     seen = (await uploaded(client, 7)).headers["etag"]
@@ -99,11 +101,64 @@ async def test_a_bundle_that_is_not_there(client: httpx.AsyncClient, name: str) 
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["", "/7/activate", "/7/promote", "/7/rollback"])
+@pytest.mark.parametrize("path", ["", "/7/shadow", "/7/activate", "/7/promote", "/7/rollback"])
 async def test_every_change_takes_a_right(client: httpx.AsyncClient, rules: Rules, path: str) -> None:
     """Policy has the first word, also about bundles that are not there."""
     rules.refused[Action.POLICY_OPERATE] = Reason(rule="policy.security", message="not you")
     assert (await client.post(f"{BUNDLES}{path}", content=b"x")).status_code == 403
+
+
+async def test_a_canary_is_for_tenants_that_are_named(client: httpx.AsyncClient, rules: Rules) -> None:
+    """Policy sees for whom; the answer and the acts say it."""
+    await uploaded(client, 7)
+    answer = await step(client, "canary", 7, tenants=["payments"], percent=12.5)
+    found = answer.json()
+    assert (found["state"], found["tenants"], found["percent"]) == ("Canary", ["payments"], 12.5)
+    operation = {"operation": "canary", "sequence": 7, "tenants": ["payments"], "percent": 12.5}
+    assert {**rules.asked[-1].context["policy"]} == operation | {"tenants": ("payments",)}
+    act = (await client.get("/v1/audit?kind=PolicyCanaried")).json()["items"][0]["detail"]
+    assert (act["tenants"], act["percent"]) == (["payments"], 12.5)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b"", ""),
+        (b"{}", ""),
+        (b'{"percent": 101}', "/percent"),
+        (b'{"percent": NaN}', ""),
+        (b'{"tenants": "payments"}', "/tenants"),
+        (b'{"tenants": [""]}', "/tenants/0"),
+        (b'{"tenant": ["payments"]}', ""),
+        (b"[]", ""),
+        (b"\xff", ""),
+    ],
+)
+async def test_a_canary_for_nobody_is_refused(client: httpx.AsyncClient, body: bytes, pointer: str) -> None:
+    """With a pointer to what is wrong."""
+    tag = (await uploaded(client, 7)).headers["etag"]
+    answer = await client.post(f"{BUNDLES}/7/canary", content=body, headers={"if-match": tag})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert await states(client) == {7: "Gated"}
+
+
+async def test_a_bundle_in_shadow_is_shown_with_what_it_would_change(
+    client: httpx.AsyncClient, rollout: BundleRollout
+) -> None:
+    """Newest first, with the ids of decisions."""
+    await uploaded(client, 7)
+    assert (await client.get(f"{BUNDLES}/7")).json()["shadow"] is None
+    assert (await step(client, "shadow", 7)).json()["state"] == "Shadow"
+    counts = rollout.shadow_counts(7)
+    assert counts is not None
+    for name in ("d1", "d2"):
+        counts.flips["refused"] += 1
+        counts.latest.append(
+            Flip(id=name, action=Action.RUNS_SUBMIT, tenant="payments", kind="refused", rules=("r",))
+        )
+    shadow = (await client.get(f"{BUNDLES}/7")).json()["shadow"]
+    assert (shadow["compared"], shadow["skipped"], shadow["flips"]) == (0, 0, {"refused": 2})
+    assert [flip["decision_id"] for flip in shadow["latest"]] == ["d2", "d1"]
 
 
 async def test_reading_takes_a_right(client: httpx.AsyncClient, rules: Rules) -> None:

@@ -29,6 +29,9 @@ CALLS = (
     ("decisions", "list"),
     ("decisions", "get", "d1"),
     ("policy", "bundles"),
+    ("policy", "bundles", "7"),
+    ("policy", "shadow", "7"),
+    ("policy", "canary", "7", "--percent", "5"),
     ("policy", "activate", "7"),
     ("policy", "promote", "7"),
     ("policy", "rollback", "7"),
@@ -41,6 +44,7 @@ CALLS = (
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
 )
+STEPS = ("shadow", "canary", "activate", "promote", "rollback")
 LOCAL = {
     ("convert",): "it calls no gateway, and writes a document",
     ("policy", "builtins"): "it calls no gateway, and prints what is ours",
@@ -87,15 +91,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     plan = {"shard_count": 1, "region": word, "unplaceable": None, "decision": decision}
     plan |= {"regions": [{"name": word, "score": None, "rejected": word}]}
     story = {"run": run, "decisions": [decision], "history": [entry], "complete": True, "waiting": word}
-    bundle = {"sequence": word, "revision": word, "state": word, "uploaded_by": word, "uploaded_at": 1.0}
-    bundle |= {"changed_by": word, "changed_at": 1.0, "tenants": [word], "percent": 1.0}
-    bundles = "/v1/policy/bundles"
     return {
-        f"GET {bundles}": {"items": [bundle], "generation": 1, "active": 7, "deciding": word},
-        f"POST {bundles}": bundle,
-        f"POST {bundles}/7/activate": bundle,
-        f"POST {bundles}/7/promote": bundle,
-        f"POST {bundles}/7/rollback": bundle,
         **exceptions(word),
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
@@ -108,6 +104,22 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
         "GET /v1/audit": {"items": [entry, entry | {"run": ID}]},
         # a dry run's answer has no id
         "POST /v1/runs": plan if dry_run else run,
+        **bundle_answers(word),
+    }
+
+
+def bundle_answers(word: str) -> dict[str, Any]:
+    """The same about policy bundles."""
+    bundle = {"sequence": word, "revision": word, "state": word, "uploaded_by": word, "uploaded_at": 1.0}
+    bundle |= {"changed_by": word, "changed_at": 1.0, "tenants": [word], "percent": 1.0}
+    flip = dict.fromkeys(("kind", "action", "tenant", "decision_id", "detail"), word) | {"rules": [word]}
+    shadow = {"compared": 1, "skipped": 1, "flips": {word: 1}, "latest": [flip]}
+    path = "/v1/policy/bundles"
+    return {
+        f"GET {path}": {"items": [bundle], "generation": 1, "active": 7, "deciding": word},
+        f"POST {path}": bundle,
+        f"GET {path}/7": bundle | {"shadow": shadow},
+        **{f"POST {path}/7/{step}": bundle for step in STEPS},
     }
 
 

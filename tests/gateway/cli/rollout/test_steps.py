@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.cli.errors import Exit
 from gateway.cli.rollout.listing import bundles
-from gateway.cli.rollout.steps import activate, rollback, upload
+from gateway.cli.rollout.steps import activate, canary, rollback, upload
 
 BUNDLE = {
     "sequence": 7,
@@ -54,6 +54,32 @@ def test_a_step_is_about_the_state_that_is_there(
     ).respond_with_json(problem, status=412)
     assert rollback(7, generation=2, url=httpserver.url_for(""), token="t") == Exit.FAILED
     assert "look at it again" in capsys.readouterr().err
+
+
+def test_a_canary_is_for_those_that_are_named(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By name, and as a share."""
+    httpserver.expect_oneshot_request(
+        f"{BUNDLES}/7/canary", method="POST", json={"tenants": ["payments"], "percent": 12.5}
+    ).respond_with_json(BUNDLE)
+    url = httpserver.url_for("")
+    assert canary(7, tenant=["payments"], percent=12.5, generation=1, url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().out == "bundle 7: Canary, revision ab12\n"
+
+
+def test_what_a_bundle_in_shadow_would_change_is_shown(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the decision, for `waypost decisions get`."""
+    flip = {"kind": "refused", "action": "runs:submit", "tenant": "payments", "rules": ["image.banned"]}
+    flip |= {"decision_id": "d1", "detail": ""}
+    seen = {"compared": 5, "skipped": 2, "flips": {"refused": 1}, "latest": [flip]}
+    httpserver.expect_request(f"{BUNDLES}/7").respond_with_json(BUNDLE | {"state": "Shadow", "shadow": seen})
+    assert bundles(7, url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "5 decisions compared, 2 skipped; otherwise: 1 refused" in out
+    assert all(word in out for word in ("image.banned", "payments", "d1"))
 
 
 def test_an_upload_says_what_is_wrong_with_the_rules(

@@ -9,12 +9,14 @@ import msgspec
 
 from gateway.policy.bundle import bundle_of
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.opa.bundle_signature import SigningKey, sign
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.chosen_engine import ChosenEngine
 from gateway.policy.rollout.rollout import Act, BundleRollout
+from gateway.policy.rollout.shadow import Shadow
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.opa.keys import SIGNS, VERIFIES
@@ -50,6 +52,11 @@ def archive(
     return packed if key is None else sign(packed, key)
 
 
+def quick_shadow(engine: PolicyEngine) -> Shadow:
+    """A shadow that compares as fast as it can."""
+    return Shadow(engine, per_second=1e6, on_flip=lambda *_: None, on_skipped=lambda: None)
+
+
 class Opened:
     """A rollout in front of a base whose rules are named `base`, on a store that stays."""
 
@@ -75,6 +82,8 @@ async def opened(folder: Path) -> AsyncIterator[Opened]:
     async with (
         SqliteStore(Database(folder / "gateway.db")) as store,
         ChosenEngine(engine) as chosen,
-        BundleRollout(store, gate, engines=EmbeddedEngines(engine), chosen=chosen) as rollout,
+        BundleRollout(
+            store, gate, engines=EmbeddedEngines(engine), chosen=chosen, make_shadow=quick_shadow
+        ) as rollout,
     ):
         yield Opened(store, chosen, rollout)

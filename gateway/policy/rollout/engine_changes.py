@@ -1,0 +1,107 @@
+"""Changes which engine decides and which is tried out, from one state of the rollout to the next.
+
+What can fail is done in `prepare`, before the step is committed; `apply` cannot fail.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.rollout.bundle_engines import BundleEngines
+from gateway.policy.rollout.bundle_gate import GatedBundle
+from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.shadow import Shadow, ShadowCounts
+from gateway.policy.rollout.tenant_share import TenantShare
+
+MakeShadow = Callable[[PolicyEngine], Shadow]
+
+
+class PreparedChange(Struct, frozen=True, kw_only=True):
+    """The engines of the next state, entered. None: that one stays as it is."""
+
+    deciding: PolicyEngine | None = None
+    bundle: GatedBundle | None = None
+    """The bundle that is to decide; None: it stays, or there is none."""
+    ends_trial: bool = False
+    tried_out: PolicyEngine | None = None
+    candidate: Release | None = None
+
+
+class EngineChanges:
+    """Makes engines by `engines`, and puts them into `chosen`. `read` has the bundle of a release."""
+
+    def __init__(
+        self,
+        engines: BundleEngines,
+        chosen: ChosenEngine,
+        *,
+        read: Callable[[Release], Awaitable[GatedBundle]],
+        make_shadow: MakeShadow,
+    ) -> None:
+        self._engines, self._chosen = engines, chosen
+        self._read, self._make_shadow = read, make_shadow
+        self._shadow: tuple[int, Shadow] | None = None
+
+    def shadow_counts(self, sequence: int) -> ShadowCounts | None:
+        """What this bundle has answered in shadow, if it was the last one there in this process."""
+        if self._shadow is None or self._shadow[0] != sequence:
+            return None
+        return self._shadow[1].counts
+
+    async def prepare(self, before: Rollout, after: Rollout, *, wait: bool = True) -> PreparedChange:
+        """Makes what `after` needs and `before` had not. Raises `BundleError`, or `Invalid`.
+
+        `wait`: what tries a bundle out must hold it, else it may come to that later.
+        """
+        deciding, bundle = None, None
+        if _of(before.active) != _of(after.active):
+            bundle = None if after.active is None else await self._read(after.active)
+            deciding = await self._engines.deciding(bundle)
+        tried_out, candidate = None, after.candidate
+        ends_trial = candidate != before.candidate
+        if candidate is not None and ends_trial:
+            try:
+                tried_out = await self._engines.trying_out(
+                    await self._read(candidate), shadow=candidate.state is BundleState.SHADOW, wait=wait
+                )
+            except BaseException:
+                if deciding is not None:
+                    self._chosen.discard(deciding)
+                raise
+        return PreparedChange(
+            deciding=deciding, bundle=bundle, ends_trial=ends_trial, tried_out=tried_out, candidate=candidate
+        )
+
+    def apply(self, change: PreparedChange) -> None:
+        """Lets the engines decide, or be tried out, from now on."""
+        if change.ends_trial:
+            self._chosen.end_trial()
+        if change.deciding is not None:
+            self._chosen.activate(change.deciding)
+        if change.bundle is not None:
+            self._engines.serve(change.bundle)
+        if change.tried_out is None or change.candidate is None:
+            return
+        if change.candidate.state is BundleState.SHADOW:
+            shadow = self._make_shadow(change.tried_out)
+            self._shadow = (change.candidate.sequence, shadow)
+            self._chosen.put_in_shadow(shadow)
+        else:
+            self._chosen.put_in_canary(change.tried_out, TenantShare(change.candidate.share))
+
+    def discard(self, change: PreparedChange) -> None:
+        """Closes what was made, since the step was not committed."""
+        for engine in (change.deciding, change.tried_out):
+            if engine is not None:
+                self._chosen.discard(engine)
+
+    async def wait_until_held(self, change: PreparedChange) -> None:
+        """Waits, for a bounded time, until what decides holds its bundle."""
+        if change.bundle is not None:
+            await self._engines.wait_until_held(change.bundle)
+
+
+def _of(release: Release | None) -> int | None:
+    return None if release is None else release.sequence

@@ -1,0 +1,125 @@
+"""Asks a bundle in shadow what was decided, off the hot path, and keeps in what its answers differ.
+
+Nobody gets its answers. What comes faster than it is asked is not asked: a bundle that is tried out must not
+cost those who are served.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final
+
+from loguru import logger
+from msgspec import Struct
+
+from gateway.core.decision import Decision, Question
+from gateway.policy.enforcement import enforce
+from gateway.policy.interface import PolicyEngine
+from gateway.policy.replay import Flip, Recorded, flip_of
+from waypost.cancellation import cancel_and_wait
+
+WAITING_MAXIMUM: Final = 1_000
+WAITING_BYTES_MAXIMUM: Final = 16 * 1_048_576
+"""The most decisions that wait to be compared, and the most bytes of their documents."""
+LATEST_MAXIMUM: Final = 100
+RULES_MAXIMUM: Final = 50
+OTHER_RULE: Final = "other"
+
+
+class ShadowCounts(Struct, kw_only=True):
+    """What a bundle in shadow has answered since it is there, in this process."""
+
+    compared: int = 0
+    skipped: int = 0
+    """Decisions that it was not asked about: too many came at once, or policy gave no answer."""
+    flips: Counter[str]
+    """What it answers otherwise, by kind."""
+    latest: deque[Flip]
+    """The newest of these, with the ids of the decisions."""
+
+
+class Shadow:
+    """Compares decisions with what `engine` answers, at most `per_second` of them.
+
+    `on_flip` is called with kind and rule of each flip; rules beyond a bound are one. `on_skipped` is called
+    for each decision that is not compared.
+    """
+
+    def __init__(
+        self,
+        engine: PolicyEngine,
+        *,
+        per_second: float,
+        on_flip: Callable[[str, str], None],
+        on_skipped: Callable[[], None],
+    ) -> None:
+        self.engine = engine
+        self.counts = ShadowCounts(flips=Counter(), latest=deque(maxlen=LATEST_MAXIMUM))
+        self._pause = 1 / per_second
+        self._on_flip, self._on_skipped = on_flip, on_skipped
+        self._waiting: deque[tuple[Question, Decision]] = deque()
+        self._bytes = 0
+        self._rules: set[str] = set()
+        self._offered = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def offer(self, question: Question, decision: Decision) -> None:
+        """Puts a decision among those that wait, if there is room. Costs next to nothing."""
+        size = len(question.workflow or b"")
+        if (
+            decision.fault
+            or len(self._waiting) >= WAITING_MAXIMUM
+            or self._bytes + size > WAITING_BYTES_MAXIMUM
+        ):
+            self.counts.skipped += 1
+            self._on_skipped()
+            return
+        self._waiting.append((question, decision))
+        self._bytes += size
+        self._offered.set()
+
+    async def close(self) -> None:
+        """Ends the comparisons; what waits is not compared."""
+        await cancel_and_wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await self._offered.wait()
+            while self._waiting:
+                question, decision = self._waiting[0]
+                try:
+                    await self._compare(question, decision)
+                except Exception as error:  # a trial must not end by one decision
+                    logger.warning("decision {} is not compared: {}", decision.id, error)
+                self._waiting.popleft()
+                self._bytes -= len(question.workflow or b"")
+                await asyncio.sleep(self._pause)
+            self._offered.clear()
+
+    async def _compare(self, question: Question, decision: Decision) -> None:
+        answer = await self.engine.decide(question)
+        # Without the exceptions that count now: they count for both.
+        before = enforce(decision, {})
+        recorded = Recorded(
+            id=decision.id,
+            action=decision.action,
+            allow=before.allow,
+            tenant=question.principal.tenant,
+            rules=before.rules,
+            obligations=before.obligations,
+        )
+        self.counts.compared += 1
+        flip = flip_of(recorded, answer)
+        if flip is None:
+            return
+        self.counts.flips[flip.kind] += 1
+        self.counts.latest.append(flip)
+        self._on_flip(flip.kind, self._label(flip))
+
+    def _label(self, flip: Flip) -> str:
+        """The rule that is counted: bundles can make up any number of them, metrics cannot."""
+        rule = flip.rules[0] if flip.rules else ""
+        if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
+            return OTHER_RULE
+        self._rules.add(rule)
+        return rule
