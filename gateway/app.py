@@ -22,7 +22,6 @@ from clusters.registry import cluster_adapter, executors_at
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services
 from gateway.api.internal.health import internal_api
-from gateway.api.internal.policy_bundle import CANDIDATE_PATH, bundle_route
 from gateway.api.routes import api
 from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
@@ -112,12 +111,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        routes = bundle_route(feed), bundle_route(parts.candidate_feed, CANDIDATE_PATH)
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
         gauges = partial(show_policy_and_keys, metrics, settings, policy, feed, authenticator)
         yield Gateway(
             api=api(services),
-            internal_api=internal_api(services, checks, *routes, set_gauges=gauges),
+            internal_api=internal_api(services, checks, *parts.routes, set_gauges=gauges),
             metrics=metrics,
             loops={
                 **parts.loops,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
+from starlette.routing import Route
 
+from gateway.api.internal.policy_bundle import CANDIDATE_PATH, bundle_route
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
@@ -55,7 +57,8 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
     engine: RecordedPolicy
     rollout: BundleRollout
     feed: BundleFeed
-    candidate_feed: BundleFeed
+    routes: tuple[Route, ...]
+    """Where OPAs fetch their bundles, on the internal port."""
     loops: Loops
 
 
@@ -106,9 +109,8 @@ async def policy_parts(
             )
         )
         loops = {"policy bundle": place.run, "recording of refusals": engine.run}
-        yield PolicyParts(
-            engine=engine, rollout=rollout, feed=feed, candidate_feed=candidate_feed, loops=loops
-        )
+        routes = bundle_route(feed), bundle_route(candidate_feed, CANDIDATE_PATH)
+        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, routes=routes, loops=loops)
 
 
 def _at_start(policies: PolicySettings) -> PolicyEngine:

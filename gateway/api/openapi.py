@@ -147,16 +147,13 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
 """The successful responses of each operation, by its name; every refusal is a `Problem`."""
 
 
-REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "submit": {
-        media_type: {"schema": {"$ref": "#/components/schemas/Workflow"}}
-        for media_type in (JSON, "application/yaml")
-    },
-    "ask_exception": {JSON: {"schema": {"$ref": "#/components/schemas/ExceptionRequest"}}},
-    "canary": {JSON: {"schema": {"$ref": "#/components/schemas/Share"}}},
-    "upload": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "submit": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
+    "ask_exception": {JSON: ("ExceptionRequest",)},
+    "canary": {JSON: ("Share",)},
+    "upload": {"application/gzip": ()},
 }
-"""The bodies that operations read, by media type."""
+"""The schemas of the bodies that operations read, by media type."""
 
 
 async def workflow_schema(_: Call) -> Response:
@@ -221,14 +218,12 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
         "security": [] if operation.public else [{"bearer": []}],
     }
     if (body := REQUESTS.get(operation.name)) is not None:
-        described["requestBody"] = {"required": True, "content": body}
+        described["requestBody"] = {"required": True, "content": _contents(body)}
     return described
 
 
 def _response(success: Success) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for media_type, schemas in success.content.items():
-        content |= _content(media_type, *schemas)
+    content = _contents(success.content)
     headers = _headers(*(["Location", "Warning"] if success.location else []))
     return {"description": success.description, "headers": headers} | (
         {"content": content} if content else {}
@@ -259,6 +254,10 @@ def _with_items(value: Any) -> Any:
             described["items"] = {}
         return described
     return [_with_items(item) for item in value] if isinstance(value, list) else value
+
+
+def _contents(bodies: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    return {name: body for one in bodies for name, body in _content(one, *bodies[one]).items()}
 
 
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
