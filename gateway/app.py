@@ -81,29 +81,27 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
-        store = await exits.enter_async_context(_store(settings.store))
-        await _bear_clock_steps(store)
-        parts = await exits.enter_async_context(policy_parts(settings, store, metrics))
-        policy, feed = parts.engine, parts.feed
-        authenticator = await exits.enter_async_context(_authenticator(settings))
         enter = exits.enter_async_context
+        store = await enter(_store(settings.store))
+        await _bear_clock_steps(store)
+        parts = await enter(policy_parts(settings, store, metrics))
+        policy, feed = parts.engine, parts.feed
+        authenticator = await enter(_authenticator(settings))
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
         show_pools(metrics, clusters)
-        links = [
-            await enter(RegionLink(name, cluster, settings=settings.health, wake=wake.set))
-            for name, cluster in clusters.items()
-        ]
+        links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
         controller = _controller(settings, store=store, policy=policy, links=links, metrics=metrics)
         services = Services(
             settings=settings,
             authenticator=authenticator,
+            unknown_callers=authenticator.unknown_callers,
             policy=policy,
             rollout=parts.rollout,
             store=store,
             exceptions=policy.exceptions,
             metrics=metrics,
             executors=_executors(settings),
-            reader=await exits.enter_async_context(_reader(settings)),
+            reader=await enter(_reader(settings)),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
@@ -151,6 +149,10 @@ async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
     async with reader_pool(greeting, size=settings.tenants.large_documents_at_once) as pool:
         pool.start()
         yield DocumentReader(settings.documents, pool)
+
+
+def _link(name: str, cluster: ClusterAdapter, settings: GatewaySettings, wake: asyncio.Event) -> RegionLink:
+    return RegionLink(name, cluster, settings=settings.health, wake=wake.set)
 
 
 def _executors(settings: GatewaySettings) -> DeclaredExecutors:

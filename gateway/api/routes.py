@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 from gateway.api.events import events
 from gateway.api.explain import explain
 from gateway.api.http.call import Call
-from gateway.api.http.resource import Operation, Resource, unknown_path
+from gateway.api.http.resource import Operation, Resource, UnknownPath
 from gateway.api.http.responses import encode_json
 from gateway.api.http.services import Services
 from gateway.api.logs import logs
@@ -95,4 +95,4 @@ def api(services: Services) -> Router:
         Route(path, Resource(services=services, operations=operations))
         for path, operations in OPERATIONS.items()
     ]
-    return Router(routes, redirect_slashes=False, default=unknown_path)
+    return Router(routes, redirect_slashes=False, default=UnknownPath(services))

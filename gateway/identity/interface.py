@@ -10,22 +10,24 @@ from gateway.core.principal import Principal
 class RequestCredentials(Struct, frozen=True, kw_only=True):
     """The credentials of a request. `authorization`: every header of that name, undecoded.
 
-    `certificate_sha256` is the base64url SHA-256 of the client certificate in DER, where mutual TLS gave one
-    (RFC 8705).
+    `address` is where the request comes from, empty where that is unknown. `certificate_sha256` is the
+    base64url SHA-256 of the client certificate in DER, where mutual TLS gave one (RFC 8705).
     """
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
     """A token came in the query or a cookie: the request is refused with 400, even if it is valid."""
     certificate_sha256: str | None = None
+    address: str = ""
 
 
 class Authenticator(Protocol):
     """Verifies the credentials of requests.
 
     `authenticate` returns the caller. It raises `Unauthenticated` (401: no acceptable token), `Malformed`
-    (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431) or `Unavailable` (503: the
-    issuer's keys cannot be read).
+    (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431), `TooManyRequests` (429: too
+    many requests without an acceptable token come from the address) or `Unavailable` (503: the issuer's keys
+    cannot be read).
     """
 
     async def __aenter__(self) -> Self: ...

@@ -20,6 +20,7 @@ from gateway.identity.claims import bound_certificate, principal_from
 from gateway.identity.interface import RequestCredentials
 from gateway.identity.jws_parsing import HeaderTooLarge, TokenRejected, check_header, parse_jws
 from gateway.identity.key_set_cache import KeySetCache
+from gateway.identity.unknown_callers import UnknownCallers
 from gateway.settings import Issuer
 
 CACHED_TOKENS: Final = 10_000
@@ -40,7 +41,8 @@ class VerifiedToken(Struct, frozen=True, gc=False):
 class JwtAuthenticator:
     """An `Authenticator` for the JWTs of `issuers`, which caches the verified ones.
 
-    `clock` gives seconds since 1970, `monotonic` measures the age of keys.
+    `clock` gives seconds since 1970, `monotonic` measures the age of keys. What brings no token that was
+    verified before waits where `unknown_callers` say so.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class JwtAuthenticator:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        unknown_callers: UnknownCallers | None = None,
     ) -> None:
         self._clock = clock
+        self.unknown_callers = unknown_callers or UnknownCallers()
         self._issuers = {issuer.url: issuer for issuer in issuers}
         self._key_sets = {
             issuer.url: KeySetCache(issuer, clock=monotonic, changed=self._drop_cached) for issuer in issuers
@@ -76,15 +80,24 @@ class JwtAuthenticator:
         return {url: keys.ends_in_seconds for url, keys in self._key_sets.items()}
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
-        token = _bearer(credentials)
+        try:
+            token = _bearer(credentials)
+        except Unauthenticated:
+            await self.unknown_callers.wait(credentials.address)
+            raise
         digest = hashlib.sha256(token).digest()
         found = self._verified.get(digest)
+        if found is None:
+            # Before anything is done that costs time.
+            await self.unknown_callers.wait(credentials.address)
+            found = self._verified.get(digest)
         now = self._clock()
         try:
             # A cached token is verified again once its key set is due: the key may have been revoked.
             if found is None or self._key_sets[found.principal.issuer].refresh_due:
                 found = await self._verify(token, now)
                 self._remember(digest, found)
+                self.unknown_callers.excuse(credentials.address)
             if found.principal.expires_at <= now:
                 self._verified.pop(digest, None)
                 raise TokenRejected("claims.exp")

@@ -18,12 +18,13 @@ async def authenticate(
     query: bytes,
     certificate_sha256: str | None,
     *,
+    address: str,
     authenticator: Authenticator,
 ) -> Principal:
     """Returns the caller that `headers` (lower-case names) prove.
 
-    `certificate_sha256` is the thumbprint of the connection's client certificate, None without one.
-    Raises `Unauthenticated` (401), `Malformed` (400), `HeadersTooLarge` (431) or `Unavailable` (503).
+    `certificate_sha256` is the thumbprint of the connection's client certificate, None without one, `address`
+    that of the client. Raises what the authenticator raises.
     """
     in_query_or_cookie = TOKEN_PARAMETER in query or any(
         TOKEN_PARAMETER in value for name, value in headers if name == b"cookie"
@@ -32,5 +33,6 @@ async def authenticate(
         authorization=tuple(value for name, value in headers if name == b"authorization"),
         in_query_or_cookie=in_query_or_cookie,
         certificate_sha256=certificate_sha256,
+        address=address,
     )
     return await authenticator.authenticate(credentials)

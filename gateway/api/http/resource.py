@@ -97,6 +97,8 @@ class Resource:
         `fields` of log lines are added to as more of the call is known.
         """
         operation = self.operations.get(method)
+        if operation is None or operation.public:
+            await self.services.unknown_callers.wait(_address(scope))
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
         principal = ANONYMOUS if operation.public else await self._authenticate(scope)
@@ -148,6 +150,7 @@ class Resource:
             scope["headers"],
             scope["query_string"],
             peer and peer.thumbprint,
+            address=_address(scope),
             authenticator=self.services.authenticator,
         )
         self.services.metrics.observe_step("authenticate", perf_counter() - began)
@@ -169,14 +172,24 @@ class Resource:
         return response
 
 
-async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+class UnknownPath:
     """The ASGI application for every path that the API does not have: a 404 that names its description."""
-    trace_id = trace_id_of(scope["headers"])
-    response = refusal(
-        NotFound("there is no such path: /openapi.json describes those that are"),
-        trace_id,
-        has_token=False,
-        retry_after_seconds=0,
-    )
-    response.raw_headers.append(traceparent_header(trace_id))
-    await response(scope, receive, send)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trace_id = trace_id_of(scope["headers"])
+        error: GatewayError = NotFound("there is no such path: /openapi.json describes those that are")
+        try:
+            await self._services.unknown_callers.wait(_address(scope))
+        except TooManyRequests as too_many:
+            error = too_many
+        response = refusal(error, trace_id, has_token=False, retry_after_seconds=0)
+        response.raw_headers.append(traceparent_header(trace_id))
+        await response(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    """The client's address; empty where that is unknown, as on a Unix socket."""
+    return str((scope.get("client") or ("",))[0])

@@ -15,6 +15,7 @@ from gateway.api.http.stream_limits import StreamLimiter
 from gateway.api.http.unfinished_bodies import UnfinishedBodies
 from gateway.api.http.unread_answers import UnreadAnswers
 from gateway.identity.interface import Authenticator
+from gateway.identity.unknown_callers import UnknownCallers
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.regions.region_view import RegionView
@@ -41,9 +42,9 @@ class Services(Struct, frozen=True, kw_only=True):
     task logs. Tenants take `turns` to have requests handled, and turns at `large_documents` to have those
     read by `reader`; `rates` are those of their requests; they also take turns at `large_answers` and, in
     each region, at `log_reads`. `unread` counts answers that wait to be read, `unfinished` bodies that
-    arrive, `followers` followed logs by region and tenant. `clock` gives wall-clock seconds since 1970.
-    `rejections` keeps the log lines of rejected tokens few. `exceptions` from rules of policy are
-    those that decisions look at.
+    arrive, `followers` followed logs by region and tenant. `unknown_callers` bounds requests that prove no
+    caller. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected tokens
+    few. `exceptions` from rules of policy are those that decisions look at.
     """
 
     settings: GatewaySettings
@@ -72,3 +73,4 @@ class Services(Struct, frozen=True, kw_only=True):
     turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=2))
     large_documents: Turns = msgspec.field(default_factory=lambda: Turns.leaving_one(2))
     rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))
+    unknown_callers: UnknownCallers = msgspec.field(default_factory=UnknownCallers)

@@ -5,7 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.api.http.services import Services
 from gateway.api.routes import OPERATIONS
+from gateway.identity.unknown_callers import BURST, RATE, WAIT_SECONDS, UnknownCallers
+from tests.gateway.api.callers import caller
 
 FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"}
 
@@ -95,3 +98,24 @@ async def test_the_workflow_schema_is_served(client: httpx.AsyncClient) -> None:
     schema = (await client.get("/v1/schema/workflow.json")).json()
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/", 404), ("PUT", "/v1/runs", 405), ("GET", "/openapi.json", 200)]
+)
+async def test_what_needs_no_token_is_bounded_by_address(
+    services: Services, method: str, path: str, status: int
+) -> None:
+    """Whatever is asked without a token would else be bounded by nothing."""
+
+    async def pass_at_once(_: float) -> None:
+        return
+
+    callers = UnknownCallers(clock=lambda: 0.0, sleep=pass_at_once)
+    async with caller(services, unknown_callers=callers) as client:
+        assert (await client.request(method, path)).status_code == status
+        for _ in range(int(BURST + RATE * WAIT_SECONDS) - 1):
+            await callers.wait("127.0.0.1")
+        refused = await client.request(method, path)
+    assert (refused.status_code, refused.json()["reason"]) == (429, "TooManyRequests")
+    assert refused.headers["retry-after"]

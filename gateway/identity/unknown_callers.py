@@ -1,0 +1,75 @@
+"""Bounds the requests of callers who have not proved who they are, by the address that they come from.
+
+They are bounded by nothing else: all other limits are those of a tenant. A request without an acceptable
+token costs its address one of `BURST`, of which `RATE` come back each second. Where none is left requests
+wait for theirs: that slows a client down, and keeps nobody out whose token is known. Behind a proxy all
+callers have one address.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from gateway.core.errors import TooManyRequests
+
+RATE: Final = 50.0
+"""Such requests of one address that are answered in a second, for as long as they come."""
+BURST: Final = 250.0
+WAIT_SECONDS: Final = 5.0
+"""The longest wait; a request that would wait longer is refused before its token is looked at."""
+ADDRESSES_MAXIMUM: Final = 10_000
+"""With more than that, those that have all of their burst are dropped."""
+
+
+class UnknownCallers:
+    """The requests that each address may still make without a known token. `clock`: monotonic seconds."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._left: dict[str, tuple[float, float]] = {}
+        """By address: how many requests were left, and when. Fewer than none: so many wait."""
+
+    def __repr__(self) -> str:
+        return f"<UnknownCallers at {len(self._left)} addresses>"
+
+    async def wait(self, address: str) -> None:
+        """Counts a request, and waits until it may be answered. Raises `TooManyRequests` if too many wait."""
+        key = network_of(address)
+        left = self._left_now(key) - 1.0
+        seconds = -left / RATE
+        if seconds > WAIT_SECONDS:
+            raise TooManyRequests(
+                "too many requests without an acceptable token come from your address",
+                retry_after_seconds=seconds,
+            )
+        if len(self._left) >= ADDRESSES_MAXIMUM and key not in self._left:
+            self._left = {one: found for one, found in self._left.items() if self._left_now(one) < BURST}
+        self._left[key] = left, self._clock()
+        if seconds > 0.0:
+            await self._sleep(seconds)
+
+    def excuse(self, address: str) -> None:
+        """Gives back what the request has cost: its token has proved to be good."""
+        key = network_of(address)
+        self._left[key] = min(BURST, self._left_now(key) + 1.0), self._clock()
+
+    def _left_now(self, key: str) -> float:
+        left, at = self._left.get(key, (BURST, 0.0))
+        return min(BURST, left + (self._clock() - at) * RATE)
+
+
+def network_of(address: str) -> str:
+    """The address, or the /64 of an IPv6 address: one client has all of those."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return address
