@@ -48,7 +48,7 @@ def serve(settings: GatewaySettings) -> int:
     Prints one line of JSON with its ports once it answers.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    logs.configure(level=settings.logging.level, style=settings.logging.style)
+    logs.configure(level=settings.logging.level, style=settings.logging.style, fields={"process": "gateway"})
     try:
         return run(_serve(settings), loop="uvloop")
     except (StartError, StoreUnusable, BundleError, ArchiveError, PkiError, OSError) as error:

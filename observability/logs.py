@@ -11,8 +11,9 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 import msgspec
@@ -38,14 +39,21 @@ KINDS: Final = 1_000
 """The most kinds of line whose rate is remembered; beyond it all are forgotten."""
 
 
-def configure(*, level: str = "INFO", style: Style = "auto", stream: TextIO | None = None) -> None:
+def configure(
+    *,
+    level: str = "INFO",
+    style: Style = "auto",
+    stream: TextIO | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> None:
     """Sends every log line of this process to `stream` (default: standard error).
 
-    To be called once, at its start. The style "auto" is "human" at a terminal, else "json".
+    To be called once, at its start. The style "auto" is "human" at a terminal, else "json". `fields` are in
+    every line of JSON: which process of which region wrote it.
     """
     target = sys.stderr if stream is None else stream
     human = style == "human" or (style == "auto" and target.isatty())
-    line = _human if human else _json
+    line = _human if human else partial(_json, dict(fields or {}))
 
     def write(message: "Message") -> None:
         target.write(redacted(line(message.record)) + "\n")
@@ -106,12 +114,13 @@ class _Forward(logging.Handler):
             logger.opt(exception=record.exc_info).log(record.levelname, "{}{}", record.getMessage(), more)
 
 
-def _json(record: "Record") -> str:
+def _json(of_process: Mapping[str, str], record: "Record") -> str:
     fields = {
         "time": record["time"].astimezone(UTC).isoformat(timespec="milliseconds"),
         "level": record["level"].name,
         "message": record["message"],
         "source": f"{record['name']}:{record['line']}",
+        **of_process,
         **{name: str(value) for name, value in record["extra"].items()},
     }
     if (trace := _trace(record)) is not None:
@@ -120,9 +129,11 @@ def _json(record: "Record") -> str:
 
 
 def _human(record: "Record") -> str:
-    extra = "".join(f" {name}={CONTROL.sub(' ', str(value))}" for name, value in record["extra"].items())
     trace = _trace(record)
     message = CONTROL.sub(" ", record["message"])
+    fields = {name: CONTROL.sub(" ", str(value)) for name, value in record["extra"].items()}
+    # Most fields repeat for programs what the sentence says to people.
+    extra = "".join(f" {name}={value}" for name, value in fields.items() if value not in message)
     return f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<7} {message}{extra}" + (
         f"\n{trace}" if trace else ""
     )

@@ -68,7 +68,7 @@ class DiskPressure:
             self._warn(f"the disk has less than {_amount(room.reserve, room)} left, and no run takes it")
             return
         (run, shard), reason = eviction.shard, eviction.reason
-        logger.error("shard {} of run {} loses its files: {}", shard, run, reason)
+        logger.bind(run=run, shard=shard).error("shard {} of run {} loses its files: {}", shard, run, reason)
         attempts = [attempt for attempt in self._attempts() if (attempt.run, attempt.shard) == eviction.shard]
         ended = self._task_runner.evict(attempts, reason)
         # At once: a process that does not heed SIGTERM has two seconds more, in which the disk stays full.

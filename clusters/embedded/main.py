@@ -67,7 +67,7 @@ def run_cluster(settings: ClusterSettings) -> int:
 
     It runs on asyncio's own loop, which starts processes four times as fast as uvloop.
     """
-    configure()
+    configure(fields={"process": "cluster", "region": settings.region})
     try:
         node = ClusterNodeSettings(
             region=settings.region,

@@ -103,7 +103,7 @@ class TaskRunner:
             outcome = Outcome(succeeded=False, killed=True, reason="killed")
         elif (error := done.exception()) is not None:
             # An executor may be a third party's: its mistake must not hold the shard for ever.
-            logger.opt(exception=error).error(
+            logger.bind(run=launch.attempt.run, shard=launch.attempt.shard).opt(exception=error).error(
                 "the executor {} failed at task {}", launch.task.type, launch.task.name
             )
             outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")

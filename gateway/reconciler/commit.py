@@ -1,7 +1,10 @@
 """Commits the changes of a pass to the store: only a committed change counts and is sent to a region."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from loguru import logger
 
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
 from gateway.core.instant import NEVER, Instant
@@ -97,6 +100,26 @@ def count_history(
                 metrics.tombstones.labels(region).inc()
             case _:
                 pass
+
+
+def log_committed(committed: Iterable[CommittedShard]) -> None:
+    """Logs how many shards have left each region because of it, and how many of each run were given up.
+
+    One line each, however many there are: the history of a run has every shard.
+    """
+    left, given_up = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for entry in (entry for done in committed for entry in done.history):
+        match entry.detail:
+            case TransitionDetail(after=Phase.QUARANTINED, reason=reason):
+                given_up[entry.run, reason] += 1
+            case TransitionDetail(failover=True, region=str(region)):
+                left[region, entry.kind] += 1
+            case _:
+                pass
+    for (region, kind), count in left.items():
+        logger.bind(region=region).warning("{} shards leave region {}: {}", count, region, kind)
+    for (run, reason), count in given_up.items():
+        logger.bind(run=run).error("{} shards of run {} are quarantined: {}", count, run, reason)
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:

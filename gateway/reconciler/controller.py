@@ -16,7 +16,7 @@ from loguru import logger
 from gateway.core.errors import Unavailable
 from gateway.core.instant import NEVER, Instant
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.commit import commit_changes, count_committed, evict_idle
+from gateway.reconciler.commit import commit_changes, count_committed, evict_idle, log_committed
 from gateway.reconciler.dispatch import load_resumptions, mark_sent, next_batch
 from gateway.reconciler.inbox import InboxProcessor
 from gateway.reconciler.links.interface import Link
@@ -230,6 +230,7 @@ class Controller:
     async def _commit(self, now: Instant) -> None:
         result = await commit_changes(self._ws, self._store)
         count_committed(result.committed, self._metrics, now)
+        log_committed(result.committed)
         evict_idle(self._ws, result.committed)
         if result.conflicts:
             await reload_conflicts(self._ws, self._store, result.conflicts, now, self._failover)

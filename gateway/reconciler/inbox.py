@@ -131,7 +131,7 @@ class InboxProcessor:
         elif not region.incarnation:
             # The first answer since our start came from another journal: its status is not the region's.
             region.status, region.unknown_journal = None, found
-            logger.error(
+            logger.bind(region=region.name).error(
                 "region {}: another journal answers under this name; it takes no work until it is admitted",
                 region.name,
             )
@@ -225,7 +225,7 @@ class InboxProcessor:
                 await asyncio.sleep(0)
         region.unknown_attempts |= dict.fromkeys(found, NEVER)
         if found:
-            logger.warning(
+            logger.bind(region=region.name).warning(
                 "region {}: ends {} attempts that no shard lists, the first is {}",
                 region.name,
                 len(found),

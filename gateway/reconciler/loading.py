@@ -42,7 +42,7 @@ def render_run(run: Run) -> LoadedRun:
         workflow = _decode(run.workflow)
         spec = run_spec(run.id, workflow, fairness_key=run.tenant, fairness_weight=run.weight)
     except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
-        logger.error("run {} cannot be read: {}", run.id, error)
+        logger.bind(run=run.id).error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)
     return LoadedRun(stored=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
 
@@ -170,7 +170,9 @@ def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) 
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):
-        logger.warning("region {}: not among the settings any more, but shards name it: they are moved", name)
+        logger.bind(region=name).warning(
+            "region {}: not among the settings any more, but shards name it: they are moved", name
+        )
         ws.regions[name] = removed_region(name, now)
 
 

@@ -96,7 +96,7 @@ def log_conditions(regions: Iterable[Region]) -> None:
         if condition is not region.logged_condition or (lost and cause != region.logged_cause):
             region.logged_condition, region.logged_cause = condition, cause
             well = condition.ready and condition is not RegionCondition.DEGRADED
-            logger.log(
+            logger.bind(region=region.name).log(
                 "INFO" if well else "WARNING",
                 "region {} is {}{}",
                 region.name,

@@ -29,6 +29,32 @@ def test_a_line_is_json(stream: io.StringIO) -> None:
     assert (line["level"], line["message"], line["region"]) == ("INFO", "probe 3 failed", "beijing")
 
 
+def test_each_line_says_which_process_wrote_it() -> None:
+    """Lines of all of them come together in one place; what is known of one line alone is added."""
+    stream = io.StringIO()
+    logs.configure(style="json", stream=stream, fields={"process": "cluster", "region": "beijing"})
+    logger.bind(run="run-1", shard=3).info("it loses its files")
+    logger.remove()
+
+    line = msgspec.json.decode(stream.getvalue())
+    assert {name: line[name] for name in ("process", "region", "run", "shard")} == {
+        "process": "cluster",
+        "region": "beijing",
+        "run": "run-1",
+        "shard": "3",
+    }
+
+
+def test_people_are_not_told_twice() -> None:
+    """What the sentence says already is a field for programs alone."""
+    stream = io.StringIO()
+    logs.configure(style="human", stream=stream)
+    logger.bind(region="beijing", trace_id="4bf9").info("region {} is lost", "beijing")
+    logger.remove()
+
+    assert stream.getvalue().endswith("region beijing is lost trace_id=4bf9\n")
+
+
 @pytest.mark.parametrize(
     "text", [f"Authorization: Bearer {TOKEN}", f"token {TOKEN}", "bearer abc.def", f"?access_token={TOKEN}"]
 )

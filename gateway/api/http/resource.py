@@ -81,7 +81,7 @@ class Resource:
         except Exception:
             outcome = "Internal"
             # The traceback is for the log alone: an error's message may hold what callers must not see.
-            logger.opt(exception=True).error(
+            logger.bind(**fields, trace_id=trace_id).opt(exception=True).error(
                 "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
             )
             response = internal_error(trace_id)

@@ -213,7 +213,9 @@ class RegionLink:
 
     def _report_bad_answer(self, error: ClusterError | None) -> None:
         if error is not None and error.reason == "BadAnswer":
-            logger.warning("region {}: the cluster's answer cannot be believed: {}", self.name, error.detail)
+            logger.bind(region=self.name).warning(
+                "region {}: the cluster's answer cannot be believed: {}", self.name, error.detail
+            )
             self._put(BadAnswer(at=time.monotonic(), detail=error.detail))
 
     def _move_cursor(self, event: ClusterEvent) -> None:

@@ -147,6 +147,17 @@ async def test_what_identity_says_is_passed_on(
     assert (await client.post("/v1/runs", json={})).status_code == status
 
 
+async def test_a_bug_is_logged_with_its_trace(client: httpx.AsyncClient, door: Any) -> None:
+    """As a field: with the trace id of an answer, or of an exemplar, the traceback is found."""
+    found: list[Any] = []
+    sink = logger.add(lambda line: found.append(line.record["extra"]), level="ERROR")
+    door.broken = RuntimeError("a mistake")
+    answer = await client.get("/v1/runs/run-7")
+    logger.remove(sink)
+
+    assert found == [{"trace_id": answer.json()["trace_id"], "run": "run-7"}]
+
+
 async def test_a_bug_is_a_500_without_details(client: httpx.AsyncClient, door: Any, caplog: Any) -> None:
     """The caller gets a trace id; what happened is for the log, once."""
     door.broken = RuntimeError("the password is swordfish")

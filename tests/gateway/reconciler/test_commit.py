@@ -1,10 +1,12 @@
 """What is counted when a shard's history is committed."""
 
+from loguru import logger
+
 from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import lose_attempt
-from gateway.reconciler.commit import CommittedShard, count_committed, count_history
+from gateway.reconciler.commit import CommittedShard, count_committed, count_history, log_committed
 from gateway.reconciler.dispatch import apply_answers
 from gateway.settings import FailoverSettings
 from observability.metrics import Metrics
@@ -98,6 +100,35 @@ def test_dispatch_is_measured_from_the_intent_to_the_confirmation_once() -> None
 
     assert value(metrics, "waypost_dispatch_seconds_sum", region="beijing") == 0.5
     assert value(metrics, "waypost_dispatch_seconds_count", region="beijing") == 1
+
+
+def test_a_failover_of_many_shards_is_one_line_of_the_log() -> None:
+    """By region and cause, and for each run how much of it was given up: not a thousand lines at 3 a.m."""
+    moving = [tracked(loaded_run(), index) for index in range(3)]
+    given_up = tracked(loaded_run(), 3)
+    shards = [
+        *(
+            CommittedShard(
+                tracked=one,
+                history=(moved(HistoryKind.ABANDONED, Phase.SUSPECT, Phase.PENDING, failover=True),),
+            )
+            for one in moving
+        ),
+        CommittedShard(
+            tracked=given_up,
+            history=(moved(HistoryKind.EXHAUSTED, Phase.SUSPECT, Phase.QUARANTINED, failover=True),),
+        ),
+    ]
+    lines: list[tuple[str, str]] = []
+    sink = logger.add(lambda line: lines.append((line.record["message"], str(line.record["extra"]))))
+    log_committed(shards)
+    logger.remove(sink)
+
+    run = shards[-1].history[0].run
+    assert lines == [
+        ("3 shards leave region beijing: Abandoned", "{'region': 'beijing'}"),
+        (f"1 shards of run {run} are quarantined: ", f"{{'run': '{run}'}}"),
+    ]
 
 
 def test_a_tombstone_is_counted_when_a_region_confirms_it() -> None:
