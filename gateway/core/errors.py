@@ -8,7 +8,7 @@ On the wire they are RFC 9457 problem+json (`gateway/api/http/problems.py`).
 from collections.abc import Sequence
 from typing import ClassVar
 
-from gateway.core.decision import Reason
+from gateway.core.decision import Decision, Reason
 from waypost.json_pointer import FieldError
 
 
@@ -24,14 +24,19 @@ class GatewayError(Exception):
         detail: str,
         *,
         errors: Sequence[FieldError] = (),
-        decision_id: str | None = None,
+        decision: Decision | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
-        self.decision_id = decision_id
+        self.decision = decision
         self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def decision_id(self) -> str | None:
+        """The id of the decision of policy behind it; None: there is none."""
+        return None if self.decision is None else self.decision.id
 
 
 class Malformed(GatewayError):
@@ -52,9 +57,9 @@ class Denied(GatewayError):
     status, reason = 403, "Denied"
 
     def __init__(
-        self, detail: str, *, reasons: Sequence[Reason] = (), decision_id: str | None = None
+        self, detail: str, *, reasons: Sequence[Reason] = (), decision: Decision | None = None
     ) -> None:
-        super().__init__(detail, decision_id=decision_id)
+        super().__init__(detail, decision=decision)
         self.reasons = tuple(reasons)
 
 

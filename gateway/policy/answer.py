@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.decision import Level, Obligations, Reason
+from gateway.policy.fault_texts import of_answer
 
 REASONS_MAXIMUM: Final = 100
 """The most reasons of an answer that are kept; one more says how many are left out."""
@@ -67,7 +68,7 @@ def parse_answer(text: str | bytes) -> PolicyAnswer:
     try:
         answer = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise AnswerError(f"the rules' answer is not a decision: {error}") from error
+        raise AnswerError(f"the rules' answer is not a decision: {of_answer(str(error))}") from error
     # The rules contradict themselves: which part is wrong cannot be known, so nothing is permitted.
     if answer.allow and answer.reasons:
         raise AnswerError(f"the rules allow and refuse at once: {answer.reasons[0].rule}")

@@ -60,7 +60,7 @@ def _check_integers(value: Any) -> None:
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         if isinstance(value, int) and abs(value) > EXACT:
-            raise ValueError(f"{value} {UNFAITHFUL}")
+            raise ValueError(f"an integer {UNFAITHFUL}")
         return
     for item in value:
         _check_integers(item)

@@ -39,9 +39,9 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
     # A fault also has `allow` False: it is looked at first, so that the caller tries again instead of giving
     # up.
     if decision.fault:
-        raise Unavailable("policy could not answer", decision_id=decision.id) from PolicyFault(decision.fault)
+        raise Unavailable("policy could not answer", decision=decision) from PolicyFault(decision.fault)
     if decision.allow is not True:
         detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
         detail += how_to_except(decision)
-        raise Denied(detail, reasons=decision.reasons, decision_id=decision.id)
+        raise Denied(detail, reasons=decision.reasons, decision=decision)
     return decision

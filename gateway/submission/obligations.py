@@ -20,7 +20,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
     """
     obliged = obliged_workflow(workflow, decision.obligations)
     if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:
-        raise Denied(reason.message, reasons=(reason,), decision_id=decision.id)
+        raise Denied(reason.message, reasons=(reason,), decision=decision)
     return obliged
 
 

@@ -145,6 +145,28 @@ class PolicyEngineConformance:
             decision = await engine.decide(question)
         assert (decision.allow, decision.fault != "") == (False, True)
 
+    @pytest.mark.parametrize(
+        "fails",
+        [
+            "abs(name) > 0",
+            "to_number(name) > 0",
+            "json.unmarshal(name) > 0",
+            "twice(name)",
+        ],
+    )
+    async def test_a_fault_has_no_value_of_the_document(self, engine_with: EngineWith, fails: str) -> None:
+        """Evaluators quote them, and a fault is logged and recorded: nobody has said what is masked."""
+        asked = submission(document("canary"))
+        rego = (
+            "name := input.workflow.spec.tasks[0].name\n"
+            "twice(x) := 1 if x\ntwice(x) := 2 if x\n"
+            f'decision := {{"allow": true, "rules": [], "reasons": [], "obligations": {{}}}} if {fails}'
+        )
+        async with engine_with(rego) as engine:
+            decision = await engine.decide(asked)
+        assert (decision.allow, "canary" in decision.fault) == (False, False)
+        assert decision.fault
+
     async def test_a_context_that_is_not_json_is_a_fault(self, engine_with: EngineWith) -> None:
         """The same holds for the context, which the gateway adds."""
         async with engine_with(ALLOW) as engine:

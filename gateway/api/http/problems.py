@@ -6,15 +6,30 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 from loguru import logger
+from msgspec import Struct
 from starlette.responses import Response
 
-from gateway.core.decision import Reason
+from gateway.core.decision import Decision, Reason
 from gateway.core.errors import Denied, GatewayError, Unauthenticated, Unavailable
 from observability.logs import LogRateLimiter
 from waypost.problem_documents import ProblemDocument, problem_type, response
 
+REASONS_MAXIMUM: Final = 2_000
+"""The most characters of all reasons in a log line."""
 REALM: Final = 'Bearer realm="waypost"'
+
+
+class _Named(Struct, frozen=True):
+    name: str = ""
+
+
+class _Document(Struct, frozen=True):
+    metadata: _Named = _Named()
+
+
+_decode_name = msgspec.json.Decoder(_Document).decode
 
 
 class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,8 +95,8 @@ def log_refusal(
     what it was about; the line has them as fields of its own, with the operation, trace and decision.
     """
     about = {"operation": operation, "trace_id": trace_id, **fields}
-    if error.decision_id is not None:
-        about["decision_id"] = error.decision_id
+    if error.decision is not None:
+        about = _without_masked(about, error.decision) | decision_fields(error.decision)
     match error:
         case Unauthenticated():
             # The caller must not learn which check failed. Anybody can send bad tokens: one line a second of
@@ -97,10 +112,10 @@ def log_refusal(
                 "; ".join(f"{reason.rule}: {reason.message}" for reason in error.reasons) or error.detail
             )
             rules = ",".join(reason.rule for reason in error.reasons)
-            logger.bind(**about, rules=rules).info(
+            logger.bind(**about | {"rules": rules, "reasons": reasons[:REASONS_MAXIMUM]}).info(
                 "{} refused by policy: {}; decision {}, trace {}",
                 operation,
-                reasons,
+                reasons[:REASONS_MAXIMUM],
                 error.decision_id,
                 trace_id,
             )
@@ -113,6 +128,31 @@ def log_refusal(
                 error.decision_id,
                 trace_id,
             )
+
+
+def decision_fields(decision: Decision) -> dict[str, str]:
+    """The fields of log lines that say what policy decided, by which rules of which revision."""
+    return {
+        "action": decision.action,
+        "revision": decision.revision,
+        "engine": decision.engine,
+        "duration_seconds": f"{decision.duration_seconds:.6f}",
+        "decision_id": decision.id,
+    }
+
+
+def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
+    """The fields without those that the record of the decision must not have either.
+
+    Where policy did not answer, nobody has said which these are: then it has no document.
+    """
+    recorded = decision.question
+    if not recorded or not (decision.obligations.mask or decision.fault):
+        return dict(fields)
+    left_out = set() if recorded.principal.client else {"client"}
+    if recorded.workflow is None or _decode_name(recorded.workflow).metadata.name != fields.get("name"):
+        left_out.add("name")
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def _challenge(error: GatewayError, *, has_token: bool) -> str | None:

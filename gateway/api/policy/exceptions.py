@@ -11,7 +11,7 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.core.approvals import AlreadyApproved, Approval, ApprovalRefused, with_approval
-from gateway.core.decision import Action, Reason
+from gateway.core.decision import Action, Decision, Reason
 from gateway.core.errors import Conflict, Denied, Malformed, NotFound, TooManyRequests
 from gateway.core.history import ExceptionDetail, HistoryEntry, HistoryKind
 from gateway.core.policy_exception import ExceptionState, PolicyException
@@ -76,7 +76,7 @@ async def ask_exception(call: Call) -> Response:
         asked_at=call.at,
         expires_at=asked.expires_at,
     )
-    decision_id = await _authorize(call, Action.EXCEPTIONS_ASK, one)
+    decision_id = (await _authorize(call, Action.EXCEPTIONS_ASK, one)).id
     maximum = services.settings.policy.exceptions_of_tenant
     if services.exceptions.count(one.tenant, now=call.at) >= maximum:
         raise TooManyRequests(f"{maximum} exceptions of tenant {one.tenant} are pending or active already")
@@ -110,9 +110,9 @@ async def exception(call: Call) -> Response:
 async def approve_exception(call: Call) -> Response:
     """Approve an exception. Who asked for it cannot, and a person counts once; again changes nothing."""
     one = await _visible(call)
-    decision_id = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
+    decision = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
     subject, issuer = call.principal.subject, call.principal.issuer
-    approval = Approval(subject=subject, issuer=issuer, at=call.at, decision_id=decision_id)
+    approval = Approval(subject=subject, issuer=issuer, at=call.at, decision_id=decision.id)
 
     def approved(one: PolicyException) -> PolicyException:
         approvals = with_approval(one.asked_by, one.approvals, approval)
@@ -121,19 +121,19 @@ async def approve_exception(call: Call) -> Response:
         return structs.replace(one, rev=one.rev + 1, approvals=approvals)
 
     try:
-        one = await _change(call, one, approved, HistoryKind.EXCEPTION_APPROVED, decision_id)
+        one = await _change(call, one, approved, HistoryKind.EXCEPTION_APPROVED, decision.id)
     except AlreadyApproved:
         one = await _visible(call)
     except ApprovalRefused as error:
         reason = Reason(rule="exception.own", message=str(error))
-        raise Denied(str(error), reasons=(reason,), decision_id=decision_id) from error
+        raise Denied(str(error), reasons=(reason,), decision=decision) from error
     return JsonResponse(_record(one, call.at))
 
 
 async def revoke_exception(call: Call) -> Response:
     """Revoke an exception: nothing is let in by it any more. A second time changes nothing."""
     one = await _visible(call)
-    decision_id = await _authorize(call, Action.EXCEPTIONS_REVOKE, one)
+    decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
     def revoked(one: PolicyException) -> PolicyException:
         if one.state_at(call.at) is ExceptionState.EXPIRED:
@@ -155,11 +155,11 @@ async def _visible(call: Call) -> PolicyException:
     return one
 
 
-async def _authorize(call: Call, action: Action, one: PolicyException) -> str:
-    """Returns the id of the decision that permits the act. Raises `Denied` or `Unavailable`."""
+async def _authorize(call: Call, action: Action, one: PolicyException) -> Decision:
+    """Returns the decision that permits the act. Raises `Denied` or `Unavailable`."""
     context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
     question = call.question(action, context={"exception": context})
-    return (await authorize(question, policy=call.services.policy)).id
+    return await authorize(question, policy=call.services.policy)
 
 
 async def _change(

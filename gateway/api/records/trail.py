@@ -37,7 +37,7 @@ async def trail(call: Call) -> Response:
     """
     decision = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
     if visible_tenants(decision, call.principal.tenant, None) is not None:
-        raise Denied("the audit trail is about all tenants, and you may not see all", decision_id=decision.id)
+        raise Denied("the audit trail is about all tenants, and you may not see all", decision=decision)
     store, query = call.services.store, call.query
     after = query.number("entry", default=0, minimum=0, maximum=2**53 - 1)
     seal = query.number("seal", default=0, minimum=0, maximum=2**53 - 1)

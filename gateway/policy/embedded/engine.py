@@ -21,10 +21,12 @@ from gateway.policy.embedded.interpreter import (
     EvaluationError,
     Interpreter,
     Interrupted,
+    RuleFailed,
     parse_result,
     prepare_rules,
 )
 from gateway.policy.embedded.loading import load_bundle
+from gateway.policy.fault_texts import of_interpreter
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE_NAME: Final = "regorus"
@@ -105,9 +107,8 @@ class EmbeddedPolicyEngine:
         except (QuestionError, EvaluationError, AnswerError) as error:
             # Default deny: without an answer the decision refuses.
             seconds = time.perf_counter() - started
-            return self._decisions.faulty(
-                question, str(error), revision=self._revision, duration_seconds=seconds
-            )
+            fault = of_interpreter(str(error)) if isinstance(error, RuleFailed) else str(error)
+            return self._decisions.faulty(question, fault, revision=self._revision, duration_seconds=seconds)
         seconds = time.perf_counter() - started
         return self._decisions.answered(question, answer, revision=self._revision, duration_seconds=seconds)
 

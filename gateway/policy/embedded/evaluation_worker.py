@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.policy.embedded.interpreter import EvaluationError
+from gateway.policy.embedded.interpreter import EvaluationError, RuleFailed
 from gateway.policy.embedded.worker_main import EvaluationReply, EvaluationRequest
 from gateway.policy.source import PolicySource
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
@@ -62,7 +62,7 @@ class EvaluationWorker:
             raise EvaluationError("the process that decides about large documents does not start") from error
         reply = msgspec.msgpack.decode(answer, type=EvaluationReply)
         if reply.error:
-            raise EvaluationError(reply.error)
+            raise RuleFailed(reply.error)
         return reply.answer
 
     async def close(self) -> None:

@@ -43,11 +43,15 @@ class EvaluationError(Exception):
     """An evaluation has no result. The text is for operators: bounded, without a stack trace."""
 
 
+class RuleFailed(EvaluationError):
+    """The rules fail. The text is the evaluator's, which quotes values of the document."""
+
+
 class Interrupted(EvaluationError):
     """An evaluation reached the time that it was given, at a checkpoint."""
 
 
-class InterpreterPanicked(EvaluationError):
+class InterpreterPanicked(RuleFailed):
     """The Rust code panicked: the interpreter is in an unknown state."""
 
 
@@ -105,7 +109,7 @@ class Interpreter:
         except (RuntimeError, ValueError) as error:
             if f"extension '{CHECKPOINT}' raises" in str(error):
                 raise Interrupted("it takes long") from None
-            raise EvaluationError(one_line(error)) from None
+            raise RuleFailed(one_line(error)) from None
         except BaseException as error:
             # A Rust panic: pyo3 raises `pyo3_runtime.PanicException`, a BaseException of a module that cannot
             # be imported.

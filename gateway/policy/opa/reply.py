@@ -5,6 +5,7 @@ import json
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from gateway.policy.fault_texts import of_answer, of_opa
 from waypost.distinct_names import distinct
 
 
@@ -59,7 +60,7 @@ def parse_reply(body: bytes) -> Reply:
         json.loads(text, object_pairs_hook=distinct)
         reply = _decode(text)
     except (ValueError, RecursionError) as error:
-        raise ReplyError(f"what it answers is no reply of an OPA: {brief(error)}") from error
+        raise ReplyError(f"what it answers is no reply of an OPA: {of_answer(brief(error))}") from error
     if reply.warning is not UNSET:
         raise ReplyError(f"it warns of the question: {bytes(reply.warning)[:200]!r}")
     return reply
@@ -76,6 +77,7 @@ class _ErrorLocation(Struct, frozen=True):
 
 
 class _ErrorDetail(Struct, frozen=True):
+    code: str = ""
     message: str = ""
     location: _ErrorLocation = _ErrorLocation()
 
@@ -93,5 +95,5 @@ def explain_error(status: int, body: bytes) -> str:
         return f"it answers with status {status}"
     first = next(iter(error.errors), None)
     if first is None:
-        return f"it answers with status {status}: {error.message:.200}"
-    return f"{first.location.file:.200}:{first.location.row}: {first.message:.300}"
+        return f"it answers with status {status}"
+    return of_opa(first.code, first.message, file=first.location.file, row=first.location.row)

@@ -16,6 +16,7 @@ from gateway.core.decision import Action, Decision, Obligations, Question, Reaso
 from gateway.core.errors import Malformed, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.identity.interface import RequestCredentials
+from gateway.policy.masking import masked, unanswered
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.chosen_engine import ChosenEngine
@@ -109,7 +110,7 @@ class Rules:
             reasons=tuple(reasons),
             obligations=self.obligations,
             fault=self.fault,
-            question=question,
+            question=unanswered(question) if self.fault else masked(question, self.obligations.mask),
         )
 
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from gateway.api.http.services import Services
 from gateway.api.routes import api
-from gateway.core.decision import Action, Reason
+from gateway.core.decision import Action, Obligations, Reason
 from gateway.core.errors import HeadersTooLarge, Unauthenticated, Unavailable
 from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import DocumentLimits
@@ -223,12 +223,16 @@ async def test_the_log_line_of_a_refusal_has_fields(
     logger.remove(sink)
 
     who = {"subject": "ada", "tenant": "payments", "issuer": "https://issuer.test"}
+    by_policy = {"revision": "rules-1", "engine": "test", "duration_seconds": "0.000000"}
     assert found == [
         {
             **who,
             "operation": "submit",
             "name": document["metadata"]["name"],
             "rules": "image.banned",
+            "reasons": "image.banned: alpine is banned",
+            **by_policy,
+            "action": "runs:submit",
             "decision_id": submitted["decision_id"],
             "trace_id": submitted["trace_id"],
         },
@@ -237,10 +241,35 @@ async def test_the_log_line_of_a_refusal_has_fields(
             "operation": "cordon",
             "region": "beijing",
             "rules": "scope.missing",
+            "reasons": "scope.missing: scope: is missing",
+            **by_policy,
+            "action": "regions:operate",
             "decision_id": cordoned["decision_id"],
             "trace_id": cordoned["trace_id"],
         },
     ]
+
+
+async def test_the_log_line_of_a_refusal_leaves_out_what_policy_masks(
+    client: httpx.AsyncClient, rules: Any, document: Document, door: Any
+) -> None:
+    """As the record does; who it was is always kept. No token is in it."""
+    found: list[str] = []
+    sink = logger.add(lambda message: found.append(f"{message}{message.record['extra']}"), level="INFO")
+    document["metadata"]["name"] = "canary-name"
+    document["spec"]["params"] = {"password": "canary-value"}
+    rules.refused[Action.RUNS_SUBMIT] = Reason(rule="image.banned", message="alpine is banned")
+    headers = {"authorization": "Bearer payments.ada"}
+    for mask in ((), ("/workflow/metadata/name",), ("/workflow",), ("/workflow/spec/params/password",)):
+        rules.obligations = Obligations(mask=mask)
+        await client.post("/v1/runs", json=document, headers=headers)
+    rules.obligations, rules.refused, rules.fault = Obligations(), {}, "Timeout"
+    await client.post("/v1/runs", json=document, headers=headers)
+    logger.remove(sink)
+
+    assert ["canary-name" in line for line in found] == [True, False, False, True, False]
+    assert not any("canary-value" in line or "payments.ada" in line for line in found)
+    assert all("'subject': 'ada'" in line for line in found)
 
 
 @pytest.fixture

@@ -109,9 +109,11 @@ async def test_an_error_of_the_rules_is_not_repeated_and_says_where(
     opa: FaultyOpa, engine: OpaPolicyEngine
 ) -> None:
     """The client itself would ask three times, with pauses, and lose the cause."""
-    error = {"errors": [{"message": "div: divide by zero", "location": {"file": "x.rego", "row": 4}}]}
+    place = {"file": "x.rego", "row": 4}
+    found = {"code": "eval_builtin_error", "message": "div: divide by zero", "location": place}
+    error = {"errors": [found]}
     opa.answer = sending(response(msgspec.json.encode(error), status="500 Internal Server Error"))
-    assert await fault(engine) == "x.rego:4: div: divide by zero"
+    assert await fault(engine) == "x.rego:4: eval_builtin_error: divide by zero"
     assert opa.asked == 1
 
 

@@ -97,4 +97,4 @@ async def test_a_rule_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
         OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) as engine,
     ):
         fault = (await engine.decide(submission())).fault
-    assert fault.endswith("submission.rego:4: div: divide by zero")
+    assert fault.endswith("submission.rego:4: eval_builtin_error: divide by zero")

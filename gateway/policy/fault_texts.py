@@ -1,0 +1,60 @@
+"""What may be recorded of an evaluator's error: evaluators quote values of the document, and nobody has said
+which of those must not be seen. Kept are file and line, the builtin, and sentences that are known. Pure.
+"""
+
+import re
+from typing import Final
+
+_PLACE: Final = re.compile(r"[\w./-]{1,200}\.rego:\d{1,9}")
+_TYPES: Final = re.compile(r"`([a-z][\w.]{0,60})` (?:expects|requires) [\w /`\[\],]{1,80}? argument")
+_EXTENSION: Final = re.compile(r"extension '([a-z][\w.]{0,60})' raises")
+_BUILTIN: Final = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*): ")
+_CODE: Final = re.compile(r"[a-z_]{1,40}")
+_QUOTED: Final = re.compile(r"'[^']*'|unknown field `[^`]*`")
+SENTENCES: Final = (
+    "complete rules should not produce multiple outputs",
+    "complete rules must not produce multiple outputs",
+    "could not deserialize json",
+    "could not parse string as number",
+    "decode failed",
+    "decode failure",
+    "divide by zero",
+    "functions must not produce multiple outputs for same inputs",
+    "invalid regex",
+    "invalid semver",
+    "modulo on floating-point number",
+    "object keys must be unique",
+    "the evaluator panicked",
+)
+"""Sentences of the evaluators that hold no value."""
+
+
+def of_interpreter(text: str) -> str:
+    """What may be recorded of an error of the embedded interpreter."""
+    place = found[0] if (found := _PLACE.match(text)) else "rules"
+    message = text.removeprefix(place).removeprefix(": ")
+    if known := next((sentence for sentence in SENTENCES if message.startswith(sentence)), None):
+        return f"{place}: {known}"
+    if typed := _TYPES.match(message):
+        return f"{place}: {typed[0]}"
+    if failed := _EXTENSION.match(message):
+        return f"{place}: {failed[1]} fails"
+    return f"{place}: a builtin or rule fails"
+
+
+def of_opa(code: str, message: str, *, file: str, row: int) -> str:
+    """What may be recorded of an error in OPA's answer, by its code, message and place."""
+    place = f"{file:.200}:{row}" if _PLACE.fullmatch(f"{file}:{row}") else "rules"
+    kind = code if _CODE.fullmatch(code) else "an error"
+    if known := next((sentence for sentence in SENTENCES if message.endswith(sentence)), None):
+        return f"{place}: {kind}: {known}"
+    builtin = _BUILTIN.match(message)
+    return f"{place}: {kind}: {builtin[1]} fails" if builtin and kind == BUILTIN_ERROR else f"{place}: {kind}"
+
+
+BUILTIN_ERROR: Final = "eval_builtin_error"
+
+
+def of_answer(text: str) -> str:
+    """What may be recorded of an answer that is no decision: no value and no name that the rules made."""
+    return _QUOTED.sub("...", text)
