@@ -1,8 +1,8 @@
 """The commands about rules of policy: check, test and try them (`rules`), and make the bundle that OPA loads
 (`bundles`).
 
-`checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand; `evaluation` answers one
-question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus` reads the questions,
-`candidates` opens the rules, `flips` shows what changed. But for what a gateway has recorded they read files
-alone.
+`checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand, and measures its `cost`;
+`evaluation` answers one question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus`
+reads the questions, `candidates` opens the rules, `flips` shows what changed. But for what a gateway has
+recorded they read files alone.
 """

@@ -1,18 +1,24 @@
 """Finds every problem of a policy bundle before it rules, and what else its author should know."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.policy import opa_program
+from gateway.cli.policy.cost import Cost, check_cost
+from gateway.cli.policy.opa_cost import check_cost_in_opa
 from gateway.policy.bundle import MANIFEST_FILE, OPA_ENGINE, Bundle, BundleError, Diagnostic, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
 from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
+
+BUDGET: Final = 10.0
+"""How many times as much as by the shipped rules a decision may cost."""
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
@@ -23,8 +29,12 @@ class CheckReport(Struct, frozen=True, kw_only=True):
     summary: str = ""
 
 
-def check_bundle(directory: Path) -> CheckReport:
-    """Checks the rules in `directory`, their data and their tests: with OPA where it is at hand."""
+def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
+    """Checks the rules in `directory`, their data, tests and cost: with OPA where it is at hand.
+
+    A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
+    questions in `corpus`.
+    """
     try:
         bundle = read_bundle(directory, None, data_required=False)
     except BundleError as error:
@@ -37,6 +47,10 @@ def check_bundle(directory: Path) -> CheckReport:
         notes.append("no opa here: types were not checked, nor what the tests reach (`make opa` gets one)")
     else:
         problems += _checked_by_opa(opa, directory, notes, problems, deciding=deciding)
+    if deciding and not problems:
+        cost = _cost(opa, bundle, budget, corpus)
+        problems += cost.problems
+        notes += [cost.note] if cost.note else []
     if not bundle.tests:
         notes.append("no tests: a rule test_... in a file ..._test.rego, beside the rules")
     if bundle.engine == OPA_ENGINE:
@@ -67,6 +81,14 @@ def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
         problems += check_rules(modules)
         problems += () if problems else _failures(bundle)
     return problems, notes, deciding
+
+
+def _cost(opa: Path | None, bundle: Bundle, budget: float, corpus: Sequence[bytes]) -> Cost:
+    if bundle.engine != OPA_ENGINE:
+        return check_cost(bundle, parse_modules(bundle.source.modules), budget=budget, corpus=corpus)
+    if opa is None:
+        return Cost(problems=(), note="")
+    return check_cost_in_opa(opa, bundle, budget=budget, corpus=corpus)
 
 
 def _failures(bundle: Bundle) -> Iterator[Diagnostic]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -53,27 +54,42 @@ def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: P
 
     Empty where it is undefined. Raises `ValueError` with OPA's words.
     """
-    for name, text in bundle.source.modules:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    (folder / "data.json").write_text(bundle.source.data)
-    command: list[str] = [
-        str(opa),
-        "eval",
-        "--strict-builtin-errors",
-        "--bundle",
-        str(folder),
-        "--stdin-input",
-        "--format",
-        "json",
-        rule,
-    ]
-    found = subprocess.run(command, input=document, capture_output=True, timeout=SECONDS, check=False, env={})
-    answer: dict[str, Any] = json.loads(found.stdout or "{}")
+    answer = _evaluated(opa, bundle, rule, document, folder, "--strict-builtin-errors")
     if errors := answer.get("errors"):
         raise ValueError("; ".join(error["message"] for error in errors))
     result = answer.get("result")
     return json.dumps(result[0]["expressions"][0]["value"]) if result else ""
+
+
+def count_evaluations(opa: Path, bundle: Bundle, rule: str, document: bytes) -> Counter[tuple[str, int]]:
+    """How often OPA evaluates what stands in each file and line, to find the value of `rule`.
+
+    Raises `subprocess.TimeoutExpired` where that takes longer than `SECONDS`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--profile", "--profile-limit", "100000")
+        answer = _evaluated(opa, bundle, rule, document, Path(folder), *options)
+        counts = Counter[tuple[str, int]]()
+        for line in answer.get("profile", ()):
+            place = line["location"]
+            counts[_relative(Path(folder), place["file"]), place["row"]] += line["num_eval"]
+    return counts
+
+
+def _evaluated(opa: Path, bundle: Bundle, rule: str, document: bytes, folder: Path, *options: str) -> Any:
+    for name, text in bundle.source.modules:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "data.json").write_text(bundle.source.data)
+    found = subprocess.run(
+        [opa, "eval", *options, "--bundle", folder, "--stdin-input", "--format", "json", rule],
+        input=document,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+        env={},
+    )
+    return json.loads(found.stdout or "{}")
 
 
 def _coverage(opa: Path, directory: Path, files: list[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.table import Table
 
 from gateway.cli.arguments import Format, Output
@@ -13,7 +14,8 @@ from gateway.cli.errors import Exit
 from gateway.cli.output import command, console, format_count, serialize
 from gateway.cli.policy import exceptions
 from gateway.cli.policy.bundles import build, sign_archive, verify_archive
-from gateway.cli.policy.checks import check_bundle
+from gateway.cli.policy.checks import BUDGET, check_bundle
+from gateway.cli.policy.corpus import read_corpus
 from gateway.cli.policy.diff import diff
 from gateway.cli.policy.evaluation import decide, read_input
 from gateway.cli.policy.replay import replay_decisions
@@ -24,6 +26,7 @@ from gateway.identity.development_issuer import SCOPES
 from gateway.policy.bundle import BundleError, Diagnostic, read_bundle
 from gateway.policy.embedded.builtins import BUILTINS
 from gateway.policy.embedded.rego_tests import run_rego_tests
+from gateway.policy.replay import question_of
 
 SHOWN_FAILURES = 3
 """How many failing tests of one file are printed: one mistake can fail all."""
@@ -65,12 +68,25 @@ def test(directory: Rules) -> int:
 
 @app.command
 @command
-def check(directory: Rules) -> int:
-    """Find every problem of the rules in DIRECTORY: Rego, types, tests, builtins, the embedded engine.
+def check(
+    directory: Rules,
+    *,
+    budget: Annotated[
+        float,
+        Parameter(validator=Number(gt=0), help="How many times what the shipped rules cost they may cost."),
+    ] = BUDGET,
+    corpus: Annotated[
+        Path | None,
+        Parameter(help="What is asked for it: an export of decisions, or a folder of inputs."),
+    ] = None,
+) -> int:
+    """Find every problem of the rules in DIRECTORY: Rego, types, tests, builtins, the embedded engine, cost.
 
-    Rules that no decision uses are named, and where an `opa` is at hand what the tests reach.
+    Rules that no decision uses are named, and where an `opa` is at hand what the tests reach. A decision must
+    not cost much more than by the rules that ship, nor grow faster than the document.
     """
-    report = check_bundle(directory)
+    asked = [] if corpus is None else [bytes(one.input) for one in read_corpus(corpus) if question_of(one)]
+    report = check_bundle(directory, budget=budget, corpus=asked)
     for note in report.notes:
         print(f"note: {note}")
     if report.problems:

@@ -127,7 +127,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
     A reference to a package, or with a computed step, is taken to need every rule that it may mean.
     """
-    graph, places = _needs(modules)
+    graph, places = needs(modules)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -142,7 +142,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
     """A diagnostic for each rule that no entry point needs: what it says changes no decision."""
-    graph, places = _needs(modules)
+    graph, places = needs(modules)
     open_, used = [tuple(name.split(".")) for name in entry_points], set[Path]()
     while open_:
         if (path := open_.pop()) not in used:
@@ -155,8 +155,8 @@ def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list
     )
 
 
-def _needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
-    """The rules that each rule needs, and where each is declared first."""
+def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
+    """The rules that each rule needs, and the file and line where each is declared first."""
     named: dict[Path, set[Path]] = {}
     places: dict[Path, tuple[str, int]] = {}
     for module in modules:

@@ -1,0 +1,227 @@
+"""Measures what rules cost beside the rules that ship: for each question, and as documents grow.
+
+Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
+changes the ratio little.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct, structs
+
+from gateway.core.decision import Action
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
+from gateway.policy.embedded.gate import needs
+from gateway.policy.embedded.interpreter import PREPARED, EvaluationError, Interpreter, Interrupted
+from gateway.policy.embedded.syntax_tree import Module, head_of
+from gateway.policy.question import ENTRY_POINTS
+
+ROUNDS: Final = 3
+SIZES: Final = (1, 10, 100, 1_000)
+"""The numbers of tasks of the documents that are asked about."""
+GROWTH_MAXIMUM: Final = 10**1.5
+"""How many times as much ten times the tasks may cost: ten is linear, a hundred is each with each."""
+SUSPECT: Final = 1.25
+"""Where the multiple of the shipped rules' cost grows by so much with the document, each rule is measured."""
+FIRST_SECONDS: Final = 0.05
+"""Processor time that an evaluation may take at least, before it is ended."""
+SHARE: Final = 0.25
+"""A rule that costs less than this part of a decision by the shipped rules is let grow."""
+LONG_SECONDS: Final = 0.1
+"""What takes longer is measured once."""
+NOTHING: Final = ".".join((*PREPARED, "prepared"))
+"""A rule that costs nothing but the reading of its input."""
+
+Rule: TypeAlias = tuple[str, ...]
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """What is wrong with the cost of rules, and a sentence about it."""
+
+    problems: tuple[Diagnostic, ...]
+    note: str
+
+
+def check_cost(
+    bundle: Bundle, modules: Sequence[Module], *, budget: float, corpus: Sequence[bytes] = ()
+) -> Cost:
+    """Compares the cost of decisions with that of the shipped rules, which may be `budget` times as much.
+
+    Of the questions in `corpus` one in a hundred may cost more; without any, made-up ones are asked.
+    """
+    own = Interpreter(bundle.source)
+    shipped = read_bundle(SHIPPED_POLICIES, None).source
+    baseline = Interpreter(structs.replace(shipped, data=bundle.source.data))
+    grown = {size: grown_input(size, bundle.source.data) for size in SIZES}
+    documents = (*corpus, *grown.values())
+    costs = [_compared(own, baseline, document, budget) for document in documents]
+    asked = costs[: len(corpus)] or costs
+    (few, few_shipped), (many, many_shipped) = costs[-2:]
+    multiple = sorted(mine / theirs for mine, theirs in asked)[math.ceil(0.99 * len(asked)) - 1]
+    rules = RuleCosts(own, modules, grown)
+    problems = []
+    if many == math.inf or many / many_shipped > SUSPECT * few / few_shipped:
+        problems += rules.growing(many_shipped)
+        if not problems and many > GROWTH_MAXIMUM * few:
+            problems.append(Diagnostic(file="rules", line=0, detail=f"a decision {_growth(few, many)}"))
+    if multiple > budget and not problems:
+        detail = f"a decision costs {_times(multiple)} what it costs by the rules that ship, over {budget:g}"
+        problems.append(Diagnostic(file="rules", line=0, detail=detail))
+        (mine, theirs), worst = max(
+            zip(asked, documents, strict=False), key=lambda one: one[0][0] / one[0][1]
+        )
+        problems += rules.expensive(worst, min(mine, budget * theirs) / 2)
+    note = (
+        f"a decision costs {_times(multiple)} what it costs by the rules that ship (p99 of {len(asked)} "
+        f"questions), and {_times(many / few)} as much for {SIZES[-1]:,} tasks as for {SIZES[-2]}"
+    )
+    return Cost(problems=tuple(problems), note="" if problems else note)
+
+
+def grown_input(tasks: int, data: str) -> bytes:
+    """The input for the submission of so many tasks, by a tenant that the data name, if they name any."""
+    known: Mapping[str, Any] = msgspec.json.decode(data)
+    tenants = known.get("tenants")
+    tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
+    work = [
+        {
+            "name": f"task-{number}",
+            "type": "process" if number % 2 else "docker",
+            "run": {"command": ["true", str(number)], "image": f"registry.test/team/app-{number}:1"},
+            "needs": [f"task-{number - 1}"] if number else [],
+            "resources": {"cpu": 1, "memoryMiB": 64 + number},
+        }
+        for number in range(tasks)
+    ]
+    spec = {
+        **{"tasks": work, "priority": 1, "deadlineSeconds": None, "dataClass": None},
+        **{"sideEffects": "none", "engine": "waypost", "params": {}, "schedule": None},
+        "placement": {"regions": [], "avoid": [], "spread": False},
+        "shards": {"count": None, "items": list(range(tasks))},
+    }
+    metadata = {"name": "grown", "tenant": tenant, "labels": {"team": "a"}}
+    principal = {"subject": "someone", "issuer": "https://issuer.test", "tenant": tenant, "client": ""}
+    return msgspec.json.encode(
+        {
+            "workflow": {
+                **{"apiVersion": "waypost/v1", "kind": "Workflow"},
+                **{"metadata": metadata, "spec": spec},
+            },
+            "context": {},
+            "at": 1_800_000_000.5,
+            "action": Action.RUNS_SUBMIT,
+            "principal": principal | {"scopes": ["workflows:submit"], "groups": [], "expires_at": 2e9},
+        }
+    )
+
+
+def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: float) -> tuple[float, float]:
+    """What one decision costs by either rules, in seconds of processor time."""
+    rule = ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
+    theirs = _seconds(shipped, rule, document, limit=math.inf)
+    limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
+    return _seconds(own, rule, document, limit=limit), theirs
+
+
+class Asked(Struct):
+    """What an input asks for."""
+
+    action: Action
+
+
+def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
+    """The processor time of an evaluation; infinite where it is more than `limit`."""
+    least = math.inf
+    for _ in range(ROUNDS):
+        started = time.thread_time()
+        try:
+            interpreter.evaluate(rule, document, within_seconds=limit)
+        except Interrupted:
+            return math.inf
+        except EvaluationError:
+            pass  # without a value, which takes its time too
+        least = min(least, time.thread_time() - started)
+        if least > LONG_SECONDS:
+            break  # what disturbs it is small beside it
+    return least
+
+
+class RuleCosts:
+    """What each rule costs by itself, functions left out. A rule is not blamed for what it needs."""
+
+    def __init__(
+        self, interpreter: Interpreter, modules: Sequence[Module], inputs: Mapping[int, bytes]
+    ) -> None:
+        self._interpreter, self._inputs = interpreter, inputs
+        self._graph, self._places = needs(modules)
+        self._reading: dict[bytes, float] = {}
+        asked = {
+            module.resolve(head_of(rule)["refr"])
+            for module in modules
+            for rule in module.rules
+            if not head_of(rule).get("args")
+        }
+        # What a rule needs comes before it.
+        self._rules = [path for path in TopologicalSorter(self._graph).static_order() if path in asked]
+
+    def growing(self, whole: float) -> list[Diagnostic]:
+        """A diagnostic for each rule that grows faster than the document.
+
+        `whole` is what the largest document costs by the shipped rules: a small part of it may grow.
+        """
+        few, many = (self._inputs[size] for size in SIZES[-2:])
+
+        def growth(path: Rule) -> str:
+            before = self._net_seconds(path, few, limit=max(FIRST_SECONDS, whole))
+            limit = max(FIRST_SECONDS, whole, GROWTH_MAXIMUM * before)
+            if before == math.inf:
+                return _growth(before, before)
+            after = self._net_seconds(path, many, limit=limit)
+            return _growth(before, after) if after > max(SHARE * whole, GROWTH_MAXIMUM * before) else ""
+
+        return self._blamed(growth)
+
+    def expensive(self, document: bytes, much: float) -> list[Diagnostic]:
+        """A diagnostic for each rule that costs more than `much` for `document`."""
+        limit = max(FIRST_SECONDS, 2 * much)
+        return self._blamed(
+            lambda path: "is most of it" if self._net_seconds(path, document, limit=limit) > much else ""
+        )
+
+    def _blamed(self, blame: Callable[[Rule], str]) -> list[Diagnostic]:
+        guilty: dict[Rule, Diagnostic] = {}
+        for path in self._rules:
+            # Who needs a guilty rule is as slow, and no news.
+            if guilty.keys().isdisjoint(self._needed(path)) and (words := blame(path)):
+                file, line = self._places[path]
+                guilty[path] = Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} {words}")
+        return list(guilty.values())
+
+    def _needed(self, path: Rule) -> set[Rule]:
+        open_, seen = [path], set[Rule]()
+        while open_:
+            if (one := open_.pop()) not in seen:
+                seen.add(one)
+                open_ += self._graph.get(one, ())
+        return seen
+
+    def _net_seconds(self, path: Rule, document: bytes, *, limit: float) -> float:
+        """What a rule costs beside the reading of its input; infinite where it is more than `limit`."""
+        if (reading := self._reading.get(document, 0.0)) == 0.0:
+            reading = _seconds(self._interpreter, NOTHING, document, limit=math.inf)
+            self._reading[document] = reading
+        took = _seconds(self._interpreter, ".".join(path), document, limit=reading + limit)
+        return max(1e-6, took - reading)
+
+
+def _growth(before: float, after: float) -> str:
+    times = f"{after / before:.0f}" if before < after < math.inf else f"more than {GROWTH_MAXIMUM:.0f}"
+    return f"grows faster than the document: {SIZES[-1]:,} tasks cost {times} times as much as {SIZES[-2]}"
+
+
+def _times(multiple: float) -> str:
+    return f"{multiple:.1f} times" if multiple < math.inf else "too many times"
