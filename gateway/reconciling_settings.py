@@ -96,7 +96,7 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
     losses_forgotten_seconds: float = 3_600.0
     """The time without such a loss after which a shard's count of them starts again."""
-    apart_seconds: float = 30.0
+    apart_seconds: float = 10.0
     """The shortest time for which a shard that lost two regions has a region without others like it.
 
     The time is half as long again as its tasks had run when it lost a region, if that is longer.

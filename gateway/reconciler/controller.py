@@ -240,7 +240,9 @@ class Controller:
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()
-            if not region.health.condition.reachable or not region.admitted:
+            # Orphans are ended at a region's first sign of life: one of them may silence it ever again, for
+            # longer than it is heard between, and then it would never be reachable.
+            if not region.admitted or not (region.health.condition.reachable or region.health.successes):
                 continue
             if now.monotonic - region.compared_at >= self._failover.compare_seconds:
                 region.compared_at = now.monotonic

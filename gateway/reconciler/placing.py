@@ -18,7 +18,7 @@ from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
-from gateway.reconciler.working_set.region_losses import regions_on_trial
+from gateway.reconciler.working_set.region_losses import in_order_of_trial, regions_on_trial
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -57,7 +57,7 @@ class Placer:
         self._failover, self._placing, self._rng = failover, placing, rng
         self._placed_at = NEVER
         self._deferred: dict[str, Deferral] = {}
-        self._pass_shares = PassShares()
+        self._pass_shares, self._trials = PassShares(), 0
         # The rest is of one pass.
         self._shares, self._crowded = TenantShares(()), Counter[str]()
         self._views: dict[str, RegionView] = {}
@@ -104,7 +104,7 @@ class Placer:
         self._read = await self._store.some_runs(
             tuple(dict.fromkeys(shard.run for shard in waiting)), maximum_bytes=READ_BYTES
         )
-        for shard in waiting:
+        for shard in in_order_of_trial(waiting, now, self._failover, newest_first=self._trials % 2 == 0):
             if not self._any_takes_work(self._views):
                 break
             await self._place(shard, now)
@@ -208,6 +208,7 @@ class Placer:
         self._shares.add(tracked, region.name)
         if self._may_be_poison(shard, now):
             self._on_trial.add(region.name)
+            self._trials += 1
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 

@@ -76,7 +76,7 @@ def apply_assessment(
             suspect_shards(ws, region, now, settings)
         elif region.name in assessment.back:
             reclaim_suspects(ws, region, now, settings)
-    acquit_outlived(ws, now)
+    acquit_outlived(ws)
     # While the gateway is cut off, its regions go on working: whatever moved would run twice.
     if not assessment.cut_off:
         fail_over(ws, assessment.counted, now, settings)

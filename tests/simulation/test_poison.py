@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.core.shard_states import Phase
+from gateway.regions.region_condition import RegionCondition
 from tests.simulation.scenario import cut, heal, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects
@@ -109,10 +110,14 @@ async def test_regions_that_are_restarted_once_each_accuse_nobody(world: World) 
 
 
 class Silencer:
-    """Stops the cluster of every task of `run` for 9 s of every 15, and lets it go on in the same boot."""
+    """Stops the cluster of every task of `runs`, and lets it go on in the same boot: it is heard for
+    `heard_seconds` of every `period_seconds`."""
 
-    def __init__(self, world: World, run: str) -> None:
-        self.world, self.run = world, run
+    def __init__(
+        self, world: World, *runs: str, heard_seconds: float = 6.0, period_seconds: float = 15.0
+    ) -> None:
+        self.world, self.runs = world, runs
+        self.heard_seconds, self.period_seconds = heard_seconds, period_seconds
         self.silences = 0
         self._back_at: dict[str, float] = {}
 
@@ -123,11 +128,12 @@ class Silencer:
                 del self._back_at[name]
                 heal(self.world, name)
         for start in self.world.starts:
-            mine = start.attempt.run == self.run and start.ended is None
-            if mine and start.region not in self._back_at and (now - start.began) % 15.0 >= 6.0:
+            mine = start.attempt.run in self.runs and start.ended is None
+            into = (now - start.began) % self.period_seconds
+            if mine and start.region not in self._back_at and into >= self.heard_seconds:
                 self.silences += 1
                 cut(self.world, start.region)
-                self._back_at[start.region] = now + 9.0
+                self._back_at[start.region] = now + self.period_seconds - self.heard_seconds
 
 
 async def test_what_silences_region_after_region_is_quarantined(world: World) -> None:
@@ -146,6 +152,72 @@ async def test_what_silences_region_after_region_is_quarantined(world: World) ->
     assert phases.pop(("run-000", 0)) is Phase.QUARANTINED
     assert set(phases.values()) == {Phase.SUCCEEDED}
     assert poison.silences <= world.failover.region_losses_maximum + 1
+
+
+async def quarantined_after(world: World, *poisons: Poison | Silencer, seconds: float) -> dict[str, float]:
+    """Runs to the end; after how long each run of `poisons` was Quarantined. All others must end well."""
+    began, found = world.timeline.now, dict[str, float]()
+    mine = {run for poison in poisons for run in poison.runs}
+    while not world.done():
+        assert world.timeline.now < began + seconds, [
+            s for s in world.shards.values() if not s.phase.terminal
+        ]
+        await world.tick()
+        for poison in poisons:
+            poison.act()
+        for (run_id, _), shard in world.shards.items():
+            if shard.phase is Phase.QUARANTINED:
+                found.setdefault(run_id, world.timeline.now - began)
+    assert found.keys() == mine
+    assert {s.phase for key, s in world.shards.items() if key[0] not in mine} == {Phase.SUCCEEDED}
+    return found
+
+
+async def test_several_poisons_of_two_kinds_at_once_are_found_soon(world: World) -> None:
+    """One silences a region while others end theirs: that is no failure of the gateway's own network."""
+    await world.submit(workflow(20.0, shards=12))
+    for _ in range(3):
+        await world.submit(workflow(600.0, shards=1))
+    deadly = (
+        Poison(world, "run-001", after_seconds=0.0),
+        Poison(world, "run-002", after_seconds=1.0),
+    )
+    silencer = Silencer(world, "run-003", heard_seconds=2.0, period_seconds=14.0)
+    found = await quarantined_after(world, *deadly, silencer, seconds=180)
+
+    assert max(found.values()) < 90
+    assert all(max(poison.deaths.values()) <= 5 for poison in deadly)
+
+
+async def test_innocents_that_are_tried_do_not_keep_poison_waiting_for_minutes(world: World) -> None:
+    """Thirty old ones, of which each runs for as long as a trial takes, beside four that came last."""
+    await world.submit(workflow(60.0, shards=30))
+    await run(world, 5)
+    for _ in range(4):
+        await world.submit(workflow(600.0, shards=1))
+    poisons = [Poison(world, f"run-{number:03d}", after_seconds=1.0) for number in range(1, 5)]
+    found = await quarantined_after(world, *poisons, seconds=600)
+
+    assert max(found.values()) < 60
+    assert all(max(poison.deaths.values()) <= 5 for poison in poisons)
+
+
+@pytest.mark.parametrize("heard_seconds", [1.0, 8.0])
+async def test_a_region_that_is_heard_only_briefly_is_rid_of_what_silences_it(
+    world: World, heard_seconds: float
+) -> None:
+    """One that answers for a moment gets the tombstone then; one whose silence begins late in a trial, and
+    is noticed when that is over, has not outlived it."""
+    await world.submit(workflow(600.0, shards=1))
+    await world.submit(workflow(60.0, shards=9))
+    silencer = Silencer(world, "run-000", heard_seconds=heard_seconds, period_seconds=heard_seconds + 25.0)
+    found = await quarantined_after(world, silencer, seconds=400)
+
+    assert max(found.values()) < 200
+    await run(world, 130)
+    gateway = world.controller
+    assert gateway is not None
+    assert [view.condition for view in gateway.views(world.now)] == [RegionCondition.HEALTHY] * len(REGIONS)
 
 
 async def test_a_region_that_is_cut_off_once_moves_nothing_that_waits_for_it(world: World) -> None:

@@ -7,11 +7,13 @@ the next losses show which it was. The others outlive their time, which takes a 
 that ends regions adds at most two losses to any other shard, since it is on trial itself by then.
 """
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from gateway.core.failover_rules import may_be_poison, regions_lost_after
 from gateway.core.instant import NEVER, Instant
-from gateway.core.shard_states import Phase
+from gateway.core.shard_states import Phase, Shard
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
@@ -59,17 +61,35 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
         tracked.apart_until = now.monotonic + max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
 
 
-def acquit_outlived(ws: WorkingSet, now: Instant) -> None:
+def acquit_outlived(ws: WorkingSet) -> None:
     """Takes one loss off the count of each shard on trial whose `apart_until` has passed while it ran.
 
     Its region may get other shards that may be poison now.
     """
     for tracked in ws.shards.values():
-        if NEVER < tracked.apart_until <= now.monotonic and tracked.shard.phase is Phase.RUNNING:
+        region = ws.regions.get(tracked.shard.region or "")
+        # As far as the region was heard: it may have fallen silent since, and is not lost yet.
+        heard_at = NEVER if region is None else region.status_at
+        if NEVER < tracked.apart_until <= heard_at and tracked.shard.phase is Phase.RUNNING:
             tracked.apart_until = NEVER
             lost = max(0, tracked.shard.regions_lost - 1)
             tracked.shard = structs.replace(tracked.shard, regions_lost=lost)
             tracked.dirty = True
+
+
+def in_order_of_trial(
+    waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
+) -> list[Shard]:
+    """The shards in their order, but for those that may be poison, which change places with each other.
+
+    Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
+    have to be first at times, or whoever submits ever more poison would keep them waiting.
+    """
+    suspects = [shard for shard in waiting if may_be_poison(shard, now.wall, settings)]
+    if newest_first:
+        suspects.reverse()
+    ordered = iter(sorted(suspects, key=lambda shard: -shard.regions_lost))
+    return [next(ordered) if may_be_poison(shard, now.wall, settings) else shard for shard in waiting]
 
 
 def regions_on_trial(ws: WorkingSet) -> set[str]:
