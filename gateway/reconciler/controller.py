@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from loguru import logger
 
+from clusters.protocol import Batch
 from gateway.core.errors import Unavailable
 from gateway.core.instant import NEVER, Instant
 from gateway.policy.interface import PolicyEngine
@@ -21,6 +22,7 @@ from gateway.reconciler.dispatch import load_resumptions, mark_sent, next_batch
 from gateway.reconciler.inbox import InboxProcessor
 from gateway.reconciler.links.interface import Link
 from gateway.reconciler.loading import load_active, reload_conflicts
+from gateway.reconciler.orphans import due_tombstones, mark_tombstones_sent
 from gateway.reconciler.placing import Placer
 from gateway.reconciler.region_assessment import apply_assessment, assess_regions, log_conditions
 from gateway.reconciler.store_scan import SCAN_SECONDS, scan_store
@@ -240,15 +242,27 @@ class Controller:
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()
-            # Orphans are ended at a region's first sign of life: one of them may silence it ever again, for
-            # longer than it is heard between, and then it would never be reachable.
-            if not region.admitted or not (region.health.condition.reachable or region.health.successes):
+            if not region.admitted:
+                continue
+            if not region.health.condition.reachable:
+                self._end_orphans_early(region, now)
                 continue
             if now.monotonic - region.compared_at >= self._failover.compare_seconds:
                 region.compared_at = now.monotonic
                 region.link.list_attempts()
             if region.link.idle:
                 await self._send_batch(region, now)
+
+    def _end_orphans_early(self, region: Region, now: Instant) -> None:
+        """Sends the tombstones due in a region that begins to answer, before it counts as reachable.
+
+        One of the orphans may silence it ever again, for longer than it is heard between.
+        """
+        if region.health.successes and region.link.idle:
+            tombstones = due_tombstones(self._ws, region, now, self._failover)
+            if tombstones:
+                region.link.send(Batch(incarnation=region.incarnation, tombstones=tombstones))
+                mark_tombstones_sent(self._ws, region, tombstones, now)
 
     async def _send_batch(self, region: Region, now: Instant) -> None:
         await load_resumptions(self._ws, self._store, region, now, self._failover)

@@ -83,7 +83,7 @@ def in_order_of_trial(
     """The shards in their order, but for those that may be poison, which change places with each other.
 
     Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
-    have to be first at times, or whoever submits ever more poison would keep them waiting.
+    have to be first at times, or a tenant that submits ever more poison would keep them waiting.
     """
     suspects = [shard for shard in waiting if may_be_poison(shard, now.wall, settings)]
     if newest_first:
