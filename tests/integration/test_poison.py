@@ -37,7 +37,15 @@ def running(name: str, command: str, *, shards: int) -> dict[str, object]:
     return {"apiVersion": "waypost/v1", "kind": "Workflow", "metadata": {"name": name}, "spec": spec}
 
 
-@pytest.mark.parametrize("command", ["sleep 1; kill -9 $PPID", "kill -9 $PPID"])
+KILLS = "kill -9 $PPID"
+KILLS_LATER = "sleep 1; kill -9 $PPID"
+STOPS = "while :; do sleep 2; kill -STOP $PPID; sleep 12; kill -CONT $PPID; done"
+"""Ends no process: the region is silent for most of the time, and never answers for as long as it takes to be
+reachable again."""
+FIVE = "5 regions in a row died or fell silent while a task of it ran there"
+
+
+@pytest.mark.parametrize("command", [KILLS, KILLS_LATER])
 async def test_a_task_that_kills_its_cluster_is_quarantined_and_what_runs_beside_it_ends(
     stack: Stack, client: httpx.AsyncClient, deaths: list[str], command: str
 ) -> None:
@@ -49,9 +57,28 @@ async def test_a_task_that_kills_its_cluster_is_quarantined_and_what_runs_beside
     shard = found["shards"][0]
     print(f"{command!r}: {len(deaths)} deaths, {found['phase']}, {shard['failovers']} failovers")
     assert shard["phase"] == "Quarantined"
-    assert shard["reason"] == "5 regions in a row died or fell silent while a task of it ran there"
+    assert shard["reason"] == FIVE
     assert len(deaths) <= 5
 
     assert (await ended(client, beside, seconds=120))["phase"] == "Succeeded"
     assert {s["phase"] for s in (await described(client, beside))["shards"]} == {"Succeeded"}
     assert history(stack, "") == []  # nobody had to give up a region, or to admit a journal
+
+
+async def test_poisons_of_all_kinds_at_once_are_quarantined_and_every_region_is_back(
+    stack: Stack, client: httpx.AsyncClient, deaths: list[str]
+) -> None:
+    """Each within five losses; what runs beside them ends, and no region needs a person."""
+    await taking_work(client, REGIONS)
+    beside = await submitted(client, running("bystanders", "sleep 4", shards=12))
+    commands = (KILLS, KILLS_LATER, STOPS)
+    poisons = [await submitted(client, running("poison", command, shards=1)) for command in commands]
+    shards = [(await ended(client, poison, seconds=300))["shards"][0] for poison in poisons]
+    print(f"{len(deaths)} deaths, {[shard['failovers'] for shard in shards]} failovers")
+    assert [(shard["phase"], shard["reason"]) for shard in shards] == [("Quarantined", FIVE)] * len(commands)
+    # Some took a region with them that another had to answer for, too: never more than its own five.
+    assert len(deaths) <= 5 * 2
+
+    assert (await ended(client, beside, seconds=120))["phase"] == "Succeeded"
+    await taking_work(client, REGIONS)
+    assert history(stack, "") == []
