@@ -20,6 +20,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.shard_states import RULES, Phase
 from gateway.policy.bundle import SCHEMAS
 from observability import cluster_metrics
+from observability.grafana import build
 from observability.metric_declaration import Declaration, Label
 from observability.metrics import Metrics
 
@@ -163,3 +164,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    build.main()
