@@ -98,6 +98,7 @@ async def policy_parts(
                 engines=engines,
                 chosen=chosen,
                 make_shadow=partial(_shadow, policies, metrics),
+                approval_seconds=policies.approval_seconds,
             )
         )
         place = await exits.enter_async_context(

@@ -108,6 +108,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The address of a second OPA, which tries bundles out; None: the embedded engine does."""
     shadow_per_second: Annotated[float, Meta(gt=0)] = 200.0
     """How many decisions a second a bundle in shadow is compared with, at most; others are skipped."""
+    approval_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
+    """How long a step that policy wants others to approve waits for them."""
     deadline_seconds: Annotated[float, Meta(gt=0)] = 0.1
     """How long OPA may take for an answer; beyond, policy could not answer."""
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0

@@ -14,6 +14,7 @@ from clusters.protocol import AttemptId, LogChunk
 from clusters.transport import CONNECTIONS, Purpose
 from gateway.api.earlier_attempts import region_of_attempt
 from gateway.api.http.call import Call
+from gateway.api.http.descriptions import NDJSON
 from gateway.api.http.responses import ClosingResponse, encode_json
 from gateway.api.runs import visible_run
 from gateway.core.errors import Malformed, NotFound, TooManyRequests, Unavailable
@@ -21,7 +22,6 @@ from gateway.core.run import Run
 from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
 
-NDJSON: Final = "application/x-ndjson"
 OFFSET_MAXIMUM: Final = 2**53
 """The largest offset, in bytes. Larger integers are not exact in readers that keep numbers as doubles."""
 

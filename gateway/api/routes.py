@@ -14,7 +14,17 @@ from gateway.api.http.responses import encode_json
 from gateway.api.http.services import Services
 from gateway.api.logs import logs
 from gateway.api.openapi import openapi_document, workflow_schema
-from gateway.api.policy.bundles import activate, bundle, bundles, canary, promote, rollback, shadow, upload
+from gateway.api.policy.bundles import (
+    activate,
+    approve,
+    bundle,
+    bundles,
+    canary,
+    promote,
+    rollback,
+    shadow,
+    upload,
+)
 from gateway.api.policy.exceptions import (
     approve_exception,
     ask_exception,
@@ -71,6 +81,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/policy/bundles/{sequence}": {"GET": Operation(handler=bundle)},
     "/v1/policy/bundles/{sequence}/shadow": {"POST": Operation(handler=shadow)},
     "/v1/policy/bundles/{sequence}/canary": {"POST": Operation(handler=canary, takes_turn=False)},
+    "/v1/policy/bundles/{sequence}/approve": {"POST": Operation(handler=approve)},
     "/v1/policy/bundles/{sequence}/activate": {"POST": Operation(handler=activate, sheds=False)},
     "/v1/policy/bundles/{sequence}/promote": {"POST": Operation(handler=promote, sheds=False)},
     "/v1/policy/bundles/{sequence}/rollback": {"POST": Operation(handler=rollback, sheds=False)},

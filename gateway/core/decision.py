@@ -70,6 +70,8 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tenants: tuple[str, ...] | None = None
     """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own."""
     warnings: tuple[str, ...] = ()
+    approvals: int | None = None
+    """How many other people must approve a step with a policy bundle before it is taken."""
     mask: tuple[str, ...] = ()
     """JSON pointers into the rules' input whose values the record of the decision must not hold."""
 

@@ -62,6 +62,8 @@ class HistoryKind(StrEnum):
     POLICY_CANARIED = "PolicyCanaried"
     POLICY_ACTIVATED = "PolicyActivated"
     POLICY_ROLLED_BACK = "PolicyRolledBack"
+    POLICY_STEP_ASKED = "PolicyStepAsked"
+    POLICY_STEP_APPROVED = "PolicyStepApproved"
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"
     EXCEPTION_REVOKED = "ExceptionRevoked"
@@ -183,6 +185,9 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
     percent: float = 0.0
     decides: int | None = None
     """After a rollback of the active one: the bundle that decides again. None: that of the start."""
+    step: str = ""
+    """The step that was asked for or approved; `asked_by` whom, where others had to approve it."""
+    asked_by: str = ""
 
 
 class ExceptionDetail(Detail, frozen=True, kw_only=True):
@@ -207,6 +212,9 @@ class RegionDetail(Detail, frozen=True, kw_only=True):
     """Empty where an operator said that the store is one."""
 
 
+POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
+"""The kinds of what people had done with policy bundles."""
+
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
     **{HistoryKind(event): TransitionDetail for event in Event if event is not Event.RETRIED},
@@ -224,11 +232,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.CORDONED: OperationDetail,
     HistoryKind.UNCORDONED: OperationDetail,
     HistoryKind.FORGET_REQUESTED: OperationDetail,
-    HistoryKind.POLICY_UPLOADED: PolicyDetail,
-    HistoryKind.POLICY_SHADOWED: PolicyDetail,
-    HistoryKind.POLICY_CANARIED: PolicyDetail,
-    HistoryKind.POLICY_ACTIVATED: PolicyDetail,
-    HistoryKind.POLICY_ROLLED_BACK: PolicyDetail,
+    **dict.fromkeys(POLICY_KINDS, PolicyDetail),
     HistoryKind.EXCEPTION_ASKED: ExceptionDetail,
     HistoryKind.EXCEPTION_APPROVED: ExceptionDetail,
     HistoryKind.EXCEPTION_REVOKED: ExceptionDetail,
@@ -245,11 +249,7 @@ ACTS: Final = (
     HistoryKind.CORDONED,
     HistoryKind.UNCORDONED,
     HistoryKind.FORGET_REQUESTED,
-    HistoryKind.POLICY_UPLOADED,
-    HistoryKind.POLICY_SHADOWED,
-    HistoryKind.POLICY_CANARIED,
-    HistoryKind.POLICY_ACTIVATED,
-    HistoryKind.POLICY_ROLLED_BACK,
+    *POLICY_KINDS,
     HistoryKind.EXCEPTION_ASKED,
     HistoryKind.EXCEPTION_APPROVED,
     HistoryKind.EXCEPTION_REVOKED,

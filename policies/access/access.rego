@@ -130,4 +130,7 @@ obligations := {"tenants": ["*"]} if {
 	input.action in {"runs:list", "audit:read", "exceptions:read"}
 } else := document.obligations if {
 	input.action == "runs:retry"
+} else := {"approvals": data.security.approvals} if {
+	input.action == "policy:operate"
+	input.context.policy.operation in {"canary", "activate"}
 } else := {}

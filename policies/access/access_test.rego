@@ -128,6 +128,25 @@ test_changing_policy_from_a_tenant_that_is_not_known if case(
 	allowed({}),
 )
 
+test_steps_that_others_must_approve if {
+	every operation in ["canary", "activate"] {
+		operating(operation, {"groups": ["/waypost/security"], "approvals": 2}).obligations == {"approvals": 2}
+		operating(operation, {"groups": ["/waypost/security"]}).obligations == {}
+	}
+	every operation in ["upload", "shadow", "rollback", "approve"] {
+		operating(operation, {"groups": ["/waypost/security"], "approvals": 2}).obligations == {}
+	}
+}
+
+operating(operation, security_data) := decision if {
+	question := fixtures.asking("policy:operate", object.union(security, {"context": {"policy": {"operation": operation}}}))
+	decision := access.decision with input as question
+		with data.tenants as fixtures.world.tenants
+		with data.security as security_data
+		with data.waypost.house as {}
+	decision.allow
+}
+
 test_security_operators_have_no_runs_of_others if case(
 	fixtures.acting("runs:read", object.union(foreign, security)),
 	fixtures.refused(["tenant.foreign"]),

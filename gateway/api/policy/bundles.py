@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view
+from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view, step_view
 from gateway.core.decision import Action
 from gateway.core.errors import Invalid, NotFound, PreconditionFailed, PreconditionRequired
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
+from gateway.policy.rollout.acts import Act, Taken
 from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
-from gateway.policy.rollout.rollout import Act
 from gateway.submission.authorize import authorize
 from waypost.json_pointer import FieldError, located
 
@@ -96,6 +96,16 @@ async def rollback(call: Call) -> Response:
     return await _take(call, Step.ROLL_BACK)
 
 
+async def approve(call: Call) -> Response:
+    """Approve the step that somebody else has asked for; it is taken with the last approval that it needs."""
+    sequence = _sequence(call)
+    act = await _authorize(call, {"operation": "approve", "sequence": sequence})
+    rollout = call.services.rollout
+    if rollout.current.release(sequence) is None:
+        raise NotFound("there is no such bundle")
+    return _answer(call, await rollout.approve(sequence, act, expected=_expected(call)))
+
+
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     sequence = _sequence(call)
     operation: dict[str, Any] = {"operation": step.value, "sequence": sequence}
@@ -105,15 +115,28 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     rollout = call.services.rollout
     if rollout.current.release(sequence) is None:
         raise NotFound("there is no such bundle")
-    release = await rollout.take(step, sequence, act, expected=_expected(call), share=share)
-    return JsonResponse(bundle_view(release), etag=_etag(rollout.current))
+    taken = await rollout.take(step, sequence, act, expected=_expected(call), share=share)
+    return _answer(call, taken)
+
+
+def _answer(call: Call, taken: Taken) -> Response:
+    """202 where others must approve the step first."""
+    status = 200 if taken.pending is None else 202
+    etag = _etag(call.services.rollout.current)
+    return JsonResponse(step_view(taken.release, taken.pending), status=status, etag=etag)
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
     """Asks policy whether the caller may do this; returns who it is that may."""
     question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
     decision = await authorize(question, policy=call.services.policy)
-    return Act(by=call.principal.subject, at=call.at, decision_id=decision.id, principal=call.principal)
+    return Act(
+        by=call.principal.subject,
+        at=call.at,
+        decision_id=decision.id,
+        principal=call.principal,
+        approvals=decision.obligations.approvals or 0,
+    )
 
 
 def _sequence(call: Call) -> int:

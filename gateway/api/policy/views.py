@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from gateway.core.decision import Action
-from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
+from gateway.policy.rollout.bundle_states import BundleState, PendingStep, Release, Rollout, Step
 from gateway.policy.rollout.shadow import ShadowCounts
 
 
@@ -28,6 +28,28 @@ class BundleView(Struct, frozen=True, kw_only=True):
     """In canary: the tenants for whom it decides."""
     percent: float
     """In canary: for how many of all other tenants it decides too."""
+
+
+class PendingView(Struct, frozen=True, kw_only=True):
+    """A step that others must approve before it is taken. Times are in seconds since 1970."""
+
+    step: Step
+    sequence: int
+    tenants: tuple[str, ...]
+    percent: float
+    asked_by: str
+    asked_at: float
+    expires_at: float
+    approvals: int
+    """How many people must approve it, beside the one who asked."""
+    approved_by: tuple[str, ...]
+
+
+class StepResult(BundleView, frozen=True, kw_only=True):
+    """The bundle after a step, or before one that others must approve."""
+
+    pending: PendingView | None
+    """The step, where it is not taken yet."""
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
@@ -69,6 +91,8 @@ class BundleList(Struct, frozen=True, kw_only=True):
     """The sequence of the bundle that decides; null: what the gateway was started with."""
     deciding: str
     """The revision of the rules that decide now."""
+    pending: PendingView | None
+    """The step that waits for approval."""
     generation: int
     """The number of the rollout's state: the ETag, without its quotes."""
 
@@ -87,6 +111,27 @@ def bundle_view(release: Release) -> BundleView:
         changed_at=release.changed_at,
         tenants=release.share.tenants,
         percent=release.share.percent,
+    )
+
+
+def step_view(release: Release, pending: PendingStep | None) -> StepResult:
+    """The bundle, with the step that waits for approval."""
+    return StepResult(**structs.asdict(bundle_view(release)), pending=_pending_view(pending))
+
+
+def _pending_view(pending: PendingStep | None) -> PendingView | None:
+    if pending is None:
+        return None
+    return PendingView(
+        step=pending.step,
+        sequence=pending.sequence,
+        tenants=pending.share.tenants,
+        percent=pending.share.percent,
+        asked_by=pending.asked_by,
+        asked_at=pending.asked_at,
+        expires_at=pending.expires_at,
+        approvals=pending.approvals,
+        approved_by=pending.approved_by,
     )
 
 
@@ -123,5 +168,6 @@ def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),
         active=None if active is None else active.sequence,
         deciding=deciding,
+        pending=_pending_view(rollout.pending),
         generation=rollout.generation,
     )

@@ -45,6 +45,7 @@ app.command(steps.canary)
 app.command(steps.activate)
 app.command(steps.promote)
 app.command(steps.rollback)
+app.command(steps.approve)
 Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 
 

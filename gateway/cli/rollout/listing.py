@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import command, console, print_names, print_value, table
+from gateway.cli.output import command, console, format_count, print_names, print_value, table
 
 Sequence = Annotated[int, Parameter(help="The bundle's sequence.")]
 
@@ -51,6 +51,17 @@ def bundles(
         console().print(table(["SEQUENCE", "REVISION", "STATE", "UPLOADED BY", "SINCE", "BY"], rows))
         deciding = f"generation {answer['generation']}; deciding: revision {answer['deciding']}"
         console().print(deciding, markup=False)
+        if pending := answer.get("pending"):
+            console().print(f"waiting: {describe_pending(pending)}", markup=False)
+
+
+def describe_pending(pending: dict[str, Any]) -> str:
+    """The step that waits for approval, for people."""
+    what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
+    left = pending["approvals"] - len(pending["approved_by"])
+    ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pending["expires_at"]))
+    how = f"waypost policy approve {pending['sequence']}"
+    return f"{what}; {format_count(left, 'approval')} needed until {ends}: {how}"
 
 
 def _show_one(bundle: dict[str, Any], output: Format) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command, console, print_names, print_value
-from gateway.cli.rollout.listing import Sequence
+from gateway.cli.rollout.listing import Sequence, describe_pending
 
 Generation = Annotated[
     int | None,
@@ -104,6 +104,20 @@ def rollback(
     _take("rollback", sequence, generation, output, url=url, token=token)
 
 
+@command
+def approve(
+    sequence: Sequence,
+    /,
+    *,
+    generation: Generation = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Approve the step that somebody else has asked for with this bundle: `bundles` shows what waits."""
+    _take("approve", sequence, generation, output, url=url, token=token)
+
+
 def _take(
     step: str,
     sequence: int,
@@ -136,3 +150,5 @@ def _show(bundle: dict[str, Any], output: Format) -> None:
     else:
         line = f"bundle {bundle['sequence']}: {bundle['state']}, revision {bundle['revision']}"
         console().print(line, markup=False)
+        if pending := bundle.get("pending"):
+            console().print(f"not done yet: {describe_pending(pending)}", markup=False)

@@ -13,8 +13,9 @@ from loguru import logger
 
 from gateway.core.errors import GatewayError
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES, ArchiveError
+from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import Step
-from gateway.policy.rollout.rollout import Act, BundleRollout
+from gateway.policy.rollout.rollout import BundleRollout
 
 LOOK_SECONDS: Final = 1.0
 """The pause between two looks at whether another bundle was put there."""

@@ -123,6 +123,20 @@ class Release(Struct, frozen=True, kw_only=True):
     """In canary: for whom it decides."""
 
 
+class PendingStep(Struct, frozen=True, kw_only=True):
+    """A step that waits for the approval of others."""
+
+    step: Step
+    sequence: int
+    share: Share = NOBODY
+    asked_by: str
+    asked_at: float
+    expires_at: float
+    approvals: int
+    """How many people beside the one who asked must approve it."""
+    approved_by: tuple[str, ...] = ()
+
+
 class StepRefused(Exception):
     """The state of the rollout does not allow the step. The text says why."""
 
@@ -132,6 +146,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     generation: int = 0
     releases: tuple[Release, ...] = ()
+    pending: PendingStep | None = None
+    """What waits for approval; each step that is taken ends it."""
 
     @property
     def active(self) -> Release | None:
@@ -164,7 +180,7 @@ def after_upload(rollout: Rollout, release: Release) -> Rollout:
     used = {rollout.active, rollout.candidate, _newest_superseded(rollout)}
     while len(releases) > KEPT_MAXIMUM:
         releases.remove(next(old for old in releases if old not in used))
-    return Rollout(generation=rollout.generation + 1, releases=tuple(releases))
+    return structs.replace(rollout, generation=rollout.generation + 1, releases=tuple(releases))
 
 
 def after_step(

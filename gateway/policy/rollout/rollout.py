@@ -2,22 +2,26 @@
 
 import asyncio
 import hashlib
-from typing import Final, Self
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 from loguru import logger
-from msgspec import Struct
 
 from gateway.core.decision import Action, Question
-from gateway.core.errors import Conflict, Invalid, PreconditionFailed, Unavailable
+from gateway.core.errors import Conflict, Denied, Invalid, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
 from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
 from gateway.policy.opa.bundle_archive import ArchiveError
+from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry
+from gateway.policy.rollout.approvals import OwnApproval, after_approval, after_request
 from gateway.policy.rollout.bundle_engines import BundleEngines, embedded_engine
 from gateway.policy.rollout.bundle_gate import BundleGate, GatedBundle
 from gateway.policy.rollout.bundle_states import (
     NOBODY,
+    PendingStep,
     Release,
     Rollout,
     Share,
@@ -31,23 +35,6 @@ from gateway.policy.rollout.engine_changes import EngineChanges, MakeShadow, Pre
 from gateway.policy.rollout.interface import KeepsRollout
 from gateway.policy.rollout.shadow import ShadowCounts
 from waypost.json_pointer import FieldError
-
-KINDS: Final = {
-    Step.SHADOW: HistoryKind.POLICY_SHADOWED,
-    Step.CANARY: HistoryKind.POLICY_CANARIED,
-    Step.ACTIVATE: HistoryKind.POLICY_ACTIVATED,
-    Step.ROLL_BACK: HistoryKind.POLICY_ROLLED_BACK,
-}
-
-
-class Act(Struct, frozen=True, kw_only=True):
-    """Who asks for a step, when, and by which decision of policy they may."""
-
-    by: str
-    at: float
-    decision_id: str
-    principal: Principal | None = None
-    """The caller; None: no person asks."""
 
 
 class BundleRollout:
@@ -64,8 +51,10 @@ class BundleRollout:
         engines: BundleEngines,
         chosen: ChosenEngine,
         make_shadow: MakeShadow,
+        approval_seconds: float,
     ) -> None:
         self._store, self._gate, self._engines = store, gate, engines
+        self._approval_seconds = approval_seconds
         self._changes = EngineChanges(engines, chosen, read=self._bundle, make_shadow=make_shadow)
         self._one_step = asyncio.Lock()
         self.current = Rollout()
@@ -108,68 +97,128 @@ class BundleRollout:
                 changed_by=act.by,
                 changed_at=act.at,
             )
-            try:
+            with _refusals():
                 following = after_upload(self.current, release)
-            except StepRefused as error:
-                raise Conflict(str(error)) from error
-            await self._write(following, _entry(HistoryKind.POLICY_UPLOADED, release, act), archive)
+            await self._write(following, audit_entry(HistoryKind.POLICY_UPLOADED, release, act), archive)
         return release
 
     async def take(
         self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY
-    ) -> Release:
+    ) -> Taken:
         """Takes a step with a bundle, if the rollout is still at the generation that was `expected`.
 
-        Raises `PreconditionFailed` where it is not, `Conflict` where the step is not possible now, `Invalid`
-        where nothing here can evaluate the bundle.
+        Where others must approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the
+        step is not possible now, `Invalid` where nothing here can evaluate the bundle.
         """
-        taken = asyncio.create_task(self._take(step, sequence, act, expected=expected, share=share))
-        # A step that was begun is ended, also where nobody waits for it any more: else the store could have
-        # another state than this gateway.
-        return await asyncio.shield(taken)
+        return await self._to_its_end(self._take(step, sequence, act, expected=expected, share=share))
 
-    async def _take(self, step: Step, sequence: int, act: Act, *, expected: int, share: Share) -> Release:
+    async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
+        """Approves the step that waits for a bundle, and takes it if that was the last approval it needs.
+
+        Raises what `take` raises, and `Denied` where somebody approves what they have asked for themselves.
+        """
+        return await self._to_its_end(self._approve(sequence, act, expected=expected))
+
+    async def _to_its_end(self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]]) -> Taken:
+        """Ends what was begun, also where nobody waits for it any more.
+
+        Else the store could have another state than this gateway.
+        """
+        taken, change = await asyncio.shield(asyncio.create_task(step))
+        if change is not None:
+            await self._changes.wait_until_held(change)
+        return taken
+
+    async def _take(
+        self, step: Step, sequence: int, act: Act, *, expected: int, share: Share
+    ) -> tuple[Taken, PreparedChange | None]:
         async with self._one_step:
-            if expected != self.current.generation:
-                raise PreconditionFailed(
-                    f"it is about generation {expected}, and the rollout is at {self.current.generation}"
-                )
-            try:
-                following = after_step(
-                    self.current,
-                    step,
-                    sequence,
-                    by=act.by,
-                    at=act.at,
-                    share=share,
-                    may_return=self._engines.may_return,
-                )
-            except StepRefused as error:
-                raise Conflict(str(error)) from error
-            release = _of(following, sequence)
-            if step is Step.ACTIVATE and act.principal is not None:
-                await self._check_return(release, act.principal, act.at)
-            change = await self._change(following, KINDS[step], release, act)
-        await self._changes.wait_until_held(change)
-        return release
+            self._expect(expected)
+            if not act.approvals:
+                return await self._do(step, sequence, act, share=share)
+            # What is not possible, nobody needs to approve.
+            release = _of(self.current, sequence)
+            await self._following(step, release, act, share=share)
+            pending = PendingStep(
+                step=step,
+                sequence=sequence,
+                share=share,
+                asked_by=act.by,
+                asked_at=act.at,
+                expires_at=act.at + self._approval_seconds,
+                approvals=act.approvals,
+            )
+            with _refusals():
+                following = after_request(self.current, pending)
+            entry = audit_entry(HistoryKind.POLICY_STEP_ASKED, release, act, pending=pending)
+            await self._write(following, entry)
+            return Taken(release=release, pending=pending), None
 
-    async def _change(
-        self, following: Rollout, kind: HistoryKind, release: Release, act: Act
-    ) -> PreparedChange:
+    async def _approve(
+        self, sequence: int, act: Act, *, expected: int
+    ) -> tuple[Taken, PreparedChange | None]:
+        async with self._one_step:
+            self._expect(expected)
+            release = _of(self.current, sequence)
+            try:
+                with _refusals():
+                    following = after_approval(self.current, sequence, by=act.by, at=act.at)
+            except OwnApproval as error:
+                raise Denied(str(error), decision_id=act.decision_id) from error
+            pending = following.pending
+            if pending is None or len(pending.approved_by) >= pending.approvals:
+                approved = self.current.pending if pending is None else pending
+                assert approved is not None
+                return await self._do(approved.step, sequence, act, share=approved.share, pending=approved)
+            entry = audit_entry(HistoryKind.POLICY_STEP_APPROVED, release, act, pending=pending)
+            await self._write(following, entry)
+            return Taken(release=release, pending=pending), None
+
+    def _expect(self, generation: int) -> None:
+        if generation != self.current.generation:
+            raise PreconditionFailed(
+                f"it is about generation {generation}, and the rollout is at {self.current.generation}"
+            )
+
+    async def _following(
+        self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
+    ) -> Rollout:
+        """The rollout after a step. Raises `Conflict` where it is not possible."""
+        with _refusals():
+            following = after_step(
+                self.current,
+                step,
+                release.sequence,
+                by=by or act.by,
+                at=act.at,
+                share=share,
+                may_return=self._engines.may_return,
+            )
+        if step is Step.ACTIVATE and act.principal is not None:
+            await self._check_return(release, act.principal, act.at)
+        return following
+
+    async def _do(
+        self, step: Step, sequence: int, act: Act, *, share: Share, pending: PendingStep | None = None
+    ) -> tuple[Taken, PreparedChange]:
         """Makes what is to decide, commits the step, then lets it decide: nothing is half done."""
+        asked_by = "" if pending is None else pending.asked_by
+        following = await self._following(step, _of(self.current, sequence), act, share=share, by=asked_by)
+        release, active = _of(following, sequence), following.active
         try:
             change = await self._changes.prepare(self.current, following)
         except BundleError as error:
             raise _invalid(error) from error
-        active = following.active
-        decides = active.sequence if active is not None and kind is HistoryKind.POLICY_ROLLED_BACK else None
+        decides = active.sequence if active is not None and step is Step.ROLL_BACK else None
         try:
-            await self._write(following, _entry(kind, release, act, decides=decides))
+            await self._write(
+                following, audit_entry(KINDS[step], release, act, decides=decides, pending=pending)
+            )
         except BaseException:
             self._changes.discard(change)
             raise
         self._changes.apply(change)
-        return change
+        return Taken(release=release), change
 
     async def _check_return(self, release: Release, principal: Principal, at: float) -> None:
         """Raises `Conflict` where the bundle would not let its own activator take it back.
@@ -219,23 +268,19 @@ class BundleRollout:
         return await asyncio.to_thread(self._gate.read, archive)
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except StepRefused as error:
+        raise Conflict(str(error)) from error
+
+
 def _of(rollout: Rollout, sequence: int) -> Release:
     release = rollout.release(sequence)
     if release is None:
         raise Conflict(f"there is no bundle {sequence}")
     return release
-
-
-def _entry(kind: HistoryKind, release: Release, act: Act, *, decides: int | None = None) -> HistoryEntry:
-    detail = PolicyDetail(
-        sequence=release.sequence,
-        revision=release.revision,
-        decision_id=act.decision_id,
-        tenants=release.share.tenants,
-        percent=release.share.percent,
-        decides=decides,
-    )
-    return HistoryEntry(run="", kind=kind, at=act.at, actor=act.by, detail=detail)
 
 
 def _invalid(error: BundleError) -> Invalid:

@@ -163,7 +163,12 @@ async def rollout(rules: Rules, store: Store) -> AsyncIterator[BundleRollout]:
     async with (
         ChosenEngine(rules) as chosen,
         BundleRollout(
-            store, gate, engines=EmbeddedEngines(rules), chosen=chosen, make_shadow=quick_shadow
+            store,
+            gate,
+            engines=EmbeddedEngines(rules),
+            chosen=chosen,
+            make_shadow=quick_shadow,
+            approval_seconds=60,
         ) as rollout,
     ):
         yield rollout

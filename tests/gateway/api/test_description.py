@@ -9,8 +9,8 @@ import pytest
 from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from gateway.api.http.descriptions import SUCCESSES
 from gateway.api.http.resource import Operation
-from gateway.api.openapi import SUCCESSES
 from gateway.api.query_parameters import QUERY
 from gateway.api.routes import OPERATIONS
 from tests.gateway.api.description import DOCUMENT, described

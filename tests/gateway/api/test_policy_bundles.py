@@ -4,11 +4,14 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
+from gateway.api.http.services import Services
 from gateway.core.decision import Action, Reason
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.replay import Flip
 from gateway.policy.rollout.rollout import BundleRollout
+from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules
 from tests.gateway.policy.rollout.releases import archive, rules
 
@@ -68,7 +71,79 @@ async def test_every_step_is_among_the_acts_with_who(client: httpx.AsyncClient, 
     assert all(act["detail"]["decision_id"] for act in found)
 
 
-@pytest.mark.parametrize("name", ["shadow", "activate", "promote", "rollback"])
+@pytest.fixture
+def four_eyes(rules: Rules) -> None:
+    """Policy wants others to approve."""
+    rules.obligations = structs.replace(rules.obligations, approvals=1)
+
+
+@pytest.mark.usefixtures("four_eyes")
+async def test_who_asks_cannot_approve(client: httpx.AsyncClient) -> None:
+    """Whoever it is, and whatever policy permits them; somebody else can, and then it is done at once."""
+    await uploaded(client, 7)
+    asked = await step(client, "activate", 7)
+    assert (asked.status_code, asked.json()["state"]) == (202, "Gated")
+    pending = (await client.get(BUNDLES)).json()["pending"]
+    assert pending == asked.json()["pending"]
+    assert (pending["step"], pending["asked_by"], pending["approved_by"]) == ("activate", "ada", [])
+
+    own = await step(client, "approve", 7)
+    assert (own.status_code, own.json()["reason"]) == (403, "Denied")
+    assert "who asks for a step cannot approve it" in own.json()["detail"]
+    assert await states(client) == {7: "Gated"}
+
+    client.headers["authorization"] = "Bearer payments.bob"
+    approved = await step(client, "approve", 7)
+    assert (approved.status_code, approved.json()["state"], approved.json()["pending"]) == (
+        200,
+        "Active",
+        None,
+    )
+    assert approved.json()["changed_by"] == "ada"
+    acts = (await client.get("/v1/audit")).json()["items"]
+    assert [(act["kind"], act["actor"], act["detail"].get("asked_by")) for act in acts[:2]] == [
+        ("PolicyActivated", "bob", "ada"),
+        ("PolicyStepAsked", "ada", "ada"),
+    ]
+
+
+@pytest.mark.usefixtures("four_eyes")
+async def test_an_approval_is_of_what_was_seen(client: httpx.AsyncClient, rules: Rules) -> None:
+    """Two are two people, and a step that is taken meanwhile ends what waits."""
+    rules.obligations = structs.replace(rules.obligations, approvals=2)
+    await uploaded(client, 7)
+    await step(client, "canary", 7, percent=5)
+    client.headers["authorization"] = "Bearer payments.bob"
+    assert (await step(client, "activate", 7)).status_code == 409
+    assert (await step(client, "approve", 7)).status_code == 202
+    assert (await step(client, "approve", 7)).status_code == 403
+    seen = await etag(client)
+    await uploaded(client, 8)
+    client.headers["authorization"] = "Bearer payments.eve"
+    stale = await client.post(f"{BUNDLES}/7/approve", headers={"if-match": seen})
+    assert stale.status_code == 412
+    assert (await step(client, "approve", 8)).status_code == 409
+    done = (await step(client, "approve", 7)).json()
+    assert (done["state"], done["percent"]) == ("Canary", 5)
+    assert (await step(client, "approve", 7)).status_code == 409
+
+
+@pytest.mark.usefixtures("four_eyes")
+async def test_what_nobody_approves_in_time_expires(services: Services) -> None:
+    """And can be asked for again, by anybody."""
+    now = [1_764_000_000.0]
+    async with caller(services, clock=lambda: now[0]) as ada:
+        await uploaded(ada, 7)
+        await step(ada, "activate", 7)
+        now[0] += 61
+        async with caller(services, "payments.bob", clock=lambda: now[0]) as bob:
+            late = await step(bob, "approve", 7)
+            assert (late.status_code, "has expired" in late.json()["detail"]) == (409, True)
+            assert (await step(bob, "activate", 7)).status_code == 202
+        assert (await step(ada, "approve", 7)).json()["state"] == "Active"
+
+
+@pytest.mark.parametrize("name", ["shadow", "activate", "promote", "rollback", "approve"])
 async def test_a_step_says_which_state_it_is_about(client: httpx.AsyncClient, name: str) -> None:
     """Without it 428, with another 412: nobody activates what was rolled back a moment ago."""
     seen = (await uploaded(client, 7)).headers["etag"]
@@ -101,7 +176,7 @@ async def test_a_bundle_that_is_not_there(client: httpx.AsyncClient, name: str) 
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["", "/7/shadow", "/7/activate", "/7/promote", "/7/rollback"])
+@pytest.mark.parametrize("path", ["", "/7/shadow", "/7/activate", "/7/promote", "/7/rollback", "/7/approve"])
 async def test_every_change_takes_a_right(client: httpx.AsyncClient, rules: Rules, path: str) -> None:
     """Policy has the first word, also about bundles that are not there."""
     rules.refused[Action.POLICY_OPERATE] = Reason(rule="policy.security", message="not you")

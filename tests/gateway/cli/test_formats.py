@@ -33,6 +33,7 @@ CALLS = (
     ("policy", "shadow", "7"),
     ("policy", "canary", "7", "--percent", "5"),
     ("policy", "activate", "7"),
+    ("policy", "approve", "7"),
     ("policy", "promote", "7"),
     ("policy", "rollback", "7"),
     ("policy", "upload", "w.yaml"),
@@ -44,7 +45,7 @@ CALLS = (
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
 )
-STEPS = ("shadow", "canary", "activate", "promote", "rollback")
+STEPS = ("shadow", "canary", "activate", "promote", "rollback", "approve")
 LOCAL = {
     ("convert",): "it calls no gateway, and writes a document",
     ("policy", "builtins"): "it calls no gateway, and prints what is ours",
@@ -114,12 +115,14 @@ def bundle_answers(word: str) -> dict[str, Any]:
     bundle |= {"changed_by": word, "changed_at": 1.0, "tenants": [word], "percent": 1.0}
     flip = dict.fromkeys(("kind", "action", "tenant", "decision_id", "detail"), word) | {"rules": [word]}
     shadow = {"compared": 1, "skipped": 1, "flips": {word: 1}, "latest": [flip]}
+    pending = {"step": word, "sequence": word, "tenants": [word], "percent": 1.0, "asked_by": word}
+    pending |= {"approvals": 1, "approved_by": [], "expires_at": 1.0}
     path = "/v1/policy/bundles"
     return {
-        f"GET {path}": {"items": [bundle], "generation": 1, "active": 7, "deciding": word},
+        f"GET {path}": {"items": [bundle], "generation": 1, "deciding": word, "pending": pending},
         f"POST {path}": bundle,
         f"GET {path}/7": bundle | {"shadow": shadow},
-        **{f"POST {path}/7/{step}": bundle for step in STEPS},
+        **{f"POST {path}/7/{step}": bundle | {"pending": pending} for step in STEPS},
     }
 
 

@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.cli.errors import Exit
 from gateway.cli.rollout.listing import bundles
-from gateway.cli.rollout.steps import activate, canary, rollback, upload
+from gateway.cli.rollout.steps import activate, approve, canary, rollback, upload
 
 BUNDLE = {
     "sequence": 7,
@@ -54,6 +54,21 @@ def test_a_step_is_about_the_state_that_is_there(
     ).respond_with_json(problem, status=412)
     assert rollback(7, generation=2, url=httpserver.url_for(""), token="t") == Exit.FAILED
     assert "look at it again" in capsys.readouterr().err
+
+
+def test_what_others_must_approve_is_said(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """By whom it was asked for, and how it goes on."""
+    pending = {"step": "activate", "sequence": 7, "tenants": [], "percent": 0, "asked_by": "ada"}
+    pending |= {"approvals": 2, "approved_by": ["eve"], "expires_at": 1.8e9}
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST | {"pending": pending})
+    path = f"{BUNDLES}/7/approve"
+    httpserver.expect_request(path, method="POST").respond_with_json(BUNDLE | {"pending": pending}, 202)
+    url = httpserver.url_for("")
+    text = "activate 7, asked for by ada; 1 approval needed until "
+    assert bundles(url=url, token="t") == Exit.DONE
+    assert f"waiting: {text}" in capsys.readouterr().out
+    assert approve(7, url=url, token="t") == Exit.DONE
+    assert f"not done yet: {text}" in capsys.readouterr().out
 
 
 def test_a_canary_is_for_those_that_are_named(

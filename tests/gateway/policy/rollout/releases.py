@@ -12,10 +12,11 @@ from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.opa.bundle_signature import SigningKey, sign
+from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.chosen_engine import ChosenEngine
-from gateway.policy.rollout.rollout import Act, BundleRollout
+from gateway.policy.rollout.rollout import BundleRollout
 from gateway.policy.rollout.shadow import Shadow
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.embedded.engines import EMPTY_DATA
@@ -65,7 +66,8 @@ class Opened:
 
     async def step(self, step: Any, sequence: int, **more: Any) -> Any:
         expected = self.rollout.current.generation
-        return await self.rollout.take(step, sequence, ADA, expected=expected, **more)
+        taken = await self.rollout.take(step, sequence, ADA, expected=expected, **more)
+        return taken.release
 
 
 @asynccontextmanager
@@ -83,7 +85,12 @@ async def opened(folder: Path) -> AsyncIterator[Opened]:
         SqliteStore(Database(folder / "gateway.db")) as store,
         ChosenEngine(engine) as chosen,
         BundleRollout(
-            store, gate, engines=EmbeddedEngines(engine), chosen=chosen, make_shadow=quick_shadow
+            store,
+            gate,
+            engines=EmbeddedEngines(engine),
+            chosen=chosen,
+            make_shadow=quick_shadow,
+            approval_seconds=60,
         ) as rollout,
     ):
         yield Opened(store, chosen, rollout)

@@ -1,0 +1,111 @@
+"""What each operation reads and answers, by its name, for the description of the API."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+NDJSON: Final = "application/x-ndjson"
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+
+POLICY_STEPS: Final = ("shadow", "canary", "activate", "promote", "rollback", "approve")
+
+HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "submit": {
+        "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+    },
+    "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
+    **{step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}} for step in POLICY_STEPS},
+}
+"""The schemas of the request headers that an operation reads, by operation, then header."""
+
+
+class Success(Struct, frozen=True, kw_only=True):
+    """One successful response of an operation, for the OpenAPI document.
+
+    `content` has the schemas of its body by media type, and is empty where there is no body. `location`: the
+    response has a `Location` header.
+    """
+
+    status: int = 200
+    description: str
+    content: Mapping[str, tuple[str, ...]] = {}
+    location: bool = False
+
+
+def _json(description: str, *schemas: str, status: int = 200, location: bool = False) -> Success:
+    return Success(status=status, description=description, content={JSON: schemas}, location=location)
+
+
+SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
+    "submit": (
+        _json("Accepted: it is durable", "RunSummary", status=202, location=True),
+        _json(
+            "The run that this Idempotency-Key made before, or what a dry run found",
+            "RunSummary",
+            "DryRun",
+            location=True,
+        ),
+    ),
+    "listing": (_json("A page of runs", "RunPage"),),
+    "describe": (_json("The run", "RunDetail"),),
+    "events": (
+        Success(
+            description="One event for each entry of the run's history, as JSON: `HistoryEntry`",
+            content={EVENTS: ("HistoryEntry",)},
+        ),
+        Success(
+            description="The run is over, and all its events were sent: do not connect again", status=204
+        ),
+    ),
+    "logs": (
+        Success(
+            description="What the task wrote; as NDJSON each line is a `LogLine`",
+            content={"text/plain": (), NDJSON: ("LogLine",)},
+        ),
+    ),
+    "explain": (_json("The story of the run", "RunStory"),),
+    "cancel": (
+        _json("The request is durable", "RunSummary", status=202),
+        _json("It was cancelled before", "RunSummary"),
+    ),
+    "retry": (_json("Opened again", "RunSummary", status=202),),
+    "regions": (_json("The regions", "RegionList"),),
+    "cordon": (_json("No new work is placed there", "CordonStatus"),),
+    "drain": (_json("No new work is placed there", "CordonStatus"),),
+    "uncordon": (_json("Work is placed there", "CordonStatus"),),
+    "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
+    "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
+    "audit": (_json("A page of what people had done", "ActPage"),),
+    "trail": (_json("A stretch of the trail", "TrailPage"),),
+    "ask_exception": (_json("Stored, and not approved yet", "ExceptionRecord", status=201, location=True),),
+    "exceptions": (_json("A page of exceptions", "ExceptionPage"),),
+    "exception": (_json("The exception", "ExceptionRecord"),),
+    "approve_exception": (_json("The exception with this approval", "ExceptionRecord"),),
+    "revoke_exception": (_json("It counts no more", "ExceptionRecord"),),
+    "decisions": (_json("A page of decisions", "DecisionPage"),),
+    "decision": (_json("The decision with its input", "DecisionRecord"),),
+    "bundles": (_json("The policy bundles", "BundleList"),),
+    "bundle": (_json("The bundle", "BundleDetail"),),
+    "upload": (_json("It is kept, and decides nothing yet", "BundleView", status=201, location=True),),
+    **dict.fromkeys(
+        POLICY_STEPS,
+        (
+            _json("It is done, and durable", "StepResult"),
+            _json("It waits for the approval of others", "StepResult", status=202),
+        ),
+    ),
+    "workflow_schema": (_json("A JSON Schema"),),
+    "openapi": (_json("An OpenAPI document"),),
+}
+"""The successful responses of each operation, by its name; every refusal is a `Problem`."""
+
+
+REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "submit": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
+    "ask_exception": {JSON: ("ExceptionRequest",)},
+    "canary": {JSON: ("Share",)},
+    "upload": {"application/gzip": ()},
+}
+"""The schemas of the bodies that operations read, by media type."""

@@ -1,0 +1,60 @@
+"""Who takes a step, what comes of it, and its entry in the audit. Values only."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
+from gateway.core.principal import Principal
+from gateway.policy.rollout.bundle_states import PendingStep, Release, Step
+
+KINDS: Final[Mapping[Step, HistoryKind]] = {
+    Step.SHADOW: HistoryKind.POLICY_SHADOWED,
+    Step.CANARY: HistoryKind.POLICY_CANARIED,
+    Step.ACTIVATE: HistoryKind.POLICY_ACTIVATED,
+    Step.ROLL_BACK: HistoryKind.POLICY_ROLLED_BACK,
+}
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """Who asks for a step, when, and by which decision of policy they may."""
+
+    by: str
+    at: float
+    decision_id: str
+    principal: Principal | None = None
+    """The caller; None: no person asks."""
+    approvals: int = 0
+    """How many other people must approve the step, by that decision."""
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """The bundle after a step."""
+
+    release: Release
+    pending: PendingStep | None = None
+    """The step, where it is not taken yet: others must approve it."""
+
+
+def audit_entry(
+    kind: HistoryKind,
+    release: Release,
+    act: Act,
+    *,
+    decides: int | None = None,
+    pending: PendingStep | None = None,
+) -> HistoryEntry:
+    """The entry about what was done with a bundle; `pending` is the step that others had to approve."""
+    share = release.share if pending is None else pending.share
+    detail = PolicyDetail(
+        sequence=release.sequence,
+        revision=release.revision,
+        decision_id=act.decision_id,
+        tenants=share.tenants,
+        percent=share.percent,
+        decides=decides,
+        step="" if pending is None else pending.step.value,
+        asked_by="" if pending is None else pending.asked_by,
+    )
+    return HistoryEntry(run="", kind=kind, at=act.at, actor=act.by, detail=detail)
