@@ -1,7 +1,7 @@
 """Steps that other people must approve before they are taken. Pure.
 
-Who asks never approves, administrators included: four eyes are two people's. A request is about one state of the
-rollout: a step that is taken meanwhile ends it.
+Who asks never approves, administrators included: four eyes are two people's. A step that is taken meanwhile
+ends what waits.
 """
 
 from msgspec import structs
