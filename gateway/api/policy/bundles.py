@@ -135,6 +135,7 @@ async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
         at=call.at,
         decision_id=decision.id,
         principal=call.principal,
+        decision=decision,
         approvals=decision.obligations.approvals or 0,
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
 from gateway.policy.rollout.bundle_states import PendingStep, Release, Step
@@ -25,6 +26,7 @@ class Act(Struct, frozen=True, kw_only=True):
     decision_id: str
     principal: Principal | None = None
     """The caller; None: no person asks."""
+    decision: Decision | None = None
     approvals: int = 0
     """How many other people must approve the step, by that decision."""
 

@@ -164,7 +164,7 @@ class BundleRollout:
                 with _refusals():
                     following = after_approval(self.current, sequence, by=act.by, at=act.at)
             except OwnApproval as error:
-                raise Denied(str(error), decision_id=act.decision_id) from error
+                raise Denied(str(error), decision=act.decision) from error
             pending = following.pending
             if pending is None or len(pending.approved_by) >= pending.approvals:
                 approved = self.current.pending if pending is None else pending
