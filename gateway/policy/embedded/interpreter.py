@@ -29,10 +29,21 @@ With its quotes it is no part of a longer string, in which quotes are escaped.
 PREPARED: Final = ("data", "waypost_embedded")
 """A package of our own, with one rule."""
 MESSAGE_MAXIMUM: Final = 300
+TOO_MUCH: Final = "write it in several rules (it works on OPA: set policy.engine)"
 BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
 """Brackets, and what may hold some that do not count: strings and comments."""
+_TOKENS: Final = re.compile(
+    r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
+    r"|\b(?:else|with|some|every|not)\b"
+)
+"""Brackets, the begin of each rule, and what a rule may be made long with; and what these may be part of."""
+NESTED_MAXIMUM: Final = 13
+"""How deep lists and objects may nest: regorus 0.13 takes twice as long for each level, a second for 13."""
+BRACKETS_MAXIMUM: Final = 50
+OPERATORS_MAXIMUM: Final = 1_000
+"""How many operators a rule may have outside of inner brackets: several thousands end the process."""
 COLUMNS_MAXIMUM: Final = 100_000
 LINES_MAXIMUM: Final = 100_000
 FILE_BYTES_MAXIMUM: Final = 16 << 20
@@ -162,11 +173,40 @@ def with_separators(module: Module) -> str:
     return text + module.text[at:].decode()
 
 
+def excess_of(file: str, text: str) -> Diagnostic | None:
+    """What in the text of a module would keep regorus busy for ever, or end the process; None: nothing."""
+    line, operators, open_brackets = 1, [0], ""
+    at = 0
+    for token in _TOKENS.finditer(text):
+        line += text.count("\n", at, token.start())
+        at, word = token.start(), token[0]
+        if word in "[{(":
+            open_brackets += word
+            operators.append(0)
+        elif word in ")}]":
+            open_brackets = open_brackets[:-1]
+            operators = operators[:-1] or [0]
+        elif word == "\n":
+            operators[-1] = operators[-1] if open_brackets else 0
+        elif word in ",;":
+            operators[-1] = 0
+        elif word[0] not in '"`#':
+            operators[-1] += 1
+        nested = len(open_brackets) - open_brackets.count("(")
+        if nested > NESTED_MAXIMUM or len(open_brackets) > BRACKETS_MAXIMUM:
+            return Diagnostic(file=file, line=line, detail=f"brackets nest too deep: {TOO_MUCH}")
+        if operators[-1] > OPERATORS_MAXIMUM:
+            return Diagnostic(file=file, line=line, detail=f"a rule has too many operators: {TOO_MUCH}")
+    return None
+
+
 def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
     """Parses each module, given as (file name, text).
 
     Raises `BundleError`, with a diagnostic for each module that regorus cannot read.
     """
+    if too_much := [found for file, text in modules if (found := excess_of(file, text))]:
+        raise BundleError(too_much)
     engine, diagnostics = _new_engine(), []
     for file, text in modules:
         error = ""
@@ -185,7 +225,12 @@ def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
             diagnostics.append(_diagnostic(file, error.removeprefix(f"{file}:")))
     if diagnostics:
         raise BundleError(diagnostics)
-    parsed = read_modules(msgspec.json.decode(engine.get_ast_as_json()))
+    try:
+        parsed = read_modules(msgspec.json.decode(engine.get_ast_as_json()))
+    except RecursionError:
+        raise BundleError(
+            [Diagnostic(file="rules", line=0, detail=f"they nest too deep: {TOO_MUCH}")]
+        ) from None
     separated = [(module.file, with_separators(module)) for module in parsed]
     changed = any(text != module.text.decode() for (_, text), module in zip(separated, parsed, strict=True))
     return parse_modules(separated) if changed else parsed
