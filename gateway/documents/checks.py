@@ -104,10 +104,10 @@ def _size_errors(workflow: Workflow, limits: DocumentLimits) -> Iterator[FieldEr
     tasks = workflow.spec.tasks
     if len(tasks) > limits.maximum_tasks:
         yield FieldError("/spec/tasks", f"there are {len(tasks)} tasks; {limits.maximum_tasks} are allowed")
-    edges = sum(len(task.needs) for task in tasks)
+    edges = sum([len(task.needs) for task in tasks])
     if edges > limits.maximum_edges:
         yield FieldError("/spec/tasks", f"there are {edges} needs; {limits.maximum_edges} are allowed")
-    conditions = sum(len(task.when) for task in tasks if task.when is not None)
+    conditions = sum([len(task.when) for task in tasks if task.when is not None])
     if conditions > limits.maximum_condition_characters:
         yield FieldError(
             "/spec/tasks",
@@ -191,8 +191,10 @@ def _run_errors(
     """Errors in each task's `run`, by its executor's type, once placeholders are filled in."""
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
+        if _all_fit(workflow, executors):
+            return
         for index, task in enumerate(workflow.spec.tasks):
-            if (run_type := executors.run_types.get(task.type)) is not None and not _fits(task.run, run_type):
+            if (run_type := executors.run_types.get(task.type)) is not None:
                 yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
         return
     placeholders = PlaceholderChecks(workflow)
@@ -240,9 +242,12 @@ def _rendered_run_errors(
         left -= len(shards) * characters * varied
 
 
-def _fits(run: Any, run_type: type[Struct]) -> bool:
+def _all_fit(workflow: Workflow, executors: DeclaredExecutors) -> bool:
+    run_types, convert = executors.run_types, msgspec.convert
     try:
-        msgspec.convert(run, run_type)
+        for task in workflow.spec.tasks:
+            if (run_type := run_types.get(task.type)) is not None:
+                convert(task.run, run_type)
     except msgspec.ValidationError:
         return False
     return True

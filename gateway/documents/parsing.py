@@ -29,6 +29,8 @@ FREE_FORM_DEPTH: Final = 4
 A shallower free-form value is only checked more strictly than necessary, and then by the strict reader.
 """
 
+_CONTAINERS: Final = frozenset({dict, list, tuple})
+
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
 """Given a decoded document and its schema errors, returns the further errors in its valid parts."""
 
@@ -160,26 +162,25 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
 def _is_bounded(values: list[Any], depth: int) -> bool:
     """True if all integers in `values` are exact in a double, and containers at most `depth` deep.
 
-    Goes level by level instead of recursing, which is faster: each submission waits for it.
+    Goes level by level, and looks at single values only where their types ask for it: each submission waits
+    for this.
     """
-    while values:
-        inner: list[Any] = []
-        nested = False
-        for value in values:
-            kind = type(value)
-            if kind is dict:
-                nested = True
-                inner += value.values()
-            elif kind is list or kind is tuple:
-                nested = True
-                inner += value
-            elif kind is int and not -EXACT <= value <= EXACT:
-                return False
-        depth -= nested
+    while True:
+        types = set(map(type, values))
+        if int in types and any(type(value) is int and abs(value) > EXACT for value in values):
+            return False
+        if _CONTAINERS.isdisjoint(types):
+            return True
+        depth -= 1
         if depth < 0:
             return False
+        inner: list[Any] = []
+        for value in values:
+            if type(value) is dict:
+                inner += value.values()
+            elif type(value) in _CONTAINERS:
+                inner += value
         values = inner
-    return True
 
 
 def _decode_utf8(body: bytes) -> str:
