@@ -2,12 +2,11 @@
 
 An evaluation that may take long runs in a separate process that can be killed: one for callers, another for
 placement. Which may, is not known before. So small documents are evaluated on the event loop's thread, within
-a few milliseconds; what is not done by then is evaluated again in the process.
+a few milliseconds (`inline_evaluation`); what is not done by then is evaluated again in the process.
 """
 
 import asyncio
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,10 +16,10 @@ from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.embedded.evaluation_worker import EvaluationWorker
+from gateway.policy.embedded.inline_evaluation import InlineEvaluation
 from gateway.policy.embedded.interpreter import (
     EvaluationError,
     Interpreter,
-    Interrupted,
     RuleFailed,
     parse_result,
     prepare_rules,
@@ -30,14 +29,6 @@ from gateway.policy.fault_texts import of_interpreter
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
 ENGINE_NAME: Final = "regorus"
-INLINE_SECONDS: Final = 0.002
-"""How much processor time an evaluation may take on the event loop before it is given to the process."""
-AVOIDED: Final = 1_000
-"""Evaluations of one entry point that go to the process at once, after one that kept the event loop longer.
-
-Between two checkpoints an evaluation cannot be ended. One that takes long there is slow by its rules and
-their data, not by its document: so will be the next.
-"""
 
 
 class EmbeddedPolicyEngine:
@@ -64,18 +55,16 @@ class EmbeddedPolicyEngine:
         self._inline_bytes = inline_bytes
         self._budget_seconds = budget_seconds
         self._revision = ""
-        self._interpreter: Interpreter | None = None
+        self._inline: InlineEvaluation | None = None
         self._submission_worker: EvaluationWorker | None = None
         self._placement_worker: EvaluationWorker | None = None
-        self._avoided: Counter[str] = Counter()
-        """How many more evaluations of an entry point go to the process at once."""
         self._decisions = DecisionFactory(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
         bundle = self._bundle or load_bundle(self._policies, self._data)
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
-        self._interpreter = Interpreter(rules)
+        self._inline = InlineEvaluation(Interpreter(rules), maximum_bytes=self._inline_bytes)
         self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
         self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
@@ -83,7 +72,7 @@ class EmbeddedPolicyEngine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        workers, self._submission_worker, self._placement_worker, self._interpreter = (
+        workers, self._submission_worker, self._placement_worker, self._inline = (
             (self._submission_worker, self._placement_worker),
             None,
             None,
@@ -97,7 +86,7 @@ class EmbeddedPolicyEngine:
         return self._revision
 
     async def check(self) -> None:
-        if self._interpreter is None:
+        if self._inline is None:
             raise Unavailable("the policy engine is not running")
 
     async def decide(self, question: Question) -> Decision:
@@ -114,28 +103,9 @@ class EmbeddedPolicyEngine:
 
     async def _evaluate(self, question: Question, document: bytes) -> str:
         worker = self._placement_worker if question.action is Action.RUNS_PLACE else self._submission_worker
-        if self._interpreter is None or worker is None:
+        if self._inline is None or worker is None:
             raise EvaluationError("the engine is not running")
         entry_point = ENTRY_POINTS[question.action]
-        if (
-            len(document) <= self._inline_bytes
-            and self._interpreter.bounded
-            and not self._avoids(entry_point)
-        ):
-            # The interpreter holds the interpreter lock: a thread would not relieve the event loop.
-            # Processor time: on a busy machine a quick evaluation may wait long for its turn.
-            started = time.thread_time()
-            try:
-                return self._interpreter.evaluate(entry_point, document, within_seconds=INLINE_SECONDS)
-            except Interrupted:
-                pass
-            finally:
-                if time.thread_time() - started > 2 * INLINE_SECONDS:
-                    self._avoided[entry_point] = AVOIDED
+        if (answer := await self._inline.evaluate(entry_point, document)) is not None:
+            return answer
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
-
-    def _avoids(self, entry_point: str) -> bool:
-        if self._avoided[entry_point] > 0:
-            self._avoided[entry_point] -= 1
-            return True
-        return False

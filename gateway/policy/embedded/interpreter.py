@@ -103,16 +103,16 @@ class Interpreter:
         except EvaluationError as error:
             raise BundleError([_diagnostic(*str(error).partition(":")[::2])]) from None
 
-    def evaluate(self, rule: str, document: bytes, *, within_seconds: float | None = None) -> str:
+    def evaluate(self, rule: str, document: bytes, *, until: float = float("inf")) -> str:
         """Evaluates `rule` with the JSON `document` as input; returns its value as JSON.
 
-        Raises `EvaluationError`; it is `Interrupted` where `within_seconds` of processor time are over at a
+        Raises `EvaluationError`; it is `Interrupted` where the thread's processor time is past `until` at a
         checkpoint.
         """
         # gordon-to-regorus 0.13.0 marks its classes `unsendable`: on another thread pyo3 panics.
         if threading.get_ident() != self._thread:
             raise EvaluationError("asked on another thread than the one the engine lives on")
-        self._until = float("inf") if within_seconds is None else time.thread_time() + within_seconds
+        self._until = until
         try:
             self._engine.set_input_json(document.decode())
             answer: str = self._engine.eval_rule_as_json(rule)
