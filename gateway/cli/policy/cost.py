@@ -139,7 +139,7 @@ def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: flo
     for _ in range(ROUNDS):
         started = time.thread_time()
         try:
-            interpreter.evaluate(rule, document, within_seconds=limit)
+            interpreter.evaluate(rule, document, until=started + limit)
         except Interrupted:
             return math.inf
         except EvaluationError:
