@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct, structs
 from starlette.routing import Route
 
+from gateway.api.internal.decision_logs import decision_log_route
 from gateway.api.internal.policy_bundle import CANDIDATE_PATH, bundle_route
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
@@ -110,8 +111,10 @@ async def policy_parts(
             )
         )
         loops = {"policy bundle": place.run, "recording of refusals": engine.run}
-        routes = bundle_route(feed), bundle_route(candidate_feed, CANDIDATE_PATH)
-        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, routes=routes, loops=loops)
+        routes = [bundle_route(feed), bundle_route(candidate_feed, CANDIDATE_PATH)]
+        if _asks_opa(policies):
+            routes.append(decision_log_route(store, kept=policies.opa_records))
+        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, routes=tuple(routes), loops=loops)
 
 
 def _at_start(policies: PolicySettings) -> PolicyEngine:

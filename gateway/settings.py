@@ -128,6 +128,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Policy exceptions of one tenant that may be pending or active at once."""
     exception_seconds: Annotated[float, Meta(gt=0)] = 7_776_000.0
     """The longest time for which an exception may be asked for: 90 days."""
+    opa_records: Annotated[int, Meta(ge=1)] = 10_000
+    """The newest decisions of OPA whose own records are kept, where it logs them to the internal port."""
     record_permitted_reads: bool = False
     """Whether permitted reads are recorded too, among as many refusals. What changes anything always is."""
 

@@ -119,5 +119,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Why the engine could not answer; then `allow` is False. Empty where it could."""
     duration_seconds: float = 0.0
     """How long the evaluation took."""
+    engine_decision_id: str = ""
+    """OPA's own id, where it logs decisions; those that were asked together share it. Empty: it has none."""
     question: Question | UnsetType = UNSET
     """What was asked, as far as policy lets it be recorded; unset where it is not to be seen."""

@@ -23,7 +23,13 @@ class DecisionFactory:
         self._count = itertools.count()
 
     def answered(
-        self, question: Question, answer: PolicyAnswer, *, revision: str, duration_seconds: float
+        self,
+        question: Question,
+        answer: PolicyAnswer,
+        *,
+        revision: str,
+        duration_seconds: float,
+        engine_decision_id: str = "",
     ) -> Decision:
         """The decision that the rules' complete answer makes."""
         return Decision(
@@ -37,6 +43,7 @@ class DecisionFactory:
             reasons=answer.reasons,
             obligations=answer.obligations,
             duration_seconds=duration_seconds,
+            engine_decision_id=engine_decision_id,
             question=masked(question, answer.obligations.mask),
         )
 

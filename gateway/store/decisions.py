@@ -77,6 +77,14 @@ class KeepsDecisions(Protocol):
         """Stores for good a decision about which nothing else is stored."""
         ...
 
+    async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
+        """Stores what OPA has logged of its decisions, JSON by its own ids; the newest `kept` of all stay."""
+        ...
+
+    async def opa_record(self, engine_decision_id: str) -> bytes | None:
+        """What OPA has logged of the decision with this id; None: nothing, or not any more."""
+        ...
+
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
         """Stores decisions that are kept while there is room: so many of each tenant, and in all.
 

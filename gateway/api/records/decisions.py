@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import Raw, structs
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
@@ -47,7 +48,10 @@ async def decisions(call: Call) -> Response:
 
 
 async def decision(call: Call) -> Response:
-    """Get one decision with the input of the rules, as far as policy lets it be recorded."""
+    """Get one decision with the input of the rules, as far as policy lets it be recorded.
+
+    Beside it, what OPA has logged of the evaluation itself.
+    """
     authorized = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
     found = await call.services.store.recorded_decision(call.path_parameters["id"])
     tenants = visible_tenants(authorized, call.principal.tenant, None)
@@ -56,7 +60,11 @@ async def decision(call: Call) -> Response:
     ):
         # Who may not see it does not learn that there is one.
         raise NotFound("there is no such decision")
-    return JsonResponse(full_record(found))
+    record = full_record(found)
+    name = found.decision.engine_decision_id
+    if name and (of_opa := await call.services.store.opa_record(name)) is not None:
+        record = structs.replace(record, opa=Raw(of_opa))
+    return JsonResponse(record)
 
 
 def _actions(names: Sequence[str]) -> tuple[Action, ...]:

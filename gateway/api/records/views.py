@@ -33,6 +33,10 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     duration_seconds: float
     digest: str
     """SHA-256 of the document, where an exception could let it in: what the exception may name."""
+    opa: Raw | UnsetType = UNSET
+    """What OPA has logged of the evaluation itself, without input and result; absent in lists, and where it
+    has logged nothing.
+    """
     input: Raw | UnsetType = UNSET
     """What the rules were asked, as far as policy lets it be recorded; in lists only where asked for."""
 

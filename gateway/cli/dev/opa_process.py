@@ -34,11 +34,14 @@ class OpaProcess:
     """An OPA server: `async with` starts it and waits until it answers; it is ended by its process id.
 
     `address` is a path for a Unix socket, or `HOST:PORT`. What it prints goes to
-    the file `log`.
+    the file `log`, what it logs of its decisions to the internal port of a gateway at `logs_to`.
     """
 
-    def __init__(self, program: Path, bundle: Path, address: Path | str, *, log: Path) -> None:
+    def __init__(
+        self, program: Path, bundle: Path, address: Path | str, *, log: Path, logs_to: str | None = None
+    ) -> None:
         self._program, self._bundle, self._address, self._log = program, bundle, address, log
+        self._logs_to = logs_to
         self.process: asyncio.subprocess.Process | None = None
 
     def __repr__(self) -> str:
@@ -56,6 +59,18 @@ class OpaProcess:
         return [
             *(str(self._program), "run", "--server", "--addr", address, "--bundle", str(self._bundle)),
             *("--log-level", "error", "--skip-version-check", "--unix-socket-perm", "700"),
+            *(word for setting in self._settings() for word in ("--set", setting)),
+        ]
+
+    def _settings(self) -> list[str]:
+        if self._logs_to is None:
+            return []
+        return [
+            f"services.waypost.url={self._logs_to}",
+            "decision_logs.service=waypost",
+            "decision_logs.reporting.buffer_type=event",
+            "decision_logs.reporting.min_delay_seconds=1",
+            "decision_logs.reporting.max_delay_seconds=2",
         ]
 
     async def __aenter__(self) -> Self:
@@ -123,7 +138,9 @@ class OpaProcess:
         await self.process.wait()
 
 
-def opa_of_stack(program: Path, state: Path, environment: Mapping[str, str]) -> OpaProcess:
+def opa_of_stack(
+    program: Path, state: Path, environment: Mapping[str, str], *, metrics_port: int = 0
+) -> OpaProcess:
     """The OPA of the stack in `state`, with the rules that the settings in `environment` name.
 
     Its socket and its bundle lie in the folder of the stack. Raises `CliError` for rules that are no bundle.
@@ -138,4 +155,7 @@ def opa_of_stack(program: Path, state: Path, environment: Mapping[str, str]) -> 
     make_private_folder(state / "opa")
     archive = state / "opa" / "bundle.tar.gz"
     write_private(archive, pack_bundle(bundle))
-    return OpaProcess(program, archive, state / "opa" / "opa.sock", log=state / "logs" / "opa.log")
+    log = state / "logs" / "opa.log"
+    # It starts before the gateway, whose port is not known then unless it was given.
+    logs_to = f"http://127.0.0.1:{metrics_port}" if metrics_port else None
+    return OpaProcess(program, archive, state / "opa" / "opa.sock", log=log, logs_to=logs_to)

@@ -179,7 +179,8 @@ class Stack:
         if self._opa_program is None:
             return
         if self.opa is None:
-            self.opa = opa_of_stack(self._opa_program, self.state, {**os.environ, **self._settings})
+            environment, port = {**os.environ, **self._settings}, self._ports["metrics_port"]
+            self.opa = opa_of_stack(self._opa_program, self.state, environment, metrics_port=port)
         self.processes["opa"] = await self.opa.start()
 
     async def start_gateway(self) -> None:

@@ -96,7 +96,13 @@ class OpaPolicyEngine:
             seconds = time.perf_counter() - started
             return self._decisions.faulty(question, str(error), revision=revision, duration_seconds=seconds)
         seconds = time.perf_counter() - started
-        return self._decisions.answered(question, answer, revision=revision, duration_seconds=seconds)
+        return self._decisions.answered(
+            question,
+            answer,
+            revision=revision,
+            duration_seconds=seconds,
+            engine_decision_id=reply.decision_id,
+        )
 
     async def _ask(self, question: Question) -> Reply:
         document = _checked(encode_question(question))

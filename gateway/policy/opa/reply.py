@@ -37,6 +37,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     """
 
     provenance: Provenance
+    decision_id: str = ""
+    """OPA's own id of the evaluation, which it gives where it logs decisions."""
     result: msgspec.Raw | UnsetType = UNSET
     warning: msgspec.Raw | UnsetType = UNSET
 

@@ -47,6 +47,10 @@ _BEYOND_IN_ALL: Final = (
     " where passing = 1 order by id desc limit 1 offset ?)"
 )
 
+_INSERT_OPA: Final = "insert or replace into opa_record (id, state) values (?, ?)"
+_BEYOND_OF_OPA: Final = "delete from opa_record where rowid <= (select max(rowid) from opa_record) - ?"
+_OPA_RECORD: Final = "select state from opa_record where id = ?"
+
 _decode = msgspec.json.Decoder(Decision).decode
 
 
@@ -76,6 +80,18 @@ def insert_passing(
     for tenant in {decision.question.principal.tenant for decision in decisions if decision.question}:
         deleted += db.execute(_BEYOND_OF_TENANT, (tenant, of_tenant)).rowcount
     return deleted + db.execute(_BEYOND_IN_ALL, (in_all,)).rowcount
+
+
+def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
+    """Stores what OPA has logged of its decisions, by its ids; of all, the newest `kept` stay."""
+    db.executemany(_INSERT_OPA, [(name, state.decode()) for name, state in records])
+    db.execute(_BEYOND_OF_OPA, (kept,))
+
+
+def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
+    """What OPA has logged of a decision; None: nothing."""
+    row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
+    return None if row is None else str(row[0]).encode()
 
 
 def keep_document(db: sqlite3.Connection, run: Run) -> None:

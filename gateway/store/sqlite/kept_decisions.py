@@ -23,6 +23,12 @@ class SqliteDecisions(SqliteAccess):
     async def record_decision(self, decision: Decision) -> None:
         await self._write(lambda db: decision_queries.insert(db, decision, None))
 
+    async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
+        await self._write(lambda db: decision_queries.insert_opa_records(db, records, kept=kept))
+
+    async def opa_record(self, engine_decision_id: str) -> bytes | None:
+        return await self._read(lambda db: decision_queries.find_opa_record(db, engine_decision_id))
+
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
         return await self._write(
             lambda db: decision_queries.insert_passing(db, decisions, of_tenant=of_tenant, in_all=in_all)

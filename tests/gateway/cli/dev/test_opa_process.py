@@ -64,3 +64,14 @@ async def test_one_that_does_not_start_leaves_its_log(tmp_path: Path) -> None:
     assert refused.value.lines == (f"Its log: {tmp_path / 'log'}",)
     assert "broken.rego" in (tmp_path / "log").read_text()
     assert opa.process is not None and opa.process.returncode == 1
+
+
+@pytest.mark.parametrize(("metrics_port", "logs"), [(9090, True), (0, False)])
+def test_it_logs_its_decisions_to_the_gateway_whose_port_is_known(
+    tmp_path: Path, metrics_port: int, *, logs: bool
+) -> None:
+    """OPA starts first; a port that is chosen later cannot be named to it."""
+    opa = opa_of_stack(Path("opa"), tmp_path, {}, metrics_port=metrics_port)
+
+    assert ("services.waypost.url=http://127.0.0.1:9090" in opa.command()) is logs
+    assert ("decision_logs.service=waypost" in opa.command()) is logs
