@@ -116,7 +116,7 @@ SHADOW_SKIPPED: Final = counter(
 )
 POLICY_BUNDLES: Final = counter(
     "waypost_policy_bundles_total",
-    "Bundles that were put into the place policy.bundle: Activated or Refused.",
+    "Bundles that were put into the place policy.bundle: Activated or Refused; and refused uploads.",
     "Refused: a bundle that is not good, or not newer; the last good one stays",
     BUNDLE_OUTCOME,
 )

@@ -8,13 +8,14 @@ import re
 from typing import Any, Final
 
 import msgspec
+from loguru import logger
 from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view, step_view
 from gateway.core.decision import Action
-from gateway.core.errors import Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.errors import Conflict, Invalid, NotFound, PreconditionFailed, PreconditionRequired
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.rollout.acts import Act, Taken
 from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
@@ -58,7 +59,13 @@ async def upload(call: Call) -> Response:
     services = call.services
     act = await _authorize(call, {"operation": "upload"})
     archive = await call.body(ARCHIVE_MAXIMUM_BYTES)
-    release = await services.rollout.upload(archive, act)
+    try:
+        release = await services.rollout.upload(archive, act)
+    except (Conflict, Invalid) as error:
+        # The alarm is the same as for a file: somebody offers rules that must not rule.
+        logger.error("a bundle that {} uploads is not taken: {}", act.by, error.detail)
+        services.metrics.policy_bundles.labels("Refused").inc()
+        raise
     path = f"/v1/policy/bundles/{release.sequence}"
     etag = _etag(services.rollout.current)
     return JsonResponse(bundle_view(release), status=201, location=path, etag=etag)

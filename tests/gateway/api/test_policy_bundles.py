@@ -13,6 +13,7 @@ from gateway.policy.replay import Flip
 from gateway.policy.rollout.rollout import BundleRollout
 from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules
+from tests.gateway.policy.opa.bad_bundles import BAD
 from tests.gateway.policy.rollout.releases import archive, rules
 
 BUNDLES = "/v1/policy/bundles"
@@ -253,3 +254,20 @@ async def test_a_bad_bundle_is_refused_with_every_line(client: httpx.AsyncClient
     too_large = bytes(ARCHIVE_MAXIMUM_BYTES + 1)
     assert (await client.post(BUNDLES, content=too_large)).status_code == 413
     assert await states(client) == {}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD)
+async def test_no_bad_bundle_that_has_a_name_is_taken(
+    client: httpx.AsyncClient, services: Services, content: bytes, why: str
+) -> None:
+    """One sentence says what is wrong with it, an alarm counts it, and what is active stays."""
+    await uploaded(client, 5)
+    await step(client, "activate", 5)
+    answer = await client.post(BUNDLES, content=content)
+    too_large = len(content) > ARCHIVE_MAXIMUM_BYTES
+    assert answer.status_code == (413 if too_large else 422)
+    assert too_large or why in answer.json()["detail"]
+    assert await states(client) == {5: "Active"}
+    registry = services.metrics.registry
+    refused = registry.get_sample_value("waypost_policy_bundles_total", {"outcome": "Refused"})
+    assert refused == (None if too_large else 1)

@@ -13,6 +13,7 @@ from gateway.policy.opa.bundle_archive import CONTENT_MAXIMUM_BYTES, ArchiveErro
 from gateway.policy.opa.bundle_signature import SigningKey
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.bundle_states import Step
+from tests.gateway.policy.opa.bad_bundles import BAD as BAD_BUNDLES
 from tests.gateway.policy.opa.keys import KEY, OTHER_KEY
 from tests.gateway.policy.rollout.releases import Opened, archive, opened, rules
 
@@ -96,6 +97,22 @@ async def test_what_is_not_good_or_not_newer_changes_nothing(place: Place, conte
         assert active(gateway) == 9
     logger.remove(sink)
     assert len(logged) == 1 and logged[0].startswith(f"the bundle {place.file} is not taken: ")
+
+
+@pytest.mark.parametrize(("content", "why"), BAD_BUNDLES.values(), ids=BAD_BUNDLES)
+async def test_no_bad_bundle_that_has_a_name_rules(place: Place, content: bytes, why: str) -> None:
+    """One line of the log says what is wrong with it."""
+    place.put(archive(5))
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message}", level="ERROR")
+    async with place.watched() as (watch, gateway):
+        place.put(content)
+        await watch.look()
+        assert active(gateway) == 5
+        assert place.outcomes == {"Activated": 1, "Refused": 1}
+    logger.remove(sink)
+    assert len(logged) == 1 and len(logged[0].splitlines()) == 1
+    assert why in logged[0]
 
 
 async def test_a_file_that_is_gone_takes_no_bundle_away(place: Place) -> None:
