@@ -1,0 +1,124 @@
+"""What ships for Prometheus and Grafana, tried on a running stack that loses a region."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from gateway.cli.dev.stack import Stack
+from observability.grafana.pages import DASHBOARDS
+from tests.integration.prometheus_server import PrometheusApi, configuration_for, free_address, prometheus
+from tests.integration.waiting import ended, submitted, taking_work, until
+from tests.observability.prometheus_files import PROMETHEUS, rules
+
+pytestmark = pytest.mark.integration
+
+LOST = "beijing"
+
+
+def work(name: str, *, seconds: float, shards: int) -> dict[str, Any]:
+    """A delay and a process, in shards."""
+    return {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {
+            "shards": {"count": shards},
+            "tasks": [
+                {"name": "wait", "type": "delay", "run": {"seconds": seconds}},
+                {"name": "do", "type": "process", "run": {"command": ["true"]}, "needs": ["wait"]},
+            ],
+        },
+    }
+
+
+async def test_every_panel_and_rule_has_data(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+    """A panel without data is taken for good news, and a rule that cannot be evaluated never fires.
+
+    Under load, with refusals, and with a region that is killed: then its alert is on its way.
+    """
+    stores = {name: free_address() for name in ("latency", "pools")}
+    main = tmp_path / "prometheus.yml"
+    main.write_text(yaml.safe_dump(configuration_for(stack, stores)))
+    async with AsyncExitStack() as exits:
+        stored = {
+            name: await exits.enter_async_context(
+                prometheus(name, address, PROMETHEUS / "stored.yml", tmp_path)
+            )
+            for name, address in stores.items()
+        }
+        server = await exits.enter_async_context(prometheus("main", free_address(), main, tmp_path))
+        await taking_work(client, stack.regions)
+        await until(lambda: scraped(server))
+        await load(stack, client)
+
+        missing = await until_all_have_data(server)
+        assert missing == []
+        found = await server.rules()
+        assert {name: rule["lastError"] for name, rule in found.items() if rule["health"] != "ok"} == {}
+        down = await until(lambda: pending(server, "WaypostRegionDown"))
+        assert down["labels"] == {"alertname": "WaypostRegionDown", "region": LOST, "severity": "page"}
+        assert LOST in down["annotations"]["description"]
+        for name, api in stored.items():
+            assert await until(partial(jobs_of, api)) == {f"waypost-{name}"}
+
+
+async def scraped(server: PrometheusApi) -> bool:
+    up = await server.query("up")
+    return len(up) == 7 and all(one["value"][1] == "1" for one in up)
+
+
+async def jobs_of(store: PrometheusApi) -> set[str]:
+    """The jobs whose series a store has."""
+    found = await store.query('count by (job) ({__name__=~"waypost_.+"})')
+    return {one["metric"]["job"] for one in found}
+
+
+async def load(stack: Stack, client: httpx.AsyncClient) -> None:
+    """Work of both types, refusals of each kind, and a region that is killed with work in it."""
+    runs = [await submitted(client, work("quick", seconds=0.1, shards=3)) for _ in range(5)]
+    await client.post("/v1/runs", json={})
+    await client.get("/v1/runs", headers={"authorization": "Bearer none"})
+    await client.post(f"/v1/regions/{LOST}/cordon")
+    runs.append(await submitted(client, work("long", seconds=4, shards=6)))
+    await until(lambda: works(client, LOST))
+    stack.kill(LOST)
+    await asyncio.gather(*(ended(client, run) for run in runs))
+
+
+async def works(client: httpx.AsyncClient, region: str) -> bool:
+    items = (await client.get("/v1/regions")).json()["items"]
+    return any(one["name"] == region and one["inflight"] > 0 for one in items)
+
+
+async def pending(server: PrometheusApi, alert: str) -> dict[str, Any] | None:
+    found = (await server.rules())[alert]["alerts"]
+    return found[0] if found else None
+
+
+async def until_all_have_data(server: PrometheusApi) -> list[str]:
+    """The expressions that have no data still, after a while; of those that have had some, none."""
+    expressions = {rule["expr"] for rule in rules() if "record" in rule}
+    expressions |= {
+        expression.replace("$__rate_interval", "1m")
+        for page in DASHBOARDS
+        for panel in page.panels
+        for expression, _ in panel.lines
+    }
+
+    async def all_seen() -> bool:
+        for expression in sorted(expressions):
+            if await server.query(expression):
+                expressions.remove(expression)
+        return not expressions
+
+    try:
+        await until(all_seen, seconds=30)
+    except TimeoutError:
+        return sorted(expressions)
+    return []
