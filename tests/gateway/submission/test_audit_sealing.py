@@ -85,6 +85,12 @@ async def test_what_is_recorded_is_sealed_once(
         ("update decision set state = replace(state, 'beijing', 'shenzhen') where id = 'd3'", "entry 3"),
         ("delete from decision where id = 'd1'", "entry 1 was edited"),
         ("delete from seal where number = 1", "seal 2 stands at place 1"),
+        ("delete from audit where run = 'run-3'", "entry 3 was deleted"),
+        (
+            "update audit set run = case run when 'run-1' then 'run-2' else 'run-1' end where seq < 3",
+            "entry 1 was",
+        ),
+        ("update seal set state = replace(state, '[[3,', '[[4,')", "seal 2 is not signed by this key"),
     ],
 )
 async def test_each_change_from_outside_is_named(
@@ -137,6 +143,29 @@ async def test_a_cut_end_is_named_by_an_earlier_export(
     await one.seal_all()
     assert alarms
     assert len((await trail(store))[1]) == 1
+
+
+async def test_a_fork_is_named_by_an_earlier_export(
+    store: SqliteStore,
+    private: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The end is cut off while the gateway is down; its next process seals on from what is left."""
+    await accept(store, 1)
+    await sealer(store, private).seal_all()
+    await accept(store, 2)
+    await sealer(store, private).seal_all()
+    before = await export(store, tmp_path / "before.jsonl")
+    change(tmp_path, "delete from seal where number = 2")
+    change(tmp_path, "delete from audit where run = 'run-2'")
+    await accept(store, 3)
+    await sealer(store, private).seal_all()
+    after = await export(store, tmp_path / "after.jsonl")
+
+    assert check(after, key=tmp_path / "public.pem") == Exit.DONE
+    assert check(after, key=tmp_path / "public.pem", known=before) == Exit.FAILED
+    assert "seal 2 is another than the one kept elsewhere: the trail is forked" in capsys.readouterr().out
 
 
 async def export(store: SqliteStore, path: Path) -> Path:
