@@ -1,8 +1,10 @@
 """Measures what policy costs: accepted submissions a second and microseconds a decision, embedded and by OPA.
 
 Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
-and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other for
-documents of 1 to 1,000 tasks, with the shipped rules. Usage: python -m bench.policy [--decisions-only]
+and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other: about
+documents of 1 to 1,000 tasks by the shipped rules, and about one of 10 tasks by 1 to 1,000 house rules beside
+them. Last comes the longest stall of the event loop while rules take 400 ms.
+Usage: python -m bench.policy [--decisions-only]
 """
 
 import argparse
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -32,9 +35,16 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.opa.engine import OpaPolicyEngine
+from observability import logs
+from waypost.serving import run
 
 TASKS = (1, 10, 100, 1_000)
-BUDGET_SECONDS = 1.5
+RULES = (1, 10, 100, 1_000)
+USUAL_TASKS = 10
+BUDGET_SECONDS = 0.8
+EVALUATION_SECONDS = 0.4
+"""What the evaluation takes, roughly, during which stalls are looked for."""
+TICK_SECONDS = 0.001
 PRINCIPAL = Principal(subject="ada", issuer="https://i.test", tenant="demo", scopes=("workflows:submit",))
 
 
@@ -53,39 +63,117 @@ def question(tasks: int) -> Question:
     )
 
 
-async def decisions(name: str, engine: PolicyEngine) -> None:
-    """Prints p50 and the gateway's own processor time for each size of document."""
-    for tasks in TASKS:
-        asked, times = question(tasks), []
+class Costs:
+    """Measures decisions; each is printed in microseconds, and as a multiple of the first."""
+
+    def __init__(self) -> None:
+        self._first = 0.0
+
+    async def measure(self, name: str, engine: PolicyEngine, asked: Question) -> None:
+        """Prints p50, p99 and the gateway's own processor time of a decision."""
+        times = []
         for _ in range(20):
             decision = await engine.decide(asked)
         assert decision.allow, decision
         cpu, began = time.process_time(), time.perf_counter()
-        while time.perf_counter() - began < BUDGET_SECONDS:
+        while len(times) < 10 or time.perf_counter() - began < BUDGET_SECONDS:
             start = time.perf_counter()
             await engine.decide(asked)
             times.append(time.perf_counter() - start)
         used = (time.process_time() - cpu) / len(times)
         p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
+        self._first = self._first or p50
         found = f"p50 {p50 * 1e6:7.0f}  p99 {p99 * 1e6:7.0f}  own CPU {used * 1e6:6.0f} us"
-        print(f"{name:10} {tasks:5} tasks: {found}")
+        print(f"{name:28} {found}  p50 {p50 / self._first:6.2f} times the first", flush=True)
+
+
+def with_house_rules(folder: Path, rules: str) -> Path:
+    """A copy of the shipped policies with these house rules."""
+    policies = Path(tempfile.mkdtemp(dir=folder)) / "policies"
+    shutil.copytree(SHIPPED_POLICIES, policies)
+    (policies / "house" / "bench.rego").write_text(f"package waypost.house\n\n{rules}")
+    return policies
+
+
+def many_rules(count: int) -> str:
+    rule = 'submit contains "priority: too high for us" if input.workflow.spec.priority > {}\n'
+    return "".join(rule.format(10 + number) for number in range(count))
+
+
+SLOW_RULE = """submit contains "three tasks are equal" if {
+	some first in input.workflow.spec.tasks
+	some second in input.workflow.spec.tasks
+	some third in input.workflow.spec.tasks
+	first.name != second.name
+	first.needs == third.run
+}
+"""
+
+
+async def engines(
+    exits: AsyncExitStack, opa: Path | None, policies: Path, folder: Path
+) -> Mapping[str, PolicyEngine]:
+    """Each engine, running, with these policies."""
+    made: dict[str, PolicyEngine] = {"embedded": EmbeddedPolicyEngine(policies, budget_seconds=10)}
+    if opa is not None:
+        archive = Path(tempfile.mkdtemp(dir=folder)) / "bundle.tar.gz"
+        archive.write_bytes(pack_bundle(read_bundle(policies, None)))
+        for name, address in addresses(folder).items():
+            process = OpaProcess(opa, archive, address, log=folder / f"{name}.log")
+            await exits.enter_async_context(process)
+            made[name] = OpaPolicyEngine(
+                parse_address(process.engine), deadline_seconds=10, large_deadline_seconds=10
+            )
+    for engine in made.values():
+        await exits.enter_async_context(engine)
+    return made
 
 
 async def measure_decisions(opa: Path | None, folder: Path) -> None:
+    costs = Costs()
     async with AsyncExitStack() as exits:
-        engines: dict[str, PolicyEngine] = {"embedded": EmbeddedPolicyEngine()}
-        if opa is not None:
-            archive = folder / "bundle.tar.gz"
-            archive.write_bytes(pack_bundle(read_bundle(SHIPPED_POLICIES, None)))
-            for name, address in addresses(folder).items():
-                process = OpaProcess(opa, archive, address, log=folder / f"{name}.log")
-                await exits.enter_async_context(process)
-                engines[name] = OpaPolicyEngine(
-                    parse_address(process.engine), deadline_seconds=5, large_deadline_seconds=5
-                )
-        for name, engine in engines.items():
-            async with engine:
-                await decisions(name, engine)
+        for name, engine in (await engines(exits, opa, SHIPPED_POLICIES, folder)).items():
+            for tasks in TASKS:
+                await costs.measure(f"{name:10} {tasks:5} tasks", engine, question(tasks))
+    for rules in RULES:
+        async with AsyncExitStack() as exits:
+            policies = with_house_rules(folder, many_rules(rules))
+            for name, engine in (await engines(exits, opa, policies, folder)).items():
+                await costs.measure(f"{name:10} {rules:5} house rules", engine, question(USUAL_TASKS))
+    async with AsyncExitStack() as exits:
+        policies = with_house_rules(folder, SLOW_RULE)
+        for name, engine in (await engines(exits, opa, policies, folder)).items():
+            await measure_stall(name, engine)
+
+
+async def measure_stall(name: str, engine: PolicyEngine) -> None:
+    """Prints the longest time for which the event loop does nothing else while a decision takes long."""
+    tasks, seconds = 10, 0.0
+    await engine.decide(question(tasks))  # which starts the process that the others find
+    while seconds < EVALUATION_SECONDS:
+        tasks = tasks * 5 // 4
+        began = time.perf_counter()
+        await engine.decide(question(tasks))
+        seconds = time.perf_counter() - began
+    ticks, deciding = [(time.perf_counter(), time.thread_time())], True
+
+    async def tick() -> None:
+        while deciding:
+            await asyncio.sleep(TICK_SECONDS)
+            ticks.append((time.perf_counter(), time.thread_time()))
+
+    ticking = asyncio.create_task(tick())
+    await engine.decide(question(tasks))
+    deciding = False
+    await ticking
+    pairs = list(pairwise(ticks))
+    stall = max(after[0] - before[0] for before, after in pairs) - TICK_SECONDS
+    own = max(after[1] - before[1] for before, after in pairs)
+    took = f"{name:10} {tasks:5} tasks, {seconds * 1e3:.0f} ms:"
+    print(
+        f"{took:28} longest stall {stall * 1e3:.1f} ms, processor time without a pause {own * 1e3:.1f} ms",
+        flush=True,
+    )
 
 
 def addresses(folder: Path) -> Mapping[str, Path | str]:
@@ -134,13 +222,14 @@ def main() -> int:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
+    logs.configure(level="WARNING")
     opa = find_opa()
     if opa is None:
         print("without OPA: there is none here (`make opa`)")
     os.environ.pop("WAYPOST_POLICY__ENGINE", None)
     with tempfile.TemporaryDirectory(prefix="waypost-bench-", dir=ROOT) as name:
         folder = Path(name)
-        asyncio.run(measure_decisions(opa, folder))
+        run(measure_decisions(opa, folder), loop="uvloop")
         return 0 if args.decisions_only else measure_submissions(opa, folder, args.rounds, args.connections)
 
 
