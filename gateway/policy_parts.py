@@ -3,6 +3,7 @@
 Beside `app.py` it is the only file that names concrete policy engines.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -13,7 +14,12 @@ from msgspec import Struct, structs
 from starlette.routing import Route
 
 from gateway.api.internal.decision_logs import decision_log_route
-from gateway.api.internal.policy_bundle import CANDIDATE_PATH, bundle_route
+from gateway.api.internal.policy_bundle import (
+    CANDIDATE_PATH,
+    CANDIDATE_STATUS_PATH,
+    bundle_route,
+    status_route,
+)
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
@@ -24,6 +30,7 @@ from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.held_bundle import HeldBundleWatch
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.policy.rollout.shadow import Shadow
 from gateway.settings import GatewaySettings, PolicySettings
@@ -73,16 +80,10 @@ async def policy_parts(
     """
     policies = settings.policy
     async with AsyncExitStack() as exits:
-        feed, candidate_feed = BundleFeed(), BundleFeed()
-        for one in (feed, candidate_feed):
-            await exits.enter_async_context(one)
-        base = _at_start(policies)
-        candidate = _candidate(policies)
-        chosen = ChosenEngine(base, () if candidate is None else (candidate,))
-        engines: BundleEngines = EmbeddedEngines(base)
-        if _asks_opa(policies):
-            trials = None if candidate is None else FedOpa(candidate, candidate_feed)
-            engines = OpaEngines(FedOpa(base, feed), trials)
+        # Without an OPA nothing fetches from the feeds, and they have no bundle.
+        opa = FedOpa(_at_start(policies), await exits.enter_async_context(BundleFeed()))
+        trials = FedOpa(_candidate(policies) or opa.engine, await exits.enter_async_context(BundleFeed()))
+        chosen = _chosen(policies, opa, trials, metrics)
         engine = await exits.enter_async_context(
             RecordedPolicy(
                 chosen,
@@ -96,7 +97,7 @@ async def policy_parts(
             BundleRollout(
                 store,
                 _gate(settings),
-                engines=engines,
+                engines=_engines(policies, opa, trials),
                 chosen=chosen,
                 make_shadow=partial(_shadow, policies, metrics),
                 approval_seconds=policies.approval_seconds,
@@ -110,11 +111,42 @@ async def policy_parts(
                 on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
             )
         )
-        loops = {"policy bundle": place.run, "recording of refusals": engine.run}
-        routes = [bundle_route(feed), bundle_route(candidate_feed, CANDIDATE_PATH)]
-        if _asks_opa(policies):
-            routes.append(decision_log_route(store, kept=policies.opa_records))
-        yield PolicyParts(engine=engine, rollout=rollout, feed=feed, routes=tuple(routes), loops=loops)
+        loops = {
+            "policy bundle": place.run,
+            "recording of refusals": engine.run,
+            "watch over OPA's bundle": HeldBundleWatch(opa).run,
+        }
+        routes = _routes(policies, store, opa.feed, trials.feed)
+        yield PolicyParts(engine=engine, rollout=rollout, feed=opa.feed, routes=routes, loops=loops)
+
+
+def _chosen(policies: PolicySettings, opa: FedOpa, trials: FedOpa, metrics: Metrics) -> ChosenEngine:
+    return ChosenEngine(
+        opa.engine,
+        () if policies.candidate_engine is None else (trials.engine,),
+        since=steady_time(),
+        maximum_age_seconds=policies.bundle_maximum_age_seconds or math.inf,
+        on_in_force=metrics.policy_in_force.set,
+    )
+
+
+def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEngines:
+    if not _asks_opa(policies):
+        return EmbeddedEngines(opa.engine)
+    return OpaEngines(opa, None if policies.candidate_engine is None else trials)
+
+
+def _routes(
+    policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
+) -> tuple[Route, ...]:
+    """What OPAs ask for and report, on the internal port."""
+    logs = [decision_log_route(store, kept=policies.opa_records)] if _asks_opa(policies) else []
+    return (
+        *logs,
+        *(bundle_route(feed), status_route(feed)),
+        bundle_route(candidate_feed, CANDIDATE_PATH),
+        status_route(candidate_feed, CANDIDATE_STATUS_PATH),
+    )
 
 
 def _at_start(policies: PolicySettings) -> PolicyEngine:

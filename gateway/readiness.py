@@ -51,7 +51,8 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
     held = f"revision {policy.revision}, {engine}"
     if bundles.current is None or bundles.current.manifest.revision == policy.revision:
         return held
-    return f"{held}; not taken yet: revision {bundles.current.manifest.revision}"
+    trouble = f" ({bundles.trouble})" if bundles.trouble else ""
+    return f"{held}; not taken yet: revision {bundles.current.manifest.revision}{trouble}"
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:

@@ -118,6 +118,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Path of a signed bundle; a newer one that is put there is activated at once. None: no such file."""
     bundle_key: str | None = None
     """Path of the PEM file with the public key that bundles are signed for. None: only --dev takes any."""
+    bundle_maximum_age_seconds: Annotated[float, Meta(gt=0)] | None = None
+    """Submissions get a 503 when what decides was activated longer ago. None: it may be of any age."""
     bundle_key_id: str = "waypost"
     """The name of that key, which the signature must give."""
     recorded_refusals: Annotated[int, Meta(ge=1)] = 10_000

@@ -80,6 +80,7 @@ class Metrics:
         self.unrecorded_decisions = registry.counter(table.UNRECORDED_DECISIONS)
         self.shadow_flips = registry.counter(table.SHADOW_FLIPS)
         self.shadow_skipped = registry.counter(table.SHADOW_SKIPPED)
+        self.policy_in_force = registry.gauge(table.POLICY_IN_FORCE)
         self.policy_bundles = registry.counter(table.POLICY_BUNDLES)
         self.policy_revision = registry.gauge(table.POLICY_REVISION)
         self.policy_stale = registry.gauge(table.POLICY_STALE)

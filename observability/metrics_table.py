@@ -114,6 +114,11 @@ SHADOW_SKIPPED: Final = counter(
     "Decisions that the bundle in shadow was not asked about, since too many came at once.",
     "the counts of flips are of a sample then",
 )
+POLICY_IN_FORCE: Final = gauge(
+    "waypost_policy_in_force_timestamp_seconds",
+    "When the rules that decide came into force, in seconds since 1970.",
+    "with policy.bundle_maximum_age_seconds: submissions end when they are older",
+)
 POLICY_BUNDLES: Final = counter(
     "waypost_policy_bundles_total",
     "Bundles that were put into the place policy.bundle: Activated or Refused; and refused uploads.",

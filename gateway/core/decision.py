@@ -1,7 +1,7 @@
 """A question to policy and its decision: action, obligations, reasons. Values only."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -74,6 +74,10 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How many other people must approve a step with a policy bundle before it is taken."""
     mask: tuple[str, ...] = ()
     """JSON pointers into the rules' input whose values the record of the decision must not hold."""
+
+
+TOO_OLD: Final = "the policy bundle in force is older than it may be (policy.bundle_maximum_age_seconds)"
+"""The fault of a decision that is not made since nobody has renewed the rules; callers may see it."""
 
 
 class Question(Struct, frozen=True, kw_only=True):

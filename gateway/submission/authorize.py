@@ -2,7 +2,7 @@
 
 import shlex
 
-from gateway.core.decision import Decision, Question
+from gateway.core.decision import TOO_OLD, Decision, Question
 from gateway.core.errors import Denied, Unavailable
 from gateway.policy.enforcement import can_be_excepted, refuses
 from gateway.policy.interface import PolicyEngine
@@ -39,7 +39,8 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
     # A fault also has `allow` False: it is looked at first, so that the caller tries again instead of giving
     # up.
     if decision.fault:
-        raise Unavailable("policy could not answer", decision=decision) from PolicyFault(decision.fault)
+        detail = TOO_OLD if decision.fault == TOO_OLD else "policy could not answer"
+        raise Unavailable(detail, decision=decision) from PolicyFault(decision.fault)
     if decision.allow is not True:
         detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
         detail += how_to_except(decision)

@@ -1,4 +1,4 @@
-"""The policy bundle on the internal port, as OPA's bundle service protocol asks for it, with long polling."""
+"""The policy bundle on the internal port, as OPA polls for it, and what OPA reports of it."""
 
 import re
 from typing import Final
@@ -8,9 +8,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.bundle_status import StatusError, trouble_of
 
 PATH: Final = "/bundles/policy.tar.gz"
 CANDIDATE_PATH: Final = "/bundles/candidate.tar.gz"
+STATUS_PATH: Final = "/status"
+CANDIDATE_STATUS_PATH: Final = "/status/candidate"
+"""Where OPA reports: below `/status` stands the name of the partition that its configuration gives it."""
+REPORT_MAXIMUM: Final = 1_048_576
 CONTENT_TYPE: Final = "application/vnd.openpolicyagent.bundles"
 """OPA polls long only where the answer says so."""
 WAIT_MAXIMUM_SECONDS: Final = 60
@@ -35,3 +40,21 @@ def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
         return Response(found.archive, headers={"etag": found.tag, "content-type": CONTENT_TYPE})
 
     return Route(path, bundle)
+
+
+def status_route(feed: BundleFeed, path: str = STATUS_PATH) -> Route:
+    """The route `path` where the OPA of `feed` reports whether it has taken its bundle (its status API)."""
+
+    async def status(request: Request) -> Response:
+        report = bytearray()
+        async for part in request.stream():
+            report += part
+            if len(report) > REPORT_MAXIMUM:
+                return PlainTextResponse("the report is too large\n", 413)
+        try:
+            feed.trouble = trouble_of(bytes(report))
+        except StatusError as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        return Response(status_code=204)
+
+    return Route(path, status, methods=["POST"])

@@ -25,6 +25,8 @@ class BundleFeed:
 
     def __init__(self) -> None:
         self.current: ServedBundle | None = None
+        self.trouble = ""
+        """Why OPA does not take the bundle, as it reports it; empty: it does, or has not reported."""
         self._changed = asyncio.Event()
         self._ending = False
 
@@ -39,7 +41,7 @@ class BundleFeed:
 
     def serve(self, bundle: ServedBundle) -> None:
         """Gives OPA this bundle from now on."""
-        self.current = bundle
+        self.current, self.trouble = bundle, ""
         self._wake()
 
     async def other_than(self, tag: str, *, seconds: float) -> ServedBundle | None:

@@ -10,6 +10,7 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import MANIFEST
 from gateway.policy.opa.bundle_feed import BundleFeed, ServedBundle
 from gateway.policy.rollout.bundle_gate import GatedBundle
+from waypost.json_pointer import FieldError
 
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
@@ -99,6 +100,8 @@ class FedOpa:
         for _ in range(LOOKS):
             if await self._answers_by(bundle.manifest.revision):
                 return True
+            if self.feed.trouble:
+                return False
             await asyncio.sleep(LOOK_SECONDS)
         return False
 
@@ -126,7 +129,10 @@ class OpaEngines:
             return await embedded_engine(bundle, shadow=shadow)
         self._candidate.serve(bundle)
         if wait and not await self._candidate.holds(bundle):
-            raise Invalid("the OPA of policy.candidate_engine does not take the bundle: its log says why")
+            why = self._candidate.feed.trouble or "its log says why"
+            raise Invalid(
+                "the OPA of policy.candidate_engine does not take the bundle", errors=[FieldError("", why)]
+            )
         return self._candidate.engine
 
     def serve(self, bundle: GatedBundle, /) -> None:

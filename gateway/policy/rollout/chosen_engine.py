@@ -1,19 +1,25 @@
 """The policy engine in front of all others: the one that decides is chosen by the tenant who asks."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import math
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
 from loguru import logger
 
-from gateway.core.decision import Action, Decision, Question
+from gateway.core.decision import TOO_OLD, Action, Decision, Question
+from gateway.policy.decisions import DecisionFactory
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.shadow import Shadow
 from gateway.policy.rollout.tenant_share import TenantShare
 
 BY_THE_ACTIVE: Final = frozenset({Action.POLICY_READ, Action.POLICY_OPERATE})
 """Actions that a bundle which is tried out has no say in: it must not promote itself."""
+
+
+RENEWED_RULES: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY})
+"""Actions that need rules within their age; all others go on."""
 
 
 class _Held:
@@ -29,17 +35,31 @@ class ChosenEngine:
     """A `PolicyEngine` that asks another one, which may be replaced while questions are under way.
 
     `base` is what decides until then. It and `others` are entered and closed with this one; every other
-    engine is closed when it is replaced and has answered what it was asked.
+    engine is closed when it is replaced and has answered what it was asked. What was put in force (`base` at
+    `since`, in seconds since 1970) longer than `maximum_age_seconds` ago answers no submission any more.
+    `on_in_force` is called with that time.
     """
 
-    def __init__(self, base: PolicyEngine, others: Sequence[PolicyEngine] = ()) -> None:
+    def __init__(
+        self,
+        base: PolicyEngine,
+        others: Sequence[PolicyEngine] = (),
+        *,
+        since: float = 0.0,
+        maximum_age_seconds: float = math.inf,
+        on_in_force: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._kept = (base, *others)
         self._exits = AsyncExitStack()
+        self._maximum_age_seconds = maximum_age_seconds
+        self._on_in_force = on_in_force
+        self._decisions = DecisionFactory("gateway")
         self._active = _Held(base)
         self._canary: _Held | None = None
         self._share: TenantShare | None = None
         self._shadow: Shadow | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._note_in_force(since)
 
     def __repr__(self) -> str:
         return f"<ChosenEngine: {self._active.engine!r}, canary {self._canary and self._canary.engine!r}>"
@@ -68,6 +88,9 @@ class ChosenEngine:
         held = self._active
         if self._share is not None and self._canary is not None and self._is_tried_out_on(question):
             held = self._canary
+        elif question.at > self._outlived_at and question.action in RENEWED_RULES:
+            revision = held.engine.revision
+            return self._decisions.faulty(question, TOO_OLD, revision=revision, duration_seconds=0.0)
         held.under_way += 1
         try:
             decision = await held.engine.decide(question)
@@ -87,10 +110,16 @@ class ChosenEngine:
             and self._share.has(question.principal.tenant)
         )
 
-    def activate(self, engine: PolicyEngine) -> None:
-        """Lets `engine`, which is entered, decide from now on."""
+    def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
+        """Lets `engine`, which is entered, decide from now on. It is in force since `at`; None: as before."""
         before, self._active = self._active, _Held(engine)
+        if at is not None:
+            self._note_in_force(at)
         self._retire(before)
+
+    def _note_in_force(self, since: float) -> None:
+        self._outlived_at = since + self._maximum_age_seconds
+        self._on_in_force(since)
 
     def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
         """Lets `engine`, which is entered, decide for the tenants of `share`, in place of another trial."""

@@ -24,6 +24,7 @@ class PreparedChange(Struct, frozen=True, kw_only=True):
     deciding: PolicyEngine | None = None
     bundle: GatedBundle | None = None
     """The bundle that is to decide; None: it stays, or there is none."""
+    in_force_since: float | None = None
     ends_trial: bool = False
     tried_out: PolicyEngine | None = None
     candidate: Release | None = None
@@ -71,7 +72,12 @@ class EngineChanges:
                     self._chosen.discard(deciding)
                 raise
         return PreparedChange(
-            deciding=deciding, bundle=bundle, ends_trial=ends_trial, tried_out=tried_out, candidate=candidate
+            deciding=deciding,
+            bundle=bundle,
+            in_force_since=_in_force_since(after),
+            ends_trial=ends_trial,
+            tried_out=tried_out,
+            candidate=candidate,
         )
 
     def apply(self, change: PreparedChange) -> None:
@@ -79,7 +85,7 @@ class EngineChanges:
         if change.ends_trial:
             self._chosen.end_trial()
         if change.deciding is not None:
-            self._chosen.activate(change.deciding)
+            self._chosen.activate(change.deciding, at=change.in_force_since)
         if change.bundle is not None:
             self._engines.serve(change.bundle)
         if change.tried_out is None or change.candidate is None:
@@ -101,6 +107,13 @@ class EngineChanges:
         """Waits, for a bounded time, until what decides holds its bundle."""
         if change.bundle is not None:
             await self._engines.wait_until_held(change.bundle)
+
+
+def _in_force_since(rollout: Rollout) -> float | None:
+    """When what decides came into force: without an active bundle with the rollback of the last one."""
+    if rollout.active is not None:
+        return rollout.active.changed_at
+    return max((release.changed_at for release in rollout.releases), default=None)
 
 
 def _of(release: Release | None) -> int | None:

@@ -71,7 +71,7 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Opened]:
+async def opened(folder: Path, **of_chosen: Any) -> AsyncIterator[Opened]:
     """The same rollout each time for one folder: a restart of a gateway."""
     base = folder / "base"
     if not base.exists():
@@ -83,7 +83,7 @@ async def opened(folder: Path) -> AsyncIterator[Opened]:
     gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
     async with (
         SqliteStore(Database(folder / "gateway.db")) as store,
-        ChosenEngine(engine) as chosen,
+        ChosenEngine(engine, **of_chosen) as chosen,
         BundleRollout(
             store,
             gate,
