@@ -66,10 +66,11 @@ integration: $(STAMP) ## the tests on real processes, one at a time: they measur
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)
 
-faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 random ones of OPA, all its cases
-	$(BIN)/python -m pytest tests/integration -s --rounds 10 --timeout 1800 --policy $(POLICY)
+faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy
+	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)
 	$(BIN)/python -m pytest tests/gateway/api/test_random_faults_of_opa.py --faults 10000
 	$(BIN)/python -m pytest tests/gateway/policy/opa/test_conformance_cases.py --all-cases
+	WAYPOST_POLICY_QUESTIONS=10000 $(BIN)/python -m pytest tests/gateway/policy -k agreement
 
 failover: $(STAMP) ## detection and hand-over times of ten killed and ten silent regions
 	$(BIN)/python bench/failover.py

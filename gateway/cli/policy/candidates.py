@@ -22,6 +22,9 @@ from waypost.files.permissions import write_private
 
 DEADLINE_SECONDS: Final = 10.0
 """How long an answer may take: nobody waits for it as a submission does."""
+INLINE_BYTES: Final = 1_048_576
+INLINE_SECONDS: Final = 0.25
+"""An evaluation is done in this process up to here: no event loop is kept from other work."""
 AT_ONCE: Final = 64
 """Questions that are asked of an OPA together; the embedded engine answers one after the other."""
 
@@ -65,7 +68,13 @@ async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> Asyn
     """
     with bundle_folder(path) as folder:
         if not by_opa and read_bundle(folder, data).engine != OPA_ENGINE:
-            async with EmbeddedPolicyEngine(folder, data, budget_seconds=DEADLINE_SECONDS) as engine:
+            async with EmbeddedPolicyEngine(
+                folder,
+                data,
+                inline_bytes=INLINE_BYTES,
+                inline_seconds=INLINE_SECONDS,
+                budget_seconds=DEADLINE_SECONDS,
+            ) as engine:
                 yield Candidate(engine=engine)
         else:
             async with _opa(folder, data) as candidate:

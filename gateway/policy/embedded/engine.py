@@ -16,7 +16,7 @@ from gateway.policy.answer import AnswerError
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.embedded.evaluation_worker import EvaluationWorker
-from gateway.policy.embedded.inline_evaluation import InlineEvaluation
+from gateway.policy.embedded.inline_evaluation import INLINE_SECONDS, InlineEvaluation
 from gateway.policy.embedded.interpreter import (
     EvaluationError,
     Interpreter,
@@ -36,8 +36,8 @@ class EmbeddedPolicyEngine:
 
     `bundle` is one that was read and checked already, in their place. `async with` raises `BundleError`, with
     file and line, for rules that this engine would evaluate otherwise than OPA. Documents over `inline_bytes`
-    are evaluated in a separate process. If that takes more than `budget_seconds`, the process is killed and
-    the decision is a refusal with `fault` set.
+    and evaluations over `inline_seconds` are for a separate process. If that takes more than
+    `budget_seconds`, the process is killed and the decision is a refusal with `fault` set.
     """
 
     def __init__(
@@ -47,12 +47,13 @@ class EmbeddedPolicyEngine:
         *,
         bundle: Bundle | None = None,
         inline_bytes: int = 16_384,
+        inline_seconds: float = INLINE_SECONDS,
         budget_seconds: float = 1.0,
     ) -> None:
         self._policies = policies
         self._data = data
         self._bundle = bundle
-        self._inline_bytes = inline_bytes
+        self._inline_bytes, self._inline_seconds = inline_bytes, inline_seconds
         self._budget_seconds = budget_seconds
         self._revision = ""
         self._inline: InlineEvaluation | None = None
@@ -64,7 +65,9 @@ class EmbeddedPolicyEngine:
         bundle = self._bundle or load_bundle(self._policies, self._data)
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
-        self._inline = InlineEvaluation(Interpreter(rules), maximum_bytes=self._inline_bytes)
+        self._inline = InlineEvaluation(
+            Interpreter(rules), maximum_bytes=self._inline_bytes, seconds=self._inline_seconds
+        )
         self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
         self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)

@@ -26,8 +26,10 @@ their data, not by its document: so will be the next.
 class InlineEvaluation:
     """Evaluates rules by `interpreter`, which lives on this thread. Declines what may take long."""
 
-    def __init__(self, interpreter: Interpreter, *, maximum_bytes: int) -> None:
-        self._interpreter, self._maximum_bytes = interpreter, maximum_bytes
+    def __init__(
+        self, interpreter: Interpreter, *, maximum_bytes: int, seconds: float = INLINE_SECONDS
+    ) -> None:
+        self._interpreter, self._maximum_bytes, self._seconds = interpreter, maximum_bytes, seconds
         self._waiting: deque[tuple[asyncio.Future[str | None], str, bytes]] = deque()
         self._avoided: Counter[str] = Counter()
         """How many more evaluations of a rule are declined."""
@@ -59,13 +61,13 @@ class InlineEvaluation:
                 continue  # its caller has gone
             began = now
             try:
-                evaluated.set_result(self._interpreter.evaluate(rule, document, until=began + INLINE_SECONDS))
+                evaluated.set_result(self._interpreter.evaluate(rule, document, until=began + self._seconds))
             except Interrupted:
                 evaluated.set_result(None)
             except Exception as error:  # for its caller: others wait behind it
                 evaluated.set_exception(error)
             now = time.thread_time()
-            if now - began > 2 * INLINE_SECONDS:
+            if now - began > 2 * self._seconds:
                 self._avoided[rule] = AVOIDED
         if self._waiting:
             loop.call_soon(self._evaluate_waiting, loop)
