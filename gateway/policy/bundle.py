@@ -6,7 +6,7 @@ names, and data that does not fit its schema. Whether an engine can run the rule
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ SCHEMAS: Final = Path(__file__).parent / "schemas"
 """The folder of the JSON Schemas of `input` and `data`; in a bundle OPA would load them as data."""
 
 DATA_FILE: Final = "data.json"
+OPA_DATA_FILES: Final = (DATA_FILE, "data.yaml", "data.yml")
+"""Where OPA looks for data, in each folder."""
 MANIFEST_FILE: Final = ".manifest"
 OPA_ENGINE: Final = "opa"
 TEST_SUFFIX: Final = "_test.rego"
@@ -82,11 +84,26 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
         raise BundleError(
             [Diagnostic(file=str(policies), line=0, detail="there are no rules here: no .rego file")]
         )
+    if left_out := list(_data_elsewhere(policies)):
+        raise BundleError(left_out)
     texts = [(path.relative_to(policies).as_posix(), _text(path)) for path in files]
     path = data or policies / DATA_FILE
     empty = data is None and not data_required and not path.exists()
     text = None if empty else _text(path)
     return bundle_of(texts, text, data_file=path.name, engine=_engine(policies / MANIFEST_FILE))
+
+
+def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
+    """Diagnostics for data that OPA's own tools load from the folder, and that are no part of the bundle.
+
+    Rules that pass their tests with them would decide without: what is undefined refuses nothing.
+    """
+    for name in OPA_DATA_FILES:
+        for path in sorted(policies.rglob(name)):
+            if path != policies / DATA_FILE:
+                file = path.relative_to(policies).as_posix()
+                detail = f"a bundle has one {DATA_FILE}, at the top: what your rules read goes below `house`"
+                yield Diagnostic(file=file, line=0, detail=detail)
 
 
 def bundle_of(

@@ -94,9 +94,10 @@ def _evaluated(opa: Path, bundle: Bundle, rule: str, document: bytes, folder: Pa
 
 def _coverage(opa: Path, directory: Path, files: list[str]) -> str:
     report = json.loads(_run(opa, "test", "--coverage", "--format", "json", *files) or "{}")
-    missed = list(_missed(directory, report.get("files", {})))
+    missed = list(dict.fromkeys(_missed(directory, report.get("files", {}))))
     shown = f"; never reached: {', '.join(missed[:10])}{' ...' if len(missed) > 10 else ''}" if missed else ""
-    return f"tests reach {report.get('coverage', 0):.0f} % of the lines{shown}"
+    # Rounded down: it is not all of them while some are named.
+    return f"tests reach {int(report.get('coverage', 0))} % of the lines{shown}"
 
 
 def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:

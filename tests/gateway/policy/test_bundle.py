@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.bundle import SHIPPED_POLICIES, BundleError
+from gateway.policy.bundle import SHIPPED_POLICIES, BundleError, read_bundle
 from gateway.policy.embedded.loading import load_bundle
 
 FLOOR = {
@@ -124,3 +124,17 @@ def test_data_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, text: str,
 def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Empty data would refuse every caller without saying why."""
     assert "No such file" in refusal(SHIPPED_POLICIES, tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("name", ["acme/data.json", "house/lists/data.yaml", "data.yml"])
+def test_data_that_opa_would_load_and_the_gateway_would_not_are_named(tmp_path: Path, name: str) -> None:
+    """Rules that pass `opa test` with them would decide without, and what is undefined refuses nothing."""
+    folder = tmp_path / "policies"
+    shutil.copytree(SHIPPED_POLICIES, folder)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("{}")
+    with pytest.raises(BundleError) as refused:
+        read_bundle(folder, None)
+    (found,) = refused.value.diagnostics
+    assert found.file == name
+    assert "one data.json, at the top: what your rules read goes below `house`" in found.detail
