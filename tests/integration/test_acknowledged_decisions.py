@@ -90,6 +90,18 @@ def acts(stack: Stack, kind: str) -> dict[str, str]:
     return {run: json.loads(detail)["decision_id"] for run, detail in found}
 
 
+def check_records(stack: Stack, known: Acknowledged) -> None:
+    """What was accepted or cancelled has its decision; of refusals it is printed how many have none."""
+    permitted = recorded(stack, refused=False)
+    accepted, cancels = acts(stack, "Accepted"), acts(stack, "CancelRequested")
+    assert known.runs.items() <= accepted.items()
+    assert set(known.runs.values()) <= permitted
+    assert known.cancelled <= cancels.keys()
+    assert {cancels[run] for run in known.cancelled} <= permitted
+    lost = len(known.refused - recorded(stack, refused=True))
+    print(f"{known.count} acknowledged; of {len(known.refused)} refusals {lost} are not recorded")
+
+
 async def test_what_was_acknowledged_has_its_decision_after_kills(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: int
 ) -> None:
@@ -119,20 +131,8 @@ async def test_what_was_acknowledged_has_its_decision_after_kills(
         stack.kill("gateway")
         await stack.processes["gateway"].wait()
 
-        permitted, accepted, cancels = (
-            recorded(stack, refused=False),
-            acts(stack, "Accepted"),
-            acts(stack, "CancelRequested"),
-        )
-        assert known.runs.items() <= accepted.items()
-        assert set(known.runs.values()) <= permitted
-        assert known.cancelled <= cancels.keys()
-        assert {cancels[run] for run in known.cancelled} <= permitted
-        refused = recorded(stack, refused=True)
-        assert seen <= refused
-        lost = len(known.refused - refused)
-        print(f"{known.count} acknowledged; of {len(known.refused)} refusals {lost} are not recorded")
-
+        check_records(stack, known)
+        assert seen <= recorded(stack, refused=True)
         await stack.start_gateway()
         assert await until(lambda: sealed(stack))
         auditor = mint_token(
