@@ -220,6 +220,7 @@ class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsExceptions, KeepsRo
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
         """Writes once that the run is to be cancelled; a terminal run is left as it is.
 
+        The entry of somebody else who asks for it again before the run has ended is written too, once each.
         Returns the run as it then is; None: there is none.
         """
         ...

@@ -149,6 +149,7 @@ LAST_ACT: Final = (
     "select actor from audit where run = '' and kind = ? and cast(detail as text) ->> 'region' = ?"
     " order by seq desc limit 1"
 )
+ACT_OF_RUN: Final = "select 1 from audit where run = ? and kind = ? and actor = ? and at >= ? limit 1"
 TAINTS: Final = "select region, name from region_order"
 
 

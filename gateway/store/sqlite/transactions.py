@@ -147,9 +147,17 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Writes the cancellation of a run, once, unless the run has ended; returns the run as it then is."""
+    """Writes the cancellation of a run, once, unless the run has ended; returns the run as it then is.
+
+    Who asks for it later has that noted, once each.
+    """
     run = _run(db, run_id)
-    if run is None or not rules.may_cancel(run):
+    if run is None or run.phase.terminal:
+        return run
+    if not rules.may_cancel(run):
+        asked = (run_id, entry.kind, entry.actor, run.cancel_requested_at)
+        if db.execute(sql.ACT_OF_RUN, asked).fetchone() is None:
+            append_history(db, [entry])
         return run
     db.execute(sql.CANCEL_RUN, (at, run_id))
     append_history(db, [entry])
