@@ -24,9 +24,12 @@ import httpx
 
 from gateway.cli.dev.stack import Stack
 from gateway.identity.development_issuer import mint_token
+from gateway.policy.bundle import SHIPPED_POLICIES
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "workflows:operate")
+LOUD = ("payments", *(f"crowd{n}" for n in range(1, 32)))
+"""The noisy tenants: the first alone, or the whole crowd."""
 PAUSE_SECONDS = 0.2
 """Between two runs of the quiet tenant."""
 DONE_SECONDS = 120.0
@@ -39,9 +42,11 @@ if file then for line in file:lines() do bodies[#bodies + 1] = line end end
 local next_one = 0
 wrk.method = "{method}"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer {token}"
+local tokens = {{}}
+for token in ("{tokens}"):gmatch("%S+") do tokens[#tokens + 1] = "Bearer " .. token end
 request = function()
   next_one = next_one + 1
+  wrk.headers["Authorization"] = tokens[next_one % #tokens + 1]
   return wrk.format(nil, nil, nil, bodies[next_one % #bodies + 1])
 end
 local counts = {{}}
@@ -102,6 +107,7 @@ class Noise:
     connections: int
     method: str = "POST"
     bodies: Sequence[Mapping[str, Any]] = ()
+    tenants: int = 1
 
 
 NOISES = {
@@ -109,6 +115,10 @@ NOISES = {
     "slow conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=slow_conditions()),
     "dry runs": lambda: Noise(path="/v1/runs?dryRun=true", connections=8, bodies=costly_documents()),
     "flood": lambda: Noise(path="/v1/runs", connections=64, bodies=[workflow(delay(), priority=7)]),
+    # What the same work costs others that comes from many: what is above this is one tenant's doing.
+    "crowd": lambda: Noise(
+        path="/v1/runs", connections=2, bodies=[workflow(delay(), priority=7)], tenants=len(LOUD)
+    ),
     "large run": lambda: Noise(path="", connections=0),
     "lists": lambda: Noise(path="/v1/runs?label=a%3Db", connections=64, method="GET"),
 }
@@ -180,15 +190,17 @@ async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Sa
 
 
 @contextlib.asynccontextmanager
-async def making(noise: Noise, stack: Stack, token: str, folder: Path) -> AsyncIterator[None]:
-    """Makes the noise for as long as the block lasts."""
+async def making(noise: Noise, stack: Stack, tokens: Sequence[str], folder: Path) -> AsyncIterator[None]:
+    """Makes the noise for as long as the block lasts, with the tokens of as many tenants as it takes."""
     if not noise.connections:
-        async with large_run(stack, token):
+        async with large_run(stack, tokens[0]):
             yield
         return
     bodies, script = folder / "bodies", folder / "noise.lua"
     bodies.write_text("\n".join(json.dumps(body) for body in noise.bodies))
-    script.write_text(LUA.format(bodies=bodies, method=noise.method, token=token))
+    script.write_text(
+        LUA.format(bodies=bodies, method=noise.method, tokens=" ".join(tokens[: noise.tenants]))
+    )
     url, wide = f"{stack.url}{noise.path}", str(noise.connections)
     process = await asyncio.create_subprocess_exec(
         *("wrk", "-t1", f"-c{wide}", "-d600s", "--timeout", "120s", "-s", str(script), url),
@@ -251,12 +263,21 @@ def ms(seconds: float) -> str:
     return f"{seconds * 1000:,.0f}" if seconds >= 0.01 else f"{seconds * 1000:.1f}"
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """Settings of a gateway whose policy knows all of the noisy tenants."""
+    data = json.loads((SHIPPED_POLICIES / "data.json").read_text())
+    data["tenants"] |= dict.fromkeys(LOUD, data["tenants"]["payments"])
+    path = folder / "data.json"
+    path.write_text(json.dumps(data))
+    return {"WAYPOST_POLICY__DATA": str(path)}
+
+
 async def main(seconds: float, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="waypost-tenants-") as name:
         folder = Path(name)
-        async with Stack(folder / "stack", REGIONS) as stack:
+        async with Stack(folder / "stack", REGIONS, settings=settings(folder)) as stack:
             issuer = stack.state / "development"
-            loud = mint_token(issuer, subject="loud", tenant="payments", scopes=SCOPES)
+            loud = [mint_token(issuer, subject="loud", tenant=tenant, scopes=SCOPES) for tenant in LOUD]
             token = mint_token(issuer, subject="quiet", tenant="demo", scopes=SCOPES)
             headers = {"authorization": f"Bearer {token}"}
             print("Each cell: ratio of p50, ratio of p99: p50 and p99 alone -> beside the noise, in ms")
