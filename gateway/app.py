@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from clusters.interface import ClusterAdapter
 from clusters.registry import cluster_adapter, executors_at
 from gateway.api.http.rate_limits import RateLimiter
-from gateway.api.http.services import Services
+from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.clock_at_start import bear_clock_steps
@@ -105,7 +105,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
-            turns=Turns(tenants.requests_at_once, share=max(1, tenants.requests_at_once // 32)),
+            turns=request_turns(tenants.requests_at_once),
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )

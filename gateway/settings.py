@@ -186,7 +186,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     """Requests, cancellations not counted; five seconds' worth may come at once. None: any number."""
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
-    """Requests of all tenants that are handled at once; a tenant has one in 32 while others ask too."""
+    """Requests of all tenants that are handled at once; a tenant has one in 64 while others ask too."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """A request that was not handled within so long is a 503; cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2

@@ -30,6 +30,15 @@ from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
 
+def request_turns(places: int) -> Turns:
+    """The turns in which tenants have requests handled, at so many places.
+
+    While others ask too, a tenant has one of 64. With two its flood took so much of a small machine that
+    another's runs took twice as long as with one.
+    """
+    return Turns(places, share=max(1, places // 64))
+
+
 def _log_reads() -> Turns:
     return Turns(CONNECTIONS[Purpose.LOGS], share=CONNECTIONS[Purpose.LOGS] // 4)
 
@@ -70,7 +79,7 @@ class Services(Struct, frozen=True, kw_only=True):
     large_answers: Turns = msgspec.field(default_factory=lambda: Turns(2, share=1))
     log_reads: defaultdict[str, Turns] = msgspec.field(default_factory=lambda: defaultdict(_log_reads))
     followers: StreamLimiter = msgspec.field(default_factory=StreamLimiter)
-    turns: Turns = msgspec.field(default_factory=lambda: Turns(16, share=2))
+    turns: Turns = msgspec.field(default_factory=lambda: request_turns(16))
     large_documents: Turns = msgspec.field(default_factory=lambda: Turns.leaving_one(2))
     rates: RateLimiter = msgspec.field(default_factory=lambda: RateLimiter(None, time.monotonic))
     unknown_callers: UnknownCallers = msgspec.field(default_factory=UnknownCallers)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway.api.http.rate_limits import RateLimiter
-from gateway.api.http.services import Services
+from gateway.api.http.services import Services, request_turns
 from gateway.core.decision import Obligations
 from gateway.settings import GatewaySettings, RequestSettings, TenantSettings
 from tests.gateway.api.callers import caller
@@ -66,6 +66,16 @@ async def test_a_cancellation_is_never_refused(services: Services, document: Any
         assert (late.status_code, late.json()["reason"]) == (503, "Unavailable")
         assert late.headers["retry-after"]
         assert (await cancelling).status_code == 202
+
+
+async def test_a_tenant_has_one_request_handled_at_once_while_others_ask() -> None:
+    """A flood has the machine to itself else: requests of others come to their turn, and then wait for it."""
+    turns = request_turns(GatewaySettings().tenants.requests_at_once)
+    assert all(turns.take("loud") for _ in range(30)), "alone it has what it asks for"
+    for _ in range(30):
+        turns.leave("loud")
+    assert turns.take("quiet")
+    assert [turns.take("loud") for _ in range(3)] == [True, False, False]
 
 
 async def test_a_document_on_its_way_holds_no_place(services: Services, document: Any) -> None:
