@@ -36,20 +36,30 @@ class PassShares:
         self.last_tenant = ""
         """Whose shard was looked at last: the next pass begins with the tenant after it."""
         self._contended_until = NEVER
+        self._seen_at: dict[str, float] = {}
+        """When a shard of each tenant was looked at last, in monotonic seconds."""
         self._asked: Counter[str] = Counter()
         self._asked_bytes: Counter[str] = Counter()
 
     def begin(self, batch: int, now: Instant) -> int:
-        """Begins a pass; returns how many shards it looks at, `batch` at most."""
+        """Begins a pass; returns how many shards it looks at, `batch` at most.
+
+        While tenants compete it is short, but has a turn for each of them.
+        """
         self._asked.clear()
         self._asked_bytes.clear()
-        return batch if now.monotonic >= self._contended_until else max(1, batch // CONTENDED_PART)
+        if now.monotonic >= self._contended_until:
+            return batch
+        before = now.monotonic - CONTENDED_SECONDS
+        self._seen_at = {tenant: at for tenant, at in self._seen_at.items() if at > before}
+        return min(batch, max(1, batch // CONTENDED_PART, len(self._seen_at) + 1))
 
     def observe(self, tenant: str, now: Instant) -> None:
         """Records that a shard of the tenant is looked at."""
         if self.last_tenant not in ("", tenant):
             self._contended_until = now.monotonic + CONTENDED_SECONDS
         self.last_tenant = tenant
+        self._seen_at[tenant] = now.monotonic
 
     def may_ask(self, run: Run) -> bool:
         """Whether policy may be asked about the run in this pass, which is counted then."""

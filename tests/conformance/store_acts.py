@@ -2,7 +2,10 @@
 
 from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.regions.region_condition import Taint
-from tests.conformance.store_values import NOW, Open
+from gateway.store.acts import ActQuery
+from gateway.store.interface import Store
+from tests.conformance.store_values import NOW, Open, admission
+from tests.gateway.core.history_entries import history_entry
 
 
 class ActsConformance:
@@ -28,3 +31,16 @@ class ActsConformance:
             assert not await cordon("shanghai", "ada")
             actors = [entry.actor for entry in await store.history("")]
             assert actors == ["ada", "bob", "ada", "ada"]
+
+    async def test_who_else_asks_to_cancel_is_noted_once(self, store: Store) -> None:
+        """An audit says what each of them had done; a client that asks again and again adds nothing."""
+        await store.admit(admission("run-1"))
+        first = None
+        for seconds, actor in enumerate(["ada", "bob", "ada", "bob", "eve"]):
+            request = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + seconds, actor=actor)
+            cancelled = await store.cancel("run-1", at=NOW + seconds, entry=request)
+            first = first or cancelled
+            assert cancelled == first
+
+        acts = await store.acts(ActQuery(tenants=None, run="run-1"))
+        assert [entry.actor for entry in acts.entries] == ["eve", "bob", "ada"]

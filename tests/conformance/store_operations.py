@@ -34,19 +34,6 @@ class OperationsConformance:
         assert (await kinds(store, "run-1")).count("CancelRequested") == 1
         assert [shard.index for shard in await store.to_cancel(limit=9)] == [0, 1]
 
-    async def test_who_else_asks_to_cancel_is_noted_once(self, store: Store) -> None:
-        """An audit says what each of them had done; a client that asks again and again adds nothing."""
-        await store.admit(admission("run-1"))
-        first = None
-        for seconds, actor in enumerate(["ada", "bob", "ada", "bob", "eve"]):
-            request = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + seconds, actor=actor)
-            cancelled = await store.cancel("run-1", at=NOW + seconds, entry=request)
-            first = first or cancelled
-            assert cancelled == first
-
-        acts = await store.acts(ActQuery(tenants=None, run="run-1"))
-        assert [entry.actor for entry in acts.entries] == ["eve", "bob", "ada"]
-
     async def test_acts_are_listed_newest_first_by_what_is_asked(self, store: Store) -> None:
         """What people had done, and nothing else of the history."""
         await store.admit(admission("run-1"))

@@ -24,6 +24,17 @@ def test_passes_are_short_while_two_tenants_have_shards_to_place() -> None:
     assert shares.begin(100, later) == 100
 
 
+def test_a_pass_has_a_turn_for_each_of_many_tenants() -> None:
+    """A pass takes as long as a call to a region: who is left out of it waits for the next."""
+    shares = PassShares()
+    for n in range(40):
+        shares.observe(f"t{n}", NOW)
+    assert shares.begin(100, NOW) == 41, "and one for who comes new"
+    assert shares.begin(30, NOW) == 30
+    shares.observe("a", Instant(NOW.monotonic + CONTENDED_SECONDS, NOW.wall))
+    assert shares.begin(100, Instant(NOW.monotonic + CONTENDED_SECONDS, NOW.wall)) == 100 // CONTENDED_PART
+
+
 def test_policy_is_asked_about_a_few_runs_of_each_tenant_in_a_pass() -> None:
     """A backlog that has grown old would be asked about at once, and everybody would wait."""
     shares = PassShares()
