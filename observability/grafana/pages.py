@@ -5,7 +5,7 @@ from typing import Final
 from observability.grafana.cluster_panels import CLUSTER_SPEED, CLUSTERS
 from observability.grafana.gateway_panels import CALLS, GATEWAY, REGIONS, WORK
 from observability.grafana.panel import DashboardPage
-from observability.grafana.policy_panels import POLICY, TRUST
+from observability.grafana.policy_panels import BUNDLES, POLICY, TRUST
 
 DASHBOARDS: Final = (
     DashboardPage(
@@ -19,7 +19,7 @@ DASHBOARDS: Final = (
         title="Waypost: security",
         text="For the security team: what policy decides, by which rules, who is refused, and what was"
         " changed behind the gateway's back.",
-        rows=(("Policy", POLICY), ("Trust", TRUST)),
+        rows=(("Policy", POLICY), ("Bundles on trial", BUNDLES), ("Trust", TRUST)),
     ),
     DashboardPage(
         uid="waypost-teams",

@@ -44,6 +44,23 @@ POLICY: Final = (
         alerts=("WaypostPolicyStale",),
     ),
 )
+BUNDLES: Final = (
+    Panel(
+        title="What the bundle in shadow would change",
+        text="Decisions a second that it would have made otherwise. Look before it is activated.",
+        lines=(
+            (
+                rate("waypost_policy_shadow_flips_total", "kind", "rule") + " or vector(0)",
+                "{{kind}} {{rule}}",
+            ),
+        ),
+    ),
+    Panel(
+        title="Decisions that the shadow has missed",
+        text="A second: too many came at once, and the panel beside this one shows a sample.",
+        lines=((rate("waypost_policy_shadow_skipped_total", "instance"), "{{instance}}"),),
+    ),
+)
 TRUST: Final = (
     Panel(
         title="Tokens and permissions refused",
