@@ -1,7 +1,6 @@
 """The bundle on the internal port, as a real OPA fetches it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.api.internal.policy_bundle import CONTENT_TYPE, PATH, bundle_route
-from gateway.cli.dev.opa_process import OpaProcess
+from gateway.api.internal.policy_bundle import CONTENT_TYPE, PATH, REPORT_MAXIMUM, bundle_route, status_route
 from gateway.policy.bundle import Bundle
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.bundle_archive import manifest_of, pack_bundle, unpack
@@ -18,10 +16,11 @@ from gateway.policy.opa.bundle_feed import BundleFeed, ServedBundle
 from gateway.policy.opa.bundle_signature import sign
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import ALLOW, submission
-from tests.gateway.policy.opa.keys import SIGNS, VERIFIES, write_public_key
+from tests.gateway.policy.opa.keys import SIGNS
+from tests.gateway.policy.opa.polling_opa import polling_opa
 from tests.gateway.policy.opa.test_bundle_feed import served
 from tests.integration.waiting import until
-from tests.opa_fixture import OPA, bundle_of, needs_opa
+from tests.opa_fixture import bundle_of, needs_opa
 from waypost.serving import Server
 
 
@@ -39,7 +38,7 @@ async def feed() -> AsyncIterator[BundleFeed]:
 
 @pytest.fixture
 async def opa_side(feed: BundleFeed) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=[bundle_route(feed)]))
+    transport = httpx.ASGITransport(Starlette(routes=[bundle_route(feed), status_route(feed)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 
@@ -70,41 +69,27 @@ async def test_a_gateway_without_a_bundle_says_so() -> None:
             assert (await client.get(PATH)).status_code == 404
 
 
-class PollingOpa(OpaProcess):
-    """An OPA that fetches its bundle as the configuration file says."""
-
-    def command(self) -> list[str]:
-        words = super().command()
-        words[words.index("--bundle")] = "--config-file"
-        return words
+async def test_what_opa_reports_is_kept_until_it_gets_another_bundle(
+    opa_side: httpx.AsyncClient, feed: BundleFeed
+) -> None:
+    """On the port inside; what is no report, or too large, is refused."""
+    report = {"bundles": {"policy": {"code": "bundle_error", "message": "no"}}}
+    assert (await opa_side.post("/status", json=report)).status_code == 204
+    assert feed.trouble == "no"
+    assert (await opa_side.post("/status", content=b"x")).status_code == 400
+    assert (await opa_side.post("/status", content=b" " * (REPORT_MAXIMUM + 1))).status_code == 413
+    assert feed.trouble == "no"
+    feed.serve(served(8))
+    assert feed.trouble == ""
 
 
 @needs_opa
 async def test_an_opa_takes_each_release_and_decides_by_it(tmp_path: Path, feed: BundleFeed) -> None:
     """Signed, by long polling."""
-    assert OPA is not None
     feed.serve(signed(first := bundle_of(ALLOW), 8))
-    async with Server(Starlette(routes=[bundle_route(feed)]), host="127.0.0.1", port=0) as server:
-        config = {
-            "services": {"waypost": {"url": f"http://127.0.0.1:{server.port}"}},
-            "keys": {
-                "waypost": {"algorithm": "ES256", "key": write_public_key(tmp_path / "key").read_text()}
-            },
-            "bundles": {
-                "policy": {
-                    "service": "waypost",
-                    "resource": PATH,
-                    "signing": {"keyid": VERIFIES.key_id},
-                    "polling": {
-                        "min_delay_seconds": 1,
-                        "max_delay_seconds": 2,
-                        "long_polling_timeout_seconds": 30,
-                    },
-                }
-            },
-        }
-        (tmp_path / "opa.json").write_text(json.dumps(config))
-        opa = PollingOpa(OPA, tmp_path / "opa.json", tmp_path / "opa.sock", log=tmp_path / "opa.log")
+    routes = [bundle_route(feed), status_route(feed)]
+    async with Server(Starlette(routes=routes), host="127.0.0.1", port=0) as server:
+        opa = polling_opa(tmp_path / "opa", server.port, PATH)
         async with opa, OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) as engine:
             assert (await engine.decide(submission())).revision == first.revision
             second = bundle_of('decision := {"allow": false, "rules": [], "reasons": [], "obligations": {}}')

@@ -1,0 +1,149 @@
+"""The whole life of bundles where real OPAs decide and try them out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+from msgspec import structs
+from starlette.applications import Starlette
+
+from gateway.api.internal.policy_bundle import (
+    CANDIDATE_PATH,
+    CANDIDATE_STATUS_PATH,
+    PATH,
+    bundle_route,
+    status_route,
+)
+from gateway.core.errors import Conflict, Invalid
+from gateway.policy.opa.address import parse_address
+from gateway.policy.opa.bundle_feed import BundleFeed
+from gateway.policy.opa.engine import OpaPolicyEngine
+from gateway.policy.rollout.bundle_engines import FedOpa, OpaEngines
+from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.rollout.bundle_states import BundleState, Share, Step
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.held_bundle import LATE_LOOKS, HeldBundleWatch
+from gateway.policy.rollout.rollout import BundleRollout
+from gateway.store.sqlite.store import SqliteStore
+from tests.conformance.policy_engine import PRINCIPAL, submission
+from tests.gateway.policy.opa.keys import VERIFIES
+from tests.gateway.policy.opa.polling_opa import polling_opa
+from tests.gateway.policy.rollout.releases import ADA, Opened, archive, quick_shadow, rules
+from tests.integration.waiting import until
+from tests.opa_fixture import needs_opa
+from waypost.serving import Server
+from waypost.sqlite_group_commit import Database
+
+pytestmark = needs_opa
+
+
+class WithOpa(Opened):
+    """A rollout whose bundles are served to an OPA that decides, and to one that tries them out."""
+
+    deciding: FedOpa
+    candidate: FedOpa
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
+    feed, candidate_feed = BundleFeed(), BundleFeed()
+    routes = [
+        *(bundle_route(feed), status_route(feed)),
+        bundle_route(candidate_feed, CANDIDATE_PATH),
+        status_route(candidate_feed, CANDIDATE_STATUS_PATH),
+    ]
+    async with Server(Starlette(routes=routes), host="127.0.0.1", port=0) as server:
+        first = polling_opa(tmp_path / "opa", server.port, PATH)
+        second = polling_opa(tmp_path / "candidate", server.port, CANDIDATE_PATH, partition="candidate")
+        engines = [OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) for opa in (first, second)]
+        deciding, candidate = FedOpa(engines[0], feed), FedOpa(engines[1], candidate_feed)
+        async with (
+            SqliteStore(Database(tmp_path / "gateway.db")) as store,
+            ChosenEngine(engines[0], [engines[1]]) as chosen,
+            BundleRollout(
+                store,
+                BundleGate(key=VERIFIES, unsigned=False, opa=True),
+                engines=OpaEngines(deciding, candidate),
+                chosen=chosen,
+                make_shadow=quick_shadow,
+                approval_seconds=60,
+            ) as rollout,
+        ):
+            opened = WithOpa(store, chosen, rollout)
+            opened.deciding, opened.candidate = deciding, candidate
+            await rollout.upload(archive(1), ADA)
+            # An OPA starts when it has a bundle, and the step waits for one that has it.
+            activated = asyncio.create_task(opened.step(Step.ACTIVATE, 1))
+            await until(lambda: _served(feed))
+            async with first, second:
+                await activated
+                yield opened
+                # OPA's long polls end before the server does.
+                await feed.__aexit__()
+                await candidate_feed.__aexit__()
+
+
+async def _served(feed: BundleFeed) -> bool:
+    return feed.current is not None
+
+
+async def decided(gateway: WithOpa, tenant: str = "payments") -> str:
+    question = structs.replace(submission(), principal=structs.replace(PRINCIPAL, tenant=tenant))
+    decision = await gateway.chosen.decide(question)
+    assert (decision.fault, decision.engine) == ("", "opa")
+    return decision.rules[0]
+
+
+async def test_a_bundle_is_served_tried_out_activated_and_rolled_back(gateway: WithOpa) -> None:
+    """Each step is answered when OPA holds its bundle: the next decision is by it."""
+    assert await decided(gateway) == "b1"
+    await gateway.rollout.upload(archive(2), ADA)
+    await gateway.step(Step.SHADOW, 2)
+    assert await decided(gateway) == "b1"
+
+    async def compared() -> bool:
+        counts = gateway.rollout.shadow_counts(2)
+        return counts is not None and counts.flips == {"changed": 1}
+
+    await until(compared)
+    await gateway.step(Step.CANARY, 2, share=Share(tenants=("payments",)))
+    assert (await decided(gateway), await decided(gateway, "research")) == ("b2", "b1")
+    await gateway.step(Step.ACTIVATE, 2)
+    assert (await decided(gateway), await decided(gateway, "research")) == ("b2", "b2")
+    await gateway.step(Step.ROLL_BACK, 2)
+    assert await decided(gateway) == "b1"
+    with pytest.raises(Conflict, match="the only one"):
+        await gateway.step(Step.ROLL_BACK, 1)
+
+
+async def test_what_opa_cannot_compile_is_refused_or_reported(
+    gateway: WithOpa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a trial before anybody is decided by it; else OPA goes on with the last, and the log says why."""
+    broken = rules("b2") | {"x.rego": "package waypost.house\n\nx := z\n"}
+    await gateway.rollout.upload(archive(2, broken, engine="opa"), ADA)
+    with pytest.raises(Invalid, match="does not take the bundle") as refused:
+        await gateway.step(Step.SHADOW, 2)
+    assert "x.rego:3" in refused.value.errors[0].detail
+    found = gateway.rollout.current.release(2)
+    assert found is not None and found.state is BundleState.GATED
+
+    monkeypatch.setattr("gateway.policy.rollout.bundle_engines.LOOKS", 1)
+    await gateway.step(Step.ACTIVATE, 2)
+    assert await decided(gateway) == "b1"
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message}", level="ERROR")
+    watch = HeldBundleWatch(gateway.deciding)
+
+    async def reported() -> bool:
+        return bool(gateway.deciding.feed.trouble)
+
+    await until(reported)
+    for _ in range(2 * LATE_LOOKS):
+        await watch.look()
+    logger.remove(sink)
+    assert len(logged) == 1 and "x.rego:3" in logged[0] and "goes on with revision" in logged[0]
+    await gateway.step(Step.ROLL_BACK, 2)
+    assert await decided(gateway) == "b1"
