@@ -1,6 +1,6 @@
 """Real Prometheus servers with the configuration that ships, times shortened, that scrape a stack."""
 
-import socket
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +12,7 @@ import yaml
 
 from gateway.cli.dev.stack import Stack
 from tests.integration.waiting import until
-from tests.observability.prometheus_files import PROMETHEUS, program
-
-
-def free_address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+from tests.observability.prometheus_files import PROMETHEUS, RULE_FILES, program
 
 
 def flags_of(server: str) -> list[str]:
@@ -30,12 +24,20 @@ def flags_of(server: str) -> list[str]:
     return [flag for flag in line.removeprefix("ARGS=").strip('"').split() if not flag.startswith(own)]
 
 
-def configuration_for(stack: Stack, stores: dict[str, str]) -> dict[str, Any]:
+def shortened_rules(folder: Path) -> str:
+    """Copies the rules that ship to `folder`, with two seconds for each time that an alert waits."""
+    folder.mkdir()
+    for path in RULE_FILES:
+        (folder / path.name).write_text(re.sub(r"\bfor: \w+", "for: 2s", path.read_text()))
+    return str(folder / "*.yml")
+
+
+def configuration_for(stack: Stack, stores: dict[str, str], rules: str, alerts: str) -> dict[str, Any]:
     """The configuration that ships, with the stack's processes, a second for each interval, our stores."""
     found: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     found["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    found["rule_files"] = [str(PROMETHEUS / "rules" / "*.yml")]
-    del found["alerting"]
+    found["rule_files"] = [rules]
+    found["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alerts]}]}]
     for written in found["remote_write"]:
         written["url"] = f"http://{stores[written['name']]}/api/v1/write"
     gateways = [{"targets": [stack.metrics_url.removeprefix("http://")]}]

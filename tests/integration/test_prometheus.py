@@ -9,12 +9,20 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from gateway.cli.dev.stack import Stack
 from observability.grafana.pages import DASHBOARDS
-from tests.integration.prometheus_server import PrometheusApi, configuration_for, free_address, prometheus
+from tests.integration.prometheus_server import (
+    PrometheusApi,
+    configuration_for,
+    prometheus,
+    shortened_rules,
+)
 from tests.integration.waiting import ended, submitted, taking_work, until
-from tests.observability.prometheus_files import PROMETHEUS, rules
+from tests.observability.alert_server import alert_server, free_address
+from tests.observability.prometheus_files import PROMETHEUS, ROOT, rules
 
 pytestmark = pytest.mark.integration
 
@@ -37,15 +45,30 @@ def work(name: str, *, seconds: float, shards: int) -> dict[str, Any]:
     }
 
 
-async def test_every_panel_and_rule_has_data(stack: Stack, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_every_panel_and_rule_has_data_and_a_killed_region_pages(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path, httpserver: HTTPServer
+) -> None:
     """A panel without data is taken for good news, and a rule that cannot be evaluated never fires.
 
-    Under load, with refusals, and with a region that is killed: then its alert is on its way.
+    Under load, with refusals, and with a region that is killed, which pages: from the gateway's gauge by real
+    servers to the receiver.
     """
+    pages: dict[str, Any] = {}
+
+    def page(request: Request) -> Response:
+        pages.update({one["labels"]["alertname"]: one for one in request.get_json()["alerts"]})
+        return Response("")
+
+    httpserver.expect_request("/page").respond_with_handler(page)
+    httpserver.expect_request("/ticket").respond_with_data("")
     stores = {name: free_address() for name in ("latency", "pools")}
     main = tmp_path / "prometheus.yml"
-    main.write_text(yaml.safe_dump(configuration_for(stack, stores)))
     async with AsyncExitStack() as exits:
+        receiver = httpserver.url_for("").rstrip("/")
+        alerts = await exits.enter_async_context(alert_server(tmp_path, receiver))
+        address = f"{alerts.base_url.host}:{alerts.base_url.port}"
+        configuration = configuration_for(stack, stores, shortened_rules(tmp_path / "rules"), address)
+        main.write_text(yaml.safe_dump(configuration))
         stored = {
             name: await exits.enter_async_context(
                 prometheus(name, address, PROMETHEUS / "stored.yml", tmp_path)
@@ -61,9 +84,10 @@ async def test_every_panel_and_rule_has_data(stack: Stack, client: httpx.AsyncCl
         assert missing == []
         found = await server.rules()
         assert {name: rule["lastError"] for name, rule in found.items() if rule["health"] != "ok"} == {}
-        down = await until(lambda: pending(server, "WaypostRegionDown"))
+        down = await until(partial(paged, pages, "WaypostRegionDown"))
         assert down["labels"] == {"alertname": "WaypostRegionDown", "region": LOST, "severity": "page"}
         assert LOST in down["annotations"]["description"]
+        assert (ROOT / down["annotations"]["runbook_url"]).exists()
         for name, api in stored.items():
             assert await until(partial(jobs_of, api)) == {f"waypost-{name}"}
 
@@ -96,9 +120,8 @@ async def works(client: httpx.AsyncClient, region: str) -> bool:
     return any(one["name"] == region and one["inflight"] > 0 for one in items)
 
 
-async def pending(server: PrometheusApi, alert: str) -> dict[str, Any] | None:
-    found = (await server.rules())[alert]["alerts"]
-    return found[0] if found else None
+async def paged(pages: dict[str, Any], alert: str) -> dict[str, Any] | None:
+    return pages.get(alert)
 
 
 async def until_all_have_data(server: PrometheusApi) -> list[str]:

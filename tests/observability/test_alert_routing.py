@@ -1,8 +1,6 @@
 """Who is told of what: the configuration that ships for Alertmanager."""
 
 import re
-import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -15,6 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.integration.waiting import until
+from tests.observability.alert_server import alert_server
 from tests.observability.prometheus_files import ALERTMANAGER, alerts, program
 
 CONFIGURATION = yaml.safe_load(ALERTMANAGER.read_text())
@@ -49,38 +48,8 @@ def firing(names: Iterable[str], **labels: str) -> list[dict[str, Any]]:
 @pytest.fixture
 async def alert_router(tmp_path: Path, httpserver: HTTPServer) -> AsyncIterator[httpx.AsyncClient]:
     """A real Alertmanager with the configuration that ships, whose pages go to `httpserver`."""
-    name = "prometheus-alertmanager" if shutil.which("prometheus-alertmanager") else "alertmanager"
-    found = program(name)
-    file = tmp_path / "alertmanager.yml"
-    file.write_text(ALERTMANAGER.read_text().replace("http://127.0.0.1:9099", httpserver.url_for("")))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    process = subprocess.Popen(
-        [
-            found,
-            f"--config.file={file}",
-            f"--storage.path={tmp_path / 'data'}",
-            f"--web.listen-address={address}",
-            "--cluster.listen-address=",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://{address}/api/v2") as client:
-            await until(lambda: answers(client))
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
-
-
-async def answers(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/status")).status_code == 200
-    except httpx.TransportError:
-        return False
+    async with alert_server(tmp_path, httpserver.url_for("").rstrip("/")) as client:
+        yield client
 
 
 async def test_a_lost_region_pages_once(alert_router: httpx.AsyncClient, httpserver: HTTPServer) -> None:
