@@ -27,7 +27,7 @@ async def inline_rounds(
 
     def counted(self: Interpreter, rule: str, document: bytes, **options: Any) -> str:
         nonlocal begun
-        begun += "within_seconds" in options
+        begun += "until" in options
         return evaluate(self, rule, document, **options)
 
     monkeypatch.setattr(Interpreter, "evaluate", counted)
