@@ -76,6 +76,7 @@ holds(case) if {
 		with data.operators as object.get(case.data, "operators", {})
 		with data.security as object.get(case.data, "security", {})
 		with data.mask as object.get(case.data, "mask", [])
+		with data.levels as object.get(case.data, "levels", {})
 		with data.waypost.house as {}
 	every part, wanted in case.want {
 		same(decision[part], wanted)

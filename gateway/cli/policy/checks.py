@@ -1,5 +1,6 @@
 """Finds every problem of a policy bundle before it rules, and what else its author should know."""
 
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,15 @@ from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.policy import opa_program
 from gateway.cli.policy.cost import Cost, check_cost
 from gateway.cli.policy.opa_cost import check_cost_in_opa
-from gateway.policy.bundle import MANIFEST_FILE, OPA_ENGINE, Bundle, BundleError, Diagnostic, read_bundle
+from gateway.policy.bundle import (
+    DATA_FILE,
+    MANIFEST_FILE,
+    OPA_ENGINE,
+    Bundle,
+    BundleError,
+    Diagnostic,
+    read_bundle,
+)
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
 from gateway.policy.embedded.loading import missing_rules
@@ -51,6 +60,7 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
         cost = _cost(opa, bundle, budget, corpus)
         problems += cost.problems
         notes += [cost.note] if cost.note else []
+    notes += _unknown_levels(bundle)
     if not bundle.tests:
         notes.append("no tests: a rule test_... in a file ..._test.rego, beside the rules")
     if bundle.engine == OPA_ENGINE:
@@ -64,6 +74,16 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
         notes=tuple(notes),
         summary=f"revision {bundle.revision}: {len(bundle.source.modules)} modules",
     )
+
+
+def _unknown_levels(bundle: Bundle) -> Iterator[str]:
+    """Notes of levels for rules that no module names: a misspelt id would leave its rule hard."""
+    levels: dict[str, str] = json.loads(bundle.source.data).get("levels", {})
+    text = "\n".join(text for _, text in bundle.source.modules)
+    for rule in levels:
+        # A house rule may give its sentence alone; then its id is `house`.
+        if f'"{rule}"' not in text:
+            yield f"{DATA_FILE}: levels: no rule here has the id {rule}"
 
 
 def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.policy import checks, rules
+from gateway.policy.answer import ALWAYS_HARD
 from gateway.policy.bundle import SHIPPED_POLICIES
 from gateway.policy.embedded.loading import load_bundle
 from tests.opa_fixture import needs_opa
@@ -142,6 +144,47 @@ def test_a_house_rule_with_its_test_is_all_it_takes(
     Path(workflow).write_text(WORKFLOW.replace("labels: {team: etl}", "labels: {}"))
     assert rules.evaluate(shipped, workflow) == 3
     assert "refused by labels.team\n  labels.team: labels: team is missing\n" in capsys.readouterr().out
+
+
+def test_a_level_for_a_rule_that_there_is_not_is_named(
+    no_opa: None, shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt id would leave its rule hard, without a word; who calls is not to be made less of."""
+    path = shipped / "data.json"
+    data = json.loads(path.read_text())
+    # With levels of every kind of rule: no test of what ships may depend on there being none.
+    ids = set(re.findall(r'"rule": "([\w.]+)"', "".join(map(Path.read_text, shipped.rglob("*.rego")))))
+    levels = dict.fromkeys(ids - ALWAYS_HARD, "soft")
+    assert "image.banned" in levels
+    path.write_text(json.dumps(data | {"levels": levels | {"image.baned": "soft"}}))
+    assert rules.check(shipped) == 0
+    out = capsys.readouterr().out
+    assert "note: data.json: levels: no rule here has the id image.baned\n" in out
+    assert "image.banned\n" not in out
+    path.write_text(json.dumps(data | {"levels": {"tenant.foreign": "advisory"}}))
+    assert rules.check(shipped) == 1
+    assert (
+        "data.json: $.levels: tenant.foreign is about who calls, and always hard" in capsys.readouterr().out
+    )
+
+
+def test_levels_and_exceptions_are_tried(
+    no_opa: None, shipped: Path, workflow: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the gateway would enforce them."""
+    path = shipped / "data.json"
+    data = json.loads(path.read_text())
+    data["tenants"]["demo"]["max_shards"] = 1
+    Path(workflow).write_text(WORKFLOW.replace("tasks:", "shards: {count: 2}\n  tasks:"))
+    codes = []
+    for level in ("hard", "soft", "advisory"):
+        path.write_text(json.dumps(data | {"levels": {"shards.maximum": level}}))
+        codes += [
+            rules.evaluate(shipped, workflow),
+            rules.evaluate(shipped, workflow, excepted=("shards.maximum",)),
+        ]
+    assert codes == [3, 3, 3, 0, 0, 0]
+    assert "allowed despite shards.maximum" in capsys.readouterr().out
 
 
 def test_rules_alone_are_checked_too(

@@ -44,6 +44,38 @@ def test_a_decision_is_printed_once(httpserver: HTTPServer, capsys: pytest.Captu
     )
 
 
+def test_what_did_not_refuse_is_printed_with_what_let_it_in(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An auditor looks for the exception here first. A warning that repeats a reason is printed once."""
+    decision = {
+        "id": "d1",
+        "allow": True,
+        "rules": ["image.banned", "labels.team"],
+        "reasons": [
+            {"rule": "image.banned", "message": "alpine", "level": "soft", "exception": "e1"},
+            {"rule": "labels.team", "message": "is missing", "level": "advisory"},
+        ],
+        "obligations": {
+            "regions": ["beijing"],
+            "warnings": ["image.banned: alpine (exception e1)", "labels.team: is missing", "old images"],
+        },
+        "revision": "v1",
+        "engine": "regorus",
+        "action": "runs:submit",
+    }
+    story = {"run": run("r1"), "decisions": [decision], "history": [], "complete": True}
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "runs:submit allowed despite image.banned, labels.team (policy" in out
+    assert out.endswith(
+        "    image.banned: alpine (exception e1)\n"
+        "    labels.team: is missing (only warns)\n"
+        "    warning: old images\n\n"
+    )
+
+
 def test_a_failed_try_is_told_with_the_time_of_the_next(
     httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
