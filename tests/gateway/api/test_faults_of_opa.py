@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.api.http.services import Services
-from tests.gateway.api.callers import caller_of
+from tests.gateway.api.callers import answered, caller_of
 from tests.gateway.policy.opa.faulty_opa import (
     REFUSAL,
     RESULT,
@@ -56,7 +56,7 @@ async def test_no_clear_answer_is_a_503(
     assert (answer.status_code, problem["reason"], problem["retryable"]) == (503, "Unavailable", True)
     assert problem["detail"] == "policy could not answer" and problem["decision_id"]
     opa.answer = sending(response(body_of()))
-    assert (await client.get("/v1/runs")).json()["items"] == []
+    assert (await answered(client, "GET", "/v1/runs")).json()["items"] == []
 
 
 async def test_a_refusal_is_a_403_with_its_reasons(
@@ -64,7 +64,7 @@ async def test_a_refusal_is_a_403_with_its_reasons(
 ) -> None:
     """The rules have answered: trying again is no use."""
     opa.answer = sending(response(body_of(REFUSAL)))
-    answer = await client.post("/v1/runs", json=document)
+    answer = await answered(client, "POST", "/v1/runs", json=document)
     assert (answer.status_code, answer.json()["reason"], answer.json()["detail"]) == (403, "Denied", "no")
 
 
@@ -73,7 +73,7 @@ async def test_a_permission_is_an_acceptance(
 ) -> None:
     """Only so are the others worth anything."""
     opa.answer = sending(response(body_of()))
-    assert (await client.post("/v1/runs", json=document)).status_code == 202
+    assert (await answered(client, "POST", "/v1/runs", json=document)).status_code == 202
 
 
 ODD_OBLIGATIONS: dict[str, Any] = {
