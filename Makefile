@@ -11,7 +11,7 @@ OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus test unit integration demo faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus test unit integration demo observe faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ integration: $(STAMP) ## the tests on real processes, one at a time: they measur
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)
+
+observe: $(STAMP) ## lose a region under load, watched by a real Prometheus and Alertmanager; prints the pages
+	$(BIN)/python examples/observe.py
 
 faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy
 	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)
