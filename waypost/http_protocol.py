@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import ssl
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -96,7 +97,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """One HTTP connection: bounds its requests in bytes and seconds, and refuses by problem documents.
 
     Puts into the state of each request `peer` (`Peer` or None), `closing` (an event set when the server
-    stops), and `cut_off` (closes the connection at once, whatever waits to be read).
+    stops), `cut_off` (closes the connection at once, whatever waits to be read), and `set_unproven` (with
+    True: the connection may be closed to make room for a new one although it is busy).
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {"peer": _peer(transport), "closing": self._closing, "cut_off": self.cut_off}
+        self.app_state["set_unproven"] = partial(self._room.set_unproven, self)
         self._timer = self.loop.call_later(self._limits.head_seconds, self.cut_off)
         self._room.open.add(self)
         (self._room.refused if self._refused else self._room.arriving)[self] = None

@@ -18,7 +18,7 @@ RATE: Final = 50.0
 """Such requests of one address that are answered in a second, for as long as they come."""
 BURST: Final = 250.0
 WAIT_SECONDS: Final = 5.0
-"""The longest wait; a request that would wait longer is refused before its token is looked at."""
+"""The longest wait; a request that would wait longer is refused after it, and its token is not looked at."""
 ADDRESSES_MAXIMUM: Final = 10_000
 """With more than that, those that have all of their burst are dropped."""
 
@@ -45,6 +45,8 @@ class UnknownCallers:
         left = self._left_now(key) - 1.0
         seconds = -left / RATE
         if seconds > WAIT_SECONDS:
+            # At once would be sooner than for those that are let in, and a client would ask again at once.
+            await self._sleep(WAIT_SECONDS)
             raise TooManyRequests(
                 "too many requests without an acceptable token come from your address",
                 retry_after_seconds=seconds,

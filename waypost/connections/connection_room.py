@@ -21,9 +21,9 @@ class Connection(Protocol):
 class ConnectionRoom:
     """The open connections of one server by what they do, each kind from the longest to the latest.
 
-    `arriving`: no request yet, perhaps not even a TLS handshake. `idle`: between two requests. `stalled`: the
-    client does not take what is written. `refused`: to be answered that there are too many. All others are
-    busy with a request, and none of those is closed.
+    `arriving`: no request yet, perhaps not even a TLS handshake, or one whose caller is not known yet.
+    `idle`: between two requests. `stalled`: the client does not take what is written. `refused`: to be
+    answered that there are too many. All others are busy with a request, and none of those is closed.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -50,6 +50,13 @@ class ConnectionRoom:
     def make_room_to_refuse(self) -> Connection | None:
         """The connection to close so that a new one can be refused; None where there is room."""
         return self._take_first((self.refused,)) if len(self.refused) >= REFUSED_MAXIMUM else None
+
+    def set_unproven(self, connection: Connection, unproven: bool) -> None:
+        """Says whether the connection's request is, for now, of a caller who has not proved who that is."""
+        if unproven and connection in self.open:
+            self.arriving[connection] = None
+        else:
+            self.arriving.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
         """The connection is closed."""

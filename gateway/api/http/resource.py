@@ -98,7 +98,8 @@ class Resource:
         """
         operation = self.operations.get(method)
         if operation is None or operation.public:
-            await self.services.unknown_callers.wait(_address(scope))
+            with Unproven(scope):
+                await self.services.unknown_callers.wait(_address(scope))
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
         principal = ANONYMOUS if operation.public else await self._authenticate(scope)
@@ -146,13 +147,14 @@ class Resource:
 
     async def _authenticate(self, scope: Scope) -> Principal:
         began, peer = perf_counter(), scope.get("state", {}).get("peer")
-        principal = await authenticate(
-            scope["headers"],
-            scope["query_string"],
-            peer and peer.thumbprint,
-            address=_address(scope),
-            authenticator=self.services.authenticator,
-        )
+        with Unproven(scope):
+            principal = await authenticate(
+                scope["headers"],
+                scope["query_string"],
+                peer and peer.thumbprint,
+                address=_address(scope),
+                authenticator=self.services.authenticator,
+            )
         self.services.metrics.observe_step("authenticate", perf_counter() - began)
         return principal
 
@@ -182,12 +184,33 @@ class UnknownPath:
         trace_id = trace_id_of(scope["headers"])
         error: GatewayError = NotFound("there is no such path: /openapi.json describes those that are")
         try:
-            await self._services.unknown_callers.wait(_address(scope))
+            with Unproven(scope):
+                await self._services.unknown_callers.wait(_address(scope))
         except TooManyRequests as too_many:
             error = too_many
         response = refusal(error, trace_id, has_token=False, retry_after_seconds=0)
         response.raw_headers.append(traceparent_header(trace_id))
         await response(scope, receive, send)
+
+
+class Unproven:
+    """While it lasts the connection may be closed to make room: requests that wait would else fill all.
+
+    Written by hand: a context manager made of a generator costs every request some microseconds.
+    """
+
+    __slots__ = ("_set",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._set: Callable[[bool], None] | None = scope.get("state", {}).get("set_unproven")
+
+    def __enter__(self) -> None:
+        if self._set is not None:
+            self._set(True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._set is not None:
+            self._set(False)
 
 
 def _address(scope: Scope) -> str:

@@ -145,3 +145,13 @@ def test_the_oldest_that_does_least_is_closed_first() -> None:
     assert room.full
     assert [room.make_room() for _ in range(5)] == [arriving, older_idle, idle, stalled, None]
     assert room.open == {busy}
+
+
+def test_who_has_not_proved_who_they_are_makes_room() -> None:
+    """They may wait for seconds until their token is looked at: that must not fill all places."""
+    room, unproven, proven, gone = ConnectionRoom(2), Named(), Named(), Named()
+    room.open = {unproven, proven}
+    for connection in (unproven, proven, gone):
+        room.set_unproven(connection, True)
+    room.set_unproven(proven, False)
+    assert [room.make_room() for _ in range(2)] == [unproven, None]

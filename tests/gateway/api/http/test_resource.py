@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from gateway.api.http.services import Services
-from gateway.api.routes import OPERATIONS
+from gateway.api.routes import OPERATIONS, api
 from gateway.identity.unknown_callers import BURST, RATE, WAIT_SECONDS, UnknownCallers
 from tests.gateway.api.callers import caller
 
@@ -119,3 +120,19 @@ async def test_what_needs_no_token_is_bounded_by_address(
         refused = await client.request(method, path)
     assert (refused.status_code, refused.json()["reason"]) == (429, "TooManyRequests")
     assert refused.headers["retry-after"]
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/nowhere", "/openapi.json"])
+async def test_a_connection_makes_room_until_its_caller_is_known(services: Services, path: str) -> None:
+    """Requests without a token may wait for seconds: they must not fill all connections."""
+    seen: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await api(services)(scope | {"state": {"set_unproven": seen.append}}, receive, send)
+
+    headers = {"authorization": "Bearer payments.ada"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://gateway", headers=headers
+    ) as client:
+        await client.get(path)
+    assert seen == [True, False]
