@@ -128,7 +128,7 @@ async def test_a_connection_makes_room_until_its_caller_is_known(services: Servi
     seen: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await api(services)(scope | {"state": {"set_unproven": seen.append}}, receive, send)
+        await api(services)({**scope, "state": {"set_unproven": seen.append}}, receive, send)
 
     headers = {"authorization": "Bearer payments.ada"}
     async with httpx.AsyncClient(
