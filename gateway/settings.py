@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from gateway.reconciling_settings import FailoverSettings as FailoverSettings
 from gateway.reconciling_settings import HealthSettings as HealthSettings
 from gateway.reconciling_settings import PlacingSettings as PlacingSettings
+from gateway.rollback_settings import RollbackSettings as RollbackSettings
+from gateway.secret import Secret as Secret
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,24 +37,6 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Conditions that are left then are only compiled, within as much time again, or else refused.
     """
-
-
-class Secret(str):
-    """A setting that is not shown: it prints `***`. `reveal()` gives the value to the code that needs it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __format__(self, _: str) -> str:
-        return "***"
-
-    def reveal(self) -> str:
-        """The value as an ordinary string."""
-        return "".join(self)
 
 
 class ListenAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,4 +259,5 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     health: HealthSettings = HealthSettings()
     failover: FailoverSettings = FailoverSettings()
     placing: PlacingSettings = PlacingSettings()
+    rollback: RollbackSettings = RollbackSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -1,0 +1,149 @@
+"""Decides whether a release is taken back: gate after gate, each of which can only say no. Pure.
+
+Without evidence nothing is ever taken back. What is not proven yet is looked at again, for as long as the
+alert fires and the release is young enough to be the cause.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.rollback import ACTED, Alert, Rollback
+from gateway.rollback.evidence import Evidence, NoEvidence
+from gateway.rollback.latest_release import LatestRelease
+from gateway.rollback_settings import RollbackSettings
+
+DAY_SECONDS: Final = 86_400.0
+
+
+class Outcome(StrEnum):
+    """What is to be done about an alert."""
+
+    ROLL_BACK = "RollBack"
+    DRY_RUN = "DryRun"
+    """It would be taken back, were rollback.mode on."""
+    ASK = "Ask"
+    """Evidence is to be asked for; nothing else speaks against a rollback."""
+    WAIT = "Wait"
+    """Not yet: it is looked at again while the alert fires."""
+    NOTHING = "Nothing"
+    """Nothing, for good."""
+    FREEZE = "Freeze"
+    """There is no evidence: nothing is done, and a person is wanted."""
+    PERSON = "Person"
+    """The gateway may not: a person is wanted."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What is to be done about an alert, and why."""
+
+    outcome: Outcome
+    why: str
+
+
+def decide(
+    alert: Alert,
+    release: LatestRelease | None,
+    past: Sequence[Rollback],
+    evidence: Evidence | NoEvidence | None,
+    settings: RollbackSettings,
+    *,
+    now: float,
+    region_lost: bool,
+) -> Verdict:
+    """What is to be done about `alert`, if anything about the latest `release` of its kind.
+
+    `past` has all rollbacks that are kept. `evidence` None: it was not asked for yet. `region_lost`: a region
+    is not reachable now, or the gateway takes itself to be cut off.
+    """
+    if settings.mode == "off":
+        return Verdict(outcome=Outcome.NOTHING, why="rollback.mode is off")
+    if alert.resolved:
+        return Verdict(outcome=Outcome.NOTHING, why="the alert is resolved")
+    if release is None or alert.kind != release.kind:
+        return Verdict(outcome=Outcome.NOTHING, why=f"there is no release of the kind {alert.kind!r:.50}")
+    verdict = _by_past(release, past, settings, now=now)
+    if verdict is not None:
+        return verdict
+    if region_lost:
+        return Verdict(outcome=Outcome.WAIT, why="a region is lost, which may be the cause")
+    if evidence is None:
+        return Verdict(outcome=Outcome.ASK, why="only the evidence is missing")
+    refused = _by_evidence(evidence, settings)
+    if refused is not None:
+        return refused
+    outcome = Outcome.ROLL_BACK if settings.mode == "on" else Outcome.DRY_RUN
+    assert isinstance(evidence, Evidence)
+    why = f"{evidence.release.share:.1%} are refused, {evidence.baseline.share:.1%} in the baseline"
+    return Verdict(outcome=outcome, why=why)
+
+
+def _by_past(
+    release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
+) -> Verdict | None:
+    """The verdict that follows from the release's age, and from what was taken back before; None: none."""
+    done = [rollback for rollback in past if rollback.phase in ACTED]
+    if any(rollback.kind is release.kind and rollback.digest == release.digest for rollback in done):
+        return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
+    age = now - release.released_at
+    if not 0 <= age < math.inf:
+        return Verdict(outcome=Outcome.FREEZE, why=f"by the clock {release.name} is not released yet")
+    if age > settings.released_seconds_maximum:
+        return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} is too old to be the cause")
+    if release.restored:
+        return Verdict(
+            outcome=Outcome.PERSON, why=f"{release.name} is the last known good one: the cause is another"
+        )
+    if release.returns_to is None:
+        return Verdict(outcome=Outcome.PERSON, why=f"before {release.name} there is none to return to")
+    returned = {rollback.release for rollback in done if rollback.kind is release.kind}
+    if release.returns_to in returned:
+        return Verdict(outcome=Outcome.PERSON, why=f"{release.returns_to} was taken back before")
+    if age < settings.released_seconds:
+        return Verdict(outcome=Outcome.WAIT, why=f"{release.name} is too young to be judged")
+    if sum(now - rollback.began_at < DAY_SECONDS for rollback in done) >= settings.day_maximum:
+        return Verdict(
+            outcome=Outcome.PERSON, why=f"{settings.day_maximum} were taken back within a day already"
+        )
+    if any(now - rollback.began_at < settings.pause_seconds for rollback in done):
+        return Verdict(outcome=Outcome.WAIT, why="the last rollback is not long enough ago")
+    return None
+
+
+def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:
+    """The verdict where the evidence does not prove that the release is bad; None: it does."""
+    if isinstance(evidence, NoEvidence):
+        return Verdict(outcome=Outcome.FREEZE, why=evidence.why)
+    fault = unusable(evidence, settings)
+    if fault:
+        return Verdict(outcome=Outcome.FREEZE, why=fault)
+    release, baseline = evidence.release, evidence.baseline
+    if evidence.failovers > 0:
+        return Verdict(outcome=Outcome.WAIT, why="work was moved off a region, which may be the cause")
+    if release.submissions < settings.requests:
+        return Verdict(outcome=Outcome.WAIT, why=f"{release.submissions:.0f} submissions prove nothing yet")
+    if baseline.submissions < settings.requests:
+        return Verdict(
+            outcome=Outcome.FREEZE, why=f"the baseline has {baseline.submissions:.0f} submissions only"
+        )
+    if release.share <= settings.refused_share:
+        return Verdict(outcome=Outcome.WAIT, why=f"no more than {release.share:.1%} are refused")
+    if evidence.ratio < settings.ratio:
+        return Verdict(
+            outcome=Outcome.WAIT,
+            why=f"{release.share:.1%} are refused, and {baseline.share:.1%} in the baseline",
+        )
+    return None
+
+
+def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
+    """Why the numbers cannot be true; empty: they can."""
+    if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
+        return "Prometheus has numbers that cannot be"
+    # So that NaN does not pass either.
+    if not abs(evidence.clock_offset_seconds) <= settings.clock_offset_seconds:
+        return "Prometheus's clock is another than the gateway's"
+    return ""

@@ -1,0 +1,25 @@
+"""Says whether a rollback has helped, some minutes later. Pure."""
+
+from gateway.core.rollback import Rollback, RollbackPhase
+from gateway.rollback.decision import unusable
+from gateway.rollback.evidence import Evidence, NoEvidence
+from gateway.rollback_settings import RollbackSettings
+
+
+def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> bool:
+    """Whether it is time to look."""
+    return rollback.phase is RollbackPhase.DONE and now - rollback.steps[-1].at >= settings.verify_seconds
+
+
+def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
+    """Whether it has helped, and why. The `baseline` of the evidence is what rules now."""
+    if isinstance(evidence, NoEvidence):
+        return RollbackPhase.UNVERIFIED, evidence.why
+    fault = unusable(evidence, settings)
+    if fault:
+        return RollbackPhase.UNVERIFIED, fault
+    now = evidence.baseline
+    if not now.submissions:
+        return RollbackPhase.UNVERIFIED, "nothing was submitted since"
+    why = f"{now.share:.1%} of {now.submissions:.0f} submissions are refused"
+    return (RollbackPhase.UNHELPFUL if now.share > settings.refused_share else RollbackPhase.HELPED), why

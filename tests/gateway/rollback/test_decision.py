@@ -1,0 +1,153 @@
+"""The gates before a rollback: a bad release passes all, and each of them alone keeps it."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.rollback import ACTED, RollbackPhase
+from gateway.rollback.decision import Outcome, Verdict, decide
+from gateway.rollback.evidence import Evidence, NoEvidence, Shares
+from gateway.rollback.verification import is_due, verify
+from gateway.settings import RollbackSettings
+from tests.gateway.rollback.rollbacks import NOW, ON, a_release, a_rollback, an_alert, evidence
+
+NAN = math.nan
+
+
+def verdict(
+    *,
+    alert: Any = None,
+    release: Any = None,
+    past: Any = (),
+    found: Any = None,
+    settings: RollbackSettings = ON,
+    region_lost: bool = False,
+) -> Verdict:
+    return decide(
+        alert or an_alert(),
+        release or a_release(),
+        past,
+        found or evidence(),
+        settings,
+        now=NOW,
+        region_lost=region_lost,
+    )
+
+
+def test_a_release_that_is_plainly_bad_is_taken_back() -> None:
+    assert verdict() == Verdict(outcome=Outcome.ROLL_BACK, why="40.0% are refused, 1.0% in the baseline")
+
+
+def test_evidence_is_asked_for_only_where_nothing_else_speaks_against_it() -> None:
+    without = decide(an_alert(), a_release(), (), None, ON, now=NOW, region_lost=False)
+    young = decide(an_alert(), a_release(released_at=NOW), (), None, ON, now=NOW, region_lost=False)
+    assert (without.outcome, young.outcome) == (Outcome.ASK, Outcome.WAIT)
+
+
+GATES: dict[str, tuple[dict[str, Any], Outcome]] = {
+    "off": ({"settings": RollbackSettings()}, Outcome.NOTHING),
+    "dry run": ({"settings": RollbackSettings(mode="dry-run")}, Outcome.DRY_RUN),
+    "resolved": ({"alert": an_alert(resolved=True)}, Outcome.NOTHING),
+    "about nothing": ({"alert": an_alert(kind="")}, Outcome.NOTHING),
+    "another kind": ({"alert": an_alert(kind="moon")}, Outcome.NOTHING),
+    "too young": ({"release": a_release(released_at=NOW - 119)}, Outcome.WAIT),
+    "too old": ({"release": a_release(released_at=NOW - 3_601)}, Outcome.NOTHING),
+    "from the future": ({"release": a_release(released_at=NOW + 1)}, Outcome.FREEZE),
+    "at no time": ({"release": a_release(released_at=NAN)}, Outcome.FREEZE),
+    "last known good": ({"release": a_release(restored=True)}, Outcome.PERSON),
+    "nothing before": ({"release": a_release(returns_to=None)}, Outcome.PERSON),
+    "bad before": ({"past": [a_rollback(release="6", at=NOW - 9e5)]}, Outcome.PERSON),
+    "taken back before": ({"past": [a_rollback(digest="d7", at=NOW - 9e5)]}, Outcome.NOTHING),
+    "pause": ({"past": [a_rollback(at=NOW - 1_799)]}, Outcome.WAIT),
+    "two a day": ({"past": [a_rollback(at=NOW - 80_000), a_rollback(at=NOW - 8_000)]}, Outcome.PERSON),
+    "region lost": ({"region_lost": True}, Outcome.WAIT),
+    "failovers": ({"found": evidence(failovers=1.0)}, Outcome.WAIT),
+    "too few": ({"found": evidence(submissions=199.0)}, Outcome.WAIT),
+    "small baseline": ({"found": evidence(baseline_submissions=199.0)}, Outcome.FREEZE),
+    "small share": ({"found": evidence(share=0.05, baseline=0.0)}, Outcome.WAIT),
+    "small ratio": ({"found": evidence(share=0.4, baseline=0.21)}, Outcome.WAIT),
+    "no evidence": ({"found": NoEvidence(why="down")}, Outcome.FREEZE),
+    "NaN": ({"found": evidence(submissions=NAN)}, Outcome.FREEZE),
+    "infinite": ({"found": evidence(baseline_submissions=math.inf)}, Outcome.FREEZE),
+    "more than all": ({"found": evidence(share=1.5)}, Outcome.FREEZE),
+    "NaN failovers": ({"found": evidence(failovers=NAN)}, Outcome.FREEZE),
+    "clock ahead": ({"found": evidence(clock=31.0)}, Outcome.FREEZE),
+    "clock behind": ({"found": evidence(clock=-31.0)}, Outcome.FREEZE),
+    "clock unknown": ({"found": evidence(clock=NAN)}, Outcome.FREEZE),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_each_gate_alone_keeps_a_release(name: str) -> None:
+    """Of a release that is bad otherwise."""
+    arguments, expected = GATES[name]
+    assert expected == verdict(**arguments).outcome
+
+
+def test_gates_are_open_at_their_numbers() -> None:
+    past = [a_rollback(at=NOW - 1_800), a_rollback(at=NOW - 86_400)]
+    for released_at in (NOW - 120, NOW - 3_600):
+        found = evidence(submissions=200.0, baseline_submissions=200.0, share=0.06, baseline=0.03)
+        opened = verdict(past=past, release=a_release(released_at=released_at), found=found)
+        assert opened.outcome is Outcome.ROLL_BACK
+
+
+def test_what_was_not_done_hinders_nothing() -> None:
+    """Neither a dry run nor a frozen alert was a rollback."""
+    past = [a_rollback(phase, digest="d7") for phase in RollbackPhase if phase not in ACTED]
+    assert verdict(past=past).outcome is Outcome.ROLL_BACK
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+shares = st.builds(Shares, submissions=numbers, refused=numbers)
+evidences = st.one_of(
+    st.builds(NoEvidence, why=st.just("down")),
+    st.builds(Evidence, release=shares, baseline=shares, failovers=numbers, clock_offset_seconds=numbers),
+)
+ages = st.floats(-10.0, 200_000.0)
+
+
+@given(evidences, ages, st.sampled_from(["off", "dry-run", "on"]), st.lists(ages, max_size=3))
+def test_without_proof_nothing_is_ever_taken_back(
+    found: Evidence | NoEvidence, age: float, mode: Any, before: list[float]
+) -> None:
+    """Whatever Prometheus says: what is taken back was proven bad by sound numbers."""
+    past = [a_rollback(at=NOW - ago) for ago in before]
+    release = a_release(released_at=NOW - age)
+    settings = RollbackSettings(mode=mode)
+    outcome = decide(an_alert(), release, past, found, settings, now=NOW, region_lost=False).outcome
+    if outcome is not Outcome.ROLL_BACK:
+        return
+    assert isinstance(found, Evidence)
+    assert mode == "on"
+    assert 120 <= age <= 3_600
+    assert found.failovers == 0
+    assert min(found.release.submissions, found.baseline.submissions) >= 200
+    assert found.release.refused > 0.05 * found.release.submissions
+    assert found.release.share >= 2 * found.baseline.share
+    assert sum(ago < 86_400 for ago in before) < 2
+    assert all(ago >= 1_800 for ago in before)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (evidence(baseline=0.01), RollbackPhase.HELPED),
+        (evidence(baseline=0.4), RollbackPhase.UNHELPFUL),
+        (evidence(baseline_submissions=0.0), RollbackPhase.UNVERIFIED),
+        (evidence(baseline_submissions=NAN), RollbackPhase.UNVERIFIED),
+        (evidence(clock=31.0), RollbackPhase.UNVERIFIED),
+        (NoEvidence(why="down"), RollbackPhase.UNVERIFIED),
+    ],
+)
+def test_a_rollback_has_helped_where_few_are_refused_afterwards(found: Any, expected: RollbackPhase) -> None:
+    assert expected is verify(found, ON)[0]
+
+
+def test_a_rollback_is_verified_once_and_after_a_while() -> None:
+    done, over = a_rollback(at=NOW), a_rollback(RollbackPhase.HELPED, at=NOW)
+    due = [is_due(rollback, ON, now=NOW + after) for rollback in (done, over) for after in (299, 300)]
+    assert due == [False, True, False, False]
