@@ -1,5 +1,6 @@
 """The internal port: `/livez`, `/readyz` and `/metrics`, without tokens: not to be exposed to callers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -55,7 +56,9 @@ def internal_api(
     async def metrics(request: Request) -> Response:
         set_gauges()
         await _update_gauges(services)
-        text, media_type = services.metrics.registry.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        # It takes some milliseconds, for which callers would wait: it is made beside the event loop.
+        text, media_type = await asyncio.to_thread(services.metrics.registry.exposition, accept)
         # Not `media_type`: Starlette would add a second charset to it.
         return Response(text, headers={"content-type": media_type})
 
