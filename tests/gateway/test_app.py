@@ -109,6 +109,23 @@ UNIX = "opa+unix:/none.sock"
 
 
 @pytest.mark.parametrize(
+    "policy",
+    [
+        PolicySettings(candidate_engine=UNIX),
+        PolicySettings(engine=UNIX, candidate_engine="embedded"),
+        PolicySettings(engine=UNIX, candidate_engine="opa+http://opa.example:8181"),
+    ],
+)
+async def test_what_cannot_try_bundles_out_stops_the_start(
+    settings: GatewaySettings, policy: PolicySettings
+) -> None:
+    """A second OPA beside an OPA, or none."""
+    with pytest.raises(StartError, match=r"policy\.candidate_engine"):
+        async with compose(GatewaySettings(store=settings.store, policy=policy)):
+            pass
+
+
+@pytest.mark.parametrize(
     ("policy", "why"),
     [
         (PolicySettings(engine=UNIX, bundle="b.tar.gz"), "policy.bundle_key is missing"),
