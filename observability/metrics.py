@@ -85,6 +85,8 @@ class Metrics:
         self.policy_revision = registry.gauge(table.POLICY_REVISION)
         self.policy_stale = registry.gauge(table.POLICY_STALE)
         self.key_set_expiry = registry.gauge(table.KEY_SET_EXPIRY)
+        self.alerts = registry.counter(table.ALERTS)
+        self.rollbacks = registry.counter(table.ROLLBACKS)
         self.audit_alarms = registry.counter(table.AUDIT_ALARMS)
 
     def _declare_regions(self, registry: MetricRegistry) -> None:

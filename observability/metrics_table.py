@@ -8,6 +8,7 @@ from typing import Final
 
 from observability.metric_declaration import (
     ACTION,
+    ALERT_OUTCOME,
     ANSWER,
     BUNDLE_OUTCOME,
     CALL,
@@ -26,6 +27,7 @@ from observability.metric_declaration import (
     REGION,
     REQUEST,
     REVISION,
+    ROLLBACK_PHASE,
     RULE,
     SIZES,
     STEP,
@@ -142,6 +144,18 @@ KEY_SET_EXPIRY: Final = gauge(
     "When an issuer's keys stop to count unless they are read again, in seconds since 1970.",
     "the issuer does not answer: after this moment its tokens are refused",
     ISSUER,
+)
+ALERTS: Final = counter(
+    "waypost_alerts_total",
+    "Alerts that were sent to this gateway and stored, by whether they were known.",
+    "nothing is rolled back: do alerts arrive?",
+    ALERT_OUTCOME,
+)
+ROLLBACKS: Final = counter(
+    "waypost_rollbacks_total",
+    "Steps of rollbacks that the gateway does by itself, by the phase that was come to.",
+    "`Done`: a release was taken back. Frozen, Wanted, Failed, Unhelpful, Unverified: a person is wanted",
+    ROLLBACK_PHASE,
 )
 AUDIT_ALARMS: Final = counter(
     "waypost_audit_alarms_total",

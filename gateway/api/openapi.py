@@ -18,6 +18,8 @@ from gateway.api.policy.views import BundleDetail, BundleList, BundleView, StepR
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
 from gateway.api.records.trail import TrailPage
 from gateway.api.records.views import DecisionPage, DecisionRecord
+from gateway.api.rollbacks.alerts import AlertsTaken
+from gateway.api.rollbacks.rollbacks import RollbackPage, RollbackView
 from gateway.api.views import (
     ActPage,
     CordonStatus,
@@ -31,12 +33,14 @@ from gateway.api.views import (
 )
 from gateway.documents.parsing import document_schema
 from gateway.policy.rollout.bundle_states import Share
+from gateway.rollback.webhook import Notification
 from waypost.problem_documents import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
 BODIES: Final = (
     Problem,
     ActPage,
+    AlertsTaken,
     BundleDetail,
     BundleList,
     BundleView,
@@ -49,7 +53,10 @@ BODIES: Final = (
     ExceptionRequest,
     JournalRelease,
     LogLine,
+    Notification,
     RegionList,
+    RollbackPage,
+    RollbackView,
     RunDetail,
     RunPage,
     RunStory,

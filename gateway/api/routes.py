@@ -36,6 +36,8 @@ from gateway.api.records.audit import audit
 from gateway.api.records.decisions import decision, decisions
 from gateway.api.records.trail import trail
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
+from gateway.api.rollbacks.alerts import receive_alerts
+from gateway.api.rollbacks.rollbacks import describe_rollback, rollbacks
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 
@@ -92,6 +94,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/policy/exceptions/{exception}": {"GET": Operation(handler=exception)},
     "/v1/policy/exceptions/{exception}/approve": {"POST": Operation(handler=approve_exception)},
     "/v1/policy/exceptions/{exception}/revoke": {"POST": Operation(handler=revoke_exception, sheds=False)},
+    "/v1/alerts": {"POST": Operation(handler=receive_alerts, public=True)},
+    "/v1/rollbacks": {"GET": Operation(handler=rollbacks, query_parameters=frozenset({"limit", "continue"}))},
+    "/v1/rollbacks/{rollback}": {"GET": Operation(handler=describe_rollback)},
     "/v1/schema/workflow.json": {"GET": Operation(handler=workflow_schema, public=True)},
     "/openapi.json": {"GET": Operation(handler=openapi, public=True)},
 }

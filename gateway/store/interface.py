@@ -21,6 +21,7 @@ from gateway.store.acts import ListsActs
 from gateway.store.clock_steps import BearsClockSteps
 from gateway.store.decisions import KeepsDecisions
 from gateway.store.exceptions import KeepsExceptions
+from gateway.store.rollbacks import KeepsRollbacks
 from gateway.store.trail import KeepsTrail
 
 
@@ -93,7 +94,11 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the page before."""
 
 
-class Store(ListsActs, BearsClockSteps, KeepsDecisions, KeepsExceptions, KeepsRollout, KeepsTrail, Protocol):
+class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout, Protocol):
+    """The part of a store that is about policy: decisions, exceptions, bundles and their rollbacks."""
+
+
+class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
     """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then

@@ -8,6 +8,7 @@ from clusters.registry import executors_at
 from gateway.api.routes import OPERATIONS
 from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
+from gateway.core.rollback import RollbackPhase
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Phase
 from gateway.regions.region_condition import RegionCondition
 from observability import metric_declaration as declared
@@ -26,6 +27,7 @@ def reasons(kind: type[GatewayError]) -> set[str]:
         (declared.ACTION, list(Action)),
         (declared.CONDITION, list(RegionCondition)),
         (declared.PHASE, list(Phase)),
+        (declared.ROLLBACK_PHASE, list(RollbackPhase)),
         (declared.EXECUTOR, executors_at([]).run_types.keys()),
     ],
     ids=lambda value: value.name if isinstance(value, Label) else "",

@@ -96,6 +96,9 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
             _json("It waits for the approval of others", "StepResult", status=202),
         ),
     ),
+    "receive_alerts": (_json("They are stored", "AlertsTaken"),),
+    "rollbacks": (_json("A page of rollbacks", "RollbackPage"),),
+    "describe_rollback": (_json("The rollback", "RollbackView"),),
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
@@ -106,6 +109,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "submit": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
     "ask_exception": {JSON: ("ExceptionRequest",)},
     "canary": {JSON: ("Share",)},
+    "receive_alerts": {JSON: ("Notification",)},
     "upload": {"application/gzip": ()},
 }
 """The schemas of the bodies that operations read, by media type."""

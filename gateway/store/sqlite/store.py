@@ -33,6 +33,7 @@ from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.act_queries import find_acts
 from gateway.store.sqlite.kept_decisions import SqliteDecisions
 from gateway.store.sqlite.kept_exceptions import SqliteExceptions
+from gateway.store.sqlite.kept_rollbacks import SqliteRollbacks
 from gateway.store.sqlite.kept_rollout import SqliteRollout
 from gateway.store.sqlite.kept_trail import SqliteTrail
 from gateway.store.sqlite.run_queries import find_runs, read_some
@@ -53,7 +54,7 @@ BRIEF_ROWS: Final = 150
 """The same for a record: on the writer's thread each row waits for a busy interpreter's lock."""
 
 
-class SqliteStore(SqliteDecisions, SqliteExceptions, SqliteRollout, SqliteTrail):
+class SqliteStore(SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail):
     """A `Store` in one SQLite file. While it is open the file belongs to this process."""
 
     def __init__(self, database: Database) -> None:

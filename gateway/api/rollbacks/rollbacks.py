@@ -1,0 +1,91 @@
+"""The rollbacks of a gateway: list them, and get one with each of its steps."""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.pages import decode_cursor, encode_cursor
+from gateway.core.decision import Action
+from gateway.core.errors import Malformed, NotFound
+from gateway.core.rollback import ReleaseKind, Rollback, RollbackPhase, RollbackStep
+from gateway.submission.authorize import authorize
+
+NUMBER: Final = re.compile(r"[0-9]{1,16}")
+
+
+class RollbackView(Struct, frozen=True, kw_only=True):
+    """A release that was taken back, or was not and why. Times are in seconds since 1970."""
+
+    id: int
+    phase: RollbackPhase
+    kind: ReleaseKind
+    release: str
+    """The release: of a policy bundle its sequence."""
+    revision: str
+    returns_to: str
+    """The release that decides again; empty: what the gateway was started with."""
+    alert: str
+    """The name of the alert that has led to it."""
+    began_at: float
+    changed_at: float
+    why: str
+    """Why it has come to its phase."""
+    steps: tuple[RollbackStep, ...]
+    """Each phase that it came to, with the numbers that were seen then."""
+
+
+class RollbackPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """Rollbacks, newest first. `continue` is for the next page, null on the last."""
+
+    items: tuple[RollbackView, ...]
+    next: str | None
+
+
+async def rollbacks(call: Call) -> Response:
+    """List the rollbacks that the gateway has done by itself, or would not do, newest first."""
+    services, query = call.services, call.query
+    await authorize(call.question(Action.POLICY_READ), policy=services.policy)
+    page = services.settings.requests.page_maximum
+    limit = query.number("limit", default=50, minimum=1, maximum=page)
+    found = await services.store.rollbacks(limit=limit, before=_before(query.value("continue")))
+    following = None if found.next is None else encode_cursor(str(found.next))
+    return JsonResponse(RollbackPage(items=tuple(map(_view, found.rollbacks)), next=following))
+
+
+async def describe_rollback(call: Call) -> Response:
+    """Get one rollback with each of its steps, and the numbers that were seen."""
+    services = call.services
+    await authorize(call.question(Action.POLICY_READ), policy=services.policy)
+    text = call.path_parameters["rollback"]
+    found = await services.store.rollback(int(text)) if NUMBER.fullmatch(text) else None
+    if found is None:
+        raise NotFound("there is no such rollback")
+    return JsonResponse(_view(found))
+
+
+def _view(rollback: Rollback) -> RollbackView:
+    last = rollback.steps[-1]
+    return RollbackView(
+        id=rollback.id,
+        phase=rollback.phase,
+        kind=rollback.kind,
+        release=rollback.release,
+        revision=rollback.revision,
+        returns_to=rollback.returns_to,
+        alert=rollback.alert,
+        began_at=rollback.began_at,
+        changed_at=last.at,
+        why=last.detail,
+        steps=rollback.steps,
+    )
+
+
+def _before(cursor: str | None) -> int | None:
+    last = decode_cursor(cursor)
+    if last is not None and not NUMBER.fullmatch(last):
+        raise Malformed("the query parameter continue is not one that this gateway gave")
+    return None if last is None else int(last)

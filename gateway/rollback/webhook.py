@@ -1,0 +1,97 @@
+"""Reads what Alertmanager (webhook version 4) and Grafana send, and checks who sends it. Pure.
+
+Both have the same form where it matters; fields that are not named here are passed over.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.core.errors import Denied, Unauthenticated
+from gateway.core.rollback import Alert
+from gateway.documents.parsing import parse_json
+from gateway.rollback_settings import RollbackSettings
+
+BODY_MAXIMUM_BYTES: Final = 262_144
+KIND_LABEL: Final = "rollback"
+"""The label by which an alert says which kind of release it is about."""
+NAME_MAXIMUM: Final = 200
+TIMESTAMP_DIGITS: Final = 12
+
+Text = Annotated[str, Meta(max_length=4_096)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One alert of a notification."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    starts_at: Name
+    fingerprint: Name
+
+
+class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The body of the webhook."""
+
+    group_key: Text
+    alerts: Annotated[tuple[SentAlert, ...], Meta(max_length=500)]
+
+
+class SentBy(Struct, frozen=True, kw_only=True):
+    """The headers by which a sender proves itself; None: absent."""
+
+    authorization: str | None = None
+    signature: str | None = None
+    """HMAC with SHA-256, as hexadecimal digits, of the timestamp, a colon and the body."""
+    timestamp: str | None = None
+    """Seconds since 1970."""
+
+
+def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
+    """Whether the token is the one of the settings; False: the signature must be looked at, with the body.
+
+    Raises `Denied` where no alerts are taken at all, and `Unauthenticated` for a wrong token, or neither.
+    """
+    if settings.alerts_token is None and settings.alerts_key is None:
+        raise Denied("this gateway takes no alerts: set rollback.alerts_token or rollback.alerts_key")
+    if sent.authorization is not None and settings.alerts_token is not None:
+        expected = f"Bearer {settings.alerts_token.reveal()}".encode()
+        if hmac.compare_digest(expected, sent.authorization.encode()):
+            return True
+        raise Unauthenticated("the token is not acceptable")
+    if sent.signature is None or settings.alerts_key is None:
+        raise Unauthenticated("send the token of rollback.alerts_token, or sign the alerts")
+    return False
+
+
+def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, now: float) -> None:
+    """Raises `Unauthenticated` where the body is not signed with the key, `Denied` for an old one."""
+    assert settings.alerts_key is not None
+    timestamp = sent.timestamp or ""
+    digest = hmac.new(settings.alerts_key.reveal().encode(), f"{timestamp}:".encode() + body, hashlib.sha256)
+    if not hmac.compare_digest(digest.hexdigest().encode(), (sent.signature or "").encode()):
+        raise Unauthenticated("the signature is not acceptable")
+    digits = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_DIGITS
+    if not digits or abs(now - int(timestamp)) > settings.alerts_age_seconds:
+        raise Denied("the timestamp of the signature is too far from now: it may be a copy")
+
+
+def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
+    """The alerts of a notification. Raises `Malformed`, or `Invalid` with a JSON pointer to each mistake."""
+    sent = parse_json(body, Notification)
+    return [
+        Alert(
+            group=sent.group_key,
+            fingerprint=alert.fingerprint,
+            starts_at=alert.starts_at,
+            name=alert.labels.get("alertname", "")[:NAME_MAXIMUM],
+            kind=alert.labels.get(KIND_LABEL, "")[:NAME_MAXIMUM],
+            resolved=alert.status == "resolved",
+            received_at=now,
+        )
+        for alert in sent.alerts
+    ]
