@@ -15,13 +15,10 @@ from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
-from gateway.policy.rollout.interface import KeepsRollout
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
 from gateway.store.clock_steps import BearsClockSteps
-from gateway.store.decisions import KeepsDecisions
-from gateway.store.exceptions import KeepsExceptions
-from gateway.store.rollbacks import KeepsRollbacks
+from gateway.store.kept_policy import KeepsPolicy
 from gateway.store.trail import KeepsTrail
 
 
@@ -92,10 +89,6 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     limit: int = 50
     after: str | None = None
     """The id of the last run of the page before."""
-
-
-class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout, Protocol):
-    """The part of a store that is about policy: decisions, exceptions, bundles and their rollbacks."""
 
 
 class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):

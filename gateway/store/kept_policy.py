@@ -1,0 +1,12 @@
+"""All that a store keeps about policy."""
+
+from typing import Protocol
+
+from gateway.policy.rollout.interface import KeepsRollout
+from gateway.store.decisions import KeepsDecisions
+from gateway.store.exceptions import KeepsExceptions
+from gateway.store.rollbacks import KeepsRollbacks
+
+
+class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout, Protocol):
+    """The part of a store that is about policy: decisions, exceptions, bundles and their rollbacks."""
