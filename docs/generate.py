@@ -98,11 +98,11 @@ def _fields(path: str, node: dict[str, Any], root: dict[str, Any]) -> Iterator[s
 
 
 def gateway_metrics() -> str:
-    """The table of a gateway's metrics, from `observability/metrics_table.py`."""
+    """The table of a gateway's metrics, from `observability/gateway_metrics.py`."""
     return _metrics(Metrics().registry.declared.values())
 
 
-def cluster_metrics_table() -> str:
+def cluster_gateway_metrics() -> str:
     """The table of an embedded cluster's metrics, from `observability/cluster_metrics.py`."""
     return _metrics(cluster_metrics.ClusterMetrics().registry.declared.values())
 
@@ -135,7 +135,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "rooms": rooms,
     "policy input": policy_input,
     "gateway metrics": gateway_metrics,
-    "cluster metrics": cluster_metrics_table,
+    "cluster metrics": cluster_gateway_metrics,
     "metric labels": metric_labels,
 }
 

@@ -1,7 +1,7 @@
 """The composition root: puts a gateway together from its settings.
 
-It names concrete classes, as `policy_parts.py` does for what decides. Each kind of plug-in has one dict:
-`STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
+It names concrete classes, as `policy_composition.py` does for policy engines. Each kind of plug-in has one
+dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
-from gateway.policy_parts import Loops, policy_parts
+from gateway.policy_composition import Loops, policy_composition
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
@@ -84,7 +84,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         enter = exits.enter_async_context
         store = await enter(_store(settings.store))
         await _bear_clock_steps(store)
-        parts = await enter(policy_parts(settings, store, metrics))
+        parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator = await enter(_authenticator(settings))
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}

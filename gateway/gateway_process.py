@@ -16,7 +16,7 @@ from gateway.app import compose
 from gateway.gauges import show_process, start_counters
 from gateway.policy.bundle import BundleError
 from gateway.policy.opa.bundle_archive import ArchiveError
-from gateway.policy_parts import Loops
+from gateway.policy_composition import Loops
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import StoreUnusable

@@ -1,11 +1,11 @@
 """The metrics of an embedded cluster: their declarations, and the registry of one process.
 
-docs/metrics.md is generated from here. What the gateway's processes have too stands in `metrics_table.py`.
+docs/metrics.md is generated from here. What the gateway's processes have too stands in `gateway_metrics.py`.
 """
 
 from typing import Final
 
-from observability import metrics_table as table
+from observability import gateway_metrics as table
 from observability.metric_declaration import (
     EXECUTOR,
     TASK,

@@ -1,6 +1,6 @@
 """The metrics of one gateway. `Metrics()` is created once a process, with a registry of its own.
 
-What they mean stands in `metrics_table.py`. Label children that a hot path needs are kept: looking one up
+What they mean stands in `gateway_metrics.py`. Label children that a hot path needs are kept: looking one up
 costs more than counting.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from prometheus_client import Counter, Histogram
 
-from observability import metrics_table as table
+from observability import gateway_metrics as table
 from observability.metric_declaration import MetricRegistry
 
 SLOW_SECONDS: Final = 0.1

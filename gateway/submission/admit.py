@@ -16,7 +16,7 @@ from gateway.policy.interface import PolicyEngine
 from gateway.settings import TenantSettings
 from gateway.store.interface import Admission, Admitted, OpenWork, Store
 from gateway.store.rules import permitted_regions, run_after_retry
-from gateway.store.tenants import exceeded, work_of
+from gateway.store.tenant_limits import exceeded, work_of
 from gateway.submission.authorize import authorize
 from gateway.submission.run_visibility import question_about
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from observability import cluster_metrics, metrics_table
+from observability import cluster_metrics, gateway_metrics
 from observability.metric_declaration import Declaration
 from observability.metrics import Metrics
 
@@ -18,7 +18,7 @@ CALLERS_WORDS = {
     "path",
     "trace_id",
 }
-TABLE = [value for value in vars(metrics_table).values() if isinstance(value, Declaration)]
+TABLE = [value for value in vars(gateway_metrics).values() if isinstance(value, Declaration)]
 OF_CLUSTERS = [value for value in vars(cluster_metrics).values() if isinstance(value, Declaration)]
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.cli.errors import CliError, Exit
 from gateway.core.decision import Action
-from gateway.policy.replay import Recorded
+from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):

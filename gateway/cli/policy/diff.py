@@ -13,11 +13,12 @@ from gateway.cli.arguments import Format, Output, Since, Token, Url
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_value, table
 from gateway.cli.policy.candidates import bundle_folder, open_candidate
-from gateway.cli.policy.flips import Impact, exit_code, measure, print_counts, print_flips
+from gateway.cli.policy.impact import Impact, exit_code, measure, print_counts, print_flips
 from gateway.cli.policy.replay import ByOpa, Widening, corpus_of
 from gateway.cli.policy.text_changes import TextChange, text_changes
 from gateway.policy.bundle import Bundle, BundleError, read_bundle
-from gateway.policy.replay import Recorded, compare
+from gateway.policy.flips import Recorded
+from gateway.policy.replay import compare
 
 SHOWN: Final = 5
 """Rules or values of one file that the table names."""

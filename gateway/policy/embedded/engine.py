@@ -28,7 +28,7 @@ from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.fault_texts import of_interpreter
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
 
-ENGINE_NAME: Final = "regorus"
+ENGINE_NAME: Final = "embedded"
 
 
 class EmbeddedPolicyEngine:

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from gateway.core.decision import Decision, Question
 from gateway.policy.enforcement import enforce
+from gateway.policy.flips import Flip, Recorded, flip_of
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.replay import Flip, Recorded, flip_of
 from waypost.cancellation import cancel_and_wait
 
 WAITING_MAXIMUM: Final = 1_000

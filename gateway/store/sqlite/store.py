@@ -38,7 +38,7 @@ from gateway.store.sqlite.kept_rollout import SqliteRollout
 from gateway.store.sqlite.kept_trail import SqliteTrail
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
-from gateway.store.tenants import beginning_after, in_turns
+from gateway.store.tenant_limits import beginning_after, in_turns
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_group_commit import Database
 

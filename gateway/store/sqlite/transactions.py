@@ -14,7 +14,7 @@ from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
 from gateway.steady_clock import MachineBoot
-from gateway.store import rules, tenants
+from gateway.store import rules, tenant_limits
 from gateway.store.clock_steps import clock_step
 from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
 from gateway.store.sqlite import decision_queries, row_mapping
@@ -56,9 +56,9 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
     Writes nothing where its idempotency key has already made a run, or where its tenant would pass a limit.
     """
-    run, work = admission.run, tenants.work_of(admission.run)
+    run, work = admission.run, tenant_limits.work_of(admission.run)
     if admission.limits is not None:
-        exceeded = tenants.exceeded(open_work(db, run.tenant), work, admission.limits)
+        exceeded = tenant_limits.exceeded(open_work(db, run.tenant), work, admission.limits)
         if exceeded:
             known = None if run.idempotency_key is None else _run_by_key(db, run)
             if known is None or rules.key_expired(made_at=known.created_at, now=run.created_at):
@@ -139,7 +139,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
     if change is not None:
         # A retry opens the run again.
         if (opened := RunPhase(before).terminal - change.phase.terminal) and (run := _run(db, run_id)):
-            work = tenants.work_of(run)
+            work = tenant_limits.work_of(run)
             counts_of_run = (opened * work.runs, opened * work.shards, opened * work.tasks)
             db.execute(sql.OPEN_RUN, (run.tenant, *counts_of_run, run.weight))
         db.execute(sql.CHANGE_RUN_PHASE, (change.phase, change.finished_at, run_id))

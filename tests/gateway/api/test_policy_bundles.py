@@ -8,8 +8,8 @@ from msgspec import structs
 
 from gateway.api.http.services import Services
 from gateway.core.decision import Action, Reason
+from gateway.policy.flips import Flip
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
-from gateway.policy.replay import Flip
 from gateway.policy.rollout.rollout import BundleRollout
 from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules

@@ -9,8 +9,9 @@ from msgspec import structs
 from gateway.core.decision import Action, Decision, Level, Obligations, Question, Reason
 from gateway.core.principal import Principal
 from gateway.policy.enforcement import enforce
+from gateway.policy.flips import KINDS, Flip, Recorded, flip_of
 from gateway.policy.question import encode_question
-from gateway.policy.replay import KINDS, Flip, Recorded, flip_of, question_of
+from gateway.policy.replay import question_of
 
 ASKED = Question(
     action=Action.RUNS_SUBMIT,

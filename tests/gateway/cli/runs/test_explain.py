@@ -17,7 +17,7 @@ def test_a_decision_is_printed_once(httpserver: HTTPServer, capsys: pytest.Captu
         "reasons": [],
         "obligations": {"regions": ["beijing"]},
         "revision": "v1",
-        "engine": "regorus",
+        "engine": "embedded",
         "action": "runs:submit",
     }
     credit = {"decision_id": "d1", "revision": "v1", "rules": ["tenant.permitted"], "regions": ["beijing"]}
@@ -61,7 +61,7 @@ def test_what_did_not_refuse_is_printed_with_what_let_it_in(
             "warnings": ["image.banned: alpine (exception e1)", "labels.team: is missing", "old images"],
         },
         "revision": "v1",
-        "engine": "regorus",
+        "engine": "embedded",
         "action": "runs:submit",
     }
     story = {"run": run("r1"), "decisions": [decision], "history": [], "complete": True}

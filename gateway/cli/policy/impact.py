@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
 from gateway.cli.output import console, print_value, table
-from gateway.policy.replay import KINDS, Flip, Recorded
+from gateway.policy.flips import KINDS, Flip, Recorded
 
 WORDS: Final = {
     "allowed": "newly allowed",

@@ -1,6 +1,6 @@
 """Puts together what decides in a gateway: its engine, the bundles of policy, and the records of decisions.
 
-Beside `app.py` it is the only file that names concrete policy engines.
+In a running gateway nothing but it and the rooms of `gateway.policy` names concrete policy engines.
 """
 
 import math
@@ -71,7 +71,7 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def policy_parts(
+async def policy_composition(
     settings: GatewaySettings, store: Store, metrics: Metrics
 ) -> AsyncIterator[PolicyParts]:
     """Opens the parts in order, closes them in reverse.

@@ -1,0 +1,83 @@
+"""Compares a recorded decision with what other rules answer: a flip is an outcome that differs.
+
+Compares what is allowed, by which rules and with which obligations; the texts of messages are left out, since
+engines format numbers in them differently.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.decision import Action, Decision, Obligations, Reason
+from gateway.policy.enforcement import enforce
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """A decision as `waypost decisions export` writes it; what a replay does not need is left out."""
+
+    id: str
+    action: Action
+    allow: bool
+    tenant: str = ""
+    rules: tuple[str, ...] = ()
+    fault: str = ""
+    obligations: Obligations = Obligations()
+    reasons: tuple[Reason, ...] = ()
+    input: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Flip(Struct, frozen=True, kw_only=True):
+    """A recorded decision that the other rules answer otherwise."""
+
+    id: str
+    action: Action
+    tenant: str
+    kind: str
+    """`allowed`: it was refused before; `refused`: it was allowed; `changed`: rules or obligations differ;
+    `unanswered`: the other rules gave no answer.
+    """
+    rules: tuple[str, ...]
+    """The rules that made the difference: those of the answer that refuses, else those that only one has."""
+    detail: str = ""
+    """What differs in the obligations, or why there was no answer."""
+
+
+KINDS = ("allowed", "unanswered", "refused", "changed")
+"""The kinds of flips, the most dangerous first: what is newly allowed was refused for a reason."""
+
+
+def granted(recorded: Recorded) -> dict[str, str]:
+    """The exceptions that counted for the recorded decision, by the rule that each overrides."""
+    return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
+
+
+def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
+    """What differs between the recorded decision and the one of other rules; None: nothing.
+
+    Exceptions that counted for the recorded one count for the other too.
+    """
+    now = enforce(now, granted(recorded))
+    rules: tuple[str, ...] = ()
+    detail = ""
+    if now.fault:
+        kind, detail = "unanswered", now.fault
+    elif now.allow and not recorded.allow:
+        kind, rules = "allowed", recorded.rules
+    elif recorded.allow and not now.allow:
+        kind, rules = "refused", now.rules
+    else:
+        rules = tuple(sorted(set(recorded.rules) ^ set(now.rules)))
+        detail = _differences(recorded.obligations, now.obligations)
+        if not rules and not detail:
+            return None
+        kind = "changed"
+    return Flip(
+        id=recorded.id, action=recorded.action, tenant=recorded.tenant, kind=kind, rules=rules, detail=detail
+    )
+
+
+def _differences(before: Obligations, after: Obligations) -> str:
+    return "; ".join(
+        f"{name}: {getattr(before, name)!r} -> {getattr(after, name)!r}"
+        for name in Obligations.__struct_fields__
+        if getattr(before, name) != getattr(after, name)
+    )
