@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 STANDARD_INPUT: Final = "/dev/stdin"
 """What a lone dash on the command line stands for."""
@@ -14,6 +14,19 @@ def format_usage_error(error: CycloptsError) -> str:
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
         text = f"there is no place for {' '.join(error.unused_tokens or ())}"
+    elif missing := _missing(error):
+        text = f"{missing} is missing"
     # Escaped by hand: importing rich's markup for an ordinary start would slow it.
     escaped = text.replace("[", "\\[")
     return f"[red]error:[/] {escaped}\n  `{chain} --help` shows what there is."
+
+
+def _missing(error: CycloptsError) -> str:
+    """The option or argument that was not named at all; empty where one was named, and may lack its value."""
+    argument = error.argument
+    if type(error) is not MissingArgumentError or argument is None or error.keyword is not None:
+        return ""
+    if any(token.keyword for token in argument.tokens):
+        return ""
+    # As the help shows them.
+    return argument.name.lstrip("-").upper() if argument.field_info.is_positional else argument.name

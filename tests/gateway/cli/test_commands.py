@@ -176,6 +176,20 @@ def test_a_file_is_named_as_kubectl_names_it(capsys: pytest.CaptureFixture[str])
     assert "there is no place for second.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("policy build policies -f p.tar.gz", "error: --sequence is missing\n"),
+        ("policy build", "error: DIRECTORY is missing\n"),
+        ("policy build policies -f p.tar.gz --sequence", "--sequence requires an argument"),
+    ],
+)
+def test_what_is_missing_is_named(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that was forgotten is not one without its value."""
+    assert ended(*words.split()) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argument", ["-", "absent.yaml"])
 def test_a_lone_dash_is_standard_input(argument: str) -> None:
     """Though a word that begins with a dash is an option."""
