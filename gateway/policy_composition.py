@@ -115,6 +115,8 @@ async def policy_composition(
             "policy bundle": place.run,
             "recording of refusals": engine.run,
             "watch over OPA's bundle": HeldBundleWatch(opa).run,
+            "waits of OPA": opa.feed.run,
+            "waits of the OPA for trials": trials.feed.run,
         }
         routes = _routes(policies, store, opa.feed, trials.feed)
         yield PolicyParts(engine=engine, rollout=rollout, feed=opa.feed, routes=routes, loops=loops)

@@ -1,6 +1,10 @@
 """A stack whose policy a real OPA decides, and what an outage of OPA does to it."""
 
+import asyncio
+import os
+import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,11 +12,17 @@ import httpx
 import pytest
 
 from gateway.cli.dev.stack import Stack
+from gateway.identity.development_issuer import mint_token
 from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from tests.integration.conftest import QUICK_RETURN, REGIONS, noting, rows
 from tests.integration.waiting import ended, submitted, taking_work, until
 from tests.opa_fixture import OPA, needs_opa
 
+ROOT = Path(__file__).parents[2]
+CLOSED = """package waypost.house
+
+submit contains {"rule": "closed", "message": "closed today"}
+"""
 pytestmark = [needs_opa, pytest.mark.integration]
 
 
@@ -64,3 +74,47 @@ async def test_runs_end_whatever_becomes_of_opa(
 
 async def is_ready(stack: Stack) -> bool:
     return (await readiness(stack)).is_success
+
+
+async def test_what_is_released_decides_until_it_is_taken_back(tmp_path: Path) -> None:
+    """By the command line; OPA fetches each release from the gateway, also the first one."""
+    async with Stack(tmp_path / "state", REGIONS[:1], opa=OPA) as stack:
+        assert await submits(stack) == (0, "")
+        shutil.copytree(SHIPPED_POLICIES, tmp_path / "rules")
+        (tmp_path / "rules" / "house" / "closed.rego").write_text(CLOSED)
+        release, key = str(tmp_path / "release.tar.gz"), str(stack.state / "opa" / "policy.key")
+        for step in (
+            ("build", str(tmp_path / "rules"), "-f", release, "--sequence", "1"),
+            ("sign", release, "--key", key),
+            ("upload", release),
+            ("activate", "1"),
+        ):
+            assert (await waypost(stack, "policy", *step))[0] == 0, step
+        code, said = await submits(stack)
+        assert code != 0 and "closed today" in said
+        assert (await waypost(stack, "policy", "rollback", "1"))[0] == 0
+        assert await submits(stack) == (0, "")
+
+
+async def submits(stack: Stack) -> tuple[int, str]:
+    """Submits by the command line; returns the exit code, and what is wrong."""
+    return await waypost(stack, "submit", str(ROOT / "examples" / "hello.yaml"), "--param", "who=you")
+
+
+async def waypost(stack: Stack, *words: str) -> tuple[int, str]:
+    """Runs `waypost ...` as somebody who may change policy; returns the exit code, and what is wrong."""
+    token = mint_token(
+        stack.state / "development",
+        subject="ada",
+        tenant="demo",
+        scopes=("workflows:submit", "policy:operate", "policy:read"),
+        groups=("/waypost/security",),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *words),
+        env={**os.environ, "WAYPOST_URL": stack.url, "WAYPOST_TOKEN": token},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    return process.returncode or 0, err.decode()

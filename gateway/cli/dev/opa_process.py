@@ -1,26 +1,21 @@
-"""Runs an OPA server with one bundle as a child process, on a Unix socket or a port of this machine."""
+"""Runs an OPA server as a child process, on a Unix socket or a port of this machine."""
 
 import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
 from gateway.cli.errors import CliError, Exit
-from gateway.policy.bundle import SHIPPED_POLICIES, BundleError, read_bundle
-from gateway.policy.opa.bundle_archive import pack_bundle
-from waypost.files.permissions import make_private_folder, open_private, write_private
+from waypost.files.permissions import open_private
 
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.01
 """The pause between two looks at whether it answers: it needs some 60 ms."""
-RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")
-"""The settings that name rules and data of the embedded engine; a stack's OPA gets the same."""
 SOCKET_PATH_MAXIMUM: Final = 100
 """Linux takes 107 bytes as the path of a socket."""
 ENVIRONMENT: Final = {"GOGC": "400"}
@@ -33,15 +28,21 @@ Collecting garbage less often saves a quarter of its processor time, for some 15
 class OpaProcess:
     """An OPA server: `async with` starts it and waits until it answers; it is ended by its process id.
 
-    `address` is a path for a Unix socket, or `HOST:PORT`. What it prints goes to
-    the file `log`, what it logs of its decisions to the internal port of a gateway at `logs_to`.
+    `address` is a path for a Unix socket, or `HOST:PORT`. It holds the bundle at `bundle`, or fetches one as
+    its configuration file `config` says. What it prints goes to the file `log`.
     """
 
     def __init__(
-        self, program: Path, bundle: Path, address: Path | str, *, log: Path, logs_to: str | None = None
+        self,
+        program: Path,
+        bundle: Path | None,
+        address: Path | str,
+        *,
+        log: Path,
+        config: Path | None = None,
     ) -> None:
         self._program, self._bundle, self._address, self._log = program, bundle, address, log
-        self._logs_to = logs_to
+        self._config = config
         self.process: asyncio.subprocess.Process | None = None
 
     def __repr__(self) -> str:
@@ -56,21 +57,13 @@ class OpaProcess:
     def command(self) -> list[str]:
         """The command that starts this OPA by hand."""
         address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
+        sources = {"--bundle": self._bundle, "--config-file": self._config}
         return [
-            *(str(self._program), "run", "--server", "--addr", address, "--bundle", str(self._bundle)),
+            *(str(self._program), "run", "--server", "--addr", address),
+            *(str(word) for option, path in sources.items() if path for word in (option, path)),
             *("--log-level", "error", "--skip-version-check", "--unix-socket-perm", "700"),
-            *(word for setting in self._settings() for word in ("--set", setting)),
-        ]
-
-    def _settings(self) -> list[str]:
-        if self._logs_to is None:
-            return []
-        return [
-            f"services.waypost.url={self._logs_to}",
-            "decision_logs.service=waypost",
-            "decision_logs.reporting.buffer_type=event",
-            "decision_logs.reporting.min_delay_seconds=1",
-            "decision_logs.reporting.max_delay_seconds=2",
+            # What it logged and can send to nobody, it would try to send for ten seconds.
+            *("--shutdown-grace-period", "1"),
         ]
 
     async def __aenter__(self) -> Self:
@@ -136,26 +129,3 @@ class OpaProcess:
                 return
         self.send(signal.SIGKILL)
         await self.process.wait()
-
-
-def opa_of_stack(
-    program: Path, state: Path, environment: Mapping[str, str], *, metrics_port: int = 0
-) -> OpaProcess:
-    """The OPA of the stack in `state`, with the rules that the settings in `environment` name.
-
-    Its socket and its bundle lie in the folder of the stack. Raises `CliError` for rules that are no bundle.
-    """
-    folder, data = (environment.get(name) for name in RULES)
-    try:
-        bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
-    except BundleError as error:
-        raise CliError(
-            "the rules are no bundle", lines=tuple(str(error).splitlines()), code=Exit.USAGE
-        ) from error
-    make_private_folder(state / "opa")
-    archive = state / "opa" / "bundle.tar.gz"
-    write_private(archive, pack_bundle(bundle))
-    log = state / "logs" / "opa.log"
-    # It starts before the gateway, whose port is not known then unless it was given.
-    logs_to = f"http://127.0.0.1:{metrics_port}" if metrics_port else None
-    return OpaProcess(program, archive, state / "opa" / "opa.sock", log=log, logs_to=logs_to)

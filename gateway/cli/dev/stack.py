@@ -16,8 +16,8 @@ from msgspec import json as msgspec_json
 
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
-from gateway.cli.dev.opa_process import RULES, OpaProcess, opa_of_stack
 from gateway.cli.dev.region_folders import REGIONS
+from gateway.cli.dev.stack_opa import RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
 from waypost import pki
@@ -61,7 +61,7 @@ class Stack:
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
         self._opa_program = opa
-        self.opa: OpaProcess | None = None
+        self.opa: StackOpa | None = None
         self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
 
@@ -102,8 +102,10 @@ class Stack:
                 proxy = Proxy(target_host="127.0.0.1", target_port=self.ready[region]["port"])
                 proxy.delay_seconds = self._round_trips.get(region, 0.0) / 2
                 self.proxies[region] = await exits.enter_async_context(proxy)
-            await self.start_opa()
+            if self._opa_program is not None:
+                self.opa = StackOpa(self._opa_program, self.state, {**os.environ, **self._settings})
             await self.start_gateway()
+            await self.start_opa()
             context = Context(url=self.url, development=str(self.state / DEVELOPMENT))
             write_private(self.state / CONTEXT_PATH.name, msgspec_json.encode(context))
             exits.callback((self.state / CONTEXT_PATH.name).unlink, missing_ok=True)
@@ -175,13 +177,9 @@ class Stack:
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_opa(self) -> None:
-        """Starts the OPA of a stack that has one, and waits until it answers. Raises `CliError`."""
-        if self._opa_program is None:
-            return
-        if self.opa is None:
-            environment, port = {**os.environ, **self._settings}, self._ports["metrics_port"]
-            self.opa = opa_of_stack(self._opa_program, self.state, environment, metrics_port=port)
-        self.processes["opa"] = await self.opa.start()
+        """Starts the OPA of a stack that has one, beside its gateway. Raises `CliError`."""
+        if self.opa is not None:
+            self.processes["opa"] = await self.opa.start_beside(self.metrics_url)
 
     async def start_gateway(self) -> None:
         """Starts the gateway, on the ports that it had before, so that clients find it again."""
@@ -200,12 +198,11 @@ class Stack:
             f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"'
             for region in self.regions
         )
-        # Regions and tasks share this machine with OPA, which may have to wait for a processor.
-        engine = f'[policy]\nengine = "{self.opa.engine}"\ndeadline_seconds = 1.0\n' if self.opa else ""
+        policy = self.opa.policy_settings if self.opa else ""
         return (
             f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / PKI}"\n'
             f'[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
-            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{engine}{regions}\n"
+            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{policy}{regions}\n"
         )
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
@@ -261,8 +258,11 @@ class Stack:
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:
-        """Stops all processes, the gateway first, lest it take the stopping regions for an outage."""
-        for group in (["gateway"], [name for name in self.processes if name != "gateway"]):
+        """Stops all processes, regions last, lest the gateway take that for an outage.
+
+        OPA goes first: it still sends the gateway what it has logged.
+        """
+        for group in (["opa"], ["gateway"], self.regions):
             running = [
                 process
                 for name in group

@@ -39,6 +39,13 @@ class BundleFeed:
     async def __aexit__(self, *_: object) -> None:
         self.end()
 
+    async def run(self) -> None:
+        """Lets OPA wait for as long as the gateway runs: a server that stops would wait for it."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.end()
+
     def serve(self, bundle: ServedBundle) -> None:
         """Gives OPA this bundle from now on."""
         self.current, self.trouble = bundle, ""
@@ -60,7 +67,7 @@ class BundleFeed:
         return self.current
 
     def end(self) -> None:
-        """Lets those go who wait for another bundle: a gateway that stops would wait for them."""
+        """Lets those go who wait for another bundle."""
         self._ending = True
         self._wake()
 

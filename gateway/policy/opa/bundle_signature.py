@@ -16,8 +16,16 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
+    generate_private_key,
 )
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from msgspec import Struct
 
 from gateway.policy.opa.bundle_archive import (
@@ -31,6 +39,7 @@ from gateway.policy.opa.bundle_archive import (
     parsed_json,
     unpack,
 )
+from waypost.files.permissions import write_private
 
 ALGORITHM: Final = "ES256"
 HASH: Final = "SHA-256"
@@ -60,6 +69,18 @@ class _SignedFile(Struct, frozen=True, kw_only=True):
     name: str
     hash: str
     algorithm: str
+
+
+def make_signing_key(path: Path) -> None:
+    """Makes a key that signs bundles, in the PEM file `path` (0600)."""
+    key = generate_private_key(SECP256R1())
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def public_half(key: SigningKey) -> str:
+    """The public half of `key`, as PEM: bundles are verified with it."""
+    public = key.key.public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def read_signing_key(path: Path, key_id: str) -> SigningKey:

@@ -85,7 +85,8 @@ class BundlePlace:
         if release.sequence <= newest:
             return False
         expected = self._rollout.current.generation
-        await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected)
+        # An OPA cannot fetch it before this gateway listens; `HeldBundleWatch` says where it is not taken.
+        await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected, wait=False)
         return True
 
 

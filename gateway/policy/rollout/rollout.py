@@ -103,14 +103,16 @@ class BundleRollout:
         return release
 
     async def take(
-        self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY
+        self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY, wait: bool = True
     ) -> Taken:
         """Takes a step with a bundle, if the rollout is still at the generation that was `expected`.
 
-        Where others must approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the
+        `wait`: the engine that decides must hold it, else it may come to that later. Where others must
+        approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the
         step is not possible now, `Invalid` where nothing here can evaluate the bundle.
         """
-        return await self._to_its_end(self._take(step, sequence, act, expected=expected, share=share))
+        taking = self._take(step, sequence, act, expected=expected, share=share)
+        return await self._to_its_end(taking, wait=wait)
 
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
         """Approves the step that waits for a bundle, and takes it if that was the last approval it needs.
@@ -119,13 +121,15 @@ class BundleRollout:
         """
         return await self._to_its_end(self._approve(sequence, act, expected=expected))
 
-    async def _to_its_end(self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]]) -> Taken:
+    async def _to_its_end(
+        self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]], *, wait: bool = True
+    ) -> Taken:
         """Ends what was begun, also where nobody waits for it any more.
 
         Else the store could have another state than this gateway.
         """
         taken, change = await asyncio.shield(asyncio.create_task(step))
-        if change is not None:
+        if change is not None and wait:
             await self._changes.wait_until_held(change)
         return taken
 

@@ -4,39 +4,18 @@ import json
 from pathlib import Path
 
 from gateway.cli.dev.opa_process import OpaProcess
-from tests.gateway.policy.opa.keys import VERIFIES, write_public_key
+from gateway.cli.dev.stack_opa import polling_configuration
+from tests.gateway.policy.opa.keys import write_public_key
 from tests.opa_fixture import OPA
 
 
-class PollingOpa(OpaProcess):
-    """An OPA that fetches its bundle as the configuration file says."""
-
-    def command(self) -> list[str]:
-        words = super().command()
-        words[words.index("--bundle")] = "--config-file"
-        return words
-
-
-def polling_opa(folder: Path, port: int, path: str, *, partition: str = "") -> PollingOpa:
+def polling_opa(folder: Path, port: int, path: str, *, partition: str = "") -> OpaProcess:
     """An OPA that fetches `path` at a port of this machine, by long polling; its files are in `folder`."""
     assert OPA is not None
     folder.mkdir()
-    config = {
-        "services": {"waypost": {"url": f"http://127.0.0.1:{port}"}},
-        "keys": {"waypost": {"algorithm": "ES256", "key": write_public_key(folder / "key").read_text()}},
-        "bundles": {
-            "policy": {
-                "service": "waypost",
-                "resource": path,
-                "signing": {"keyid": VERIFIES.key_id},
-                "polling": {
-                    "min_delay_seconds": 1,
-                    "max_delay_seconds": 2,
-                    "long_polling_timeout_seconds": 30,
-                },
-            }
-        },
-        "status": {"service": "waypost", **({"partition_name": partition} if partition else {})},
-    }
+    key = write_public_key(folder / "key").read_text()
+    config = polling_configuration(f"http://127.0.0.1:{port}", key, resource=path, partition=partition)
+    # Without it, it sends nobody what it decides.
+    del config["decision_logs"]
     (folder / "opa.json").write_text(json.dumps(config))
-    return PollingOpa(OPA, folder / "opa.json", folder / "opa.sock", log=folder / "opa.log")
+    return OpaProcess(OPA, None, folder / "opa.sock", log=folder / "opa.log", config=folder / "opa.json")

@@ -29,3 +29,16 @@ async def test_who_waits_for_another_one_gets_it_when_it_comes() -> None:
         await asyncio.sleep(0)
     async with asyncio.timeout(20):
         assert await waiting is None
+
+
+async def test_the_end_of_the_gateways_loops_ends_the_waits() -> None:
+    """Its servers stop after them: they would wait for OPA, which waits for as long as it may."""
+    feed = BundleFeed()
+    feed.serve(served(7))
+    assert feed.current is not None
+    loop = asyncio.create_task(feed.run())
+    waiting = asyncio.create_task(feed.other_than(feed.current.tag, seconds=60))
+    await asyncio.sleep(0)
+    loop.cancel()
+    async with asyncio.timeout(20):
+        assert await waiting is None

@@ -1,5 +1,6 @@
 """A real OPA's decision logs, as its plugin sends them to the internal port of a gateway."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ from starlette.routing import Router
 
 from gateway.api.internal.decision_logs import decision_log_route
 from gateway.cli.dev.opa_process import OpaProcess
+from gateway.cli.dev.stack_opa import polling_configuration
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.decision_logs import OpaRecord
 from gateway.policy.opa.engine import OpaPolicyEngine
@@ -16,6 +18,13 @@ from tests.integration.waiting import until
 from tests.opa_fixture import OPA, bundle_of, needs_opa, packed
 from waypost.serving import Server
 from waypost.sqlite_group_commit import Database
+
+
+def logging_to(port: int, path: Path) -> Path:
+    """A configuration file, in which OPA logs its decisions to a port of this machine."""
+    config = polling_configuration(f"http://127.0.0.1:{port}", "")
+    path.write_text(json.dumps({name: config[name] for name in ("services", "decision_logs")}))
+    return path
 
 
 @needs_opa
@@ -32,7 +41,7 @@ async def test_opa_s_own_record_is_found_by_the_id_that_its_answer_has(tmp_path:
             archive,
             tmp_path / "opa.sock",
             log=tmp_path / "opa.log",
-            logs_to=f"http://127.0.0.1:{server.port}",
+            config=logging_to(server.port, tmp_path / "opa.json"),
         ) as opa,
         OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=30) as engine,
     ):

@@ -1,0 +1,157 @@
+"""The OPA of a stack: it fetches the active bundle from the stack's gateway, as one that serves callers does.
+
+What the gateway activates first is a release of the rules that the stack was started with, made here.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from gateway.api.internal.policy_bundle import PATH
+from gateway.cli.dev.opa_process import OpaProcess
+from gateway.cli.errors import CliError, Exit
+from gateway.policy.bundle import OPA_ENGINE, SHIPPED_POLICIES, Bundle, BundleError, read_bundle
+from gateway.policy.embedded.loading import check_bundle
+from gateway.policy.opa.bundle_archive import ArchiveError, pack_bundle
+from gateway.policy.opa.bundle_signature import (
+    ALGORITHM,
+    make_signing_key,
+    public_half,
+    read_signing_key,
+    read_verification_key,
+    sign,
+    verify,
+)
+from waypost.files.permissions import make_private_folder, write_private
+
+RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")
+"""The settings that name rules and data of the embedded engine; the first release of a stack has the same."""
+RELEASES: Final = ("WAYPOST_POLICY__BUNDLE", "WAYPOST_POLICY__BUNDLE_KEY", "WAYPOST_POLICY__BUNDLE_KEY_ID")
+"""The settings that say where releases come from: a stack with an OPA has its own."""
+KEY_ID: Final = "waypost"
+LOOKS: Final = 100
+LOOK_SECONDS: Final = 0.05
+"""Looks at whether the gateway asks it, and the pause between two: it looks for an OPA every 0.1 s."""
+
+
+class StackOpa(OpaProcess):
+    """The OPA of the stack in `state`; `environment` may name the rules of the first release.
+
+    Its socket, the release, and the key that releases are signed with lie in a folder of the stack. Raises
+    `CliError` for rules that are no bundle.
+    """
+
+    def __init__(self, program: Path, state: Path, environment: Mapping[str, str]) -> None:
+        self.folder = state / "opa"
+        self.release, self.public_key = self.folder / "bundle.tar.gz", self.folder / "policy.pub"
+        self._configuration = self.folder / "opa.json"
+        super().__init__(
+            *(program, None, self.folder / "opa.sock"),
+            log=state / "logs" / "opa.log",
+            config=self._configuration,
+        )
+        if given := [name for name in RELEASES if environment.get(name)]:
+            raise CliError(
+                f"a stack with an OPA has its own releases: without {' and '.join(given)}, please",
+                lines=(f"Sign yours with the key {self.folder / 'policy.key'}.",),
+                code=Exit.USAGE,
+            )
+        bundle = _bundle(environment)
+        make_private_folder(self.folder)
+        self._make_release(bundle)
+
+    @property
+    def policy_settings(self) -> str:
+        """The lines of the gateway's settings, in TOML, that let it ask this OPA, and serve it releases."""
+        # Regions and tasks share this machine with OPA, which may have to wait for a processor.
+        return (
+            f'[policy]\nengine = "{self.engine}"\ndeadline_seconds = 1.0\n'
+            f'bundle = "{self.release}"\nbundle_key = "{self.public_key}"\nbundle_key_id = "{KEY_ID}"\n'
+        )
+
+    def _make_release(self, bundle: Bundle) -> None:
+        """Writes the release of `bundle`: the one that is there where it has the same rules, or the next one.
+
+        The gateway takes none that is older than what was activated since.
+        """
+        path = self.folder / "policy.key"
+        if not path.exists():
+            make_signing_key(path)
+        key, sequence = read_signing_key(path, KEY_ID), 0
+        write_private(self.public_key, public_half(key).encode())
+        with contextlib.suppress(OSError, ArchiveError):
+            found = verify(self.release.read_bytes(), read_verification_key(self.public_key, KEY_ID))
+            if (found.revision, found.engine) == (bundle.revision, bundle.engine):
+                return
+            sequence = found.sequence + 1
+        write_private(self.release, sign(pack_bundle(bundle, sequence=sequence), key))
+
+    async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
+        """Starts it when the gateway listens whose internal port is at the URL `gateway`.
+
+        Waits until it holds the active bundle, and the gateway knows. Raises `CliError`.
+        """
+        written = polling_configuration(gateway, self.public_key.read_text())
+        write_private(self._configuration, json.dumps(written, indent=1).encode())
+        process = await self.start()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(LOOKS):
+                if await _is_asked(client, gateway):
+                    break
+                await asyncio.sleep(LOOK_SECONDS)
+        return process
+
+
+def polling_configuration(
+    gateway: str, public_key: str, *, resource: str = PATH, partition: str = ""
+) -> dict[str, object]:
+    """OPA's configuration: the active bundle comes from `gateway`, what it logs and reports goes there."""
+    return {
+        "services": {"waypost": {"url": gateway}},
+        "keys": {KEY_ID: {"algorithm": ALGORITHM, "key": public_key}},
+        "bundles": {
+            "policy": {
+                "service": "waypost",
+                "resource": resource,
+                "signing": {"keyid": KEY_ID},
+                "polling": {
+                    "min_delay_seconds": 1,
+                    "max_delay_seconds": 2,
+                    "long_polling_timeout_seconds": 30,
+                },
+            }
+        },
+        "status": {"service": "waypost", **({"partition_name": partition} if partition else {})},
+        "decision_logs": {
+            "service": "waypost",
+            "reporting": {"buffer_type": "event", "min_delay_seconds": 1, "max_delay_seconds": 2},
+        },
+    }
+
+
+def _bundle(environment: Mapping[str, str]) -> Bundle:
+    """The rules that the stack was started with. Raises `CliError` where the gateway would not take them."""
+    folder, data = (environment.get(name) for name in RULES)
+    try:
+        bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
+        if bundle.engine != OPA_ENGINE and (diagnostics := check_bundle(bundle)):
+            raise BundleError(diagnostics)
+    except BundleError as error:
+        raise CliError(
+            "the rules are no bundle", lines=tuple(str(error).splitlines()), code=Exit.USAGE
+        ) from error
+    return bundle
+
+
+async def _is_asked(client: httpx.AsyncClient, gateway: str) -> bool:
+    """Whether the gateway, which may have found no OPA at its start, asks it by now."""
+    try:
+        answer = await client.get(f"{gateway}/readyz?verbose")
+    except httpx.HTTPError:
+        return False
+    return "[+] policy:" in answer.text

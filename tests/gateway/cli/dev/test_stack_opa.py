@@ -1,0 +1,91 @@
+"""The OPA of a stack: which rules its first release has, and when there is another one."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.dev.stack import Stack
+from gateway.cli.dev.stack_opa import RELEASES, RULES, StackOpa, polling_configuration
+from gateway.cli.errors import CliError
+from gateway.policy.bundle import SHIPPED_POLICIES
+from gateway.policy.opa.bundle_archive import unpack
+from gateway.policy.opa.bundle_signature import read_verification_key, verify
+from tests.gateway.policy.rollout.releases import rules
+
+DATA = (SHIPPED_POLICIES / "data.json").read_text() + "\n"
+
+
+def own_rules(folder: Path) -> dict[str, str]:
+    """Settings that name rules and data of one's own."""
+    folder.mkdir()
+    for name, text in rules("own").items():
+        (folder / name).write_text(text)
+    (folder / "own.json").write_text(DATA)
+    return dict(zip(RULES, (str(folder), str(folder / "own.json")), strict=True))
+
+
+def sequence_of(opa: StackOpa) -> int:
+    return verify(opa.release.read_bytes(), read_verification_key(opa.public_key, "waypost")).sequence
+
+
+def test_its_first_release_has_the_rules_that_the_gateways_settings_name(tmp_path: Path) -> None:
+    """Another engine must not mean other rules. Nobody else reads any of its files."""
+    opa = StackOpa(Path("opa"), tmp_path, own_rules(tmp_path / "rules"))
+    files = unpack(opa.release.read_bytes())
+    assert (files["access.rego"].decode(), files["data.json"].decode()) == (rules("own")["access.rego"], DATA)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in opa.folder.iterdir())
+
+
+def test_another_start_makes_another_release_of_other_rules_alone(tmp_path: Path) -> None:
+    """The same release is no news to the gateway; other rules are the next one, for the same key."""
+    settings = own_rules(tmp_path / "rules")
+    opa = StackOpa(Path("opa"), tmp_path, settings)
+    first = opa.release.read_bytes()
+    assert sequence_of(opa) == 0
+    assert StackOpa(Path("opa"), tmp_path, settings).release.read_bytes() == first
+    (tmp_path / "rules" / "access.rego").write_text(rules("other")["access.rego"])
+    assert sequence_of(StackOpa(Path("opa"), tmp_path, settings)) == 1
+    opa.release.write_bytes(b"damaged")
+    assert sequence_of(StackOpa(Path("opa"), tmp_path, settings)) == 0
+
+
+def test_the_gateway_of_such_a_stack_is_not_given_them(tmp_path: Path) -> None:
+    """It would refuse to start with rules that it does not evaluate."""
+    settings = {**own_rules(tmp_path / "rules"), "WAYPOST_OTHER": "1"}
+    stack = Stack(tmp_path, (), settings=settings)
+    assert RULES[0] in stack._environment("gateway")
+    stack.opa = StackOpa(Path("opa"), tmp_path, settings)
+    assert stack._environment("gateway").keys() & {*RULES, "WAYPOST_OTHER"} == {"WAYPOST_OTHER"}
+
+
+@pytest.mark.parametrize("rego", [None, "package x\nx := http.send({})\n"])
+def test_rules_that_are_no_bundle_are_named(tmp_path: Path, rego: str | None) -> None:
+    """As `waypost policy check` names them: the gateway, which would not start, has them in its log alone."""
+    (tmp_path / "rules").mkdir()
+    if rego is not None:
+        (tmp_path / "rules" / "own.rego").write_text(rego)
+        (tmp_path / "rules" / "data.json").write_text(DATA)
+    with pytest.raises(CliError, match="the rules are no bundle") as refused:
+        StackOpa(Path("opa"), tmp_path, {RULES[0]: str(tmp_path / "rules")})
+    assert ("http.send" if rego else "there are no rules here") in refused.value.lines[0]
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_settings_that_name_other_releases_are_refused(tmp_path: Path, name: str) -> None:
+    """Its own would not be signed for another key; a setting that is passed over would surprise."""
+    with pytest.raises(CliError, match=name) as refused:
+        StackOpa(Path("opa"), tmp_path, {name: "x"})
+    assert str(tmp_path / "opa" / "policy.key") in refused.value.lines[0]
+
+
+def test_the_example_in_the_documentation_is_what_it_gets() -> None:
+    """What is tried out here is what is recommended there."""
+    config = polling_configuration("http://127.0.0.1:9090", "PEM")
+    assert config["bundles"] == {
+        "policy": {
+            "service": "waypost",
+            "resource": "/bundles/policy.tar.gz",
+            "signing": {"keyid": "waypost"},
+            "polling": {"min_delay_seconds": 1, "max_delay_seconds": 2, "long_polling_timeout_seconds": 30},
+        }
+    }
