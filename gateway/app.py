@@ -35,6 +35,9 @@ from gateway.policy_composition import Loops, policy_composition
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
+from gateway.regions.region_condition import RegionCondition
+from gateway.rollback.controller import RollbackController
+from gateway.rollback.prometheus import Prometheus
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -109,6 +112,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
+        rollback = await _rollback(exits, services, region_lost=lambda: _region_lost(controller))
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
         gauges = partial(show_policy_and_keys, metrics, settings, policy, feed, authenticator)
         yield Gateway(
@@ -118,6 +122,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             loops={
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
+                **rollback,
                 **_sealing(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
@@ -232,6 +237,31 @@ def _controller(
 
 def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
+
+
+async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
+    """The loop that takes bad releases back, unless that is off."""
+    settings = services.settings.rollback
+    if settings.mode == "off":
+        return {}
+    if settings.prometheus_url is None:
+        raise StartError("the setting rollback.prometheus_url is missing: without evidence nothing is done")
+    prometheus = Prometheus(settings, clock=services.clock)
+    controller = RollbackController(
+        services.store,
+        services.rollout,
+        await exits.enter_async_context(prometheus),
+        settings,
+        clock=services.clock,
+        region_lost=region_lost,
+        on_phase=lambda phase: services.metrics.rollbacks.labels(phase).inc(),
+    )
+    return {"rollbacks": controller.run}
+
+
+def _region_lost(controller: Controller) -> bool:
+    lost = RegionCondition.UNREACHABLE
+    return controller.cut_off or any(view.condition is lost for view in controller.views(_instant()))
 
 
 def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:

@@ -15,6 +15,7 @@ from observability.metric_declaration import (
     CAUSE,
     CERTIFICATE,
     CONDITION,
+    DECIDING,
     ENGINE,
     EXECUTOR,
     FLIP,
@@ -97,6 +98,13 @@ DECISIONS: Final = counter(
     '`outcome="unanswered"`: policy does not answer, callers get 503',
     ENGINE,
     ACTION,
+    ANSWER,
+)
+SUBMISSION_DECISIONS: Final = counter(
+    "waypost_submission_decisions_total",
+    "Submissions that policy decided, by the revision of the rules: permitted, refused, or unanswered.",
+    "a new bundle refuses more than the one before: rollbacks are decided by it",
+    DECIDING,
     ANSWER,
 )
 UNRECORDED_DECISIONS: Final = counter(

@@ -10,7 +10,10 @@ from typing import Final, Protocol
 from prometheus_client import Counter, Histogram
 
 from observability import gateway_metrics as table
-from observability.metric_declaration import MetricRegistry
+from observability.metric_declaration import DECIDING, MetricRegistry
+
+SUBMISSION: Final = "runs:submit"
+ANSWERS: Final = ("permitted", "refused", "unanswered")
 
 SLOW_SECONDS: Final = 0.1
 """A call that took longer has its trace id in the histogram, as an exemplar."""
@@ -36,6 +39,9 @@ class CountedDecision(Protocol):
     def action(self) -> str: ...
 
     @property
+    def revision(self) -> str: ...
+
+    @property
     def allow(self) -> bool: ...
 
     @property
@@ -56,6 +62,7 @@ class Metrics:
         self._declare_work(self.registry)
         self._request_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._decision_children: dict[tuple[str, str, str], Counter] = {}
+        self._submission_children: dict[str, dict[str, Counter]] = {}
         self._task_children: dict[tuple[str, str], Counter] = {}
         self._dispatch_children: dict[str, Histogram] = {}
         self._shown_conditions: dict[str, str] = {}
@@ -77,6 +84,7 @@ class Metrics:
     def _declare_policy(self, registry: MetricRegistry) -> None:
         self.decision_seconds = registry.histogram(table.DECISION_SECONDS)
         self.decisions = registry.counter(table.DECISIONS)
+        self.submission_decisions = registry.counter(table.SUBMISSION_DECISIONS)
         self.unrecorded_decisions = registry.counter(table.UNRECORDED_DECISIONS)
         self.shadow_flips = registry.counter(table.SHADOW_FLIPS)
         self.shadow_skipped = registry.counter(table.SHADOW_SKIPPED)
@@ -134,6 +142,20 @@ class Metrics:
             child = self._decision_children[key] = self.decisions.labels(*key)
         child.inc()
         self.decision_seconds.observe(decision.duration_seconds)
+        if decision.action == SUBMISSION:
+            self._count_submission(decision.revision, outcome)
+
+    def _count_submission(self, revision: str, outcome: str) -> None:
+        children = self._submission_children.get(revision)
+        if children is None:
+            if len(self._submission_children) == DECIDING.most:
+                oldest = next(iter(self._submission_children))
+                for known in self._submission_children.pop(oldest):
+                    self.submission_decisions.remove(oldest, known)
+            # All from the start: a counter that appears with its first refusal hides that one from rates.
+            children = {one: self.submission_decisions.labels(revision, one) for one in ANSWERS}
+            self._submission_children[revision] = children
+        children[outcome].inc()
 
     def count_task(self, executor: str, outcome: str) -> None:
         """Counts a task whose end, or a try whose failure, is committed."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from starlette.types import ASGIApp
 
 from clusters import registry
@@ -13,7 +14,7 @@ from gateway import app
 from gateway.app import StoreKind, compose
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
-from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
+from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, RollbackSettings, Secret
 from gateway.start_error import StartError
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
@@ -57,6 +58,18 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
             answer = (await client.post("/v1/runs", json=document)).json()
             found.append([error["detail"] for error in answer.get("errors", ())])
     return found
+
+
+async def test_a_gateway_that_rolls_back_has_its_loop_and_its_evidence(settings: GatewaySettings) -> None:
+    """Without a Prometheus nothing could ever be proven: it does not start."""
+    on = structs.replace(settings, rollback=RollbackSettings(mode="on"))
+    with pytest.raises(StartError, match=r"rollback\.prometheus_url"):
+        await compose(on).__aenter__()
+    asked = RollbackSettings(mode="on", prometheus_url="http://127.0.0.1:1")
+    async with compose(structs.replace(settings, rollback=asked)) as gateway:
+        assert "rollbacks" in gateway.loops
+    async with compose(settings) as gateway:
+        assert "rollbacks" not in gateway.loops
 
 
 async def test_the_processes_that_read_documents_start_with_the_gateway(

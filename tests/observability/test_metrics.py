@@ -100,3 +100,28 @@ def test_one_revision_is_shown() -> None:
 
     assert value(metrics, "waypost_policy_revision_info", engine="opa", revision="r1") is None
     assert value(metrics, "waypost_policy_revision_info", engine="opa", revision="r2") == 1
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    revision: str
+    action: str = "runs:submit"
+    allow: bool = True
+    engine: str = "embedded"
+    fault: str = ""
+    duration_seconds: float = 0.001
+
+
+def test_submissions_are_counted_by_the_revision_that_decided() -> None:
+    """Rollbacks are decided by them. All outcomes are there from the first, and old revisions go."""
+    metrics, name = Metrics(), "waypost_submission_decisions_total"
+    metrics.count_decision(Decided(revision="r0"))
+    metrics.count_decision(Decided(revision="r0", allow=False))
+    metrics.count_decision(Decided(revision="r0", action="runs:read"))
+    counts = [
+        value(metrics, name, revision="r0", outcome=one) for one in ("permitted", "refused", "unanswered")
+    ]
+    assert counts == [1, 1, 0]
+    for number in range(1, 21):
+        metrics.count_decision(Decided(revision=f"r{number}"))
+    kept = [value(metrics, name, revision=f"r{number}", outcome="permitted") for number in range(21)]
+    assert kept == [None, *[1.0] * 20]

@@ -72,6 +72,11 @@ class BundleRollout:
     async def __aexit__(self, *_: object) -> None:
         return None
 
+    @property
+    def may_return(self) -> bool:
+        """Whether the gateway can decide without any bundle, by what it was started with."""
+        return self._engines.may_return
+
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
         """What this bundle has answered in shadow, if it was the last one there in this process."""
         return self._changes.shadow_counts(sequence)

@@ -1,0 +1,111 @@
+"""Evidence from Prometheus: one number a query, or none at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec import structs
+
+from gateway.rollback.evidence import Evidence, NoEvidence, Shares
+from gateway.rollback.prometheus import Prometheus, queries
+from tests.gateway.rollback.rollbacks import NOW, ON, a_release
+
+SETTINGS = structs.replace(ON, prometheus_url="http://prometheus:9090/base", prometheus_seconds=0.05)
+
+
+def vector(*values: Any, at: float = NOW) -> dict[str, Any]:
+    result = [{"metric": {}, "value": [at, value]} for value in values]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    for begin in range(0, len(body), 10_000):
+        yield body[begin : begin + 10_000]
+
+
+async def asked(answer: Callable[[httpx.Request], Any], *, after: bool = False) -> Evidence | NoEvidence:
+    """The evidence, if Prometheus gives this answer to each query."""
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        given = answer(request)
+        if asyncio.iscoroutine(given):
+            given = await given
+        if isinstance(given, tuple):
+            status, body = given
+            return httpx.Response(status, content=pieces(body))
+        return httpx.Response(200, content=pieces(msgspec.json.encode(given)))
+
+    transport = httpx.MockTransport(handle)
+    async with Prometheus(SETTINGS, clock=lambda: NOW, transport=transport) as prometheus:
+        return await prometheus.evidence(a_release(), after=after)
+
+
+async def test_each_number_is_asked_for_once_and_is_the_servers() -> None:
+    """Under the path that the address has; the farthest of its clocks is the one that counts."""
+    urls, values = list[httpx.URL](), iter(["1000", "400", "900.5", "9", "0"])
+
+    def answer(request: httpx.Request) -> Any:
+        urls.append(request.url)
+        return vector(next(values), at=NOW + len(urls))
+
+    assert await asked(answer) == Evidence(
+        release=Shares(submissions=1000.0, refused=400.0),
+        baseline=Shares(submissions=900.5, refused=9.0),
+        failovers=0.0,
+        clock_offset_seconds=5.0,
+    )
+    assert {url.path for url in urls} == {"/base/api/v1/query"}
+
+
+def test_the_baseline_is_what_ruled_before_or_rules_beside_it() -> None:
+    """A name cannot leave its quotes."""
+    active = queries(a_release(), ON, now=NOW, after=False)
+    canary = queries(a_release(canary=True), ON, now=NOW, after=False)
+    after = queries(a_release(revision='a"}'), ON, now=NOW, after=True)
+    counter = "waypost_submission_decisions_total"
+    assert active["submissions"] == f'sum(increase({counter}{{revision="r7"}}[300s]))'
+    assert active["baseline"] == f'sum(increase({counter}{{revision!="r7"}}[300s] offset 600s))'
+    assert canary["baseline"] == f'sum(increase({counter}{{revision!="r7"}}[300s]))'
+    assert after["submissions"] == f'sum(increase({counter}{{revision="a\\"}}"}}[300s])) or vector(0)'
+    assert "offset" not in "".join(after.values())
+
+
+async def never(_: httpx.Request) -> Any:
+    await asyncio.Event().wait()
+
+
+def refused(request: httpx.Request) -> Any:
+    raise httpx.ConnectError("refused", request=request)
+
+
+NO_DATA = "Prometheus has no data for submissions"
+NO_NUMBER = "Prometheus has answered no number for submissions"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda _: vector(), NO_DATA),
+        (lambda _: vector("1", "2"), NO_DATA),
+        (lambda _: vector("many"), NO_NUMBER),
+        (lambda _: vector(7), NO_NUMBER),
+        (lambda _: {"status": "error", "error": "odd"}, NO_NUMBER),
+        (lambda _: (200, b"<html>"), NO_NUMBER),
+        (lambda _: (503, b""), "Prometheus has answered 503"),
+        (lambda _: (302, b""), "Prometheus has answered 302"),
+        (lambda _: (200, b" " * 70_000), "Prometheus has answered more than one number"),
+        (refused, "Prometheus does not answer: ConnectError"),
+        (never, "Prometheus has not answered in time"),
+    ],
+)
+async def test_what_is_not_one_number_is_no_evidence(answer: Any, why: str) -> None:
+    assert await asked(answer) == NoEvidence(why=why)
+
+
+async def test_a_number_that_is_none_is_handed_on_for_the_gates_to_refuse() -> None:
+    found = await asked(lambda _: vector("NaN"))
+    assert isinstance(found, Evidence)
+    assert not found.release.sound
