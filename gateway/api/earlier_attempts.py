@@ -1,4 +1,4 @@
-"""The attempts that a shard has had: where each of them ran, by the run's history."""
+"""Finds the region of a shard's earlier attempt in the history of its run."""
 
 from typing import Final
 

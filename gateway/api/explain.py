@@ -1,4 +1,4 @@
-"""The story of a run: the decisions behind it, its whole history, and what its shards wait for now."""
+"""The handler of `explain`: a run's policy decisions, its whole history, and what its shards wait for now."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Regions: as placement sees them now, and an operator's cordon, uncordon, drain, forget and replace."""
+"""The handlers for regions: list them as placement sees them; cordon, uncordon, drain, forget and replace."""
 
 import asyncio
 from typing import Final
@@ -59,7 +59,7 @@ async def cordon(call: Call) -> Response:
 
 
 async def drain(call: Call) -> Response:
-    """Cordon a region in order to empty it: it is drained when its `inflight` is 0.
+    """Drain a region: cordon it, and let what runs there finish. It is drained when its `inflight` is 0.
 
     Once this is answered, no new work is placed there.
     """

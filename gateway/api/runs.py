@@ -1,4 +1,4 @@
-"""Runs that have been accepted: list, describe, cancel, retry."""
+"""The handlers for accepted runs: list, describe, cancel, retry."""
 
 import re
 from collections.abc import Sequence

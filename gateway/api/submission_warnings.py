@@ -1,6 +1,4 @@
-"""Warns, in headers, about a workflow that is accepted and could not run as things stand now, or has what is
-probably a mistake.
-"""
+"""Makes `Warning` headers for an accepted workflow that no region can run now, or with a likely mistake."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -40,7 +38,7 @@ def _header_value(text: str) -> bytes:
 def _placement_warnings(
     workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
 ) -> Iterator[str]:
-    """Warns where no region could take it. One of which the processors are not known may have enough."""
+    """Warns where no region could take the workflow. A region with unknown processors may have enough."""
     # Wishes of which policy permits none are refused by policy itself.
     if services.clusters and not any(name in services.clusters for name in permitted):
         there = ", ".join(sorted(services.clusters))

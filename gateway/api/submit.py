@@ -66,7 +66,7 @@ async def submit(call: Call) -> Response:
 
 
 async def _decide(call: Call, key: str | None, reading: Reading) -> Response:
-    """Authorizes and admits what was read, or only says what would come of it."""
+    """Authorizes and admits a submission; for a dry run only returns the result that it would have."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
     decision = await _ask_policy(call, workflow, canonical)
     obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)

@@ -104,7 +104,7 @@ class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
 
 
 class ActPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """What people had done, newest first. `continue` is for the next page, null on the last.
+    """A page of audit records of acts, newest first. `continue` is for the next page, null on the last.
 
     With filters a page may have fewer entries than `limit`, or none, and still not be the last.
     """
@@ -114,7 +114,7 @@ class ActPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
 
 
 class RunStory(Struct, frozen=True, kw_only=True):
-    """The story of a run: every decision of policy behind it, and its history, in order."""
+    """The explanation of a run: every policy decision behind it, and its history, in order."""
 
     run: RunSummary
     decisions: tuple[Decision, ...]
@@ -199,14 +199,14 @@ class CordonStatus(Struct, frozen=True, kw_only=True):
 
 
 def summary(run: Run) -> RunSummary:
-    """The fields of `run` that a list shows."""
+    """The `RunSummary` of `run`, as lists show it."""
     return convert(run, RunSummary, from_attributes=True)
 
 
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
-    """`run` with its `shards` and those of its tasks that are shown; `counts` has all its tasks by phase."""
+    """The `RunDetail` of `run` with `shards` and the tasks to show; `counts` has all its tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,
@@ -220,7 +220,7 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """`view` as the API shows it, with its `score`.
+    """The `RegionState` of a region: `view` as the API shows it, with its `score`.
 
     Values that `view` computes are named here, its fields are copied.
     """

@@ -1,4 +1,4 @@
-"""Approvals by several people of what one of them has asked for. Pure."""
+"""The four-eyes rule: approvals of a request by people other than the requester. Pure."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ class Approval(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ApprovalRefused(Exception):
-    """The approval does not count; the text says why."""
+    """Raised for an approval that does not count; the text says why."""
 
 
 class AlreadyApproved(ApprovalRefused):
-    """The same person has approved it before: nothing is to be done."""
+    """Raised for a second approval by the same person: nothing is to be done."""
 
 
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:
-    """The approvals with one more. Raises `ApprovalRefused` for who has asked, `AlreadyApproved`
+    """The approvals with one more. Raises `ApprovalRefused` for the requester, `AlreadyApproved`
     for who has approved before.
 
     A person is a subject, whatever the issuer: nobody counts twice by way of a second one.

@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 class Level(StrEnum):
-    """How a rule that refuses is enforced; `levels` in the bundle's data says it, by the id of the rule."""
+    """The enforcement level of a policy rule; `levels` in the bundle's data has it, by the rule's id."""
 
     HARD = "hard"
     """It refuses, whatever else there is. That is the level of every rule for which none is named."""

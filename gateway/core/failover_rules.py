@@ -41,7 +41,7 @@ def suspect_wait_is_over(
     fenced_until: float,
     wait_seconds: float,
 ) -> bool:
-    """Whether a Suspect shard may move. Times are monotonic seconds.
+    """Whether a Suspect shard's wait is over, so that it may move. Times are monotonic seconds.
 
     An exclusive shard's wait begins with the suspicion or at its fence, whichever is later: until the fence a
     create that is still under way may start the attempt.
@@ -55,12 +55,12 @@ POISON_LOSSES: Final = 2
 
 
 def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) -> int:
-    """How many losses of a region count against the shard with one more at `wall`, in seconds since 1970."""
+    """The number of region losses that count against a shard, after one at `wall` (seconds since 1970)."""
     return 1 + (shard.regions_lost if _losses_count(shard, wall, settings) else 0)
 
 
 def may_be_poison(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether the shard has so many counted losses that it is perhaps itself what kills regions.
+    """Whether so many region losses count against the shard that it may be their cause (a poison shard).
 
     `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`.
 

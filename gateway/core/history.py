@@ -175,7 +175,7 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
 
 
 class PolicyDetail(Detail, frozen=True, kw_only=True):
-    """A policy bundle that somebody uploaded or moved, and the decision that allowed it."""
+    """An upload or a rollout step of a policy bundle, and the decision that allowed it."""
 
     sequence: int
     revision: str
@@ -191,7 +191,7 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
 
 
 class ExceptionDetail(Detail, frozen=True, kw_only=True):
-    """A policy exception that somebody asked for, approved or revoked. The entry's `run` is empty."""
+    """A request, approval or revocation of a policy exception. The entry's `run` is empty."""
 
     exception: str
     rule: str
@@ -206,7 +206,7 @@ class ExceptionDetail(Detail, frozen=True, kw_only=True):
 
 
 class RegionDetail(Detail, frozen=True, kw_only=True):
-    """The region that has returned, or has shown that the store is an old copy. The entry names no run."""
+    """The return of a region, or its proof that the store is an old copy. The entry names no run."""
 
     region: str
     """Empty where an operator said that the store is one."""

@@ -1,4 +1,4 @@
-"""A policy exception overrides a soft rule for one tenant, for a time. A value and its states; pure."""
+"""The policy exception, which overrides a soft rule for one tenant for a time: value and states. Pure."""
 
 from enum import StrEnum
 from typing import Final
@@ -44,7 +44,7 @@ class PolicyException(Struct, frozen=True, kw_only=True):
     """Who has revoked it; empty: nobody."""
 
     def state_at(self, now: float) -> ExceptionState:
-        """Its state at `now`, in wall-clock seconds since 1970."""
+        """The exception's state at `now`, in wall-clock seconds since 1970."""
         if self.revoked_by:
             return ExceptionState.REVOKED
         if now >= self.expires_at:
@@ -52,5 +52,5 @@ class PolicyException(Struct, frozen=True, kw_only=True):
         return ExceptionState.ACTIVE if len(self.approvals) >= APPROVERS else ExceptionState.PENDING
 
     def covers(self, *, tenant: str, workflow: str, document: str) -> bool:
-        """Whether work of this tenant, name and SHA-256 of its document is within its scope."""
+        """Whether work of this tenant, name and SHA-256 of its document is within the exception's scope."""
         return self.tenant == tenant and self.workflow in ("", workflow) and self.document in ("", document)

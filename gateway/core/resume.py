@@ -12,7 +12,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """The results and counts that are sent with the create of a new attempt, so that it resumes the work."""
+    """The results and counts of tries that are sent with the create of a new attempt, so that it resumes."""
 
     results: tuple[TaskResult, ...]
     """Results of finished tasks, which the attempt does not run again."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class ReleaseKind(StrEnum):
-    """What can be taken back; an alert names it in its label `rollback`."""
+    """The kind of a release that can be rolled back; an alert names it in its label `rollback`."""
 
     POLICY = "policy"
     """A policy bundle, which is active or in canary."""
@@ -34,7 +34,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class RollbackPhase(StrEnum):
-    """Where a rollback stands."""
+    """The phase of a rollback."""
 
     INTENDED = "Intended"
     """It was decided, and is durable; the release is taken back next."""
@@ -88,7 +88,7 @@ class RollbackStep(Struct, frozen=True, kw_only=True):
 
 
 class Rollback(Struct, frozen=True, kw_only=True):
-    """A release that was taken back, or that was not and why. Its last step says where it stands."""
+    """The rollback of a release, done or refused with the reason. Its last step has its present phase."""
 
     id: int = 0
     """The number that the store gives it; 0 before it is stored."""
@@ -111,5 +111,5 @@ class Rollback(Struct, frozen=True, kw_only=True):
 
     @property
     def began_at(self) -> float:
-        """When it was decided."""
+        """The time of the rollback's first step, in seconds since 1970."""
         return self.steps[0].at

@@ -97,12 +97,12 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether its attempt starts no further try of it."""
+        """Whether the task's attempt starts no further try of it."""
         return self.phase not in (TaskPhase.RUNNING, TaskPhase.RETRYING)
 
     @property
     def finished(self) -> bool:
-        """Whether it need not run again."""
+        """Whether the task is finished and need not run again."""
         return self.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
 
 

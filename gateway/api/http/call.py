@@ -87,7 +87,7 @@ class Call:
         )
 
     def log_act(self, act: str, decision_id: str) -> None:
-        """Logs what the caller had done, so that the log names who, what and by which decision."""
+        """Logs an act of the caller: who acted, what was done and which policy decision allowed it."""
         logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
             "{} by {}", act, self.principal.subject
         )
@@ -146,7 +146,7 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """One of the `places`, those of requests by default, which tenants take in turn: for `async with`.
+        """A context that holds one of the `places`, by default those of requests; tenants take turns.
 
         Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """
@@ -155,7 +155,7 @@ class Call:
 
     @asynccontextmanager
     async def large_answer(self) -> AsyncIterator[None]:
-        """Holds the tenant's turn to have a large answer made. Raises where too much of it is unread already.
+        """A context in which one large answer is made, in the tenant's turn. Raises if too much is unread.
 
         One after the other: an answer is counted only once it is made.
         """

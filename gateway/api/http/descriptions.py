@@ -1,4 +1,4 @@
-"""What each operation reads and answers, by its name, for the description of the API."""
+"""The request bodies and responses of each API operation, by its name, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -194,7 +194,7 @@ class UnknownPath:
 
 
 class Unproven:
-    """While it lasts the connection may be closed to make room: requests that wait would else fill all.
+    """A context in which the caller is not authenticated yet: its connection may be closed to make room.
 
     Written by hand: a context manager made of a generator costs every request some microseconds.
     """

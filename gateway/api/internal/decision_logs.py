@@ -1,4 +1,4 @@
-"""Takes OPA's decision logs on the internal port, as its plugin sends them, beside the gateway's records."""
+"""The route of the internal port that receives and stores the decision logs which OPA's plugin uploads."""
 
 import asyncio
 from typing import Final
@@ -17,7 +17,7 @@ PATH: Final = "/logs"
 
 
 def decision_log_route(store: KeepsDecisions, *, kept: int) -> Route:
-    """The route that stores what OPA logs of its decisions: the newest `kept` of them."""
+    """The route that receives OPA's decision logs and stores the newest `kept` entries."""
     # One upload at a time: its text may have many times the bytes that were sent.
     turn = asyncio.Lock()
 

@@ -1,4 +1,4 @@
-"""The policy bundle on the internal port, as OPA polls for it, and what OPA reports of it."""
+"""The routes of the internal port where OPA downloads its policy bundle and reports its status."""
 
 import re
 from typing import Final

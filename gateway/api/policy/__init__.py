@@ -1,4 +1,4 @@
-"""Policy over the API: its bundles and the steps of their rollout, and exceptions from its rules.
+"""The API's handlers for policy: policy bundles and the steps of their rollout, and policy exceptions.
 
 May import what `gateway/api` may import.
 """

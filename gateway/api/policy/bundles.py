@@ -1,4 +1,4 @@
-"""The policy bundles of a gateway: list and upload them, and each step of a rollout.
+"""The handlers for policy bundles: list, get, upload, and each step of a rollout.
 
 Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
 what is active, never by a bundle that is tried out.
@@ -37,7 +37,7 @@ async def bundles(call: Call) -> Response:
 
 
 async def bundle(call: Call) -> Response:
-    """Get one policy bundle with its state, and what it answered otherwise in shadow.
+    """Get one policy bundle with its state, and the decisions on which it differed in shadow.
 
     That is counted since the gateway's start; ids are those of decisions.
     """
@@ -72,12 +72,12 @@ async def upload(call: Call) -> Response:
 
 
 async def shadow(call: Call) -> Response:
-    """Try a bundle out on what is decided, off to the side: it changes no answer."""
+    """Put a bundle in shadow: it evaluates the questions that are decided, and changes no decision."""
     return await _take(call, Step.SHADOW)
 
 
 async def canary(call: Call) -> Response:
-    """Let a bundle decide for the tenants that the body names, and for a share of all others."""
+    """Put a bundle in canary: it decides for the tenants in the body, and for a share of all others."""
     body = await call.body(BODY_MAXIMUM)
     try:
         share = _decode_share(body)
@@ -89,7 +89,7 @@ async def canary(call: Call) -> Response:
 
 
 async def activate(call: Call) -> Response:
-    """Let a bundle decide, at once and for all tenants; the active one is superseded."""
+    """Activate a bundle for all tenants at once; the bundle that was active is superseded."""
     return await _take(call, Step.ACTIVATE)
 
 
@@ -99,12 +99,12 @@ async def promote(call: Call) -> Response:
 
 
 async def rollback(call: Call) -> Response:
-    """Take a bundle back for good. If it is active, the one that was active before decides again, at once."""
+    """Roll a bundle back for good. If it is active, the one that was active before decides again, at once."""
     return await _take(call, Step.ROLL_BACK)
 
 
 async def approve(call: Call) -> Response:
-    """Approve the step that somebody else has asked for; it is taken with the last approval that it needs."""
+    """Approve a rollout step that somebody else requested; the last approval that it needs carries it out."""
     sequence = _sequence(call)
     act = await _authorize(call, {"operation": "approve", "sequence": sequence})
     rollout = call.services.rollout
@@ -127,14 +127,14 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
 
 
 def _answer(call: Call, taken: Taken) -> Response:
-    """202 where others must approve the step first."""
+    """The response to a rollout step: 200, or 202 where others must approve it first."""
     status = 200 if taken.pending is None else 202
     etag = _etag(call.services.rollout.current)
     return JsonResponse(step_view(taken.release, taken.pending), status=status, etag=etag)
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
-    """Asks policy whether the caller may do this; returns who it is that may."""
+    """Asks policy whether the caller may take the step; returns the `Act` (caller, time, decision) if so."""
     question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
     decision = await authorize(question, policy=call.services.policy)
     return Act(
@@ -158,7 +158,7 @@ def _etag(rollout: Rollout) -> str:
 
 
 def _expected(call: Call) -> int:
-    """The generation of the rollout that the request is about."""
+    """The rollout's generation in the `If-Match` header of the request."""
     text = call.header(b"if-match")
     if text is None:
         raise PreconditionRequired("say in If-Match which state of the rollout you have seen: its ETag")

@@ -1,4 +1,4 @@
-"""Policy exceptions: ask for one, list, approve, revoke. Policy authorizes each act, and it is audited."""
+"""The handlers for policy exceptions: request, list, approve, revoke. Each act is authorized and audited."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ Sha256 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 
 
 class ExceptionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an exception is asked for with. `tenant`: the caller's own where it is null."""
+    """The body of a request for a policy exception. `tenant`: the caller's own where it is null."""
 
     rule: Word
     tenant: Word | None = None
@@ -59,7 +59,7 @@ class ExceptionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue
 
 
 async def ask_exception(call: Call) -> Response:
-    """Ask for an exception from a soft rule: 201. It counts once two others have approved it."""
+    """Request a policy exception from a soft rule: 201. It takes effect once two others have approved it."""
     services = call.services
     asked = parse_json(await call.body(BODY_MAXIMUM_BYTES), ExceptionRequest)
     if errors := list(_errors(asked, call)):
@@ -108,7 +108,7 @@ async def exception(call: Call) -> Response:
 
 
 async def approve_exception(call: Call) -> Response:
-    """Approve an exception. Who asked for it cannot, and a person counts once; again changes nothing."""
+    """Approve a policy exception: not one's own. A second approval by one person changes nothing."""
     one = await _visible(call)
     decision = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
     subject, issuer = call.principal.subject, call.principal.issuer
@@ -131,7 +131,7 @@ async def approve_exception(call: Call) -> Response:
 
 
 async def revoke_exception(call: Call) -> Response:
-    """Revoke an exception: nothing is let in by it any more. A second time changes nothing."""
+    """Revoke a policy exception: it overrides no rule any more. A second revocation changes nothing."""
     one = await _visible(call)
     decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
@@ -146,7 +146,7 @@ async def revoke_exception(call: Call) -> Response:
 
 
 async def _visible(call: Call) -> PolicyException:
-    """The exception that the path names. Raises `NotFound` where the caller may not see it."""
+    """The policy exception that the path names. Raises `NotFound` where the caller may not see it."""
     decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=call.services.policy)
     one = await call.services.store.exception(call.path_parameters["exception"])
     tenants = visible_tenants(decision, call.principal.tenant, None)
@@ -169,7 +169,7 @@ async def _change(
     kind: HistoryKind,
     decision_id: str,
 ) -> PolicyException:
-    """Stores what `change` makes of the exception, or of what others have made of it meanwhile."""
+    """Stores the exception as changed by `change`, which is applied again where another writer came first."""
     for _ in range(SWAPS_MAXIMUM):
         changed = change(one)
         if await _write(call, changed, kind, decision_id):

@@ -1,4 +1,4 @@
-"""The bundles of policy as the API shows them."""
+"""The API's response types for policy bundles, and the functions that make them."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleView(Struct, frozen=True, kw_only=True):
-    """A policy bundle and where it stands. Times are in seconds since 1970."""
+    """A policy bundle and its state in the rollout. Times are in seconds since 1970."""
 
     sequence: int
     revision: str
@@ -31,7 +31,7 @@ class BundleView(Struct, frozen=True, kw_only=True):
 
 
 class PendingView(Struct, frozen=True, kw_only=True):
-    """A step that others must approve before it is taken. Times are in seconds since 1970."""
+    """A rollout step that waits for approvals. Times are in seconds since 1970."""
 
     step: Step
     sequence: int
@@ -46,14 +46,14 @@ class PendingView(Struct, frozen=True, kw_only=True):
 
 
 class StepResult(BundleView, frozen=True, kw_only=True):
-    """The bundle after a step, or before one that others must approve."""
+    """The response to a rollout step: the bundle after it, or before it while approvals are missing."""
 
     pending: PendingView | None
     """The step, where it is not taken yet."""
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
-    """A decision that a bundle in shadow would have made otherwise."""
+    """One decision on which the bundle in shadow differs from the active one."""
 
     decision_id: str
     action: Action
@@ -65,7 +65,7 @@ class FlipView(Struct, frozen=True, kw_only=True):
 
 
 class ShadowView(Struct, frozen=True, kw_only=True):
-    """What a bundle has answered in shadow, since it is there in this process."""
+    """The comparison of a shadow bundle's answers with the decisions made, counted by this process."""
 
     compared: int
     skipped: int
@@ -77,14 +77,14 @@ class ShadowView(Struct, frozen=True, kw_only=True):
 
 
 class BundleDetail(BundleView, frozen=True, kw_only=True):
-    """A policy bundle, and what it answered in shadow."""
+    """A policy bundle, with the comparison of its answers in shadow."""
 
     shadow: ShadowView | None
     """null: it was not in shadow since the gateway's start, or another one was after it."""
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
-    """All bundles that are kept, newest first. The ETag is that of the whole rollout."""
+    """All policy bundles that are kept, newest first. The ETag is that of the whole rollout."""
 
     items: tuple[BundleView, ...]
     active: int | None
@@ -98,7 +98,7 @@ class BundleList(Struct, frozen=True, kw_only=True):
 
 
 def bundle_view(release: Release) -> BundleView:
-    """The bundle as it is shown."""
+    """The `BundleView` of a bundle."""
     return BundleView(
         sequence=release.sequence,
         revision=release.revision,
@@ -115,7 +115,7 @@ def bundle_view(release: Release) -> BundleView:
 
 
 def step_view(release: Release, pending: PendingStep | None) -> StepResult:
-    """The bundle, with the step that waits for approval."""
+    """The `StepResult` of a bundle, with the step that waits for approval."""
     return StepResult(**structs.asdict(bundle_view(release)), pending=_pending_view(pending))
 
 
@@ -136,7 +136,7 @@ def _pending_view(pending: PendingStep | None) -> PendingView | None:
 
 
 def bundle_detail(release: Release, counts: ShadowCounts | None) -> BundleDetail:
-    """The bundle with what it answered in shadow."""
+    """The `BundleDetail` of a bundle, with the counts of its answers in shadow."""
     return BundleDetail(
         **structs.asdict(bundle_view(release)), shadow=None if counts is None else _shadow_view(counts)
     )
@@ -162,7 +162,7 @@ def _shadow_view(counts: ShadowCounts) -> ShadowView:
 
 
 def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
-    """All bundles; `deciding` is the revision that decides."""
+    """The `BundleList` of a rollout; `deciding` is the revision that decides."""
     active = rollout.active
     return BundleList(
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),

@@ -1,4 +1,4 @@
-"""What people had done to runs and regions: who cancelled, retried, cordoned, forgot or replaced what."""
+"""The handler that lists audit records: who cancelled, retried, cordoned, forgot or replaced what."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +20,7 @@ SINCE_MAXIMUM: Final = 10**11
 
 
 async def audit(call: Call) -> Response:
-    """List who had what done to runs and regions, newest first.
+    """List the audit records of acts on runs and regions, newest first.
 
     Cancels and retries of the runs that the caller may see; cordons, uncordons, forgets and replaces of every
     region. `since` is in seconds since 1970.

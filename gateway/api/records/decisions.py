@@ -1,4 +1,4 @@
-"""The recorded decisions of policy: who was permitted or refused what, by which rules, on which input."""
+"""The handlers for recorded policy decisions: who was permitted or refused what, by which rules and input."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +20,7 @@ ID_MAXIMUM: Final = 64
 
 
 async def decisions(call: Call) -> Response:
-    """List what policy decided, newest first; with `inputs=true` also what the rules were asked.
+    """List the recorded policy decisions, newest first; with `inputs=true` also the input of the rules.
 
     Decisions of the tenants that the caller may see. `since` is in seconds since 1970. Permitted reads are
     listed only where the gateway records them.

@@ -1,4 +1,4 @@
-"""The audit trail with its seals, as `waypost audit verify` checks it."""
+"""The handler for the audit trail with its seals, which `waypost audit verify` checks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ SEALS_OF_PAGE = 20
 
 
 class TrailPage(Struct, frozen=True, kw_only=True):
-    """A stretch of the audit trail and of its seals, each in order. Both are empty where there is no more."""
+    """A page of the audit trail: records and seals, each in order. Both are empty after the last page."""
 
     entries: tuple[Mapping[str, Any], ...]
     """What was accepted and what people had done, as it is stored, with the decision behind it."""

@@ -1,4 +1,4 @@
-"""A recorded decision as the API shows it: flat, with who asked."""
+"""The API's response types for recorded policy decisions."""
 
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
@@ -8,7 +8,7 @@ from gateway.store.decisions import RecordedDecision
 
 
 class DecisionRecord(Struct, frozen=True, kw_only=True):
-    """What policy decided, about whom and what. Times are in seconds since 1970, durations in seconds."""
+    """A recorded policy decision, with its caller. Times are in seconds since 1970, durations in seconds."""
 
     id: str
     at: float
@@ -52,7 +52,7 @@ class DecisionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 def record_of(recorded: RecordedDecision) -> DecisionRecord:
-    """The record as lists show it."""
+    """The `DecisionRecord` of a decision for lists, without the input of the rules."""
     decision, question = recorded.decision, recorded.decision.question
     principal = question.principal if question else None
     return DecisionRecord(
@@ -79,7 +79,7 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
 
 
 def full_record(recorded: RecordedDecision) -> DecisionRecord:
-    """The record with the input of the rules, where that was recorded."""
+    """The `DecisionRecord` of a decision with the input of the rules, where that was recorded."""
     record, question = record_of(recorded), recorded.decision.question
     if not question:
         return record

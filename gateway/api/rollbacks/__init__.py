@@ -1,1 +1,1 @@
-"""The handlers about rollbacks that the gateway does by itself: alerts that are sent, and what followed."""
+"""The API's handlers for automatic rollbacks: they receive alerts, and list the rollbacks that followed."""

@@ -1,4 +1,4 @@
-"""Alerts as Alertmanager and Grafana send them: proven, stored, then answered."""
+"""The webhook for alerts from Alertmanager and Grafana: authenticates the sender and stores the alerts."""
 
 from typing import Final
 
@@ -14,14 +14,14 @@ TIMESTAMP: Final = b"x-grafana-alerting-timestamp"
 
 
 class AlertsTaken(Struct, frozen=True, kw_only=True):
-    """How many alerts were sent, and how many of them were not known."""
+    """The webhook's response: the number of alerts received, and of those that were not stored before."""
 
     received: int
     new: int
 
 
 async def receive_alerts(call: Call) -> Response:
-    """Take alerts: the webhook of Alertmanager (version 4) or of Grafana, with a token or a signature.
+    """Receive alerts: the webhook of Alertmanager (version 4) or of Grafana, with a token or a signature.
 
     The token is that of the setting `rollback.alerts_token`. They are stored once this is answered; the same
     alert again changes nothing.

@@ -1,4 +1,4 @@
-"""The rollbacks of a gateway: list them, and get one with each of its steps."""
+"""The handlers for automatic rollbacks: list them, and get one with each of its steps."""
 
 import re
 from typing import Final
@@ -18,7 +18,7 @@ NUMBER: Final = re.compile(r"[0-9]{1,16}")
 
 
 class RollbackView(Struct, frozen=True, kw_only=True):
-    """A release that was taken back, or was not and why. Times are in seconds since 1970."""
+    """An automatic rollback of a release, done or refused, and why. Times are in seconds since 1970."""
 
     id: int
     phase: RollbackPhase
@@ -46,7 +46,7 @@ class RollbackPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 async def rollbacks(call: Call) -> Response:
-    """List the rollbacks that the gateway has done by itself, or would not do, newest first."""
+    """List the automatic rollbacks that the gateway has done or refused, newest first."""
     services, query = call.services, call.query
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     page = services.settings.requests.page_maximum
@@ -57,7 +57,7 @@ async def rollbacks(call: Call) -> Response:
 
 
 async def describe_rollback(call: Call) -> Response:
-    """Get one rollback with each of its steps, and the numbers that were seen."""
+    """Get one automatic rollback with each of its steps, and the measurements behind them."""
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     text = call.path_parameters["rollback"]
