@@ -1,4 +1,4 @@
-"""Parses the answer of the rules. An incomplete or wrongly typed one is an error, never a permission."""
+"""Parses the rules' answers. An incomplete or wrongly typed answer is an error, never a permission."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -20,7 +20,7 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule, of which a `Decision` is made. No field but `levels` may be missing."""
+    """The value of a `decision` rule, made into a `Decision`. No field but `levels` may be missing."""
 
     allow: bool
     rules: tuple[str, ...]
@@ -49,19 +49,19 @@ ALWAYS_HARD: Final = frozenset(
 
 
 def level_of(rule: str, levels: Mapping[str, Level]) -> Level:
-    """The level of a rule; hard for one that is not named in `levels`, and for the rules about who calls."""
+    """The level of a rule: hard if `levels` does not name it, and always for rules about authentication."""
     return Level.HARD if not rule or rule in ALWAYS_HARD else levels.get(rule, Level.HARD)
 
 
 class AnswerError(Exception):
-    """The value of a `decision` rule is no complete, well-typed `PolicyAnswer`."""
+    """The error that the value of a `decision` rule is not a complete, well-typed `PolicyAnswer`."""
 
 
 _decode = msgspec.json.Decoder(PolicyAnswer).decode
 
 
 def parse_answer(text: str | bytes) -> PolicyAnswer:
-    """Parses JSON into an answer with a bounded list of reasons.
+    """Parses a rule's answer from JSON, with a bounded list of reasons.
 
     Raises `AnswerError` for null, a wrong type, a field too many or too few, or `allow` with reasons.
     """
@@ -92,7 +92,7 @@ def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
 
 
 def _more(left: Sequence[Reason], shown: Collection[str], levels: Mapping[str, Level]) -> Reason:
-    """The reason that stands for those that are left out. It is hard where one of them is of another rule."""
+    """The reason that stands for those left out by the bound; hard where one of them is of another rule."""
     others = {reason.rule for reason in left}.difference(shown)
     warns = all(level_of(rule, levels) is Level.ADVISORY for rule in others)
     level = Level.ADVISORY if warns else Level.HARD

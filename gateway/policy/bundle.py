@@ -36,7 +36,7 @@ REVISION_DIGITS: Final = 16
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """One reason why a bundle cannot be used.
+    """One problem of a policy bundle, with its file and line.
 
     `file` is relative to the folder of the bundle; `line` counts from 1, and 0 stands for the whole file.
     """
@@ -50,7 +50,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
 
 
 class BundleError(Exception):
-    """The bundle cannot be used. Its text is every diagnostic, one a line, with file and line."""
+    """The error that a bundle cannot be used. Its text is every diagnostic, a line each."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -109,7 +109,7 @@ def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
 def bundle_of(
     modules: Iterable[tuple[str, str]], data: str | None, *, data_file: str = DATA_FILE, engine: str = ""
 ) -> Bundle:
-    """The bundle of these modules (file name and text, tests among them) and this JSON text as their data.
+    """Makes a bundle from modules (file name and text, tests among them) and the JSON text of its data.
 
     `data_file` is its name in diagnostics; without data it is an empty object. Raises `BundleError`.
     """
@@ -132,7 +132,7 @@ def bundle_of(
 
 
 def _engine(path: Path) -> str:
-    """What the bundle's manifest names as `metadata.engine`; OPA leaves the metadata to others."""
+    """The engine that the bundle's manifest names in `metadata.engine`; OPA leaves the metadata to others."""
     if not path.exists():
         return ""
     try:

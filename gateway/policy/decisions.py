@@ -1,6 +1,4 @@
-"""Builds the decisions of a policy engine: each has an id, and one without an answer is a refusal with a
-fault.
-"""
+"""Builds the decisions of a policy engine; where there is no answer, a refusal with the fault."""
 
 import itertools
 import os
@@ -11,7 +9,7 @@ from gateway.policy.masking import masked, unanswered
 
 
 class DecisionFactory:
-    """Builds decisions under the name of one engine.
+    """A factory of decisions, with their ids, under the name of one engine.
 
     Ids sort by the question's time, then by the order of evaluation; a random suffix keeps those of two
     processes apart.
@@ -31,7 +29,7 @@ class DecisionFactory:
         duration_seconds: float,
         engine_decision_id: str = "",
     ) -> Decision:
-        """The decision that the rules' complete answer makes."""
+        """Makes the decision for a complete answer of the rules."""
         return Decision(
             id=self._new_id(question),
             at=question.at,
@@ -48,7 +46,7 @@ class DecisionFactory:
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
-        """The refusal where the engine gave no complete answer; `fault` says why, for the log."""
+        """Makes the refusal for a question without a complete answer; `fault` says why, for the log."""
         return Decision(
             id=self._new_id(question),
             at=question.at,

@@ -1,4 +1,4 @@
-"""Enforces the levels of rules: what only warns, and what an exception overrides, does not refuse. Pure.
+"""Enforces the levels of rules: advisory reasons, and those overridden by an exception, do not refuse. Pure.
 
 It is the one check for what the gateway decides, for dry runs, `waypost policy eval` and replays. What no
 rule refuses by name (a rule that is missing, an engine that does not answer) stays refused.
@@ -26,7 +26,7 @@ LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
 
 
 class WorkScope(Struct, frozen=True, kw_only=True):
-    """What an exception's scope is compared with: whose work a question is about, and which."""
+    """The tenant, workflow and document of a question, which an exception's scope is compared with."""
 
     tenant: str
     workflow: str
@@ -47,7 +47,7 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 def scope_of(question: Question) -> WorkScope | None:
-    """Whose work the question is about, and which; None: it is not about work that exceptions are for."""
+    """The tenant, workflow and document of a question; None: its action cannot have exceptions."""
     if question.workflow is None or question.action not in OVERRIDABLE:
         return None
     metadata = _decode(question.workflow).metadata
@@ -61,7 +61,7 @@ def scope_of(question: Question) -> WorkScope | None:
 def granted_to(
     scope: WorkScope | None, exceptions: Iterable[PolicyException], *, now: float
 ) -> Mapping[str, str]:
-    """The ids of the exceptions that count for this work at `now`, by the rule that each overrides."""
+    """The ids of the exceptions in force for this work at `now`, by the rule that each overrides."""
     if scope is None:
         return {}
     return {
@@ -72,7 +72,7 @@ def granted_to(
 
 
 def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
-    """The decision by the levels of its reasons, and the exceptions `granted` (rule to id).
+    """Applies the levels of a decision's reasons, and the exceptions `granted` (rule to id).
 
     Allowed where nothing refuses: each reason is advisory, or soft and overridden. They become warnings.
     """
@@ -90,7 +90,7 @@ def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
 
 
 def refuses(reason: Reason) -> bool:
-    """Whether the reason makes a refusal: it is hard, or soft and nothing overrides it."""
+    """Whether the reason makes a refusal: it is hard, or soft and no exception overrides it."""
     return reason.level is Level.HARD or (reason.level is Level.SOFT and not reason.exception)
 
 
@@ -107,7 +107,7 @@ def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
 
 
 def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
-    """The obligations with a warning for each reason, and without the limits that were overridden."""
+    """Adds a warning for each reason to the obligations, and removes the limits that were overridden."""
     warnings, lifted = list(obligations.warnings), dict[str, None]()
     for reason in reasons:
         by = f" (exception {reason.exception})" if reason.exception else ""

@@ -1,5 +1,7 @@
-"""What may be recorded of an evaluator's error: evaluators quote values of the document, and nobody has said
-which of those must not be seen. Kept are file and line, the builtin, and sentences that are known. Pure.
+"""Sanitizes evaluators' error texts, which quote values of documents, for the record of a decision. Pure.
+
+Nobody has said which values must not be seen. Kept are file and line, the builtin, and sentences that are
+known.
 """
 
 import re
@@ -30,7 +32,7 @@ SENTENCES: Final = (
 
 
 def of_interpreter(text: str) -> str:
-    """What may be recorded of an error of the embedded interpreter."""
+    """The text that is recorded for an error of the embedded interpreter."""
     place = found[0] if (found := _PLACE.match(text)) else "rules"
     message = text.removeprefix(place).removeprefix(": ")
     if known := next((sentence for sentence in SENTENCES if message.startswith(sentence)), None):
@@ -43,7 +45,7 @@ def of_interpreter(text: str) -> str:
 
 
 def of_opa(code: str, message: str, *, file: str, row: int) -> str:
-    """What may be recorded of an error in OPA's answer, by its code, message and place."""
+    """The text that is recorded for an error in OPA's answer, from its code, message and place."""
     place = f"{file:.200}:{row}" if _PLACE.fullmatch(f"{file}:{row}") else "rules"
     kind = code if _CODE.fullmatch(code) else "an error"
     if known := next((sentence for sentence in SENTENCES if message.endswith(sentence)), None):
@@ -56,5 +58,5 @@ BUILTIN_ERROR: Final = "eval_builtin_error"
 
 
 def of_answer(text: str) -> str:
-    """What may be recorded of an answer that is no decision: no value and no name that the rules made."""
+    """The text recorded for an answer that is not a decision: without values or names that the rules made."""
     return _QUOTED.sub("...", text)

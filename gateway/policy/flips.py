@@ -1,4 +1,4 @@
-"""Compares a recorded decision with what other rules answer: a flip is an outcome that differs.
+"""Compares recorded decisions with the answers of other rules: a flip is an outcome that differs.
 
 Compares what is allowed, by which rules and with which obligations; the texts of messages are left out, since
 engines format numbers in them differently.
@@ -12,7 +12,7 @@ from gateway.policy.enforcement import enforce
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """A decision as `waypost decisions export` writes it; what a replay does not need is left out."""
+    """A decision as `waypost decisions export` writes it, without the fields that a replay does not need."""
 
     id: str
     action: Action
@@ -26,7 +26,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class Flip(Struct, frozen=True, kw_only=True):
-    """A recorded decision that the other rules answer otherwise."""
+    """A recorded decision to which other rules give a different answer."""
 
     id: str
     action: Action
@@ -46,12 +46,12 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 
 
 def granted(recorded: Recorded) -> dict[str, str]:
-    """The exceptions that counted for the recorded decision, by the rule that each overrides."""
+    """The exceptions that were in force for the recorded decision, by the rule that each overrides."""
     return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
-    """What differs between the recorded decision and the one of other rules; None: nothing.
+    """The difference between the recorded decision and the other rules' one; None: there is none.
 
     Exceptions that counted for the recorded one count for the other too.
     """

@@ -18,11 +18,11 @@ class PolicyEngine(Protocol):
 
     @property
     def revision(self) -> str:
-        """The revision of the bundle in use: the same rules and data give the same revision."""
+        """The revision of the bundle in use: the same for the same rules and data."""
         ...
 
     async def check(self) -> None:
-        """Checks that the engine would answer now, for `/readyz`. Raises `Unavailable`."""
+        """Checks that the engine can answer, for `/readyz`. Raises `Unavailable`."""
         ...
 
     async def decide(self, question: Question) -> Decision: ...

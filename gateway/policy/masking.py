@@ -1,4 +1,4 @@
-"""Takes out of a question what policy says that the record of its decision must not hold. Pure."""
+"""Masks the values of a question that policy keeps out of the record of its decision. Pure."""
 
 import copy
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
 
 
 def unanswered(question: Question) -> Question:
-    """What may be recorded of a question without an answer: nobody has said what must not be."""
+    """Masks a question without an answer, for which no rule has said which values to mask."""
     run = question.context.get("run")
     named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}
     return structs.replace(question, workflow=None, context=named)
@@ -59,7 +59,7 @@ def _without_claim(principal: Principal, path: Sequence[str]) -> Principal:
 
 
 def _remove(value: Any, path: Sequence[str]) -> bool:
-    """Removes what is at `path` in `value`, in place; an item of a list becomes null.
+    """Removes the value at `path` in `value`, in place; an item of a list becomes null.
 
     Returns False where nothing is there.
     """

@@ -27,11 +27,11 @@ ENTRY_POINTS: Final[Mapping[Action, str]] = {
 
 
 class QuestionError(Exception):
-    """The question cannot be encoded: a part of it is not JSON."""
+    """The error that a question cannot be encoded: a part of it is not JSON."""
 
 
 def encode_question(question: Question) -> bytes:
-    """The input document as UTF-8 JSON.
+    """Encodes the input document as UTF-8 JSON.
 
     Raises `QuestionError`, also for an integer beyond 2^53 - 1, which engines would round differently.
     """

@@ -1,4 +1,4 @@
-"""Asks the questions of recorded decisions again, of an engine with other rules or of two engines."""
+"""Replays the questions of recorded decisions on an engine with other rules, or on two engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -27,7 +27,7 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 def question_of(recorded: Recorded) -> Question | None:
-    """The question that was asked; None where it cannot be asked again.
+    """The question of a recorded decision; None where it cannot be asked again.
 
     Policy did not answer it, part of it is masked, or its document was too large to be kept.
     """
@@ -52,7 +52,7 @@ def question_of(recorded: Recorded) -> Question | None:
 async def replay(
     decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks `engine` each question again; yields each decision that was asked, with its flip if it is one.
+    """Replays each question on `engine`; yields each decision that was asked, with its flip if it is one.
 
     Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
     """
@@ -66,7 +66,7 @@ async def replay(
 async def compare(
     decisions: Iterable[Recorded], before: PolicyEngine, after: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks both engines each question, whatever was decided then; yields each, with its flip if it is one."""
+    """Asks both engines each question; yields each decision, with its flip if their answers differ."""
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
         old = await asyncio.gather(*(before.decide(question) for _, question in asked))

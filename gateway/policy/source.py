@@ -1,10 +1,10 @@
-"""The source that a policy engine loads: Rego modules, their data, and the rules that may be queried."""
+"""The source code of a policy engine: Rego modules, their data, and the rules that may be queried."""
 
 from msgspec import Struct
 
 
 class PolicySource(Struct, frozen=True, kw_only=True):
-    """What a policy engine loads: the text of Rego modules, their data, and the rules that it will evaluate.
+    """The source code that a policy engine loads: Rego modules, their data, and the rules it may evaluate.
 
     `modules` are (file name, text), `data` is the data document as JSON text, `entry_points` are the full
     names of the rules to evaluate. The class stands in a file of its own because the process that evaluates

@@ -1,4 +1,4 @@
-"""The builtins of OPA 1.22, and what the embedded engine does with each: `waypost policy builtins` prints it.
+"""The table of OPA 1.22's builtins with the embedded engine's support for each (`waypost policy builtins`).
 
 Compared with OPA in strict mode on its own conformance cases, and on generated arguments with odd strings,
 numbers, sets and types. What is listed as the same gives the same value, or fails where OPA fails; a failure
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class Support(StrEnum):
-    """What the embedded engine does with a builtin."""
+    """The kinds of support that the embedded engine has for a builtin."""
 
     SAME = "same"
     NEARLY = "nearly"
@@ -25,7 +25,7 @@ class Support(StrEnum):
 
 
 class Builtin(Struct, frozen=True, kw_only=True):
-    """What the embedded engine does with one builtin; `note` says where OPA differs, or what to write."""
+    """A builtin with its support in the embedded engine; `note` says where OPA differs, or what to write."""
 
     support: Support
     note: str = ""

@@ -32,7 +32,7 @@ ENGINE_NAME: Final = "embedded"
 
 
 class EmbeddedPolicyEngine:
-    """A `PolicyEngine` for the bundle in `policies` and the JSON file `data` (None: that of the bundle).
+    """A `PolicyEngine` on regorus, for the bundle in `policies` and the JSON file `data` (None: its own).
 
     `bundle` is one that was read and checked already, in their place. `async with` raises `BundleError`, with
     file and line, for rules that this engine would evaluate otherwise than OPA. Documents over `inline_bytes`

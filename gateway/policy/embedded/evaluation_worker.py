@@ -1,4 +1,4 @@
-"""Evaluates rules for large documents in a process that can be killed, so that the event loop does not wait.
+"""Evaluates rules for large documents in a child process, so that the event loop is not blocked.
 
 The process starts with the first large document and stays. `worker_main` is what runs in it.
 """
@@ -26,7 +26,7 @@ loop, small ones come here too, and wait rather than fail.
 
 
 class EvaluationWorker:
-    """One process at most, which evaluates one document at a time; tenants take turns."""
+    """A child process, started when needed, that evaluates one document at a time; tenants take turns."""
 
     def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
         self._budget_seconds = budget_seconds
@@ -66,5 +66,5 @@ class EvaluationWorker:
         return reply.answer
 
     async def close(self) -> None:
-        """Kills the process, if one is running."""
+        """Kills the child process, if one is running."""
         await self._pool.close()

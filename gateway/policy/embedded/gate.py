@@ -1,4 +1,4 @@
-"""Finds what the embedded engine would answer otherwise than OPA in strict mode, or what would crash it.
+"""Finds rules that regorus would evaluate otherwise than OPA in strict mode, or on which it would crash.
 
 What it evaluates as OPA does after a small change of the text is left to `rewriting`. A refusal names file
 and line, and says that the rules work on OPA.
@@ -36,7 +36,7 @@ Problem: TypeAlias = tuple[SyntaxNode, str]
 
 
 def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
-    """A diagnostic for each thing in `modules` that keeps the embedded engine from evaluating them."""
+    """Lists a diagnostic for each thing in `modules` that keeps the embedded engine from evaluating them."""
     defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
     found = {
         Diagnostic(file=module.file, line=span["line"], detail=detail + WORKS_ON_OPA)
@@ -48,7 +48,7 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
-    """A diagnostic for each call whose result depends on more than its arguments: wrong on every engine."""
+    """Lists a diagnostic for each call of a builtin that is not deterministic, on whatever engine."""
     found = set()
     for module in modules:
         for kind, value in expressions([parts(rule) for rule in module.rules]):
@@ -61,7 +61,7 @@ def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def calls(modules: Iterable[Module]) -> set[str]:
-    """The names of the builtins that are called."""
+    """The names of the builtins that the modules call."""
     return {
         _builtin(module, value)
         for module in modules
@@ -123,7 +123,7 @@ def _names_outside_comprehensions(tree: SyntaxNode) -> set[str]:
 
 
 def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
-    """A diagnostic for the first circle of rules that need each other: on such the process ends.
+    """The diagnostic for the first recursion among rules: on one the process would end.
 
     A reference to a package, or with a computed step, is taken to need every rule that it may mean.
     """
@@ -141,7 +141,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
-    """A diagnostic for each rule that no entry point needs: what it says changes no decision."""
+    """Lists a diagnostic for each rule that no entry point needs, so that it changes no decision."""
     graph, places = needs(modules)
     open_, used = [tuple(name.split(".")) for name in entry_points], set[Path]()
     while open_:
@@ -156,7 +156,7 @@ def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list
 
 
 def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
-    """The rules that each rule needs, and the file and line where each is declared first."""
+    """The dependencies between rules, and the file and line where each rule is declared first."""
     named: dict[Path, set[Path]] = {}
     places: dict[Path, tuple[str, int]] = {}
     for module in modules:

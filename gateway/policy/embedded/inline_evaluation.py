@@ -1,4 +1,4 @@
-"""Evaluates small documents on the event loop's thread, several in a row.
+"""Evaluates small documents on the event loop's thread, within a bound of time.
 
 The interpreter holds Python's lock: on a thread it would not relieve the event loop. One after the other,
 evaluations find the interpreter in the processor's caches: with 16 callers at once each took a sixth less.
@@ -24,7 +24,7 @@ their data, not by its document: so will be the next.
 
 
 class InlineEvaluation:
-    """Evaluates rules by `interpreter`, which lives on this thread. Declines what may take long."""
+    """An evaluator of rules on the event loop's thread; it declines documents that may take long."""
 
     def __init__(
         self, interpreter: Interpreter, *, maximum_bytes: int, seconds: float = INLINE_SECONDS
@@ -38,7 +38,7 @@ class InlineEvaluation:
         return f"<InlineEvaluation: {len(self._waiting)} waiting, avoids {dict(self._avoided)}>"
 
     async def evaluate(self, rule: str, document: bytes) -> str | None:
-        """The value of `rule` as JSON; None where it is to be evaluated in a process instead.
+        """Evaluates `rule` to its JSON value; None: a process has to evaluate the document instead.
 
         Raises `EvaluationError`.
         """

@@ -1,4 +1,4 @@
-"""Wraps the interpreter of regorus: it returns JSON text or raises `EvaluationError`, nothing else.
+"""A wrapper of the regorus interpreter: an evaluation returns JSON text or raises `EvaluationError`.
 
 It lives on the thread that made it, and holds Python's global interpreter lock while it evaluates.
 """
@@ -51,23 +51,23 @@ FILE_BYTES_MAXIMUM: Final = 16 << 20
 
 
 class EvaluationError(Exception):
-    """An evaluation has no result. The text is for operators: bounded, without a stack trace."""
+    """The error that an evaluation has no result. Its text, for operators, is bounded, without a trace."""
 
 
 class RuleFailed(EvaluationError):
-    """The rules fail. The text is the evaluator's, which quotes values of the document."""
+    """The error that a rule fails. Its text is the evaluator's, which quotes values of the document."""
 
 
 class Interrupted(EvaluationError):
-    """An evaluation reached the time that it was given, at a checkpoint."""
+    """The error that an evaluation reached its time limit, at a checkpoint."""
 
 
 class InterpreterPanicked(RuleFailed):
-    """The Rust code panicked: the interpreter is in an unknown state."""
+    """The error that regorus' Rust code panicked: the interpreter is in an unknown state."""
 
 
 class PreparedRules(Struct, frozen=True, kw_only=True):
-    """Rules as they are evaluated. What takes long is done: any thread may make it, for an `Interpreter`."""
+    """Rules rewritten for an `Interpreter`. Rewriting takes long; it may run on any thread."""
 
     modules: tuple[tuple[str, str], ...]
     data: str
@@ -75,7 +75,7 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
 
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
-    """Rewrites the rules of `source` for the interpreter. Raises `BundleError` for what is no Rego."""
+    """Rewrites the rules of `source` for the interpreter. Raises `BundleError` for text that is not Rego."""
     written = rewrite_rules((*source.modules, *tests), parse_modules)
     size = size_of(msgspec.json.decode(source.data))
     modules = tuple((module.file, with_checkpoints(module, size)) for module in written)
@@ -83,7 +83,7 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
 
 
 class Interpreter:
-    """The rules of a bundle, ready to be evaluated.
+    """An interpreter that has loaded the rules of a bundle.
 
     The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
     data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
@@ -151,7 +151,7 @@ class Interpreter:
 
 
 def with_body(text: str, line: int) -> str:
-    """`text` with a value for the rule that begins in `line`: `f("a", _)` becomes `f("a", _) := true`."""
+    """Gives the rule that begins in `line` of `text` a value: `f("a", _)` becomes `f("a", _) := true`."""
     lines = text.split("\n")
     rule, depth = "\n".join(lines[line - 1 :]), 0
     for token in _BRACKETS.finditer(rule):
@@ -163,7 +163,7 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """The text with a semicolon before brackets that begin a line: regorus 0.13 calls what stands before."""
+    """Adds a semicolon before each bracket that begins a line: regorus 0.13 calls what stands before."""
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
     text, at = "", 0
     for end in sorted(ends):
@@ -174,7 +174,7 @@ def with_separators(module: Module) -> str:
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:
-    """What in the text of a module would keep regorus busy for ever, or end the process; None: nothing."""
+    """The diagnostic for nesting or length on which regorus would hang or crash; None: there is none."""
     line, operators, open_brackets = 1, [0], ""
     at = 0
     for token in _TOKENS.finditer(text):
@@ -265,7 +265,7 @@ def _diagnostic(file: str, text: str) -> Diagnostic:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a regorus error in one line, `file:line: message`, without its stack traces."""
+    """Formats a regorus error as one line, `file:line: message`, without its stack traces."""
     text = str(error).split("Stack backtrace:")[0].split("Caused by:")[0].strip()
     lines = [line.strip() for line in text.splitlines()]
     place = next(

@@ -1,4 +1,4 @@
-"""Makes evaluations interruptible: rules call a function of ours in loops that may take long.
+"""Makes evaluations interruptible: writes calls of a checkpoint function into loops that may take long.
 
 regorus 0.13 has no limit of its own, and holds the interpreter lock while it evaluates. So a call is written
 before each loop that runs within another one, or in a function, which may be called in a loop; with large
@@ -44,14 +44,14 @@ Insertion: TypeAlias = tuple[int, str]
 
 
 class DataSize(Struct, frozen=True, kw_only=True):
-    """How much there is in the data: of the largest list or object the members, and all values."""
+    """The size of a bundle's data: the members of its largest list or object, and all its values."""
 
     members: int
     values: int
 
 
 def size_of(data: Any) -> DataSize:
-    """Measures `data`, which is what JSON can be."""
+    """Measures `data`, a JSON value."""
     members, values, left = 0, 0, [data]
     while left:
         value = left.pop()
@@ -63,7 +63,7 @@ def size_of(data: Any) -> DataSize:
 
 
 def with_checkpoints(module: Module, size: DataSize) -> str:
-    """The text of the module with calls of `CHECKPOINT` in inner loops, for data of `size` in all."""
+    """Writes calls of `CHECKPOINT` into the module's inner loops, for data of `size`; returns its text."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     at, written = 0, []
     for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
@@ -73,9 +73,9 @@ def with_checkpoints(module: Module, size: DataSize) -> str:
 
 
 def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
-    """False if there may be much to do between two calls of `CHECKPOINT`.
+    """Whether the time between two calls of `CHECKPOINT` is bounded.
 
-    There is where data are large, and where rules call a builtin that may make much out of little.
+    It is not where data are large, or where rules call a builtin that may make much out of little.
     """
     few = size.members <= MEMBERS_MAXIMUM and size.values <= VALUES_MAXIMUM
     return few and UNBOUNDED.isdisjoint(calls(modules))
@@ -97,7 +97,7 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
 def _in_query(
     module: Module, query: SyntaxNode, single: frozenset[str], around: int
 ) -> Generator[Insertion, None, int]:
-    """The calls to write in a query that runs in `around` loops; returns in how many what follows it runs."""
+    """Lists the calls to write in a query inside `around` loops; returns the loops around what follows it."""
     for statement in query["stmts"]:
         start, end = extent(module, statement)
         inner = list(_in_expression(module, statement, single, around))
@@ -113,7 +113,7 @@ def _in_query(
 
 
 def _in_expression(module: Module, tree: Any, single: frozenset[str], around: int) -> Iterator[Insertion]:
-    """The calls to write in the comprehensions and `every` of `tree`, which runs in `around` loops."""
+    """Lists the calls to write in the comprehensions and `every` of `tree`, which runs in `around` loops."""
     for kind, value in expressions(tree, closed=NESTED):
         if kind == "Every":
             yield from _in_expression(module, value["domain"], single, around)
@@ -127,7 +127,7 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
 
 
 def _loops(statement: SyntaxNode, single: frozenset[str]) -> bool:
-    """True if the statement, apart from what is nested in it, may hold several times."""
+    """Whether the statement, apart from what is nested in it, may hold several times."""
     return bool(loops_over(statement, single)) or any(
         kind == "SomeIn" or (kind == "Call" and only(value["fcn"])[1].get("value") == "walk")
         for kind, value in expressions(statement, closed=NESTED)

@@ -34,7 +34,7 @@ def load_bundle(policies: Path, data: Path | None) -> Bundle:
 
 
 def check_bundle(bundle: Bundle) -> list[Diagnostic]:
-    """Everything that keeps the embedded engine from evaluating the rules of the bundle."""
+    """Lists a diagnostic for everything that keeps the embedded engine from evaluating the bundle's rules."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -49,7 +49,7 @@ def check_bundle(bundle: Bundle) -> list[Diagnostic]:
 
 
 def missing_rules(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
-    """A diagnostic for each rule that is to decide and is not there."""
+    """Lists a diagnostic for each entry point that no rule defines."""
     defined = {".".join(module.resolve(head_of(rule)["refr"])) for module in modules for rule in module.rules}
     for name in bundle.source.entry_points:
         if name not in defined:

@@ -24,12 +24,12 @@ _POSIX: Final = re.compile(r"\[:\^?[a-z]+:\]")
 
 
 class PatternError(ValueError):
-    """The pattern may be read otherwise by OPA."""
+    """The error that OPA may read the regular expression otherwise than regorus."""
 
 
 @lru_cache(maxsize=1024)
 def translate_pattern(pattern: str) -> str:
-    """The pattern that matches here what `pattern` matches in OPA. Raises `PatternError`."""
+    """Translates OPA's regular expression into one that matches the same here. Raises `PatternError`."""
     written, at, repeatable = [], 0, False
     while at < len(pattern):
         if repeat := _REPEAT.match(pattern, at):
@@ -57,7 +57,7 @@ def translate_pattern(pattern: str) -> str:
 
 
 def _brackets(pattern: str, start: int) -> tuple[str, int]:
-    """The class in brackets that begins at `start`, translated, and where it ends."""
+    """Translates the class in brackets that begins at `start`; returns it and where it ends."""
     at = start + 1 + (pattern[start + 1 : start + 2] == "^")
     written, first = [pattern[start:at]], at
     while at < len(pattern):
@@ -93,5 +93,5 @@ def _escape(pattern: str, at: int, *, inside: bool) -> tuple[str, int]:
 
 
 def _same_escape(name: str, *, inside: bool) -> bool:
-    """True if a backslash before the character `name` means the same to both."""
+    """Whether a backslash before the character `name` means the same in both syntaxes."""
     return name.isascii() and (not name.isalnum() or name in "aftnrv" or (name in "Az" and not inside))

@@ -1,4 +1,4 @@
-"""Runs the Rego tests of a bundle, as `opa test` does: a test is a rule `test_...` that must be true.
+"""Runs the Rego tests of a bundle, as `opa test` does: rules named `test_...` that must be true.
 
 `todo_test_...` is left out. Every rule is a test of its own, also where two have one name.
 """
@@ -23,7 +23,7 @@ TEST_PREFIX = "test_"
 
 
 class RegoTest(Struct, frozen=True, kw_only=True):
-    """A test: its file and line, its name, and the full name of the rule to evaluate."""
+    """A Rego test: its file and line, its name, and the full name of the rule to evaluate."""
 
     file: str
     line: int
@@ -32,7 +32,7 @@ class RegoTest(Struct, frozen=True, kw_only=True):
 
 
 class RegoTestReport(Struct, frozen=True, kw_only=True):
-    """The number of tests that were run, and a diagnostic for each that failed, with its line."""
+    """The report of a test run: the number of tests, and a diagnostic for each that failed, with its line."""
 
     tests: int
     failures: tuple[Diagnostic, ...]
@@ -56,7 +56,7 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
 
 
 def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
-    """The rules of the bundle together with its test modules, and the tests to evaluate there."""
+    """Prepares a bundle's rules together with its test modules, and lists the tests to evaluate."""
     modules = parse_modules(bundle.tests)
     # regorus 0.13 recurses without end on a function that needs itself, and takes the process with it: a test
     # may be one.
@@ -68,14 +68,14 @@ def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
 
 
 def failures_of(interpreter: Interpreter, tests: Iterable[RegoTest]) -> Iterator[Diagnostic]:
-    """A diagnostic for each test that fails, each as soon as it is found."""
+    """Yields a diagnostic for each test that fails, as soon as it is found."""
     for test in tests:
         if error := _error(interpreter, test):
             yield Diagnostic(file=test.file, line=test.line, detail=f"{test.name}: {error}")
 
 
 def _numbered(module: Module) -> tuple[str, list[RegoTest]]:
-    """The text of a test module in which each test has a name of its own, and its tests."""
+    """Renames the tests of a module so that each has a name of its own; returns the text and the tests."""
     seen, tests, written, at = Counter[str](), list[RegoTest](), "", 0
     for rule in module.rules:
         name = head_of(rule)["refr"]

@@ -1,4 +1,4 @@
-"""Builtins that regorus 0.13 answers otherwise than OPA 1.22, written again in Python, as OPA has them."""
+"""Python implementations of the builtins for which regorus 0.13 answers otherwise than OPA 1.22."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,14 +8,14 @@ from gateway.policy.embedded.rewriting import TRANSLATE
 
 
 def lower(text: str) -> str:
-    """Each character by itself, as Go does: regorus makes `ς` of a Σ at the end of a word."""
+    """Lowers each character by itself, as Go does: regorus makes `ς` of a Σ at the end of a word."""
     if text.isascii():
         return text.lower()
     return "".join(low if len(low := character.lower()) == 1 else low[0] for character in text)
 
 
 def upper(text: str) -> str:
-    """Each character by itself, and only into one: regorus makes `SS` of ß."""
+    """Raises each character by itself, and only into one: regorus makes `SS` of ß."""
     if text.isascii():
         return text.upper()
     return "".join(_upper(character) for character in text)
@@ -27,14 +27,14 @@ def _upper(character: str) -> str:
 
 
 def indexof(text: str, search: str) -> int:
-    """OPA fails where `search` is empty; regorus finds it."""
+    """The index of `search` in a string; fails, as in OPA, where `search` is empty (regorus finds it)."""
     if not search:
         raise ValueError("nothing to look for")
     return text.find(search)
 
 
 def _of_strings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which fails on what are no strings."""
+    """Wraps `function` so that it fails for arguments that are not strings."""
 
     def checked(*texts: Any) -> Any:
         if not all(isinstance(text, str) for text in texts):

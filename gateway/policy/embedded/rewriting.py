@@ -1,4 +1,4 @@
-"""Rewrites rules where regorus 0.13 evaluates the text as written otherwise than OPA does.
+"""Rewrites rules whose text regorus 0.13 would evaluate otherwise than OPA does.
 
 Each change is one that OPA's compiler makes too, and stays within its line:
 
@@ -60,7 +60,7 @@ Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
 def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Module, ...]:
-    """The modules, given as (file name, text), as the interpreter is to evaluate them."""
+    """Rewrites modules, given as (file name, text), for the interpreter."""
     # A change may lie within what another one moves: the outermost are made first, then what is left.
     parsed = {module.file: module for module in parse(modules)}
     written = dict(parsed)
@@ -112,7 +112,7 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
 
 
 def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator[Edit]:
-    """The full name of what is imported: of an imported package every rule is evaluated here."""
+    """Writes the full name for an imported one: of an imported package regorus evaluates every rule."""
     while only(node)[0] in REFERENCES:
         node = only(node)[1]["refr"]
     kind, value = only(node)
@@ -121,7 +121,7 @@ def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator
 
 
 def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    """As many values as verbs, where OPA says in the text what is missing."""
+    """Gives a `sprintf` as many values as verbs, with OPA's text for those that are missing."""
     if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
         return
     values = only(arguments[1])[1]["items"]
@@ -169,7 +169,7 @@ def _statements(
 
 
 def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
-    """`some x in xs` behind a test of `xs`: over null it fails here, in OPA it finds nothing."""
+    """Puts a test for null before `some x in xs`: over null regorus fails, and OPA finds nothing."""
     over = statement["literal"]["SomeIn"]["collection"]
     text = _between(module, *extent(module, over))
     if only(over)[0] in COLLECTIONS or text.startswith(_PREFIX) or statement.get("with_mods"):
@@ -182,7 +182,7 @@ def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Itera
 
 
 def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
-    """`some i` at the beginning of its body: behind a loop without `some` it fails at the second turn."""
+    """Moves `some i` to the beginning of its body: regorus fails on one behind a loop without `some`."""
     first, *others = query["stmts"]
     for statement in others:
         if only(statement["literal"])[0] == "SomeVars":
@@ -196,7 +196,7 @@ def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
 def _with_before(
     module: Module, query: SyntaxNode, statement: SyntaxNode, first: Mapping[str, SyntaxNode]
 ) -> Edit:
-    """The statement behind others that evaluate parts of it, each under its name."""
+    """Puts statements before `statement` that evaluate parts of it, each under its name."""
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)
     before, rest, at = "", "", start
@@ -232,7 +232,7 @@ def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def _computed(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """`node`, unless it surely has a value: a literal, a local name, a comprehension."""
+    """Yields `node` unless it surely has a value: a literal, a local name, a comprehension."""
     if not _has_value(module, node):
         yield node
 

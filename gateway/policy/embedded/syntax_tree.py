@@ -1,4 +1,4 @@
-"""Reads the syntax trees of regorus' parser: finds parts of them, and walks through all expressions."""
+"""Readers and walkers of the syntax trees that regorus' parser makes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -18,7 +18,7 @@ _PASSED_OVER: Final = frozenset({"span", "fcn"})
 
 
 class Module(Struct, frozen=True, kw_only=True):
-    """A module: its file, text and rules, its package (`data.waypost.submission`), and what names stand for.
+    """A parsed module: its file, text, rules, package (`data.waypost.submission`), and imported names.
 
     `imports` and `names` map imported names, and those with the names of the package's rules, to the full
     paths that they stand for.
@@ -45,7 +45,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
 
 def read_modules(trees: Sequence[SyntaxNode]) -> list[Module]:
-    """The modules of a bundle from the trees of the parser."""
+    """Reads the modules of a bundle from the parser's trees."""
     packages: dict[tuple[str, ...], set[str]] = {}
     for tree in trees:
         rules = (head_of(rule)["refr"] for rule in tree["ast"]["rules"])
@@ -78,12 +78,12 @@ def package_of(tree: SyntaxNode) -> tuple[str, ...]:
 
 
 def only(node: SyntaxNode) -> tuple[str, Any]:
-    """Kind and content of a node, which is an object with one field."""
+    """The kind and content of a node, which is an object with one field."""
     return next(iter(node.items()))
 
 
 def head_of(rule: SyntaxNode) -> SyntaxNode:
-    """The head of a rule: of a default the rule itself. Its `refr` is the rule's name."""
+    """The head of a rule, of a default the rule itself; its `refr` is the rule's name."""
     kind, value = only(rule)
     head: SyntaxNode = value if kind == "Default" else only(value["head"])[1]
     return head
@@ -138,7 +138,7 @@ def path_of(node: SyntaxNode) -> list[str]:
 
 
 def is_plain(node: SyntaxNode) -> bool:
-    """True for a name, or a reference without computed steps."""
+    """Whether the node is a name, or a reference without computed steps."""
     kind, value = only(node)
     computed = kind == "RefBrack" and only(value["index"])[0] not in STRINGS
     return kind == "Var" or (kind in REFERENCES and not computed and is_plain(value["refr"]))
@@ -193,14 +193,14 @@ def announced_names(module: Module, tree: Any) -> frozenset[str]:
 
 
 def single_names(module: Module, rule: SyntaxNode) -> frozenset[str]:
-    """The names in a rule that have one value at a time before they are an index: no loop runs over them."""
+    """The names in a rule that are bound before they are used as an index: no loop runs over them."""
     tree = parts(rule)
     declared = frozenset[str]().union(*declared_names(module, tree), names_in(tree[0] or []))
     return (declared | module.names.keys()) - announced_names(module, tree) - {"_"}
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
-    """The references in `node`, what is nested in it left out, that have an index with several values."""
+    """The references in `node`, not those nested deeper, with an index that has several values."""
     return [
         {kind: value}
         for kind, value in expressions(node, closed=NESTED)
@@ -222,7 +222,7 @@ def queries(tree: Any) -> Iterator[SyntaxNode]:
 
 
 def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
-    """Where the text of an expression, a statement, a query or a rule begins and ends.
+    """The offsets at which the text of an expression, a statement, a query or a rule begins and ends.
 
     regorus 0.13 gives strings without their quotes, also where an expression begins or ends with one; and an
     object from its last field on.
@@ -239,12 +239,12 @@ def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
 
 
 def is_bare(module: Module, query: SyntaxNode) -> bool:
-    """True for a body of one statement without braces."""
+    """Whether a body is one statement without braces."""
     return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
 
 
 def is_walk(node: SyntaxNode) -> bool:
-    """True for a call `walk(x)`, which has many values, one after the other."""
+    """Whether a node is a call `walk(x)`, which has many values, one after the other."""
     kind, value = only(node)
     return kind == "Call" and path_of(value["fcn"]) == ["walk"] and len(value["params"]) == 1
 
@@ -256,6 +256,6 @@ def bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
 
 
 def literal(node: SyntaxNode) -> str | None:
-    """The string that the node is; None if it is not a string literal."""
+    """The value of a string literal; None if the node is not one."""
     kind, value = only(node)
     return str(value["value"]) if kind in STRINGS else None

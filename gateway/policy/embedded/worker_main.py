@@ -1,4 +1,4 @@
-"""The process that evaluates large documents: the greeting brings the rules, each request one document."""
+"""The main module of the evaluation process: loads a `PolicySource`, then evaluates documents by it."""
 
 import msgspec
 from msgspec import Struct
@@ -9,21 +9,21 @@ from waypost.worker_process import Answer, Progress, serve
 
 
 class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
-    """One document, and the rule to evaluate for it."""
+    """A request to evaluate one rule for one document."""
 
     entry_point: str
     document: bytes
 
 
 class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The rule's value as JSON, or the error."""
+    """The reply to an evaluation request: the rule's value as JSON, or the error."""
 
     answer: str = ""
     error: str = ""
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Loads the rules in `greeting`, a `PolicySource`; returns the function that answers requests by them."""
+    """Returns the process's request handler, for the `PolicySource` in its start-up message `greeting`."""
     evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PolicySource))
 
     def answer(payload: bytes, _: Progress) -> bytes:

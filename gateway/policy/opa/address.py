@@ -1,4 +1,4 @@
-"""Reads the setting `policy.engine` of an OPA: where it listens, and how it is reached there."""
+"""Parses the setting `policy.engine` of an OPA: the address that it listens on, and the transport."""
 
 import ipaddress
 from typing import Final
@@ -11,7 +11,7 @@ FORMS: Final = "opa+http://127.0.0.1:8181, opa+https://HOST:8181 or opa+unix:/PA
 
 
 class OpaAddress(Struct, frozen=True, kw_only=True):
-    """Where an OPA listens. `socket` is the path of a Unix socket, or None; `tls`: whether it is https."""
+    """The address of an OPA. `socket` is the path of a Unix socket, or None; `tls`: whether it is https."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -23,7 +23,7 @@ class OpaAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> OpaAddress:
-    """The address in `text`, such as `opa+http://127.0.0.1:8181`. Raises `ValueError`, which says why not.
+    """Parses an address such as `opa+http://127.0.0.1:8181`. Raises `ValueError`, which says why not.
 
     Plain http stays on this machine: anybody on the way could permit everything.
     """

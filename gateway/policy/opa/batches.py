@@ -1,4 +1,4 @@
-"""Asks OPA several questions of one tenant in one call: those that came while it was answering another.
+"""Batches the questions of one tenant that arrive while OPA answers another, into one call.
 
 A call costs the gateway 0.35 ms of processor time, and 0.05 ms for each question where sixteen share one. A
 question that comes alone waits for nobody. Tenants do not share calls: a document that takes long, or whose
@@ -34,14 +34,14 @@ Call: TypeAlias = Callable[[str, bytes], Awaitable[Reply]]
 
 
 class WaitingQuestion(Struct, frozen=True, eq=False):
-    """A question that waits for its turn, and what waits for its answer."""
+    """A question that waits for its turn, with the future of its answer."""
 
     document: bytes
     reply: asyncio.Future[Reply]
 
 
 class Lane(Struct, eq=False):
-    """The questions of one tenant to one rule while a call is under way: those that wait for the next one."""
+    """The queue of one tenant's questions to one rule, while a call with earlier ones is under way."""
 
     rule: str
     tenant: str
@@ -49,7 +49,7 @@ class Lane(Struct, eq=False):
 
 
 class QuestionBatches:
-    """Asks questions, alone or together, by `call`, which asks for a rule's value within a deadline.
+    """A batcher of questions to OPA; `call` asks for one rule's value within a deadline.
 
     Who waits for a turn gets an answer within `seconds`, or none. Where a call gets no answer at all, who
     waits behind it does not get one either.
@@ -70,7 +70,7 @@ class QuestionBatches:
         return f"<QuestionBatches: {len(self._lanes)} lanes, {waiting} waiting>"
 
     async def ask(self, rule: str, document: bytes, *, tenant: str) -> Reply:
-        """Asks for the value of `rule` for `document`, for `tenant`. Raises `NoAnswer` or `ReplyError`."""
+        """Asks for the value of `rule` for `document` of `tenant`. Raises `NoAnswer` or `ReplyError`."""
         if rule not in RULES or len(document) > SMALL_BYTES:
             return await self._call(rule, document)
         lane = self._lanes.get((rule, tenant))
@@ -95,13 +95,13 @@ class QuestionBatches:
         return reply
 
     async def close(self) -> None:
-        """Ends the calls for several that are under way; who waits for one gets an error."""
+        """Cancels the batch calls under way; the questions in them get an error."""
         for task in tuple(self._sending):
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     def _after_call(self, lane: Lane) -> None:
-        """Begins the next call of `lane`, or ends it where nobody waits."""
+        """Starts the next call of `lane`, or removes the lane where no question waits."""
         # Nobody waits any more for those whose caller has gone, or which have failed.
         waiting = [question for question in lane.waiting if not question.reply.done()]
         count = _count_of_batch(waiting)
@@ -114,7 +114,7 @@ class QuestionBatches:
             del self._lanes[lane.rule, lane.tenant]
 
     async def _send(self, lane: Lane, batch: list[WaitingQuestion]) -> None:
-        """Asks the questions of `batch` in one call, and hands on the answers or the error."""
+        """Asks the questions of `batch` in one call, and gives each its answer or the error."""
         replies: list[Reply | BaseException] = []
         try:
             replies = await self._ask_all(lane.rule, [question.document for question in batch])
@@ -169,6 +169,6 @@ def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:
 
 
 def _count_of_batch(waiting: list[WaitingQuestion]) -> int:
-    """How many of the questions, from the first on, share the next call."""
+    """The number of questions, from the first on, that share the next call."""
     sizes = itertools.accumulate(len(question.document) for question in waiting[:BATCH_MAXIMUM])
     return sum(size <= BATCH_MAXIMUM_BYTES for size in sizes)

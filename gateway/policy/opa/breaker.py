@@ -1,4 +1,4 @@
-"""Decides when an OPA that does not answer is asked no more, so that nobody waits for it in vain. Pure."""
+"""A circuit breaker for calls to an OPA that does not answer. Pure."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ FAILURES_MAXIMUM: Final = 5
 
 
 class CircuitBreaker:
-    """Counts questions in a row that OPA has failed to answer.
+    """A circuit breaker that counts the questions in a row that OPA has failed to answer.
 
     Once it is open, no question is asked until OPA has said that it is well. So a document that always fails,
     sent again and again, keeps nobody else out: what it opens is closed after one round trip.
@@ -23,11 +23,11 @@ class CircuitBreaker:
         return f"<CircuitBreaker {state}, {self._failures} failures in a row>"
 
     def after_answer(self) -> None:
-        """Counts a question that was answered, or a check that OPA is well."""
+        """Counts an answered question, or a successful health check."""
         self.is_open, self.cause, self._failures = False, "", 0
 
     def after_failure(self, cause: str) -> bool:
-        """Counts a question that was not answered; returns whether the breaker opens by it."""
+        """Counts an unanswered question; returns whether the breaker opens by it."""
         self._failures += 1
         self.cause = cause
         opens = not self.is_open and self._failures >= FAILURES_MAXIMUM

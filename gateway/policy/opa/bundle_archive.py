@@ -1,4 +1,4 @@
-"""Packs a policy bundle into the archive that OPA loads, a .tar.gz of rules, data, manifest; reads one.
+"""Packs and unpacks the archives that OPA loads: .tar.gz files of rules, data and a manifest.
 
 What is read may come from anywhere: it is bounded, and has nothing in it but plain files with plain names.
 """
@@ -34,11 +34,11 @@ Files: TypeAlias = Mapping[str, bytes]
 
 
 class ArchiveError(Exception):
-    """The archive is no bundle that may be used. The text says why."""
+    """The error that an archive is not a usable bundle. The text says why."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What a bundle says of itself: which rules these are, and the how-manieth that was released.
+    """The manifest of a policy bundle: its revision, its roots, and its sequence number among releases.
 
     `sequence` only grows. OPA takes a bundle that is older than its own; Waypost does not.
     """
@@ -51,7 +51,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
-    """The archive of `bundle`, without its tests and schemas. The same bundle gives the same bytes.
+    """Packs `bundle` into an archive, without its tests and schemas. The same bundle gives the same bytes.
 
     Its manifest has the bundle's revision, by which OPA says in each answer what it has decided with, and one
     root: no other bundle, and nobody who writes to OPA's API, can add rules or data.
@@ -68,7 +68,7 @@ def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
 
 
 def pack(files: Files) -> bytes:
-    """The archive of `files`. Neither the time nor an owner is in it: the same files give the same bytes."""
+    """Packs `files` into an archive, without times and owners: the same files give the same bytes."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
@@ -82,7 +82,7 @@ def pack(files: Files) -> bytes:
 
 
 def unpack(archive: bytes) -> Files:
-    """The files of `archive`. Raises `ArchiveError` for what is damaged, too large, or no plain file."""
+    """Unpacks `archive`. Raises `ArchiveError` for what is damaged, too large, or not a plain file."""
     content = _decompressed(archive)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as entries:
@@ -131,7 +131,7 @@ def _decompressed(archive: bytes) -> bytes:
 
 
 def manifest_of(files: Files) -> Manifest:
-    """The manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
+    """Reads the manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
     _check_names(files)
     found = parsed_json(files, MANIFEST)
     try:
@@ -146,7 +146,7 @@ def manifest_of(files: Files) -> Manifest:
 
 
 def _check_names(files: Files) -> None:
-    """Raises `ArchiveError` for files that OPA does not take, or by which it would take others for less."""
+    """Raises `ArchiveError` for files that OPA does not take, or that change how it reads the others."""
     for name in files:
         if name.endswith((MANIFEST, SIGNATURES)) and name not in (MANIFEST, SIGNATURES):
             raise ArchiveError(f"{name:.100}: there must be one such file, at the top")
@@ -157,7 +157,7 @@ def _check_names(files: Files) -> None:
 
 
 def parsed_json(files: Files, name: str, *, number: Callable[[str], Any] | None = None) -> Any:
-    """The value of the JSON file `name`. Raises `ArchiveError`, also for names that are there twice.
+    """Parses the JSON file `name`. Raises `ArchiveError`, also for names that occur twice in an object.
 
     `number` makes values of numbers, from their text.
     """

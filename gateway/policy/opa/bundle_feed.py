@@ -1,4 +1,4 @@
-"""Has the bundle that OPA is to hold, and lets OPA wait for another one."""
+"""The bundle that the gateway serves to its OPA, with long polling for the next one."""
 
 import asyncio
 from typing import Self
@@ -9,19 +9,19 @@ from gateway.policy.opa.bundle_archive import Manifest
 
 
 class ServedBundle(Struct, frozen=True, kw_only=True):
-    """A good bundle, and what its manifest says."""
+    """A checked bundle archive and its manifest, as an OPA fetches it."""
 
     archive: bytes
     manifest: Manifest
 
     @property
     def tag(self) -> str:
-        """What tells it from every other bundle, as an HTTP entity tag."""
+        """The HTTP entity tag of the bundle, made of its sequence and revision."""
         return f'"{self.manifest.sequence}-{self.manifest.revision}"'
 
 
 class BundleFeed:
-    """The bundle that an OPA fetches; there is none until `serve` gives it one. Its end ends every wait."""
+    """A feed that holds the bundle an OPA fetches; empty until `serve`. Its end ends all long polls."""
 
     def __init__(self) -> None:
         self.current: ServedBundle | None = None
@@ -40,19 +40,19 @@ class BundleFeed:
         self.end()
 
     async def run(self) -> None:
-        """Lets OPA wait for as long as the gateway runs: a server that stops would wait for it."""
+        """Waits until it is cancelled, then ends all long polls, which a server that stops would wait for."""
         try:
             await asyncio.Event().wait()
         finally:
             self.end()
 
     def serve(self, bundle: ServedBundle) -> None:
-        """Gives OPA this bundle from now on."""
+        """Replaces the bundle that the feed gives to OPA."""
         self.current, self.trouble = bundle, ""
         self._wake()
 
     async def other_than(self, tag: str, *, seconds: float) -> ServedBundle | None:
-        """The current bundle, once it is another than `tag`; None where it is not within `seconds`."""
+        """Waits up to `seconds` for a bundle with another tag than `tag`, and returns it; else None."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while self.current is not None and self.current.tag == tag:
@@ -67,7 +67,7 @@ class BundleFeed:
         return self.current
 
     def end(self) -> None:
-        """Lets those go who wait for another bundle."""
+        """Ends all long polls: each gets no bundle."""
         self._ending = True
         self._wake()
 

@@ -1,4 +1,4 @@
-"""Signs the archive of a bundle, and verifies one, in OPA's own format: a JWT over the hash of every file.
+"""Signs bundle archives and verifies them, in OPA's own format: a JWT over the hash of every file.
 
 OPA takes a signature without a key's name, a bundle that is older than its own, and, where it is not set up
 to verify, one without any signature. What is verified here has all three, or is refused.
@@ -46,25 +46,25 @@ HASH: Final = "SHA-256"
 
 
 class BundleKeyError(Exception):
-    """The file has no key that bundles can be signed or verified with. The text says why."""
+    """The error that a file has no key that bundles can be signed or verified with. The text says why."""
 
 
 class SigningKey(Struct, frozen=True, kw_only=True):
-    """A key that signs bundles, and the name by which the other side finds its own half."""
+    """A private key that signs bundles, with the key id that a verifier knows it by."""
 
     key: EllipticCurvePrivateKey
     key_id: str
 
 
 class VerificationKey(Struct, frozen=True, kw_only=True):
-    """The key that bundles must be signed with, and the name that the signature must give it."""
+    """A public key that bundle signatures are verified with, and the key id that they must name."""
 
     key: EllipticCurvePublicKey
     key_id: str
 
 
 class _SignedFile(Struct, frozen=True, kw_only=True):
-    """What a signature says of one file."""
+    """The entry of one file in a bundle's signature."""
 
     name: str
     hash: str
@@ -84,7 +84,7 @@ def public_half(key: SigningKey) -> str:
 
 
 def read_signing_key(path: Path, key_id: str) -> SigningKey:
-    """The private key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads the private key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -95,7 +95,7 @@ def read_signing_key(path: Path, key_id: str) -> SigningKey:
 
 
 def read_verification_key(path: Path, key_id: str) -> VerificationKey:
-    """The public key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads the public key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -106,7 +106,7 @@ def read_verification_key(path: Path, key_id: str) -> VerificationKey:
 
 
 def sign(archive: bytes, key: SigningKey) -> bytes:
-    """`archive` with a signature of `key`, in place of one that it has. Raises `ArchiveError`."""
+    """Signs `archive` with `key`, in place of a signature that it has. Raises `ArchiveError`."""
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)
     hashes = [{"name": name, "hash": hash_of(name, files), "algorithm": HASH} for name in sorted(files)]
@@ -115,7 +115,7 @@ def sign(archive: bytes, key: SigningKey) -> bytes:
 
 
 def verify(archive: bytes, key: VerificationKey) -> Manifest:
-    """The manifest of `archive`, whose every file `key` has signed. Raises `ArchiveError`."""
+    """Verifies that `key` has signed every file of `archive`; returns its manifest. Raises `ArchiveError`."""
     files = unpack(archive)
     if SIGNATURES not in files:
         raise ArchiveError("it is not signed")
@@ -132,7 +132,7 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
 
 
 def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
-    """The hashes by file name, as the one signature of the bundle says. Raises `ArchiveError`."""
+    """The hashes by file name in the one signature of the bundle. Raises `ArchiveError`."""
     try:
         found = parsed_json(files, SIGNATURES)
         if more := sorted(found.keys() - {"signatures"}):
@@ -157,7 +157,7 @@ def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
 
 
 def hash_of(name: str, files: Files) -> str:
-    """The hash of a file as OPA computes it: of JSON the value, not the text."""
+    """The hash of a file as OPA computes it: for JSON over the value, not the text."""
     content = files[name]
     if name == MANIFEST or name.endswith(".json"):
         content = _canonical(parsed_json(files, name, number=_Number)).encode()
@@ -165,13 +165,13 @@ def hash_of(name: str, files: Files) -> str:
 
 
 class _Number(str):
-    """A number as it is written: OPA keeps `1.50` and `1E5`, and hashes them so."""
+    """A JSON number that keeps its text: OPA keeps `1.50` and `1E5`, and hashes them so."""
 
     __slots__ = ()
 
 
 def _canonical(value: Any) -> str:
-    """JSON as OPA hashes it: names sorted, no spaces, strings as Go's encoder writes them."""
+    """Encodes a JSON value as OPA hashes it: names sorted, no spaces, strings as Go's encoder writes them."""
     if isinstance(value, _Number):
         return "".join(value)
     if isinstance(value, dict):

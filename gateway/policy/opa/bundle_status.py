@@ -1,4 +1,4 @@
-"""Reads what an OPA reports of its bundles (its status API): why it does not take one."""
+"""Parses OPA's status reports for the reason why it does not take a bundle."""
 
 from typing import Any
 
@@ -29,14 +29,14 @@ class _Status(Struct, frozen=True):
 
 
 class StatusError(Exception):
-    """The report is none of an OPA."""
+    """The error that a report is not a status report of an OPA."""
 
 
 _decode = msgspec.json.Decoder(_Status).decode
 
 
 def trouble_of(report: bytes) -> str:
-    """Why OPA does not take a bundle, in one line with file and line; empty: it has taken each.
+    """The reason why OPA does not take a bundle, in one line with file and line; empty: there is none.
 
     Raises `StatusError` for what is no report. The text comes from outside: it is bounded, and shown to
     operators alone.

@@ -29,7 +29,7 @@ CHUNK_BYTES: Final = 262_144
 
 
 class EncodedInput(dict[str, Any]):
-    """An input document that is JSON already. The client takes a mapping, and would encode it once more."""
+    """An input document that is JSON already; the client takes a mapping, and would encode it once more."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class EncodedInput(dict[str, Any]):
 
 
 class StrictResponse:
-    """An answer that was read whole; in place of aiohttp's `ClientResponse`, for the client's own methods."""
+    """A response read whole, in place of aiohttp's `ClientResponse`, for the client's own methods."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self._body = status, body
@@ -48,12 +48,12 @@ class StrictResponse:
             raise ReplyError(explain_error(self.status, self._body))
 
     async def json(self) -> Reply:
-        """The answer, parsed. Raises `ReplyError`."""
+        """Parses the body. Raises `ReplyError`."""
         return parse_reply(self._body)
 
 
 class StrictOpaClient(AsyncOpaClient):
-    """Asks the OPA at `address`: `async with` opens its connections. It has no deadline of its own.
+    """An HTTP client of the OPA at `address`: `async with` opens its connections. It has no deadline.
 
     `ca` is the path of a PEM file with the root certificates for https; None: the public ones.
     """
@@ -134,7 +134,7 @@ class StrictOpaClient(AsyncOpaClient):
 
 
 def _check_kind(response: aiohttp.ClientResponse) -> None:
-    """Raises `ReplyError` for an answer in a form that OPA's are not in: something else has answered."""
+    """Raises `ReplyError` for a media type that OPA does not answer with: another server has answered."""
     if response.version != aiohttp.HttpVersion11:
         raise ReplyError("it does not answer in HTTP/1.1")
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -142,7 +142,7 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
 
 
 class _QuietConnector(aiohttp.BaseConnector):
-    """Gives no connection on which something has come that nobody has asked for.
+    """A connector that drops idle connections on which unrequested bytes have arrived.
 
     aiohttp 3.14 looks for that only when a connection is put back: what comes later, such as a second answer
     to the last question, would be taken for the answer to the next one.
@@ -160,11 +160,11 @@ class _QuietConnector(aiohttp.BaseConnector):
 
 
 class _UnixConnector(_QuietConnector, aiohttp.UnixConnector):
-    """One for a Unix socket."""
+    """The connector for a Unix socket."""
 
 
 class _TcpConnector(_QuietConnector, aiohttp.TCPConnector):
-    """One for a host and a port."""
+    """The connector for a host and a port."""
 
 
 async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Reads what OPA's decision log plugin uploads: a JSON array of events, compressed with gzip, within bounds.
+"""Parses uploads of OPA's decision log plugin: gzipped JSON arrays of events, within bounds.
 
 An event is kept without the input, the result and the caches: the gateway's own record has them, as far as
 policy lets them be recorded, and OPA knows nothing of that. Pure.
@@ -24,11 +24,11 @@ GZIP: Final = 31
 
 
 class DecisionLogError(Exception):
-    """An upload is no decision log. The text says why, and shows nothing of it."""
+    """The error that an upload is not a decision log. The text says why, and shows nothing of it."""
 
 
 class DecisionLogTooLarge(DecisionLogError):
-    """An upload is larger than the bounds."""
+    """The error that an upload is larger than the bounds."""
 
 
 class _ErrorCode(Struct, frozen=True):
@@ -38,7 +38,7 @@ class _ErrorCode(Struct, frozen=True):
 
 
 class OpaRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is kept of one event, under OPA's own names."""
+    """The part of a decision log event that is stored, under OPA's own names."""
 
     decision_id: str
     timestamp: str = ""
@@ -65,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_events(body: bytes, *, compressed: bool) -> Sequence[tuple[str, bytes]]:
-    """OPA's decision ids, each with what is kept of its event as JSON.
+    """Reads the events of an upload as OPA's decision ids, each with the JSON that is stored of it.
 
     Raises `DecisionLogError`, or `DecisionLogTooLarge`.
     """

@@ -1,4 +1,4 @@
-"""The policy engine that asks an OPA: within a deadline, and anything but a clear answer is none."""
+"""The policy engine that asks an OPA within a deadline; anything but a clear answer is a fault."""
 
 import asyncio
 import time
@@ -135,7 +135,7 @@ class OpaPolicyEngine:
         return NoAnswer(cause)
 
     async def _wait_until_well(self) -> None:
-        """Looks at OPA's health until it is well, then closes the breaker."""
+        """Polls OPA's health until it is well, then closes the breaker."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._deadline_seconds):
@@ -146,7 +146,7 @@ class OpaPolicyEngine:
         logger.info("OPA at {} answers again", self._address)
 
     def _note(self, reply: Reply) -> str:
-        """Keeps and returns the revision that OPA answered with. Raises `ReplyError` where it has none."""
+        """Keeps and returns the revision in OPA's answer. Raises `ReplyError` where it has none."""
         revision = reply.revision
         if not revision:
             # Nobody could say later which rules have decided; and rules that came by its API, not by a
@@ -159,7 +159,7 @@ class OpaPolicyEngine:
 
 
 def _checked(document: bytes) -> bytes:
-    """Returns `document`, which is one JSON value. Raises `QuestionError` where it is not.
+    """Returns `document` if it is one JSON value. Raises `QuestionError` if not.
 
     It is put into another one: bytes that end it early and go on could replace the whole input.
     """

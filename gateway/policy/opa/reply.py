@@ -1,4 +1,4 @@
-"""Reads what OPA answers, strictly: what two readers could understand in two ways is no answer."""
+"""Parses OPA's replies strictly: a reply that two parsers could understand in two ways is an error."""
 
 import json
 
@@ -10,28 +10,28 @@ from waypost.distinct_names import distinct
 
 
 class ReplyError(Exception):
-    """What came is no complete answer of an OPA. The text says why, and shows nothing of the document."""
+    """The error that a reply is not a complete answer of an OPA. The text shows nothing of the document."""
 
 
 class NoAnswer(Exception):
-    """Nothing came, or not in time. The text says why, for the log."""
+    """The error that no reply came, or not in time. The text says why, for the log."""
 
 
 class BundleProvenance(Struct, frozen=True, kw_only=True):
-    """One bundle that OPA has in force."""
+    """The provenance of one bundle that OPA has loaded."""
 
     revision: str = ""
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """Which OPA has answered, with which bundles."""
+    """The provenance of a reply: which OPA has answered, with which bundles."""
 
     version: str
     bundles: dict[str, BundleProvenance] = {}
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """OPA's answer to one question. `result` is the rule's value as JSON, or unset where it is undefined.
+    """OPA's reply to one question. `result` is the rule's value as JSON, or unset where it is undefined.
 
     `warning` is what OPA has to say of the question: that it has seen no input.
     """
@@ -44,7 +44,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> str:
-        """The revision of the bundle in force; of several, each with its name."""
+        """The revision of the loaded bundle; of several bundles, each with its name."""
         bundles = self.provenance.bundles
         if len(bundles) == 1:
             return next(iter(bundles.values())).revision
@@ -55,7 +55,7 @@ _decode = msgspec.json.Decoder(Reply).decode
 
 
 def parse_reply(body: bytes) -> Reply:
-    """Parses the body of a 200. Raises `ReplyError` for anything but one JSON object with names used once."""
+    """Parses the body of a 200. Raises `ReplyError` for anything but one JSON object with unique names."""
     try:
         text = body.decode("utf-8")
         # msgspec keeps the last of two equal names, so they are looked for first.
@@ -69,7 +69,7 @@ def parse_reply(body: bytes) -> Reply:
 
 
 def brief(error: Exception) -> str:
-    """The text of `error`, or its class where it has none, in one line of the log."""
+    """The text of `error` on one line, or the name of its class where it has none."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -90,7 +90,7 @@ class _ErrorBody(Struct, frozen=True):
 
 
 def explain_error(status: int, body: bytes) -> str:
-    """Why OPA answered with `status`, in one line: the rule's file and line where an evaluation failed."""
+    """The reason for OPA's `status` in one line: the rule's file and line where an evaluation failed."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody)
     except (ValueError, RecursionError):
