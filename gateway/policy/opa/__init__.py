@@ -1,4 +1,4 @@
-"""The policy engine that asks an OPA, over HTTP or a Unix socket; anything but a clear answer refuses.
+"""The policy engine of record, which asks an OPA over HTTP or a Unix socket; no clear answer is a refusal.
 
 `engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
 is, `reply` what it answers, `breaker` says when to stop asking, `batches` asks several questions in one call.
