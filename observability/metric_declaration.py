@@ -61,7 +61,18 @@ ACTION: Final = Label("action", 20, "an action of policy, such as `runs:submit`"
 ANSWER: Final = Label("outcome", 3, "permitted, refused, unanswered")
 ENGINE: Final = Label("engine", 3, "embedded, opa; gateway: no engine was asked, as rules are too old")
 ALERT_OUTCOME: Final = Label("outcome", 2, "New, Repeated")
-ROLLBACK_PHASE: Final = Label("phase", 9, "a phase of a rollback, such as `Done` or `Frozen`")
+ROLLBACK_PHASES: Final = (
+    "Intended",
+    "Done",
+    "Helped",
+    "Unhelpful",
+    "Unverified",
+    "Failed",
+    "Frozen",
+    "Wanted",
+    "DryRun",
+)
+ROLLBACK_PHASE: Final = Label("phase", 9, ", ".join(ROLLBACK_PHASES))
 BUNDLE_OUTCOME: Final = Label("outcome", 2, "Activated, Refused")
 REVISION: Final = Label("revision", 1, "the revision in force; the one before is dropped")
 DECIDING: Final = Label("revision", 20, "the revisions that decided first lately; the oldest are dropped")

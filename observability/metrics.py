@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from prometheus_client import Counter, Histogram
 
 from observability import gateway_metrics as table
-from observability.metric_declaration import DECIDING, MetricRegistry
+from observability.metric_declaration import DECIDING, ROLLBACK_PHASES, MetricRegistry
 
 SUBMISSION: Final = "runs:submit"
 ANSWERS: Final = ("permitted", "refused", "unanswered")
@@ -95,6 +95,8 @@ class Metrics:
         self.key_set_expiry = registry.gauge(table.KEY_SET_EXPIRY)
         self.alerts = registry.counter(table.ALERTS)
         self.rollbacks = registry.counter(table.ROLLBACKS)
+        for phase in ROLLBACK_PHASES:
+            self.rollbacks.labels(phase)  # what appears with its first count, `increase` does not see
         self.audit_alarms = registry.counter(table.AUDIT_ALARMS)
 
     def _declare_regions(self, registry: MetricRegistry) -> None:

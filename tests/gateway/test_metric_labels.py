@@ -37,6 +37,11 @@ def test_a_label_has_room_for_all_its_values(label: Label, values: Collection[st
     assert len(values) <= label.most
 
 
+def test_the_phases_of_rollbacks_are_those_that_there_are() -> None:
+    """Each is there from the start, at 0: an alert sees the first."""
+    assert tuple(RollbackPhase) == declared.ROLLBACK_PHASES
+
+
 def test_the_causes_of_failovers_are_events_that_take_a_shard_from_its_region() -> None:
     """History kinds are the causes: there is no second list."""
     causes = {word.strip() for word in declared.CAUSE.values.partition(":")[0].split(",")}

@@ -131,6 +131,13 @@ CASES: Final = (
     ),
     gauge('waypost_policy_stale{instance="g"}', "1x40", "1x10 0x40", "7m", "WaypostPolicyStale"),
     gauge(
+        'waypost_rollbacks_total{instance="g",phase="Frozen"}',
+        "0x4 1x20",
+        "1x24",
+        "4m",
+        "WaypostRollbackWanted",
+    ),
+    gauge(
         'waypost_policy_bundles_total{instance="g",outcome="Refused"}',
         "0x4 1x20",
         "1x24",

@@ -1,0 +1,72 @@
+"""The queries for evidence mean what they should, by a real Prometheus engine: promtool's."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.rollback.prometheus import queries
+from tests.gateway.rollback.rollbacks import NOW, ON, a_release
+from tests.observability.prometheus_files import program
+
+COUNTER = "waypost_submission_decisions_total"
+REVISION = 'r7"}\\'
+"""A revision that would end its quotes, were it not escaped."""
+
+
+def series(revision: str, outcome: str, values: str) -> dict[str, str]:
+    labels = (
+        f"revision={msgspec.json.encode(revision).decode()},outcome={msgspec.json.encode(outcome).decode()}"
+    )
+    return {"series": f"{COUNTER}{{{labels}}}", "values": values}
+
+
+# A sample each 15 s; the release is 10 minutes old at 20 minutes.
+HISTORY = [
+    series("r6", "permitted", "0+99x40 3960+0x60"),
+    series("r6", "refused", "0+1x40 40+0x60"),
+    series(REVISION, "permitted", "_x40 0+60x60"),
+    series(REVISION, "refused", "_x40 0+30x60"),
+    series(REVISION, "unanswered", "_x40 0+10x60"),
+    {"series": 'waypost_failovers_total{region="a"}', "values": "0+0x100"},
+]
+
+
+def expected(
+    asked: dict[str, str], values: dict[str, float | None], history: Any = HISTORY
+) -> dict[str, Any]:
+    """A test of promtool's, at 20 minutes; None: no answer."""
+    return {
+        "interval": "15s",
+        "input_series": history,
+        "promql_expr_test": [
+            {
+                # Extrapolation makes halves of counts.
+                "expr": f"round({asked[name]}, 10)",
+                "eval_time": "20m",
+                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            }
+            for name, value in values.items()
+        ],
+    }
+
+
+def test_the_queries_have_the_numbers_of_a_release_and_of_its_baseline(tmp_path: Path) -> None:
+    """Of the active bundle, of one in canary, after its rollback, and where there is nothing."""
+    active = dict(queries(a_release(revision=REVISION), ON, now=NOW, after=False))
+    canary = dict(queries(a_release(revision=REVISION, canary=True), ON, now=NOW, after=False))
+    after = dict(queries(a_release(revision="gone"), ON, now=NOW, after=True))
+    release: dict[str, float | None] = {"submissions": 2_000, "refused": 800, "failovers": 0}
+    nothing = {"submissions": None, "baseline": None, "refused": 0.0, "failovers": 0.0}
+    tests = [
+        expected(active, release | {"baseline": 2_000, "baseline_refused": 20}),
+        expected(canary, release | {"baseline": 0, "baseline_refused": 0}),
+        expected(after, {"submissions": 0, "refused": 0, "baseline": 2_000, "baseline_refused": 800}),
+        expected(active, nothing, []),
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_bytes(msgspec.yaml.encode({"rule_files": [], "evaluation_interval": "15s", "tests": tests}))
+    arguments = [program("promtool"), "test", "rules", str(file)]
+    checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
