@@ -30,6 +30,7 @@ from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.gate_process import GateProcess
 from gateway.policy.rollout.held_bundle import HeldBundleWatch
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.policy.rollout.shadow import Shadow
@@ -93,10 +94,12 @@ async def policy_composition(
                 on_unrecorded=metrics.unrecorded_decisions.inc,
             )
         )
+        gate = _gate(settings)
         rollout = await exits.enter_async_context(
             BundleRollout(
                 store,
-                _gate(settings),
+                gate,
+                uploads=GateProcess(gate),
                 engines=_engines(policies, opa, trials),
                 chosen=chosen,
                 make_shadow=partial(_shadow, policies, metrics),
@@ -111,15 +114,17 @@ async def policy_composition(
                 on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
             )
         )
-        loops = {
-            "policy bundle": place.run,
-            "recording of refusals": engine.run,
-            "watch over OPA's bundle": HeldBundleWatch(opa).run,
-            "waits of OPA": opa.feed.run,
-            "waits of the OPA for trials": trials.feed.run,
-        }
         routes = _routes(policies, store, opa.feed, trials.feed)
+        loops = {"policy bundle": place.run, "recording of refusals": engine.run, **_of_opas(opa, trials)}
         yield PolicyParts(engine=engine, rollout=rollout, feed=opa.feed, routes=routes, loops=loops)
+
+
+def _of_opas(opa: FedOpa, trials: FedOpa) -> Loops:
+    return {
+        "watch over OPA's bundle": HeldBundleWatch(opa).run,
+        "waits of OPA": opa.feed.run,
+        "waits of the OPA for trials": trials.feed.run,
+    }
 
 
 def _chosen(policies: PolicySettings, opa: FedOpa, trials: FedOpa, metrics: Metrics) -> ChosenEngine:

@@ -159,6 +159,8 @@ async def test_a_gateway_serves_its_bundle_on_the_internal_port(
 ) -> None:
     """Where OPA fetches it; the port that callers reach has none. A start does not wait until OPA has."""
     monkeypatch.delattr("gateway.policy.rollout.bundle_engines.OpaEngines.wait_until_held")
+    # Another process does.
+    monkeypatch.delattr("gateway.policy.rollout.bundle_gate.BundleGate.check")
     bundle = tmp_path / "policy.tar.gz"
     bundle.write_bytes(archive(7, rules("r")))
     async with faulty_opa(tmp_path) as opa:

@@ -1,6 +1,5 @@
 """Reads the archive of a bundle that is uploaded; refuses what nothing in this gateway should decide by."""
 
-import hashlib
 from collections.abc import Iterator
 
 from msgspec import Struct, structs
@@ -29,11 +28,6 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
     manifest: Manifest
     bundle: Bundle
 
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the archive, in hexadecimal digits."""
-        return hashlib.sha256(self.archive).hexdigest()
-
 
 class BundleGate:
     """Checks bundles with `key`. None: they may be `unsigned`, or none is taken.
@@ -42,7 +36,7 @@ class BundleGate:
     """
 
     def __init__(self, *, key: VerificationKey | None, unsigned: bool, opa: bool) -> None:
-        self._key, self._unsigned, self._opa = key, unsigned, opa
+        self.key, self.unsigned, self.opa = key, unsigned, opa
 
     def check(self, archive: bytes) -> GatedBundle:
         """The bundle in `archive`. Takes long: not for the event loop.
@@ -50,13 +44,13 @@ class BundleGate:
         Raises `ArchiveError` for what is no bundle, or not signed as it must be, and `BundleError`, with file
         and line, for rules and data that cannot be used.
         """
-        if self._key is not None:
-            verify(archive, self._key)
-        elif not self._unsigned:
+        if self.key is not None:
+            verify(archive, self.key)
+        elif not self.unsigned:
             raise ArchiveError("this gateway has no key to verify it with: set policy.bundle_key")
         found = self.read(archive)
         if found.manifest.engine == OPA_ENGINE:
-            if not self._opa:
+            if not self.opa:
                 detail = "this bundle wants engine opa: set policy.engine to one"
                 raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
         elif diagnostics := check_bundle(found.bundle):

@@ -1,8 +1,9 @@
-"""What the life of bundles needs of a store: to keep them, and where each of them stands."""
+"""What the life of bundles needs: a store that keeps them and where each stands, and a check of uploads."""
 
 from typing import Protocol
 
 from gateway.core.history import HistoryEntry
+from gateway.policy.opa.bundle_archive import Manifest
 from gateway.policy.rollout.bundle_states import Rollout
 
 
@@ -25,4 +26,12 @@ class KeepsRollout(Protocol):
         False, and nothing written, where the stored generation is not the one before. The archives of bundles
         that it does not have any more are deleted.
         """
+        ...
+
+
+class ChecksUploads(Protocol):
+    """What looks at each bundle that is uploaded."""
+
+    async def check(self, archive: bytes) -> Manifest:
+        """The manifest of a good bundle. Raises `Invalid`, with everything that is wrong with it."""
         ...

@@ -9,12 +9,11 @@ from typing import Any, Self
 from loguru import logger
 
 from gateway.core.decision import Action, Question
-from gateway.core.errors import Conflict, Denied, Invalid, PreconditionFailed, Unavailable
+from gateway.core.errors import Conflict, Denied, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
 from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
-from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry
 from gateway.policy.rollout.approvals import OwnApproval, after_approval, after_request
 from gateway.policy.rollout.bundle_engines import BundleEngines, embedded_engine
@@ -32,9 +31,9 @@ from gateway.policy.rollout.bundle_states import (
 )
 from gateway.policy.rollout.chosen_engine import ChosenEngine
 from gateway.policy.rollout.engine_changes import EngineChanges, MakeShadow, PreparedChange
-from gateway.policy.rollout.interface import KeepsRollout
+from gateway.policy.rollout.gate_process import invalid
+from gateway.policy.rollout.interface import ChecksUploads, KeepsRollout
 from gateway.policy.rollout.shadow import ShadowCounts
-from waypost.json_pointer import FieldError
 
 
 class BundleRollout:
@@ -48,12 +47,13 @@ class BundleRollout:
         store: KeepsRollout,
         gate: BundleGate,
         *,
+        uploads: ChecksUploads,
         engines: BundleEngines,
         chosen: ChosenEngine,
         make_shadow: MakeShadow,
         approval_seconds: float,
     ) -> None:
-        self._store, self._gate, self._engines = store, gate, engines
+        self._store, self._gate, self._uploads, self._engines = store, gate, uploads, engines
         self._approval_seconds = approval_seconds
         self._changes = EngineChanges(engines, chosen, read=self._bundle, make_shadow=make_shadow)
         self._one_step = asyncio.Lock()
@@ -86,16 +86,18 @@ class BundleRollout:
 
         Raises `Invalid`, with everything that is wrong with it, or `Conflict` where it is not a newer one.
         """
-        bundle = await self._checked(archive)
-        manifest = bundle.manifest
+        digest = hashlib.sha256(archive).hexdigest()
+        if (known := self._known(digest)) is not None:
+            return known
+        manifest = await self._uploads.check(archive)
         async with self._one_step:
-            known = self.current.release(manifest.sequence)
-            if known is not None and known.digest == bundle.digest:
+            # It may have been uploaded twice at once.
+            if (known := self._known(digest)) is not None:
                 return known
             release = Release(
                 sequence=manifest.sequence,
                 revision=manifest.revision,
-                digest=bundle.digest,
+                digest=digest,
                 engine=manifest.engine,
                 uploaded_by=act.by,
                 uploaded_at=act.at,
@@ -217,7 +219,7 @@ class BundleRollout:
         try:
             change = await self._changes.prepare(self.current, following)
         except BundleError as error:
-            raise _invalid(error) from error
+            raise invalid(error.diagnostics) from error
         decides = active.sequence if active is not None and step is Step.ROLL_BACK else None
         try:
             await self._write(
@@ -260,13 +262,8 @@ class BundleRollout:
             "{}: bundle {}, revision {}, by {}", entry.kind, detail.sequence, detail.revision, entry.actor
         )
 
-    async def _checked(self, archive: bytes) -> GatedBundle:
-        try:
-            return await asyncio.to_thread(self._gate.check, archive)
-        except ArchiveError as error:
-            raise Invalid(f"the bundle is not taken: {error}") from error
-        except BundleError as error:
-            raise _invalid(error) from error
+    def _known(self, digest: str) -> Release | None:
+        return next((release for release in self.current.releases if release.digest == digest), None)
 
     async def _bundle(self, release: Release) -> GatedBundle:
         """The bundle as the store has it. Raises `BundleError` where that is not what was uploaded."""
@@ -290,8 +287,3 @@ def _of(rollout: Rollout, sequence: int) -> Release:
     if release is None:
         raise Conflict(f"there is no bundle {sequence}")
     return release
-
-
-def _invalid(error: BundleError) -> Invalid:
-    errors = [FieldError("", str(diagnostic)) for diagnostic in error.diagnostics]
-    return Invalid("the rules cannot be used", errors=errors)

@@ -31,7 +31,7 @@ from gateway.submission.reading.worker_main import answering
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from tests.gateway.policy.opa.keys import VERIFIES
-from tests.gateway.policy.rollout.releases import quick_shadow
+from tests.gateway.policy.rollout.releases import InThisProcess, quick_shadow
 from waypost.sqlite_group_commit import Database
 
 REGIONS = ("beijing", "shanghai")
@@ -165,6 +165,7 @@ async def rollout(rules: Rules, store: Store) -> AsyncIterator[BundleRollout]:
         BundleRollout(
             store,
             gate,
+            uploads=InThisProcess(gate),
             engines=EmbeddedEngines(rules),
             chosen=chosen,
             make_shadow=quick_shadow,

@@ -10,12 +10,13 @@ import msgspec
 from gateway.policy.bundle import bundle_of
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.opa.bundle_archive import pack_bundle
+from gateway.policy.opa.bundle_archive import Manifest, pack_bundle
 from gateway.policy.opa.bundle_signature import SigningKey, sign
 from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.gate_process import manifest_of_reply, reply_of
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.policy.rollout.shadow import Shadow
 from gateway.store.sqlite.store import SqliteStore
@@ -58,6 +59,16 @@ def quick_shadow(engine: PolicyEngine) -> Shadow:
     return Shadow(engine, per_second=1e6, on_flip=lambda *_: None, on_skipped=lambda: None)
 
 
+class InThisProcess:
+    """Checks uploads as a `GateProcess` does, and sooner."""
+
+    def __init__(self, gate: BundleGate) -> None:
+        self._gate = gate
+
+    async def check(self, archive: bytes) -> Manifest:
+        return manifest_of_reply(reply_of(self._gate, archive))
+
+
 class Opened:
     """A rollout in front of a base whose rules are named `base`, on a store that stays."""
 
@@ -87,6 +98,7 @@ async def opened(folder: Path, **of_chosen: Any) -> AsyncIterator[Opened]:
         BundleRollout(
             store,
             gate,
+            uploads=InThisProcess(gate),
             engines=EmbeddedEngines(engine),
             chosen=chosen,
             make_shadow=quick_shadow,

@@ -30,7 +30,7 @@ from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.policy_engine import PRINCIPAL, submission
 from tests.gateway.policy.opa.keys import VERIFIES
 from tests.gateway.policy.opa.polling_opa import polling_opa
-from tests.gateway.policy.rollout.releases import ADA, Opened, archive, quick_shadow, rules
+from tests.gateway.policy.rollout.releases import ADA, InThisProcess, Opened, archive, quick_shadow, rules
 from tests.integration.waiting import until
 from tests.opa_fixture import needs_opa
 from waypost.serving import Server
@@ -49,6 +49,7 @@ class WithOpa(Opened):
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
     feed, candidate_feed = BundleFeed(), BundleFeed()
+    gate = BundleGate(key=VERIFIES, unsigned=False, opa=True)
     routes = [
         *(bundle_route(feed), status_route(feed)),
         bundle_route(candidate_feed, CANDIDATE_PATH),
@@ -64,7 +65,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
             ChosenEngine(engines[0], [engines[1]]) as chosen,
             BundleRollout(
                 store,
-                BundleGate(key=VERIFIES, unsigned=False, opa=True),
+                gate,
+                uploads=InThisProcess(gate),
                 engines=OpaEngines(deciding, candidate),
                 chosen=chosen,
                 make_shadow=quick_shadow,

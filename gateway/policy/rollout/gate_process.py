@@ -1,0 +1,134 @@
+"""Checks uploaded bundles in a process that can be killed; as a module, what runs in it.
+
+Rego is parsed by a library that holds the interpreter, for as long as somebody's rules take, and that ends
+the process where they nest too deep.
+"""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from msgspec import Struct
+
+from gateway.core.errors import Invalid, Unavailable
+from gateway.policy.bundle import BundleError, Diagnostic
+from gateway.policy.opa.bundle_archive import ArchiveError, Manifest
+from gateway.policy.opa.bundle_signature import VerificationKey
+from gateway.policy.rollout.bundle_gate import BundleGate
+from waypost.json_pointer import FieldError
+from waypost.worker_pool import WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
+from waypost.worker_process import Answer, Progress, serve
+
+BUDGET_SECONDS: Final = 10.0
+"""The shipped rules take half a second of it."""
+
+
+class GateGreeting(Struct, frozen=True, kw_only=True):
+    """How bundles are checked."""
+
+    public_key: bytes | None
+    """PEM; None: there is no key."""
+    key_id: str
+    unsigned: bool
+    opa: bool
+
+
+class GateReply(Struct, frozen=True, kw_only=True):
+    """What was found: the manifest of a good bundle, or what is wrong."""
+
+    manifest: Manifest | None = None
+    error: str = ""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class GateProcess:
+    """Has uploads checked as `gate` does, one after the other, each in a new process."""
+
+    def __init__(self, gate: BundleGate, *, budget_seconds: float = BUDGET_SECONDS) -> None:
+        self._greeting, self._budget_seconds = msgspec.msgpack.encode(greeting_of(gate)), budget_seconds
+        self._one = asyncio.Lock()
+
+    async def check(self, archive: bytes) -> Manifest:
+        """The manifest of the bundle in `archive`.
+
+        Raises `Invalid` with everything that is wrong with it, and `Unavailable` where no process answers.
+        """
+        module = "gateway.policy.rollout.gate_process"
+        try:
+            async with (
+                self._one,
+                WorkerPool(
+                    module, size=1, budget_seconds=self._budget_seconds, greeting=self._greeting
+                ) as pool,
+            ):
+                answer = await pool.call(archive, caller="")
+        except WorkerTimeout as error:
+            raise Invalid(
+                f"the bundle is not taken: its rules cannot be checked in {self._budget_seconds:g} s"
+            ) from error
+        except WorkerEnded as error:
+            if error.signal == signal.SIGKILL:
+                raise Unavailable("the process that checks bundles was killed") from error
+            raise Invalid("the bundle is not taken: its rules are too large or too deep") from error
+        except WorkerError as error:
+            raise Unavailable("the process that checks bundles does not start") from error
+        return manifest_of_reply(msgspec.msgpack.decode(answer, type=GateReply))
+
+
+def greeting_of(gate: BundleGate) -> GateGreeting:
+    """What a process needs to check as `gate` does."""
+    key = gate.key
+    pem = None if key is None else key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return GateGreeting(
+        public_key=pem,
+        key_id=key.key_id if key else "",
+        unsigned=gate.unsigned,
+        opa=gate.opa,
+    )
+
+
+def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
+    """What `gate` finds."""
+    try:
+        return GateReply(manifest=gate.check(archive).manifest)
+    except ArchiveError as error:
+        return GateReply(error=f"the bundle is not taken: {error}")
+    except BundleError as error:
+        return GateReply(diagnostics=tuple(error.diagnostics))
+
+
+def manifest_of_reply(reply: GateReply) -> Manifest:
+    """The manifest of a good bundle. Raises `Invalid`."""
+    if reply.manifest is not None:
+        return reply.manifest
+    raise Invalid(reply.error) if reply.error else invalid(reply.diagnostics)
+
+
+def invalid(diagnostics: Iterable[Diagnostic]) -> Invalid:
+    """The error of rules that cannot be used."""
+    errors = [FieldError("", str(diagnostic)) for diagnostic in diagnostics]
+    return Invalid("the rules cannot be used", errors=errors)
+
+
+def prepare(greeting: bytes) -> Answer:
+    """Returns the function that checks archives as `greeting` says."""
+    how = msgspec.msgpack.decode(greeting, type=GateGreeting)
+    key = None
+    if how.public_key is not None:
+        public = load_pem_public_key(how.public_key)
+        assert isinstance(public, EllipticCurvePublicKey)
+        key = VerificationKey(key=public, key_id=how.key_id)
+    gate = BundleGate(key=key, unsigned=how.unsigned, opa=how.opa)
+
+    def answer(archive: bytes, _: Progress) -> bytes:
+        return msgspec.msgpack.encode(reply_of(gate, archive))
+
+    return answer
+
+
+if __name__ == "__main__":
+    serve(prepare)
