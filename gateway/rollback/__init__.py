@@ -1,4 +1,4 @@
-"""Takes a bad release back without a person: an alert is the trigger, Prometheus the witness.
+"""Automatic rollback of bad releases: an alert is the trigger, and Prometheus has the evidence.
 
 `latest_release` finds what an alert may be about, `decision` decides by gates, both pure; `verification` says
 whether it has helped. `prometheus` asks for `evidence`. `controller` is the loop: it reads alerts from the

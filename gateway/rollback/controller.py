@@ -1,4 +1,4 @@
-"""The loop of rollbacks: reads alerts, takes one step a pass, and writes each with the numbers that it saw.
+"""The control loop of rollbacks: reads alerts, takes one step a pass, and stores each with its evidence.
 
 A rollback is durable before it is done, and each release can have one at most: neither a crash nor a second
 alert takes back twice. What was begun is ended first.
@@ -38,13 +38,13 @@ NOTED: Final = {
 
 
 class KnowsReleases(Protocol):
-    """What the controller asks about releases, as `Prometheus` answers it."""
+    """The interface of a source of evidence about releases, such as `Prometheus`."""
 
     async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence: ...
 
 
 class RollbackController:
-    """Takes bad policy bundles back. `region_lost` says whether a region is not reachable now.
+    """A controller that rolls bad policy bundles back. `region_lost`: whether a region is unreachable now.
 
     `on_phase` is called with each phase that a rollback comes to.
     """
@@ -68,7 +68,7 @@ class RollbackController:
         return f"<RollbackController {self._settings.mode}>"
 
     async def run(self) -> None:
-        """Passes for as long as the gateway runs."""
+        """Runs passes until it is cancelled."""
         while True:
             try:
                 await self.pass_once()
@@ -77,7 +77,7 @@ class RollbackController:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Looks once at what was begun and at all open alerts; takes one release back at most."""
+        """Makes one pass over unfinished rollbacks and open alerts; rolls one release back at most."""
         past = await self._store.acted_rollbacks(limit=PAST_MAXIMUM)
         for rollback in past:
             if rollback.phase is RollbackPhase.INTENDED:
@@ -90,7 +90,7 @@ class RollbackController:
                 return
 
     async def _look_at(self, alert: Alert) -> bool:
-        """Does what is to be done about an alert; returns whether a release was taken back."""
+        """Acts on an alert; returns whether a release was rolled back."""
         rollout = self._bundles.current
         release = latest_bundle(rollout, may_return=self._bundles.may_return)
         verdict, evidence = await self._decide(alert, release, None), None
@@ -140,7 +140,7 @@ class RollbackController:
         )
 
     async def _take_back(self, rollback: Rollback) -> None:
-        """Does what was intended, or finds it done. Raises `Unavailable` where it is to be tried again."""
+        """Does an intended rollback, or finds it done. Raises `Unavailable` where it is to be retried."""
         rollout, now = self._bundles.current, self._clock()
         release = rollout.release(int(rollback.release))
         if release is not None and release.state is BundleState.ROLLED_BACK:

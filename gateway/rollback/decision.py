@@ -1,4 +1,4 @@
-"""Decides whether a release is taken back: gate after gate, each of which can only say no. Pure.
+"""Decides whether a release is rolled back: a chain of gates, each of which can only refuse. Pure.
 
 Without evidence nothing is ever taken back. What is not proven yet is looked at again, for as long as the
 alert fires and the release is young enough to be the cause.
@@ -20,7 +20,7 @@ DAY_SECONDS: Final = 86_400.0
 
 
 class Outcome(StrEnum):
-    """What is to be done about an alert."""
+    """The outcomes of looking at an alert."""
 
     ROLL_BACK = "RollBack"
     DRY_RUN = "DryRun"
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What is to be done about an alert, and why."""
+    """The outcome for an alert, with the reason."""
 
     outcome: Outcome
     why: str
@@ -54,7 +54,7 @@ def decide(
     now: float,
     region_lost: bool,
 ) -> Verdict:
-    """What is to be done about `alert`, if anything about the latest `release` of its kind.
+    """Decides about `alert`, which may be about the latest `release` of its kind.
 
     `past` has all rollbacks that are kept. `evidence` None: it was not asked for yet. `region_lost`: a region
     is not reachable now, or the gateway takes itself to be cut off.
@@ -84,7 +84,7 @@ def decide(
 def _by_past(
     release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
-    """The verdict that follows from the release's age, and from what was taken back before; None: none."""
+    """The verdict by the release's age and by earlier rollbacks; None: none of them decides."""
     done = [rollback for rollback in past if rollback.phase in ACTED]
     if any(rollback.kind is release.kind and rollback.digest == release.digest for rollback in done):
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
@@ -140,7 +140,7 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
 
 
 def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
-    """Why the numbers cannot be true; empty: they can."""
+    """The reason why the evidence's numbers cannot be true; empty: they can."""
     if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
         return "Prometheus has numbers that cannot be"
     # So that NaN does not pass either.

@@ -1,4 +1,4 @@
-"""The numbers that decide about a release, as Prometheus has them. Values only."""
+"""The evidence about a release: numbers from Prometheus. Values only."""
 
 import math
 from collections.abc import Iterable
@@ -7,19 +7,19 @@ from msgspec import Struct
 
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """How many submissions were decided in a window, and how many of them were not permitted."""
+    """The numbers of submissions that were decided in a window, and of those not permitted."""
 
     submissions: float
     refused: float
 
     @property
     def share(self) -> float:
-        """The part that was not permitted."""
+        """The part of the submissions that was not permitted, from 0 to 1."""
         return self.refused / self.submissions if self.submissions else 0.0
 
     @property
     def sound(self) -> bool:
-        """Whether these can be counts at all; a little more than all comes of extrapolation."""
+        """Whether the numbers can be counts; they may exceed the total a little, by extrapolation."""
         numbers = (self.submissions, self.refused)
         return all(math.isfinite(number) and number >= 0 for number in numbers) and (
             self.refused <= self.submissions * 1.01 + 1
@@ -27,7 +27,7 @@ class Shares(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """What was measured of a release, of its baseline, and of what else may have caused it."""
+    """The measurements of a release, of its baseline, and of other possible causes."""
 
     release: Shares
     baseline: Shares
@@ -38,13 +38,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """How many times the baseline's share the release's is; infinite where the baseline has none."""
+        """The release's share divided by the baseline's; infinite where the baseline's is zero."""
         if self.release.share == 0:
             return 0.0
         return self.release.share / self.baseline.share if self.baseline.share else math.inf
 
     def numbers(self) -> dict[str, float]:
-        """The numbers for the record of a step."""
+        """The numbers as they are stored in the record of a step."""
         return {
             **_named("release", self.release),
             **_named("baseline", self.baseline),
@@ -54,7 +54,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class NoEvidence(Struct, frozen=True, kw_only=True):
-    """There are no numbers to decide by: Prometheus does not answer, or has none."""
+    """The error that there are no numbers: Prometheus does not answer, or has none."""
 
     why: str
 

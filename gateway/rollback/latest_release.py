@@ -1,4 +1,4 @@
-"""Finds the release that an alert may be about: the newest change of what decides. Pure."""
+"""Finds the release that an alert may be about: the newest change of the rules in force. Pure."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release that rules now, as the gates look at it. Times are in seconds since 1970."""
+    """A release in force, as the gates see it. Times are in seconds since 1970."""
 
     kind: ReleaseKind
     name: str

@@ -1,4 +1,4 @@
-"""Asks Prometheus how a release does. What is not plainly an answer is no evidence."""
+"""A client of Prometheus that queries the evidence about a release. An unclear answer is no evidence."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class _Answer(Struct, frozen=True):
 
 
 class _Unclear(Exception):
-    """Prometheus has answered something else than one number. The text says what."""
+    """The error that Prometheus has answered something else than one number. The text says what."""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -65,7 +65,7 @@ def queries(
 
 
 class Prometheus:
-    """The Prometheus of the settings. `async with` opens it; it needs not be up."""
+    """A client of the Prometheus of the settings. `async with` opens it; the server need not be up."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Prometheus:
             await self._client.aclose()
 
     async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence:
-        """What it has about a release; `after` its rollback."""
+        """Queries the evidence about a release; `after` its rollback."""
         asked = queries(release, self._settings, now=self._clock(), after=after)
         number, offset = dict[str, float](), 0.0
         try:
@@ -120,7 +120,7 @@ class Prometheus:
         )
 
     async def _ask(self, name: str, query: str) -> tuple[float, float]:
-        """When Prometheus has answered, by its clock, and the number."""
+        """Queries one number; returns the time of the answer, by Prometheus' clock, and the number."""
         if self._client is None:
             raise _Unclear("Prometheus is not asked: it is not open")
         body = b""

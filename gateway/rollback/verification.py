@@ -1,4 +1,4 @@
-"""Says whether a rollback has helped, some minutes later. Pure."""
+"""Verifies, some minutes later, whether a rollback has helped. Pure."""
 
 from gateway.core.rollback import Rollback, RollbackPhase
 from gateway.rollback.decision import unusable
@@ -7,12 +7,12 @@ from gateway.rollback_settings import RollbackSettings
 
 
 def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> bool:
-    """Whether it is time to look."""
+    """Whether it is time to verify a rollback."""
     return rollback.phase is RollbackPhase.DONE and now - rollback.steps[-1].at >= settings.verify_seconds
 
 
 def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
-    """Whether it has helped, and why. The `baseline` of the evidence is what rules now."""
+    """Verifies a rollback; returns its phase and the reason. The `baseline` is the release now in force."""
     if isinstance(evidence, NoEvidence):
         return RollbackPhase.UNVERIFIED, evidence.why
     fault = unusable(evidence, settings)

@@ -1,4 +1,4 @@
-"""Reads what Alertmanager (webhook version 4) and Grafana send, and checks who sends it. Pure.
+"""Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders. Pure.
 
 Both have the same form where it matters; fields that are not named here are passed over.
 """
@@ -26,7 +26,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One alert of a notification."""
+    """One alert of a webhook notification."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -35,14 +35,14 @@ class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of the webhook."""
+    """The body of a webhook notification."""
 
     group_key: Text
     alerts: Annotated[tuple[SentAlert, ...], Meta(max_length=500)]
 
 
 class SentBy(Struct, frozen=True, kw_only=True):
-    """The headers by which a sender proves itself; None: absent."""
+    """The authentication headers of a webhook request; None: absent."""
 
     authorization: str | None = None
     signature: str | None = None
@@ -52,7 +52,7 @@ class SentBy(Struct, frozen=True, kw_only=True):
 
 
 def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
-    """Whether the token is the one of the settings; False: the signature must be looked at, with the body.
+    """Checks the bearer token; False: the signature must be checked instead, with the body.
 
     Raises `Denied` where no alerts are taken at all, and `Unauthenticated` for a wrong token, or neither.
     """
@@ -69,7 +69,7 @@ def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
 
 
 def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, now: float) -> None:
-    """Raises `Unauthenticated` where the body is not signed with the key, `Denied` for an old one."""
+    """Raises `Unauthenticated` where the body is not signed with the key, `Denied` for an old signature."""
     assert settings.alerts_key is not None
     timestamp = sent.timestamp or ""
     digest = hmac.new(settings.alerts_key.reveal().encode(), f"{timestamp}:".encode() + body, hashlib.sha256)
@@ -81,7 +81,7 @@ def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, no
 
 
 def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
-    """The alerts of a notification. Raises `Malformed`, or `Invalid` with a JSON pointer to each mistake."""
+    """Parses the alerts of a notification. Raises `Malformed`, or `Invalid` with a JSON pointer each."""
     sent = parse_json(body, Notification)
     return [
         Alert(

@@ -1,4 +1,4 @@
-"""Submission: authenticate, authorize, admit, in this order, one file a step; the hot path of the API.
+"""The steps of a submission, one file each: authenticate, authorize, admit; the hot path of the API.
 
 `authenticate` turns headers into a `Principal`, `reading/` has documents read in processes that can be
 killed, `authorize` asks policy, `obligations` applies what policy demands of the workflow, and `admit` stores

@@ -1,4 +1,4 @@
-"""Admits a submission: builds everything that its acceptance writes, and stores it in one commit."""
+"""Admits a submission: builds all rows that its acceptance writes, and stores them in one commit."""
 
 import hashlib
 from typing import Final
@@ -25,7 +25,7 @@ QUOTA_RETRY_SECONDS: Final = 5.0
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """A workflow that was checked, permitted and changed as policy obliges, and who sent it."""
+    """A checked and permitted workflow, with obligations applied, and its sender."""
 
     workflow: Workflow
     """The workflow as it will run, or its outline."""
@@ -52,7 +52,7 @@ async def admit(
     policy: PolicyEngine,
     limits: TenantSettings,
 ) -> Admitted:
-    """Stores the run durably, or returns the run that a known idempotency key has made before.
+    """Stores the run durably, or returns the run that its idempotency key has made before.
 
     Raises `Denied` (403) for a known key whose run the caller may not see, `Invalid` (422) for a known key
     with another document, `Unavailable` (503) where nothing was stored.
@@ -74,7 +74,7 @@ async def admit(
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Builds what the acceptance of `submission` writes: its run, shards, decision and history."""
+    """Builds the values that the acceptance of `submission` writes: run, shards, decision and history."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -103,7 +103,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Builds what a retry of `run` writes (T13): the run as it is opened again, and the history entry.
+    """Builds the values that a retry of `run` writes (T13): the reopened run, and the history entry.
 
     The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
     """
@@ -120,7 +120,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
 
 
 async def check_limits(run: Run, decision: Decision, *, store: Store, limits: TenantSettings) -> None:
-    """Raises `TooManyRequests` where its tenant would have more open than it may if the run were retried.
+    """Raises `TooManyRequests` where a retry of the run would exceed its tenant's limits of open work.
 
     `limits` hold where `decision` sets no others.
     """
@@ -130,7 +130,7 @@ async def check_limits(run: Run, decision: Decision, *, store: Store, limits: Te
 
 
 def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
-    """The most that the tenant may have open: the decision's limits, else those of the settings."""
+    """The limits of the tenant's open work: the decision's, else those of the settings."""
     obliged = decision.obligations
     return OpenWork(
         runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,
@@ -140,20 +140,20 @@ def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
 
 
 def weight_of(decision: Decision) -> float:
-    """How many turns policy gives the tenant for each turn of a tenant of weight 1."""
+    """The weight of the tenant, by policy: its turns for each turn of a tenant of weight 1."""
     weight = decision.obligations.weight
     return 1.0 if weight is None else weight
 
 
 def _deadline_at(submission: Submission, decision: Decision) -> float | None:
-    """The nearer of the document's and policy's deadlines, in seconds since 1970; None if there is none."""
+    """The earlier of the document's and policy's deadlines, in seconds since 1970; None: there is none."""
     limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
     deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None
 
 
 def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
-    """The history entry that says who was let in, and by which decision."""
+    """The history entry of an acceptance: who was accepted, and by which decision."""
     principal = submission.principal
     detail = SubmissionDetail(
         subject=principal.subject,
@@ -169,5 +169,5 @@ def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Dec
 
 
 def fingerprint(canonical: bytes) -> bytes:
-    """SHA-256 of a document's canonical JSON, by which the repetition of an idempotency key is checked."""
+    """The SHA-256 of a document's canonical JSON, by which a repeated idempotency key is checked."""
     return hashlib.sha256(canonical).digest()

@@ -1,4 +1,4 @@
-"""Seals the audit trail in the background, and notices where it was changed under the running gateway."""
+"""Seals the audit trail in the background, and detects changes to it under the running gateway."""
 
 import asyncio
 import time
@@ -18,11 +18,11 @@ from waypost.files.permissions import write_private
 
 
 class AuditKeyError(Exception):
-    """The key of the seals cannot be used; the text says why."""
+    """The error that the key of the seals cannot be used; the text says why."""
 
 
 def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The private key in the PEM file `path`: ECDSA P-256. Raises `AuditKeyError`."""
+    """Reads the private key in the PEM file `path`: ECDSA P-256. Raises `AuditKeyError`."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
@@ -33,7 +33,7 @@ def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def make_audit_key(path: Path) -> str:
-    """Makes the key of a gateway's seals in `path` (0600), and returns its public half as PEM.
+    """Makes the private key of a gateway's seals in `path` (0600), and returns its public key as PEM.
 
     Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
     """
@@ -51,7 +51,7 @@ SEALED_AT_ONCE: Final = 50
 
 
 class AuditSealer:
-    """Makes a seal over what was recorded since the last one, every `seal_seconds`."""
+    """A background task that seals the entries recorded since the last seal, every `seal_seconds`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class AuditSealer:
         self._looked_at: int | None = None
 
     async def run(self) -> None:
-        """Seals until it is cancelled. A store that does not answer is tried again."""
+        """Seals until it is cancelled. Retries when the store does not answer."""
         while True:
             try:
                 await self.seal_all()
@@ -77,7 +77,7 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Seals what is recorded and not sealed yet. Raises `Unavailable`."""
+        """Seals all recorded entries without a seal. Raises `Unavailable`."""
         if self._looked_at is None:
             self._last = await self._store.last_seal()
             self._looked_at = self._last.entries[-1][0] if self._last else 0
@@ -90,7 +90,7 @@ class AuditSealer:
             self._looked_at = found.last
 
     async def _seal(self, entries: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Stores a seal over `entries`; False where the trail is not as this gateway left it."""
+        """Stores a seal over `entries`; False where another process has made or changed a seal."""
         stored = await self._store.last_seal()
         if stored != self._last:
             self._alarm("the last seal in the store is not the one that was made")
@@ -112,7 +112,7 @@ class AuditSealer:
 def audit_sealer(
     settings: AuditSettings, store: KeepsTrail, *, on_alarm: Callable[[], None]
 ) -> AuditSealer | None:
-    """The sealer that the settings ask for; None, with a warning, where they name no key.
+    """Makes the sealer that the settings ask for; None, with a warning, where they name no key.
 
     Raises `AuditKeyError` for a key that cannot be used.
     """

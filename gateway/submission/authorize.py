@@ -9,7 +9,7 @@ from gateway.policy.interface import PolicyEngine
 
 
 def how_to_except(decision: Decision) -> str:
-    """The end of a refusal's text where every rule that refuses is soft: how an exception is asked for."""
+    """A sentence on how to ask for an exception, where every rule that refuses is soft; else empty."""
     if not can_be_excepted(decision):
         return ""
     commands = sorted(
@@ -23,7 +23,7 @@ def how_to_except(decision: Decision) -> str:
 
 
 class PolicyFault(Exception):
-    """Policy could not answer; the text says why.
+    """The error that policy could not answer; the text says why.
 
     It is logged as the cause of an `Unavailable`, and not shown to the caller.
     """

@@ -1,4 +1,4 @@
-"""The policy exceptions that may count now, in memory: a decision must not wait for the store to find one."""
+"""An in-memory cache of the policy exceptions in force, so that a decision need not wait for the store."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -17,7 +17,7 @@ ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 
 
 class KnownExceptions:
-    """The exceptions that are pending or active, filled from the store at the start and by each change."""
+    """A cache of pending and active exceptions, filled from the store at the start and by each change."""
 
     def __init__(self) -> None:
         self._known: dict[str, PolicyException] = {}
@@ -26,7 +26,7 @@ class KnownExceptions:
         return f"<KnownExceptions: {len(self._known)}>"
 
     async def load(self, store: KeepsExceptions, *, now: float) -> None:
-        """Reads those that are not over at `now`. Raises `StoreUnusable` where they cannot be read."""
+        """Reads the exceptions that have not ended at `now`. Raises `StoreUnusable` on failure."""
         query = ExceptionQuery(open_at=now, limit=PAGE)
         while True:
             try:
@@ -39,11 +39,11 @@ class KnownExceptions:
             query = structs.replace(query, before=found.next)
 
     def count(self, tenant: str, *, now: float) -> int:
-        """How many exceptions of the tenant are not over at `now`."""
+        """The number of the tenant's exceptions that have not ended at `now`."""
         return sum(one.tenant == tenant and one.state_at(now) not in ENDED for one in self._known.values())
 
     def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
-        """Takes in what is stored; an older state of an exception does not replace a newer one."""
+        """Adds a stored exception; an older state of one does not replace a newer one."""
         for one in exceptions:
             known = self._known.get(one.id)
             if known is None or known.rev < one.rev:
@@ -51,7 +51,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """The engine's decision by the levels of its rules and by what is excepted from them."""
+        """Applies the levels of rules, and the exceptions in force, to the engine's decision."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

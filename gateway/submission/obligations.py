@@ -1,4 +1,4 @@
-"""Applies the obligations of a decision to a workflow: what policy demands of the work that it allows.
+"""Applies the obligations of a decision to a workflow: changes and bounds that policy demands.
 
 Pure.
 """
@@ -25,7 +25,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
 
 def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
-    """The workflow with what the obligations change; the same object where they change nothing."""
+    """Applies the obligations that change a workflow; returns the same object where nothing changes."""
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
         metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)

@@ -1,4 +1,4 @@
-"""A policy engine whose decisions are recorded: those that permit a change for good, refusals up to a bound.
+"""A policy engine that records decisions: permissions of changes for good, refusals up to a bound.
 
 What admits, retries or places a run stores its decision with the run itself, in the same commit.
 """
@@ -46,11 +46,11 @@ OnUnrecorded = Callable[[int], None]
 
 
 class KeepsRecords(KeepsDecisions, KeepsExceptions, Protocol):
-    """What a store keeps for policy: its decisions, and exceptions from its rules."""
+    """The part of a store that keeps policy decisions, and exceptions from rules."""
 
 
 class RecordedPolicy:
-    """A `PolicyEngine` that asks another one, and records what it decides. `run` writes in the background."""
+    """A `PolicyEngine` that delegates to another and records its decisions; `run` writes them."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class RecordedPolicy:
         return decision
 
     async def run(self) -> None:
-        """Writes what is offered, until it is cancelled."""
+        """Writes the queued decisions until it is cancelled."""
         while True:
             await self._offered.wait()
             # Many refusals share a commit.
@@ -112,7 +112,7 @@ class RecordedPolicy:
             await self.flush()
 
     async def _record_first(self, decision: Decision) -> Decision:
-        """The decision once it is recorded; one that cannot be recorded permits nothing."""
+        """The decision once it is recorded; a refusal where it cannot be recorded."""
         try:
             await self._store.record_decision(decision)
         except Unavailable as error:
@@ -130,7 +130,7 @@ class RecordedPolicy:
         self._offered.set()
 
     async def flush(self) -> None:
-        """Writes what is offered now; what the store does not take is counted as unrecorded."""
+        """Writes the queued decisions now; those that the store does not take are counted as unrecorded."""
         decisions, self._waiting = self._waiting, []
         self._waiting_by_tenant.clear()
         self._offered.clear()

@@ -1,4 +1,4 @@
-"""Decides whether a caller may know of a run: one that policy does not let them read is not found."""
+"""Decides whether a caller may see a run: one that policy does not let them read is not found."""
 
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Denied, NotFound
@@ -11,7 +11,7 @@ from gateway.submission.authorize import authorize
 async def readable_run(
     run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine, trace_id: str = ""
 ) -> Run:
-    """Returns `run` if there is one and policy lets the caller read it.
+    """Returns `run` if it exists and policy lets the caller read it.
 
     Raises `NotFound` in both other cases, so that nobody learns which runs exist, or `Unavailable`. `at` is
     in seconds since 1970.
@@ -32,7 +32,7 @@ async def readable_run(
 def question_about(
     run: Run, action: Action, *, principal: Principal, at: float, trace_id: str = ""
 ) -> Question:
-    """The question to policy about an action on an existing run. `at` is in seconds since 1970."""
+    """Makes the question to policy about an action on a run. `at` is in seconds since 1970."""
     return Question(
         action=action,
         principal=principal,

@@ -1,4 +1,4 @@
-"""The life of policy bundles in a gateway: taken, tried in shadow and canary, activated, rolled back.
+"""The life cycle of policy bundles in a gateway: uploaded, in shadow, in canary, active, rolled back.
 
 `bundle_states` is that life as a table, pure; `bundle_gate` reads and checks what is uploaded. `rollout`
 takes each step: it asks the table, writes the store and changes what decides. `chosen_engine` stands in front

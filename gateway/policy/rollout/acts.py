@@ -1,4 +1,4 @@
-"""Who takes a step, what comes of it, and its entry in the audit. Values only."""
+"""The values of a rollout step: the request, its result, and the entry in the audit trail."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,7 +19,7 @@ KINDS: Final[Mapping[Step, HistoryKind]] = {
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """Who asks for a step, when, and by which decision of policy they may."""
+    """A request for a step: who asks, when, and by which decision of policy they may."""
 
     by: str
     at: float
@@ -32,7 +32,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The bundle after a step."""
+    """The result of a step: the bundle after it, and the step itself where it waits for approval."""
 
     release: Release
     pending: PendingStep | None = None
@@ -47,7 +47,7 @@ def audit_entry(
     decides: int | None = None,
     pending: PendingStep | None = None,
 ) -> HistoryEntry:
-    """The entry about what was done with a bundle; `pending` is the step that others had to approve."""
+    """Makes the audit entry of a step with a bundle; `pending` is the step that others had to approve."""
     share = release.share if pending is None else pending.share
     detail = PolicyDetail(
         sequence=release.sequence,

@@ -1,4 +1,4 @@
-"""Steps that other people must approve before they are taken. Pure.
+"""Records steps that wait for approval, and the approvals of other people. Pure.
 
 Who asks never approves, administrators included: four eyes are two people's. A step that is taken meanwhile
 ends what waits.
@@ -10,11 +10,11 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, StepRefus
 
 
 class OwnApproval(Exception):
-    """Somebody would approve what they have asked for themselves, or a second time. The text says it."""
+    """The error that somebody approves their own request, or approves a second time."""
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
-    """The rollout with a step that waits for approvals. Raises `StepRefused` where another one does."""
+    """The rollout with a new step that waits for approvals. Raises `StepRefused` where another one waits."""
     before = rollout.pending
     if before is not None and before.asked_by != pending.asked_by and before.expires_at > pending.asked_at:
         raise StepRefused(
@@ -25,7 +25,7 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 
 
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
-    """The rollout with one more approval of the step that waits for bundle `sequence`.
+    """The rollout with one more approval of the step that waits for the bundle `sequence`.
 
     Raises `StepRefused` where none waits, and `OwnApproval`.
     """

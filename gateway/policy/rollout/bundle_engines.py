@@ -1,4 +1,4 @@
-"""What decides by a bundle, and what tries one out, for each kind of engine."""
+"""Makes the engine for the active bundle, and the one for a bundle in shadow or canary: embedded or OPA."""
 
 import asyncio
 from typing import Final, Protocol
@@ -20,20 +20,20 @@ IN_THE_PROCESS: Final = 0
 
 
 class BundleEngines(Protocol):
-    """Makes what decides by a bundle, for one kind of engine. An engine that it returns is entered."""
+    """A factory of policy engines for bundles, one for each kind of engine. It enters their contexts."""
 
     may_return: bool
     """Whether the gateway can decide without a bundle, by what it was started with."""
 
     async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
-        """The engine that decides by the active `bundle`; None: by what the gateway began with.
+        """Makes the engine for the active `bundle`; None: the one that the gateway was started with.
 
         Raises `BundleError` where it cannot evaluate the bundle.
         """
         ...
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
-        """The engine that tries `bundle` out beside the one that decides.
+        """Makes the engine for a `bundle` in shadow or canary, beside the deciding one.
 
         In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
         Raises `BundleError` or `Invalid` where nothing here can evaluate it.
@@ -41,16 +41,16 @@ class BundleEngines(Protocol):
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        """Hands the active bundle, which is committed, to what fetches it."""
+        """Hands the active bundle, once it is committed, to the feed that an OPA fetches it from."""
         ...
 
     async def wait_until_held(self, bundle: GatedBundle, /) -> None:
-        """Waits, for a bounded time, until the engine that decides holds this bundle."""
+        """Waits, for a bounded time, until the deciding engine has loaded this bundle."""
         ...
 
 
 async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> EmbeddedPolicyEngine:
-    """The embedded engine for `bundle`, entered. Raises `BundleError` where it is not for that one."""
+    """Makes and enters the embedded engine for `bundle`. Raises `BundleError` where it is for OPA alone."""
     if bundle.manifest.engine == OPA_ENGINE:
         detail = "this bundle wants engine opa: name an OPA for trials in policy.candidate_engine"
         raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
@@ -61,7 +61,7 @@ async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> Embed
 
 
 class EmbeddedEngines:
-    """`BundleEngines` where the embedded engine decides: each bundle has an engine of its own.
+    """The `BundleEngines` of a gateway with the embedded engine: each bundle has an engine of its own.
 
     `base` evaluates the folder that the gateway was started with.
     """
@@ -79,10 +79,10 @@ class EmbeddedEngines:
         return await embedded_engine(bundle, shadow=shadow)
 
     def serve(self, _: GatedBundle, /) -> None:
-        """Nothing fetches it."""
+        """Does nothing: no OPA fetches the bundle."""
 
     async def wait_until_held(self, _: GatedBundle, /) -> None:
-        """It holds the bundle from its start."""
+        """Returns at once: the engine has loaded the bundle from its start."""
 
 
 class FedOpa:
@@ -92,11 +92,11 @@ class FedOpa:
         self.engine, self.feed = engine, feed
 
     def serve(self, bundle: GatedBundle) -> None:
-        """Gives it this bundle from now on."""
+        """Replaces the bundle in the feed."""
         self.feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
 
     async def holds(self, bundle: GatedBundle) -> bool:
-        """Waits until it holds the bundle; False: it does not in time."""
+        """Waits until the OPA has loaded the bundle; False: not in time."""
         for _ in range(LOOKS):
             if await self._answers_by(bundle.manifest.revision):
                 return True
@@ -114,7 +114,7 @@ class FedOpa:
 
 
 class OpaEngines:
-    """`BundleEngines` where an OPA decides. A second one tries bundles out, or else the embedded engine."""
+    """The `BundleEngines` of a gateway with an OPA; another OPA, or the embedded engine, is for trials."""
 
     may_return = False
 

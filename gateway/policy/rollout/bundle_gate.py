@@ -1,4 +1,4 @@
-"""Reads the archive of a bundle that is uploaded; refuses what nothing in this gateway should decide by."""
+"""Reads and checks uploaded bundle archives; refuses those that no engine of this gateway could use."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ RULES_SUFFIX = ".rego"
 
 
 class GatedBundle(Struct, frozen=True, kw_only=True):
-    """A bundle that may be used: its archive, what the manifest says, and its rules and data."""
+    """A checked bundle: its archive, its manifest, and its rules and data."""
 
     archive: bytes
     manifest: Manifest
@@ -30,7 +30,7 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleGate:
-    """Checks bundles with `key`. None: they may be `unsigned`, or none is taken.
+    """A gate that verifies bundles with `key`. None: they may be `unsigned`, or every one is refused.
 
     `opa`: the gateway asks an OPA, so that bundles may be for that alone.
     """
@@ -39,7 +39,7 @@ class BundleGate:
         self.key, self.unsigned, self.opa = key, unsigned, opa
 
     def check(self, archive: bytes) -> GatedBundle:
-        """The bundle in `archive`. Takes long: not for the event loop.
+        """Verifies and checks the bundle in `archive`. Takes long: not for the event loop.
 
         Raises `ArchiveError` for what is no bundle, or not signed as it must be, and `BundleError`, with file
         and line, for rules and data that cannot be used.
@@ -58,7 +58,7 @@ class BundleGate:
         return found
 
     def read(self, archive: bytes) -> GatedBundle:
-        """The bundle in `archive`, which was checked before."""
+        """Reads a bundle from an `archive` that was checked before."""
         files = unpack(archive)
         manifest = manifest_of(files)
         if manifest.engine not in ("", OPA_ENGINE):
@@ -84,7 +84,7 @@ def _is_rule(name: str) -> bool:
 
 
 def _unknown_files(files: Files) -> Iterator[Diagnostic]:
-    """A diagnostic for each file that OPA may load, and the embedded engine would not."""
+    """Lists a diagnostic for each file that OPA may load, and the embedded engine would not."""
     for name in sorted(files):
         if name not in (MANIFEST, SIGNATURES, DATA_FILE) and not name.endswith(RULES_SUFFIX):
             yield Diagnostic(file=name, line=0, detail="a bundle has rules (.rego) and one data.json alone")

@@ -1,4 +1,4 @@
-"""Takes bundles that are put into a file: a newer one is uploaded and activated, without a person.
+"""Watches a file for new bundles: uploads and activates a newer one, without a person.
 
 For releases from Git: who may write the file decides what is in force. What is not good, or not newer, does
 not count: the log and a metric say so, and what decided goes on deciding.
@@ -24,7 +24,7 @@ ACTOR: Final = "gateway"
 
 
 class BundlePlace:
-    """The file `place`, whose bundles go to `rollout`; None: there is no such file, and nothing is done.
+    """A watcher of the bundle file `place`, which feeds `rollout`; None: there is no file to watch.
 
     `on_outcome` is called with `Activated` or `Refused` for each bundle that is found. `async with` raises
     `ArchiveError` where nothing good is there and none is active.
@@ -55,14 +55,14 @@ class BundlePlace:
         return None
 
     async def run(self) -> None:
-        """Looks for another bundle for as long as the gateway runs."""
+        """Polls the file until it is cancelled."""
         while self._place is not None:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
         await asyncio.Event().wait()
 
     async def look(self) -> None:
-        """Looks once; a good bundle that is newer than all others is activated."""
+        """Reads the file once, and activates a good bundle that is newer than all others."""
         if self._place is None or (seen := _identity(self._place)) == self._seen:
             return
         self._seen = seen
@@ -78,7 +78,7 @@ class BundlePlace:
             self._on_outcome("Refused")
 
     async def _take(self, archive: bytes) -> bool:
-        """Uploads and activates it; False where it was uploaded before, whatever became of it."""
+        """Uploads and activates the bundle; False where it was uploaded before, in whatever state it is."""
         act = Act(by=ACTOR, at=self._clock(), decision_id="")
         newest = self._rollout.current.newest
         release = await self._rollout.upload(archive, act)
@@ -96,7 +96,7 @@ def _read(path: Path) -> bytes:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """What changes when another file is put there; empty where there is none."""
+    """The identity of the file there now, which differs for another file; empty where there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The life of a policy bundle, as a table: which event moves it from which state to which. Pure.
+"""The life cycle of a policy bundle as a state table: which event leads from which state to which. Pure.
 
 The rollout is all bundles together, one value with one generation: what the steps that people ask for make of
 it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
@@ -15,7 +15,7 @@ KEPT_MAXIMUM: Final = 20
 
 
 class BundleState(StrEnum):
-    """The states of a bundle's life."""
+    """The states of a policy bundle."""
 
     GATED = "Gated"
     """It was taken: its signature and its rules are good. It decides nothing."""
@@ -32,7 +32,7 @@ class BundleState(StrEnum):
 
 
 class BundleEvent(StrEnum):
-    """The events that move a bundle; `RULES` says what each of them means."""
+    """The events that change a bundle's state; `RULES` says what each of them means."""
 
     SHADOWED = "Shadowed"
     CANARIED = "Canaried"
@@ -43,7 +43,7 @@ class BundleEvent(StrEnum):
 
 
 class Rule(Struct, frozen=True):
-    """One row of the table: in the states `before`, `event` moves the bundle to the state `after`."""
+    """A row of the state table: in the states `before`, `event` leads to the state `after`."""
 
     event: BundleEvent
     before: frozenset[BundleState]
@@ -75,7 +75,7 @@ TRANSITIONS: Final[Mapping[tuple[BundleState, BundleEvent], BundleState]] = {
 
 
 class Step(StrEnum):
-    """What people ask for: the last part of the path that it is asked with."""
+    """The steps of a rollout that people ask for: each is the last part of its path in the API."""
 
     SHADOW = "shadow"
     CANARY = "canary"
@@ -96,7 +96,7 @@ TenantName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Share(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The tenants for whom a canary decides: those that are named, and so many percent of all others."""
+    """The tenants of a canary: those that are named, and a percentage of all others."""
 
     tenants: Annotated[tuple[TenantName, ...], Meta(max_length=500)] = ()
     percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
@@ -106,7 +106,7 @@ NOBODY: Final = Share()
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """A bundle that was uploaded, and where it stands. Times are in seconds since 1970."""
+    """An uploaded bundle with its state. Times are in seconds since 1970."""
 
     sequence: int
     revision: str
@@ -138,11 +138,11 @@ class PendingStep(Struct, frozen=True, kw_only=True):
 
 
 class StepRefused(Exception):
-    """The state of the rollout does not allow the step. The text says why."""
+    """The error that the state of the rollout does not allow a step. The text says why."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """All bundles of a gateway, by rising sequence. Each change gives it the next `generation`."""
+    """All bundles of a gateway, by rising sequence. Each change makes the next `generation`."""
 
     generation: int = 0
     releases: tuple[Release, ...] = ()
@@ -151,21 +151,21 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     @property
     def active(self) -> Release | None:
-        """The bundle that decides; None: what the gateway was started with."""
+        """The active bundle; None: the gateway decides by the rules that it was started with."""
         return self._in_state(BundleState.ACTIVE)
 
     @property
     def candidate(self) -> Release | None:
-        """The bundle that is tried out, in shadow or canary."""
+        """The bundle in shadow or canary; None: there is none."""
         return self._in_state(BundleState.SHADOW) or self._in_state(BundleState.CANARY)
 
     @property
     def newest(self) -> int:
-        """The highest sequence that there is; -1: there is no bundle."""
+        """The highest sequence of all bundles; -1: there is no bundle."""
         return self.releases[-1].sequence if self.releases else -1
 
     def release(self, sequence: int) -> Release | None:
-        """The bundle with this sequence."""
+        """The bundle with this sequence; None: there is none."""
         return next((release for release in self.releases if release.sequence == sequence), None)
 
     def _in_state(self, state: BundleState) -> Release | None:

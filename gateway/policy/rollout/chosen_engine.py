@@ -1,4 +1,4 @@
-"""The policy engine in front of all others: the one that decides is chosen by the tenant who asks."""
+"""The policy engine that routes each question to the active engine or, by tenant, to the canary's."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ RENEWED_RULES: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY})
 
 
 class _Held:
-    """An engine, entered, and how many questions it is answering."""
+    """An engine whose context is entered, with the number of questions it is answering."""
 
     __slots__ = ("engine", "retired", "under_way")
 
@@ -32,7 +32,7 @@ class _Held:
 
 
 class ChosenEngine:
-    """A `PolicyEngine` that asks another one, which may be replaced while questions are under way.
+    """A `PolicyEngine` that delegates to the deciding engine, which can be replaced at any time.
 
     `base` is what decides until then. It and `others` are entered and closed with this one; every other
     engine is closed when it is replaced and has answered what it was asked. What was put in force (`base` at
@@ -111,7 +111,7 @@ class ChosenEngine:
         )
 
     def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
-        """Lets `engine`, which is entered, decide from now on. It is in force since `at`; None: as before."""
+        """Replaces the active engine by `engine`, entered. It is in force since `at`; None: as before."""
         before, self._active = self._active, _Held(engine)
         if at is not None:
             self._note_in_force(at)
@@ -122,17 +122,17 @@ class ChosenEngine:
         self._on_in_force(since)
 
     def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
-        """Lets `engine`, which is entered, decide for the tenants of `share`, in place of another trial."""
+        """Makes `engine`, entered, decide for the tenants of `share`; replaces another canary or shadow."""
         self.end_trial()
         self._canary, self._share = _Held(engine), share
 
     def put_in_shadow(self, shadow: Shadow) -> None:
-        """Offers each decision to `shadow`, in place of another trial."""
+        """Makes `shadow` compare each decision; replaces another canary or shadow."""
         self.end_trial()
         self._shadow = shadow
 
     def end_trial(self) -> None:
-        """Tries no other engine out any more."""
+        """Ends the canary or shadow, if there is one."""
         canary, self._canary, self._share = self._canary, None, None
         shadow, self._shadow = self._shadow, None
         if canary is not None:
@@ -141,7 +141,7 @@ class ChosenEngine:
             self._in_background(self._closed_shadow(shadow))
 
     def discard(self, engine: PolicyEngine) -> None:
-        """Closes an engine that was made to decide, and does not come to it."""
+        """Closes an engine that was made for a step which was not committed."""
         self._retire(_Held(engine))
 
     def _retire(self, held: _Held) -> None:

@@ -1,4 +1,4 @@
-"""Changes which engine decides and which is tried out, from one state of the rollout to the next.
+"""Replaces the deciding engine and the one in shadow or canary when the state of the rollout changes.
 
 What can fail is done in `prepare`, before the step is committed; `apply` cannot fail.
 """
@@ -19,7 +19,7 @@ MakeShadow = Callable[[PolicyEngine], Shadow]
 
 
 class PreparedChange(Struct, frozen=True, kw_only=True):
-    """The engines of the next state, entered. None: that one stays as it is."""
+    """The engines of the next state, entered. None: that engine stays as it is."""
 
     deciding: PolicyEngine | None = None
     bundle: GatedBundle | None = None
@@ -31,7 +31,7 @@ class PreparedChange(Struct, frozen=True, kw_only=True):
 
 
 class EngineChanges:
-    """Makes engines by `engines`, and puts them into `chosen`. `read` has the bundle of a release."""
+    """A changer of the engines in `chosen`, made by `engines`. `read` gives the bundle of a release."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class EngineChanges:
         self._shadow: tuple[int, Shadow] | None = None
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """What this bundle has answered in shadow, if it was the last one there in this process."""
+        """The shadow counts of a bundle; None unless it was the last in shadow in this process."""
         if self._shadow is None or self._shadow[0] != sequence:
             return None
         return self._shadow[1].counts
 
     async def prepare(self, before: Rollout, after: Rollout, *, wait: bool = True) -> PreparedChange:
-        """Makes what `after` needs and `before` had not. Raises `BundleError`, or `Invalid`.
+        """Makes the engines that `after` needs and `before` did not. Raises `BundleError`, or `Invalid`.
 
         `wait`: what tries a bundle out must hold it, else it may come to that later.
         """
@@ -81,7 +81,7 @@ class EngineChanges:
         )
 
     def apply(self, change: PreparedChange) -> None:
-        """Lets the engines decide, or be tried out, from now on."""
+        """Puts the prepared engines in force, in shadow or in canary."""
         if change.ends_trial:
             self._chosen.end_trial()
         if change.deciding is not None:
@@ -98,19 +98,19 @@ class EngineChanges:
             self._chosen.put_in_canary(change.tried_out, TenantShare(change.candidate.share))
 
     def discard(self, change: PreparedChange) -> None:
-        """Closes what was made, since the step was not committed."""
+        """Closes the prepared engines, when the step was not committed."""
         for engine in (change.deciding, change.tried_out):
             if engine is not None:
                 self._chosen.discard(engine)
 
     async def wait_until_held(self, change: PreparedChange) -> None:
-        """Waits, for a bounded time, until what decides holds its bundle."""
+        """Waits, for a bounded time, until the deciding engine has loaded its bundle."""
         if change.bundle is not None:
             await self._engines.wait_until_held(change.bundle)
 
 
 def _in_force_since(rollout: Rollout) -> float | None:
-    """When what decides came into force: without an active bundle with the rollback of the last one."""
+    """When the active bundle came into force; without one, when the last one was rolled back."""
     if rollout.active is not None:
         return rollout.active.changed_at
     return max((release.changed_at for release in rollout.releases), default=None)

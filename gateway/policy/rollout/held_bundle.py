@@ -1,4 +1,4 @@
-"""Watches whether an OPA takes the bundle that it is served: what it cannot compile, it passes over."""
+"""Watches whether an OPA loads the bundle that it is served: it skips one that it cannot compile."""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +15,7 @@ LATE_LOOKS: Final = 10
 
 
 class HeldBundleWatch:
-    """Asks `opa` for the revision that it holds, and logs once for each bundle that it does not take."""
+    """A watcher that asks `opa` for its revision, and logs once for each bundle that OPA does not load."""
 
     def __init__(self, opa: FedOpa) -> None:
         self._opa = opa
@@ -23,13 +23,13 @@ class HeldBundleWatch:
         self._logged = ""
 
     async def run(self) -> None:
-        """Looks for as long as the gateway runs."""
+        """Polls the OPA until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Looks once."""
+        """Checks the OPA's revision once."""
         served = self._opa.feed.current
         if served is None:
             return

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """What the life of bundles needs: a store that keeps them and where each stands, and a check of uploads."""
+=======
+"""The protocol of a store that keeps the rollout: the bundles of policy and their states."""
+>>>>>>> 46725ef (Docstrings of rollout, submission and rollback say what each thing is)
 
 from typing import Protocol
 
@@ -8,10 +12,10 @@ from gateway.policy.rollout.bundle_states import Rollout
 
 
 class KeepsRollout(Protocol):
-    """The part of a store that keeps the bundles of policy."""
+    """The part of a store that keeps the policy bundles and their states."""
 
     async def rollout(self) -> Rollout:
-        """All bundles as they stand; an empty rollout where none was ever uploaded."""
+        """The rollout as stored; an empty one where no bundle was ever uploaded."""
         ...
 
     async def bundle_archive(self, sequence: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The rollout of a running gateway: takes uploads and steps, writes them, and changes what decides."""
+"""The rollout of a running gateway: takes uploads and steps, stores them, and changes the engines."""
 
 import asyncio
 import hashlib
@@ -37,7 +37,7 @@ from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleRollout:
-    """All bundles of a gateway. `async with` lets those decide that the store says do.
+    """The rollout of a gateway's bundles. `async with` puts the stored bundles in force.
 
     Raises `BundleError` where one cannot be evaluated: rules that are in force are never passed over.
     """
@@ -74,15 +74,15 @@ class BundleRollout:
 
     @property
     def may_return(self) -> bool:
-        """Whether the gateway can decide without any bundle, by what it was started with."""
+        """Whether the gateway can decide without a bundle, by the rules that it was started with."""
         return self._engines.may_return
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """What this bundle has answered in shadow, if it was the last one there in this process."""
+        """The shadow counts of a bundle; None unless it was the last in shadow in this process."""
         return self._changes.shadow_counts(sequence)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
-        """Takes a bundle, which then waits for the first step; one that is there already changes nothing.
+        """Stores a new bundle, in the state gated; one that is there already changes nothing.
 
         Raises `Invalid`, with everything that is wrong with it, or `Conflict` where it is not a newer one.
         """
@@ -131,7 +131,7 @@ class BundleRollout:
     async def _to_its_end(
         self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]], *, wait: bool = True
     ) -> Taken:
-        """Ends what was begun, also where nobody waits for it any more.
+        """Finishes an operation also when its caller is cancelled.
 
         Else the store could have another state than this gateway.
         """
@@ -194,7 +194,7 @@ class BundleRollout:
     async def _following(
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
-        """The rollout after a step. Raises `Conflict` where it is not possible."""
+        """The rollout after a step. Raises `Conflict` where the step is not possible."""
         with _refusals():
             following = after_step(
                 self.current,
@@ -212,7 +212,7 @@ class BundleRollout:
     async def _do(
         self, step: Step, sequence: int, act: Act, *, share: Share, pending: PendingStep | None = None
     ) -> tuple[Taken, PreparedChange]:
-        """Makes what is to decide, commits the step, then lets it decide: nothing is half done."""
+        """Prepares the engines, commits the step, then applies it: a step that fails changes nothing."""
         asked_by = "" if pending is None else pending.asked_by
         following = await self._following(step, _of(self.current, sequence), act, share=share, by=asked_by)
         release, active = _of(following, sequence), following.active
@@ -232,7 +232,7 @@ class BundleRollout:
         return Taken(release=release), change
 
     async def _check_return(self, release: Release, principal: Principal, at: float) -> None:
-        """Raises `Conflict` where the bundle would not let its own activator take it back.
+        """Raises `Conflict` where the bundle's rules would not let its activator roll it back.
 
         Nobody could, if it is wrong. Of a bundle that only an OPA can evaluate it is not known.
         """
@@ -266,7 +266,7 @@ class BundleRollout:
         return next((release for release in self.current.releases if release.digest == digest), None)
 
     async def _bundle(self, release: Release) -> GatedBundle:
-        """The bundle as the store has it. Raises `BundleError` where that is not what was uploaded."""
+        """Reads the bundle from the store. Raises `BundleError` where it is not the one that was uploaded."""
         archive = await self._store.bundle_archive(release.sequence)
         if archive is None or hashlib.sha256(archive).hexdigest() != release.digest:
             detail = f"bundle {release.sequence} is damaged in the store"

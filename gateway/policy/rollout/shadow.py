@@ -1,4 +1,4 @@
-"""Asks a bundle in shadow what was decided, off the hot path, and keeps in what its answers differ.
+"""Evaluates a bundle in shadow: asks it what was decided, off the hot path, and counts the differences.
 
 Nobody gets its answers. What comes faster than it is asked is not asked: a bundle that is tried out must not
 cost those who are served.
@@ -27,7 +27,7 @@ OTHER_RULE: Final = "other"
 
 
 class ShadowCounts(Struct, kw_only=True):
-    """What a bundle in shadow has answered since it is there, in this process."""
+    """The counts of a bundle in shadow, since it is there, in this process."""
 
     compared: int = 0
     skipped: int = 0
@@ -39,7 +39,7 @@ class ShadowCounts(Struct, kw_only=True):
 
 
 class Shadow:
-    """Compares decisions with what `engine` answers, at most `per_second` of them.
+    """A comparer of decisions with the answers of `engine`, at most `per_second` of them.
 
     `on_flip` is called with kind and rule of each flip; rules beyond a bound are one. `on_skipped` is called
     for each decision that is not compared.
@@ -64,7 +64,7 @@ class Shadow:
         self._task = asyncio.create_task(self._run())
 
     def offer(self, question: Question, decision: Decision) -> None:
-        """Puts a decision among those that wait, if there is room. Costs next to nothing."""
+        """Queues a decision for comparison, if there is room. Costs next to nothing."""
         size = len(question.workflow or b"")
         if (
             decision.fault
@@ -79,7 +79,7 @@ class Shadow:
         self._offered.set()
 
     async def close(self) -> None:
-        """Ends the comparisons; what waits is not compared."""
+        """Stops comparing; decisions still in the queue are not compared."""
         await cancel_and_wait([self._task])
 
     async def _run(self) -> None:
@@ -117,7 +117,7 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """The rule that is counted: bundles can make up any number of them, metrics cannot."""
+        """The metric's label for a flip: its rule, from a bounded set, as bundles can make up any number."""
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE

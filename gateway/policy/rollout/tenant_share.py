@@ -1,4 +1,4 @@
-"""Chooses the tenants for whom a canary decides: those that are named, and a share of all others. Pure."""
+"""Chooses the tenants of a canary: those that are named, and a percentage of all others. Pure."""
 
 import hashlib
 from typing import Final
@@ -9,7 +9,7 @@ PLACES: Final = 2**64
 
 
 class TenantShare:
-    """Says of a tenant whether it is among those of `share`: always the same, after a restart too.
+    """The set of tenants that a canary's `share` selects: always the same, after a restart too.
 
     A larger share has all tenants of a smaller one.
     """

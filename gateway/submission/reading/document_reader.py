@@ -1,4 +1,4 @@
-"""Has documents read in processes that can be killed, for tenants who take turns."""
+"""Reads documents in a pool of processes that can be killed; tenants take turns."""
 
 import signal
 from typing import Final, NoReturn, Protocol
@@ -40,7 +40,7 @@ ERRORS: Final[dict[str, type[GatewayError]]] = {
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """A document that was read and has no errors."""
+    """A document that was read without errors."""
 
     workflow: Workflow
     """The workflow; its outline (`outline_of`) where it was read in a process."""
@@ -54,13 +54,13 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Pool(Protocol):
-    """What answers the requests of a `DocumentReader`: a `WorkerPool`."""
+    """The pool of processes that a `DocumentReader` calls: a `WorkerPool`."""
 
     async def call(self, request: bytes, *, caller: str) -> bytes: ...
 
 
 def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str]) -> bytes:
-    """The first message to each process."""
+    """Encodes the start-up message of a reader process."""
     types = executors.run_types.items()
     greeting = ReaderGreeting(
         limits=limits,
@@ -72,14 +72,14 @@ def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, region
 
 
 def reader_pool(greeting: bytes, *, size: int) -> WorkerPool:
-    """The processes that read documents."""
+    """Makes the pool of reader processes."""
     return WorkerPool(
         "gateway.submission.reading.worker_main", size=size, budget_seconds=WAIT_SECONDS, greeting=greeting
     )
 
 
 class DocumentReader:
-    """Reads documents, each in a process of the pool."""
+    """A client of the pool of reader processes."""
 
     def __init__(self, limits: DocumentLimits, pool: Pool) -> None:
         self._limits, self._pool = limits, pool
@@ -119,14 +119,14 @@ class DocumentReader:
             )
 
     async def oblige(self, canonical: bytes, obligations: Obligations, *, tenant: str) -> bytes:
-        """The document changed as policy obliges. Raises as `read` does."""
+        """Applies policy's obligations to a document; returns its JSON. Raises the errors of `read`."""
         try:
             return await self._ask(ObligeRequest(canonical=canonical, obligations=obligations), tenant)
         except WorkerEnded as error:
             raise Unavailable(f"the document cannot be read now: {error}") from error
 
     async def _ask(self, request: ReaderRequest, tenant: str) -> bytes:
-        """Raises `WorkerEnded` where the process ended meanwhile."""
+        """Calls the pool. Raises `WorkerEnded` where the process ended meanwhile."""
         try:
             return await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)
         except WorkerEnded:
@@ -138,7 +138,7 @@ class DocumentReader:
             raise Unavailable(f"documents cannot be read now: {error}") from error
 
     def _fatal_error(self, error: WorkerEnded) -> str:
-        """The sentence about the condition at which the process ended."""
+        """The error text for the condition at which the process ended."""
         if error.signal == signal.SIGPROF:
             return f"takes more than {self._limits.condition_seconds:g} s of processor time"
         return "cannot be evaluated: it is more than the evaluator can bear"

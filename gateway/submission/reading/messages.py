@@ -1,4 +1,4 @@
-"""What a process that reads documents is asked, and what it answers."""
+"""The messages between a gateway and its reader processes: start-up, requests, replies."""
 
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from waypost.json_pointer import FieldError
 
 
 class ReaderGreeting(Struct, frozen=True, kw_only=True):
-    """The first message to a process: what all documents are checked against."""
+    """The start-up message of a reader process: the limits, executors and regions for all documents."""
 
     limits: DocumentLimits
     run_types: dict[str, str]
@@ -22,7 +22,7 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
 
 
 class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A document to be read."""
+    """A request to read a document."""
 
     body: bytes
     media_type: str
@@ -33,7 +33,7 @@ class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
 
 
 class ObligeRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A document that was read, and is to be changed as policy obliges."""
+    """A request to apply policy's obligations to a document that was read."""
 
     canonical: bytes
     obligations: Obligations
@@ -43,7 +43,7 @@ ReaderRequest: TypeAlias = ReadRequest | ObligeRequest
 
 
 class ReadReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """What reading a document has brought: its outline and JSON, or what is wrong with it."""
+    """The reply to a `ReadRequest`: the document's outline and JSON, or its errors."""
 
     name: str = ""
     """That of the workflow, where so much could be read."""

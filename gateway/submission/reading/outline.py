@@ -1,4 +1,4 @@
-"""What is done to a workflow that was read: its tenant filled in, and the outline of a large one. Pure."""
+"""Changes workflows after reading: fills in the tenant, and outlines large ones. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from waypost.workflow.task import TaskSpec
 
 
 def outline_of(workflow: Workflow) -> Workflow:
-    """The workflow with one task for each type, and without params and the shards' items.
+    """The outline of a workflow: one task for each type, without params and the shards' items.
 
     That task has the highest priority and the most processors of those of its type.
     """
@@ -31,13 +31,13 @@ def outline_of(workflow: Workflow) -> Workflow:
 
 
 def encoded_items(workflow: Workflow) -> list[bytes] | None:
-    """The JSON of each of the shards' items; None where the document lists none."""
+    """The shards' items, each as JSON; None where the document lists none."""
     items = workflow.spec.shards.items
     return None if items is None else [msgspec.json.encode(item) for item in items]
 
 
 def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
-    """The outline with the shards' items, as JSON that is not decoded."""
+    """The outline with the shards' items put back, as JSON that is not decoded."""
     if items is None:
         return outline
     shards = structs.replace(outline.spec.shards, items=tuple(map(Raw, items)))

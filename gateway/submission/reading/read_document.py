@@ -19,7 +19,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """What documents are checked against."""
+    """The limits, executors and regions that documents are checked against."""
 
     limits: DocumentLimits
     executors: DeclaredExecutors
@@ -27,7 +27,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Reads the document; the reply has its outline, or every error in it."""
+    """Reads the document; replies with its outline, or every error in it."""
     try:
         return _read(request, rules, progress)
     except GatewayError as error:
@@ -35,7 +35,7 @@ def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> Rea
 
 
 def _read(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Raises what `parse` raises."""
+    """Parses, checks and tries the document. Raises the errors of `parse`."""
     limits = rules.limits
 
     def tried(trial: ConditionTrial) -> list[FieldError]:

@@ -22,7 +22,7 @@ from waypost.worker_process import Progress
 def try_conditions(
     trial: ConditionTrial, *, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
 ) -> list[FieldError]:
-    """Returns the errors that trying the conditions brings.
+    """Tries all conditions of a document, and returns the errors.
 
     `fatal` are the errors of conditions that have ended a process, by number: they are not tried again.
     `progress` records the number of the condition that is tried, from 1.
@@ -44,7 +44,7 @@ def try_conditions(
 
 
 class _Tried:
-    """The conditions of one document as they are tried, one after the other."""
+    """A run over the conditions of one document, which measures the time they take."""
 
     def __init__(
         self, trial: ConditionTrial, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
@@ -63,7 +63,7 @@ class _Tried:
     def answer_in_time(
         self, questions: Iterable[ConditionQuestion], *, within_seconds: float
     ) -> list[ConditionAnswer]:
-        """The answers to the first of the questions, until so much has been spent on all conditions."""
+        """Answers questions, one after the other, until all conditions took `within_seconds`."""
         answers: list[ConditionAnswer] = []
         for question in questions:
             # The first one is tried in any case.

@@ -1,4 +1,4 @@
-"""The process that reads documents: the greeting brings what they are checked against."""
+"""The main module of a reader process, which is configured by its start-up message, `ReaderGreeting`."""
 
 import gc
 from pkgutil import resolve_name
@@ -17,14 +17,14 @@ _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the function that answers requests, and has no collection look at what is loaded by then."""
+    """Returns the process's request handler, and exempts all loaded objects from garbage collection."""
     answer = answering(greeting)
     gc.freeze()
     return answer
 
 
 def answering(greeting: bytes) -> Answer:
-    """Returns the function that answers requests by what is in the greeting, a `ReaderGreeting`."""
+    """Returns the request handler of a reader process, configured by its start-up message."""
     given = msgspec.msgpack.decode(greeting, type=ReaderGreeting)
     run_types = {name: resolve_name(run_type) for name, run_type in given.run_types.items()}
     rules = Rules(
