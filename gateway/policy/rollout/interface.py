@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What the life of bundles needs: a store that keeps them and where each stands, and a check of uploads."""
-=======
-"""The protocol of a store that keeps the rollout: the bundles of policy and their states."""
->>>>>>> 46725ef (Docstrings of rollout, submission and rollback say what each thing is)
+"""The protocols of the rollout: a store that keeps the bundles with their states, and a check of uploads."""
 
 from typing import Protocol
 
