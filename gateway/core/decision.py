@@ -1,7 +1,7 @@
 """A question to policy and its decision: action, obligations, reasons. Values only."""
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -26,6 +26,44 @@ class Action(StrEnum):
     EXCEPTIONS_REVOKE = "exceptions:revoke"
     POLICY_READ = "policy:read"
     POLICY_OPERATE = "policy:operate"
+
+
+class ActionKind(StrEnum):
+    """What follows from an action that policy permits; by it the decision is recorded."""
+
+    READ = "read"
+    """Nothing is changed: a permission is recorded if the settings say so."""
+    CHANGE = "change"
+    """The permission is durable before anything is done."""
+    WORK = "work"
+    """About a tenant's document: the permission is stored by the change that follows. Exceptions count."""
+
+
+def kind_of(action: Action) -> ActionKind:
+    """The kind of an action. An action that is forgotten here does not pass mypy."""
+    match action:
+        case Action.RUNS_SUBMIT | Action.RUNS_PLACE | Action.RUNS_RETRY:
+            return ActionKind.WORK
+        case (
+            Action.RUNS_CANCEL
+            | Action.REGIONS_OPERATE
+            | Action.EXCEPTIONS_ASK
+            | Action.EXCEPTIONS_APPROVE
+            | Action.EXCEPTIONS_REVOKE
+            | Action.POLICY_OPERATE
+        ):
+            return ActionKind.CHANGE
+        case (
+            Action.RUNS_READ
+            | Action.RUNS_LIST
+            | Action.REGIONS_READ
+            | Action.AUDIT_READ
+            | Action.EXCEPTIONS_READ
+            | Action.POLICY_READ
+        ):
+            return ActionKind.READ
+        case _:
+            assert_never(action)
 
 
 class Level(StrEnum):

@@ -11,12 +11,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.decision import Action, Decision, Level, Obligations, Question, Reason
+from gateway.core.decision import ActionKind, Decision, Level, Obligations, Question, Reason, kind_of
 from gateway.core.policy_exception import ExceptionState, PolicyException
 from gateway.policy.answer import MORE
 
-OVERRIDABLE: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_PLACE, Action.RUNS_RETRY})
-"""The actions in which exceptions count: those about the work of a tenant."""
 LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
     "deadline.maximum": {"max_deadline_seconds": None},
     "priority.cap": {"max_priority": None},
@@ -48,7 +46,7 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 def scope_of(question: Question) -> WorkScope | None:
     """The tenant, workflow and document of a question; None: its action cannot have exceptions."""
-    if question.workflow is None or question.action not in OVERRIDABLE:
+    if question.workflow is None or kind_of(question.action) is not ActionKind.WORK:
         return None
     metadata = _decode(question.workflow).metadata
     return WorkScope(
@@ -78,7 +76,7 @@ def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
     """
     if decision.allow is True or decision.fault or not decision.reasons:
         return decision
-    if decision.action not in OVERRIDABLE:
+    if kind_of(decision.action) is not ActionKind.WORK:
         granted = {}
     reasons = tuple(_with_exception(reason, granted) for reason in decision.reasons)
     named = {reason.rule for reason in reasons}
@@ -97,7 +95,8 @@ def refuses(reason: Reason) -> bool:
 def can_be_excepted(decision: Decision) -> bool:
     """Whether exceptions could turn this refusal into a permission."""
     levels = {reason.level for reason in decision.reasons}
-    return decision.action in OVERRIDABLE and Level.SOFT in levels and Level.HARD not in levels
+    is_work = kind_of(decision.action) is ActionKind.WORK
+    return is_work and Level.SOFT in levels and Level.HARD not in levels
 
 
 def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core.decision import Action, Decision, Question
+from gateway.core.decision import ActionKind, Decision, Question, kind_of
 from gateway.core.principal import Principal
 from gateway.policy.enforcement import enforce
 from gateway.policy.flips import Flip, Recorded, flip_of, granted
@@ -38,7 +38,7 @@ def question_of(recorded: Recorded) -> Question | None:
     except msgspec.MsgspecError:
         return None
     workflow = bytes(asked.workflow) or None
-    if workflow is None and recorded.action in (Action.RUNS_SUBMIT, Action.RUNS_PLACE, Action.RUNS_RETRY):
+    if workflow is None and kind_of(recorded.action) is ActionKind.WORK:
         return None
     return Question(
         action=recorded.action,

@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 from loguru import logger
 from msgspec import structs
 
-from gateway.core.decision import Action, Decision, Question
+from gateway.core.decision import ActionKind, Decision, Question, kind_of
 from gateway.core.errors import Unavailable
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import PolicySettings
@@ -19,20 +19,6 @@ from gateway.steady_clock import steady_time
 from gateway.store.decisions import KeepsDecisions
 from gateway.store.exceptions import KeepsExceptions
 from gateway.submission.known_exceptions import KnownExceptions
-
-STORED_WITH_THE_RUN: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY, Action.RUNS_PLACE})
-"""Actions whose permission is stored by the change that follows it."""
-RECORDED_FIRST: Final = frozenset(
-    {
-        Action.RUNS_CANCEL,
-        Action.REGIONS_OPERATE,
-        Action.EXCEPTIONS_ASK,
-        Action.EXCEPTIONS_APPROVE,
-        Action.EXCEPTIONS_REVOKE,
-        Action.POLICY_OPERATE,
-    }
-)
-"""Actions whose permission is durable before anything is done."""
 
 FLUSH_SECONDS: Final = 0.2
 WAITING_OF_TENANT: Final = 100
@@ -97,10 +83,15 @@ class RecordedPolicy:
         self._on_decision(decision)
         if decision.allow is not True:
             self._offer(decision, question)
-        elif question.action in RECORDED_FIRST:
-            decision = await self._record_first(decision)
-        elif question.action not in STORED_WITH_THE_RUN and self._settings.record_permitted_reads:
-            self._offer(decision, question)
+            return decision
+        match kind_of(question.action):
+            case ActionKind.CHANGE:
+                return await self._record_first(decision)
+            case ActionKind.READ:
+                if self._settings.record_permitted_reads:
+                    self._offer(decision, question)
+            case ActionKind.WORK:
+                pass  # what admits, retries or places the run stores it
         return decision
 
     async def run(self) -> None:
