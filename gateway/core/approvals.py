@@ -1,6 +1,6 @@
 """The four-eyes rule: approvals of a request by people other than the requester. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -25,13 +25,18 @@ class AlreadyApproved(ApprovalRefused):
 
 
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:
-    """The approvals with one more. Raises `ApprovalRefused` for the requester, `AlreadyApproved`
-    for who has approved before.
-
-    A person is a subject, whatever the issuer: nobody counts twice by way of a second one.
-    """
-    if approval.subject == asked_by:
-        raise ApprovalRefused("who asks for it cannot approve it")
-    if any(approval.subject == given.subject for given in approvals):
-        raise AlreadyApproved(f"{approval.subject} has approved it already, and counts once")
+    """The approvals with one more. Raises what `check_approval` raises."""
+    check_approval(asked_by, [given.subject for given in approvals], approval.subject)
     return (*approvals, approval)
+
+
+def check_approval(asked_by: str, approved_by: Iterable[str], subject: str) -> None:
+    """Raises `ApprovalRefused` for the requester, `AlreadyApproved` for who has approved before.
+
+    A person is a subject, whatever the issuer: nobody counts twice by way of a second one. Administrators
+    are no exception.
+    """
+    if subject == asked_by:
+        raise ApprovalRefused("who asks for it cannot approve it: somebody else must")
+    if subject in approved_by:
+        raise AlreadyApproved(f"{subject} has approved it already, and counts once")

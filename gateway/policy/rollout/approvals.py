@@ -1,16 +1,13 @@
 """Records steps that wait for approval, and the approvals of other people. Pure.
 
-Who asks never approves, administrators included: four eyes are two people's. A step that is taken meanwhile
+Who may approve is decided as for every approval, by `gateway.core.approvals`. A step that is taken meanwhile
 ends what waits.
 """
 
 from msgspec import structs
 
+from gateway.core.approvals import check_approval
 from gateway.policy.rollout.bundle_states import PendingStep, Rollout, StepRefused
-
-
-class OwnApproval(Exception):
-    """The error that somebody approves their own request, or approves a second time."""
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
@@ -27,16 +24,13 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
     """The rollout with one more approval of the step that waits for the bundle `sequence`.
 
-    Raises `StepRefused` where none waits, and `OwnApproval`.
+    Raises `StepRefused` where none waits, and what `check_approval` raises.
     """
     pending = rollout.pending
     if pending is None or pending.sequence != sequence:
         raise StepRefused(f"nobody has asked for a step of bundle {sequence} that needs approval")
     if pending.expires_at <= at:
         raise StepRefused(f"what {pending.asked_by} has asked for has expired: ask for it again")
-    if by == pending.asked_by:
-        raise OwnApproval("who asks for a step cannot approve it: somebody else must")
-    if by in pending.approved_by:
-        raise OwnApproval("you have approved it already: somebody else must")
+    check_approval(pending.asked_by, pending.approved_by, by)
     approved = structs.replace(pending, approved_by=(*pending.approved_by, by))
     return structs.replace(rollout, generation=rollout.generation + 1, pending=approved)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from loguru import logger
 
+from gateway.core.approvals import ApprovalRefused
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Conflict, Denied, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
@@ -15,7 +16,7 @@ from gateway.core.principal import Principal
 from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
 from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry
-from gateway.policy.rollout.approvals import OwnApproval, after_approval, after_request
+from gateway.policy.rollout.approvals import after_approval, after_request
 from gateway.policy.rollout.bundle_engines import BundleEngines, embedded_engine
 from gateway.policy.rollout.bundle_gate import BundleGate, GatedBundle
 from gateway.policy.rollout.bundle_states import (
@@ -174,7 +175,7 @@ class BundleRollout:
             try:
                 with _refusals():
                     following = after_approval(self.current, sequence, by=act.by, at=act.at)
-            except OwnApproval as error:
+            except ApprovalRefused as error:
                 raise Denied(str(error), decision=act.decision) from error
             pending = following.pending
             if pending is None or len(pending.approved_by) >= pending.approvals:

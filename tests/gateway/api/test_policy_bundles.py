@@ -90,7 +90,7 @@ async def test_who_asks_cannot_approve(client: httpx.AsyncClient) -> None:
 
     own = await step(client, "approve", 7)
     assert (own.status_code, own.json()["reason"]) == (403, "Denied")
-    assert "who asks for a step cannot approve it" in own.json()["detail"]
+    assert "who asks for it cannot approve it" in own.json()["detail"]
     assert await states(client) == {7: "Gated"}
 
     client.headers["authorization"] = "Bearer payments.bob"
