@@ -1,4 +1,4 @@
-"""Checks what a cluster says beyond the types of its messages: a cluster that lies is a failing region.
+"""Checks the content of a cluster's answers and events beyond their types; a false one is a `ClusterError`.
 
 The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run
 has such a task) is the reconciler's to check.
@@ -79,7 +79,7 @@ class StreamChecks:
 
 
 def check_status(status: ClusterStatus, region: str) -> None:
-    """Raises `ClusterError` (`BadAnswer`) where a cluster takes itself to be that of another region."""
+    """Checks that a cluster's status names the region called. Raises `ClusterError` (`BadAnswer`)."""
     if status.region != region:
         raise _bad(f"the cluster of {region} says that it is that of {status.region}")
 

@@ -1,4 +1,4 @@
-"""Connections whose answers cost a bounded amount of work, however they are cut into pieces.
+"""HTTP connections to clusters that read each answer within bounds: bytes of its head, number of its pieces.
 
 httpx has time-outs between two reads alone, and no bound on what it reads before an answer begins. So a
 cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
@@ -99,14 +99,14 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
 
 
 def begin_body(response: httpx.Response) -> None:
-    """Lifts the bound of the head from the connection on which the answer comes."""
+    """Lifts the bound on the bytes of the head, from the connection on which `response` comes."""
     stream = response.extensions.get("network_stream")
     if isinstance(stream, BoundedStream):
         stream.begin_body()
 
 
 class PieceLimit:
-    """Refuses answers that come in very many small pieces: each costs as much as a large one."""
+    """The limit on the number of small pieces of one answer: each costs as much work as a large one."""
 
     def __init__(self) -> None:
         self._since, self._pieces, self._bytes = 0.0, 0, 0

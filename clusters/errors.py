@@ -21,7 +21,7 @@ STATUS: Final[Mapping[str, int]] = {
 
 
 class ClusterError(Exception):
-    """A call to a cluster failed. The caller decides what follows from it; an adapter retries nothing.
+    """The error of a failed call to a cluster. The caller decides what follows; an adapter retries nothing.
 
     `reason` is CamelCase and stable:
 

@@ -1,4 +1,4 @@
-"""The interface of a cluster adapter: what the gateway asks of a cluster, whatever engine is behind it."""
+"""The interface of a cluster adapter, through which the gateway calls a cluster, whatever its engine."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol, Self, runtime_checkable
@@ -8,7 +8,7 @@ from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, Clus
 
 @runtime_checkable
 class CountsConnections(Protocol):
-    """An adapter that can say how many connections to its cluster are open, for the metrics."""
+    """The protocol of an adapter that counts the open connections to its cluster, for the metrics."""
 
     @property
     def connections(self) -> int: ...
@@ -18,7 +18,7 @@ class CountsConnections(Protocol):
 
 
 class ClusterAdapter(Protocol):
-    """Talks to one cluster. Every method raises `ClusterError` and nothing else; none retries."""
+    """The protocol of the adapter for one cluster. Methods raise only `ClusterError`, and retry nothing."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -32,7 +32,7 @@ class ClusterAdapter(Protocol):
         ...
 
     async def attempts(self) -> Hello:
-        """The attempts that the cluster holds, to compare with the store."""
+        """Returns the attempts that the cluster holds, to be compared with the store."""
         ...
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:

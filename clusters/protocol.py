@@ -26,7 +26,7 @@ OUTPUTS_BYTES: Final = 16 * 1_048_576
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """Names one attempt: the `epoch` numbers the attempts of a shard and only grows."""
+    """The identity of one attempt: the `epoch` numbers the attempts of a shard and only grows."""
 
     run: Name
     shard: Count
@@ -94,7 +94,7 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
-    """Grants the run-lease that the cluster requested as `ask`; the lease counts from that request."""
+    """The grant of the run-lease that the cluster requested as `ask`; the lease counts from that request."""
 
     attempt: AttemptId
     ask: Count
@@ -252,7 +252,7 @@ LEASE_ENDED: Final = "its run-lease ended: no gateway renewed it"
 
 
 class AttemptEndKind(StrEnum):
-    """How an attempt ended."""
+    """The kind of an attempt's end."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

@@ -1,4 +1,4 @@
-"""The bounds of single fields of the messages: what a cluster says beyond them is a bad answer.
+"""The bounds of the messages' fields; a message from a cluster that exceeds them is a bad answer.
 
 No cluster may say what another cannot hold: a gateway stores what clusters report, and sends some of it on.
 """

@@ -19,7 +19,7 @@ StoreName: TypeAlias = Callable[[], str]
 
 
 class AdapterFactory(Protocol):
-    """Makes the adapter for one region's cluster; the adapter sends nothing before it is entered."""
+    """The factory of the adapter for one region's cluster; the adapter sends nothing before it is entered."""
 
     def __call__(self, address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
         """Makes the adapter; `address` is the part of the region's URL after `://`."""

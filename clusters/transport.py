@@ -1,4 +1,4 @@
-"""Calls one cluster over HTTP with mutual TLS and time-outs; raises every failure as a `ClusterError`.
+"""The HTTP client for one cluster: mutual TLS, time-outs, and each failure raised as a `ClusterError`.
 
 Retries nothing.
 
@@ -77,7 +77,7 @@ LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """Seconds that a call waits for a connection, for each piece of its answer, and for room in the pool."""
+    """The time-outs of a call in seconds: for a connection, each piece of its answer, a place in the pool."""
 
     connect_seconds: float = 3.0
     """Seconds for the TCP connection and the TLS handshake."""
@@ -90,7 +90,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
-    """The members that are read of a problem document (`waypost.problem_documents.ProblemDocument`)."""
+    """The members of a problem document that are read (`waypost.problem_documents.ProblemDocument`)."""
 
     reason: str = ""
     detail: Annotated[str, Meta(max_length=4_096)] = ""
@@ -104,7 +104,7 @@ def _limits(connections: int) -> httpx.Limits:
 
 
 class Transport:
-    """Sends calls to one cluster, for as long as the `async with` lasts.
+    """The HTTP client for one cluster, open within `async with`.
 
     Every method raises `ClusterError` and nothing else.
 

@@ -18,7 +18,7 @@ CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Translates every failure of a call in its `with` block into a `ClusterError`."""
+    """A context that translates every failure of a call within it into a `ClusterError`."""
     try:
         yield
     except httpx.PoolTimeout as error:

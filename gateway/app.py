@@ -68,7 +68,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway that is put together and does not listen yet."""
+    """A composed gateway that does not listen yet."""
 
     api: ASGIApp
     internal_api: ASGIApp
@@ -78,7 +78,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """Puts together the gateway that `settings` ask for; opens its parts in order, closes them in reverse.
+    """Composes the gateway that `settings` describe; opens its parts in order, closes them in reverse.
 
     Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
     """

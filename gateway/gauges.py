@@ -22,7 +22,7 @@ from waypost.tls import gateway_credentials
 
 
 def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
-    """Shows the version, and when each certificate that this process loads expires.
+    """Sets the gauges of the version, and of the expiry of each certificate that this process loads.
 
     Raises `PkiError` where one cannot be read.
     """
@@ -33,7 +33,7 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
 
 
 def start_counters(metrics: Metrics, engine: str) -> None:
-    """Makes the series that alerts watch, at 0. `engine` is the setting `policy.engine`.
+    """Initializes the series that alerts watch to 0. `engine` is the setting `policy.engine`.
 
     Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
     """
@@ -65,7 +65,7 @@ def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
 
 
 def show_pools(metrics: Metrics, clusters: Mapping[str, ClusterAdapter]) -> None:
-    """Shows the connections to each region whose adapter counts them."""
+    """Sets the gauges of the connections to each region whose adapter counts them."""
     for region, cluster in clusters.items():
         if isinstance(cluster, CountsConnections):
             # Bound now: at a scrape the loop's variable would be the last one.
@@ -80,7 +80,7 @@ def show_policy_and_keys(
     bundles: BundleFeed,
     authenticator: JwtAuthenticator,
 ) -> None:
-    """Shows which rules decide, whether they are those of the newest bundle, and how long key sets count."""
+    """Sets the gauges of the policy revision, whether it is the newest, and of the expiry of key sets."""
     metrics.show_revision(engine_kind(settings.policy.engine), policy.revision)
     newest = bundles.current
     metrics.policy_stale.set(newest is not None and newest.manifest.revision != policy.revision)

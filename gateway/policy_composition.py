@@ -1,4 +1,4 @@
-"""Puts together what decides in a gateway: its engine, the bundles of policy, and the records of decisions.
+"""Composes the policy parts of a gateway: engine, bundle rollout, and the records of decisions.
 
 In a running gateway nothing but it and the rooms of `gateway.policy` names concrete policy engines.
 """
@@ -61,7 +61,7 @@ Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
 class PolicyParts(Struct, frozen=True, kw_only=True):
-    """What decides, and how that is changed."""
+    """The policy parts of a gateway: engine, rollout, feed, routes and loops."""
 
     engine: RecordedPolicy
     rollout: BundleRollout
@@ -146,7 +146,7 @@ def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEng
 def _routes(
     policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
 ) -> tuple[Route, ...]:
-    """What OPAs ask for and report, on the internal port."""
+    """The routes of the internal port for OPA: bundle downloads, status reports, decision logs."""
     logs = [decision_log_route(store, kept=policies.opa_records)] if _asks_opa(policies) else []
     return (
         *logs,
@@ -169,7 +169,7 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
 
 
 def _candidate(policies: PolicySettings) -> PolicyEngine | None:
-    """The OPA that tries bundles out; None: the embedded engine does."""
+    """The OPA that evaluates candidate bundles; None: the embedded engine does."""
     if policies.candidate_engine is None:
         return None
     if not _asks_opa(policies) or not policies.candidate_engine.startswith("opa+"):

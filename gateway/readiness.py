@@ -1,4 +1,4 @@
-"""What `/readyz` asks each part of a gateway: whether it would do its part now."""
+"""The readiness checks of a gateway's parts, for `/readyz`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""The settings of the half behind the API: health of regions, failover, placing.
+"""The settings of the reconciler: health of regions, failover, placing.
 
 That a number is finite and not negative need not be said: `gateway/settings_loading.py` refuses all others.
 """
@@ -75,7 +75,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a shard moves to another region, how often it may, and when calls and questions are repeated."""
+    """The settings of failover: when and how often shards move, and when calls and questions are repeated."""
 
     fence_seconds: float = 5.0
     """How long after the intent a cluster may take its create, counted in the cluster's own uptime."""
@@ -114,7 +114,7 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often and how many waiting shards are placed, and which of the regions that fit count as equal."""
+    """The settings of placing: how often and how many shards are placed, and which regions count as equal."""
 
     near: Annotated[float, Meta(ge=1)] = 1.10
     """The factor of the best score up to which scores count as equal: one winner would make a herd."""

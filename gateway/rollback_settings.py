@@ -1,4 +1,4 @@
-"""The settings of rollbacks that the gateway does by itself."""
+"""The settings of automatic rollbacks."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from gateway.secret import Secret
 
 
 class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a release is taken back without a person, and by what evidence."""
+    """The settings of automatic rollbacks: when a release is rolled back, and by what evidence."""
 
     mode: Literal["off", "dry-run", "on"] = "off"
     """`dry-run` records what `on` would take back, and takes nothing back."""

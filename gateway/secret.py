@@ -1,4 +1,4 @@
-"""A secret among the settings, which no log and no error shows."""
+"""The type of a secret setting, which no log and no error shows."""
 
 
 class Secret(str):

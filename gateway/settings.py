@@ -54,7 +54,7 @@ class InternalListenAddress(ListenAddress, frozen=True, kw_only=True, forbid_unk
 
 
 class ApiTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The PEM files that the API proves its name with."""
+    """The PEM files of the API's server certificate and key."""
 
     certificate: str
     key: str
@@ -159,7 +159,7 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one tenant may ask of this gateway, where policy sets no other limit for it."""
+    """The limits on tenants' open runs, requests and documents, where policy sets no other for a tenant."""
 
     open_runs: Annotated[int, Meta(ge=1)] = 250_000
     """Runs that are accepted and not over, at most; more is a 429."""

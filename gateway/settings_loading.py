@@ -27,7 +27,7 @@ output files), the tests (their data)."""
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. The text says why to the person who wrote them, and shows no secret."""
+    """Raised for settings that cannot be used. The text says why to their author, and shows no secret."""
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
@@ -75,7 +75,7 @@ def _wrong_numbers(value: object, at: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:
-    """The words that name the issuer whose setting is at `parts`; its place in a list says little."""
+    """The name, for error texts, of the issuer whose setting is at `parts`: its index would say little."""
     match tree.get("issuers"), parts:
         case [*issuers], ["issuers", index, *_] if index.isdecimal() and isinstance(
             found := issuers[int(index)], dict

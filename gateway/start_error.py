@@ -2,4 +2,4 @@
 
 
 class StartError(Exception):
-    """The gateway cannot start with these settings. The text says why."""
+    """Raised where the gateway cannot start with its settings. The text says why."""

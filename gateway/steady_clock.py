@@ -48,7 +48,7 @@ def steady_time() -> float:
 
 
 def seconds_behind(newest: float) -> float:
-    """How far this clock is behind `newest`, a time that was certainly before now; 0: it is not."""
+    """The seconds that this clock is behind `newest`, a time certainly in the past; 0: it is not behind."""
     return max(0.0, newest - steady_time())
 
 
@@ -59,5 +59,5 @@ def set_forward(seconds: float) -> None:
 
 
 def wall_clock_step() -> float:
-    """By how many seconds the wall clock has been set since the start, or since `set_forward`."""
+    """The seconds by which the wall clock was set since the start, or since `set_forward`."""
     return time.time() - steady_time()

@@ -56,7 +56,7 @@ class CommitLoop:
         return done
 
     def carry_out(self, step: Step) -> None:
-        """Submits a step without waiting for it; acts at once on a step without records instead."""
+        """Submits a step without waiting for it; acts at once on a step without records."""
         if step.has_records:
             self.submit(step)
         else:

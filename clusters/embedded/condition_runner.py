@@ -1,4 +1,4 @@
-"""Has the conditions of waiting tasks evaluated, run by run, and reports the answers to the scheduler."""
+"""Sends the conditions of waiting tasks to the evaluator, run by run, and the answers to the scheduler."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ class ConditionRunner:
         return f"ConditionRunner({sum(map(len, self._waiting.values()))} waiting, {self._evaluator})"
 
     def ask(self, evaluations: Iterable[tuple[AttemptId, str]]) -> None:
-        """Has the conditions of these tasks evaluated; returns at once."""
+        """Starts the evaluation of the conditions of these tasks; returns at once."""
         for identity, name in evaluations:
             if identity.run not in self._waiting:
                 self._waiting[identity.run] = deque()
@@ -58,7 +58,7 @@ class ConditionRunner:
             self._waiting[identity.run].append((identity, name))
 
     async def close(self) -> None:
-        """Stops asking. What has no answer yet is asked again after the restart."""
+        """Stops the evaluation; conditions without an answer are evaluated after the restart."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

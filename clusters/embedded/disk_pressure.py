@@ -1,4 +1,4 @@
-"""Keeps room on a node's disk: where it is short, the shards that take most of it lose their files."""
+"""Keeps free space on a node's disk: where it is short, the shards that use most of it are evicted."""
 
 import asyncio
 import subprocess
@@ -20,14 +20,14 @@ WARN_SECONDS = 60.0
 
 
 class Eviction(Struct, frozen=True, kw_only=True):
-    """The shard that has to give back its room, and the reason that its tasks get."""
+    """The shard to evict, whose files are removed, and the reason with which its tasks fail."""
 
     shard: tuple[str, int]
     reason: str
 
 
 class DiskPressure:
-    """Evicts shards while the disk has less room than its reserve.
+    """Evicts shards while the disk has less free space than its reserve.
 
     A full disk would take the region with it, and the next one after the failover. The run that takes most
     gives way, its largest shard first: what runs of that fails with the reason, and its files go, but for

@@ -1,4 +1,4 @@
-"""The event streams of a node: events after a cursor, lease requests, and beats when there is nothing."""
+"""The event streams of a node: events after a cursor, lease requests, and beats while a stream is idle."""
 
 import asyncio
 import time

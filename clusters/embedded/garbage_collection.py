@@ -1,4 +1,4 @@
-"""Garbage collection of a node: removes expired records, and files of shards of which nothing is kept."""
+"""Garbage collection of a node: removes expired records, and files of shards without records."""
 
 import asyncio
 import itertools

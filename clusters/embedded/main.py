@@ -54,7 +54,7 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The one line on standard output, written when the cluster takes calls."""
+    """The ready message: the one line on standard output, written when the cluster accepts calls."""
 
     ready: bool = True
     region: str

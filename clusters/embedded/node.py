@@ -1,4 +1,4 @@
-"""One cluster in one process: the scheduler, its journal, the executors and the files, put together.
+"""The node: one embedded cluster in one process, composed of scheduler, journal, executors and files.
 
 `ClusterNode` satisfies `clusters.interface.ClusterAdapter`: the HTTP server serves it, and the conformance
 suite tests it, like any adapter.
@@ -77,7 +77,7 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterNode:
-    """Runs one cluster while it is entered. Only one process at a time can use its state folder."""
+    """One embedded cluster, running within `async with`. Only one process can use its state folder."""
 
     def __init__(self, settings: ClusterNodeSettings) -> None:
         self._settings = settings
@@ -152,7 +152,7 @@ class ClusterNode:
         )
 
     def start_evaluator(self) -> None:
-        """Starts the processes that evaluate conditions: else the first condition waits for them."""
+        """Starts the processes that evaluate conditions, so that the first condition does not wait."""
         self._evaluator.start()
 
     async def __aexit__(self, *_: object) -> None:

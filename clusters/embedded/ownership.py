@@ -1,4 +1,4 @@
-"""The owner of a cluster: the store of one gateway, the only one that knows the cluster's attempts.
+"""The ownership of a cluster by one gateway's store, which alone knows the cluster's attempts.
 
 A gateway on another store would end them as unknown, so its calls are refused. A store that was restored from
 a copy raises its era; after that, calls on behalf of an older era are refused too.

@@ -64,7 +64,7 @@ def is_right(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> bool:
-    """Returns whether `check` would find no error. Stops at the first: all errors of one may take long."""
+    """Returns whether `check` would find no error in the workflow. Stops at the first error, to be quick."""
     return next(_errors(workflow, canonical, limits, executors, regions), None) is None
 
 

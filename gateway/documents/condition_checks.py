@@ -1,7 +1,7 @@
-"""Checks a document's conditions before the run: what is asked of a process that compiles them, and evaluates
-those whose inputs are known; and what its answers mean.
+"""Checks a document's `when` conditions at submission: compiles all, evaluates those whose inputs are known.
 
-What they read that is not there, or that their tasks do not need, is an error too.
+A child process compiles and evaluates them. What they read that is not there, or that their tasks do not
+need, is an error too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """The errors that the texts show without being compiled."""
+    """The errors in the texts of conditions that are found without compiling them."""
     for index, task in enumerate(workflow.spec.tasks):
         if task.when is not None and (error := text_error(task.when)) is not None:
             yield FieldError(f"/spec/tasks/{index}/when", error)
 
 
 class ConditionTrial:
-    """What a process is asked about the conditions of one workflow, and what its answers mean.
+    """The questions to an evaluating process about one workflow's conditions, and the errors in its answers.
 
     Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
     questions without which the document cannot be accepted: they compile each text.
@@ -43,7 +43,7 @@ class ConditionTrial:
         ]
 
     def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
-        """The same conditions for the other forms of item; what they would find shows in the run at last."""
+        """Yields the questions about the other forms of item; what they do not find shows in the run."""
         texts = self._of_shards(first)
         for shard in self._shards[1:]:
             yield from (ConditionQuestion(text=text, shard=shard) for text in texts)
@@ -51,7 +51,7 @@ class ConditionTrial:
     def errors(
         self, first: Sequence[ConditionAnswer], further: Iterable[ConditionAnswer]
     ) -> Iterator[FieldError]:
-        """Yields the errors in the answers, one for each condition. Some questions may have no answer."""
+        """Yields the errors in the conditions, one for each, by the answers. Some answers may be missing."""
         found: dict[str, str] = {}
         reads = {text: answer.reads for text, answer in zip(self._texts, first, strict=False) if answer.reads}
         for text, answer in zip(self._texts, first, strict=False):
@@ -81,7 +81,7 @@ class ConditionTrial:
 
 
 def _varies(reads: ConditionReads | None) -> bool:
-    """Whether it is evaluated for each form of item: the outputs of tasks are not known before the run."""
+    """Whether the condition is evaluated for each form of item; task outputs are not known before the run."""
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
 
 

@@ -1,4 +1,4 @@
-"""Finds what a valid document says and probably does not mean: it is accepted, with a warning."""
+"""Finds likely mistakes in a valid document, which is accepted with a warning for each."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FOREIGN: Final = re.compile(
 
 
 def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
-    """Sentences in ASCII, without quotes, one of each kind.
+    """The warnings for a workflow: sentences in ASCII, without quotes, one for each kind of mistake.
 
     `canonical` is the workflow as JSON: what does not occur in it need not be looked for task by task.
     """

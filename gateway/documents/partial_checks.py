@@ -49,7 +49,7 @@ class PartialChecks:
         return self.own(check(workflow, canonical, self._limits, self._executors, self._regions))
 
     def own(self, found: Iterable[FieldError]) -> list[FieldError]:
-        """Those of the errors in the valid parts that are no consequences of the schema errors."""
+        """The errors in the valid parts, without those that are consequences of the schema errors."""
         return [e for e in found if not _is_consequence(tuple(parts_of(e.pointer)), self._invalid)]
 
 

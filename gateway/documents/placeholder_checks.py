@@ -1,4 +1,4 @@
-"""Checks a document's placeholders: whether they name something, where they stand, and how much they add."""
+"""Checks a document's placeholders: that their names exist, where they stand, and the text that they add."""
 
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest

@@ -25,7 +25,7 @@ MAXIMUM_TAG_DIRECTIVES: Final = 100
 
 
 class InvalidValue:
-    """Takes the place of a value for which an error was reported."""
+    """The placeholder for a value for which an error was reported."""
 
 
 INVALID: Final = InvalidValue()

@@ -1,4 +1,4 @@
-"""Plain scalars of YAML: their values, where every version of YAML takes them for the same.
+"""Decodes plain scalars of YAML, if every version of YAML gives them the same value.
 
 Those that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) have none.
 """

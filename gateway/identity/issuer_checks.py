@@ -22,7 +22,7 @@ NOT_EMPTY: Final = {
 
 
 class InvalidIssuer(Exception):
-    """An issuer cannot be used. The text is a sentence with its url, the setting and the file."""
+    """Raised for an issuer that cannot be used; the text is a sentence with its url, setting and file."""
 
 
 def check_issuers(issuers: Sequence[Issuer]) -> None:

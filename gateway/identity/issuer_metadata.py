@@ -1,4 +1,4 @@
-"""Addresses that an issuer's keys may come from, its own metadata, and the cause of a failed fetch."""
+"""Finds the address of an issuer's key set, also in its metadata, and names the cause of a failed fetch."""
 
 import ipaddress
 import os
@@ -20,7 +20,7 @@ METADATA_PATH: Final = "/.well-known/openid-configuration"
 
 
 def key_source(source: str) -> httpx.URL | Path:
-    """Where keys come from by `source`: https, http on the loopback interface, or the path of a file.
+    """The source of keys named by `source`: an https URL, an http URL on loopback, or a file's path.
 
     Raises `InvalidKeySet` for any other address, and one with a user or password, which would end up in a
     log.
@@ -64,7 +64,7 @@ def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
 
 
 def cause_of(error: BaseException) -> str:
-    """Why a fetch failed: TLS, DNS, connection or time, without the address, which may contain a secret."""
+    """The cause of a failed fetch: TLS, DNS, connection or time, without the address, which may be secret."""
     cause: BaseException | None = error
     while cause is not None:
         match cause:

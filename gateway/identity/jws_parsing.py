@@ -22,14 +22,14 @@ PLAIN_ADVICE: Final = ' (see profile = "plain")'
 
 
 class TokenRejected(Exception):
-    """A token is not acceptable. The text is a reason for the log, such as `kid.unknown` or `claims.exp`.
+    """Raised for a token that is refused. The text is the reason for the log: `kid.unknown`, `claims.exp`.
 
     It is not for the caller, and contains nothing of the token.
     """
 
 
 class HeaderTooLarge(Exception):
-    """The first segment of a token is longer than `MAXIMUM_HEADER_BYTES`."""
+    """Raised for a token whose first segment is longer than `MAXIMUM_HEADER_BYTES`."""
 
 
 def parse_jws(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

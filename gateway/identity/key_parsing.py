@@ -30,7 +30,7 @@ ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(pri
 
 
 class InvalidKeySet(Exception):
-    """A key set (JWKS) that cannot be read, or has a key that is secret, weak, or without an id of its own.
+    """Raised for a key set (JWKS) that is unreadable, or has a key that is secret, weak or without own id.
 
     The text says which; it contains nothing of the keys.
     """

@@ -19,7 +19,7 @@ MAXIMUM_KEY_ID: Final = 256
 
 
 class NotStrict(Exception):
-    """The input is not decoded. The text is one word that says why, such as `number`."""
+    """Raised for input that is not decoded. The text is one word that says why, such as `number`."""
 
 
 def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Bounds the requests of callers who have not proved who they are, by the address that they come from.
+"""Limits the rate of requests from callers who are not authenticated yet, by their IP address.
 
 They are bounded by nothing else: all other limits are those of a tenant. A request without an acceptable
 token costs its address one of `BURST`, of which `RATE` come back each second. Where none is left requests
@@ -24,7 +24,7 @@ ADDRESSES_MAXIMUM: Final = 10_000
 
 
 class UnknownCallers:
-    """The requests that each address may still make without a known token. `clock`: monotonic seconds."""
+    """The rate limiter of requests without a known token, by IP address. `clock`: monotonic seconds."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class UnknownCallers:
             await self._sleep(seconds)
 
     def excuse(self, address: str) -> None:
-        """Gives back what the request has cost: its token has proved to be good."""
+        """Takes a request back from the count of its address, since its caller was authenticated."""
         key = network_of(address)
         self._left[key] = min(BURST, self._left_now(key) + 1.0), self._clock()
 
@@ -68,7 +68,7 @@ class UnknownCallers:
 
 
 def network_of(address: str) -> str:
-    """The address, or the /64 of an IPv6 address: one client has all of those."""
+    """The key of an address in the limiter: itself, or the /64 of an IPv6 address, which one client has."""
     if ":" not in address:
         return address
     try:

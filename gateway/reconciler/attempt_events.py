@@ -139,7 +139,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
 
 
 def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    """Ends the attempt as lost, not failed (T9): the shard waits for another, or is quarantined."""
+    """Ends the attempt as lost, not failed (T9): the shard waits for another attempt, or is quarantined."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
@@ -160,7 +160,7 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Takes the shard from its region by `event`: it waits for another, or is quarantined.
+    """Takes the shard from its region by `event`: the shard waits for another region, or is quarantined.
 
     It is quarantined after too many failovers, or too many lost regions that count against it.
     """
@@ -215,7 +215,7 @@ def compare_attempts(
 
 
 def _was_restarted(ws: WorkingSet, region: Region, boot: str) -> bool:
-    """Whether attempts that are taken to run there were sent to an earlier boot."""
+    """Whether attempts that count as running in the region were sent to an earlier boot."""
     placed = ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)
     return any(tracked.shard.fence is not None and tracked.shard.fence.boot != boot for tracked in placed)
 

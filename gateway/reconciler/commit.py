@@ -1,4 +1,4 @@
-"""Commits the changes of a pass to the store: only a committed change counts and is sent to a region."""
+"""Commits the changes of a pass to the store; nothing is sent to a region before it is committed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,7 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Drops the shards from the working set that need no watching: ended ones, and ones that only wait."""
+    """Removes the shards from the working set that have ended, or that only wait for a place."""
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

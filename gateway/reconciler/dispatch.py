@@ -81,11 +81,11 @@ class BatchLoad:
 
     @property
     def full(self) -> bool:
-        """Whether it has no room for any create."""
+        """Whether the batch has no room for any create."""
         return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
     def add(self, create: CreateSize) -> bool:
-        """Counts the create in, if the batch has room for it; else nothing more of its tenant is taken."""
+        """Adds the create to the load, if the batch has room for it; else closes the batch to its tenant."""
         if not self._fits(create):
             self.closed.add(create.tenant)
             return False

@@ -31,7 +31,7 @@ def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Has each Suspect attempt in a region that is back sent again under its epoch, to be confirmed (T6)."""
+    """Marks each Suspect attempt in a region that is back to be sent again under its epoch (T6)."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
@@ -100,7 +100,7 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
 
 
 def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
-    """Whether the shard's region answers again, and only has to go on with that to be reachable."""
+    """Whether the shard's region answers probes again, but not often enough yet to be reachable."""
     region = ws.regions.get(tracked.shard.region or "")
     return region is not None and region.admitted and region.health.successes > 0
 

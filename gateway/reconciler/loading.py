@@ -133,7 +133,7 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """Returns the tracked shard, loaded into the working set unless it is there as new or with changes.
+    """Returns the tracked shard; loads it into the working set unless it is there as new or with changes.
 
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """
@@ -183,7 +183,7 @@ async def reload_conflicts(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Loads shards that another writer has changed, and has the events that were not committed sent again."""
+    """Loads shards that another writer has changed, and reopens streams to get uncommitted events again."""
     runs: dict[str, LoadedRun] = {}
     for run, index in conflicts:
         shard = await store.shard(run, index)

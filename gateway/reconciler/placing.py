@@ -70,7 +70,7 @@ class Placer:
         """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
 
     def request(self) -> None:
-        """Has the next pass look at the waiting shards, since something has changed for them."""
+        """Requests that the next pass looks at the waiting shards, since something has changed for them."""
         self._placed_at = NEVER
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:

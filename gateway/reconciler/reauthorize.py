@@ -51,7 +51,7 @@ async def reauthorize(
 
 
 def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
-    """Takes back attempts that are on their way to a region that policy no longer permits (T3).
+    """Withdraws Dispatching attempts from regions that policy no longer permits (T3).
 
     Attempts that run there already may finish: the decision that placed them was in force then.
     """

@@ -1,4 +1,4 @@
-"""How much of each region and of each pass a tenant may have: none fills either for all others."""
+"""The limits of a tenant's share of each region and of each pass, so that no tenant fills them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ ASKED_BYTES: Final = 64 * 1024
 
 
 class PassShares:
-    """Bounds what one tenant may have of a pass that places shards, and knows whose turn it is."""
+    """The limits of one tenant's share of a pass that places shards, and the tenants' turns."""
 
     def __init__(self) -> None:
         self.last_tenant = ""
@@ -55,7 +55,7 @@ class PassShares:
         return min(batch, max(1, batch // CONTENDED_PART, len(self._seen_at) + 1))
 
     def observe(self, tenant: str, now: Instant) -> None:
-        """Records that a shard of the tenant is looked at."""
+        """Records that the pass looks at a shard of the tenant."""
         if self.last_tenant not in ("", tenant):
             self._contended_until = now.monotonic + CONTENDED_SECONDS
         self.last_tenant = tenant
@@ -89,19 +89,19 @@ class TenantShares:
                 self.add(tracked, orphan.region)
 
     def add(self, tracked: TrackedShard, region: str) -> None:
-        """Counts an attempt in."""
+        """Adds an attempt to the counts of its tenant and region."""
         key = (tracked.run.stored.tenant, region)
         self._attempts[key] += 1
         self._tasks[key] += len(tracked.run.tasks)
 
     def without_room(self, regions: Iterable[RegionView]) -> list[str]:
-        """The tenants that hold all that they may hold in every region that takes work."""
+        """The tenants that have used up their share of every region that takes work."""
         open_regions = [region for region in regions if takes_work(region)]
         tenants = {tenant for tenant, _ in self._attempts}
         return [one for one in tenants if len(self.used_up(one, open_regions)) == len(open_regions)]
 
     def used_up(self, tenant: str, regions: Iterable[RegionView]) -> frozenset[str]:
-        """The regions in which the tenant holds all that it may hold: no attempt of it is placed there."""
+        """The regions whose share the tenant has used up: no attempt of it is placed there."""
         return frozenset(
             region.name
             for region in regions

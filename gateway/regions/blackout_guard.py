@@ -1,4 +1,4 @@
-"""The blackout guard: whether regions were lost, or the gateway itself is cut off from its network.
+"""The blackout guard: decides whether regions were lost, or the gateway itself is cut off from its network.
 
 If more than half of the regions are lost within seconds of each other, or any region together with an
 independent canary, that is a blackout: the gateway takes itself to be cut off from then until enough regions
@@ -60,7 +60,7 @@ def after_blackout_check(
 
 
 def enough_answer(answering: int, regions: int) -> bool:
-    """Whether enough regions answer to show that the gateway's own network works: half of them."""
+    """Whether at least half of the regions answer, which shows that the gateway's own network works."""
     return 2 * answering >= regions
 
 

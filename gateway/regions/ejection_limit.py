@@ -1,4 +1,4 @@
-"""How many regions may be ejected at once, after Envoy's `max_ejection_percent` and its panic threshold.
+"""The limit of regions ejected at once, after Envoy's `max_ejection_percent` and its panic threshold.
 
 An ejection sends new work elsewhere. Where there is no elsewhere it only delays the work of all. What has no
 elsewhere since policy or its wish bind it to Ejected regions is for `placement.py`.

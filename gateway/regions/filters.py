@@ -18,7 +18,7 @@ NO_SHARE: Final = "no slot left for the tenant"
 
 
 def why_closed(region: RegionView) -> str | None:
-    """Why the region takes no new work at all, whatever is asked of it; None where it takes some."""
+    """The reason why the region takes no new work at all, whatever its demand; None where it takes some."""
     if not region.condition.ready:
         unknown = region.condition is RegionCondition.UNKNOWN
         return "not heard of yet" if unknown else region.condition.lower()
@@ -28,12 +28,12 @@ def why_closed(region: RegionView) -> str | None:
 
 
 def takes_work(region: RegionView) -> bool:
-    """Whether the region takes new work at all, if only as the last resort, whatever is asked of it."""
+    """Whether the region takes new work at all, whatever its demand, if only as a last resort (Ejected)."""
     return why_closed(as_last_resort(region)) is None
 
 
 def as_last_resort(region: RegionView) -> RegionView:
-    """The region as work sees it that has no other place: one that is Ejected answers, and so takes it."""
+    """The region as a last resort, for work that fits nowhere else: an Ejected region counts as Warming."""
     if region.condition is not RegionCondition.EJECTED:
         return region
     return structs.replace(region, condition=RegionCondition.WARMING)
@@ -74,7 +74,7 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
 
 
 def serves(demand: Demand, region: RegionView) -> bool:
-    """Whether the region takes such attempts, now or when it has room for them."""
+    """Whether the region can take attempts with this demand, now or when it has room for them."""
     return (
         region.condition.ready
         and not region.cordoned
@@ -86,7 +86,7 @@ def serves(demand: Demand, region: RegionView) -> bool:
 
 
 def refusal(demand: Demand, region: RegionView) -> str | None:
-    """Why the region cannot take the attempt; None where it can.
+    """The reason why the region cannot take the attempt; None where it can.
 
     Asked in the order in which a person would ask; the first refusal is the one that is shown.
     """

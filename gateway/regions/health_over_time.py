@@ -30,7 +30,7 @@ def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> Re
 
 
 def slow_start_weight(health: RegionHealth, now: float, settings: HealthSettings) -> float:
-    """The part of its weight that the region has now, in `slow_start_floor`..1.
+    """The fraction of the region's weight that counts during slow start, in `slow_start_floor`..1.
 
     It grows linearly during slow start (Envoy's slow start with aggression 1).
     """

@@ -43,7 +43,7 @@ def after_outcome(
 
 
 def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
-    """Why the outcomes eject the region, as a sentence for people; None where they do not."""
+    """The reason why the outcomes eject the region, as a sentence for people; None where they do not."""
     if outcomes.consecutive_faults >= settings.consecutive_errors:
         return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)

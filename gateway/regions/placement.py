@@ -82,5 +82,5 @@ def _filtered(demand: Demand, regions: Sequence[RegionView]) -> tuple[list[Regio
 
 
 def after_placement(region: RegionView) -> RegionView:
-    """The region with one more attempt there."""
+    """The region's view with one more attempt in its load."""
     return structs.replace(region, inflight=region.inflight + 1, free_slots=region.free_slots - 1)

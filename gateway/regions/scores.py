@@ -11,7 +11,7 @@ Tier: TypeAlias = tuple[bool, bool, float]
 
 
 def score(region: RegionView, *, floor_seconds: float) -> float:
-    """Expected seconds until an attempt is served, lower is better.
+    """The score of a region: expected seconds until an attempt is served; lower is better.
 
     Peak EWMA times the work ahead, as in Finagle's `PeakEwma` balancer, over the region's weight. The work
     ahead is the attempts there, and once more the tasks that wait for a processor: an attempt that only waits
@@ -31,7 +31,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:
-    """Why a region that fits, of tier `own`, is passed over for those of tier `best`; None if the same."""
+    """The reason why a region of tier `own` is passed over for those of tier `best`; None if the same."""
     if own == best:
         return None
     if own[0] > best[0]:

@@ -15,7 +15,7 @@ from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:
-    """Waits for the `seconds` of a `delay` task. Satisfies `Executor`.
+    """The executor of `delay` tasks: waits for their `seconds`. Satisfies `Executor`.
 
     A delay cannot outlive the cluster's process, so a lease needs no guard.
     """

@@ -7,7 +7,7 @@ from clusters.embedded.storage.state_folder import TaskFolders
 
 
 class Lease(Protocol):
-    """The run-lease of an exclusive attempt as executors see it: no task may run past `expires_at`."""
+    """The protocol of an exclusive attempt's run-lease for executors: no task may run past `expires_at`."""
 
     @property
     def expires_at(self) -> float:
@@ -20,7 +20,7 @@ class Lease(Protocol):
 
 
 class Executor(Protocol):
-    """Runs tries of tasks, many at once, for as long as the `async with` lasts.
+    """The protocol of an executor: runs tries of tasks, many at once, within `async with`.
 
     Cancelling `execute` kills the try. Either way `execute` ends only when none of the try's processes is
     left. Time-outs are applied by the caller, which cancels.

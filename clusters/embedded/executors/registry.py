@@ -18,7 +18,7 @@ from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """What an executor is built with: the region of its cluster, and the folder of all workspaces."""
+    """The arguments of an executor's factory: the region of its cluster, and the folder of all workspaces."""
 
     region: str
     workspaces: Path
@@ -26,9 +26,7 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
 
 
 class RegisteredExecutor(Struct, frozen=True, kw_only=True):
-    """One executor in the registry: the type of its tasks' `run`, whether exclusive workflows may use it, and
-    the function that builds it.
-    """
+    """The registry entry of an executor: `run` type, permission for exclusive workflows, and factory."""
 
     run_type: type[Struct]
     """The form of a task's `run`."""

@@ -4,7 +4,7 @@ import asyncio
 
 
 class RunLease:
-    """Holds the time at which the lease expires, and wakes those who wait for a renewal.
+    """The run-lease of one attempt: holds its time of expiry and wakes the waiters at each renewal.
 
     Satisfies `executors.interface.Lease`.
 

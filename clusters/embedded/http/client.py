@@ -1,4 +1,4 @@
-"""The gateway's end of the connection to an embedded cluster: `ClusterAdapter` over HTTP.
+"""The HTTP client of an embedded cluster, which the gateway uses as its `ClusterAdapter`.
 
 The other end is `clusters/embedded/http/server.py`.
 """

@@ -1,4 +1,4 @@
-"""The internal port of a cluster's process: `/metrics` and `/livez`, without certificates: keep it inside."""
+"""The internal port of a cluster's process: `/metrics` and `/livez` without client certificates."""
 
 from collections.abc import Callable
 

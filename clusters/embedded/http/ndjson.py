@@ -23,7 +23,7 @@ An error in its place can still become a response with a status.
 
 
 class NdjsonResponse(Response):
-    """Sends a line for each of `values`; lines that are ready go out together.
+    """An NDJSON response with a line for each of `values`; lines that are ready are sent together.
 
     It ends with the values, and the connection with it.
 

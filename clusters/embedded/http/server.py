@@ -72,7 +72,7 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MalformedRequest(Exception):
-    """A request does not have the form that it must have: answered with 400.
+    """Raised for a request that is not well-formed; it is answered with 400.
 
     `detail` says what is wrong, `pointer` (a JSON pointer) where in the body.
     """
@@ -192,7 +192,7 @@ async def _malformed_request(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """Answers an error that Starlette raises: an unknown path, or a method that the path does not have."""
+    """The response to an error that Starlette raises: an unknown path, or a method that the path lacks."""
     assert isinstance(error, HTTPException)
     return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
 

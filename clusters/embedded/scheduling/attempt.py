@@ -137,7 +137,7 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended or was stopped: no task of it starts any more.
+        """Whether the attempt has ended or was stopped, so that none of its tasks starts any more.
 
         Processes of a stopped attempt may still be left.
         """

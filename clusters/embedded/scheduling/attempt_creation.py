@@ -20,7 +20,7 @@ from clusters.protocol_bounds import TRIES_CARRIED
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
-    """The create is to be refused for good: under this epoch and fence it is not sent again.
+    """The decision to refuse a create for good: under this epoch and fence it is not sent again.
 
     `reason` and `detail` as in `CreateAnswer`.
     """
@@ -30,20 +30,20 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """Nothing is to be changed: the create was sent again, and its attempt goes on or has ended.
+    """The decision to change nothing: the create was sent again, and its attempt goes on or has ended.
 
     The answer to the first one was lost.
     """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The create is for an attempt that was found in the journal after a restart: it is to be woken."""
+    """The decision to wake the create's attempt, which was found in the journal after a restart."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """A new attempt of this run is to be created."""
+    """The decision to create a new attempt of this run."""
 
     run: RunSpec
 
@@ -106,7 +106,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """What is to be done with the create `spec` at uptime `now`; `run` is its run, None if unknown.
+        """The decision about the create `spec` at uptime `now`; `run` is its run, None if unknown.
 
         `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
         """

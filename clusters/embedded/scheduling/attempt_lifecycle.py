@@ -39,7 +39,7 @@ class AttemptLifecycle:
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the tasks that wait for nothing any more, and has the conditions of the others evaluated.
+        """Queues the tasks that wait for nothing any more, and requests the evaluation of due conditions.
 
         `among`: the only ones that can have become ready; None: any may.
         """
@@ -93,12 +93,12 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Lets tasks start again that wait until the gateway has committed events; `seq` is the last."""
+        """Records that the gateway has committed events up to `seq`; tasks held back for that may start."""
         self._reports.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Lets tasks start again that have waited too long for a gateway to acknowledge earlier events."""
+        """Releases tasks that were held back too long for a gateway to acknowledge earlier events."""
         if now >= self._reports.patient_until:
             self.queue.release()
 
@@ -131,7 +131,7 @@ class AttemptLifecycle:
     def schedule_retry(
         self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
     ) -> None:
-        """Has a task tried again after `pause` seconds, and reports it if the try failed for a `reason`."""
+        """Schedules a task's next try after `pause` seconds; reports it if the try failed for a `reason`."""
         due = step.wall + pause
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
@@ -183,7 +183,7 @@ class AttemptLifecycle:
         return True
 
     def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
-        """Gives the attempt up with its lease; the tries that were killed for that count as not made."""
+        """Ends the attempt as lost with its lease; the tries that were killed for that are not counted."""
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
@@ -191,7 +191,7 @@ class AttemptLifecycle:
         self.lose(attempt, LEASE_ENDED, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
-        """Gives the attempt up as lost: another cluster may carry on, so no task is reported as failed."""
+        """Ends the attempt as lost: another cluster may resume it, so no task is reported as failed."""
         attempt.failure, attempt.lost = reason, True
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)

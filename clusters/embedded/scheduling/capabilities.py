@@ -15,7 +15,7 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """The reason why a cluster can run no shard of a run."""
+    """The mismatch of a run with a cluster: the reason why the cluster can run no shard of it."""
 
     reason: str
     """`Invalid`: no cluster could run it. `Unsupported`: this one cannot."""

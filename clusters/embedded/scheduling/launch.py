@@ -26,7 +26,7 @@ class Launch(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How a try ended. `reason` is a sentence, empty where it succeeded."""
+    """The outcome of a try. `reason` is a sentence, empty where it succeeded."""
 
     succeeded: bool
     output: Any = None

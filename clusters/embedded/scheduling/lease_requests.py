@@ -20,7 +20,7 @@ MARGIN_SECONDS = 1.0
 
 
 class LeaseRequests:
-    """Makes requests for leases and applies the grants.
+    """The lease requests of a cluster: makes them, and applies the grants.
 
     The numbers of requests differ between boots, so that a late grant fits none.
     """

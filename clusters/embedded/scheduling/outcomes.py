@@ -12,13 +12,13 @@ from waypost.workflow.task import Retry
 
 
 class FinishTask(Struct, frozen=True, kw_only=True):
-    """The try succeeded: the task is finished, with this result."""
+    """The consequence of a try that succeeded: the task is finished, with this result."""
 
     result: TaskResult
 
 
 class RetryTask(Struct, frozen=True, kw_only=True):
-    """The try failed or was killed: the task is tried again after a pause."""
+    """The consequence of a try that failed or was killed: the task is tried again after a pause."""
 
     pause_seconds: float
     reason: str = ""
@@ -26,13 +26,13 @@ class RetryTask(Struct, frozen=True, kw_only=True):
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The try failed and may not be repeated: the task has failed for good, and with it the attempt."""
+    """The consequence of a failed try that may not be repeated: the task and its attempt have failed."""
 
     reason: str
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """This cluster cannot run the task, as `reason` says: the attempt is lost, and another cluster may go on.
+    """The consequence of a try that this cluster cannot run, for `reason`: the attempt is lost.
 
     The task does not count as failed.
     """
@@ -41,11 +41,11 @@ class LoseAttempt(Struct, frozen=True, kw_only=True):
 
 
 class LoseLease(Struct, frozen=True, kw_only=True):
-    """The attempt may not go on without a run-lease; with another it starts again."""
+    """The consequence of a missing run-lease: the attempt is lost, and the killed tries are not counted."""
 
 
 class NoConsequence(Struct, frozen=True, kw_only=True):
-    """Nothing is done, since the attempt is being ended anyway."""
+    """The consequence of a try's end in an attempt that is being ended anyway: nothing is done."""
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence

@@ -1,4 +1,4 @@
-"""Decides which tasks of an attempt may start, and what is asked about their conditions; changes nothing."""
+"""Decides which tasks of an attempt may start, and which conditions are to be evaluated; changes nothing."""
 
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
@@ -20,7 +20,7 @@ def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
 
 
 def waits_for_nothing(attempt: Attempt, task: str) -> bool:
-    """Whether the task is unfinished, has all that it needs, and is not on its way already."""
+    """Whether the task is ready: unfinished, with all tasks that it needs, and neither queued nor running."""
     return (
         attempt.unmet_needs.get(task) == 0
         and task not in attempt.running
@@ -32,7 +32,7 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
 
 
 def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
-    """Returns the condition of `task` with what it reads; None where no answer is waited for any more."""
+    """Returns the question about the condition of `task`, with its inputs; None if no answer is needed."""
     spec = attempt.tasks[task]
     if spec.when is None or task not in attempt.evaluating:
         return None

@@ -1,4 +1,4 @@
-"""What decides which task starts next: the ready queue, the processors, and the reports under way."""
+"""The ready queue, the processors in use and unacknowledged reports, which decide what task starts next."""
 
 import heapq
 import itertools
@@ -68,7 +68,7 @@ class KeyQueue:
 
 
 class ReadyQueue:
-    """Orders queued tasks: fairness keys take turns, and the first task of the key whose turn it is is next.
+    """The queue of ready tasks: fairness keys take turns, and within a key the first task is next.
 
     So neither the number nor the priority of one key's tasks delays another key by more than a turn. An entry
     is stale when its task is no longer in the attempt's `queued`; it stays until it is the first.
@@ -90,7 +90,7 @@ class ReadyQueue:
 
     @property
     def holds(self) -> bool:
-        """Whether any key is held."""
+        """Whether any fairness key is held back."""
         return bool(self._held)
 
     def __repr__(self) -> str:
@@ -140,11 +140,11 @@ class ReadyQueue:
             self._await_turn(key)
 
     def hold_first(self) -> None:
-        """Takes the key of the first entry out of the turns until `release`."""
+        """Holds back the fairness key of the first entry: it has no turn until `release`."""
         self._held.append(heapq.heappop(self._turns)[2])
 
     def release(self) -> None:
-        """Gives all held keys their turns again."""
+        """Releases all fairness keys that are held back: they have turns again."""
         held, self._held = self._held, []
         for key in held:
             self._await_turn(key)
@@ -171,7 +171,7 @@ class ReadyQueue:
 
 
 class Reports:
-    """Counts the events of each fairness key that are under way to a gateway, which acknowledges them."""
+    """The counts, by fairness key, of events that no gateway has acknowledged yet."""
 
     def __init__(self) -> None:
         self._under_way: deque[tuple[int, str]] = deque()
@@ -185,7 +185,7 @@ class Reports:
 
     @property
     def patient_until(self) -> float:
-        """The uptime from which on nothing waits for acknowledgements."""
+        """The uptime from which on no task is held back for want of acknowledgements."""
         return self._acknowledged_at + PATIENCE_SECONDS
 
     def add(self, seq: int, key: str, now: float) -> None:
@@ -216,7 +216,7 @@ class Reports:
 
 
 class Processors:
-    """Counts processors in use, in whole thousandths (millicpu): sums of fractions drift away from zero."""
+    """The processors of a cluster and those in use, in whole thousandths (millicpu), which add up exactly."""
 
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu
@@ -240,7 +240,7 @@ class Processors:
         return self._busy / 1000
 
     def close(self) -> None:
-        """Takes away all free capacity: no further task has room."""
+        """Closes the processors to further tasks: no capacity is free any more."""
         self._capacity = 0
 
 

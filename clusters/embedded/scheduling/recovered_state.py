@@ -1,4 +1,4 @@
-"""The state that a scheduler starts from: what the journal holds, read back once at the start."""
+"""The state that a scheduler starts with, read from the journal once."""
 
 from dataclasses import dataclass, field
 

@@ -68,5 +68,5 @@ class Retention:
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        """The (run, shard) pairs of which anything is kept."""
+        """The (run, shard) pairs of the records that are kept."""
         return {(identity.run, identity.shard) for kept in (self.ended, self.tombstones) for identity in kept}

@@ -205,7 +205,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Does what is due `now`: queues retries, requests leases, kills tries whose lease is ending."""
+        """Applies timers due `now`: queues retries, requests leases, kills tries whose lease ends."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake or self._lifecycle.expire(attempt, step):
@@ -242,7 +242,7 @@ class Scheduler:
         return step
 
     def close(self) -> None:
-        """Takes the processors away, so that no task starts any more; tries under way go on."""
+        """Stops starting tasks; tries under way go on."""
         self._processors.close()
 
     # State, as others see it

@@ -27,7 +27,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """What one call of the scheduler decided: records to journal, and actions to take only after that."""
+    """The decision of one call of the scheduler: records to journal, and actions to take only after that."""
 
     now: float
     """The cluster's uptime, in seconds."""
@@ -67,7 +67,7 @@ class Step:
 
     @property
     def has_records(self) -> bool:
-        """Whether there is anything to journal."""
+        """Whether the step has any record to journal."""
         records = (
             self.runs
             or self.created

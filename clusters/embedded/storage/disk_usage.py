@@ -1,4 +1,4 @@
-"""The room on a cluster's disk, and which shards take it."""
+"""Measures the free space on a cluster's disk, and the space that each shard uses."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ MEASURE_SECONDS: Final = 30.0
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """The room on a disk, in bytes or in files: what is `free`, and the `reserve` below which it is short."""
+    """The space on a disk, in bytes or files: `free`, and the `reserve` below which it is short."""
 
     free: int
     reserve: int
@@ -31,7 +31,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 def room_on(folder: Path) -> Room:
-    """The room on the disk of `folder`: in bytes, or in files where those are short. Raises `OSError`."""
+    """The space on the disk of `folder`: in bytes, or in files where those are short. Raises `OSError`."""
     disk = os.statvfs(folder)
     size = disk.f_blocks * disk.f_frsize
     reserve = min(RESERVE_BYTES, size // RESERVE_SHARE)
@@ -42,7 +42,7 @@ def room_on(folder: Path) -> Room:
 
 
 def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
-    """What each (run, shard) takes on the disk below `root`, in bytes, or with `unit` "files" in files.
+    """The disk usage of each (run, shard) below `root`, in bytes, or with `unit` "files" in files.
 
     Counts files below its folders, and those that its processes hold open elsewhere on the disk or have
     unlinked. Blocks. Raises `OSError` and `subprocess.SubprocessError`.
@@ -59,7 +59,7 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
 
 
 def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
-    """The paths down to two levels below `kinds`, and what each takes.
+    """The paths down to two levels below `kinds`, and the disk usage of each.
 
     By du(1): it goes to any depth, and holds no lock of this process meanwhile.
     """

@@ -1,4 +1,4 @@
-"""Removes what tasks have left on the disk: folders of any size, depth and permissions.
+"""Removes tasks' folders from the disk, whatever their size, depth and permissions.
 
 A removal blocks for as long as there are files: it belongs on a thread. `move_aside` takes effect at once.
 """

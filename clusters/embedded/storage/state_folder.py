@@ -44,7 +44,7 @@ class StateFolder:
 
     @property
     def short_of_room(self) -> bool:
-        """Whether the disk has less room than its reserve."""
+        """Whether the disk has less free space than its reserve."""
         try:
             return room_on(self.root).short
         except OSError:
@@ -64,7 +64,7 @@ class StateFolder:
         return self._move(shards, KINDS)
 
     def move_data_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
-        """Moves what tasks of `shards` have made to the trash folder, but for their logs."""
+        """Moves the files of tasks of `shards` to the trash folder, except their logs."""
         return self._move(shards, ("workspaces", "scratch"))
 
     def _move(self, shards: Iterable[tuple[str, int]], kinds: Iterable[str]) -> list[OSError]:

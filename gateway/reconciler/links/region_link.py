@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class RegionLink:
-    """Turns what a cluster says into reports and wakes the controller. Satisfies `Link`; decides nothing."""
+    """The I/O of one region: turns a cluster's answers and events into reports. A `Link`; decides nothing."""
 
     def __init__(
         self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]

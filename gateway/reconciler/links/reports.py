@@ -19,7 +19,7 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
-    """The event stream ended at `at`. The link opens the next one by itself."""
+    """The report that the event stream ended at `at`. The link opens the next one by itself."""
 
     at: float
     reason: str
@@ -27,7 +27,7 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
 
 
 class BadAnswer(Struct, frozen=True, kw_only=True):
-    """The cluster said something that cannot be true, in its stream or in answer to a call."""
+    """The report of an answer or stream event that cannot be true."""
 
     at: float
     detail: str

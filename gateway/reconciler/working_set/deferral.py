@@ -1,4 +1,4 @@
-"""A run that could not be placed now: until when, or until which regions take work, it lets others pass."""
+"""The deferral of a run that could not be placed: until a time, or until certain regions take work."""
 
 from dataclasses import dataclass
 

@@ -89,7 +89,7 @@ class Region:
 
     @property
     def counted(self) -> bool:
-        """Whether the blackout guard counts it.
+        """Whether this region counts when the share of lost regions is judged (blackout detection).
 
         One that is out of the settings or forgotten stays lost for ever: a few of them would make any outage
         look like a blackout.
@@ -98,7 +98,7 @@ class Region:
 
     @property
     def admitted(self) -> bool:
-        """Whether the journal that the name is bound to answers, and has opened the event stream.
+        """Whether the journal bound to the region's name answers and has opened the event stream.
 
         A cluster does not open it for a store that holds less than was acknowledged to the cluster: that
         store is an old copy, and nothing may be sent by it.
@@ -109,22 +109,22 @@ class Region:
 
     @property
     def event_lag(self) -> int:
-        """The number of events in its journal, as of its last report, that this gateway has not taken in."""
+        """The number of events in the region's journal, as of its last report, not yet received here."""
         if self.status is None or self.status.incarnation != self.cursor.incarnation:
             return 0
         return max(0, self.status.seq - self.cursor.seq)
 
     def reopen_stream(self, now: Instant) -> None:
-        """Opens the event stream at `cursor`: what was not committed comes again."""
+        """Opens the event stream again at `cursor`, so that uncommitted events come again."""
         self.reopened_at = now.monotonic
         self.link.reopen_stream(self.cursor)
 
     def has_reported(self, until: float) -> bool:
-        """Whether all that the cluster had to report at `until`, in monotonic seconds, has come in."""
+        """Whether all events that the cluster had by `until` (monotonic seconds) have been received."""
         return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
-        """A fence `seconds` from now on the cluster's own clock; None while the cluster has not been heard.
+        """A fence `seconds` from now, on the cluster's own clock; None while the cluster has not reported.
 
         It is rather early than late: the time that the last status was under way is not counted.
         """

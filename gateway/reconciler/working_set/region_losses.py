@@ -1,4 +1,4 @@
-"""Which shards are blamed for the loss of a region, and in which regions those are tried that may be poison.
+"""Counts lost regions against the shards that ran there, and separates shards that may be poison (on trial).
 
 A task may end the cluster that runs it: kill it, or fill its disk. Who did it is not known. So a loss counts
 against every shard of which a task ran there. A shard that has lost two regions may be poison, and gets
@@ -36,7 +36,7 @@ def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failove
 
 
 def _may_run(tracked: TrackedShard, region: Region) -> bool:
-    """Whether a task of the shard runs there, as far as is known: one may wait for a processor instead."""
+    """Whether a task of the shard may run in the region, as far as is known, and not just be queued there."""
     if tracked.shard.phase is Phase.DISPATCHING:
         return tracked.sent_at > NEVER
     # A beat comes after all events before it: without one the start of a task may not have been reported.
@@ -52,7 +52,7 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Keeps shards that may be poison out of the region that the shard was just given, for a time.
+    """Keeps other shards that may be poison out of this shard's new region, for a time.
 
     Only if the shard may be poison itself.
     """
@@ -80,7 +80,7 @@ def acquit_outlived(ws: WorkingSet) -> None:
 def in_order_of_trial(
     waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
 ) -> list[Shard]:
-    """The shards in their order, but for those that may be poison, which change places with each other.
+    """The shards in their order, except that those that may be poison are sorted among their own places.
 
     Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
     have to be first at times, or a tenant that submits ever more poison would keep them waiting.
@@ -93,7 +93,7 @@ def in_order_of_trial(
 
 
 def regions_on_trial(ws: WorkingSet) -> set[str]:
-    """The regions that get no further shard on trial at this moment, because another is tried there."""
+    """The regions that get no further shard on trial now, because one is on trial there."""
     return {
         tracked.shard.region
         for tracked in ws.shards.values()

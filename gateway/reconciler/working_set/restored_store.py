@@ -1,4 +1,4 @@
-"""Finds out whether the store is an older copy of itself, and begins a new era then.
+"""Detects that the store was restored from an older copy, and begins a new era then.
 
 A cluster refuses its event stream as `Restored` where it was sent that more is committed than the store
 holds. One cluster's word is not enough for a new era, which ends all attempts in all regions. A gateway that
@@ -29,7 +29,7 @@ HEARING_SECONDS: Final = 10.0
 
 
 class Verdict(StrEnum):
-    """What follows from the reports that the store was restored."""
+    """The verdict on whether the store was restored from an older copy, by the regions' reports."""
 
     UNDECIDED = "Undecided"
     """Regions that may answer soon have not said yet whether their streams open."""

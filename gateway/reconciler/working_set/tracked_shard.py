@@ -1,4 +1,4 @@
-"""A shard under way: as stored, as the next commit will store it, and since when it waits for what."""
+"""The tracked shard and its loaded run: a shard under way with its changes and timers, in memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ from waypost.workflow.run_types import ProcessRun
 
 
 class ProcessExecutor:
-    """Runs the commands of `process` tasks. Satisfies `Executor`.
+    """The executor of `process` tasks: runs their commands. Satisfies `Executor`.
 
     A watchdog process kills the tries that still run when this process is killed. `workspaces` is the folder
     below which all tries have their workspaces.

@@ -49,7 +49,7 @@ class AdoptedChildren:
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """Whether an adopted child has had no environment for less than `NAMELESS_SECONDS`."""
+        """Whether any adopted child has no readable environment yet (for less than `NAMELESS_SECONDS`)."""
         now = time.monotonic()
         return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())
 
@@ -59,7 +59,7 @@ ADOPTED: Final = AdoptedChildren()
 
 
 class Leftovers(Struct, frozen=True, kw_only=True):
-    """The processes that are left of a try at one moment. As a bool: whether there may be any."""
+    """The remaining processes of a try at one moment. As a bool: whether there may be any."""
 
     groups: tuple[int, ...]
     """Its process groups that still have a member, be it a zombie."""
@@ -73,7 +73,7 @@ class Leftovers(Struct, frozen=True, kw_only=True):
 
 
 def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
-    """Looks for members of `groups`, and for processes started with `identity` in `ADOPTED`."""
+    """Finds the living members of `groups`, and the processes in `ADOPTED` started with `identity`."""
     return Leftovers(
         groups=tuple(group for group in groups if _has_members(group)),
         adopted=tuple(ADOPTED.started_with(identity)),
@@ -94,7 +94,7 @@ def kill_leftovers(leftovers: Leftovers) -> None:
 
 
 async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
-    """Kills the processes that are left of a try, again and again until there are none.
+    """Kills the remaining processes of a try, repeatedly until there are none.
 
     A process may have started another just before it was killed. Gives up after `GONE_SECONDS`: a process may
     hang in the kernel.

@@ -1,4 +1,4 @@
-"""Shortens logs while their tries run: one talkative task must not fill the disk for all others."""
+"""Limits the size of tasks' logs while their tries run, so that none fills the disk."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ CHECK_SECONDS = 1.0
 
 
 class LogLimits:
-    """Shortens added logs that grow over `LOG_BYTES`, every `CHECK_SECONDS`, while the `async with` lasts."""
+    """Shortens added logs that are over `LOG_BYTES`, every `CHECK_SECONDS`, within `async with`."""
 
     def __init__(self) -> None:
         self._logs: set[Path] = set()

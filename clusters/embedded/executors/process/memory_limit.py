@@ -1,4 +1,4 @@
-"""Limits the memory of a try before its command runs, and says when that made the command fail."""
+"""Limits the memory of a try before its command runs, and gives the reason where the command failed by it."""
 
 import errno
 import os
@@ -71,7 +71,7 @@ def log_size(log: Path) -> int:
 
 
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
-    """The reason of a failed try that was limited, with the limit in it.
+    """The reason of a try that failed under a memory limit, with the limit in its text.
 
     A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not say it. What
     it wrote last, behind byte `log_begin` of its log, usually does.

@@ -1,4 +1,4 @@
-"""Kills processes that must not outlive a cluster or a lease.
+"""The watchdog process and the lease guard: they kill processes that must not outlive a cluster or a lease.
 
 Runs as a program, on the standard library alone.
 
@@ -125,7 +125,7 @@ def watch_groups(folder: str) -> int:
 
 
 class LeaseInput:
-    """A lease in its guard: it ends at the latest time read from standard input, or when that closes."""
+    """The lease of a guard's command: ends at the latest time read from standard input, or at its close."""
 
     def __init__(self, expires_at: float) -> None:
         self._expires_at, self._partial_line = expires_at, b""

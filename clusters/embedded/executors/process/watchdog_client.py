@@ -1,4 +1,4 @@
-"""The cluster's side of the watchdog: keeps that process running and tells it which groups to kill."""
+"""The watchdog's client in the cluster: keeps the watchdog running and sends it the groups to kill."""
 
 import asyncio
 import contextlib
