@@ -1,4 +1,4 @@
-"""Seals over an audit trail: each covers the entries since the last, is chained to it, and is signed.
+"""Seals of an audit trail: each is a signed digest of the entries since the last seal, chained to that one.
 
 Pure.
 
@@ -25,7 +25,7 @@ ENTRIES_MAXIMUM: Final = 1_000
 
 
 class Seal(Struct, frozen=True, kw_only=True):
-    """A signed statement about a stretch of the trail. Digests are SHA-256 in hexadecimal digits."""
+    """A signed digest of a range of the trail. Digests are SHA-256 in hexadecimal digits."""
 
     number: int
     """1 for the first seal, then one more each."""
@@ -40,7 +40,7 @@ class Seal(Struct, frozen=True, kw_only=True):
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing wrong with a trail: where, and what."""
+    """A problem that verification found in a trail: its place and its text."""
 
     entry: int | None = None
     """The number of the entry; None: it is about a seal."""
@@ -50,12 +50,12 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def digest_of(entry: Mapping[str, Any]) -> str:
-    """The digest of an entry: of its JSON with sorted names."""
+    """The digest of an entry, computed over its JSON with sorted names."""
     return hashlib.sha256(msgspec.json.encode(entry, order="deterministic")).hexdigest()
 
 
 def seal_digest(seal: Seal) -> str:
-    """The digest that the next seal is chained to: of the whole seal, signature included."""
+    """The digest of a whole seal, signature included, to which the next seal is chained."""
     return hashlib.sha256(msgspec.json.encode(seal, order="deterministic")).hexdigest()
 
 
@@ -66,7 +66,7 @@ def make_seal(
     at: float,
     key: ec.EllipticCurvePrivateKey,
 ) -> Seal:
-    """The seal over `entries`, by their numbers, that follows `last`."""
+    """Makes the seal over `entries`, by their numbers, that follows `last`."""
     unsigned = Seal(
         number=1 if last is None else last.number + 1,
         before=FIRST if last is None else seal_digest(last),
@@ -84,7 +84,7 @@ def verify(
     key: ec.EllipticCurvePublicKey,
     known: Iterable[Seal] = (),
 ) -> list[Finding]:
-    """Everything wrong with a trail; empty: it is as it was sealed.
+    """Verifies a trail and its seals; returns all findings, none for a trail as it was sealed.
 
     `known` are seals that were kept elsewhere, such as those of an earlier export: without them a trail whose
     end was cut off, seals and all, looks whole. Entries behind the last seal are not sealed yet and are not
@@ -108,7 +108,7 @@ def verify(
 
 
 def _chain_findings(seals: Sequence[Seal], key: ec.EllipticCurvePublicKey) -> list[Finding]:
-    """What is wrong with the seals by themselves: signatures, and that each names the one before."""
+    """The findings about the seals alone: signatures, and that each names the one before."""
     findings, before = [], FIRST
     for place, seal in enumerate(seals, start=1):
         if not _is_signed(seal, key):
@@ -124,7 +124,7 @@ def _chain_findings(seals: Sequence[Seal], key: ec.EllipticCurvePublicKey) -> li
 
 
 def _known_findings(seals: Sequence[Seal], known: Iterable[Seal]) -> list[Finding]:
-    """What seals that were kept elsewhere say about these."""
+    """The findings from comparing these seals with seals that were kept elsewhere."""
     by_number = {seal.number: seal for seal in seals}
     findings = []
     for seal in known:

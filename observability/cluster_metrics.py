@@ -88,11 +88,11 @@ class ClusterMetrics:
         self.journal_seconds = registry.histogram(JOURNAL)
 
     def count_start(self, executor: str, waited_seconds: float) -> None:
-        """Counts a try that is started, `waited_seconds` after its task was ready."""
+        """Counts the start of a try, `waited_seconds` after its task was ready."""
         self.started.labels(executor).inc()
         self.wait_seconds.labels(executor).observe(waited_seconds)
 
     def count_end(self, executor: str, outcome: str, ran_seconds: float) -> None:
-        """Counts a try that has ended."""
+        """Counts the end of a try."""
         self.ended.labels(executor, outcome).inc()
         self.run_seconds.labels(executor).observe(ran_seconds)

@@ -1,4 +1,4 @@
-"""Every metric of a gateway, declared once: name, meaning, when to look at it, labels.
+"""The declarations of all metrics of a gateway: name, meaning, when to look at it, labels.
 
 `metrics.py` makes them, and docs/metrics.md is generated from here. Those of a cluster stand in
 `cluster_metrics.py`.

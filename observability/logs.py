@@ -1,5 +1,4 @@
-"""Configures logging: one sink that writes JSON lines for programs or plain lines at a terminal, and redacts
-credentials.
+"""Configures logging: one sink, JSON lines or plain lines at a terminal, with credentials redacted.
 
 Nothing is queued, and tracebacks show no values of variables. Secrets do not belong in a log call: redaction
 is only the last guard.
@@ -68,14 +67,12 @@ def configure(
 
 
 def redacted(text: str) -> str:
-    """Replaces everything in `text` that looks like a credential by `***`."""
+    """Returns `text` with everything that looks like a credential replaced by `***`."""
     return TOKEN.sub("***", text)
 
 
 class LogRateLimiter:
-    """Limits the rate of log lines that callers can cause: one of each kind in `seconds`, so that nobody
-    fills the disk.
-    """
+    """A rate limiter of log lines that callers can cause: one of each kind in `seconds`."""
 
     def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock = seconds, clock
@@ -83,7 +80,7 @@ class LogRateLimiter:
         self._kept_back: Counter[str] = Counter()
 
     def take_turn(self, kind: str) -> str | None:
-        """Decides whether a line of `kind` may be logged now, and counts it.
+        """Returns whether a line of `kind` may be logged now, and counts it.
 
         Returns None if it may not; else a suffix for it, which says how many were suppressed before, if any.
         """
@@ -99,7 +96,7 @@ class LogRateLimiter:
 
 
 class _Forward(logging.Handler):
-    """Forwards records of the standard library's logging to loguru.
+    """A logging handler that forwards records of the standard library's logging to loguru.
 
     Warnings are rate limited: some libraries log one for each odd request.
     """

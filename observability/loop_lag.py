@@ -1,4 +1,4 @@
-"""Measures how late the event loop is."""
+"""Measures the lag of the event loop."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ LAG_SECONDS: Final = 0.5
 
 
 async def measure_loop_lag(lag: Histogram) -> None:
-    """Measures for as long as it runs, and observes each measurement in `lag`."""
+    """Measures the loop's lag until it is cancelled, and observes each measurement in `lag`."""
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()

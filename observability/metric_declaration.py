@@ -1,4 +1,4 @@
-"""What a declaration of a metric says, and the labels and histogram buckets that there are.
+"""The types of a metric's declaration, its labels and histogram buckets, and the registry made from them.
 
 A label takes the words of a closed list, or the names that operators have configured: never a tenant, a run
 or anything else that a caller chooses. Each says how many values it has at most; tests hold it to that.
@@ -25,7 +25,7 @@ SIZES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
 class Label(Struct, frozen=True):
-    """A label: its name, the most values that it has, and which these are."""
+    """A label of metrics: its name, the most values that it has, and which these are."""
 
     name: str
     most: int
@@ -33,7 +33,7 @@ class Label(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True, kw_only=True):
-    """One metric."""
+    """The declaration of one metric."""
 
     name: str
     """Its name as Prometheus shows it: that of a counter ends in `_total`."""
@@ -47,7 +47,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
 
     @property
     def most_series(self) -> int:
-        """The most time series that one process can have of it."""
+        """The most time series of the metric that one process can have."""
         series = 1
         for label in self.labels:
             series *= label.most

@@ -1,4 +1,4 @@
-"""The metrics of one gateway. `Metrics()` is created once a process, with a registry of its own.
+"""The metrics of one gateway. `Metrics()` is created once per process, with a registry of its own.
 
 What they mean stands in `gateway_metrics.py`. Label children that a hot path needs are kept: looking one up
 costs more than counting.
@@ -20,7 +20,7 @@ SLOW_SECONDS: Final = 0.1
 
 
 class RegionGauges(Protocol):
-    """The values of a region that its gauges show."""
+    """The values of a region's gauges."""
 
     @property
     def condition(self) -> str: ...
@@ -30,7 +30,7 @@ class RegionGauges(Protocol):
 
 
 class CountedDecision(Protocol):
-    """What is counted of a decision."""
+    """The part of a decision that metrics count."""
 
     @property
     def engine(self) -> str: ...
@@ -122,7 +122,7 @@ class Metrics:
         self.tombstones = registry.counter(table.TOMBSTONES)
 
     def count_request(self, call: str, outcome: str, seconds: float, trace_id: str) -> None:
-        """Counts one answered call, and what it took. Both labels are words of this project."""
+        """Counts one answered call, and observes its duration. Both labels are words of this project."""
         children = self._request_children.get((call, outcome))
         if children is None:
             children = (self.requests.labels(call, outcome), self.request_seconds.labels(call))
@@ -132,11 +132,11 @@ class Metrics:
         children[1].observe(seconds, {"trace_id": trace_id} if seconds > SLOW_SECONDS else None)
 
     def observe_step(self, step: str, seconds: float) -> None:
-        """Observes what one step of a call took."""
+        """Observes the duration of one step of a call."""
         self._steps[step].observe(seconds)
 
     def count_decision(self, decision: CountedDecision) -> None:
-        """Counts one decision of policy, and what it took."""
+        """Counts one decision of policy, and observes its duration."""
         outcome = "unanswered" if decision.fault else "permitted" if decision.allow else "refused"
         key = (decision.engine, decision.action, outcome)
         child = self._decision_children.get(key)
@@ -160,14 +160,14 @@ class Metrics:
         children[outcome].inc()
 
     def count_task(self, executor: str, outcome: str) -> None:
-        """Counts a task whose end, or a try whose failure, is committed."""
+        """Counts a committed end of a task, or failure of a try."""
         child = self._task_children.get((executor, outcome))
         if child is None:
             child = self._task_children[executor, outcome] = self.tasks_ended.labels(executor, outcome)
         child.inc()
 
     def observe_dispatch(self, region: str, seconds: float) -> None:
-        """Observes what it took until a region had confirmed an attempt that was placed there."""
+        """Observes the time from an attempt's placement until the region confirmed it."""
         child = self._dispatch_children.get(region)
         if child is None:
             child = self._dispatch_children[region] = self.dispatch_seconds.labels(region)
@@ -184,7 +184,7 @@ class Metrics:
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def show_revision(self, engine: str, revision: str) -> None:
-        """Shows the revision of the rules that decide, in place of the one before."""
+        """Sets the gauge of the revision of the rules in force, and removes the one before."""
         if self._shown_revision == (engine, revision):
             return
         if self._shown_revision is not None:
@@ -193,6 +193,6 @@ class Metrics:
         self._shown_revision = (engine, revision)
 
     def show_connections(self, pool: str, maximum: int, count: Callable[[], int]) -> None:
-        """Shows the connections of a pool: `count` is asked at each scrape."""
+        """Registers the gauge of a pool's connections: `count` is called at each scrape."""
         self.connections_maximum.labels(pool).set(maximum)
         self.connections.labels(pool).set_function(count)

@@ -1,4 +1,4 @@
-"""The values by which acts of people are listed: who cancelled, retried, cordoned, forgot, ..."""
+"""The query and result types for audited actions of users and operators: cancel, retry, cordon, ..."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from gateway.core.history import ACTS, HistoryEntry, HistoryKind
 
 
 class ActQuery(Struct, frozen=True, kw_only=True):
-    """The conditions by which acts are listed, newest first: one is listed if all of them hold."""
+    """A query for audited actions, newest first: an action is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs the caller may see; None: all. Acts on regions are listed for everybody."""
@@ -24,17 +24,17 @@ class ActQuery(Struct, frozen=True, kw_only=True):
 
 
 class FoundActs(Struct, frozen=True, kw_only=True):
-    """History entries, and the `seq` after which the next page begins; None: no more follow."""
+    """A page of audited actions (history entries), and the `seq` of the next page; None: it is the last."""
 
     entries: tuple[HistoryEntry, ...]
     next: int | None
 
 
 class ListsActs(Protocol):
-    """The part of a store that lists what people had done."""
+    """The part of a store that lists audited actions of users and operators."""
 
     async def acts(self, query: ActQuery) -> FoundActs:
-        """One page of the acts that meet the conditions of `query`, newest first.
+        """One page of the audited actions that match `query`, newest first.
 
         It may be short though more follow: what is read for one page is bounded. Raises `Unavailable`.
         """

@@ -1,4 +1,4 @@
-"""The part of a store that bears steps of the wall clock, by which deadlines and pauses are stored."""
+"""The part of a store that corrects stored deadlines and pauses when the wall clock was set."""
 
 from typing import Final, Protocol
 
@@ -9,7 +9,7 @@ STEP_SECONDS: Final = 2.0
 
 
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
-    """By how many seconds the wall clock was set between two readings; 0 where that cannot be known.
+    """The seconds by which the wall clock was set between two readings; 0 where that cannot be known.
 
     After another boot nobody can tell a step from the time that the machine was off.
     """
@@ -20,10 +20,10 @@ def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
 
 
 class BearsClockSteps(Protocol):
-    """The part of a store that a gateway calls once, before it accepts runs."""
+    """The part of a store that corrects stored times when the wall clock was set."""
 
     async def bear_clock_step(self, boot: MachineBoot) -> float:
-        """Moves deadlines of open runs, and pauses, by the step of the wall clock since the last such call.
+        """Moves deadlines of open runs, and pauses, by the clock's step since the last such call.
 
         Returns the step in seconds, 0 where there is none. Raises `Unavailable`.
         """

@@ -1,4 +1,4 @@
-"""The values by which recorded decisions of policy are listed: who was refused what, and why."""
+"""The query and result types for recorded policy decisions, and the part of a store that keeps them."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ DOCUMENT_BYTES: Final = 1_048_576
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
-    """The conditions by which decisions are listed, newest first: one is listed if all of them hold."""
+    """A query for recorded decisions, newest first: a decision is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None
     """The tenants of the callers whose decisions are listed; None: all."""
@@ -33,7 +33,7 @@ class DecisionQuery(Struct, frozen=True, kw_only=True):
 
 
 class RecordedDecision(Struct, frozen=True, kw_only=True):
-    """A decision as it is recorded: with its question, and what it was about.
+    """A recorded decision of policy, with its question and the run or region that it was about.
 
     In lists the question has no document, unless it is asked for.
     """
@@ -46,47 +46,47 @@ class RecordedDecision(Struct, frozen=True, kw_only=True):
 
 
 class FoundDecisions(Struct, frozen=True, kw_only=True):
-    """Decisions, and the id after which the next page begins; None: no more follow."""
+    """A page of decisions, and the id after which the next page begins; None: it is the last."""
 
     decisions: tuple[RecordedDecision, ...]
     next: str | None
 
 
 class KeepsDecisions(Protocol):
-    """The part of a store that keeps decisions: those of accepted work for good, others up to a bound."""
+    """The part of a store that keeps policy decisions: of accepted work for good, others up to a bound."""
 
     async def decision(self, decision_id: str) -> Decision | None:
-        """A decision that was stored; None: there is none. Its question has no document."""
+        """A stored decision, its question without the document; None: there is none."""
         ...
 
     async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
-        """A decision with its question and document; None: there is none.
+        """A stored decision with its question and document; None: there is none.
 
         The document is absent where policy masks it, and where it was too large for a refusal.
         """
         ...
 
     async def decisions(self, query: DecisionQuery) -> FoundDecisions:
-        """One page of the decisions that meet the conditions of `query`, newest first.
+        """One page of the decisions that match `query`, newest first.
 
         It may be short though more follow: what is read for one page is bounded. Raises `Unavailable`.
         """
         ...
 
     async def record_decision(self, decision: Decision) -> None:
-        """Stores for good a decision about which nothing else is stored."""
+        """Stores one decision for good, without a run or an entry beside it."""
         ...
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-        """Stores what OPA has logged of its decisions, JSON by its own ids; the newest `kept` of all stay."""
+        """Stores OPA's decision log events, as JSON by OPA's own ids; the newest `kept` of all stay."""
         ...
 
     async def opa_record(self, engine_decision_id: str) -> bytes | None:
-        """What OPA has logged of the decision with this id; None: nothing, or not any more."""
+        """OPA's decision log event with this id; None: there is none, or not any more."""
         ...
 
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
-        """Stores decisions that are kept while there is room: so many of each tenant, and in all.
+        """Stores decisions within bounds: the newest so many of each tenant, and in all.
 
         Returns how many older ones were deleted for them.
         """

@@ -1,4 +1,4 @@
-"""The values by which policy exceptions are stored and listed."""
+"""The query and result types for policy exceptions, and the part of a store that keeps them."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from gateway.core.policy_exception import PolicyException
 
 
 class ExceptionQuery(Struct, frozen=True, kw_only=True):
-    """The conditions by which exceptions are listed, newest first: one is listed if all of them hold."""
+    """A query for policy exceptions, newest first: one is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None = None
     """The tenants whose exceptions are listed; None: all."""
@@ -21,7 +21,7 @@ class ExceptionQuery(Struct, frozen=True, kw_only=True):
 
 
 class FoundExceptions(Struct, frozen=True, kw_only=True):
-    """Policy exceptions, and the id after which the next page begins; None: no more follow."""
+    """A page of policy exceptions, and the id after which the next page begins; None: it is the last."""
 
     exceptions: tuple[PolicyException, ...]
     next: str | None
@@ -31,18 +31,18 @@ class KeepsExceptions(Protocol):
     """The part of a store that keeps policy exceptions."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
-        """The exception; None: there is none."""
+        """The stored exception; None: there is none."""
         ...
 
     async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
-        """One page of the exceptions that meet the conditions of `query`, newest first.
+        """One page of the exceptions that match `query`, newest first.
 
         It may be short though more follow: what is read for one page is bounded.
         """
         ...
 
     async def write_exception(self, exception: PolicyException, *, entry: HistoryEntry) -> bool:
-        """Stores a new exception (`rev` 1), or the next state of a known one, with its history entry.
+        """Stores a new exception (`rev` 1), or a known one's next state, with its history entry.
 
         False, and nothing written, unless the stored `rev` is the one before.
         """

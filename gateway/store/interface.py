@@ -1,4 +1,4 @@
-"""The protocol that every store implements, and the values that it takes and returns.
+"""The protocol that every store implements, and its argument and result types.
 
 The store is the only truth: what is not committed in it did not happen.
 """
@@ -23,11 +23,11 @@ from gateway.store.trail import KeepsTrail
 
 
 class StoreUnusable(Exception):
-    """A store cannot be opened: in use, damaged, or written by a newer version. The text says what to do."""
+    """The error that a store cannot be opened: in use, damaged, or newer. The text says what to do."""
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
-    """How many runs, with all their shards and tasks, a tenant has open (not ended), or may have open."""
+    """The number of a tenant's open (not ended) runs, shards and tasks, or the limits of these."""
 
     runs: int = 0
     shards: int = 0
@@ -35,7 +35,7 @@ class OpenWork(Struct, frozen=True, kw_only=True):
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """Everything that the acceptance of one run writes, in one commit."""
+    """All values that the acceptance of one run writes, in one commit."""
 
     run: Run
     shards: tuple[Shard, ...]
@@ -46,7 +46,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """The answer of `Store.admit`: the new run, or the one that its idempotency key had already made."""
+    """The result of `Store.admit`: the new run, or the one that its idempotency key had already made."""
 
     run: Run
     exceeded: str = ""
@@ -56,7 +56,7 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A shard with the task results and history to store with it, if the stored `rev` is `shard.rev - 1`."""
+    """A write of a shard with its task results and history, done if the stored `rev` is `shard.rev - 1`."""
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
@@ -65,7 +65,7 @@ class ShardWrite(Struct, frozen=True, kw_only=True):
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """The place in the event stream of one region up to which its events are committed."""
+    """The position in a region's event stream up to which its events are committed."""
 
     incarnation: str = ""
     """The journal that `seq` counts in."""
@@ -73,14 +73,14 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class FoundRuns(Struct, frozen=True, kw_only=True):
-    """Runs without their documents, and the id after which the next page begins; None: no more follow."""
+    """A page of runs without documents, and the id after which the next page begins; None: it is the last."""
 
     runs: tuple[Run, ...]
     next: str | None
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """The conditions by which runs are listed, newest first: a run is listed if all of them hold."""
+    """A query for runs, newest first: a run is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs policy lets the caller see; None: all."""
@@ -92,7 +92,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
 
 
 class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
-    """A store of runs. A write is durable when its method returns. Times are in seconds since 1970.
+    """A durable store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
     nothing was written. A history `entry` is stored in the transaction of the change that it is about.
@@ -115,7 +115,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins a new era: its epochs outrank all that were given since the store was copied."""
+        """Begins a new era: its epochs are above all that were given since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
@@ -126,15 +126,15 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def run(self, run_id: str) -> Run | None:
-        """The run; None: there is none."""
+        """The run with this id; None: there is none."""
         ...
 
     async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
-        """These runs by id, read at once, as far as their documents have `maximum_bytes` at most."""
+        """The runs with these ids, read at once, as far as their documents have `maximum_bytes` at most."""
         ...
 
     async def runs(self, query: RunQuery) -> FoundRuns:
-        """One page of the runs that meet the conditions of `query`, newest first.
+        """One page of the runs that match `query`, newest first.
 
         It may be short though more follow: what is read for one page is bounded.
         """
@@ -165,11 +165,11 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         """
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
-        """One task; None: no attempt has reported it."""
+        """The result of one task; None: no attempt has reported it."""
         ...
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """The number of tasks in each phase, of all that `tasks` would give without a limit."""
+        """The number of tasks in each phase, among all that `tasks` would return without a limit."""
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
@@ -201,7 +201,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def active(self) -> Sequence[Shard]:
-        """Every shard that is placed or Cancelling, or that has orphans in whatever phase.
+        """Lists every shard that is placed or Cancelling, or that has orphans in whatever phase.
 
         A controller loads them when it starts.
         """
@@ -216,7 +216,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
-        """Writes once that the run is to be cancelled; a terminal run is left as it is.
+        """Marks a run as cancelled, once; leaves a terminal run as it is.
 
         The entry of somebody else who asks for it again before the run has ended is written too, once each.
         Returns the run as it then is; None: there is none.
@@ -237,7 +237,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        """Writes shards by compare-and-swap on `rev`, each on its own; returns which of the writes took.
+        """Writes shards by compare-and-swap on `rev`, each on its own; returns which writes were done.
 
         The runs of the shards that changed get their derived phase in the same transaction. Cursors, by
         region, are written only if every write took: else the events come again, and the caller decides again
@@ -265,29 +265,29 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Marks a region with `taint`; returns whether `entry` was noted.
+        """Adds `taint` to a region; returns whether `entry` was written.
 
         Where the region has the taint already, it is noted if the last of its kind there is somebody else's.
         """
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Takes `taint` from a region, and notes `entry`; where it has none, as `add_taint` does."""
+        """Removes `taint` from a region and writes `entry`; without the taint, as `add_taint` does."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
-        """An event that is set after every commit that changes the run (None: any run).
+        """Subscribes to a run (None: any run): gives an event that is set after every commit to it.
 
         The subscriber clears it, then reads.
         """
         ...
 
     async def check_writable(self) -> None:
-        """Writes a trial value; raises `Unavailable` where the store does not take it."""
+        """Writes a trial value; raises `Unavailable` if the store does not take writes."""
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:
-        """The number of shards in each phase that is not terminal; finished shards are not read."""
+        """The number of shards in each phase that is not terminal. Finished shards are not read."""
         ...
 
     async def oldest_pending(self) -> float | None:

@@ -1,4 +1,4 @@
-"""All that a store keeps about policy."""
+"""The protocol of all policy data in a store."""
 
 from typing import Protocol
 
@@ -9,4 +9,4 @@ from gateway.store.rollbacks import KeepsRollbacks
 
 
 class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout, Protocol):
-    """The part of a store that is about policy: decisions, exceptions, bundles and their rollbacks."""
+    """The part of a store that keeps policy data: decisions, exceptions, bundles and their rollbacks."""

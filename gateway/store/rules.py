@@ -1,4 +1,4 @@
-"""Decisions that every store makes alike, whatever database it writes to. Pure: no SQL, no clock.
+"""Business rules of runs and shards that every store applies, whatever its database. Pure: no SQL, no clock.
 
 A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
 query selects is the database's own work; the phases that it selects by are here, and the conformance suite
@@ -45,7 +45,7 @@ RETRY_AFTER_SECONDS: Final = 1.0
 
 
 class RunPhaseChange(Struct, frozen=True, kw_only=True):
-    """A run's new phase, and the history entry of the change."""
+    """A run's new phase, and the history entry about the change."""
 
     phase: RunPhase
     finished_at: float | None
@@ -54,17 +54,17 @@ class RunPhaseChange(Struct, frozen=True, kw_only=True):
 
 
 def key_expired(*, made_at: float, now: float) -> bool:
-    """Whether the key of a run accepted at `made_at` is free for another run. Both in seconds since 1970."""
+    """Whether the idempotency key of a run accepted at `made_at` is free. Both in seconds since 1970."""
     return made_at < now - KEY_SECONDS
 
 
 def permitted_regions(decision: Decision) -> tuple[str, ...]:
-    """The regions in which a run may be placed: a refusal permits none, whatever its obligations name."""
+    """The regions that a decision permits a run: a refusal permits none, whatever its obligations name."""
     return decision.obligations.regions if decision.allow else ()
 
 
 def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
-    """The phase of a run from how many of its shards are in each phase.
+    """The phase of a run, by the number of its shards in each phase.
 
     Failed outranks Cancelled outranks Succeeded.
     """
@@ -81,7 +81,7 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
 def run_phase_change(
     run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
 ) -> RunPhaseChange | None:
-    """The phase to write on a run that has `counts` shards in each phase; None where it stays `before`.
+    """The change to a run with `counts` shards in each phase; None where its phase stays `before`.
 
     `at` is when the last of the shards changed; None where that write brought no history entry, and so no
     time.
@@ -99,12 +99,12 @@ def run_phase_change(
 
 
 def may_cancel(run: Run) -> bool:
-    """Whether a cancellation changes anything: the run has not ended and none was committed before."""
+    """Whether a cancellation has an effect: the run has not ended, and none was committed before."""
     return not run.phase.terminal and run.cancel_requested_at is None
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
-    """The run as stored when it is opened again: under `decision`, without an end or a cancellation (T13)."""
+    """The run after a retry (T13): under `decision`, without an end or a cancellation."""
     return structs.replace(
         run,
         cancel_requested_at=None,
@@ -116,7 +116,7 @@ def run_after_retry(run: Run, decision: Decision) -> Run:
 
 
 def shard_after_retry(shard: Shard) -> Shard | None:
-    """The shard when its run is opened again: Pending, with counts at zero. None: it is left as it is."""
+    """The shard after its run's retry: Pending, with counts at zero. None: it is left as it is."""
     # What succeeded stays done, and a shard that is still under way needs no second start.
     if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
         return None
@@ -126,7 +126,7 @@ def shard_after_retry(shard: Shard) -> Shard | None:
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:
-    """The end to record for the shard's tasks that are still Running; None: they are left as they are.
+    """The end time to record for the shard's tasks still Running; None: they are left as they are.
 
     Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
     for ever.
@@ -140,7 +140,7 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """The runs whose phase has to be derived again, each with its last change's time; None where unknown.
+    """The runs whose phase must be derived again, each with the time of its last change; None: unknown.
 
     `took` says of each write whether it was made.
     """
@@ -152,7 +152,7 @@ def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[
 
 
 def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Mapping[str, Cursor]:
-    """All `cursors` if `took`, which says of each write of shards whether it was made, is true throughout.
+    """The cursors to write: all if `took`, the results of the shards' writes, are all true, else none.
 
     An event before a cursor never comes again, so its write must not be lost.
     """
@@ -160,7 +160,7 @@ def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Map
 
 
 def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
-    """A region's cursor once its name is bound to the journal `incarnation`.
+    """A region's cursor after its name was bound to the journal `incarnation`.
 
     Sequence numbers count within one journal: another journal is read from its beginning.
     """
@@ -170,7 +170,7 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
 
 def next_era(era: int) -> int:
-    """The number of the era after `era`, to be stored once the store was restored from a copy.
+    """The number of the era after `era`, for a store that was restored from a copy.
 
     `next_epoch` gives its epochs, which outrank those of all earlier eras.
     """

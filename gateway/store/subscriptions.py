@@ -1,4 +1,4 @@
-"""Wakes the callers of this process who wait for a run to change."""
+"""Subscriptions of this process' callers to changes of runs."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Subscriptions:
-    """The subscribers to each run's changes, as `asyncio.Event`s that are set after a commit changes the run.
+    """A registry of subscribers to each run: `asyncio.Event`s that are set after a commit to the run.
 
     A run without subscribers takes no memory.
     """

@@ -1,4 +1,4 @@
-"""What every store decides alike about tenants: whose turn it is, and what a tenant may have open. Pure."""
+"""Fair turns between tenants, and limits of a tenant's open work, alike for every store. Pure."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ SMALLEST_WEIGHT = 0.01
 
 
 def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]:
-    """The first `limit` items of the queues, which take turns by their weights, beginning with the first.
+    """Takes the first `limit` items of queues in turns, by their weights, beginning with the first queue.
 
     No more is read of a queue than is taken, and one item where it is over.
     """
@@ -35,18 +35,18 @@ def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]
 
 
 def beginning_after(names: Sequence[str], after: str) -> list[str]:
-    """The names in order, beginning with the first one behind `after`: those before it come last."""
+    """Rotates the sorted names so that the first one behind `after` comes first."""
     ordered = sorted(names)
     return [name for name in ordered if name > after] + [name for name in ordered if name <= after]
 
 
 def work_of(run: Run) -> OpenWork:
-    """What one run adds to its tenant's open work until it has ended."""
+    """The open work that a run adds to its tenant's until it has ended."""
     return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
 
 
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
-    """The limit that a tenant with `open_work` would pass with `added`, as a sentence; empty where none."""
+    """A sentence about the limit that `open_work` with `added` would exceed; empty: none."""
     for what, there, more, most in (
         ("runs", open_work.runs, added.runs, limits.runs),
         ("shards", open_work.shards, added.shards, limits.shards),

@@ -1,4 +1,4 @@
-"""The part of a store that keeps the audit trail: what was accepted and what people had done, under seals."""
+"""The part of a store that keeps the audit trail (acceptances and people's actions) and its seals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ TRAIL_KINDS: Final = (HistoryKind.ACCEPTED, *ACTS)
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
-    """Consecutive entries of the trail. An entry is JSON: the history entry with the decision behind it."""
+    """A range of consecutive entries of the trail. An entry is JSON: the history entry with its decision."""
 
     entries: Mapping[int, Mapping[str, Any]]
     """The entries by their numbers, which rise and have gaps: other history lies between."""
@@ -25,7 +25,7 @@ class KeepsTrail(Protocol):
     """The part of a store that keeps the audit trail and its seals."""
 
     async def trail(self, *, after: int) -> Stretch:
-        """The next entries behind the number `after`; how many are looked at is bounded."""
+        """The next entries after the number `after`; the number of entries looked at is bounded."""
         ...
 
     async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:
@@ -33,9 +33,9 @@ class KeepsTrail(Protocol):
         ...
 
     async def last_seal(self) -> Seal | None:
-        """The newest seal; None: there is none yet."""
+        """The newest seal; None: there is none."""
         ...
 
     async def add_seal(self, seal: Seal) -> bool:
-        """Stores a seal. False, and nothing written, where there is one with its number."""
+        """Stores a seal; False, and nothing written, where its number is taken."""
         ...

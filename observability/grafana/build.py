@@ -1,4 +1,4 @@
-"""Writes the dashboards as JSON and the alert rules for Grafana: `python -m observability.grafana.build`.
+"""Generates the dashboards' JSON and Grafana's alert rules: `python -m observability.grafana.build`.
 
 `make generated` runs it, and a test fails where a file differs from what this would write.
 """
@@ -29,7 +29,7 @@ FIRST_ROW: Final = 1_000
 
 
 def dashboard_json(page: DashboardPage) -> str:
-    """The dashboard as Grafana loads it."""
+    """Encodes a dashboard as Grafana's JSON."""
     builder = (
         Dashboard(page.title)
         .uid(page.uid)
@@ -57,7 +57,7 @@ def dashboard_json(page: DashboardPage) -> str:
 
 
 def panel_id(page: DashboardPage, panel: Panel) -> int:
-    """The number of a panel within its dashboard."""
+    """The id of a panel, unique within its dashboard."""
     return page.panels.index(panel) + 1
 
 
@@ -80,7 +80,7 @@ def _timeseries(panel: Panel, number: int, spot: GridPos) -> Timeseries:
 
 
 def alert_rules() -> dict[str, Any]:
-    """The alerts of Prometheus as rules that Grafana evaluates by itself, each with a link to its panel."""
+    """Prometheus' alerts as alert rules of Grafana, each with a link to its panel."""
     places = {
         alert: (page.uid, panel_id(page, panel))
         for page in reversed(DASHBOARDS)
@@ -137,7 +137,7 @@ def _query(name: str, source: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Every file that this writes, with its content."""
+    """Lists every generated file with its content."""
     for page in DASHBOARDS:
         yield HERE / "dashboards" / f"{page.uid}.json", dashboard_json(page)
     head = "# Written by observability/grafana/build.py from the rules of Prometheus: change those.\n"
@@ -146,7 +146,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Writes the files that have changed."""
+    """Writes the generated files that have changed."""
     for path, content in files():
         if not path.exists() or path.read_text() != content:
             path.write_text(content)

@@ -1,4 +1,4 @@
-"""Panels about embedded clusters: how full they are, and how quick."""
+"""Dashboard panels about embedded clusters: their load and their speed."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Panels about gateways: what callers see, what work does, regions, and the process itself."""
+"""Dashboard panels about gateways: calls, work, regions, and the process itself."""
 
 from typing import Final
 

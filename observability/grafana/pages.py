@@ -1,4 +1,4 @@
-"""The dashboards: who each is for, and the panels that it shows."""
+"""The Grafana dashboards, each with its audience and its panels."""
 
 from typing import Final
 

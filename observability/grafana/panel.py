@@ -1,4 +1,4 @@
-"""What a panel and a dashboard are, and the expressions that most panels are made of."""
+"""The types of a panel and of a dashboard, and the PromQL expressions that most panels share."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ RATE: Final = "$__rate_interval"
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """One graph: a title, a sentence about what it says, and lines as (PromQL expression, legend)."""
+    """A graph of a dashboard: a title, a description, and lines as (PromQL expression, legend)."""
 
     title: str
     text: str
@@ -24,7 +24,7 @@ class Panel(Struct, frozen=True, kw_only=True):
 
 
 class DashboardPage(Struct, frozen=True, kw_only=True):
-    """One dashboard: who it is for, and its rows of panels, each under a heading."""
+    """A dashboard: its audience, and its rows of panels, each under a heading."""
 
     uid: str
     title: str
@@ -37,10 +37,10 @@ class DashboardPage(Struct, frozen=True, kw_only=True):
 
 
 def p99(metric: str, *labels: str) -> str:
-    """The 99th percentile of a histogram, by `labels`."""
+    """The PromQL expression of a histogram's 99th percentile, by `labels`."""
     return f"histogram_quantile(0.99, sum by ({', '.join(['le', *labels])}) (rate({metric}_bucket[{RATE}])))"
 
 
 def rate(metric: str, *labels: str, where: str = "") -> str:
-    """What a counter grows by in a second, by `labels`."""
+    """The PromQL expression of a counter's growth per second, by `labels`."""
     return f"sum by ({', '.join(labels)}) (rate({metric}{where}[{RATE}]))"

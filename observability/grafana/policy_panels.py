@@ -1,4 +1,4 @@
-"""Panels about policy and trust: decisions, refusals, rules in force, keys, the audit trail."""
+"""Dashboard panels about policy and trust: decisions, refusals, rules in force, keys, the audit trail."""
 
 from typing import Final
 

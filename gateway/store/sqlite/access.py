@@ -1,4 +1,4 @@
-"""How the parts of the SQLite store reach its database: failures are `Unavailable` from here on."""
+"""Access to the database of the SQLite store for its parts; failures are raised as `Unavailable`."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class SqliteAccess:
-    """Reads and writes of one database, for the classes that make up the store."""
+    """The reader and writer of one database, a base of the classes that make up the store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

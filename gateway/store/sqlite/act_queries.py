@@ -1,4 +1,4 @@
-"""Lists the acts of people from the newest on: a bounded scan of the index that has nothing else in it."""
+"""Lists audited actions from the newest on: a bounded scan of an index of actions alone."""
 
 import sqlite3
 from typing import Final
@@ -21,7 +21,7 @@ NEWEST: Final = 2**63 - 1
 
 
 def find_acts(db: sqlite3.Connection, query: ActQuery) -> FoundActs:
-    """One page of the acts that meet the conditions of `query`, and the `seq` after which the next begins."""
+    """One page of the audited actions that match `query`, and the `seq` of the next page."""
     found: list[HistoryEntry] = []
     scanned, last = 0, NEWEST if query.before is None else query.before
     for *columns, tenant in db.execute(_SCAN, (last, SCANNED_MAXIMUM)):

@@ -66,14 +66,14 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
-    """Stores the decision, which is about `run` if there is one."""
+    """Stores a decision, which is about `run` if there is one."""
     db.execute(_INSERT, _row(decision, run, passing=passing))
 
 
 def insert_passing(
     db: sqlite3.Connection, decisions: Sequence[Decision], *, of_tenant: int, in_all: int
 ) -> int:
-    """Stores decisions that are kept while there is room; returns how many older ones were deleted."""
+    """Stores decisions within their bounds; returns how many older ones were deleted."""
     deleted = 0
     for decision in decisions:
         insert(db, decision, None, passing=True)
@@ -83,30 +83,30 @@ def insert_passing(
 
 
 def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-    """Stores what OPA has logged of its decisions, by its ids; of all, the newest `kept` stay."""
+    """Stores OPA's decision log events by their ids; of all, the newest `kept` stay."""
     db.executemany(_INSERT_OPA, [(name, state.decode()) for name, state in records])
     db.execute(_BEYOND_OF_OPA, (kept,))
 
 
 def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
-    """What OPA has logged of a decision; None: nothing."""
+    """OPA's decision log event for a decision; None: there is none."""
     row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
     return None if row is None else str(row[0]).encode()
 
 
 def keep_document(db: sqlite3.Connection, run: Run) -> None:
-    """Puts the run's document into the decisions about it, before a retry gives the run another one."""
+    """Copies the run's document into its decisions, before a retry gives the run another document."""
     db.execute(_KEEP_DOCUMENT, (run.workflow, hashlib.sha256(run.workflow).digest(), run.id))
 
 
 def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
-    """The stored decision without the document that it is about; None: there is none."""
+    """A stored decision without the document that it is about; None: there is none."""
     row = db.execute(_STATE, (decision_id,)).fetchone()
     return None if row is None else _decode(row[0])
 
 
 def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
-    """The stored decision with its document, where that is still known; None: there is no such decision."""
+    """A stored decision with its document, where that is still known; None: there is no such decision."""
     row = db.execute(_RECORDED, (decision_id,)).fetchone()
     if row is None:
         return None
@@ -121,7 +121,7 @@ def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision 
 
 
 def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisions:
-    """One page of the decisions that meet the conditions of `query`, newest first."""
+    """One page of the decisions that match `query`, newest first."""
     found: list[RecordedDecision] = []
     scanned, last, size = 0, query.before or _NEWEST, 0
     for decision_id, tenant, run, name, state in db.execute(_SCAN[query.refused], (last, SCANNED_MAXIMUM)):

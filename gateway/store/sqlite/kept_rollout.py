@@ -1,4 +1,4 @@
-"""The part of the SQLite store that keeps the policy bundles and where each of them stands."""
+"""The part of the SQLite store that keeps the policy bundles and their states."""
 
 import sqlite3
 from typing import Final

@@ -1,4 +1,4 @@
-"""Maps the values of `gateway/core` to rows and back.
+"""Maps the types of `gateway/core` to rows and back.
 
 A row has the whole value as JSON in `state`, and a column for each field that a query selects by or an update
 changes. Where a column and `state` differ, the column is newer.
@@ -21,7 +21,7 @@ _decode_shard = msgspec.json.Decoder(Shard).decode
 
 
 class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
-    """A task whose output stays the JSON that is stored: decoded, `{}` takes 30 times as much memory."""
+    """A task row with its output as stored JSON: decoded, `{}` takes 30 times as much memory."""
 
     output: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -34,7 +34,7 @@ _decode_details = {kind: msgspec.json.Decoder(shape).decode for kind, shape in D
 
 
 def to_json(value: Any) -> str:
-    """The value as JSON text."""
+    """Encodes a value as JSON text."""
     return msgspec.json.encode(value).decode()
 
 
@@ -70,12 +70,12 @@ def run_changes(run: Run) -> tuple[Any, ...]:
 
 
 def _run_state(run: Run) -> str:
-    """The JSON of the run without its document, which has a column of its own."""
+    """Encodes the run as JSON without its document, which has a column of its own."""
     return to_json(structs.replace(run, workflow=b""))
 
 
 def read_run(row: tuple[Any, ...]) -> Run:
-    """The run of a row with the columns `RUN_COLUMNS`."""
+    """Decodes the run of a row with the columns `RUN_COLUMNS`."""
     (
         phase,
         deadline_at,
@@ -101,7 +101,7 @@ def read_run(row: tuple[Any, ...]) -> Run:
 
 
 def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
-    """The parameters of `INSERT_SHARD`; `priority` and `tenant` are that of the run."""
+    """The parameters of `INSERT_SHARD`; `priority` and `tenant` are the run's."""
     return (
         shard.run,
         shard.index,
@@ -116,7 +116,7 @@ def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
 
 
 def read_boot(row: tuple[str] | None) -> MachineBoot | None:
-    """The boot of the row whose one column is its JSON; None: there is no such row."""
+    """Decodes the boot of a row whose one column is its JSON; None: there is no such row."""
     return None if row is None else _decode_boot(row[0])
 
 
@@ -131,7 +131,7 @@ def shard_changes(shard: Shard) -> tuple[Any, ...]:
 
 
 def read_shards(rows: Iterable[tuple[str]]) -> list[Shard]:
-    """The shards of rows whose one column is `state`."""
+    """Decodes the shards of rows whose one column is `state`."""
     return [_decode_shard(state) for (state,) in rows]
 
 
@@ -143,7 +143,7 @@ def task_row(task: TaskRow) -> tuple[Any, ...]:
 def read_tasks(
     rows: sqlite3.Cursor, maximum_bytes: int | None = None, *, encoded: bool = False
 ) -> list[TaskRow]:
-    """The tasks of rows whose one column is `state`: the first that are at most `maximum_bytes` together."""
+    """Decodes the tasks of rows whose one column is `state`: the first that have `maximum_bytes` together."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)
@@ -159,7 +159,7 @@ def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
 
 
 def read_history(row: tuple[Any, ...]) -> HistoryEntry:
-    """Decodes a row that the statement `HISTORY` selects into the history entry that was stored in it."""
+    """Decodes the history entry of a row that the statement `HISTORY` selects."""
     seq, run, shard, name, at, actor, detail = row
     kind = HistoryKind(name)
     return HistoryEntry(

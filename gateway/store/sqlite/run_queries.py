@@ -1,4 +1,4 @@
-"""Lists runs by an index where one answers the query, else by a bounded scan from the newest run on."""
+"""Lists runs by an index where one matches the query, else by a bounded scan from the newest run on."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _HAS_LABEL: Final = (
 
 
 class RunScan(NamedTuple):
-    """A statement that gives the ids of runs, newest first, each with whether it matches the whole query."""
+    """A statement that selects ids of runs, newest first, each with whether it matches the whole query."""
 
     statement: str
     parameters: list[object]
@@ -28,7 +28,7 @@ class RunScan(NamedTuple):
 
 
 def find_runs(db: sqlite3.Connection, query: RunQuery) -> FoundRuns:
-    """One page of the runs that meet the conditions of `query`, and the id after which the next begins."""
+    """One page of the runs that match `query`, and the id after which the next page begins."""
     if query.tenants == ():
         return FoundRuns(runs=(), next=None)
     scan = run_scan(query)
@@ -65,7 +65,7 @@ def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int
 
 
 def run_scan(query: RunQuery) -> RunScan:
-    """The statement for `query`, which scans the index that leaves the fewest runs to test one by one."""
+    """The statement for `query`, on the index that leaves the fewest runs to test one by one."""
     labels = list(query.labels.items())
     table, key, where, given = "run", "id", ["true"], list[object]()
     tests, tested = list[str](), list[object]()

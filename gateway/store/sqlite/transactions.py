@@ -23,7 +23,7 @@ from gateway.store.sqlite.schema_migrations import migrate
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
-    """Brings the schema up to date; returns the store's identity and era, which a new file is given here."""
+    """Migrates the schema; returns the store's identity and era, which a new file is given here."""
     migrate(db)
     db.execute(sql.IDENTIFY, (uuid.uuid4().hex,))
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))
@@ -32,7 +32,7 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Moves what waits by the step of the wall clock since the stored reading; returns the step, or 0.
+    """Moves stored times by the wall clock's step since the stored reading; returns the step, or 0.
 
     Writes nothing where the stored reading holds: it is the one that all times are stored by.
     """
@@ -47,7 +47,7 @@ def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
 
 
 def try_write(db: sqlite3.Connection) -> None:
-    """Writes a new random value, to find out whether the database takes writes."""
+    """Writes a new random value, to check that the database takes writes."""
     db.execute(sql.TRY_WRITE, (uuid.uuid4().hex,))
 
 
@@ -92,7 +92,7 @@ def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
 
 
 def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
-    """How much the tenant has open now."""
+    """The number of the tenant's runs that have not ended, with their shards and tasks."""
     row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
     return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
 
@@ -104,7 +104,7 @@ def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> N
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
-    """Writes each shard whose revision nobody has changed; returns, in order, which of the writes took.
+    """Writes each shard whose revision has not changed; returns, in order, which writes were done.
 
     Cursors are written only if all of them took.
     """
@@ -131,7 +131,7 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
-    """Writes the run's phase as its shards now give it. `at`: when the last of them changed, if known."""
+    """Writes the run's phase, derived from its shards'. `at`: when the last of them changed, if known."""
     # One of each stands for all: the run's phase follows from which there are.
     counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
@@ -147,7 +147,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Writes the cancellation of a run, once, unless the run has ended; returns the run as it then is.
+    """Writes the cancellation of a run, once, unless it has ended; returns the run as it then is.
 
     Who asks for it later has that noted, once each.
     """
@@ -171,7 +171,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-    """Opens a run that ended without success again (T13); False, and nothing written, for any other run."""
+    """Reopens a run that ended without success (T13); False, and nothing written, for any other run."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
@@ -219,17 +219,17 @@ def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Marks a region with a taint; returns whether that was noted, see `Store.add_taint`."""
+    """Adds a taint to a region; returns whether an entry was written, see `Store.add_taint`."""
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Takes a taint from a region; returns whether that was noted, see `Store.remove_taint`."""
+    """Removes a taint from a region; returns whether an entry was written, see `Store.remove_taint`."""
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Adds the entry of an act that changes nothing, where the last such act there was somebody else's."""
+    """Adds the entry of an action without effect, if the last such action there was another person's."""
     last = db.execute(sql.LAST_ACT, (entry.kind, region)).fetchone()
     if last is None or last[0] == entry.actor:
         return False
