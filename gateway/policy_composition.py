@@ -47,13 +47,29 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
     return EmbeddedPolicyEngine(folder, None if policies.data is None else Path(policies.data))
 
 
-POLICY_ENGINES: Final[Mapping[str, Callable[[PolicySettings], PolicyEngine]]] = {
-    "embedded": _embedded_policy,
-    "opa+http": opa_engine,
-    "opa+https": opa_engine,
-    "opa+unix": opa_engine,
+class PolicyEngineKind(Struct, frozen=True, kw_only=True):
+    """One kind of policy engine: how it is made, and what decides by the bundles of a rollout."""
+
+    make: Callable[[PolicySettings], PolicyEngine]
+    """Makes the engine that decides from the start. Raises `ValueError` for settings that it cannot use."""
+    bundles: Callable[[FedOpa, FedOpa | None], BundleEngines]
+    """Makes what decides by bundles: of the engine, with its feed, and of the one for trials."""
+    is_opa: bool = False
+    """Whether bundles may be for OPA alone, and it sends its decision logs here."""
+
+
+_EMBEDDED: Final = PolicyEngineKind(
+    make=_embedded_policy, bundles=lambda deciding, _: EmbeddedEngines(deciding.engine)
+)
+_OPA: Final = PolicyEngineKind(make=opa_engine, bundles=OpaEngines, is_opa=True)
+
+POLICY_ENGINES: Final[Mapping[str, PolicyEngineKind]] = {
+    "embedded": _EMBEDDED,
+    "opa+http": _OPA,
+    "opa+https": _OPA,
+    "opa+unix": _OPA,
 }
-"""The factories of policy engines, by the scheme of the setting `policy.engine`."""
+"""The kinds of policy engines, by the scheme of the setting `policy.engine`."""
 
 
 Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -138,16 +154,14 @@ def _chosen(policies: PolicySettings, opa: FedOpa, trials: FedOpa, metrics: Metr
 
 
 def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEngines:
-    if not _asks_opa(policies):
-        return EmbeddedEngines(opa.engine)
-    return OpaEngines(opa, None if policies.candidate_engine is None else trials)
+    return _kind_of(policies).bundles(opa, None if policies.candidate_engine is None else trials)
 
 
 def _routes(
     policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
 ) -> tuple[Route, ...]:
     """The routes of the internal port for OPA: bundle downloads, status reports, decision logs."""
-    logs = [decision_log_route(store, kept=policies.opa_records)] if _asks_opa(policies) else []
+    logs = [decision_log_route(store, kept=policies.opa_records)] if _kind_of(policies).is_opa else []
     return (
         *logs,
         *(bundle_route(feed), status_route(feed)),
@@ -156,14 +170,22 @@ def _routes(
     )
 
 
-def _at_start(policies: PolicySettings) -> PolicyEngine:
-    make = POLICY_ENGINES.get(policies.engine.partition(":")[0])
-    if make is None:
+def _kind_of(policies: PolicySettings) -> PolicyEngineKind:
+    kind = POLICY_ENGINES.get(_scheme(policies.engine))
+    if kind is None:
         raise StartError(
             f"the setting policy.engine names no policy engine; there are: {', '.join(POLICY_ENGINES)}"
         )
+    return kind
+
+
+def _scheme(engine: str) -> str:
+    return engine.partition(":")[0]
+
+
+def _at_start(policies: PolicySettings) -> PolicyEngine:
     try:
-        return make(policies)
+        return _kind_of(policies).make(policies)
     except ValueError as error:
         raise StartError(f"the setting policy.engine: {error}") from error
 
@@ -172,10 +194,11 @@ def _candidate(policies: PolicySettings) -> PolicyEngine | None:
     """The OPA that evaluates candidate bundles; None: the embedded engine does."""
     if policies.candidate_engine is None:
         return None
-    if not _asks_opa(policies) or not policies.candidate_engine.startswith("opa+"):
+    candidate = POLICY_ENGINES.get(_scheme(policies.candidate_engine))
+    if candidate is None or not (candidate.is_opa and _kind_of(policies).is_opa):
         raise StartError("the setting policy.candidate_engine names an OPA, beside one in policy.engine")
     try:
-        return opa_engine(structs.replace(policies, engine=policies.candidate_engine))
+        return candidate.make(structs.replace(policies, engine=policies.candidate_engine))
     except ValueError as error:
         raise StartError(f"the setting policy.candidate_engine: {error}") from error
 
@@ -189,10 +212,6 @@ def _shadow(policies: PolicySettings, metrics: Metrics, engine: PolicyEngine) ->
     )
 
 
-def _asks_opa(policies: PolicySettings) -> bool:
-    return policies.engine.startswith("opa+")
-
-
 def _gate(settings: GatewaySettings) -> BundleGate:
     policies, development = settings.policy, settings.development is not None
     key = policies.bundle_key
@@ -202,7 +221,7 @@ def _gate(settings: GatewaySettings) -> BundleGate:
         return BundleGate(
             key=None if key is None else read_verification_key(Path(key), policies.bundle_key_id),
             unsigned=development,
-            opa=_asks_opa(policies),
+            opa=_kind_of(policies).is_opa,
         )
     except BundleKeyError as error:
         raise StartError(f"the setting policy.bundle_key: {error}") from error
