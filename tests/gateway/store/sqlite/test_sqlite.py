@@ -1,17 +1,20 @@
 """The SQLite store: the conformance suite, and what a file on a disk may suffer."""
 
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from gateway.core.errors import Unavailable
+from gateway.core.history import ACTS
 from gateway.store.interface import RunQuery, ShardWrite, Store, StoreUnusable
 from gateway.store.sqlite import run_queries, transactions
 from gateway.store.sqlite import sql_statements as sql
@@ -237,3 +240,12 @@ async def test_a_short_record_is_written_where_acceptances_are(
 
     here = threading.get_ident()
     assert [thread == here for thread in threads] == [True, False]
+
+
+async def test_the_index_of_acts_has_every_kind_of_act(tmp_path: Path, open_store: Open) -> None:
+    """A kind that joins `ACTS` needs a migration that makes `audit_of_acts` anew, or no act is found."""
+    async with open_store():
+        pass
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as db:
+        ((statement,),) = db.execute("select sql from sqlite_master where name = 'audit_of_acts'")
+    assert re.findall(r"'(\w+)'", statement) == [kind.value for kind in ACTS]
