@@ -1,4 +1,4 @@
-"""X.509 certificates of the deployment: the content of each kind, its signing, and its PEM files on disk.
+"""Makes and reads the deployment's X.509 certificates: profiles, signing, and PEM files on disk.
 
 Keys are EC P-256. A gateway's certificate is for TLS clients only and a cluster's for TLS servers only, so
 neither can stand in for the other. The root signs no further authorities (path length 0) and carries no name
@@ -35,7 +35,7 @@ DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
 
 
 class CertificateProfile(Struct, frozen=True, kw_only=True):
-    """The content of one kind of certificate: common name, the one extended key usage, and SAN entries."""
+    """The profile of one kind of certificate: common name, the one extended key usage, and SAN entries."""
 
     name: str
     usage: x509.ObjectIdentifier
@@ -176,12 +176,12 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """The content of a certificate file."""
+    """The PEM text of a certificate."""
     return certificate.public_bytes(Encoding.PEM)
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The content of a key file: PKCS 8, unencrypted."""
+    """The PEM text of a private key: PKCS 8, unencrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

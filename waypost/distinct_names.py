@@ -9,7 +9,7 @@ from typing import Any
 
 
 class DoubledName(ValueError):
-    """An object has the same name twice."""
+    """Raised for a JSON object that has the same name twice."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the name {name!r:.80} is there twice")

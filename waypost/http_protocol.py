@@ -1,5 +1,4 @@
-"""Bounds each HTTP connection (bytes, seconds, number) and identifies its TLS peer: a uvicorn protocol of our
-own.
+"""The uvicorn protocol class that bounds HTTP connections in bytes and seconds and identifies the TLS peer.
 
 uvicorn 0.54 keeps a request head of any size, waits without limit for a head or body that does not come and
 for a client that does not read its answer, refuses in plain text, and does not put the client certificate of
@@ -70,7 +69,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's configuration, with our `limits` and the event `closing` beside it."""
+    """The configuration of uvicorn, with our `limits` and the event `closing` added."""
 
     def __init__(
         self, app: ASGIApp, *, limits: ConnectionLimits, tls: ssl.SSLContext | None, closing: asyncio.Event
@@ -235,7 +234,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._room.idle[self] = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes; uvicorn 0.54 would then wait for ever for a client that does not read its last answer."""
+        """Closes the connection; uvicorn 0.54 would wait for ever for a client that reads no answer."""
         super().timeout_keep_alive_handler()
         self._check_reader_later()
 
@@ -254,7 +253,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
     def _check_reader_later(self) -> None:
-        """Looks after `send_seconds` whether the client has taken anything."""
+        """Checks after `send_seconds` whether the client has read anything of the answer."""
         if self._reader_check is None:
             self._reader_check = self.loop.call_later(
                 self._limits.send_seconds, self._check_reader, bytes_taken(self.transport)
@@ -279,7 +278,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _without_disconnects(app: ASGIApp) -> ASGIApp:
-    """`app` without the error that says that its client has gone: nobody needs a stack trace of that."""
+    """Wraps `app` to drop the error of a client that has disconnected, which needs no stack trace."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -21,7 +21,7 @@ MAXIMUM_ERRORS: Final = 300
 
 
 class FieldError(Struct, frozen=True, gc=False):
-    """One thing wrong with a document: a JSON pointer to it and a sentence that says what to do."""
+    """An error in a document: a JSON pointer to the value and a sentence that says what to do."""
 
     pointer: str
     detail: str

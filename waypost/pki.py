@@ -1,5 +1,4 @@
-"""The deployment's own certificate authority: creates the root, issues and verifies certificates in one
-folder.
+"""The deployment's certificate authority: creates the root, issues and verifies certificates, in one folder.
 
 The gateway shows a client certificate with `spiffe://waypost/gateway` in its SAN; the cluster of a region a
 server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. All files
@@ -132,7 +131,7 @@ def _issuer_lock(path: Path) -> Iterator[None]:
 
 
 def verify(directory: Path, *, now: datetime | None = None) -> list[str]:
-    """Lists the faults of the folder's certificates, one sentence each; an empty list where all are good.
+    """Verifies the folder's certificates; returns one sentence for each fault, none where all are good.
 
     An absent file is not wrong, except the root's certificate: a machine holds only what it needs. Without
     the root's certificate nothing else is looked at.

@@ -1,6 +1,4 @@
-"""Writes refusals as RFC 9457 problem documents, for the HTTP server itself, for clusters and for the
-gateway's API.
-"""
+"""RFC 9457 problem documents and their HTTP responses, for the HTTP server, the clusters and the API."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -55,11 +53,11 @@ def problem(
     close: bool = False,
     trace_id: str | None = None,
 ) -> Response:
-    """A refusal with a `traceparent` (a new trace where `trace_id` is None); `close` ends the connection
-    after it.
+    """The response that refuses a request by a problem document, with a `traceparent` header.
 
-    Where `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come
-    back together.
+    Where `trace_id` is None, the trace is new. `close` ends the connection after the response. Where
+    `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come back
+    together.
     """
     document = ProblemDocument(
         type=problem_type(reason),

@@ -1,5 +1,4 @@
-"""Serves ASGI applications on sockets: several in one event loop, each with its own limits, and with a clean
-shutdown.
+"""The HTTP server for ASGI applications: several in one event loop, each with its limits and clean shutdown.
 
 uvicorn is used as a library. Two of its habits are switched off: it installs signal handlers and raises the
 signals again, so that nothing after `serve()` runs; and it believes forwarding headers from loopback. What
@@ -29,7 +28,7 @@ TLS_SHUTDOWN_SECONDS: Final = 1.0
 
 
 class Server:
-    """Serves one application on one address for as long as the `async with` lasts.
+    """The HTTP server of one ASGI application on one address, listening within `async with`.
 
     The state of each request holds `peer` (a `Peer`, or None without a client certificate) and `closing`, an
     `asyncio.Event` that is set when the server stops: endless answers end then.
@@ -74,12 +73,12 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port it listens on; where 0 was asked for, the one that the system chose."""
+        """The port that the server listens on; where 0 was asked for, the one that the system chose."""
         return self._port
 
     @property
     def connections(self) -> int:
-        """The number of its connections that are open now."""
+        """The number of the server's connections that are open now."""
         return len(self._server.room.open)
 
 
@@ -118,7 +117,7 @@ def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> 
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """Yields an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
+    """A context with an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
 
     The second signal ends the process.
     """

@@ -1,5 +1,4 @@
-"""A SQLite database with group commit: one writer commits everything that has queued in one fsync; readers
-never write.
+"""A SQLite database with group commit: one writer commits all queued writes in one fsync; readers only read.
 
 One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when
 two connections do. `synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power fails. The
@@ -42,7 +41,7 @@ CHECK_SECONDS = 1.0
 
 
 class Database:
-    """One SQLite file, owned by one process.
+    """The SQLite database in one file, owned by one process, with group commit.
 
     `group_size` is the most writes in one commit, `readers` the number of reading threads. `inline` runs
     everything on the caller's thread, in the same transactions: for simulations, which must be deterministic.
@@ -160,7 +159,7 @@ class Database:
         return work(connection)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StorageError:
-        """The error for one of SQLite's: a sentence that names the file, and the cure of a damaged one."""
+        """The `StorageError` for an error of SQLite: names the file, and the remedy for a damaged one."""
         if type(error) is sqlite3.DatabaseError:
             return StorageError(
                 f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
@@ -245,7 +244,7 @@ class Database:
 
 
 class _ItemFailedError(Exception):
-    """One write of a group raised an error of its own."""
+    """Raised where one write of a group raises an error of its own."""
 
 
 def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:

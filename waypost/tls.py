@@ -1,5 +1,4 @@
-"""Mutual TLS between gateway and clusters: the names in certificates, the files, and the TLS 1.3 contexts of
-both ends.
+"""Mutual TLS between gateway and clusters: names in certificates, PEM files, and both ends' TLS 1.3 contexts.
 
 The certificates come from `waypost.pki`; a process that only uses them needs nothing but this module.
 """
@@ -21,7 +20,7 @@ REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class PkiError(Exception):
-    """A certificate, key or name cannot be used; the text names the file and what is wrong with it."""
+    """Raised for a certificate, key or name that cannot be used; the text names the file and the fault."""
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
@@ -65,9 +64,9 @@ def api_credentials(directory: Path) -> Credentials:
 
 
 def server_context(credentials: Credentials) -> ssl.SSLContext:
-    """A context for a server that accepts only clients with a client certificate of our root.
+    """A TLS server context (`ssl.SSLContext`) that accepts only clients with a certificate of our root.
 
-    Raises `PkiError`.
+    The certificate must be one for clients. Raises `PkiError`.
 
     It issues no session tickets, so that every connection shows its certificate. A refused client gets the
     alert that says why, and the reason is logged here.
@@ -80,10 +79,10 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
-    """A context for a client that shows its certificate and verifies the server's root and DNS name.
+    """A TLS client context (`ssl.SSLContext`) that shows a certificate and verifies the server's.
 
-    A server asked for by a cluster's name must, if its certificate has SPIFFE ids of ours, have that
-    cluster's. Raises `PkiError`.
+    The server's certificate must have our root and the DNS name asked for. A server asked for by a
+    cluster's name must, if its certificate has SPIFFE ids of ours, have that cluster's. Raises `PkiError`.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
     context.sslobject_class = _ClientSide
@@ -91,14 +90,14 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A context for a server whose clients show no certificate; TLS 1.2 or newer. Raises `PkiError`."""
+    """A TLS server context for clients without certificates; TLS 1.2 or newer. Raises `PkiError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
 
 
 def roots_context(roots: str) -> ssl.SSLContext:
-    """A context for a client that trusts the root certificates in the PEM file `roots` alone.
+    """A TLS client context (`ssl.SSLContext`) that trusts only the root certificates in the PEM file `roots`.
 
     Raises `PkiError`.
     """

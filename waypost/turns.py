@@ -1,4 +1,4 @@
-"""A limited number of places, for which keys (tenants) take turns: the crowd of one key waits for itself."""
+"""A fair semaphore: limits concurrent work to a number of places, for which keys (tenants) take turns."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 
 
 class NoTurn(Exception):
-    """No place was free within the time that the caller waits."""
+    """Raised where no place became free within the time that the caller waits."""
 
 
 class Turns:
-    """Gives `places` to callers. Keys that wait take turns, however many callers of a key wait.
+    """A fair semaphore with `places`: waiting keys take turns, however many callers of a key wait.
 
     A key has all places while no other asks for one, or `alone` of them, and else `share` of them: then the
     next caller of another key finds a place free, or waits for one that was in use before.
@@ -46,7 +46,7 @@ class Turns:
 
     @classmethod
     def leaving_one(cls, places: int) -> "Turns":
-        """Turns of which one place is always left to other keys, for work that holds a place for long."""
+        """A `Turns` that always leaves one place to other keys, for work that holds a place for long."""
         return cls(places, share=1, alone=max(1, places - 1))
 
     def __repr__(self) -> str:

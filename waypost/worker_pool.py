@@ -20,11 +20,11 @@ PROGRESS_BYTES: Final = 4
 
 
 class WorkerError(Exception):
-    """A request to a worker process has no answer. The text says why, for people."""
+    """Raised where a request to a worker process has no answer. The text says why, for people."""
 
 
 class WorkerBusy(WorkerError):
-    """The request was not taken, since too many are waiting; `caller`: whether those are its caller's own."""
+    """Raised where too many requests are waiting; `caller`: whether those are the caller's own."""
 
     def __init__(self, text: str, *, caller: bool) -> None:
         super().__init__(text)
@@ -32,11 +32,11 @@ class WorkerBusy(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """The process did not answer within the time for one request, and was killed."""
+    """Raised where the process did not answer within the time for one request, and was killed."""
 
 
 class WorkerEnded(WorkerError):
-    """The process ended before it answered.
+    """Raised where the process ended before it answered.
 
     `signal` is the one that ended it (0: none), `progress` how many parts of the request it had done.
     """
@@ -47,7 +47,7 @@ class WorkerEnded(WorkerError):
 
 
 class WorkerPool:
-    """At most `size` processes that run `module`; each answers one request at a time.
+    """A pool of at most `size` child processes that run `module`; each answers one request at a time.
 
     Callers take turns, and one caller occupies one process at most, until that is ready for the next. The
     first message to each process is `greeting`. `budget_seconds` bounds the time of one request; at most
@@ -81,7 +81,7 @@ class WorkerPool:
         return f"WorkerPool({self._module}: pids {pids}, served {sorted(self._served)}, waiting {waiting})"
 
     async def call(self, request: bytes, *, caller: str) -> bytes:
-        """The answer to `request`, on behalf of `caller`. Raises `WorkerError`."""
+        """Sends `request` to a process on behalf of `caller`; returns the answer. Raises `WorkerError`."""
         worker = await self._turn(caller)
         if worker.pid is None:
             # The first request: the next one of another caller should not wait for a process to start.
@@ -185,7 +185,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """One process of the pool, which is started by the first request to it."""
+    """One child process of the pool, which is started by the first request to it."""
 
     def __init__(self, module: str, greeting: bytes, budget_seconds: float) -> None:
         self._module, self._greeting, self._budget_seconds = module, greeting, budget_seconds

@@ -1,5 +1,4 @@
-"""What runs in a process of a `WorkerPool`: reads requests from standard input, writes answers to standard
-output.
+"""The main loop of a `WorkerPool` process: reads requests from standard input, answers on standard output.
 
 Each message is its length in four bytes and its bytes. The first is the greeting. The process exits when the
 other end of the pipe closes, and by a timer of the kernel when an answer takes twice its budget: evaluators
@@ -26,12 +25,12 @@ Answer: TypeAlias = Callable[[bytes, Progress], bytes]
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload` preceded by its length."""
+    """The frame of one message: `payload` preceded by its length."""
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
 def serve(prepare: Callable[[bytes], Answer]) -> None:
-    """Answers each request until standard input ends. `prepare` takes the greeting."""
+    """Runs the loop that answers requests until standard input ends. `prepare` takes the greeting."""
     budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""Conditions (`tasks[].when`) compiled and evaluated, in processes that can be killed.
+"""Compiles and evaluates conditions (`tasks[].when`, in CEL) in child processes that can be killed.
 
 `evaluator` asks one process for many conditions, on behalf of one caller; `messages` are what goes to and
 fro; `worker_main` is the process, with `expressions` in it: the only file that knows the CEL library.

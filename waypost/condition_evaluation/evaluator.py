@@ -1,4 +1,7 @@
-"""Evaluates conditions for callers who take turns, in processes that can be killed."""
+"""Evaluates CEL conditions in child processes, which are killed when they exceed their time.
+
+Callers are served in turn.
+"""
 
 import asyncio
 import math
@@ -34,7 +37,7 @@ less.
 
 
 class ConditionEvaluator:
-    """Evaluates conditions in two processes at most, which the end of the `async with` kills.
+    """The evaluator of CEL conditions: two child processes at most, killed at the end of `async with`.
 
     `budget_seconds` is the processor time of one condition; the rest is as in `WorkerPool`.
     """
@@ -95,7 +98,7 @@ class ConditionEvaluator:
         return ConditionAnswers(answers=answers, processor_seconds=spent, complete=True)
 
     async def _batch(self, questions: Sequence[ConditionQuestion], params: Raw) -> ConditionBatch:
-        """The first of the questions, as many as fit into one message."""
+        """Returns a batch of the first questions, as many as fit into one message."""
         shards: dict[int, tuple[int, Raw]] = {}
         encoded: list[EncodedQuestion] = []
         size = 0
@@ -129,7 +132,7 @@ class ConditionEvaluator:
         )
 
     async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Answers to the first questions of the batch, at least one."""
+        """Returns the reply to the batch, with answers to at least its first question."""
         try:
             reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
         except WorkerEnded as error:
@@ -137,7 +140,7 @@ class ConditionEvaluator:
         return msgspec.msgpack.decode(reply, type=ConditionReply)
 
     async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """The process ended at a question: that gets an error.
+        """Returns the reply where the process ended at a question: an error for that, answers before it.
 
         Those before it, which took little, are asked once more, since their answers are lost.
         """

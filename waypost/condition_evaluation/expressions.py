@@ -1,4 +1,4 @@
-"""CEL: compiles conditions and evaluates them, and turns every error of the library into a sentence.
+"""Compiles and evaluates one CEL condition; translates every error of the library into a sentence.
 
 cel-expr-python 0.1.3 bounds iterations and nesting, but not what one `matches` takes, and it holds the
 interpreter lock: so it is used in a process that can be killed, and in tests. Where it takes more than CEL
@@ -40,11 +40,11 @@ MISSING: Final = re.compile(r'Key not found in map : "?(.*?)"?$', re.S)
 
 
 class ConditionError(Exception):
-    """The expression does not compile, or gives no boolean."""
+    """Raised for an expression that does not compile, or gives no boolean."""
 
 
 def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
-    """Compiles the condition, and evaluates it unless it is to be compiled only."""
+    """Compiles a condition and evaluates it, unless only compilation is asked for."""
     reads: ConditionReads | None = None
     try:
         expression, found = _compile(question.text)
@@ -94,7 +94,7 @@ def _evaluate(expression: cel.Expression, given: dict[str, Any]) -> bool:
 
 
 def _kind(type_: cel.Type) -> str:
-    """A type's name in CEL: `MAP<DYN, DYN>` is a map."""
+    """The name of a type in CEL, without its parameters: `map` for `MAP<DYN, DYN>`."""
     name: str = type_.name()
     return name.partition("<")[0].lower()
 

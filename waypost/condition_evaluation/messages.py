@@ -1,4 +1,4 @@
-"""What a process that evaluates conditions is asked, and what it answers."""
+"""The messages to and from a process that evaluates conditions: questions, answers and their batches."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,17 +27,17 @@ class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def roots(self) -> frozenset[str]:
-        """Which of `tasks`, `params` and `shard` it mentions."""
+        """The variables that the condition mentions: `tasks`, `params`, `shard`."""
         return frozenset(mention.root for mention in self.mentions)
 
     def names(self, root: str) -> tuple[str, ...]:
-        """The names below `root`, each once, in order; a computed name is not among them."""
+        """The names that the condition reads below `root`, each once, in order, without computed names."""
         names = (mention.name for mention in self.mentions if mention.root == root)
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
-    """One condition and the values that it sees beside `params`."""
+    """The question about one condition: its text and the values that it reads beside `params`."""
 
     text: str
     shard: Mapping[str, Any] = {}
@@ -94,7 +94,7 @@ class ConditionReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ConditionAnswers(Struct, frozen=True, kw_only=True):
-    """What `ConditionEvaluator.evaluate` returns: answers to the first of its questions, in order.
+    """The result of `ConditionEvaluator.evaluate`: answers to the first of its questions, in order.
 
     `complete`: to all of them; else the time was too short.
     """

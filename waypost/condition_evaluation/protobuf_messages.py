@@ -1,4 +1,4 @@
-"""Protocol Buffers messages as lists of fields: enough to read and change a compiled expression.
+"""Decodes and encodes Protocol Buffers messages as lists of fields, as far as compiled expressions need it.
 
 The library of the conditions writes an expression as a message and reads one; it offers no other way to see
 or to change it.
@@ -17,7 +17,10 @@ BYTES: Final = 2
 
 
 def decode(data: bytes, layout: Layout) -> Message:
-    """The fields of a message. Of fixed numbers only those of eight bytes are known: they stay bytes."""
+    """Decodes a Protocol Buffers message into its fields. Eight-byte fixed fields stay bytes.
+
+    Raises `ValueError` for any other wire type but integers and length-delimited fields.
+    """
     found: Message = []
     at = 0
     while at < len(data):
@@ -37,7 +40,7 @@ def decode(data: bytes, layout: Layout) -> Message:
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of a message, which has no fixed numbers but in fields that were not decoded."""
+    """Encodes a Protocol Buffers message that has fixed-size numbers only in fields that were not decoded."""
     parts: list[bytes] = []
     for number, value in message:
         if isinstance(value, int):
@@ -49,12 +52,12 @@ def encode(message: Message) -> bytes:
 
 
 def first(message: Message, number: int, default: Any = None) -> Any:
-    """The value of the first field with the number."""
+    """The value of the message's first field with the number; `default` where there is none."""
     return next((value for found, value in message if found == number), default)
 
 
 def every(message: Message, number: int) -> list[Any]:
-    """The values of all fields with the number."""
+    """The values of all of the message's fields with the number."""
     return [value for found, value in message if found == number]
 
 

@@ -1,4 +1,4 @@
-"""The texts that CEL's conversions take, as the specification has them.
+"""Checks the texts given to CEL's conversions (`timestamp()`, `int()` and others) by the specification.
 
 cel-expr-python 0.1.3 takes more: ` 2026-1-31T10:00:00+0800` as a time, ` 7` as a number, `+25:00` and files
 of the machine as a time zone.
@@ -23,24 +23,33 @@ OFFSET: Final = re.compile(r"[+-]?([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def time_text(text: str) -> str:
-    """Returns the argument of `timestamp()`; raises `ValueError` where it is no time."""
+    """Checks that the text given to CEL's `timestamp()` is an RFC 3339 time, and returns it.
+
+    Raises `ValueError` where it is none.
+    """
     if not TIME.fullmatch(text):
         raise ValueError(f"{text[:80]!r} is no time as RFC 3339 writes it: 2026-01-31T10:00:00Z")
     return text
 
 
 def int_text(text: str) -> str:
-    """Returns the argument of `int()`; raises `ValueError` where it is no integer."""
+    """Checks that the text given to CEL's `int()` is an integer, and returns it; else raises `ValueError`."""
     return _matching(INT, text, "integer")
 
 
 def uint_text(text: str) -> str:
-    """Returns the argument of `uint()`; raises `ValueError` where it is no unsigned integer."""
+    """Checks that the text given to CEL's `uint()` is an unsigned integer, and returns it.
+
+    Raises `ValueError` where it is none.
+    """
     return _matching(UINT, text, "unsigned integer")
 
 
 def double_text(text: str) -> str:
-    """Returns the argument of `double()`; raises `ValueError` where it is no number, or beyond a double."""
+    """Checks that the text given to CEL's `double()` is a number that fits a double, and returns it.
+
+    Raises `ValueError` where it does not.
+    """
     if NO_NUMBER.fullmatch(text):
         return text
     if math.isinf(float(_matching(DOUBLE, text, "number"))):
@@ -49,7 +58,10 @@ def double_text(text: str) -> str:
 
 
 def zone_text(text: str) -> str:
-    """Returns the time zone of `getHours()` and its like; raises `ValueError` where it is none."""
+    """Checks that the text given to CEL's `getHours()` and its like is a time zone, and returns it.
+
+    Raises `ValueError` where it is none.
+    """
     if not OFFSET.fullmatch(text) and text not in _zones():
         raise ValueError(f"{text[:80]!r} is no time zone: write +08:00, or a name such as Asia/Shanghai")
     return text
@@ -81,7 +93,7 @@ OF_A_ZONE: Final = frozenset(
 
 
 def zone_folder() -> str:
-    """The folder with the rules of the time zones: the same on every machine, whatever the system has."""
+    """The folder of the time zone database (package tzdata), which is the same on every machine."""
     return str(files("tzdata") / "zoneinfo")
 
 

@@ -1,4 +1,4 @@
-"""A compiled condition as a tree: what it reads, and its checks where the library is laxer than CEL.
+"""The syntax tree of a compiled condition: finds its reads, adds checks where the library is laxer than CEL.
 
 The layout is that of `cel.expr.CheckedExpr` (google/cel-spec, proto/cel/expr).
 """
@@ -51,11 +51,11 @@ _EXPRESSION.update(
 
 
 class Refused(Exception):
-    """The expression has what CEL does not permit and the library does."""
+    """Raised for an expression that the library accepts and CEL does not permit."""
 
 
 class SyntaxTree:
-    """A compiled expression, read from what the library writes."""
+    """The syntax tree of a compiled expression, decoded from the library's serialized form."""
 
     def __init__(self, serialized: bytes) -> None:
         self._envelope = decode(serialized, {})
@@ -65,7 +65,7 @@ class SyntaxTree:
         """Every expression in it, those inside another before it."""
 
     def reads(self) -> ConditionReads:
-        """What it reads of tasks, params and shard."""
+        """The values that the expression reads of `tasks`, `params` and `shard`."""
         found = tuple(dict.fromkeys(_reads(self._tree, NO_NAMES)))
         return ConditionReads(mentions=found, tests_presence=any(map(_tests_presence, self._nodes)))
 
@@ -101,7 +101,7 @@ class SyntaxTree:
         return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
-        """The expression with the texts that conversions and time zones are given checked, for the library.
+        """The serialized expression with checks added on the texts given to conversions and as time zones.
 
         None where there are none. Raises `Refused` for a constant that is wrong.
         """
@@ -213,7 +213,7 @@ def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
 
 
 def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
-    """What a selection or an index is of, the name that it takes (None: computed), and the index."""
+    """The operand of a selection or index, its name (None: computed), and the index; None for others."""
     if (selection := first(node, SELECT)) is not None:
         return first(selection, OPERAND), first(selection, FIELD).decode(), None
     call = first(node, CALL)
@@ -224,7 +224,7 @@ def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
 
 
 def _identifier(node: Message) -> str:
-    """The name, where the expression is one; else nothing."""
+    """The name of an identifier expression; empty for any other expression."""
     found: str = first(first(node, IDENTIFIER, []), 1, b"").decode()
     return found
 
@@ -241,14 +241,14 @@ def _is(type_: Message, primitive: int) -> bool:
 
 
 def _text(node: Message) -> str | None:
-    """The text, where the expression is one that is written out."""
+    """The value of a string literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     text: bytes | None = None if constant is None else first(decode(constant, {}), TEXT)
     return None if text is None else text.decode()
 
 
 def _whole_number(node: Message) -> int | None:
-    """The number, where the expression is a whole one that is written out."""
+    """The value of an integer literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     if constant is None:
         return None

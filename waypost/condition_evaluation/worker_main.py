@@ -1,4 +1,4 @@
-"""The process that evaluates conditions."""
+"""The main module of a child process that evaluates conditions."""
 
 import signal
 import time
@@ -22,12 +22,12 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def prepare(_: bytes) -> Answer:
-    """There is nothing to prepare: the greeting is answered when the library is loaded."""
+    """Returns the function that answers requests; the greeting needs no preparation here."""
     return answer_batch
 
 
 def answer_batch(payload: bytes, progress: Progress) -> bytes:
-    """Answers questions until `SLICE_SECONDS` have passed.
+    """Answers the questions of a batch in order, until `SLICE_SECONDS` have passed.
 
     A question that takes more than its budget ends the process: the library holds the interpreter lock, so
     only the kernel can stop it. Processor time is counted, so that a busy machine makes none fail.

@@ -1,4 +1,4 @@
-"""Connections of a server, and descriptors of a process: how many there may be, and which are cut off.
+"""Limits the connections of a server and the file descriptors of a process, and closes connections over them.
 
 `acceptor.py` accepts connections within the bound that `connection_room.py` keeps, `tcp_progress.py` measures
 what a client takes of its answers, `descriptors.py` raises the limit of the process. Imported by the server

@@ -1,4 +1,4 @@
-"""Accepts the connections of one listening socket for uvicorn, within a bound, TLS handshakes included.
+"""The acceptor of one listening socket's connections for uvicorn, within a bound that counts TLS handshakes.
 
 `asyncio.Server` would do, but it counts nothing: a connection is accepted whatever is open already, and one
 whose TLS handshake does not come is known to nobody. When no descriptor is left, uvloop 0.23 closes the
@@ -24,19 +24,19 @@ LOG_SECONDS: Final = 10.0
 
 
 class Handshake:
-    """A connection that is accepted and not yet made: its TLS handshake is under way."""
+    """An accepted connection whose TLS handshake is under way."""
 
     def __init__(self, client: socket.socket) -> None:
         self._client = client
 
     def cut_off(self) -> None:
-        """Closes it in both directions: the handshake fails at once, which closes the socket."""
+        """Shuts the socket down in both directions: the handshake fails at once, which closes the socket."""
         with contextlib.suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
 
 
 class Acceptor:
-    """Takes the place of an `asyncio.Server` in uvicorn, from `start` to `close`.
+    """The acceptor of connections, from `start` to `close`, in place of an `asyncio.Server` in uvicorn.
 
     `make_protocol` is called with whether the connection is to be refused because too many are open.
     """
@@ -94,7 +94,7 @@ class Acceptor:
             connecting.add_done_callback(self._handshakes.pop)
 
     def _is_refused(self) -> bool:
-        """Makes room for a new connection where none is; whether it is to be refused since none can be."""
+        """Makes room for a new connection if needed; returns whether to refuse it, since all are busy."""
         if not self._room.full:
             return False
         victim = self._room.make_room()

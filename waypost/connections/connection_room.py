@@ -1,4 +1,4 @@
-"""Keeps the connections of one server within a bound: decides which one is closed to make room for a new one.
+"""Limits the connections of one server: decides which one is closed to make room for a new one.
 
 Without it, idle connections of anybody, without a token, would take all that the server may have open.
 """
@@ -11,10 +11,10 @@ REFUSED_MAXIMUM: Final = 64
 
 
 class Connection(Protocol):
-    """An open connection, as far as this file is concerned."""
+    """The protocol of an open connection, which can be cut off."""
 
     def cut_off(self) -> None:
-        """Closes it at once, whatever is under way on it."""
+        """Closes the connection at once, whatever is under way on it."""
         ...
 
 
@@ -40,7 +40,7 @@ class ConnectionRoom:
 
     @property
     def full(self) -> bool:
-        """Whether no further connection has a place."""
+        """Whether the number of open connections has reached the maximum."""
         return len(self.open) - len(self.refused) >= self.maximum
 
     def make_room(self) -> Connection | None:
@@ -52,14 +52,14 @@ class ConnectionRoom:
         return self._take_first((self.refused,)) if len(self.refused) >= REFUSED_MAXIMUM else None
 
     def set_unproven(self, connection: Connection, unproven: bool) -> None:
-        """Says whether the connection's request is, for now, of a caller who has not proved who that is."""
+        """Records whether the connection's request is from a caller who is not authenticated yet."""
         if unproven and connection in self.open:
             self.arriving[connection] = None
         else:
             self.arriving.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
-        """The connection is closed."""
+        """Removes a closed connection from the counts."""
         self.open.discard(connection)
         for kind in (self.arriving, self.idle, self.stalled, self.refused):
             kind.pop(connection, None)

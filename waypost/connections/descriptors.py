@@ -1,4 +1,4 @@
-"""How many files, pipes and connections this process may have open at once."""
+"""The limit of file descriptors (files, pipes, connections) that this process may have open at once."""
 
 import resource
 from typing import Final

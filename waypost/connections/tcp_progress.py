@@ -1,4 +1,4 @@
-"""How much of what was written to a TCP connection its client has taken."""
+"""Measures how many bytes written to a TCP connection its client has acknowledged."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ TCP_INFO: Final = struct.Struct("@120xQ")
 
 
 def bytes_taken(transport: asyncio.Transport) -> int:
-    """Bytes that the client's machine has taken from a connection so far.
+    """The number of bytes that the client's machine has acknowledged on a connection so far.
 
     Asked of the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
     """

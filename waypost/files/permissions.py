@@ -26,14 +26,14 @@ def open_private(path: str, flags: int) -> int:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file that is its owner's alone, also where a wider one was. Raises `OSError`."""
+    """Writes a file with mode 0600, also in place of one with more permissions. Raises `OSError`."""
     with open(path, "wb", opener=open_private) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
 
 
 def narrow(path: Path) -> None:
-    """Takes the permissions of others from a file or folder that an older version has made, and logs it.
+    """Removes other users' permissions from a file or folder that an older version has made, and logs it.
 
     Does nothing where there is none. One of another owner is logged and stays.
     """

@@ -1,4 +1,4 @@
-"""The file of a SQLite database: `lock` makes it one process's own, `structure_check` finds damage in it.
+"""Lock, structure check, disk space and errors of a SQLite database file, which one process owns.
 
 `errors` has the one error. Imports nothing else of this project.
 """

@@ -1,4 +1,4 @@
-"""Whether a disk has room for a database to work."""
+"""Checks whether a disk has free space for a database."""
 
 import os
 from pathlib import Path

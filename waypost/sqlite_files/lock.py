@@ -45,7 +45,7 @@ class FileLock:
         return f"FileLock({self._held})"
 
     def release(self) -> None:
-        """Gives the file free. To be called once, after the database is closed."""
+        """Releases the lock. To be called once, after the database is closed."""
         _HELD.discard(self._held)
         os.close(self._descriptor)
 

@@ -21,7 +21,7 @@ value itself is read.
 
 
 def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the `values` below `root` that the condition may read, to be sent to where it is evaluated.
+    """The `values` below `root` that the condition may read, to be sent to its evaluator.
 
     All of them unless each mention of `root` is followed by a name. Never raises.
     """
@@ -47,7 +47,7 @@ def _names_below(text: str, root: str) -> tuple[str, ...] | None:
 
 
 def text_error(text: str) -> str | None:
-    """Why the text can be no condition, as far as it is seen without compiling it."""
+    """The error in a condition's text that is found without compiling it; None where none is."""
     if len(text) > MAXIMUM_CHARACTERS:
         return f"has {len(text)} characters; {MAXIMUM_CHARACTERS} are allowed"
     if "${" in text:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class GraphTask(Protocol):
-    """A node of the DAG: it has a name and names the tasks that it needs."""
+    """The protocol of a node of the DAG: its name, and the names of the tasks that it needs."""
 
     @property
     def name(self) -> str: ...
@@ -16,7 +16,7 @@ class GraphTask(Protocol):
 
 
 def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
-    """Task names, each after all the names that it needs; in document order where that leaves a choice.
+    """Returns the task names in topological order, and in document order where that leaves a choice.
 
     Raises `ValueError` naming the cycle where there is one.
     """
@@ -27,7 +27,7 @@ def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
 
 
 def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
-    """A cycle as (a, b, ..., a), each task needing the next; None where there is none."""
+    """Returns a cycle as (a, b, ..., a), each task needing the next; None where there is none."""
     if _already_ordered(tasks):
         return None
     try:

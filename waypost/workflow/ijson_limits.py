@@ -1,6 +1,4 @@
-"""Limits of numbers and texts (RFC 7493, I-JSON) that every reader of a document or of a task's output takes
-alike.
-"""
+"""The limits of I-JSON (RFC 7493) on numbers and texts in documents and in task outputs."""
 
 import math
 import re

@@ -27,7 +27,7 @@ LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
 
 
 class PlaceholderError(Exception):
-    """A placeholder is malformed, or names a value that does not exist."""
+    """Raised for a placeholder that is malformed, or names a value that does not exist."""
 
 
 def references(text: str) -> dict[tuple[str, ...], int]:

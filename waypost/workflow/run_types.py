@@ -1,6 +1,4 @@
-"""The types of `tasks[].run` for the executors that ship with Waypost: the gateway checks documents against
-them.
-"""
+"""The types of `tasks[].run` for the executors that ship with Waypost, by which documents are checked."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeAlias
