@@ -69,6 +69,8 @@ class FaultyOpa:
         self.address = address
         self.answer: Answer = sending(response(body_of()))
         self.healthy = True
+        self.numbers = False
+        """Whether its bundle has the rules for numbered questions; else they are undefined."""
         self.asked = 0
         self.connections = 0
         self.bodies: list[bytes] = []
@@ -98,6 +100,8 @@ class FaultyOpa:
             writer.write(response(b"{}"))
         elif path == "/allowed" or "/none?" in path:
             writer.write(response(body_of()))
+        elif "/batch/" in path and not self.numbers:
+            writer.write(response(msgspec.json.encode({"provenance": PROVENANCE})))
         else:
             self.asked += 1
             self.bodies.append(body)

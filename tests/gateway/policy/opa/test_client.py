@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import submission
-from tests.gateway.policy.opa.faulty_opa import body_of
+from tests.gateway.policy.opa.faulty_opa import PROVENANCE, body_of
 from waypost import pki, tls
 from waypost.serving import Server
 
@@ -26,7 +27,11 @@ async def opa_by_https(folder: Path) -> AsyncIterator[OpaAddress]:
 
     async def decide(request: Request) -> Response:
         permitted = request.headers["authorization"] == "Bearer secret"
-        content = body_of() if permitted else b""
+        # Its bundle has no rules for numbered questions.
+        clear = (
+            msgspec.json.encode({"provenance": PROVENANCE}) if "/batch/" in request.url.path else body_of()
+        )
+        content = clear if permitted else b""
         return Response(content, 200 if permitted else 401, media_type="application/json")
 
     context = tls.api_context(credentials.certificate, credentials.key)

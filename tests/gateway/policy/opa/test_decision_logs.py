@@ -56,7 +56,7 @@ async def test_opa_s_own_record_is_found_by_the_id_that_its_answer_has(tmp_path:
     assert found is not None
     record = msgspec.json.decode(found, type=OpaRecord)
     assert record.decision_id == decision.engine_decision_id
-    assert record.path == "waypost/submission/decision"
+    assert record.path == "waypost/batch/submission"
     assert [one["revision"] for one in record.bundles.values()] == [bundle.revision]
     assert "timer_rego_query_eval_ns" in record.metrics
     assert b"canary" not in found
