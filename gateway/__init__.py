@@ -2,7 +2,7 @@
 
 `app.py` puts it together from `settings.py`, which `settings_loading.py` reads; `gateway_process.py` runs it;
 `__main__.py` is the `waypost` command. The rooms stand in floors, and each imports downward only: `cli`,
-`app`, `api`, `submission` and `reconciler`, `store`, `regions`, `identity`, `policy` and `documents`, `core`,
-`settings` (the contracts are in pyproject.toml). All of them may import `clusters`, `observability` and
-`waypost`.
+`app`, `api`, `submission`, `reconciler` and `rollback`, `store`, `regions`, `identity`, `policy` and
+`documents`, `core`, `settings` (the contracts are in pyproject.toml). All of them may import `clusters`,
+`observability` and `waypost`.
 """

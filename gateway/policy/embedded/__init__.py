@@ -7,6 +7,6 @@ small documents evaluated on the event loop; `interruption` ends what takes long
 then evaluates in a process that can be killed (`worker_main` is what runs there). `rego_tests` runs the
 tests of a bundle. `syntax_tree` reads the parser's trees.
 
-Imports the engine-neutral modules of `gateway.policy`, and is imported by `gateway.app` and `gateway.cli`
-alone.
+Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` puts it to work;
+`gateway.policy.rollout` and `gateway.cli` evaluate bundles with it.
 """

@@ -5,6 +5,6 @@ is, `reply` what it answers, `breaker` says when to stop asking, `batches` asks 
 `bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that, and `bundle_feed`
 keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
 
-Imports the engine-neutral modules of `gateway.policy`. `gateway.app` and `gateway.cli` import it, and of
-`gateway.api` what serves the feed.
+Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` puts it to work;
+`gateway.policy.rollout`, `gateway.cli` and what serves the feed in `gateway.api` handle bundles with it.
 """
