@@ -125,7 +125,7 @@ class MetricRegistry(CollectorRegistry):
         return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All metrics, in the format that the header Accept of the scraper asks for; and its media type."""
+        """Renders all metrics in the format of the scraper's Accept header; returns the media type too."""
         encode, media_type = choose_encoder(accept)
         return encode(self), media_type
 

@@ -1,4 +1,4 @@
-"""The HTTP client of the commands: finds the gateway, reads its answers, explains why it cannot be reached.
+"""The HTTP client of the commands: finds the gateway, parses its answers, explains connection errors.
 
 Address and token come, in this order, from `--url` and `--token`, the environment (`WAYPOST_URL`,
 `WAYPOST_TOKEN`), and the context that `waypost up` leaves in `.waypost/context.json` of this folder or one
@@ -44,7 +44,7 @@ class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def api_path(*names: str) -> str:
-    """The path below `/v1` made of `names`, each quoted so that it stays one part of it.
+    """Builds the path below `/v1` of `names`, each quoted so that it stays one segment.
 
     Raises `CliError` for an empty name.
     """
@@ -139,7 +139,7 @@ def _development_token(context: Context | None) -> str | None:
 
 
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
-    """The `CliError` that says what is wrong with the connection to `address`, and what may help."""
+    """Makes the `CliError` for a failed connection to `address`: its cause, and what may help."""
     tls_error, proxy = _tls_error(error), find_proxy(address)
     # To such a proxy there is a TLS connection of its own: which of the two has failed is not known.
     by_way = f" or of the proxy {proxy}" if proxy and proxy.url.startswith("https:") else ""
@@ -170,7 +170,7 @@ def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliErr
 
 
 def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
-    """What helps against a certificate that is not accepted: not for every cause is it another root."""
+    """The advice for a certificate that is not accepted: not for every cause is it another root."""
     if error.verify_code in WRONG_NAME:
         return "Use the name that the certificate is for, or have one issued for this name."
     if error.verify_code in WRONG_TIME:
@@ -181,7 +181,7 @@ def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """The TLS error behind `error`; None: there is none. httpx (0.28) keeps it as the cause of a cause."""
+    """The TLS error that caused `error`, or None. httpx (0.28) keeps it as the cause of a cause."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -189,7 +189,7 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def read_answer(response: httpx.Response, *names: str) -> Any:
-    """The JSON object in a successful answer, which must have the fields `names`.
+    """Parses a successful answer as a JSON object, which must have the fields `names`.
 
     Raises `CliError` for any other answer, with the text of the problem document where the gateway refuses.
     """
@@ -217,7 +217,7 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 
 
 def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
-    """The `CliError` for a refusal in words that are not a gateway's: it has not been reached.
+    """Makes the `CliError` for an error response that is not a gateway's: no gateway was reached.
 
     A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
     """
@@ -233,13 +233,13 @@ def _sent_token(response: httpx.Response) -> str | None:
 
 
 def _is_development(url: httpx.URL) -> bool:
-    """True if `url` is of the gateway that `waypost up` started here."""
+    """Whether `url` is of the gateway that `waypost up` started here."""
     context = find_context(Path.cwd())
     return context is not None and context.development is not None and str(url).startswith(f"{context.url}/")
 
 
 def decode_object(content: bytes | str, *names: str) -> Any:
-    """The JSON object in `content`, which must have the fields `names`.
+    """Parses `content` as a JSON object, which must have the fields `names`.
 
     Raises `CliError` for any other content: it does not come from a gateway.
     """

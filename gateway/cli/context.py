@@ -1,4 +1,4 @@
-"""The context file: where `waypost up` leaves the URL of its gateway, so that other commands find it."""
+"""The context file, in which `waypost up` stores the URL of its gateway for other commands."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ DEVELOPMENT: Final = "development"
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of the context file: a gateway's URL, and what is needed for a token.
+    """The content of the context file: a gateway's URL, and the data needed to get a token.
 
     `development` is the folder of the gateway's development issuer, `tenant` the tenant to make tokens for.
     """

@@ -1,4 +1,4 @@
-"""`waypost convert`: turns a recorded workflow (WfFormat) into a document that a gateway takes."""
+"""`waypost convert`: converts a recorded workflow (WfFormat) into a Waypost document."""
 
 import sys
 from typing import Annotated, Final, Literal

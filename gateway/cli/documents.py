@@ -1,4 +1,4 @@
-"""Reads documents by the gateway's own rules, so that errors are found before a document is sent."""
+"""Reads documents by the gateway's own rules, to find errors before a document is sent."""
 
 import sys
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """The content of `file`; `-` is standard input. Raises `CliError` if it cannot be read or has no end."""
+    """Reads `file`; `-` is standard input. Raises `CliError` if it cannot be read or has no end."""
     try:
         if file in ("-", STANDARD_INPUT):
             content = sys.stdin.buffer.read(READ_MAXIMUM + 1)
@@ -37,7 +37,7 @@ def read_bytes(file: str) -> bytes:
 
 
 def detect_media_type(body: bytes) -> str:
-    """The media type of `body`, JSON or YAML, by its content: a file's name is not always known.
+    """Detects the media type of `body`, JSON or YAML, by its content: a file's name is not always known.
 
     A body that is neither counts as JSON, and is refused as such.
     """
@@ -81,7 +81,7 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
 
 
 def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
-    """A `CliError` with `message` and the first `SHOWN_ERRORS` of `errors`, each with its JSON pointer."""
+    """Makes a `CliError` of `message` and the first `SHOWN_ERRORS` of `errors`, with their JSON pointers."""
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

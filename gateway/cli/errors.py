@@ -34,7 +34,7 @@ EXIT_BY_STATUS: Final = {
 
 
 class CliError(Exception):
-    """Ends a command: `message` is printed, `lines` below it, and `code` is the exit code."""
+    """The error that ends a command: `message` is printed, `lines` below it, and `code` is the exit code."""
 
     def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: Exit = Exit.FAILED) -> None:
         super().__init__(message)

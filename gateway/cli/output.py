@@ -58,13 +58,13 @@ Not the joiners (U+200C, U+200D), which some scripts are written with.
 
 
 class Markup(str):
-    """A text in rich's markup, made here; any other text is shown to the letter."""
+    """A text in rich's markup, made here; any other text is printed literally."""
 
     __slots__ = ()
 
 
 class Screen(Console):
-    """A rich console that shows escaped whatever a terminal would obey, in texts and in cells of tables.
+    """A rich console that escapes control characters, in texts and in cells of tables.
 
     It leaves a broken pipe to `command`: rich's own ends the process with exit code 1.
     """
@@ -87,7 +87,7 @@ class Screen(Console):
 
 
 class PortableDumper(yaml.CSafeDumper):
-    """Writes YAML that readers of 1.1 and 1.2 read alike.
+    """A YAML dumper whose output parsers of YAML 1.1 and 1.2 read alike.
 
     PyYAML follows 1.1, where 1e5 is text, and would write the text "1e5" without quotes; YAML 1.2 takes that
     for a number.
@@ -106,17 +106,17 @@ PortableDumper.add_implicit_resolver(
 
 
 def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
-    """A screen of `width` columns; None: as wide as the terminal, for a view that is redrawn in place."""
+    """Makes a screen of `width` columns; None: as wide as the terminal, for a view redrawn in place."""
     return Screen(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def visible(text: str) -> str:
-    """`text` on one line; what a terminal would obey or reorder is escaped as in Python: `\\x1b`."""
+    """`text` on one line, its control and bidirectional characters escaped as in Python: `\\x1b`."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def colored(word: str) -> Markup:
-    """`word` in rich's markup for its color, if it has one; rich drops the markup without a terminal."""
+    """Adds rich's markup for the color of `word`, if it has one; rich drops it without a terminal."""
     color = COLORS.get(word)
     return Markup(f"[{color}]{word}[/]" if color else escape(word))
 
@@ -136,7 +136,7 @@ def print_names(names: Iterable[str]) -> None:
 
 
 def serialize(value: Any, output: Format) -> str:
-    """`value` as YAML where that is asked for, else as JSON.
+    """Encodes `value` as YAML where that is asked for, else as JSON.
 
     What a terminal would obey is escaped as the language does it, so that programs read the same text.
     """
@@ -156,7 +156,7 @@ def _escape_in_quotes(found: re.Match[str]) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table without lines, for people and for `grep`; None is shown as a dash, `Markup` with its colors."""
+    """Makes a table without lines, for people and for `grep`; None is a dash, `Markup` keeps its colors."""
     grid = Table(
         *(Column(name, overflow="fold") for name in columns),
         box=None,
@@ -189,7 +189,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, int]:
-    """Makes `function` a command, which prints its errors as sentences and returns the exit code."""
+    """Wraps `function` as a command, which prints its errors as sentences and returns the exit code."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
@@ -215,7 +215,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
 
 
 def _os_error(error: OSError) -> CliError:
-    """The `CliError` for a system error: about the file that it names, or else about standard output.
+    """Makes the `CliError` for a system error: about the file that it names, or else about standard output.
 
     What standard output still buffers is then discarded.
     """
@@ -226,7 +226,7 @@ def _os_error(error: OSError) -> CliError:
 
 
 def _discard_output() -> None:
-    """Discards what standard output still buffers: flushed when Python ends, it would fail once more."""
+    """Discards the buffer of standard output: flushed when Python ends, it would fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

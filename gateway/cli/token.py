@@ -70,7 +70,7 @@ def mint(
 
 
 def _check_tenant(tenant: str) -> None:
-    """Raises `CliError` for a name that no document could have: the token would be good for nothing."""
+    """Raises `CliError` for a tenant name that no document could have: the token would be useless."""
     try:
         msgspec.convert(tenant, Tenant)
     except msgspec.ValidationError as error:
@@ -81,7 +81,7 @@ def _check_tenant(tenant: str) -> None:
 
 
 def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
-    """Prints a warning for each word that is no scope: rules of somebody's own might want it."""
+    """Prints a warning for each unknown scope; custom rules might want it."""
     for word in (word for scope in scopes for word in scope.split() if word not in SCOPES):
         near = closest(word, SCOPES)
         meant = f"did you mean {near}?" if near else f"there are {', '.join(SCOPES)}"

@@ -1,4 +1,4 @@
-"""Formats what is wrong with a command line, like every other error: one sentence, and what helps."""
+"""Formats usage errors of the command line like every other error: one sentence, and advice."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ STANDARD_INPUT: Final = "/dev/stdin"
 
 
 def format_usage_error(error: CycloptsError) -> str:
-    """The error in rich's markup, with the command whose help says more."""
+    """Formats a usage error in rich's markup, with the command whose help says more."""
     chain = " ".join(("waypost", *(error.command_chain or ())))
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
@@ -22,7 +22,7 @@ def format_usage_error(error: CycloptsError) -> str:
 
 
 def _missing(error: CycloptsError) -> str:
-    """The option or argument that was not named at all; empty where one was named, and may lack its value."""
+    """The name of a required option or argument that is absent; empty if one is there without its value."""
     argument = error.argument
     if type(error) is not MissingArgumentError or argument is None or error.keyword is not None:
         return ""

@@ -20,7 +20,7 @@ def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
 
 
 class BearsClockSteps(Protocol):
-    """The part of a store that corrects stored times when the wall clock was set."""
+    """The part of a store that corrects stored times, once at the start, when the wall clock was set."""
 
     async def bear_clock_step(self, boot: MachineBoot) -> float:
         """Moves deadlines of open runs, and pauses, by the clock's step since the last such call.

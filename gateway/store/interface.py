@@ -180,7 +180,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def open_work(self, tenant: str) -> OpenWork:
-        """How much the tenant has open now. Reading it costs the same however much that is."""
+        """The number of the tenant's runs that have not ended, with their shards and tasks. Cheap to read."""
         ...
 
     async def pending(

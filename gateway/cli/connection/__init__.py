@@ -1,4 +1,4 @@
-"""What stands between a command and its gateway: proxies of the environment, retries, the caller's own token.
+"""Connections of commands to a gateway: proxies of the environment, retries, explanation of refused tokens.
 
 `gateway/cli/client.py` opens the connection with these.
 """

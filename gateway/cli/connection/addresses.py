@@ -1,4 +1,4 @@
-"""Checks addresses before a socket sees them, and tells which are this machine's own."""
+"""Validates addresses before a socket uses them, and recognizes loopback addresses."""
 
 import socket
 from ipaddress import ip_address
@@ -39,7 +39,7 @@ def parse_address(url: str) -> httpx.URL:
 
 
 def check_address(address: httpx.URL) -> None:
-    """Raises `ValueError` for a host or port at which Python's sockets would raise something else."""
+    """Raises `ValueError` for a host or port on which Python's sockets would raise another error."""
     if not address.host:
         raise ValueError("it names no host")
     if address.port is not None and not 0 < address.port <= PORT_MAXIMUM:
@@ -51,7 +51,7 @@ def check_address(address: httpx.URL) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """True if `host` is this machine itself: no proxy could reach it there."""
+    """Whether `host` is this machine itself: no proxy could reach it there."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,4 +1,4 @@
-"""Explains a refused token from what it says of itself: the gateway's answer names no check that failed.
+"""Explains why a token was refused, from its own claims: the gateway's answer names no check that failed.
 
 It is read without a check of its signature, as only its bearer may: what it says is the bearer's to know.
 """
@@ -17,7 +17,7 @@ LARGEST_SECONDS: Final = 2**40
 
 
 def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
-    """Lines that say what is wrong with `token`, as far as it can be seen here, and what helps.
+    """Lines on what is wrong with `token`, as far as it can be seen here, and on what helps.
 
     `development`: the gateway is the one that `waypost up` started here.
     """
@@ -41,14 +41,14 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
 
 
 def explain_missing_scope(token: str | None, method: str, path: str) -> tuple[str, ...]:
-    """A line that names the scope that a call about runs needs, where `token` has it not."""
+    """A line that names the scope that a call about runs needs, if `token` does not have it."""
     if method != "GET" or not path.startswith("/v1/runs") or lacks_scope(token, READ_SCOPE) is not True:
         return ()
     return (f"The token has no scope {READ_SCOPE}, without which no run is seen.",)
 
 
 def lacks_scope(token: str | None, scope: str) -> bool | None:
-    """True if `token` says that it has not the `scope`; None where it cannot be read."""
+    """Whether `token` lacks the `scope`; None where the token cannot be parsed."""
     claims = _claims(token) if token else None
     if claims is None:
         return None
@@ -58,7 +58,7 @@ def lacks_scope(token: str | None, scope: str) -> bool | None:
 
 
 def subject_of(token: str) -> str | None:
-    """The subject that `token` names; None where it cannot be read."""
+    """The subject of `token`; None where the token cannot be parsed."""
     subject = (_claims(token) or {}).get("sub")
     return subject if isinstance(subject, str) else None
 
@@ -75,7 +75,7 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 
 def _wrong_form(claims: dict[str, Any]) -> str | None:
-    """A sentence about a time in the token that no gateway takes for one."""
+    """A sentence about a time claim in the token that is not a valid time."""
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if type(value) is not int or abs(value) >= LARGEST_SECONDS:

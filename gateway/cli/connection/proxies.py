@@ -1,4 +1,4 @@
-"""Proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and which one is used.
+"""Selects the proxy of a connection from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 httpx (0.28) reads the same variables, but uses a proxy for loopback addresses too, fails on a SOCKS proxy
 that no call would use, and does not say which variable it followed.
@@ -17,24 +17,24 @@ from gateway.cli.errors import CliError, Exit
 
 
 class EnvironmentProxy(NamedTuple):
-    """A proxy that the environment names: the variable, and the proxy's URL, which may hold a password."""
+    """A proxy of the environment: the variable, and the proxy's URL, which may hold a password."""
 
     variable: str
     url: str
 
     def __str__(self) -> str:
-        """The proxy without the user and password in its URL."""
+        """The proxy's URL without user and password."""
         scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def parse(self) -> httpx.Proxy:
-        """The proxy as httpx wants it. Raises `ValueError` or `httpx.InvalidURL` where it is none."""
+        """Parses the URL for httpx. Raises `ValueError` or `httpx.InvalidURL` for one that is no proxy's."""
         proxy = httpx.Proxy(self.url)
         check_address(proxy.url)
         return proxy
 
     def advice(self, address: httpx.URL) -> str:
-        """A sentence that names the variable and says how to do without the proxy for `address`."""
+        """A sentence that names the variable, and says how to avoid the proxy for `address`."""
         return (
             f"{self.variable} names the proxy {self}: is it the right one?"
             f" NO_PROXY={address.host} goes without it."
@@ -42,7 +42,7 @@ class EnvironmentProxy(NamedTuple):
 
 
 def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
-    """The proxy that the environment names for `address`; None for a loopback address, whatever it names."""
+    """The proxy that the environment names for `address`; None, always, for a loopback address."""
     if is_loopback(address.host) or _is_exempt(address):
         return None
     proxies = getproxies()
@@ -53,7 +53,7 @@ def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
 
 
 def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -> CliError:
-    """The `CliError` for a proxy that cannot be used at all."""
+    """Makes the `CliError` for a proxy that cannot be used at all."""
     if isinstance(error, ImportError):
         message = f"{proxy.variable} names the SOCKS proxy {proxy}, which needs the Python package socksio"
     else:
@@ -63,7 +63,7 @@ def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -
 
 
 def _is_exempt(address: httpx.URL) -> bool:
-    """True if `NO_PROXY` names the host, a domain above it, or (for an IP address) its network."""
+    """Whether `NO_PROXY` names the host, a domain above it, or (for an IP address) its network."""
     try:
         host = ip_address(address.host)
     except ValueError:
@@ -81,6 +81,6 @@ def _network(entry: str) -> Container[object]:
 
 
 def _variable(scheme: str) -> str:
-    """The name of the variable as it stands in the environment; the lower-case one counts where both are."""
+    """The name of the variable as it stands in the environment; the lower-case one takes precedence."""
     name = f"{scheme}_proxy"
     return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

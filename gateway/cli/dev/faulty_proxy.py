@@ -1,4 +1,4 @@
-"""A TCP proxy that makes a network bad (late, slow, cut, losing bytes), for `waypost up` and tests.
+"""A TCP proxy that simulates network faults (delay, low rate, cuts, loss), for `waypost up` and tests.
 
 Bytes keep their order and overlap in flight: a delay costs time, not throughput. A setting takes effect at
 once, on open connections too. A connection that has lost bytes is reset when the mode returns to PASS, since
@@ -34,7 +34,7 @@ class Mode(StrEnum):
 
 
 class Proxy:
-    """Listens on a port and forwards its connections to a target, for as long as the `async with` lasts.
+    """A TCP proxy that forwards a port's connections to a target, while its `async with` lasts.
 
     `delay_seconds` (each way), `bytes_per_second` (each way, all connections together; None: no bound) and
     `reset_probability` (that a chunk from a client resets its connection, by `dice`) may be set at any time;
@@ -128,11 +128,11 @@ class Proxy:
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
     def draw_reset(self) -> bool:
-        """Draws by chance: True, with `reset_probability`, if a connection is to be reset now."""
+        """Draws by chance whether a connection is to be reset now, with `reset_probability`."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
-        """True if the mode in force loses the bytes of this direction."""
+        """Whether the mode in force loses the bytes of this direction."""
         return self._mode is Mode.BLACKHOLE or (
             self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.REPLIES
         )
@@ -147,14 +147,14 @@ class Proxy:
 
 
 class _Direction(StrEnum):
-    """The two ways of a connection's bytes: from the client, and to it."""
+    """The directions of a connection's bytes: from the client, and to it."""
 
     REQUESTS = "requests"
     REPLIES = "replies"
 
 
 class _Connection:
-    """One connection: a client, the target, and a pipe each way between them."""
+    """A proxied connection: a client, the target, and a pipe in each direction."""
 
     task: asyncio.Task[None]
 
@@ -205,7 +205,7 @@ class _Connection:
 
 
 class _Pipe:
-    """One direction of one connection: the chunks in flight, each with the time at which it is due."""
+    """One direction of a connection: the chunks in flight, each with the time at which it is due."""
 
     def __init__(self, connection: _Connection, proxy: Proxy, direction: _Direction) -> None:
         self._connection, self._proxy, self._direction = connection, proxy, direction

@@ -1,4 +1,4 @@
-"""Finds the processes that hold a stack's folder or a port, by what Linux shows of them in `/proc`.
+"""Finds the processes that hold a stack's folder or a port, from Linux' `/proc`.
 
 Where there is no `/proc`, or it may not be read, none is found.
 """
@@ -20,7 +20,7 @@ OURS: Final = frozenset({"gateway", "--bundle"})
 
 
 class Holder(NamedTuple):
-    """A process that holds a port or a stack's folder: its id and its command line."""
+    """A process that holds a port or a stack's folder, with its id and command line."""
 
     pid: int
     arguments: tuple[str, ...]
@@ -55,7 +55,7 @@ def holder_of_port(port: int) -> Holder | None:
 
 
 def kill_command(holders: list[Holder]) -> str:
-    """The command that ends `holders`."""
+    """The shell command that ends `holders`."""
     return f"kill {' '.join(str(holder.pid) for holder in holders)}"
 
 

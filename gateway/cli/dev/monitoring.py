@@ -1,4 +1,4 @@
-"""Runs a Prometheus and an Alertmanager beside a stack, with the rules, alerts and routes that ship."""
+"""Runs Prometheus and Alertmanager beside a stack, with the shipped rules, alerts and routes."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ LOOK_SECONDS: Final = 0.05
 
 
 class Monitoring(Struct, frozen=True, kw_only=True):
-    """The addresses of the servers that watch a stack."""
+    """The addresses of a stack's Prometheus and Alertmanager."""
 
     prometheus_url: str
     alerts_url: str
@@ -79,7 +79,7 @@ async def monitoring(stack: Stack, *, receiver: str) -> AsyncIterator[Monitoring
 
 
 def _configuration(stack: Stack, alerts: str) -> dict[str, Any]:
-    """The configuration that ships, for the processes of the stack, without the servers that keep longer."""
+    """The shipped configuration, for the processes of the stack, without long-term storage."""
     found: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text())
     found["rule_files"] = [str(SHIPPED / "prometheus" / "rules" / "*.yml")]
     found["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alerts]}]}]

@@ -26,7 +26,7 @@ Collecting garbage less often saves a quarter of its processor time, for some 15
 
 
 class OpaProcess:
-    """An OPA server: `async with` starts it and waits until it answers; it is ended by its process id.
+    """An OPA server process: `async with` starts it, waits until it answers, and ends it by its process id.
 
     `address` is a path for a Unix socket, or `HOST:PORT`. It holds the bundle at `bundle`, or fetches one as
     its configuration file `config` says. What it prints goes to the file `log`.
@@ -50,12 +50,12 @@ class OpaProcess:
 
     @property
     def engine(self) -> str:
-        """The setting `policy.engine` of a gateway that asks this OPA."""
+        """The value of the setting `policy.engine` for a gateway that asks this OPA."""
         scheme = "opa+unix:" if isinstance(self._address, Path) else "opa+http://"
         return f"{scheme}{self._address}"
 
     def command(self) -> list[str]:
-        """The command that starts this OPA by hand."""
+        """The shell command that starts this OPA by hand."""
         address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
         sources = {"--bundle": self._bundle, "--config-file": self._config}
         return [
@@ -74,7 +74,7 @@ class OpaProcess:
         await self.stop()
 
     async def start(self) -> asyncio.subprocess.Process:
-        """Starts the process, and waits until it answers with the bundle in force. Raises `CliError`."""
+        """Starts the process, and waits until it answers with the bundle loaded. Raises `CliError`."""
         if isinstance(self._address, Path) and len(os.fsencode(self._address)) > SOCKET_PATH_MAXIMUM:
             raise CliError(f"{self._address} is too long for a socket", code=Exit.USAGE)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

@@ -1,4 +1,4 @@
-"""Finds the `opa` program on this machine: on PATH, or where `make opa` builds it; as a module, prints it.
+"""Finds the `opa` program on PATH, or where `make opa` builds it; run as a module, prints its path.
 
 The policy engine itself needs no such program, only the address of an OPA that runs.
 """
@@ -19,7 +19,7 @@ OLDEST: Final = (1, 21, 3)
 
 
 def find_opa() -> Path | None:
-    """The newest enough `opa`: that on PATH, else the one that was built. None where there is neither."""
+    """The path of a new enough `opa`: on PATH, else the built one. None where there is neither."""
     return next((path for path in _candidates() if (version_of(path) or ()) >= OLDEST), None)
 
 
@@ -31,7 +31,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def version_of(program: Path) -> tuple[int, ...] | None:
-    """The version that `program` says it has; None where it does not run or says none."""
+    """The version that `program` reports; None where it does not run or reports none."""
     try:
         printed = subprocess.run(
             [program, "version"], capture_output=True, text=True, timeout=10, check=True, env={}

@@ -1,4 +1,4 @@
-"""Says at the start of a stack that its policy permits none of its regions."""
+"""Warns at the start of a stack whose policy permits none of its regions."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from gateway.settings_loading import load_settings
 
 
 def nowhere_permitted(regions: Sequence[str], configuration: Path | None) -> str | None:
-    """A sentence where the gateway's policy data give no tenant any of its regions: every run would wait.
+    """A warning if the policy data permit no tenant any of the regions: every run would wait; else None.
 
     None for data of another form, which other rules read: they are not for this command to understand.
     """

@@ -1,4 +1,4 @@
-"""Keeps the regions' folders of a stack apart from it, where its tasks can name nothing else of the stack.
+"""Keeps the regions' folder of a stack outside of it, where its tasks find nothing else of the stack.
 
 Tasks run as the user of `waypost up`, in folders below their region's. From there no relative path that is
 the same in every stack may lead to the keys of the gateway and of the development issuer. So `regions` in the
@@ -25,7 +25,7 @@ def _elsewhere() -> Path:
 
 
 def set_regions_apart(state: Path) -> None:
-    """Makes the regions' folder of the stack in `state` elsewhere, and the link to it. Raises `OSError`.
+    """Makes the regions' folder of the stack in `state` outside of it, and a link to it. Raises `OSError`.
 
     A link that is there stays; a folder that is there, as an older version made it, is moved.
     """

@@ -1,4 +1,4 @@
-"""Runs a gateway and its regions as processes on one machine, each region behind a proxy that delays it."""
+"""Runs a gateway and its regions as processes on one machine, each region behind a proxy with delay."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ class Stack:
 
     @property
     def configuration(self) -> Path:
-        """The file with the gateway's settings."""
+        """The path of the gateway's settings file."""
         return self.state / "gateway.toml"
 
     @property
@@ -81,7 +81,7 @@ class Stack:
 
     @property
     def metrics_url(self) -> str:
-        """The URL of the gateway's internal port, which has health and metrics."""
+        """The URL of the gateway's internal port, with health and metrics."""
         return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
 
     async def __aenter__(self) -> Self:
@@ -129,7 +129,7 @@ class Stack:
         (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:
-        """Copies what a region needs, its own pair and the root's certificate, to a folder of its own.
+        """Copies a region's certificate and key, and the root's certificate, to the region's folder.
 
         Its tasks run as its user: where the gateway's key lies is not for them to know.
         """
@@ -159,7 +159,7 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """The command that starts the region `name`, or the OPA, again by hand, where it was."""
+        """The shell command that starts the region `name`, or the OPA, by hand, at the same address."""
         if self.opa and name == "opa":
             return ["env", "-i", *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
@@ -243,7 +243,7 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """The environment of a process. What names the rules in it is for the OPA of a stack that has one."""
+        """The environment of a process; variables that name the rules go to a stack's OPA, if it has one."""
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}
@@ -287,7 +287,7 @@ async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
 
 
 def clear_state(state: Path, log: IO[str]) -> None:
-    """Empties the folder of an earlier stack. The folder itself stays: this process holds its lock."""
+    """Empties an earlier stack's folder. The folder itself stays: this process holds its lock."""
     print(f"emptying {state}", file=log)
     for path in state.iterdir():
         if path.is_dir() and not path.is_symlink():

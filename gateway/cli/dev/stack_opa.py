@@ -1,4 +1,4 @@
-"""The OPA of a stack: it fetches the active bundle from the stack's gateway, as one that serves callers does.
+"""The OPA of a stack: it fetches the active bundle from the stack's gateway, as in production.
 
 What the gateway activates first is a release of the rules that the stack was started with, made here.
 """
@@ -67,7 +67,7 @@ class StackOpa(OpaProcess):
 
     @property
     def policy_settings(self) -> str:
-        """The lines of the gateway's settings, in TOML, that let it ask this OPA, and serve it releases."""
+        """The lines of the gateway's settings (TOML) with which it asks this OPA and serves it releases."""
         # Regions and tasks share this machine with OPA, which may have to wait for a processor.
         return (
             f'[policy]\nengine = "{self.engine}"\ndeadline_seconds = 1.0\n'
@@ -75,7 +75,7 @@ class StackOpa(OpaProcess):
         )
 
     def _make_release(self, bundle: Bundle) -> None:
-        """Writes the release of `bundle`: the one that is there where it has the same rules, or the next one.
+        """Writes the release of `bundle`: the existing one if it has the same rules, or the next one.
 
         The gateway takes none that is older than what was activated since.
         """
@@ -92,7 +92,7 @@ class StackOpa(OpaProcess):
         write_private(self.release, sign(pack_bundle(bundle, sequence=sequence), key))
 
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
-        """Starts it when the gateway listens whose internal port is at the URL `gateway`.
+        """Starts the OPA beside the running gateway whose internal port is at the URL `gateway`.
 
         Waits until it holds the active bundle, and the gateway knows. Raises `CliError`.
         """
@@ -110,7 +110,7 @@ class StackOpa(OpaProcess):
 def polling_configuration(
     gateway: str, public_key: str, *, resource: str = PATH, partition: str = ""
 ) -> dict[str, object]:
-    """OPA's configuration: the active bundle comes from `gateway`, what it logs and reports goes there."""
+    """Makes OPA's configuration: it polls `gateway` for bundles, and sends its logs and status there."""
     return {
         "services": {"waypost": {"url": gateway}},
         "keys": {KEY_ID: {"algorithm": ALGORITHM, "key": public_key}},
@@ -135,7 +135,7 @@ def polling_configuration(
 
 
 def _bundle(environment: Mapping[str, str]) -> Bundle:
-    """The rules that the stack was started with. Raises `CliError` where the gateway would not take them."""
+    """Reads the rules that the stack was started with. Raises `CliError` if the gateway would refuse them."""
     folder, data = (environment.get(name) for name in RULES)
     try:
         bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
@@ -149,7 +149,7 @@ def _bundle(environment: Mapping[str, str]) -> Bundle:
 
 
 async def _is_asked(client: httpx.AsyncClient, gateway: str) -> bool:
-    """Whether the gateway, which may have found no OPA at its start, asks it by now."""
+    """Whether the gateway asks the OPA by now; it may have found none at its start."""
     try:
         answer = await client.get(f"{gateway}/readyz?verbose")
     except httpx.HTTPError:

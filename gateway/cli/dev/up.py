@@ -121,7 +121,7 @@ def _lock(state: Path) -> Iterator[None]:
 
 
 def _how_to_end(state: Path) -> tuple[str, ...]:
-    """Lines that say which `waypost up` has locked `state`, and how it is ended."""
+    """Lines that name the `waypost up` that has locked `state`, and how to end it."""
     try:
         pid = int((state / PID_FILE).read_text())
     except (OSError, ValueError):

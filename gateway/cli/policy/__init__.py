@@ -1,5 +1,4 @@
-"""The commands about rules of policy: check, test and try them (`rules`), and make the bundle that OPA loads
-(`bundles`).
+"""The commands about policy: check, test and evaluate rules (`rules`), and build OPA's bundle (`bundles`).
 
 `checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand, and measures its `cost`;
 `evaluation` answers one question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus`

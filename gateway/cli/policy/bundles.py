@@ -1,4 +1,4 @@
-"""`waypost policy build|sign|verify`: makes the bundle that OPA loads, signs it, and verifies one."""
+"""`waypost policy build|sign|verify`: builds the bundle that OPA loads, signs it, and verifies one."""
 
 from pathlib import Path
 from typing import Annotated, Final

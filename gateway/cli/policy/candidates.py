@@ -1,4 +1,4 @@
-"""Opens rules that rule nowhere yet, of a folder or of a built archive, in the embedded engine or an OPA."""
+"""Opens a policy engine on rules that are not in force: a folder or an archive, embedded or in an OPA."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +31,7 @@ AT_ONCE: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Rules that can be asked, and how many questions at once."""
+    """An engine on rules that are not in force, and the number of questions it takes at once."""
 
     engine: PolicyEngine
     at_once: int = 1
@@ -39,7 +39,7 @@ class Candidate:
 
 @contextmanager
 def bundle_folder(path: Path) -> Iterator[Path]:
-    """The folder of the bundle at `path`: a folder itself, or an archive, unpacked for the `with`.
+    """The folder of the bundle at `path`: that itself, or a temporary one with the unpacked archive.
 
     Raises `CliError` for an archive that is none.
     """
@@ -62,7 +62,7 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
-    """The rules of the bundle at `path`, with the JSON file `data` in place of its own, ready to be asked.
+    """Opens a policy engine on the bundle at `path`, with the JSON file `data` in place of its own.
 
     An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
     """

@@ -1,4 +1,4 @@
-"""Finds every problem of a policy bundle before it rules, and what else its author should know."""
+"""Checks a policy bundle before its release: every problem, and notes for its author."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ BUDGET: Final = 10.0
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
-    """Every problem of a bundle, what is worth knowing beside, and a last line about the whole."""
+    """The report of a check: every problem of a bundle, notes, and a last line about the whole."""
 
     problems: tuple[Diagnostic, ...]
     notes: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
 
 def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
-    """Checks the rules in `directory`, their data, tests and cost: with OPA where it is at hand.
+    """Checks the rules in `directory`, their data, tests and cost; with OPA too, if it is at hand.
 
     A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
     questions in `corpus`.
@@ -77,7 +77,7 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
 
 
 def _unknown_levels(bundle: Bundle) -> Iterator[str]:
-    """Notes of levels for rules that no module names: a misspelt id would leave its rule hard."""
+    """Notes about levels of rules that no module names: a misspelt id would leave its rule hard."""
     levels: dict[str, str] = json.loads(bundle.source.data).get("levels", {})
     text = "\n".join(text for _, text in bundle.source.modules)
     for rule in levels:
@@ -87,7 +87,7 @@ def _unknown_levels(bundle: Bundle) -> Iterator[str]:
 
 
 def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
-    """Problems and notes of the rules, and whether any of them decides about an action in a gateway."""
+    """The problems and notes of the rules, and whether any of them decides about an action in a gateway."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -112,7 +112,7 @@ def _cost(opa: Path | None, bundle: Bundle, budget: float, corpus: Sequence[byte
 
 
 def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
-    """What shows when the embedded engine loads the rules, and runs their tests."""
+    """The problems that loading the rules in the embedded engine, and running their tests, brings."""
     try:
         if bundle.tests:
             yield from run_rego_tests(bundle).failures
@@ -125,7 +125,7 @@ def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """What OPA finds in lines in which nothing was found yet, and in its tests."""
+    """The problems that OPA finds, in lines without problems so far, and in its tests."""
     try:
         places = {(problem.file, problem.line) for problem in found}
         compiled = opa_program.check_rules(opa, directory, deciding=deciding)

@@ -1,4 +1,4 @@
-"""Reads the questions that rules are tried with: lines of an export, or a folder of input documents."""
+"""Reads a corpus of questions for trying rules: an export, line by line, or a folder of input documents."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """What an input document says that its record has too."""
+    """The fields that an input document shares with the record of a decision."""
 
     action: Action
     principal: dict[str, msgspec.Raw]
@@ -22,7 +22,7 @@ _decode_asked = msgspec.json.Decoder(_Asked).decode
 
 
 def read_corpus(path: Path) -> Iterator[Recorded]:
-    """The decisions in `path`, as they are needed: an export, or a folder whose .json files are inputs.
+    """Reads the decisions in `path` lazily: an export, or a folder whose .json files are inputs.
 
     An input in a file of its own has no answer yet. Raises `CliError`, or `OSError`.
     """
@@ -35,7 +35,7 @@ def read_corpus(path: Path) -> Iterator[Recorded]:
 
 
 def parse_decision(line: bytes | msgspec.Raw) -> Recorded:
-    """The decision that a gateway has written. Raises `CliError`."""
+    """Parses a decision that a gateway has exported. Raises `CliError`."""
     try:
         return _decode_recorded(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Measures what rules cost beside the rules that ship: for each question, and as documents grow.
+"""Measures the cost of rules in comparison with the shipped rules: for each question, and as documents grow.
 
 Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
 changes the ratio little.
@@ -40,7 +40,7 @@ Rule: TypeAlias = tuple[str, ...]
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What is wrong with the cost of rules, and a sentence about it."""
+    """The result of a cost check: the problems, and a sentence about the cost."""
 
     problems: tuple[Diagnostic, ...]
     note: str
@@ -83,7 +83,7 @@ def check_cost(
 
 
 def grown_input(tasks: int, data: str) -> bytes:
-    """The input for the submission of so many tasks, by a tenant that the data name, if they name any."""
+    """The input of a submission of `tasks` tasks, by a tenant that the data name, if they name any."""
     known: Mapping[str, Any] = msgspec.json.decode(data)
     tenants = known.get("tenants")
     tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
@@ -120,7 +120,7 @@ def grown_input(tasks: int, data: str) -> bytes:
 
 
 def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: float) -> tuple[float, float]:
-    """What one decision costs by either rules, in seconds of processor time."""
+    """The cost of one decision by either rules, in seconds of processor time."""
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
     theirs = _seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
@@ -128,7 +128,7 @@ def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: f
 
 
 class Asked(Struct):
-    """What an input asks for."""
+    """The action that an input document asks about."""
 
     action: Action
 
@@ -151,7 +151,7 @@ def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: flo
 
 
 class RuleCosts:
-    """What each rule costs by itself, functions left out. A rule is not blamed for what it needs."""
+    """The cost of each rule by itself, without functions, and without the rules that it needs."""
 
     def __init__(
         self, interpreter: Interpreter, modules: Sequence[Module], inputs: Mapping[int, bytes]
@@ -169,7 +169,7 @@ class RuleCosts:
         self._rules = [path for path in TopologicalSorter(self._graph).static_order() if path in asked]
 
     def growing(self, whole: float) -> list[Diagnostic]:
-        """A diagnostic for each rule that grows faster than the document.
+        """Lists a diagnostic for each rule whose cost grows faster than the document.
 
         `whole` is what the largest document costs by the shipped rules: a small part of it may grow.
         """
@@ -186,7 +186,7 @@ class RuleCosts:
         return self._blamed(growth)
 
     def expensive(self, document: bytes, much: float) -> list[Diagnostic]:
-        """A diagnostic for each rule that costs more than `much` for `document`."""
+        """Lists a diagnostic for each rule that costs more than `much` for `document`."""
         limit = max(FIRST_SECONDS, 2 * much)
         return self._blamed(
             lambda path: "is most of it" if self._net_seconds(path, document, limit=limit) > much else ""
@@ -210,7 +210,7 @@ class RuleCosts:
         return seen
 
     def _net_seconds(self, path: Rule, document: bytes, *, limit: float) -> float:
-        """What a rule costs beside the reading of its input; infinite where it is more than `limit`."""
+        """The cost of a rule without the parsing of its input; infinite where it is more than `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
             reading = _seconds(self._interpreter, NOTHING, document, limit=math.inf)
             self._reading[document] = reading

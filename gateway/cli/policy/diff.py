@@ -1,4 +1,4 @@
-"""`waypost policy diff`: what differs between two bundles, in their texts and in what they decide."""
+"""`waypost policy diff`: compares two bundles, by their texts and by their decisions."""
 
 import asyncio
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Answers one question by the rules of a folder: what they would decide about a document."""
+"""Evaluates the rules of a folder for one document, as a gateway would."""
 
 import tempfile
 import time
@@ -53,7 +53,7 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
 
 
 def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collection[str]) -> Decision:
-    """The decision that a gateway would make of the rules' answer, with exceptions from rules `excepted`."""
+    """Makes the decision that a gateway would make of the answer; rules in `excepted` have an exception."""
     found = answer(bundle, document, by_opa=by_opa)
     decision = Decision(
         id="",
@@ -70,7 +70,7 @@ def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collectio
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
-    """What the rules of `bundle` decide about `document`. Raises `CliError` where they give no decision."""
+    """The decision of the rules of `bundle` about `document`. Raises `CliError` where they give none."""
     try:
         action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`waypost policy exceptions`: who may do for a time what a soft rule refuses."""
+"""`waypost policy exceptions`: lists, asks for, approves and revokes exceptions from soft rules."""
 
 import re
 import time
@@ -126,7 +126,7 @@ def _cells(one: dict[str, Any]) -> list[object]:
 
 
 def _scope(one: dict[str, Any]) -> str:
-    """What of the tenant's work it is for."""
+    """Formats the scope of an exception: the part of the tenant's work that it is for."""
     document = f"document {one['document'][:12]}" if one["document"] else ""
     return " ".join(filter(None, (one["workflow"], document))) or "all workflows"
 

@@ -1,4 +1,4 @@
-"""The impact of other rules as people and programs read it: flips by tenant and rule, and their counts."""
+"""The impact of other rules, measured on recorded questions: flips by tenant and rule, and their counts."""
 
 import time
 from collections import Counter
@@ -25,7 +25,7 @@ PROGRESS_EVERY: Final = 100
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """What came out of asking recorded questions again."""
+    """The result of a replay: its flips, the numbers of questions, and the time."""
 
     flips: tuple[Flip, ...]
     read: int
@@ -38,7 +38,7 @@ async def measure(
     corpus: Iterable[Recorded],
     ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
 ) -> Impact:
-    """Asks every question of `corpus` again by `ask`, with progress where standard error is a terminal."""
+    """Replays every question of `corpus` by `ask`, with progress where standard error is a terminal."""
     read = asked = 0
     flips: list[Flip] = []
 
@@ -62,7 +62,7 @@ async def measure(
 
 
 def print_flips(flips: Sequence[Flip], output: Format) -> None:
-    """Prints the flips: by tenant and rule for people, each for programs."""
+    """Prints the flips: grouped by tenant and rule for people, one by one for programs."""
     if output is not Format.TABLE:
         print_value(msgspec.to_builtins(list(flips)), output)
     elif flips:
@@ -70,7 +70,7 @@ def print_flips(flips: Sequence[Flip], output: Format) -> None:
 
 
 def print_counts(impact: Impact) -> None:
-    """Prints how many flips there are of each kind, on standard error."""
+    """Prints, on standard error, how many decisions differ between the two sets of rules, by kind."""
     counts, left = Counter(flip.kind for flip in impact.flips), impact.read - impact.asked
     skipped = f", {left} cannot be asked again" if left else ""
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""
@@ -79,7 +79,7 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """`FAILED` where something is newly allowed, unless that is meant, or gets no answer."""
+    """`FAILED` where a question is newly allowed (without `allow_widening`) or gets no answer."""
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

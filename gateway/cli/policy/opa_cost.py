@@ -1,4 +1,4 @@
-"""Counts what OPA evaluates for rules beside the rules that ship, and as documents grow.
+"""Counts OPA's evaluations for rules in comparison with the shipped rules, and as documents grow.
 
 Counts are the same on every machine; what a builtin costs inside is not in them.
 """
@@ -24,7 +24,7 @@ SHARE: Final = 0.25
 
 
 def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Sequence[bytes] = ()) -> Cost:
-    """Compares how much OPA evaluates for decisions with what it does by the rules that ship."""
+    """Compares the number of OPA's evaluations for decisions with that of the shipped rules."""
     source = structs.replace(read_bundle(SHIPPED_POLICIES, None).source, data=bundle.source.data)
     shipped = structs.replace(bundle, source=source)
     few, many = (grown_input(size, bundle.source.data) for size in SIZES[-2:])

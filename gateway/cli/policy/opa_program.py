@@ -1,4 +1,4 @@
-"""Asks the `opa` program about a bundle: what its compiler says of the rules, and what their tests reach."""
+"""Runs the `opa` program on a bundle: its compiler's checks, its tests and their coverage, evaluations."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """What `opa check` finds: strict, with the input's schema, of rules that are `deciding`.
+    """The problems that `opa check` finds: strict, with the input's schema, of rules that are `deciding`.
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """
@@ -32,7 +32,7 @@ def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnosti
 
 
 def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
-    """The tests that fail in OPA, and a sentence about what they cover."""
+    """Runs the tests in OPA: the failures, and a sentence about the coverage."""
     files = _files(directory)
     report = json.loads(_run(opa, "test", "--format", "json", *files) or "[]")
     if not isinstance(report, list):
@@ -50,7 +50,7 @@ def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
 
 
 def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: Path) -> str:
-    """The value of `rule` for `document` as JSON, by OPA in strict mode; files are written to `folder`.
+    """Evaluates `rule` for `document` by OPA in strict mode, to JSON; files are written to `folder`.
 
     Empty where it is undefined. Raises `ValueError` with OPA's words.
     """
@@ -62,7 +62,7 @@ def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: P
 
 
 def count_evaluations(opa: Path, bundle: Bundle, rule: str, document: bytes) -> Counter[tuple[str, int]]:
-    """How often OPA evaluates what stands in each file and line, to find the value of `rule`.
+    """The number of OPA's evaluations of each file and line, to find the value of `rule`.
 
     Raises `subprocess.TimeoutExpired` where that takes longer than `SECONDS`.
     """
@@ -108,7 +108,7 @@ def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(opa: Path, *arguments: str) -> str:
-    """What the program prints. It gets no environment: `opa.runtime` would show it to any rule."""
+    """Runs the program; returns its output. It gets no environment: `opa.runtime` would show it to rules."""
     found = subprocess.run(
         [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
     )

@@ -1,4 +1,4 @@
-"""`waypost policy replay`: what other rules would have answered to what was asked."""
+"""`waypost policy replay`: asks recorded questions again, by other rules, and shows what differs."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def replay_decisions(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Answer what was asked of policy again, by the rules in BUNDLE, and show what would change.
+    """Ask recorded questions again, by the rules in BUNDLE, and show which decisions would change.
 
     Default: what the gateway has recorded. Exit code 1 where something is newly allowed, or gets no answer.
     """
@@ -62,7 +62,7 @@ def replay_decisions(
 def corpus_of(
     file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
 ) -> Iterator[Recorded]:
-    """The recorded decisions in `file`, or else of the gateway, read as they are needed."""
+    """The recorded decisions in `file`, or else of the gateway, read lazily."""
     if file is not None and since is not None:
         raise CliError("--since is for what the gateway has recorded, not for a file", code=Exit.USAGE)
     if file is not None:

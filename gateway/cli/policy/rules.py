@@ -1,4 +1,4 @@
-"""`waypost policy`: checks, tests and tries Rego rules before they rule."""
+"""`waypost policy`: checks, tests and evaluates Rego rules before their release."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compares the texts of two bundles: the files, rules and values of the data that differ."""
+"""Compares the texts of two bundles: lists the files, rules and values of the data that differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ DATA_MAXIMUM: Final = 100
 
 
 class TextChange(Struct, frozen=True, kw_only=True):
-    """A file of a bundle that differs, and what in it: names of rules, or JSON pointers into the data."""
+    """A file that differs between two bundles, with the names of rules, or JSON pointers into the data."""
 
     file: str
     kind: str
@@ -25,7 +25,7 @@ class TextChange(Struct, frozen=True, kw_only=True):
 
 
 def text_changes(old: Bundle, new: Bundle) -> list[TextChange]:
-    """Every file that differs between the two bundles, in order."""
+    """Lists every file that differs between the two bundles, in order."""
     before, after = dict(old.source.modules), dict(new.source.modules)
     rules_before, rules_after = _rules(old), _rules(new)
     changes = [
@@ -51,7 +51,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
-    """The texts of each rule, by file and full name. Empty for what this parser cannot read."""
+    """The texts of each rule, by file and full name. Empty for a file that this parser cannot read."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError:
@@ -67,7 +67,7 @@ def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
 
 
 def _pointers(place: str, before: Any, after: Any) -> Iterator[str]:
-    """JSON pointers to the values that differ, as deep as both sides are objects."""
+    """Lists JSON pointers to the values that differ, as deep as both sides are objects."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             part = name.replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""`waypost audit`: lists who had what done to runs and regions, a page at a time."""
+"""`waypost audit`: lists audited actions of users and operators, a page at a time."""
 
 import re
 import time
@@ -45,7 +45,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List who had what done to runs, to regions and to the policy, newest first.
+    """List the audited actions of users and operators on runs, regions and policy, newest first.
 
     If there are more, standard error names the option that shows the next page.
     """
@@ -74,7 +74,7 @@ def listing(
 
 
 def _known_run(client: httpx.Client, name: str) -> str:
-    """The id that `name` stands for. Raises `CliError` for what is none, of which nothing would be found."""
+    """The id of the run that `name` means. Raises `CliError` for a name that means none."""
     found = resolve_run(client, name)
     if not WHOLE_ID.fullmatch(found):
         raise CliError(f"--run {name}: there is no run whose id is or begins so", code=Exit.NOT_FOUND)
@@ -96,14 +96,14 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _subject(entry: dict[str, Any]) -> str:
-    """The run, region, policy bundle or exception that something was done to."""
+    """Formats the object of an action: a run, region, policy bundle or exception."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
     return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
 
 
 def seconds_since(text: str) -> int:
-    """The moment in seconds since 1970 that `text` names. Raises `CliError` where it names none."""
+    """Parses a moment into seconds since 1970. Raises `CliError` for `text` that is none."""
     found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
     if found is None:
         raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)

@@ -1,4 +1,4 @@
-"""`waypost audit key|export|verify`: the sealed audit trail."""
+"""`waypost audit key|export|verify`: makes the sealing key, exports and verifies the sealed audit trail."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ MAXIMUM_SHOWN: Final = 100
 
 
 class Line(Struct, kw_only=True, omit_defaults=True):
-    """One line of an export: an entry of the trail, or a seal."""
+    """One line of an exported audit trail: an entry or a seal."""
 
     entry: dict[str, Any] | None = None
     seal: Seal | None = None
@@ -78,7 +78,7 @@ def check(
 
 
 def _lines(url: str | None, token: str | None) -> Iterator[Line]:
-    """All of the gateway's trail, page after page."""
+    """Reads all of the gateway's audit trail, page after page."""
     after = {"entry": 0, "seal": 0}
     with connect(url, token) as client:
         while True:

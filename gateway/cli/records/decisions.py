@@ -1,4 +1,4 @@
-"""`waypost decisions`: what policy decided, about whom and why; and the record of one decision."""
+"""`waypost decisions`: lists, shows and exports recorded decisions of policy."""
 
 import sys
 import time
@@ -31,7 +31,7 @@ class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "c
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The options by which decisions are chosen."""
+    """The filter options of a list of decisions."""
 
     refused: Annotated[bool, Parameter(negative="", help="Only refusals.")] = False
     action: Annotated[
@@ -44,7 +44,7 @@ class Filters:
     since: Since = None
 
     def query(self) -> dict[str, Any]:
-        """The query parameters of the API. Raises `CliError` for a time that is none."""
+        """The query parameters of the API. Raises `CliError` for a malformed time."""
         filters: dict[str, Any] = {
             "refused": "true" if self.refused else None,
             "action": list(self.action) or None,
@@ -71,7 +71,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List what policy decided, newest first.
+    """List the recorded decisions of policy, newest first.
 
     If there are more, standard error names the option that shows the next page.
     """
@@ -99,7 +99,7 @@ def get(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one decision with everything that the rules were asked."""
+    """Show one decision with its question, the input of the rules."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("decisions", decision)), "id")
     print_value(found, Format.YAML if output is Format.TABLE else output)
@@ -120,7 +120,7 @@ def export(
 
 
 def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
-    """Every decision that the filters find, with its input, newest first: page after page."""
+    """Yields every decision that matches the filters, with its input, newest first: page after page."""
     query = filters.query() | {"limit": PAGE, "inputs": "true"}
     while True:
         answer = client.get(api_path("decisions"), params=query)

@@ -1,4 +1,4 @@
-"""`waypost rollbacks`: what a gateway has taken back by itself, or would not, and by which numbers."""
+"""`waypost rollbacks`: lists automatic rollbacks, done or declined, and shows the evidence of one."""
 
 import time
 from typing import Annotated, Any
@@ -54,7 +54,7 @@ def describe(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one rollback: each step of it, with the numbers that were seen."""
+    """Show one rollback: each step of it, with its evidence."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("rollbacks", str(rollback))), "id", "steps")
     if output is Format.NAME:

@@ -58,7 +58,7 @@ def drain(
 
 
 def _read_region(client: httpx.Client, name: str) -> Any:
-    """The region as the gateway's list has it now; waits for a gateway that is being restarted."""
+    """Reads the region from the gateway's list; waits for a gateway that is being restarted."""
     for attempt in attempts():
         with attempt:
             found = read_answer(client.get(api_path("regions")), "items")["items"]

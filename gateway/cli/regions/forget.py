@@ -1,4 +1,4 @@
-"""`waypost forget`: gives an unreachable region up, so that its shards are placed elsewhere."""
+"""`waypost forget`: gives up an unreachable region, so that its shards are placed elsewhere."""
 
 from gateway.cli.arguments import RegionName, Token, Url
 from gateway.cli.output import command, format_count

@@ -1,4 +1,4 @@
-"""The call of the gateway and the printed line that the commands on one region share."""
+"""The gateway call and the printed line shared by the commands on one region."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`waypost policy bundles`: lists the policy bundles of a gateway, with where each stands."""
+"""`waypost policy bundles`: lists the policy bundles of a gateway, with their states."""
 
 import time
 from typing import Annotated, Any
@@ -56,7 +56,7 @@ def bundles(
 
 
 def describe_pending(pending: dict[str, Any]) -> str:
-    """The step that waits for approval, for people."""
+    """Formats the step that waits for approval, for people."""
     what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
     ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pending["expires_at"]))
@@ -88,6 +88,6 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
 
 
 def _share(bundle: dict[str, Any]) -> str:
-    """For whom a bundle in canary decides, for people."""
+    """Formats the tenants for whom a bundle in canary decides, for people."""
     parts = [*bundle["tenants"], *([f"{bundle['percent']:g} %"] if bundle["percent"] else [])]
     return f" for {', '.join(parts)}" if parts else ""

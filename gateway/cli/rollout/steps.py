@@ -39,7 +39,7 @@ def shadow(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Try a bundle out on what is decided, off to the side: `bundles SEQUENCE` shows what it would change."""
+    """Evaluate a bundle in shadow, beside the active one: `bundles SEQUENCE` shows what it would change."""
     _take("shadow", sequence, generation, output, url=url, token=token)
 
 
@@ -128,7 +128,7 @@ def _take(
     token: str | None,
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Asks the gateway for a step, about the state that the rollout has now unless one is given."""
+    """Asks the gateway for a step, at the generation that the rollout has now unless one is given."""
     with connect(url, token) as client:
         if generation is None:
             generation = _generation(client)

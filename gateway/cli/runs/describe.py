@@ -89,7 +89,7 @@ def _shard_table(run: dict[str, Any]) -> Table:
 
 
 def _format_item(item: Any) -> str | None:
-    """The item of a shard, cut to `ITEM_CHARACTERS`; None for a shard without one."""
+    """Formats the item of a shard, cut to `ITEM_CHARACTERS`; None for a shard without one."""
     if item is None:
         return None
     text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
@@ -115,7 +115,7 @@ def _task_table(run: dict[str, Any]) -> Table:
 
 
 def _task_reason(task: dict[str, Any]) -> str:
-    """Why a task is where it is: its reason, when it is tried again, and why the try before failed."""
+    """Formats the reason for a task's phase, its next try, and why the try before failed."""
     failure, reason = task.get("last_failure"), str(task["reason"])
     if task["phase"] == "Retrying":
         return f"{reason}; next try at {_format_time(task['next_try_at'])}"
@@ -126,7 +126,7 @@ def _task_reason(task: dict[str, Any]) -> str:
 
 
 def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
-    """A row for each task of an open shard that has not started, with what it waits for."""
+    """Makes a row for each task of an open shard that has not started, with what it waits for."""
     if run["tasks_left_out"]:
         return  # which have started is not known
     phases = {(task["shard"], task["task"]): task["phase"] for task in run["tasks"]}
@@ -147,14 +147,14 @@ def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
 
 
 def _format_time(at: float) -> str:
-    """Local time: of today without its date."""
+    """Formats a local time; one of today without its date."""
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", moment)
 
 
 def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The run's tasks, shard by shard, each after those that it needs.
+    """Sorts the run's tasks, shard by shard, each after those that it needs.
 
     Not by their start: tasks that are over in a moment start at the same time.
     """

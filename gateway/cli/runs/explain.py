@@ -1,4 +1,4 @@
-"""`waypost explain`: prints who asked for a run, the decisions behind it, and its history."""
+"""`waypost explain`: prints a run's submitter, the policy decisions about it, and its history."""
 
 import time
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def _format_decision(decision: dict[str, Any]) -> str:
 
 
 def _format_reasons(decision: dict[str, Any]) -> Iterator[str]:
-    """Why it was refused, or what would have refused it and did not; and what else policy warned of."""
+    """Formats the reasons of a refusal, those that did not refuse, and policy's other warnings."""
     shown = []
     for reason in decision["reasons"]:
         level, by = reason.get("level", Level.HARD), reason.get("exception")
@@ -112,5 +112,5 @@ def _format_reason(detail: dict[str, Any]) -> str:
 
 
 def _format_time(at: float) -> str:
-    """Local time of day, with milliseconds."""
+    """Formats a local time of day, with milliseconds."""
     return f"{time.strftime('%H:%M:%S', time.localtime(at))}.{int(at % 1 * 1000):03d}"

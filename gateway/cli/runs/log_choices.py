@@ -1,4 +1,4 @@
-"""Chooses which of a run's logs `waypost logs` prints, and how much of it."""
+"""Chooses which log of a run `waypost logs` prints, and how much of it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -23,7 +23,7 @@ def check_task(run: dict[str, Any], name: str | None) -> None:
 
 
 def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is_failed_wanted: bool) -> int:
-    """The shard whose log is printed: the one that was `asked` for, else the first that failed, else 0.
+    """Chooses the shard whose log is printed: the `asked` one, else the first that failed, else 0.
 
     With a `task` it is 0. Says on standard error which others have failed. Raises `CliError` for one that the
     run has not.
@@ -48,7 +48,7 @@ def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is
 
 
 def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
-    """The last `count` lines of a log that comes in pieces; no more than these are kept.
+    """Returns the last `count` lines of a log that comes in pieces; no more than these are kept.
 
     A line ends with a newline alone: tasks may write other characters that Python takes for an end.
     """

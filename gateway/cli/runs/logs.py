@@ -1,4 +1,4 @@
-"""`waypost logs`: prints what a task wrote, from whichever region it ran in."""
+"""`waypost logs`: prints a task's output, from whichever region it ran in."""
 
 import json
 import sys
@@ -94,7 +94,7 @@ def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> No
 
 
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
-    """`error` with the reason for which `task` ended; `rows` are the tasks of its shard.
+    """Adds to `error` the reason for which `task` ended; `rows` are the tasks of its shard.
 
     A task that failed before it could write has no log: its reason says more than a 404.
     """
@@ -103,7 +103,7 @@ def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) ->
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
-    """The name of the task to follow: `name`, or where that is None the task that started last.
+    """Chooses the task to follow: `name`, or where that is None the task that started last.
 
     Raises `CliError` if that task was skipped, or if none has started.
     """
@@ -127,7 +127,7 @@ def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
 def _print_last_written(
     client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]], tail: int | None
 ) -> None:
-    """Prints the log of the last task that has written anything, and says on standard error which it is.
+    """Prints the log of the last task with output, and says on standard error which task that is.
 
     Raises `CliError` where nothing can be read, for a reason other than that a task has no log.
     """

@@ -14,7 +14,7 @@ ANY: Final = "anything"
 
 
 def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """The bytes of a workflow document and their media type.
+    """Reads the bytes of a workflow document, and detects their media type.
 
     Without `params` they are the file's content; with `params` the document is decoded, changed and encoded
     as JSON. Raises `CliError`.
@@ -35,7 +35,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """The name and value in `param`, which is `name=value`. Raises `CliError`.
+    """Parses `param`, which is `name=value`. Raises `CliError`.
 
     `known` are the document's params, `text` is the document itself: a name that is in neither is refused.
     The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays

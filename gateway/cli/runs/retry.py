@@ -1,4 +1,4 @@
-"""`waypost retry`: opens failed or cancelled runs again."""
+"""`waypost retry`: reopens failed or cancelled runs."""
 
 from gateway.cli.arguments import Format, Output, Quiet, RunId, RunIds, Token, Url
 from gateway.cli.output import command

@@ -1,4 +1,4 @@
-"""Finds the run that a command line names: by its id, by the beginning of one, or as `@latest`.
+"""Resolves a run named on a command line: by its id, by the beginning of one, or as `@latest`.
 
 Also makes one call about each of several runs.
 """
@@ -25,7 +25,7 @@ LOOKED_AT: Final = 200
 
 
 def resolve_run(client: httpx.Client, name: str) -> str:
-    """The id of the run that `name` means: an id, the beginning of exactly one, or `@latest`.
+    """Resolves `name` to a run's id: an id, the beginning of exactly one, or `@latest`.
 
     Raises `CliError` where several begin so, or where there is no newest one. An unknown id is returned as it
     is, for the gateway to refuse.

@@ -1,4 +1,4 @@
-"""`waypost submit`: submits a workflow, or shows what would become of it, and follows the run if asked to."""
+"""`waypost submit`: submits a workflow, or tries it without a submission, and follows the run if asked to."""
 
 import re
 import sys
@@ -74,7 +74,7 @@ def submit(
 
 
 def _not_followed(accepted: str, error: CliError) -> CliError:
-    """The `CliError` for a run that cannot be followed, for whatever reason.
+    """Makes the `CliError` for a run that cannot be followed, for whatever reason.
 
     By the codes of other failures a script would submit it once more.
     """
@@ -84,7 +84,7 @@ def _not_followed(accepted: str, error: CliError) -> CliError:
 
 
 def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> None:
-    """Prints the run, or what can be said of it before it is followed: its id above all."""
+    """Prints the accepted run, its id above all."""
     if output is Format.TABLE:
         console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}")
     elif not watch or output is Format.NAME:
@@ -96,7 +96,7 @@ def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> N
 
 
 def _print_warnings(response: httpx.Response) -> None:
-    """Prints what the gateway says of a document that it has accepted all the same."""
+    """Prints the gateway's warnings about an accepted document."""
     for warning in response.headers.get_list("warning"):
         text = warning.partition(' - "')[2].removesuffix('"')
         text = re.sub(r"\\(.)", r"\1", text)
