@@ -1,4 +1,4 @@
-"""One gateway process: the API in front accepts runs, the reconciler behind sees them through.
+"""The gateway process: its API accepts runs, and its reconciler places, dispatches and commits their shards.
 
 `app.py` puts it together from `settings.py`, which `settings_loading.py` reads; `gateway_process.py` runs it;
 `__main__.py` is the `waypost` command. The rooms stand in floors, and each imports downward only: `cli`,

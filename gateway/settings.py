@@ -189,7 +189,7 @@ class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One issuer whose tokens are accepted, and what they must look like."""
+    """One issuer whose tokens are accepted, with the requirements on its tokens."""
 
     url: str
     """The `iss` of its tokens, to the letter."""

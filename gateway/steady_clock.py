@@ -1,4 +1,4 @@
-"""The time since 1970 on a clock that nobody can set while the process runs.
+"""A clock of seconds since 1970 that nobody can set while the process runs.
 
 Deadlines, pauses and the names of runs count on it. It begins with the wall clock, and goes on with the time
 since the machine's boot.

@@ -1,4 +1,4 @@
-"""The lowest floor: the building blocks that gateway and clusters share, and that users import.
+"""The building blocks that gateway and clusters share, and that users import: the lowest floor.
 
 `sqlite_group_commit` is the SQLite database with group commit, `sqlite_files/` its lock and check;
 `serving` and `http_protocol` are the HTTP server; `tls`, `pki` and `certificates` are mutual TLS and its

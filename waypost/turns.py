@@ -58,7 +58,7 @@ class Turns:
         return Turn(self, key, wait_seconds)
 
     def take(self, key: str) -> bool:
-        """Takes a place if one is free for the key now; who has taken it must `leave`."""
+        """Takes a place if one is free for the key now, and returns whether; the caller must then `leave`."""
         if key != self._last_key:
             self._observe(key)
         if not self._free or key in self._waiting or self._held[key] >= self._limit():
@@ -79,7 +79,7 @@ class Turns:
         return self._alone
 
     async def wait(self, key: str, wait_seconds: float | None) -> None:
-        """Waits in the key's turn until it is given a place, which it must `leave`. Raises `NoTurn`."""
+        """Waits for a place in the key's turn, and takes it; the caller must `leave`. Raises `NoTurn`."""
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(place)
         try:

@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """What follows from an action that policy permits; by it the decision is recorded."""
+    """The kind of an action, which determines how policy's permission of it is recorded."""
 
     READ = "read"
     """Nothing is changed: a permission is recorded if the settings say so."""

@@ -23,7 +23,7 @@ class Resumption(Struct, frozen=True, kw_only=True):
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
-    """Decides what an attempt in the journal `incarnation` starts from, of the stored `rows` of its shard.
+    """Selects, from the stored `rows` of a shard, what its attempt in the journal `incarnation` starts from.
 
     A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
     elsewhere its task runs again, but only if a task that still has to run needs the result.

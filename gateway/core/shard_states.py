@@ -185,7 +185,7 @@ class Shard(Struct, frozen=True, kw_only=True):
 
 
 class InvalidTransition(Exception):
-    """An event was applied to a shard in a phase from which `RULES` has no transition for it."""
+    """Raised for an event that is applied to a shard in a phase for which `RULES` has no such transition."""
 
 
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:

@@ -70,7 +70,7 @@ def parse(
 
 
 def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
-    """The workflow in the JSON `body`, where that is certainly as the strict reader would read it; else None.
+    """Parses the JSON `body` quickly; None unless the strict reader would certainly read it the same.
 
     The strict reader is written in Python and slower: each submission waits for it. msgspec suffices where
     what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly absent.

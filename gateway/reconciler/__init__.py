@@ -1,4 +1,4 @@
-"""Places accepted shards, hands them to regions, and records their results: the half behind the API.
+"""The reconciler: places accepted shards, dispatches them to regions, and records their results.
 
 `controller.py` makes one pass after the other. Each step of a pass is a file: `inbox.py` (with
 `health_updates.py` and `attempt_events.py`) processes what the regions reported, `region_assessment.py` (with

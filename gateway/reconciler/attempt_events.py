@@ -47,7 +47,7 @@ class Reception(StrEnum):
 def apply_task_change(
     ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Records that a task of a current attempt started, is retried or finished; returns if that is news."""
+    """Records that a task of a current attempt started, is retried or finished; returns if that was new."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -176,7 +176,7 @@ def leave_region(
 
 
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Has a Suspect shard's attempt sent again (T6), under the same epoch and a new fence.
+    """Marks a Suspect shard's attempt to be sent again (T6), under the same epoch and a new fence.
 
     One that may be poison, and have ended the region, waits for another place instead, apart from others like
     it: where all attempts go on together, nobody could tell which ends or silences the region again.

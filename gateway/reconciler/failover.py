@@ -74,7 +74,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """Takes back Dispatching attempts that no cluster confirmed before their fence (T14).
+    """Withdraws Dispatching attempts that no cluster confirmed before their fence (T14).
 
     The shards wait for another place: no cluster takes such a create any more. Whether one took it before is
     for the tombstone to find out.

@@ -129,5 +129,5 @@ def with_changes(health: RegionHealth, now: float, *, because: str = "", **chang
 
 
 def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
-    """How many regions have answered a probe that began after `since`."""
+    """The number of regions that have answered a probe that began after `since`."""
     return sum(health.answered_at > since for health in healths)

@@ -36,7 +36,7 @@ class EventPage(Struct, frozen=True, kw_only=True):
 
 
 class EventFeed:
-    """Gives all event streams of one run the pages of its history, and reads each page once.
+    """The feed of one run's history for all its event streams; reads and encodes each page once.
 
     After a change of the run, its pages are read again at most every `pause_seconds`.
     """
@@ -110,7 +110,7 @@ class EventFeeds:
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """Lends the one feed of a run, shared by its readers; closes it when the last of them leaves."""
+        """A context with the one feed of a run, shared by its readers and closed after the last of them."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

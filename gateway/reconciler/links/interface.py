@@ -8,7 +8,7 @@ from gateway.store.interface import Cursor
 
 
 class Link(Protocol):
-    """The I/O of one region. Every method returns at once; the outcome comes later, as a report."""
+    """The protocol of a region's I/O. Every method returns at once; the outcome comes later, as a report."""
 
     name: str
 

@@ -62,7 +62,7 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def acquit_outlived(ws: WorkingSet) -> None:
-    """Takes one loss off the count of each shard on trial whose `apart_until` has passed while it ran.
+    """Subtracts one loss from each shard on trial that has run until after its `apart_until`.
 
     Its region may get other shards that may be poison now.
     """

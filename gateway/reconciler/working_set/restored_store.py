@@ -104,7 +104,7 @@ def _refute(ws: WorkingSet, reporting: Sequence[Region], now: Instant) -> None:
 
 
 async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) -> None:
-    """Begins a new era in the store, which is an older copy of itself, and loses all current attempts.
+    """Begins a new era in the store, which is an older copy of itself, and ends all current attempts as lost.
 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
     `region` is one that has shown it; empty where an operator has said so.
@@ -120,7 +120,7 @@ async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) 
 
 
 def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:
-    """Loses every current attempt, since the store was restored from a copy.
+    """Ends every current attempt as lost, since the store was restored from a copy.
 
     Newer attempts that the store does not know may run, so none of those that it knows is trusted. No region
     and no document is to blame: the loss is not counted.

@@ -16,7 +16,7 @@ LARGE_RUNS = 8
 
 @dataclass(kw_only=True, slots=True)
 class WorkingSet:
-    """What the controller keeps in memory: all regions by name, and by (run, index) the shards under way."""
+    """The controller's working set: all regions by name, and the shards under way by (run, index)."""
 
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class WorkingSet:
         return self.era_began_at > NEVER
 
     def keep_large(self, run: LoadedRun) -> None:
-        """Keeps the run with its rendered document; where there are many, the one kept first goes."""
+        """Caches the run with its rendered document; where there are many, drops the one cached first."""
         self.large_runs.pop(run.stored.id, None)
         while len(self.large_runs) >= LARGE_RUNS:
             del self.large_runs[next(iter(self.large_runs))]
