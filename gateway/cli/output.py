@@ -66,7 +66,7 @@ class Markup(str):
 class Screen(Console):
     """A rich console that escapes control characters, in texts and in cells of tables.
 
-    It leaves a broken pipe to `command`: rich's own ends the process with exit code 1.
+    The console leaves a broken pipe to `command`: rich's own ends the process with exit code 1.
     """
 
     def on_broken_pipe(self) -> None:

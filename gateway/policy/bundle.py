@@ -94,7 +94,7 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
-    """Diagnostics for data that OPA's own tools load from the folder, and that are no part of the bundle.
+    """Lists a diagnostic for each data file that OPA's tools load from the folder and the bundle lacks.
 
     Rules that pass their tests with them would decide without: what is undefined refuses nothing.
     """

@@ -6,7 +6,7 @@ from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):
-    """Answers questions by evaluating Rego. Default deny: only a complete, well-typed `allow: true` permits.
+    """A policy engine on Rego rules. Default deny: only a complete, well-typed `allow: true` permits.
 
     `decide` never raises: an error inside is a `Decision` with `fault` set and `allow` False, which becomes a
     503.

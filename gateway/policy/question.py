@@ -1,4 +1,4 @@
-"""Encodes a question as the `input` document of the rules. `schemas/input.json` is its schema:
+"""Encodes a question as the `input` document of the rules, with the schema `schemas/input.json`:
 
     {"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}
 

@@ -114,7 +114,7 @@ def _by_past(
 
 
 def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:
-    """The verdict where the evidence does not prove that the release is bad; None: it does."""
+    """The verdict by the evidence; None: the evidence proves that the release is bad."""
     if isinstance(evidence, NoEvidence):
         return Verdict(outcome=Outcome.FREEZE, why=evidence.why)
     fault = unusable(evidence, settings)

@@ -36,6 +36,6 @@ class ListsActs(Protocol):
     async def acts(self, query: ActQuery) -> FoundActs:
         """One page of the audited actions that match `query`, newest first.
 
-        It may be short though more follow: what is read for one page is bounded. Raises `Unavailable`.
+        A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
         """
         ...

@@ -69,7 +69,7 @@ class KeepsDecisions(Protocol):
     async def decisions(self, query: DecisionQuery) -> FoundDecisions:
         """One page of the decisions that match `query`, newest first.
 
-        It may be short though more follow: what is read for one page is bounded. Raises `Unavailable`.
+        A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
         """
         ...
 

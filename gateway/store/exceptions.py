@@ -37,7 +37,7 @@ class KeepsExceptions(Protocol):
     async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
         """One page of the exceptions that match `query`, newest first.
 
-        It may be short though more follow: what is read for one page is bounded.
+        The page may be short though more follow: the rows read for one page are bounded.
         """
         ...
 

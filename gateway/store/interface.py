@@ -136,16 +136,16 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
     async def runs(self, query: RunQuery) -> FoundRuns:
         """One page of the runs that match `query`, newest first.
 
-        It may be short though more follow: what is read for one page is bounded.
+        The page may be short though more follow: the rows read for one page are bounded.
         """
         ...
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
-        """All shards of the run, by index."""
+        """All shards of a run, by index."""
         ...
 
     async def shard(self, run_id: str, index: int) -> Shard | None:
-        """One shard; None: there is none."""
+        """The shard of a run with this index; None: there is none."""
         ...
 
     async def tasks(
@@ -192,7 +192,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         without_tenants: Sequence[str] = (),
         after: str = "",
     ) -> Sequence[Shard]:
-        """Pending shards whose `not_before` has come, whose run is not cancelled and not past its deadline.
+        """Lists Pending shards past their `not_before`, of runs not cancelled and not past their deadline.
 
         Tenants take turns by their weight, beginning with the one that follows `after` by name. Of a tenant:
         highest run priority first, then oldest run, then index. The runs `without` are left out, and all runs
@@ -208,11 +208,11 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Shards that have not ended, of runs past their deadline and not cancelled. Tenants take turns."""
+        """Lists shards that have not ended, of uncancelled runs past their deadline. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
-        """Shards of cancelled runs that are neither terminal nor Cancelling yet. Tenants take turns."""
+        """Lists shards of cancelled runs that are neither terminal nor Cancelling yet. Tenants take turns."""
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
@@ -224,7 +224,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-        """Opens a Failed or Cancelled run again (T13).
+        """Reopens a Failed or Cancelled run (T13).
 
         Its shards that did not succeed are Pending, with counts at zero. Tasks in phase Failed are deleted.
         Document, labels, priority and deadline are those of `run`, for all of its shards, and `decision` is
@@ -233,7 +233,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
-        """Stores a newer decision about the run's placement, and permits the run its regions."""
+        """Stores a newer decision about the run's placement, and sets the run's permitted regions by it."""
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
@@ -246,7 +246,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        """The cursors by region; a region that was never bound to a journal is absent."""
+        """The event cursors by region; a region that was never bound to a journal is absent."""
         ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
@@ -291,5 +291,5 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def oldest_pending(self) -> float | None:
-        """When the oldest run with a Pending shard was accepted; None: no shard waits."""
+        """The time at which the oldest run with a Pending shard was accepted; None: no shard waits."""
         ...

@@ -21,7 +21,7 @@ async def authenticate(
     address: str,
     authenticator: Authenticator,
 ) -> Principal:
-    """Returns the caller that `headers` (lower-case names) prove.
+    """Authenticates the caller by `headers` (lower-case names), and returns their principal.
 
     `certificate_sha256` is the thumbprint of the connection's client certificate, None without one, `address`
     that of the client. Raises what the authenticator raises.

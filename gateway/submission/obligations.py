@@ -12,7 +12,7 @@ from waypost.workflow.task import SideEffects
 
 
 def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: frozenset[str]) -> Workflow:
-    """Returns the workflow as it will run; the same object where the obligations change nothing.
+    """Applies the obligations to a workflow; returns the same object where they change nothing.
 
     The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
     names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet
@@ -47,7 +47,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """The first obligation that the workflow cannot meet, as a reason for its refusal; None: it meets all."""
+    """The first obligation that the workflow cannot meet, as a reason for a refusal; None: there is none."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

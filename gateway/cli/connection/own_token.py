@@ -1,6 +1,6 @@
 """Explains why a token was refused, from its own claims: the gateway's answer names no check that failed.
 
-It is read without a check of its signature, as only its bearer may: what it says is the bearer's to know.
+The token is read without a check of its signature, as only its bearer may: the bearer may know its claims.
 """
 
 import time
@@ -84,7 +84,7 @@ def _wrong_form(claims: dict[str, Any]) -> str | None:
 
 
 def _wrong_time(claims: dict[str, Any]) -> str | None:
-    """A sentence about a token that is not valid now, by this machine's clock."""
+    """A sentence about a token that has expired or is not valid yet, by this machine's clock."""
     now, expires, begins = time.time(), claims.get("exp"), claims.get("nbf")
     if expires is not None and expires <= now:
         ago = format_duration(now - expires)

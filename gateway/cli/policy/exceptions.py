@@ -91,7 +91,7 @@ def approve(
 def revoke(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Revoke an exception: it lets nothing in any more, and runs are placed no longer by it."""
+    """Revoke an exception: from now on it permits nothing, and places no runs."""
     _print(_post(exception, "revoke", url, token), output)
 
 

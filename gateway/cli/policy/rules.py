@@ -116,7 +116,7 @@ def evaluate(
     opa: Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")] = False,
     output: Output = Format.TABLE,
 ) -> int:
-    """Try the rules in DIRECTORY on one DOCUMENT: what would be decided, and why.
+    """Evaluate the rules in DIRECTORY for one DOCUMENT: the decision, and why.
 
     The caller has every scope, unless --scope names some.
     """
@@ -151,7 +151,7 @@ def evaluate(
 @app.command
 @command
 def builtins(*, output: Output = Format.TABLE) -> None:
-    """List the builtins of OPA, and what the embedded engine does with each."""
+    """List the builtins of OPA, with the embedded engine's support for each."""
     rows = [
         {"name": name, "embedded": one.support, "note": one.note} for name, one in sorted(BUILTINS.items())
     ]

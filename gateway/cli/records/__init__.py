@@ -1,4 +1,4 @@
-"""The commands about records: `waypost audit` and `waypost decisions`.
+"""The commands about records: audit trail, decisions, automatic rollbacks.
 
 Each talks to a gateway over its HTTP API, with what the commands share in `gateway/cli`.
 """

@@ -24,7 +24,7 @@ def bundles(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List the policy bundles of a gateway, newest first, with where each stands."""
+    """List the policy bundles of a gateway, newest first, with their states."""
     with connect(url, token) as client:
         if sequence is not None:
             found = read_answer(client.get(api_path("policy", "bundles", str(sequence))), "sequence")

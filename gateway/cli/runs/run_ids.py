@@ -70,7 +70,7 @@ def post_to_runs(
 
 
 def _latest(client: httpx.Client) -> str:
-    """The newest run that the caller has submitted: another's is not what somebody means to cancel."""
+    """The id of the newest run that the caller has submitted; other people's runs are never meant."""
     token = client.headers.get("authorization", "").partition(" ")[2]
     subject = subject_of(token)
     found = _list_runs(client, {"limit": LOOKED_AT})

@@ -207,7 +207,7 @@ def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
 
 
 def _stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
-    """The entries of one event stream, until the server ends it."""
+    """Yields the entries of one event stream, until the server ends it."""
     headers = {"last-event-id": str(after)} if after else {}
     with httpx_sse.connect_sse(
         client, "GET", api_path("runs", run_id, "events"), headers=headers, timeout=60

@@ -1,4 +1,4 @@
-"""The policy engine that ships with the gateway: Rego evaluated in this process by regorus.
+"""The policy engine that ships with the gateway: evaluates Rego in this process, with regorus.
 
 `engine` answers questions. `loading` checks a bundle: `gate` finds what would be answered otherwise than by
 OPA, with the one list of `builtins`. `interpreter` wraps that of regorus, and evaluates what `rewriting`,

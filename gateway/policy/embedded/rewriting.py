@@ -212,7 +212,7 @@ def _with_before(
 
 
 def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """The parts of a negated expression that OPA evaluates before, outside of the negation."""
+    """Yields the parts of a negated expression that OPA evaluates before, outside of the negation."""
     kind, value = only(node)
     if kind == "Call":
         operands = value["params"]

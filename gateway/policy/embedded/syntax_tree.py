@@ -156,7 +156,7 @@ def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
-    """Kind and content of every expression and literal below `tree`, but for those inside of `closed` kinds.
+    """Yields kind and content of each expression and literal below `tree`, not inside of `closed` kinds.
 
     A reference is one expression, and each of its indices is another; the name of a called function is none.
     """
@@ -210,7 +210,7 @@ def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
 
 
 def queries(tree: Any) -> Iterator[SyntaxNode]:
-    """Every query below `tree`: the bodies of rules, comprehensions and `every`."""
+    """Yields every query below `tree`: the bodies of rules, comprehensions and `every`."""
     if isinstance(tree, list):
         for item in tree:
             yield from queries(item)

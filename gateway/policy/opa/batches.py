@@ -35,7 +35,7 @@ Call: TypeAlias = Callable[[str, bytes], Awaitable[Reply]]
 
 
 class _NoRules(ReplyError):
-    """The bundle that OPA holds has no rules for several questions."""
+    """The error that the bundle in OPA has no rules for several questions."""
 
 
 class WaitingQuestion(Struct, frozen=True, eq=False):
@@ -56,8 +56,8 @@ class Lane(Struct, eq=False):
 class QuestionBatches:
     """A batcher of questions to OPA; `call` asks for one rule's value within a deadline.
 
-    Who waits for a turn gets an answer within `seconds`, or none. Where a call gets no answer at all, who
-    waits behind it does not get one either.
+    A question that waits for its turn is answered within `seconds`, or not at all. Where a call gets no
+    answer, the questions that wait for its end get none either.
     """
 
     def __init__(self, call: Call, *, seconds: float) -> None:
@@ -147,7 +147,7 @@ class QuestionBatches:
         return await asyncio.gather(*alone, return_exceptions=True)
 
     async def _ask_one(self, rule: str, document: bytes) -> Reply:
-        """Asks one question under a number too: an answer that nobody has asked for has another, or none."""
+        """Asks one question, numbered too: a reply to another question has another number, or none."""
         if rule in RULES and self._revision_without is None:
             with suppress(_NoRules):
                 return (await self._ask_together(rule, [document]))[0]

@@ -1,4 +1,4 @@
-"""A client of OPA's API: `opa-python-client`, made strict and bounded, without redirects, and for sockets.
+"""A client of OPA's API: a strict and bounded `opa-python-client`, without redirects, also for Unix sockets.
 
 As it is (3.0.0) it follows a redirect with the document and believes that answer, reads any number of bytes,
 takes NaN and doubled names, repeats a 500 twice with pauses, and has neither Unix sockets nor a root

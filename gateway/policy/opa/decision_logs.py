@@ -32,7 +32,7 @@ class DecisionLogTooLarge(DecisionLogError):
 
 
 class _ErrorCode(Struct, frozen=True):
-    """An error of an evaluation; its message may quote the document."""
+    """The error of an evaluation, in an event; its message may quote the document."""
 
     code: str = ""
 

@@ -161,7 +161,7 @@ class OpaPolicyEngine:
 def _checked(document: bytes) -> bytes:
     """Returns `document` if it is one JSON value. Raises `QuestionError` if not.
 
-    It is put into another one: bytes that end it early and go on could replace the whole input.
+    `document` is embedded in a larger one: bytes that end it early and go on could replace the whole input.
     """
     try:
         msgspec.json.decode(document, type=msgspec.Raw)

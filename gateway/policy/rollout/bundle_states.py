@@ -124,7 +124,7 @@ class Release(Struct, frozen=True, kw_only=True):
 
 
 class PendingStep(Struct, frozen=True, kw_only=True):
-    """A step that waits for the approval of others."""
+    """A step of a rollout that waits for the approval of other people."""
 
     step: Step
     sequence: int
@@ -193,7 +193,7 @@ def after_step(
     share: Share = NOBODY,
     may_return: bool = True,
 ) -> Rollout:
-    """The rollout after a step that names the bundle `sequence`. Raises `StepRefused`.
+    """The rollout after a step with the bundle `sequence`. Raises `StepRefused`.
 
     `may_return`: whether the gateway can decide without any bundle, by what it was started with.
     """

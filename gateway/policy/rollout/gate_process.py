@@ -1,4 +1,4 @@
-"""Checks uploaded bundles in a process that can be killed; as a module, what runs in it.
+"""Checks uploaded bundles in a child process that can be killed; as a module, the main module of the process.
 
 Rego is parsed by a library that holds the interpreter, for as long as somebody's rules take, and that ends
 the process where they nest too deep.
@@ -28,7 +28,7 @@ BUDGET_SECONDS: Final = 10.0
 
 
 class GateGreeting(Struct, frozen=True, kw_only=True):
-    """How bundles are checked."""
+    """The start-up message of a checking process: the key and the settings of a `BundleGate`."""
 
     public_key: bytes | None
     """PEM; None: there is no key."""
@@ -38,7 +38,7 @@ class GateGreeting(Struct, frozen=True, kw_only=True):
 
 
 class GateReply(Struct, frozen=True, kw_only=True):
-    """What was found: the manifest of a good bundle, or what is wrong."""
+    """The reply of a checking process: the manifest of a good bundle, or its problems."""
 
     manifest: Manifest | None = None
     error: str = ""
@@ -46,14 +46,14 @@ class GateReply(Struct, frozen=True, kw_only=True):
 
 
 class GateProcess:
-    """Has uploads checked as `gate` does, one after the other, each in a new process."""
+    """A client that checks uploads as `gate` does, one after the other, each in a new process."""
 
     def __init__(self, gate: BundleGate, *, budget_seconds: float = BUDGET_SECONDS) -> None:
         self._greeting, self._budget_seconds = msgspec.msgpack.encode(greeting_of(gate)), budget_seconds
         self._one = asyncio.Lock()
 
     async def check(self, archive: bytes) -> Manifest:
-        """The manifest of the bundle in `archive`.
+        """Checks the bundle in `archive`; returns its manifest.
 
         Raises `Invalid` with everything that is wrong with it, and `Unavailable` where no process answers.
         """
@@ -80,7 +80,7 @@ class GateProcess:
 
 
 def greeting_of(gate: BundleGate) -> GateGreeting:
-    """What a process needs to check as `gate` does."""
+    """Makes the start-up message of a process that checks as `gate` does."""
     key = gate.key
     pem = None if key is None else key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return GateGreeting(
@@ -92,7 +92,7 @@ def greeting_of(gate: BundleGate) -> GateGreeting:
 
 
 def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
-    """What `gate` finds."""
+    """Checks `archive` by `gate`, and makes the reply."""
     try:
         return GateReply(manifest=gate.check(archive).manifest)
     except ArchiveError as error:
@@ -102,20 +102,20 @@ def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
 
 
 def manifest_of_reply(reply: GateReply) -> Manifest:
-    """The manifest of a good bundle. Raises `Invalid`."""
+    """The manifest in the reply. Raises `Invalid` where the bundle has problems."""
     if reply.manifest is not None:
         return reply.manifest
     raise Invalid(reply.error) if reply.error else invalid(reply.diagnostics)
 
 
 def invalid(diagnostics: Iterable[Diagnostic]) -> Invalid:
-    """The error of rules that cannot be used."""
+    """Makes the error that a bundle's rules cannot be used."""
     errors = [FieldError("", str(diagnostic)) for diagnostic in diagnostics]
     return Invalid("the rules cannot be used", errors=errors)
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the function that checks archives as `greeting` says."""
+    """Returns the request handler of a checking process, configured by its start-up message."""
     how = msgspec.msgpack.decode(greeting, type=GateGreeting)
     key = None
     if how.public_key is not None:

@@ -15,13 +15,13 @@ class KeepsRollout(Protocol):
         ...
 
     async def bundle_archive(self, sequence: int) -> bytes | None:
-        """The archive of a bundle; None: there is none."""
+        """The archive of the bundle with this sequence; None: there is none."""
         ...
 
     async def write_rollout(
         self, rollout: Rollout, *, entry: HistoryEntry, archive: bytes | None = None
     ) -> bool:
-        """Writes the next generation of the rollout, with `entry`; `archive` is that of its newest bundle.
+        """Stores the next generation of the rollout, with `entry`; `archive` is its newest bundle's, if new.
 
         False, and nothing written, where the stored generation is not the one before. The archives of bundles
         that it does not have any more are deleted.
@@ -30,7 +30,7 @@ class KeepsRollout(Protocol):
 
 
 class ChecksUploads(Protocol):
-    """What looks at each bundle that is uploaded."""
+    """The interface of a checker of uploaded bundles."""
 
     async def check(self, archive: bytes) -> Manifest:
         """The manifest of a good bundle. Raises `Invalid`, with everything that is wrong with it."""

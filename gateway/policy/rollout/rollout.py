@@ -235,7 +235,7 @@ class BundleRollout:
     async def _check_return(self, release: Release, principal: Principal, at: float) -> None:
         """Raises `Conflict` where the bundle's rules would not let its activator roll it back.
 
-        Nobody could, if it is wrong. Of a bundle that only an OPA can evaluate it is not known.
+        A wrong bundle could then not be rolled back by anybody. Bundles that only an OPA can evaluate pass.
         """
         bundle = await self._bundle(release)
         if bundle.manifest.engine == OPA_ENGINE:

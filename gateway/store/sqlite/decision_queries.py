@@ -1,4 +1,4 @@
-"""Writes and reads recorded decisions: plain functions over one connection, and their rows."""
+"""Queries that write and read recorded decisions: plain functions over one connection, and their rows."""
 
 import hashlib
 import sqlite3

@@ -149,7 +149,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
     """Writes the cancellation of a run, once, unless it has ended; returns the run as it then is.
 
-    Who asks for it later has that noted, once each.
+    Each person who asks for it later gets one history entry.
     """
     run = _run(db, run_id)
     if run is None or run.phase.terminal:
@@ -194,7 +194,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
 
 
 def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) -> None:
-    """Stores the decision and puts it in force for the run."""
+    """Stores a decision and makes it the one in force for the run."""
     decision_queries.insert(db, decision, _run(db, run_id))
     permitted = row_mapping.to_json(rules.permitted_regions(decision))
     db.execute(sql.REPLACE_DECISION, (decision.id, decision.at, permitted, run_id))

@@ -45,7 +45,7 @@ def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
 
 
 def with_tenant(workflow: Workflow, tenant: str) -> Workflow:
-    """The workflow with `tenant` where it names none.
+    """Fills in `tenant` where the workflow names none.
 
     Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
     """
