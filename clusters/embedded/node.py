@@ -20,7 +20,7 @@ from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.disk_pressure import DiskPressure
 from clusters.embedded.event_streams import EventStreams
-from clusters.embedded.executors.registry import DECLARED, EXECUTORS, ExecutorContext
+from clusters.embedded.executors.registry import ExecutorContext, declare, executors_of_this_host
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.embedded.scheduling.capabilities import Capabilities
@@ -47,6 +47,7 @@ from observability.cluster_metrics import ClusterMetrics
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
 from waypost.sqlite_group_commit import Database
+from waypost.workflow.run_types import DeclaredExecutors
 
 WAITING = 4_096
 """Runs whose conditions may wait for a process at once: more than a cluster holds."""
@@ -106,15 +107,16 @@ class ClusterNode:
             if self._settings.adopt:
                 recovered.owner = Owner()
             context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)
+            registered = executors_of_this_host()
             executors = {
                 name: await stack.enter_async_context(entry.build(context))
-                for name, entry in EXECUTORS.items()
+                for name, entry in registered.items()
             }
             self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome)
             evaluator = await stack.enter_async_context(
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )
-            self._build(recovered, evaluator)
+            self._build(recovered, evaluator, declare(registered))
             self._evaluator = evaluator
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
@@ -122,7 +124,9 @@ class ClusterNode:
             self._stack = stack.pop_all()
         return self
 
-    def _build(self, recovered: RecoveredState, evaluator: ConditionEvaluator) -> None:
+    def _build(
+        self, recovered: RecoveredState, evaluator: ConditionEvaluator, executors: DeclaredExecutors
+    ) -> None:
         settings, uptime = self._settings, self._uptime
         self._scheduler = Scheduler(
             recovered,
@@ -130,7 +134,7 @@ class ClusterNode:
             boot=uuid.uuid4().hex,
             slots=settings.slots,
             capabilities=Capabilities(
-                cpu=settings.cpu, executors=DECLARED.run_types, exclusive=DECLARED.exclusive
+                cpu=settings.cpu, executors=executors.run_types, exclusive=executors.exclusive
             ),
         )
         journal_seconds = self.metrics.journal_seconds.observe

@@ -122,13 +122,19 @@ class TaskRunner:
             return Outcome(
                 succeeded=False, lost=True, reason=f"this cluster has no place for it: {error.strerror}"
             )
+        executor = self._executors.get(launch.task.type)
+        if executor is None:
+            # It was taken before a restart, which found the host without the executor.
+            return Outcome(
+                succeeded=False, lost=True, reason=f"this cluster runs no {launch.task.type} tasks now"
+            )
         lease = self._leases.setdefault(launch.attempt, RunLease()) if launch.exclusive else None
         # It may have ended while the step waited to be journalled.
         if lease is not None and lease.expires_at <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         try:
             async with asyncio.timeout(launch.task.timeout_seconds):
-                outcome = await self._executors[launch.task.type].execute(launch, folders, lease)
+                outcome = await executor.execute(launch, folders, lease)
         except TimeoutError:
             return Outcome(succeeded=False, reason=f"timed out after {launch.task.timeout_seconds:g} s")
         if outcome.succeeded or outcome.killed or outcome.lost or not self._state_folder.short_of_room:

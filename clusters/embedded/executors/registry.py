@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.executors.delay import DelayExecutor
@@ -33,6 +34,8 @@ class RegisteredExecutor(Struct, frozen=True, kw_only=True):
     exclusive: bool
     """Whether it surely ends a task before the task's lease expires: then exclusive workflows may use it."""
     build: Callable[[ExecutorContext], Executor]
+    unavailable: Callable[[], str] = lambda: ""
+    """Says in a sentence why the host cannot run it, such as without a daemon; empty: it can."""
 
 
 EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
@@ -45,8 +48,25 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
 }
 """The executors, by the task type that each of them runs."""
 
-DECLARED: Final = DeclaredExecutors(
-    run_types={name: entry.run_type for name, entry in EXECUTORS.items()},
-    exclusive=frozenset(name for name, entry in EXECUTORS.items() if entry.exclusive),
-)
+
+def declare(executors: Mapping[str, RegisteredExecutor]) -> DeclaredExecutors:
+    """These executors as documents are checked against them."""
+    return DeclaredExecutors(
+        run_types={name: entry.run_type for name, entry in executors.items()},
+        exclusive=frozenset(name for name, entry in executors.items() if entry.exclusive),
+    )
+
+
+def executors_of_this_host() -> Mapping[str, RegisteredExecutor]:
+    """The executors that this host can run: a cluster advertises no others. Logs why it cannot run one."""
+    found = {}
+    for name, entry in EXECUTORS.items():
+        if why := entry.unavailable():
+            logger.warning("this cluster runs no {} tasks: {}", name, why)
+        else:
+            found[name] = entry
+    return found
+
+
+DECLARED: Final = declare(EXECUTORS)
 """The executors of an embedded cluster, as the gateway's checks of documents see them."""

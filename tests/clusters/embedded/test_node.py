@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from clusters.embedded.executors import registry
+from clusters.embedded.executors.registry import EXECUTORS
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import TaskSpec
@@ -17,6 +20,16 @@ def test_a_cluster_without_processors_or_slots_does_not_start(cpu: float, slots:
     """It would take work and never do it."""
     with pytest.raises(ValueError, match="needs processors and slots"):
         ClusterNodeSettings(region="beijing", state="state", cpu=cpu, slots=slots)
+
+
+async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway would place tasks that fail here, although another cluster runs them."""
+    without_daemon = structs.replace(EXECUTORS["delay"], unavailable=lambda: "its daemon does not answer")
+    monkeypatch.setattr(registry, "EXECUTORS", {**EXECUTORS, "docker": without_daemon})
+    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
+        assert (await node.attempts()).status.executors == ("delay", "process")
 
 
 async def test_a_clean_stop_starts_nothing(tmp_path: Path) -> None:

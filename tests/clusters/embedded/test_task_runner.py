@@ -65,3 +65,13 @@ async def test_without_descriptors_an_attempt_is_lost(
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.LOST
+
+
+async def test_without_its_executor_an_attempt_is_lost(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken before a restart, which found the host without: another cluster may have the executor."""
+    monkeypatch.setattr(node._task_runner, "_executors", {})
+    await start(node, process("a", "true"))
+
+    assert (await ended(node)).end is AttemptEndKind.LOST
