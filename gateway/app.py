@@ -244,8 +244,8 @@ async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: C
     settings = services.settings.rollback
     if settings.mode == "off":
         return {}
-    if settings.prometheus_url is None:
-        raise StartError("the setting rollback.prometheus_url is missing: without evidence nothing is done")
+    if not (settings.prometheus_url or "").startswith(("http://", "https://")):
+        raise StartError("the setting rollback.prometheus_url is no http(s) URL: nothing could be proven")
     prometheus = Prometheus(settings, clock=services.clock)
     controller = RollbackController(
         services.store,

@@ -85,18 +85,23 @@ class RollbackController:
                 return
             if is_due(rollback, self._settings, now=self._clock()):
                 await self._verify(rollback)
+        known = dict[LatestRelease, Evidence | NoEvidence]()
         for alert in await self._store.open_alerts(limit=ALERTS_AT_ONCE):
-            if await self._look_at(alert):
+            if await self._look_at(alert, known):
                 return
 
-    async def _look_at(self, alert: Alert) -> bool:
-        """Acts on an alert; returns whether a release was rolled back."""
+    async def _look_at(self, alert: Alert, known: dict[LatestRelease, Evidence | NoEvidence]) -> bool:
+        """Acts on an alert; returns whether a release was rolled back.
+
+        Evidence that is `known` in this pass is not asked for again: many alerts may be about one release.
+        """
         rollout = self._bundles.current
         release = latest_bundle(rollout, may_return=self._bundles.may_return)
         verdict, evidence = await self._decide(alert, release, None), None
         if verdict.outcome is Outcome.ASK:
             assert release is not None
-            evidence = await self._prometheus.evidence(release)
+            evidence = known.get(release) or await self._prometheus.evidence(release)
+            known[release] = evidence
             if self._bundles.current is not rollout:
                 return False  # the evidence may be about what is no more: the next pass looks again
             verdict = await self._decide(alert, release, evidence)

@@ -121,6 +121,15 @@ async def test_many_alerts_and_flapping_are_one_rollback(world: World) -> None:
     assert await world.gateway.store.open_alerts(limit=99) == []
 
 
+async def test_many_alerts_ask_prometheus_once_a_pass(world: World) -> None:
+    world.found = evidence(submissions=10.0)
+    for number in range(50):
+        await world.alert(number)
+    await world.passes()
+    await world.passes(5)
+    assert (world.asked, world.states) == ([("2", False)] * 2, BEFORE)
+
+
 async def test_the_last_known_good_bundle_stays_whatever_comes(world: World) -> None:
     """That it still goes badly is not its fault: a person is wanted."""
     await world.alert(1)
