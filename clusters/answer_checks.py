@@ -37,7 +37,7 @@ UNUSUAL: Final = re.compile(rb"[0-9]{16}|\\u0000")
 
 
 class StreamChecks:
-    """Checks the events of one stream, in the order in which they come.
+    """The checks of the events of one stream, in the order in which they come.
 
     `cursor` is the seq after which the stream was asked to begin, in the journal `incarnation`.
     """

@@ -65,7 +65,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class BoundedBackend(httpcore.AnyIOBackend):
-    """Opens TCP connections as `BoundedStream`."""
+    """The network backend of httpcore that opens TCP connections as `BoundedStream`."""
 
     async def connect_tcp(
         self,

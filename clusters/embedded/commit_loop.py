@@ -25,7 +25,7 @@ RETRY_SECONDS = 0.5
 
 
 class CommitLoop:
-    """Journals the scheduler's steps in the order in which they were made, and then acts on each.
+    """The commit loop: journals the scheduler's steps in the order of their making, then acts on each.
 
     Steps that come together are written in one transaction. `uptime` gives seconds since the node's boot;
     `act` carries out the actions of a step; `observe` is given the seconds that each commit took.

@@ -25,7 +25,7 @@ RETRY_SECONDS = 1.0
 
 
 class ConditionRunner:
-    """Evaluates the conditions of waiting tasks, in one asyncio task for each run that has any.
+    """The runner of condition evaluations for waiting tasks: one asyncio task for each run that has any.
 
     The runs of one fairness key take turns. `uptime` gives seconds since the node's boot; `report` journals
     and carries out the scheduler's step that follows from the answers.

@@ -27,7 +27,7 @@ class Eviction(Struct, frozen=True, kw_only=True):
 
 
 class DiskPressure:
-    """Evicts shards while the disk has less free space than its reserve.
+    """The disk pressure loop: evicts shards while the disk has less free space than its reserve.
 
     A full disk would take the region with it, and the next one after the failover. The run that takes most
     gives way, its largest shard first: what runs of that fails with the reason, and its files go, but for

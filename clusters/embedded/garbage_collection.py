@@ -19,7 +19,7 @@ BATCH = 200
 
 
 class GarbageCollector:
-    """Removes expired records and the files of forgotten shards, at the start and then once an hour.
+    """The garbage collector: removes expired records and files of forgotten shards, at the start and hourly.
 
     `collected` is set after the first time.
     """

@@ -17,7 +17,7 @@ from waypost.files.permissions import make_private_folder
 
 
 class TaskRunner:
-    """Starts and kills tries, and holds those under way and the leases of their attempts.
+    """The task runner: starts and kills tries, and holds those under way and the leases of their attempts.
 
     `report` is called once for each try, when none of its processes is left, with the seconds that it took.
     """

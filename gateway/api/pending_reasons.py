@@ -1,4 +1,4 @@
-"""Explains to people, in a sentence, why shards wait; computed from the present state of the regions.
+"""Sentences for people on why shards wait, computed from the present state of the regions.
 
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """

@@ -1,4 +1,4 @@
-"""The shapes of the API's answers, and how they are made from stored values.
+"""The response types of the API, and the functions that make them from stored values.
 
 Names are snake_case (only the workflow document itself is camelCase), times are wall-clock seconds since
 1970, durations are seconds. The docstrings are the descriptions of the schemas in `/openapi.json`.

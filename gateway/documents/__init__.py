@@ -1,4 +1,4 @@
-"""Turns the bytes of a submission into a checked workflow, and a stored one into what the clusters run.
+"""Parses and checks submitted workflow documents, and renders stored ones into the `RunSpec` for clusters.
 
 `parsing` decodes JSON or YAML strictly (`strict_json`, `strict_yaml`, `yaml_plain_scalars`) into the types of
 `workflow`, explains every schema error (`schema_errors`, `schema_validator`) and, where there are some,

@@ -19,7 +19,7 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 class PlaceholderChecks:
-    """Checks the placeholders of one workflow. Each is looked up once, however often it is used."""
+    """The checks of one workflow's placeholders. Each is looked up once, however often it is used."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._params = {"params": workflow.spec.params}

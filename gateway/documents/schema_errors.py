@@ -1,4 +1,4 @@
-"""Explains why a value does not fit a msgspec type: every error, with its JSON pointer and what to do.
+"""Finds all errors that keep a value from fitting a msgspec type, each with JSON pointer and remedy.
 
 msgspec decodes fast but stops at the first error. So a document that it refuses is checked again, against the
 JSON Schema that msgspec generates from the same type.

@@ -22,7 +22,7 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
 
 class Authenticator(Protocol):
-    """Verifies the credentials of requests.
+    """The protocol of an authenticator, which verifies the credentials of requests.
 
     `authenticate` returns the caller. It raises `Unauthenticated` (401: no acceptable token), `Malformed`
     (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431), `TooManyRequests` (429: too

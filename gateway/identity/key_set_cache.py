@@ -32,7 +32,7 @@ Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
 class KeySetCache:
-    """Caches the keys of one issuer, by key id. `clock` is monotonic.
+    """The cache of one issuer's keys, by key id. `clock` is monotonic.
 
     `changed` is called when the set has another text than before: what was verified with a key that left it
     must not be accepted any more.

@@ -1,4 +1,4 @@
-"""The controller: one pass processes what came in, decides, commits, and only then calls the regions.
+"""The controller: each pass processes reports, decides, commits, and only then calls the regions.
 
 `reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Nothing else
 writes a shard.
@@ -50,7 +50,7 @@ RECOVERY_SECONDS = 0.5
 
 
 class Controller:
-    """Owns the working set and reconciles it with the store and the regions, pass by pass.
+    """The controller: owns the working set and reconciles it with the store and the regions, pass by pass.
 
     `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
     that the store is an older copy of itself.

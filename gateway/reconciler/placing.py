@@ -37,7 +37,7 @@ CROWDED_MAXIMUM = 8
 
 
 class Placer:
-    """Places shards in the store's order: tenants in turn, then highest priority, then oldest run.
+    """The placer of shards, in the store's order: tenants in turn, then highest priority, then oldest run.
 
     Only a shard whose create can be sent at once gets an intent. The others stay as the store has them:
     nothing is written for a shard that goes on waiting for the same reason.

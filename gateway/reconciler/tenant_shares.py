@@ -74,7 +74,7 @@ class PassShares:
 
 
 class TenantShares:
-    """Counts the attempts and tasks that each tenant holds in each region, to bound what one may hold.
+    """The counts of each tenant's attempts and tasks in each region, with the limits of a tenant's share.
 
     Orphans count too.
     """

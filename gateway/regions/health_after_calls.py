@@ -1,4 +1,4 @@
-"""Moves a region's health on after calls that carry work: its latency, and ejection if too many fail."""
+"""The next value of a region's health after calls that carry work: latency, and ejection if too many fail."""
 
 from collections.abc import Callable
 

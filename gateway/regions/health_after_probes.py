@@ -1,4 +1,4 @@
-"""Moves a region's health on after probes, stream ends and restarts, which show whether it can be reached.
+"""The next value of a region's health after probes, stream ends and restarts, which show its reachability.
 
 Three failed probes in a row are a loss, five answered ones end it. A region that comes back gets a slow
 start; one that was lost before, not long ago, is ejected first, for longer each time.

@@ -1,4 +1,4 @@
-"""Moves a region's health on by time alone: ends ejections and slow starts, and evaluates the latency."""
+"""The next value of a region's health by time alone: ends ejections and slow starts, evaluates latency."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The demand of one attempt: what a region must have to take it, and which regions it prefers."""
+"""The demand of one attempt: its requirements on a region, and the regions that it prefers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

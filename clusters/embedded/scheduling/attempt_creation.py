@@ -53,7 +53,7 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 
 
 class AttemptCreation:
-    """Decides about creates and carries the decisions out. The cluster holds at most `slots` attempts."""
+    """The creation of attempts: decides about creates and applies the decisions; at most `slots` attempts."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class AttemptLifecycle:
-    """Queues ready tasks, starts queued ones while processors are free, and ends attempts that are done."""
+    """The life cycle of attempts: queues ready tasks, starts them on free processors, ends attempts."""
 
     def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
         self.seq = seq

@@ -6,7 +6,7 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Refuses creates by their fence and by the newest epoch of the shard and era that it has seen.
+    """The fencing of creates: refuses them by their fence, and by the newest epoch seen of shard and era.
 
     `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
     (run, shard).

@@ -1,4 +1,4 @@
-"""Decides what follows for an attempt from the outcome of a try; changes nothing."""
+"""Decides the consequence of a try's outcome for its attempt; changes nothing."""
 
 from typing import TypeAlias
 

@@ -26,7 +26,7 @@ class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Retention:
-    """Keeps `ended` attempts, and `tombstones` by their time (seconds since 1970), until they expire."""
+    """The retention of `ended` attempts, and of `tombstones` by their time (seconds since 1970)."""
 
     def __init__(
         self, tombstones: Mapping[AttemptId, float], ended: Mapping[AttemptId, EndedAttempt]

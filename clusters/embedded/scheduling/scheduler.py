@@ -53,7 +53,7 @@ from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQues
 
 
 class Scheduler:
-    """Schedules the attempts of one cluster. `now` is uptime in seconds, `wall` is seconds since 1970."""
+    """The scheduler of one cluster's attempts. `now` is uptime in seconds, `wall` is seconds since 1970."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities

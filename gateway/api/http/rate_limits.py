@@ -32,7 +32,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """Limits how many requests a second each tenant makes. `clock` gives monotonic seconds.
+    """The rate limiter of tenants' requests per second: a token bucket each. `clock` gives monotonic seconds.
 
     `rate` holds for tenants for which `set_rate` sets no other; None: they are not limited.
     """

@@ -47,7 +47,7 @@ class JsonResponse(Response):
 
 
 class ClosingResponse(Response):
-    """Sends `response`, then calls `on_close`, also where the client was gone before the first byte.
+    """A response that sends `response`, then calls `on_close`, even if the client is gone by then.
 
     A background task of Starlette would not do: it does not run where the sending failed. After `seconds` the
     response ends, whether its client reads it or not; None: it has no limit.

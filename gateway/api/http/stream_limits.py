@@ -9,7 +9,7 @@ from gateway.settings import RequestSettings
 
 
 class StreamLimiter:
-    """Counts the open streams of one gateway by tenant.
+    """The limiter of open streams on one gateway, which counts them by tenant.
 
     Each stream costs memory and a share of the work of every change.
     """

@@ -10,7 +10,7 @@ from gateway.settings import RequestSettings
 
 
 class UnfinishedBodies:
-    """Counts the bytes of the request bodies that are being received, by tenant."""
+    """The counts, by tenant, of the bytes of request bodies that are being received, with their limits."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from gateway.settings import RequestSettings
 
 
 class UnreadAnswers:
-    """Counts the bytes of the large answers that are being sent, by tenant."""
+    """The counts, by tenant, of the bytes of large answers that are being sent, with their limits."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from gateway.store.interface import Cursor
 
 
 class RemovedRegionLink:
-    """Satisfies `Link`: sends nothing and receives nothing, since the settings name no cluster any more."""
+    """The `Link` of a removed region: sends and receives nothing, since the settings name no cluster."""
 
     idle = False
 

@@ -1,4 +1,4 @@
-"""The state of one region: its link, its health, its cluster's journal, and what was sent and received."""
+"""The state of one region: link, health, its cluster's journal, calls sent and events received."""
 
 from dataclasses import dataclass, field
 

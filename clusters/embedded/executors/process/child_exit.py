@@ -1,4 +1,4 @@
-"""Waits for the exit of a child process without a thread, and names what ended it."""
+"""Waits for the exit of a child process without a thread, and names the signal that ended it."""
 
 import asyncio
 import os

@@ -16,7 +16,7 @@ from clusters.embedded.executors.process.watchdog_client import PROGRAM
 
 
 class LeaseGuard:
-    """Reads the reports of one guard and forwards each renewal of the lease to it, while the `with` lasts.
+    """The client of one lease guard: reads its reports and forwards lease renewals to it, within `with`.
 
     Enter it first, then start the guard with `command_line` and with `guard_end` as its standard input.
     `on_started` is called with the process group of the command as soon as the guard has started it.

@@ -25,7 +25,7 @@ Anything else that reaps them loses their exit codes.
 
 
 class WatchdogClient:
-    """Keeps the list of process groups that the watchdog kills when this process ends, however it ends.
+    """The watchdog's client: keeps the list of process groups to kill when this process ends, in any way.
 
     It kills nothing itself, except once: when entered it kills what an earlier cluster has left below the
     folder `workspaces`. A watchdog that has ended is replaced at once by one that gets the whole list.
