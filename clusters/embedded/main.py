@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -31,12 +30,9 @@ CONNECTIONS = 1_000
 """Most open connections; and at most a quarter of the descriptors, of which each try takes two or three."""
 
 
-class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings that a cluster's process starts with: region, folders, address, limits."""
+class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
+    """The settings that a cluster's process starts with: those of the node, certificates and addresses."""
 
-    region: str
-    state: str
-    """Folder of the journal, the workspaces and the logs."""
     pki: str
     """Folder with the root's certificate and this region's pair."""
     host: str = "127.0.0.1"
@@ -45,12 +41,6 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     """TCP port of `/metrics`, without certificates, so only the inside may reach it. 0: any; None: none."""
-    cpu: float = float(os.cpu_count() or 1)
-    """Processors that tasks may ask for at once."""
-    slots: int = 2_000
-    """Attempts that the cluster holds at most."""
-    adopt: bool = False
-    """Whether the first gateway that calls becomes the owner: for when the owner's store is lost for good."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -68,30 +58,17 @@ def run_cluster(settings: ClusterSettings) -> int:
     It runs on asyncio's own loop, which starts processes four times as fast as uvloop.
     """
     configure(fields={"process": "cluster", "region": settings.region})
-    try:
-        node = ClusterNodeSettings(
-            region=settings.region,
-            state=settings.state,
-            cpu=settings.cpu,
-            slots=settings.slots,
-            adopt=settings.adopt,
-        )
-    except ValueError as error:
-        logger.error("the cluster of {} cannot run: {}", settings.region, error)
-        return 1
     connections = min(CONNECTIONS, raise_descriptor_limit() // 4)
     limits = ConnectionLimits(keep_alive_seconds=75, connections=connections, grace_seconds=3)
     try:
-        run(_serve(settings, node, limits), loop="asyncio")
+        run(_serve(settings, limits), loop="asyncio")
     except (PkiError, StorageError, OSError) as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
     return 0
 
 
-async def _serve(
-    settings: ClusterSettings, node_settings: ClusterNodeSettings, limits: ConnectionLimits
-) -> None:
+async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
     """Runs the node and its HTTP server until a stop signal comes or the commit loop fails.
 
     The server ends first, so that no call comes while the node kills what runs.
@@ -99,7 +76,7 @@ async def _serve(
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
     with stop_signals() as stop:
         async with (
-            ClusterNode(node_settings) as node,
+            ClusterNode(settings) as node,
             Server(
                 application(node, claim=node.claim),
                 host=settings.host,

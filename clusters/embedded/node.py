@@ -66,7 +66,10 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     condition_seconds: float = 0.1
     """Processor time that one evaluation of a condition may take; a task whose condition takes more fails."""
     adopt: bool = False
-    """Whether the first gateway that calls becomes the owner, although the journal names another."""
+    """Whether the first gateway that calls becomes the owner, although the journal names another.
+
+    For when the owner's store is lost for good.
+    """
 
     def __post_init__(self) -> None:
         # A gateway takes a cluster that reports more for one that lies.

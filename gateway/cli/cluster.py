@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clusters.embedded.main import ClusterSettings, run_cluster
+from gateway.cli.errors import CliError
 from gateway.cli.output import command
 
 
@@ -35,8 +36,8 @@ def cluster(
     ] = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
-    return run_cluster(
-        ClusterSettings(
+    try:
+        settings = ClusterSettings(
             region=region,
             state=str(state),
             pki=str(pki),
@@ -48,4 +49,6 @@ def cluster(
             slots=slots,
             adopt=adopt,
         )
-    )
+    except ValueError as error:
+        raise CliError(f"the cluster of {region} cannot run: {error}") from error
+    return run_cluster(settings)
