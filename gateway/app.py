@@ -54,7 +54,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of store: the form of its URL, and how one is made from what follows the scheme."""
+    """A kind of store: the form of its URL, and the factory that makes one from the part after the scheme."""
 
     form: str
     """The form of its URL, for error messages: `sqlite:PATH`."""

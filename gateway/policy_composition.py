@@ -48,7 +48,7 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 
 
 class PolicyEngineKind(Struct, frozen=True, kw_only=True):
-    """One kind of policy engine: how it is made, and what decides by the bundles of a rollout."""
+    """A kind of policy engine: the factory of the engine, and that of the engines for a rollout's bundles."""
 
     make: Callable[[PolicySettings], PolicyEngine]
     """Makes the engine that decides from the start. Raises `ValueError` for settings that it cannot use."""

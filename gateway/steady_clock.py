@@ -34,7 +34,7 @@ class MachineBoot(Struct, frozen=True, kw_only=True):
 
 
 def machine_boot() -> MachineBoot:
-    """The boot of this machine that goes on now."""
+    """The current boot of this machine."""
     try:
         boot_id = BOOT_ID.read_text().strip()
     except OSError:

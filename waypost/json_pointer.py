@@ -28,7 +28,7 @@ class FieldError(Struct, frozen=True, gc=False):
 
 
 def below(pointer: str, *parts: str | int) -> str:
-    """The pointer to what lies `parts` (field names and array indices) below `pointer`.
+    """The pointer to the value that is `parts` (field names and array indices) below `pointer`.
 
     `below("/spec", "tasks", 0)` is `/spec/tasks/0`. It ends above the first name with which it would have
     more than `LONGEST` characters: names come from anybody's document, and may have a million.

@@ -1,4 +1,4 @@
-"""Pages of a list: the cursor that goes on where a page ended, and the tenants that a list is about."""
+"""Pagination of lists: encodes and decodes cursors, and determines the tenants that a list may show."""
 
 import base64
 from typing import Final
@@ -30,7 +30,7 @@ def encode_cursor(last_id: str) -> str:
 
 
 def decode_cursor(text: str | None) -> str | None:
-    """The id in a cursor; None for none. Raises `Malformed` for what is no cursor."""
+    """Decodes a cursor to its id; None where there is no cursor. Raises `Malformed` for an invalid one."""
     if text is None:
         return None
     try:

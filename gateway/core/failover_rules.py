@@ -1,4 +1,4 @@
-"""The rules of failover: a Suspect shard's wait, the bounds on lost attempts, the back-off before the next.
+"""The rules of failover: a Suspect shard's wait, the limits of lost attempts, the back-off before the next.
 
 Pure: every time is passed in. `gateway/reconciler/failover.py` applies them.
 """

@@ -152,7 +152,7 @@ class SubmissionDetail(Detail, frozen=True, kw_only=True):
 
 
 class CancellationDetail(Detail, frozen=True, kw_only=True):
-    """The decision that let somebody cancel the run."""
+    """The policy decision that allowed the cancellation of the run."""
 
     decision_id: str
     revision: str

@@ -22,7 +22,7 @@ class ExceptionState(StrEnum):
 
 
 class PolicyException(Struct, frozen=True, kw_only=True):
-    """An exception from one soft rule for the work of one tenant, with why it was asked for and by whom."""
+    """An exception from one soft rule for the work of one tenant, with its requester and justification."""
 
     id: str
     rev: int = 1

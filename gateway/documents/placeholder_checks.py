@@ -111,7 +111,7 @@ def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
 
 
 def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
-    """The first shard for each form of item: what fits its item fits the others of that form.
+    """The first shard for each form of item, which stands for the others of that form in checks.
 
     A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
     count and item, as placeholders and conditions see them.

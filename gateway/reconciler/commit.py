@@ -103,7 +103,7 @@ def count_history(
 
 
 def log_committed(committed: Iterable[CommittedShard]) -> None:
-    """Logs how many shards have left each region because of it, and how many of each run were given up.
+    """Logs the number of shards that left each region by its fault, and of those quarantined in each run.
 
     One line each, however many there are: the history of a run has every shard.
     """

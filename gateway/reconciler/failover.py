@@ -63,7 +63,7 @@ def fail_over(
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Moves the Suspect shards of a region that an operator has given up, cut off or not.
+    """Moves the Suspect shards of a region that an operator has forgotten, cut off or not.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
     once. An attempt that turns out to be alive is ended as an unknown one.

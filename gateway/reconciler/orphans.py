@@ -76,7 +76,7 @@ def apply_tombstone_answer(
 
 
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Removes the orphans in `region`, which an operator has given up, from their shards' lists.
+    """Removes the orphans in `region`, which an operator has forgotten, from their shards' lists.
 
     Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """

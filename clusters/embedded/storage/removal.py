@@ -17,7 +17,7 @@ ROUNDS = 3
 
 
 def move_aside(path: Path, folder: Path) -> None:
-    """Moves what is at `path` into `folder`, under a new name; does nothing where nothing is there.
+    """Moves the file or folder at `path` into `folder`, under a new name; does nothing where there is none.
 
     Raises `OSError`. Both are on one disk: a rename takes no longer for a million files.
     """
@@ -48,7 +48,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove_tree(root: Path, stopped: Callable[[], bool]) -> list[OSError]:
-    """Removes the folder `root` with all that it holds; returns the errors of what cannot be removed.
+    """Removes the folder `root` with its content; returns the errors of the entries that cannot be removed.
 
     Goes on with the rest after an error, and ends early when `stopped()`. Each folder found is moved up into
     `root` and emptied there: so no depth exhausts the stack, the descriptors, or the length of a path.

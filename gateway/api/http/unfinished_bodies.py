@@ -24,7 +24,7 @@ class UnfinishedBodies:
 
     @contextmanager
     def receive(self, tenant: str, limits: RequestSettings) -> "Iterator[ReceivedBytes]":
-        """Counts what arrives of one body until the `with` ends."""
+        """A context in which the bytes that arrive of one request body are counted."""
         received = ReceivedBytes(self._bytes, tenant, limits)
         try:
             yield received

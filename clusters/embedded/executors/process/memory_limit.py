@@ -41,7 +41,7 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
 
 
 def environment_block(spec: ProcessSpec) -> list[bytes]:
-    """The environment of the command, `NAME=value` each. Raises `ValueError` for what none can have."""
+    """The environment of the command, `NAME=value` each. Raises `ValueError` for impossible entries."""
     block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
     if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
         raise ValueError("env holds a NUL character, or a name that no variable can have")
