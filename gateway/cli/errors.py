@@ -19,6 +19,8 @@ class Exit(IntEnum):
     """No gateway answers, or it cannot serve the call now: try again."""
     NOT_FOLLOWED = 6
     """The run was accepted, and how it ends is not known here: it cannot be followed, or not any more."""
+    WAITING = 7
+    """It was asked for, and nothing is done before others have approved it."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     """The reader of the output has closed it, as `head` does."""

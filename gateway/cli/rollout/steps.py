@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.errors import Exit
 from gateway.cli.output import command, console, print_names, print_value
 from gateway.cli.rollout.listing import Sequence, describe_pending
 
@@ -38,9 +38,9 @@ def shadow(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Evaluate a bundle in shadow, beside the active one: `bundles SEQUENCE` shows what it would change."""
-    _take("shadow", sequence, generation, output, url=url, token=token)
+    return _take("shadow", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -56,10 +56,10 @@ def canary(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Let a bundle decide for some tenants: those that are named, and a share of all others."""
     body = {"tenants": tenant or [], "percent": percent}
-    _take("canary", sequence, generation, output, url=url, token=token, body=body)
+    return _take("canary", sequence, generation, output, url=url, token=token, body=body)
 
 
 @command
@@ -71,9 +71,9 @@ def activate(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Let a bundle decide for all tenants, at once. The active one is superseded."""
-    _take("activate", sequence, generation, output, url=url, token=token)
+    return _take("activate", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -85,9 +85,9 @@ def promote(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Let a bundle decide for all tenants: the same as `activate`."""
-    _take("promote", sequence, generation, output, url=url, token=token)
+    return _take("promote", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -99,9 +99,9 @@ def rollback(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Take a bundle back for good. If it is active, the one that was active before decides again, at once."""
-    _take("rollback", sequence, generation, output, url=url, token=token)
+    return _take("rollback", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -113,9 +113,9 @@ def approve(
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
-) -> None:
+) -> int:
     """Approve the step that somebody else has asked for with this bundle: `bundles` shows what waits."""
-    _take("approve", sequence, generation, output, url=url, token=token)
+    return _take("approve", sequence, generation, output, url=url, token=token)
 
 
 def _take(
@@ -127,19 +127,23 @@ def _take(
     url: str | None,
     token: str | None,
     body: dict[str, Any] | None = None,
-) -> None:
+) -> int:
     """Asks the gateway for a step, at the generation that the rollout has now unless one is given."""
     with connect(url, token) as client:
+        before = None
         if generation is None:
-            generation = _generation(client)
+            rollout = read_answer(client.get(api_path("policy", "bundles")), "generation")
+            generation, before = int(rollout["generation"]), rollout.get("pending")
         headers = {"if-match": f'"{generation}"'}
         path = api_path("policy", "bundles", str(sequence), step)
         answer = client.post(path, headers=headers, json=body)
-        _show(read_answer(answer, "sequence", "state"), output)
-
-
-def _generation(client: httpx.Client) -> int:
-    return int(read_answer(client.get(api_path("policy", "bundles")), "generation")["generation"])
+        bundle = read_answer(answer, "sequence", "state")
+    _show(bundle, output)
+    if not bundle.get("pending"):
+        return Exit.DONE
+    if step != "approve" and before:
+        console(stderr=True).print(f"replaced what waited before: {describe_pending(before)}", markup=False)
+    return Exit.WAITING
 
 
 def _show(bundle: dict[str, Any], output: Format) -> None:

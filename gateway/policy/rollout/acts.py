@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.core.decision import Decision
+from gateway.core.decision import Action, Decision, Question
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
 from gateway.policy.rollout.bundle_states import PendingStep, Release, Step
@@ -37,6 +37,12 @@ class Taken(Struct, frozen=True, kw_only=True):
     release: Release
     pending: PendingStep | None = None
     """The step, where it is not taken yet: others must approve it."""
+
+
+def step_question(step: Step, sequence: int, principal: Principal, at: float) -> Question:
+    """The question whether `principal` may take a step."""
+    operation = {"operation": step.value, "sequence": sequence}
+    return Question(action=Action.POLICY_OPERATE, principal=principal, at=at, context={"policy": operation})
 
 
 def audit_entry(

@@ -7,7 +7,12 @@ ends what waits.
 from msgspec import structs
 
 from gateway.core.approvals import check_approval
-from gateway.policy.rollout.bundle_states import PendingStep, Rollout, StepRefused
+from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, StepRefused
+
+
+def approvals_needed(rollout: Rollout, step: Step, asked: int) -> int:
+    """How many others must approve a step: `asked` by the rules that decide, or what a rollback has kept."""
+    return max(asked, rollout.approvals_kept) if step in (Step.CANARY, Step.ACTIVATE) else asked
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:

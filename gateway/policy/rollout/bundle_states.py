@@ -148,6 +148,11 @@ class Rollout(Struct, frozen=True, kw_only=True):
     releases: tuple[Release, ...] = ()
     pending: PendingStep | None = None
     """What waits for approval; each step that is taken ends it."""
+    approvals_kept: int = 0
+    """How many people must approve the next canary and activation, whatever the deciding rules say.
+
+    Since a rollback: what it took back asked for so many. An activation ends it.
+    """
 
     @property
     def active(self) -> Release | None:
@@ -192,10 +197,12 @@ def after_step(
     at: float,
     share: Share = NOBODY,
     may_return: bool = True,
+    approvals: int = 0,
 ) -> Rollout:
     """The rollout after a step with the bundle `sequence`. Raises `StepRefused`.
 
-    `may_return`: whether the gateway can decide without any bundle, by what it was started with.
+    `may_return`: whether the gateway can decide without any bundle, by what it was started with. `approvals`:
+    how many the active bundle asks for before an activation, at its rollback.
     """
     release, active, candidate = rollout.release(sequence), rollout.active, rollout.candidate
     if release is None:
@@ -222,7 +229,9 @@ def after_step(
         _moved(one, events[one.sequence], share=share, by=by, at=at) if one.sequence in events else one
         for one in rollout.releases
     )
-    return Rollout(generation=rollout.generation + 1, releases=releases)
+    # Else one person could roll back the rule that asks for a second one, and then activate anything.
+    kept = 0 if step is Step.ACTIVATE else max(rollout.approvals_kept, approvals)
+    return Rollout(generation=rollout.generation + 1, releases=releases, approvals_kept=kept)
 
 
 def _moved(release: Release, event: BundleEvent, *, share: Share, by: str, at: float) -> Release:

@@ -9,14 +9,13 @@ from typing import Any, Self
 from loguru import logger
 
 from gateway.core.approvals import ApprovalRefused
-from gateway.core.decision import Action, Question
 from gateway.core.errors import Conflict, Denied, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
 from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
-from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry
-from gateway.policy.rollout.approvals import after_approval, after_request
+from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry, step_question
+from gateway.policy.rollout.approvals import after_approval, after_request, approvals_needed
 from gateway.policy.rollout.bundle_engines import BundleEngines, embedded_engine
 from gateway.policy.rollout.bundle_gate import BundleGate, GatedBundle
 from gateway.policy.rollout.bundle_states import (
@@ -55,7 +54,7 @@ class BundleRollout:
         approval_seconds: float,
     ) -> None:
         self._store, self._gate, self._uploads, self._engines = store, gate, uploads, engines
-        self._approval_seconds = approval_seconds
+        self._approval_seconds, self._chosen = approval_seconds, chosen
         self._changes = EngineChanges(engines, chosen, read=self._bundle, make_shadow=make_shadow)
         self._one_step = asyncio.Lock()
         self.current = Rollout()
@@ -146,7 +145,10 @@ class BundleRollout:
     ) -> tuple[Taken, PreparedChange | None]:
         async with self._one_step:
             self._expect(expected)
-            if not act.approvals:
+            # Where no person asks, nobody could approve it: it is what the gateway was started with.
+            asked = act.approvals
+            approvals = approvals_needed(self.current, step, asked) if act.principal else asked
+            if not approvals:
                 return await self._do(step, sequence, act, share=share)
             # What is not possible, nobody needs to approve.
             release = _of(self.current, sequence)
@@ -158,7 +160,7 @@ class BundleRollout:
                 asked_by=act.by,
                 asked_at=act.at,
                 expires_at=act.at + self._approval_seconds,
-                approvals=act.approvals,
+                approvals=approvals,
             )
             with _refusals():
                 following = after_request(self.current, pending)
@@ -196,6 +198,7 @@ class BundleRollout:
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
         """The rollout after a step. Raises `Conflict` where the step is not possible."""
+        approvals = await self._approvals_taken_back(step, release, act)
         with _refusals():
             following = after_step(
                 self.current,
@@ -205,10 +208,19 @@ class BundleRollout:
                 at=act.at,
                 share=share,
                 may_return=self._engines.may_return,
+                approvals=approvals,
             )
         if step is Step.ACTIVATE and act.principal is not None:
             await self._check_return(release, act.principal, act.at)
         return following
+
+    async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
+        """How many approvals an activation needs by the active bundle, where this step rolls that back."""
+        if step is not Step.ROLL_BACK or release != self.current.active:
+            return 0
+        somebody = act.principal or Principal(subject=act.by, issuer="", tenant="")
+        question = step_question(Step.ACTIVATE, release.sequence, somebody, act.at)
+        return (await self._chosen.decide(question)).obligations.approvals or 0
 
     async def _do(
         self, step: Step, sequence: int, act: Act, *, share: Share, pending: PendingStep | None = None
@@ -242,10 +254,7 @@ class BundleRollout:
             return
         engine = await embedded_engine(bundle)
         try:
-            operation = {"operation": Step.ROLL_BACK.value, "sequence": release.sequence}
-            question = Question(
-                action=Action.POLICY_OPERATE, principal=principal, at=at, context={"policy": operation}
-            )
+            question = step_question(Step.ROLL_BACK, release.sequence, principal, at)
             decision = enforce(await engine.decide(question), {})
         finally:
             await engine.__aexit__(None, None, None)

@@ -67,8 +67,13 @@ def test_what_others_must_approve_is_said(httpserver: HTTPServer, capsys: pytest
     text = "activate 7, asked for by ada; 1 approval needed until "
     assert bundles(url=url, token="t") == Exit.DONE
     assert f"waiting: {text}" in capsys.readouterr().out
-    assert approve(7, url=url, token="t") == Exit.DONE
-    assert f"not done yet: {text}" in capsys.readouterr().out
+    assert approve(7, url=url, token="t") == Exit.WAITING
+    said = capsys.readouterr()
+    assert (f"not done yet: {text}" in said.out, said.err) == (True, "")
+    path = f"{BUNDLES}/7/activate"
+    httpserver.expect_request(path, method="POST").respond_with_json(BUNDLE | {"pending": pending}, 202)
+    assert activate(7, url=url, token="t") == Exit.WAITING
+    assert f"replaced what waited before: {text}" in capsys.readouterr().err
 
 
 def test_a_canary_is_for_those_that_are_named(

@@ -12,7 +12,7 @@ from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import Manifest, pack_bundle
 from gateway.policy.opa.bundle_signature import SigningKey, sign
-from gateway.policy.rollout.acts import Act
+from gateway.policy.rollout.acts import Act, Taken
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.chosen_engine import ChosenEngine
@@ -76,9 +76,11 @@ class Opened:
         self.store, self.chosen, self.rollout = store, chosen, rollout
 
     async def step(self, step: Any, sequence: int, **more: Any) -> Any:
+        return (await self.take(step, sequence, ADA, **more)).release
+
+    async def take(self, step: Any, sequence: int, act: Act, **more: Any) -> Taken:
         expected = self.rollout.current.generation
-        taken = await self.rollout.take(step, sequence, ADA, expected=expected, **more)
-        return taken.release
+        return await self.rollout.take(step, sequence, act, expected=expected, **more)
 
 
 @asynccontextmanager

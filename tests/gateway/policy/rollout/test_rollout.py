@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.core.decision import Question
 from gateway.core.errors import Conflict, Invalid, PreconditionFailed
 from gateway.policy.bundle import BundleError
+from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import BundleState, Step
 from tests.conformance.policy_engine import submission
 from tests.gateway.policy.opa.keys import OTHER_KEY
@@ -16,6 +18,7 @@ from tests.gateway.policy.opa.keys import SIGNS as KEY
 from tests.gateway.policy.rollout.releases import ADA, Opened, archive, opened, rules
 
 QUESTION: Question = submission()
+PERSON = structs.replace(ADA, principal=QUESTION.principal)
 
 
 @pytest.fixture
@@ -54,6 +57,31 @@ async def test_a_rollback_returns_to_the_one_before_at_once(gateway: Opened) -> 
     await gateway.step(Step.ROLL_BACK, 2)
     await gateway.step(Step.ROLL_BACK, 1)
     assert await decided_by(gateway) == "base"
+
+
+@pytest.mark.parametrize("by", [PERSON, ADA], ids=["a person", "the gateway itself"])
+async def test_what_was_rolled_back_goes_on_to_ask_for_a_second_person(tmp_path: Path, by: Act) -> None:
+    """Else one person could switch four eyes off: back to rules without them, and then on to anything."""
+    modules = {
+        name: text.replace('"obligations": {}', '"obligations": {"approvals": 1}')
+        for name, text in rules("b1").items()
+    }
+    async with opened(tmp_path) as gateway:
+        await gateway.rollout.upload(archive(1, modules), ADA)
+        for sequence in (2, 3):
+            await gateway.rollout.upload(archive(sequence), ADA)
+        await gateway.take(Step.ACTIVATE, 1, PERSON)
+        assert (await gateway.take(Step.ROLL_BACK, 1, by)).pending is None
+        assert await decided_by(gateway) == "base"
+    async with opened(tmp_path) as gateway:
+        for step in (Step.CANARY, Step.ACTIVATE):
+            assert (await gateway.take(step, 2, PERSON)).pending is not None
+        generation = gateway.rollout.current.generation
+        bob = structs.replace(PERSON, by="bob")
+        assert (await gateway.rollout.approve(2, bob, expected=generation)).pending is None
+        assert await decided_by(gateway) == "b2"
+        # Two people have let in rules that ask for nobody else.
+        assert (await gateway.take(Step.ACTIVATE, 3, PERSON)).pending is None
 
 
 async def test_a_restart_decides_by_the_active_bundle(tmp_path: Path) -> None:
