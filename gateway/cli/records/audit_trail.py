@@ -16,12 +16,13 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
 from gateway.submission.audit_sealing import AuditKeyError, make_audit_key
-from observability.audit import Seal, verify
+from observability.audit import Seal
+from observability.audit_verification import Finding, verify
 
 MAXIMUM_SHOWN: Final = 100
 
 
-class Line(Struct, kw_only=True, omit_defaults=True):
+class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One line of an exported audit trail: an entry or a seal."""
 
     entry: dict[str, Any] | None = None
@@ -63,18 +64,37 @@ def check(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Verify the audit trail: name each entry and seal that was edited, deleted, added or reordered."""
+    """Verify the audit trail: name what was edited, deleted, added, repeated or reordered.
+
+    Entries that are not sealed yet are counted: nothing shows that they are genuine. Verification fails if
+    they are older than the newest seal by a minute, or more than a short end.
+    """
     public = _public_key(key)
     entries, seals = _trail(_lines(url, token) if export_file is None else _read(export_file))
-    findings = verify(entries, seals, key=public, known=_trail(_read(known))[1] if known else ())
-    for finding in findings[:MAXIMUM_SHOWN]:
-        where = f"entry {finding.entry}" if finding.entry is not None else f"seal {finding.seal}"
-        sys.stdout.write(f"{where} {finding.detail}\n")
-    if findings:
-        raise CliError(f"the trail is not as it was sealed: {len(findings)} findings", code=Exit.FAILED)
-    sealed = sum(len(seal.entries) for seal in seals)
-    sys.stdout.write(f"{sealed} entries under {len(seals)} seals are as they were sealed\n")
+    result = verify(entries, seals, key=public, known=() if known is None else _known_seals(known))
+    for finding in result.findings[:MAXIMUM_SHOWN]:
+        sys.stdout.write(f"{_sentence(finding)}\n")
+    if result.unsealed:
+        are = "entry is" if result.unsealed == 1 else "entries are"
+        sys.stdout.write(f"{result.unsealed} {are} not sealed: nothing shows that this is genuine\n")
+    if found := len(result.findings):
+        detail = f"the trail is not as it was sealed: {found} finding{'s' if found > 1 else ''}"
+        raise CliError(detail, code=Exit.FAILED)
+    sys.stdout.write(f"{result.sealed} entries under {len(seals)} seals are as they were sealed\n")
     return Exit.DONE
+
+
+def _sentence(finding: Finding) -> str:
+    if finding.entry is not None:
+        return f"entry {finding.entry} {finding.detail}"
+    return finding.detail if finding.seal is None else f"seal {finding.seal} {finding.detail}"
+
+
+def _known_seals(path: Path) -> list[Seal]:
+    seals = _trail(_read(path))[1]
+    if not seals:
+        raise CliError(f"{path} holds no seal: nothing can be compared with it")
+    return seals
 
 
 def _lines(url: str | None, token: str | None) -> Iterator[Line]:
@@ -99,17 +119,22 @@ def _read(path: Path) -> Iterator[Line]:
         raise CliError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            yield decode(line)
+            found = decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise CliError(f"{path}, line {number}, is no line of an export: {error}") from error
+        if (found.entry is None) == (found.seal is None):
+            raise CliError(f"{path}, line {number}, is no line of an export: it is one entry or one seal")
+        if found.entry is not None and type(found.entry.get("seq")) is not int:
+            raise CliError(f"{path}, line {number}, is no line of an export: /entry/seq is no number")
+        yield found
 
 
-def _trail(lines: Iterator[Line]) -> tuple[dict[int, dict[str, Any]], list[Seal]]:
-    entries: dict[int, dict[str, Any]] = {}
+def _trail(lines: Iterator[Line]) -> tuple[list[dict[str, Any]], list[Seal]]:
+    entries: list[dict[str, Any]] = []
     seals: list[Seal] = []
     for line in lines:
         if line.entry is not None:
-            entries[int(line.entry.get("seq", 0))] = line.entry
+            entries.append(line.entry)
         if line.seal is not None:
             seals.append(line.seal)
     return entries, seals

@@ -15,7 +15,8 @@ from gateway.cli.errors import Exit
 from gateway.cli.records.audit_trail import Line, check, key
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, AuditSealer, read_audit_key
-from observability.audit import Seal, verify
+from observability.audit import Seal
+from observability.audit_verification import verify
 from tests.conformance.store_decisions import DOCUMENT, accepted, asked
 from tests.conformance.store_values import admission
 from waypost.sqlite_group_commit import Database
@@ -74,7 +75,7 @@ async def test_what_is_recorded_is_sealed_once(
 
     entries, seals = await trail(store)
     assert [len(seal.entries) for seal in seals] == [2, 1]
-    assert verify(entries, seals, key=private.public_key()) == []
+    assert verify(list(entries.values()), seals, key=private.public_key()).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,10 @@ async def test_what_is_recorded_is_sealed_once(
         ("delete from audit where run = 'run-2'", "entry 2 was deleted"),
         ("update decision set state = replace(state, 'beijing', 'shenzhen') where id = 'd3'", "entry 3"),
         ("delete from decision where id = 'd1'", "entry 1 was edited"),
-        ("delete from seal where number = 1", "seal 2 stands at place 1"),
+        (
+            "delete from seal where number = 1",
+            "seal 2 follows a gap: seal 1 is missing; entries there without a seal: 2",
+        ),
         ("delete from audit where run = 'run-3'", "entry 3 was deleted"),
         (
             "update audit set run = case run when 'run-1' then 'run-2' else 'run-1' end where seq < 3",
@@ -198,6 +202,49 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     for name in ("rsa.pem", "text.pem", "absent.pem"):
         with pytest.raises(AuditKeyError, match=name):
             read_audit_key(tmp_path / name)
+
+
+async def test_what_is_not_sealed_is_counted(
+    store: SqliteStore,
+    private: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Fifty forged lines, as old as yesterday, at the end: refused, with a sentence and a count."""
+    await accept(store, 1)
+    await sealer(store, private).seal_all()
+    whole = await export(store, tmp_path / "whole.jsonl")
+    forged = [{"seq": 100 + n, "kind": "PolicyActivated", "at": -86_400.0} for n in range(50)]
+    with whole.open("ab") as file:
+        for entry in forged:
+            file.write(b"\n" + msgspec.json.encode(Line(entry=entry)))
+
+    assert check(whole, key=tmp_path / "public.pem") == Exit.FAILED
+    out = capsys.readouterr().out
+    assert "entry 149 was added: by its time" in out
+    assert "50 entries are not sealed" in out
+
+
+def test_an_empty_export_proves_nothing(
+    tmp_path: Path, private: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither does an earlier one without seals."""
+    assert private
+    (tmp_path / "empty.jsonl").touch()
+    assert check(tmp_path / "empty.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
+    assert capsys.readouterr().out.startswith("there is no seal")
+    empty = tmp_path / "empty.jsonl"
+    assert check(empty, key=tmp_path / "public.pem", known=empty) == Exit.FAILED
+
+
+@pytest.mark.parametrize("line", ["{}", '{"entry": {"seq": "1"}}', '{"entry": {}}', '{"entrY": {"seq": 1}}'])
+def test_a_line_that_is_no_entry_and_no_seal_is_refused(
+    tmp_path: Path, private: object, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert private
+    (tmp_path / "x.jsonl").write_text(f"{line}\n")
+    assert check(tmp_path / "x.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
+    assert "line 1, is no line of an export" in capsys.readouterr().err
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path, private: object) -> None:
