@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from msgspec import Struct
 
 from gateway.core.decision import Level
-from gateway.policy.answer import ALWAYS_HARD
+from gateway.policy.answer import ALWAYS_HARD, level_of
 from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
 from waypost.distinct_names import distinct
@@ -71,6 +71,15 @@ class Bundle(Struct, frozen=True, kw_only=True):
     revision: str
     engine: str = ""
     """The engine that the bundle asks for in its `.manifest`: `opa`, or any."""
+
+
+def level_in(bundle: Bundle, rule: str) -> Level | None:
+    """The level of a rule by a bundle's data; None: neither its data nor its rules name one with this id."""
+    levels: Mapping[str, Level] = json.loads(bundle.source.data).get("levels", {})
+    # A house rule may give its sentence alone; its id, `house`, stands in the rules that ship.
+    if rule in levels or any(f'"{rule}"' in text for _, text in bundle.source.modules):
+        return level_of(rule, levels)
+    return None
 
 
 def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True) -> Bundle:

@@ -1,7 +1,7 @@
 """The handlers for policy exceptions: request, list, approve, revoke. Each act is authorized and audited."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
@@ -11,12 +11,13 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.core.approvals import AlreadyApproved, Approval, ApprovalRefused, with_approval
-from gateway.core.decision import Action, Decision, Reason
-from gateway.core.errors import Conflict, Denied, Malformed, NotFound, TooManyRequests
+from gateway.core.decision import Action, Decision, Level, Reason
+from gateway.core.errors import Conflict, Denied, Invalid, Malformed, NotFound, TooManyRequests
 from gateway.core.history import ExceptionDetail, HistoryEntry, HistoryKind
 from gateway.core.policy_exception import ExceptionState, PolicyException
-from gateway.documents.parsing import invalid_document, parse_json
+from gateway.documents.parsing import parse_json
 from gateway.policy.answer import ALWAYS_HARD
+from gateway.policy.bundle import OPA_ENGINE, Bundle, level_in
 from gateway.store.exceptions import ExceptionQuery
 from gateway.submission.authorize import authorize
 from waypost.json_pointer import FieldError
@@ -63,7 +64,7 @@ async def ask_exception(call: Call) -> Response:
     services = call.services
     asked = parse_json(await call.body(BODY_MAXIMUM_BYTES), ExceptionRequest)
     if errors := list(_errors(asked, call)):
-        raise invalid_document(errors)
+        raise Invalid("there can be no such exception", errors=errors)
     one = PolicyException(
         id=f"{int(call.at * 1000):012x}{os.urandom(4).hex()}",
         rule=asked.rule,
@@ -77,6 +78,8 @@ async def ask_exception(call: Call) -> Response:
         expires_at=asked.expires_at,
     )
     decision_id = (await _authorize(call, Action.EXCEPTIONS_ASK, one)).id
+    if error := _not_soft(asked.rule, await services.rollout.rules()):
+        raise Invalid(f"from {asked.rule} there is no exception", errors=[FieldError("/rule", error)])
     maximum = services.settings.policy.exceptions_of_tenant
     if services.exceptions.count(one.tenant, now=call.at) >= maximum:
         raise TooManyRequests(f"{maximum} exceptions of tenant {one.tenant} are pending or active already")
@@ -204,6 +207,20 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
     longest = call.services.settings.policy.exception_seconds
     if not call.at < asked.expires_at <= call.at + longest:
         yield FieldError("/expires_at", f"must be in the future, and within {longest / 86_400:g} days")
+
+
+def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
+    """Why nothing can be excepted from a rule; empty: it is soft, or nobody knows its level here."""
+    # Data that only an OPA puts together has levels that are not seen here.
+    if any(bundle.engine == OPA_ENGINE for bundle in bundles):
+        return ""
+    levels = {level_in(bundle, rule) for bundle in bundles}
+    if not levels or Level.SOFT in levels:
+        return ""
+    known = levels - {None}
+    if not known:
+        return "no rule that decides now has this id"
+    return f"this rule is {' or '.join(sorted(map(str, known)))}: exceptions are from soft rules alone"
 
 
 def _record(one: PolicyException, now: float) -> ExceptionRecord:

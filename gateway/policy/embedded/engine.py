@@ -62,7 +62,7 @@ class EmbeddedPolicyEngine:
         self._decisions = DecisionFactory(ENGINE_NAME)
 
     async def __aenter__(self) -> Self:
-        bundle = self._bundle or load_bundle(self._policies, self._data)
+        self._bundle = bundle = self._bundle or load_bundle(self._policies, self._data)
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
         self._inline = InlineEvaluation(
@@ -83,6 +83,11 @@ class EmbeddedPolicyEngine:
         )
         for worker in filter(None, workers):
             await worker.close()
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The bundle in use; None until the engine is entered."""
+        return self._bundle
 
     @property
     def revision(self) -> str:

@@ -39,10 +39,13 @@ class Taken(Struct, frozen=True, kw_only=True):
     """The step, where it is not taken yet: others must approve it."""
 
 
-def step_question(step: Step, sequence: int, principal: Principal, at: float) -> Question:
-    """The question whether `principal` may take a step."""
+def step_question(step: Step, sequence: int, act: Act) -> Question:
+    """The question whether the caller of `act` may take a step; no person is somebody without rights."""
+    principal = act.principal or Principal(subject=act.by, issuer="", tenant="")
     operation = {"operation": step.value, "sequence": sequence}
-    return Question(action=Action.POLICY_OPERATE, principal=principal, at=at, context={"policy": operation})
+    return Question(
+        action=Action.POLICY_OPERATE, principal=principal, at=act.at, context={"policy": operation}
+    )
 
 
 def audit_entry(

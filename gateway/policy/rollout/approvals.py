@@ -7,12 +7,16 @@ ends what waits.
 from msgspec import structs
 
 from gateway.core.approvals import check_approval
+from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, StepRefused
 
 
-def approvals_needed(rollout: Rollout, step: Step, asked: int) -> int:
-    """How many others must approve a step: `asked` by the rules that decide, or what a rollback has kept."""
-    return max(asked, rollout.approvals_kept) if step in (Step.CANARY, Step.ACTIVATE) else asked
+def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
+    """How many others must approve a step: as the rules that decide say, or as a rollback has kept."""
+    # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
+    if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
+        return act.approvals
+    return max(act.approvals, rollout.approvals_kept)
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:

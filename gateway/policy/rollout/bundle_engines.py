@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, Protocol
 
 from gateway.core.errors import Invalid, Unavailable
-from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
+from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import MANIFEST
@@ -24,6 +24,11 @@ class BundleEngines(Protocol):
 
     may_return: bool
     """Whether the gateway can decide without a bundle, by what it was started with."""
+
+    @property
+    def started_with(self) -> Bundle | None:
+        """The rules that the gateway was started with; None: an OPA has them, and nobody knows them here."""
+        ...
 
     async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
         """Makes the engine for the active `bundle`; None: the one that the gateway was started with.
@@ -70,6 +75,10 @@ class EmbeddedEngines:
 
     def __init__(self, base: PolicyEngine) -> None:
         self._base = base
+
+    @property
+    def started_with(self) -> Bundle | None:
+        return self._base.bundle if isinstance(self._base, EmbeddedPolicyEngine) else None
 
     async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
         return self._base if bundle is None else await embedded_engine(bundle)
@@ -120,6 +129,10 @@ class OpaEngines:
 
     def __init__(self, deciding: FedOpa, candidate: FedOpa | None) -> None:
         self._deciding, self._candidate = deciding, candidate
+
+    @property
+    def started_with(self) -> Bundle | None:
+        return None
 
     async def deciding(self, _: GatedBundle | None, /) -> PolicyEngine:
         return self._deciding.engine

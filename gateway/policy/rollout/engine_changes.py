@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from gateway.policy.bundle import Bundle
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.bundle_engines import BundleEngines
 from gateway.policy.rollout.bundle_gate import GatedBundle
@@ -50,6 +51,16 @@ class EngineChanges:
         if self._shadow is None or self._shadow[0] != sequence:
             return None
         return self._shadow[1].counts
+
+    async def rules(self, rollout: Rollout) -> tuple[Bundle, ...]:
+        """The bundles that decide, of the canary too. Empty: an OPA alone has the active one."""
+        active, candidate = rollout.active, rollout.candidate
+        deciding = self._engines.started_with if active is None else (await self._read(active)).bundle
+        if deciding is None:
+            return ()
+        if candidate is None or candidate.state is not BundleState.CANARY:
+            return (deciding,)
+        return (deciding, (await self._read(candidate)).bundle)
 
     async def prepare(self, before: Rollout, after: Rollout, *, wait: bool = True) -> PreparedChange:
         """Makes the engines that `after` needs and `before` did not. Raises `BundleError`, or `Invalid`.

@@ -11,8 +11,7 @@ from loguru import logger
 from gateway.core.approvals import ApprovalRefused
 from gateway.core.errors import Conflict, Denied, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
-from gateway.core.principal import Principal
-from gateway.policy.bundle import OPA_ENGINE, BundleError, Diagnostic
+from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
 from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry, step_question
 from gateway.policy.rollout.approvals import after_approval, after_request, approvals_needed
@@ -81,6 +80,10 @@ class BundleRollout:
         """The shadow counts of a bundle; None unless it was the last in shadow in this process."""
         return self._changes.shadow_counts(sequence)
 
+    async def rules(self) -> tuple[Bundle, ...]:
+        """The rules that decide now, those of a canary too. Empty: an OPA alone has them."""
+        return await self._changes.rules(self.current)
+
     async def upload(self, archive: bytes, act: Act) -> Release:
         """Stores a new bundle, in the state gated; one that is there already changes nothing.
 
@@ -145,9 +148,7 @@ class BundleRollout:
     ) -> tuple[Taken, PreparedChange | None]:
         async with self._one_step:
             self._expect(expected)
-            # Where no person asks, nobody could approve it: it is what the gateway was started with.
-            asked = act.approvals
-            approvals = approvals_needed(self.current, step, asked) if act.principal else asked
+            approvals = approvals_needed(self.current, step, act)
             if not approvals:
                 return await self._do(step, sequence, act, share=share)
             # What is not possible, nobody needs to approve.
@@ -211,15 +212,14 @@ class BundleRollout:
                 approvals=approvals,
             )
         if step is Step.ACTIVATE and act.principal is not None:
-            await self._check_return(release, act.principal, act.at)
+            await self._check_return(release, act)
         return following
 
     async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
         """How many approvals an activation needs by the active bundle, where this step rolls that back."""
         if step is not Step.ROLL_BACK or release != self.current.active:
             return 0
-        somebody = act.principal or Principal(subject=act.by, issuer="", tenant="")
-        question = step_question(Step.ACTIVATE, release.sequence, somebody, act.at)
+        question = step_question(Step.ACTIVATE, release.sequence, act)
         return (await self._chosen.decide(question)).obligations.approvals or 0
 
     async def _do(
@@ -244,7 +244,7 @@ class BundleRollout:
         self._changes.apply(change)
         return Taken(release=release), change
 
-    async def _check_return(self, release: Release, principal: Principal, at: float) -> None:
+    async def _check_return(self, release: Release, act: Act) -> None:
         """Raises `Conflict` where the bundle's rules would not let its activator roll it back.
 
         A wrong bundle could then not be rolled back by anybody. Bundles that only an OPA can evaluate pass.
@@ -254,7 +254,7 @@ class BundleRollout:
             return
         engine = await embedded_engine(bundle)
         try:
-            question = step_question(Step.ROLL_BACK, release.sequence, principal, at)
+            question = step_question(Step.ROLL_BACK, release.sequence, act)
             decision = enforce(await engine.decide(question), {})
         finally:
             await engine.__aexit__(None, None, None)

@@ -8,10 +8,13 @@ import pytest
 
 from gateway.api.http.services import Services
 from gateway.core.decision import Action, Reason
+from gateway.policy.rollout.bundle_states import Step
 from gateway.store.acts import ActQuery
 from gateway.store.interface import Store
 from gateway.submission.known_exceptions import KnownExceptions
 from tests.gateway.api.conftest import Rules
+from tests.gateway.policy.embedded.engines import EMPTY_DATA
+from tests.gateway.policy.rollout.releases import ADA, archive
 
 PATH = "/v1/policy/exceptions"
 
@@ -153,6 +156,31 @@ async def test_what_is_wrong_with_a_request_is_said_with_its_place(
     answer = await client.post(PATH, json=asked(services, **changes), headers=by("ada"))
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("image.baned", "no rule that decides now has this id"),
+        ("cost.centre", "this rule is advisory: exceptions are from soft rules alone"),
+        ("b7", "this rule is hard: exceptions are from soft rules alone"),
+        ("scope.missing", "this rule is about who calls: nothing is excepted from it"),
+    ],
+)
+async def test_a_rule_that_is_not_soft_has_no_exception(
+    client: httpx.AsyncClient, services: Services, rule: str, why: str
+) -> None:
+    """A misspelt id would wait for two approvals, and let nobody in."""
+    levels = {"image.banned": "soft", "cost.centre": "advisory"}
+    await services.rollout.upload(archive(7, data=EMPTY_DATA | {"levels": levels}), ADA)
+    generation = services.rollout.current.generation
+    await services.rollout.take(Step.ACTIVATE, 7, ADA, expected=generation)
+
+    answer = await client.post(PATH, json=asked(services, rule=rule), headers=by("ada"))
+
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"pointer": "/rule", "detail": why}])
+    assert "document" not in answer.json()["detail"]
+    await ask(client, services)
 
 
 @pytest.mark.parametrize(
