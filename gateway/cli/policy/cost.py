@@ -4,9 +4,11 @@ Both are measured in one run, in processor time, and the least of some rounds co
 changes the ratio little.
 """
 
+import itertools
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, Final, TypeAlias
 
@@ -17,8 +19,9 @@ from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
 from gateway.policy.embedded.gate import needs
 from gateway.policy.embedded.interpreter import PREPARED, EvaluationError, Interpreter, Interrupted
-from gateway.policy.embedded.syntax_tree import Module, head_of
+from gateway.policy.embedded.syntax_tree import Module, head_of, only
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.source import PolicySource
 
 ROUNDS: Final = 3
 SIZES: Final = (1, 10, 100, 1_000)
@@ -35,6 +38,9 @@ LONG_SECONDS: Final = 0.1
 """What takes longer is measured once."""
 NOTHING: Final = ".".join((*PREPARED, "prepared"))
 """A rule that costs nothing but the reading of its input."""
+
+BLANKED: Final = re.compile(rb"[^\n]")
+"""Each byte of a rule that is left out: what comes after it keeps its place."""
 
 Rule: TypeAlias = tuple[str, ...]
 
@@ -62,7 +68,7 @@ def check_cost(
     asked = costs[: len(corpus)] or costs
     (few, few_shipped), (many, many_shipped) = costs[-2:]
     multiple = sorted(mine / theirs for mine, theirs in asked)[math.ceil(0.99 * len(asked)) - 1]
-    rules = RuleCosts(own, modules, grown)
+    rules = RuleCosts(own, bundle.source, modules, grown)
     problems = []
     if many == math.inf or many / many_shipped > SUSPECT * few / few_shipped:
         problems += rules.growing(many_shipped)
@@ -154,9 +160,14 @@ class RuleCosts:
     """The cost of each rule by itself, without functions, and without the rules that it needs."""
 
     def __init__(
-        self, interpreter: Interpreter, modules: Sequence[Module], inputs: Mapping[int, bytes]
+        self,
+        interpreter: Interpreter,
+        source: PolicySource,
+        modules: Sequence[Module],
+        inputs: Mapping[int, bytes],
     ) -> None:
         self._interpreter, self._inputs = interpreter, inputs
+        self._source, self._modules = source, modules
         self._graph, self._places = needs(modules)
         self._reading: dict[bytes, float] = {}
         asked = {
@@ -175,12 +186,12 @@ class RuleCosts:
         """
         few, many = (self._inputs[size] for size in SIZES[-2:])
 
-        def growth(path: Rule) -> str:
-            before = self._net_seconds(path, few, limit=max(FIRST_SECONDS, whole))
+        def growth(path: Rule, interpreter: Interpreter) -> str:
+            before = self._net_seconds(path, few, interpreter, limit=max(FIRST_SECONDS, whole))
             limit = max(FIRST_SECONDS, whole, GROWTH_MAXIMUM * before)
             if before == math.inf:
                 return _growth(before, before)
-            after = self._net_seconds(path, many, limit=limit)
+            after = self._net_seconds(path, many, interpreter, limit=limit)
             return _growth(before, after) if after > max(SHARE * whole, GROWTH_MAXIMUM * before) else ""
 
         return self._blamed(growth)
@@ -188,18 +199,47 @@ class RuleCosts:
     def expensive(self, document: bytes, much: float) -> list[Diagnostic]:
         """Lists a diagnostic for each rule that costs more than `much` for `document`."""
         limit = max(FIRST_SECONDS, 2 * much)
-        return self._blamed(
-            lambda path: "is most of it" if self._net_seconds(path, document, limit=limit) > much else ""
-        )
 
-    def _blamed(self, blame: Callable[[Rule], str]) -> list[Diagnostic]:
-        guilty: dict[Rule, Diagnostic] = {}
+        def share(path: Rule, interpreter: Interpreter) -> str:
+            seconds = self._net_seconds(path, document, interpreter, limit=limit)
+            return "is most of it" if seconds > much else ""
+
+        return self._blamed(share)
+
+    def _blamed(self, blame: Callable[[Rule, Interpreter], str]) -> list[Diagnostic]:
+        guilty: dict[Rule, list[Diagnostic]] = {}
         for path in self._rules:
             # Who needs a guilty rule is as slow, and no news.
-            if guilty.keys().isdisjoint(self._needed(path)) and (words := blame(path)):
-                file, line = self._places[path]
-                guilty[path] = Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} {words}")
-        return list(guilty.values())
+            if guilty.keys().isdisjoint(self._needed(path)) and (words := blame(path, self._interpreter)):
+                named = {self._places[path]: words}
+                named = {place: why for place, why in self._alone(path, blame) if why} or named
+                guilty[path] = [
+                    Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} {why}")
+                    for (file, line), why in named.items()
+                ]
+        return list(itertools.chain.from_iterable(guilty.values()))
+
+    def _alone(
+        self, path: Rule, blame: Callable[[Rule, Interpreter], str]
+    ) -> Iterator[tuple[tuple[str, int], str]]:
+        """Each place where a rule is defined, if there are several, with what `blame` says of that alone."""
+        spans = [
+            (module.file, only(rule)[1]["span"])
+            for module in self._modules
+            for rule in module.rules
+            if only(rule)[0] == "Spec" and module.resolve(head_of(rule)["refr"]) == path
+        ]
+        if len(spans) < 2:
+            return
+        for file, kept in spans:
+            texts = {name: text.encode() for name, text in self._source.modules}
+            for other, span in spans:
+                if (other, span) != (file, kept):
+                    text, start, end = texts[other], span["start"], span["end"]
+                    texts[other] = text[:start] + BLANKED.sub(b" ", text[start:end]) + text[end:]
+            modules = tuple((name, text.decode()) for name, text in texts.items())
+            interpreter = Interpreter(structs.replace(self._source, modules=modules))
+            yield (file, kept["line"]), blame(path, interpreter)
 
     def _needed(self, path: Rule) -> set[Rule]:
         open_, seen = [path], set[Rule]()
@@ -209,12 +249,12 @@ class RuleCosts:
                 open_ += self._graph.get(one, ())
         return seen
 
-    def _net_seconds(self, path: Rule, document: bytes, *, limit: float) -> float:
+    def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
         """The cost of a rule without the parsing of its input; infinite where it is more than `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
             reading = _seconds(self._interpreter, NOTHING, document, limit=math.inf)
             self._reading[document] = reading
-        took = _seconds(self._interpreter, ".".join(path), document, limit=reading + limit)
+        took = _seconds(interpreter, ".".join(path), document, limit=reading + limit)
         return max(1e-6, took - reading)
 
 

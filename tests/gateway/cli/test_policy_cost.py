@@ -87,6 +87,19 @@ def test_a_rule_that_grows_faster_than_the_document_is_named(rules: str) -> None
     )
 
 
+def test_of_the_rules_of_a_hook_the_one_that_grows_is_named() -> None:
+    """They share a name, and stand in files of their own: the first is not to blame for the others."""
+    bundle = little(LINEAR)
+    oops = f"# Zürich, for bytes that are no characters\npackage waypost.house\n{EACH_WITH_EACH}"
+    modules = (
+        *bundle.source.modules,
+        ("house/oops.rego", oops),
+        ("house/z.rego", bundle.source.modules[1][1]),
+    )
+    found = cost(structs.replace(bundle, source=structs.replace(bundle.source, modules=modules))).problems
+    assert [(one.file, one.line) for one in found] == [("house/oops.rego", 4)]
+
+
 def test_a_rule_that_costs_too_much_is_named() -> None:
     """With how much it may be: a budget in multiples of the rules that ship, not in seconds."""
     found = cost(little(ALWAYS_MUCH), budget=3.0).problems
