@@ -16,6 +16,7 @@ from gateway.policy.bundle import (
     DATA_FILE,
     MANIFEST_FILE,
     OPA_ENGINE,
+    SHIPPED_POLICIES,
     Bundle,
     BundleError,
     Diagnostic,
@@ -44,11 +45,11 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
     A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
     questions in `corpus`.
     """
+    opa = find_opa()
     try:
         bundle = read_bundle(directory, None, data_required=False)
     except BundleError as error:
-        return CheckReport(problems=error.diagnostics)
-    opa = find_opa()
+        return CheckReport(problems=_despite_data(directory, error.diagnostics, opa))
     problems, notes, deciding = _rules(bundle)
     if not deciding:
         notes.append("no rule here decides about an action: strict mode and the input's schema are left out")
@@ -74,6 +75,28 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
         notes=tuple(notes),
         summary=f"revision {bundle.revision}: {len(bundle.source.modules)} modules",
     )
+
+
+def _despite_data(
+    directory: Path, problems: tuple[Diagnostic, ...], opa: Path | None
+) -> tuple[Diagnostic, ...]:
+    """`problems`, and where they are all of the data those of the rules, read with other data."""
+    if any(one.file != DATA_FILE for one in problems):
+        return problems
+    try:
+        bundle = read_bundle(directory, SHIPPED_POLICIES / DATA_FILE)
+        modules = parse_modules(bundle.source.modules)
+    except BundleError as error:
+        return tuple(sorted({*problems, *error.diagnostics}))
+    found = [*problems, *nondeterministic_calls(modules)]
+    if bundle.engine != OPA_ENGINE:
+        found += check_rules(modules)
+    if opa is not None:
+        deciding = len(list(missing_rules(modules, bundle))) < len(bundle.source.entry_points)
+        compiled = _checked_by_opa(opa, directory, [], found, deciding=deciding)
+        # What OPA says of the data stands there already.
+        found += [one for one in compiled if one.file != DATA_FILE]
+    return tuple(sorted(set(found)))
 
 
 def _unknown_levels(bundle: Bundle) -> Iterator[str]:

@@ -27,8 +27,16 @@ def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnosti
         json.dump(capabilities, file)
         file.flush()
         known = ("--capabilities", file.name)
-        found = _run(opa, "check", "--format", "json", *known, *strict, *_files(directory))
-    return [_diagnostic(directory, error) for error in json.loads(found or "{}").get("errors", ())]
+        errors = _errors(_run(opa, "check", "--format", "json", *known, *strict, *_files(directory)))
+    if errors:
+        # A builtin that is unknown to it keeps it from looking at types: it looks once more with all of them.
+        more = _errors(_run(opa, "check", "--format", "json", *strict, *_files(directory)))
+        errors += [error for error in more if error not in errors]
+    return [_diagnostic(directory, error) for error in errors]
+
+
+def _errors(report: str) -> list[dict[str, Any]]:
+    return list(json.loads(report or "{}").get("errors", ()))
 
 
 def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:

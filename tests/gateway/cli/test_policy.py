@@ -273,3 +273,26 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
     )
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+def broken(shipped: Path, rule: str) -> list[str]:
+    """Writes data and a rule that are wrong, and lists the places that the check names."""
+    (shipped / "house" / "oops.rego").write_text(f"package waypost.house\n\n{rule}\n")
+    return [f"{one.file}:{one.line}" for one in checks.check_bundle(shipped).problems]
+
+
+@pytest.mark.usefixtures("no_opa")
+def test_bad_data_hide_no_problem_of_the_rules(shipped: Path) -> None:
+    """Whoever mends one would find the next only then."""
+    (shipped / "data.json").write_text("{")
+    found = broken(shipped, 'submit contains "late" if time.now_ns() > 1')
+    assert found == ["data.json:1", "house/oops.rego:3"]
+
+
+@needs_opa
+def test_a_forbidden_builtin_hides_no_field_that_is_unknown(shipped: Path) -> None:
+    """An `opa` that misses a builtin looks at no types."""
+    rule = (
+        'submit contains "late" if time.now_ns() > 1\n\nsubmit contains "x" if input.workflow.metadata.label'
+    )
+    assert broken(shipped, rule) == ["house/oops.rego:3", "house/oops.rego:5"]
