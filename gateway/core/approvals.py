@@ -1,8 +1,12 @@
 """The four-eyes rule: approvals of a request by people other than the requester. Pure."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from msgspec import Struct
+
+from gateway.core.decision import Decision, Reason
+from gateway.core.errors import Denied
 
 
 class Approval(Struct, frozen=True, kw_only=True, gc=False):
@@ -19,9 +23,19 @@ class Approval(Struct, frozen=True, kw_only=True, gc=False):
 class ApprovalRefused(Exception):
     """Raised for an approval that does not count; the text says why."""
 
+    rule: ClassVar[str] = "approval.own"
+    """The id under which the refusal is recorded, as if a rule of policy had refused."""
+
 
 class AlreadyApproved(ApprovalRefused):
     """Raised for a second approval by the same person: nothing is to be done."""
+
+    rule = "approval.repeated"
+
+
+def denied(error: ApprovalRefused, decision: Decision | None) -> Denied:
+    """The refusal that the approver gets; `decision` is the one that permits them to approve at all."""
+    return Denied(str(error), reasons=(Reason(rule=error.rule, message=str(error)),), decision=decision)
 
 
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:

@@ -64,9 +64,12 @@ class HistoryKind(StrEnum):
     POLICY_ROLLED_BACK = "PolicyRolledBack"
     POLICY_STEP_ASKED = "PolicyStepAsked"
     POLICY_STEP_APPROVED = "PolicyStepApproved"
+    POLICY_APPROVAL_REFUSED = "PolicyApprovalRefused"
+    """Somebody tried to approve what they had asked for, or approved, themselves; likewise an exception."""
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"
     EXCEPTION_REVOKED = "ExceptionRevoked"
+    EXCEPTION_APPROVAL_REFUSED = "ExceptionApprovalRefused"
     REGION_RETURNED = "RegionReturned"
     """A forgotten region answers again, which ends the order to forget it."""
     STORE_RESTORED = "StoreRestored"
@@ -236,6 +239,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.EXCEPTION_ASKED: ExceptionDetail,
     HistoryKind.EXCEPTION_APPROVED: ExceptionDetail,
     HistoryKind.EXCEPTION_REVOKED: ExceptionDetail,
+    HistoryKind.EXCEPTION_APPROVAL_REFUSED: ExceptionDetail,
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
@@ -253,6 +257,7 @@ ACTS: Final = (
     HistoryKind.EXCEPTION_ASKED,
     HistoryKind.EXCEPTION_APPROVED,
     HistoryKind.EXCEPTION_REVOKED,
+    HistoryKind.EXCEPTION_APPROVAL_REFUSED,
 )
 """The kinds of what people had done to a run, to a region, or to the policy."""
 

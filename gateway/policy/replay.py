@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.core.approvals import AlreadyApproved, ApprovalRefused
 from gateway.core.decision import ActionKind, Decision, Question, kind_of
 from gateway.core.principal import Principal
 from gateway.policy.enforcement import enforce
 from gateway.policy.flips import Flip, Recorded, flip_of, granted
 from gateway.policy.interface import PolicyEngine
+
+NOT_OF_RULES: Final = frozenset({ApprovalRefused.rule, AlreadyApproved.rule})
+"""The rules by which the gateway itself refuses."""
 
 
 class _Input(Struct, frozen=True, kw_only=True):
@@ -29,9 +33,10 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 def question_of(recorded: Recorded) -> Question | None:
     """The question of a recorded decision; None where it cannot be asked again.
 
-    Policy did not answer it, part of it is masked, or its document was too large to be kept.
+    Policy did not answer it, part of it is masked, its document was too large to be kept, or the gateway
+    refused an approval that policy permitted.
     """
-    if recorded.fault or recorded.obligations.mask:
+    if recorded.fault or recorded.obligations.mask or not NOT_OF_RULES.isdisjoint(recorded.rules):
         return None
     try:
         asked = _decode_input(recorded.input)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from gateway.core.decision import Action, Decision
+from gateway.core.history import HistoryEntry
 
 DOCUMENT_BYTES: Final = 1_048_576
 """The most bytes of documents in a page, but for one document that is larger: a gateway holds all of it."""
@@ -75,6 +76,10 @@ class KeepsDecisions(Protocol):
 
     async def record_decision(self, decision: Decision) -> None:
         """Stores one decision for good, without a run or an entry beside it."""
+        ...
+
+    async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
+        """Stores a refusal for good, in place of the permission with its id, and its history entry."""
         ...
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:

@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
+from gateway.api.policy.refused_approvals import record_refused_approval
 from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view, step_view
 from gateway.core.decision import Action
-from gateway.core.errors import Conflict, Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.errors import Conflict, Denied, Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.history import HistoryKind
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
-from gateway.policy.rollout.acts import Act, Taken
+from gateway.policy.rollout.acts import Act, Taken, audit_entry
 from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
 from gateway.submission.authorize import authorize
 from waypost.json_pointer import FieldError, located
@@ -108,9 +110,17 @@ async def approve(call: Call) -> Response:
     sequence = _sequence(call)
     act = await _authorize(call, {"operation": "approve", "sequence": sequence})
     rollout = call.services.rollout
-    if rollout.current.release(sequence) is None:
+    pending, release = rollout.current.pending, rollout.current.release(sequence)
+    if release is None:
         raise NotFound("there is no such bundle")
-    return _answer(call, await rollout.approve(sequence, act, expected=_expected(call)))
+    try:
+        taken = await rollout.approve(sequence, act, expected=_expected(call))
+    except Denied as refusal:
+        kind = HistoryKind.POLICY_APPROVAL_REFUSED
+        detail = audit_entry(kind, release, act, pending=pending).detail
+        await record_refused_approval(call, refusal, kind, detail)
+        raise
+    return _answer(call, taken)
 
 
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:

@@ -10,9 +10,10 @@ from starlette.responses import Response
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
-from gateway.core.approvals import AlreadyApproved, Approval, ApprovalRefused, with_approval
-from gateway.core.decision import Action, Decision, Level, Reason
-from gateway.core.errors import Conflict, Denied, Invalid, Malformed, NotFound, TooManyRequests
+from gateway.api.policy.refused_approvals import record_refused_approval
+from gateway.core.approvals import AlreadyApproved, Approval, ApprovalRefused, denied, with_approval
+from gateway.core.decision import Action, Decision, Level
+from gateway.core.errors import Conflict, Invalid, Malformed, NotFound, TooManyRequests
 from gateway.core.history import ExceptionDetail, HistoryEntry, HistoryKind
 from gateway.core.policy_exception import ExceptionState, PolicyException
 from gateway.documents.parsing import parse_json
@@ -128,8 +129,10 @@ async def approve_exception(call: Call) -> Response:
     except AlreadyApproved:
         one = await _visible(call)
     except ApprovalRefused as error:
-        reason = Reason(rule="exception.own", message=str(error))
-        raise Denied(str(error), reasons=(reason,), decision=decision) from error
+        refusal = denied(error, decision)
+        kind, detail = HistoryKind.EXCEPTION_APPROVAL_REFUSED, _detail(one, decision.id)
+        await record_refused_approval(call, refusal, kind, detail)
+        raise refusal from error
     return JsonResponse(_record(one, call.at))
 
 
@@ -182,7 +185,17 @@ async def _change(
 
 
 async def _write(call: Call, one: PolicyException, kind: HistoryKind, decision_id: str) -> bool:
-    detail = ExceptionDetail(
+    detail = _detail(one, decision_id)
+    entry = HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+    written = await call.services.store.write_exception(one, entry=entry)
+    if written:
+        call.services.exceptions.put([one], now=call.at)
+        call.log_act(f"{kind} {one.id}", decision_id)
+    return written
+
+
+def _detail(one: PolicyException, decision_id: str) -> ExceptionDetail:
+    return ExceptionDetail(
         exception=one.id,
         rule=one.rule,
         tenant=one.tenant,
@@ -193,12 +206,6 @@ async def _write(call: Call, one: PolicyException, kind: HistoryKind, decision_i
         expires_at=one.expires_at,
         decision_id=decision_id,
     )
-    entry = HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
-    written = await call.services.store.write_exception(one, entry=entry)
-    if written:
-        call.services.exceptions.put([one], now=call.at)
-        call.log_act(f"{kind} {one.id}", decision_id)
-    return written
 
 
 def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:

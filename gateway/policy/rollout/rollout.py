@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from loguru import logger
 
-from gateway.core.approvals import ApprovalRefused
-from gateway.core.errors import Conflict, Denied, PreconditionFailed, Unavailable
+from gateway.core.approvals import ApprovalRefused, denied
+from gateway.core.errors import Conflict, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
@@ -179,7 +179,7 @@ class BundleRollout:
                 with _refusals():
                     following = after_approval(self.current, sequence, by=act.by, at=act.at)
             except ApprovalRefused as error:
-                raise Denied(str(error), decision=act.decision) from error
+                raise denied(error, act.decision) from error
             pending = following.pending
             if pending is None or len(pending.approved_by) >= pending.approvals:
                 approved = self.current.pending if pending is None else pending

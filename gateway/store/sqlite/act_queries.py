@@ -10,7 +10,7 @@ from gateway.store.sqlite import row_mapping
 SCANNED_MAXIMUM: Final = 2_000
 """Acts looked at for one page, at most: some milliseconds."""
 
-# The condition on `kind` is the index's own (`audit_of_acts` in migration 9), or SQLite would not take it.
+# The condition on `kind` is the index's own (`audit_of_acts` in migration 12), or SQLite would not take it.
 _SCAN: Final = (
     "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
     " from audit indexed by audit_of_acts left join run on run.id = audit.run"

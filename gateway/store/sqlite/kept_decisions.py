@@ -1,11 +1,14 @@
 """The part of the SQLite store that keeps the decisions of policy."""
 
+import sqlite3
 from collections.abc import Sequence
 
 from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
 from gateway.store.decisions import DecisionQuery, FoundDecisions, RecordedDecision
 from gateway.store.sqlite import decision_queries
 from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.sqlite.transactions import append_history
 
 
 class SqliteDecisions(SqliteAccess):
@@ -22,6 +25,13 @@ class SqliteDecisions(SqliteAccess):
 
     async def record_decision(self, decision: Decision) -> None:
         await self._write(lambda db: decision_queries.insert(db, decision, None))
+
+    async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            decision_queries.insert(db, decision, None)
+            append_history(db, [entry])
+
+        await self._write(write)
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
         await self._write(lambda db: decision_queries.insert_opa_records(db, records, kept=kept))

@@ -91,6 +91,8 @@ async def test_who_asks_cannot_approve(client: httpx.AsyncClient) -> None:
     own = await step(client, "approve", 7)
     assert (own.status_code, own.json()["reason"]) == (403, "Denied")
     assert "who asks for it cannot approve it" in own.json()["detail"]
+    (refused,) = (await client.get("/v1/decisions?refused=true")).json()["items"]
+    assert (refused["id"], refused["rules"]) == (own.json()["decision_id"], ["approval.own"])
     assert await states(client) == {7: "Gated"}
 
     client.headers["authorization"] = "Bearer payments.bob"
@@ -102,8 +104,9 @@ async def test_who_asks_cannot_approve(client: httpx.AsyncClient) -> None:
     )
     assert approved.json()["changed_by"] == "ada"
     acts = (await client.get("/v1/audit")).json()["items"]
-    assert [(act["kind"], act["actor"], act["detail"].get("asked_by")) for act in acts[:2]] == [
+    assert [(act["kind"], act["actor"], act["detail"].get("asked_by")) for act in acts[:3]] == [
         ("PolicyActivated", "bob", "ada"),
+        ("PolicyApprovalRefused", "ada", "ada"),
         ("PolicyStepAsked", "ada", "ada"),
     ]
 

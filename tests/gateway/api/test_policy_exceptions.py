@@ -10,6 +10,7 @@ from gateway.api.http.services import Services
 from gateway.core.decision import Action, Reason
 from gateway.policy.rollout.bundle_states import Step
 from gateway.store.acts import ActQuery
+from gateway.store.decisions import DecisionQuery
 from gateway.store.interface import Store
 from gateway.submission.known_exceptions import KnownExceptions
 from tests.gateway.api.conftest import Rules
@@ -52,12 +53,20 @@ async def test_two_others_make_it_active(client: httpx.AsyncClient, services: Se
     assert (await client.get(f"{PATH}/{one['id']}", headers=by("ada"))).json() == listed
 
 
-async def test_who_asks_does_not_approve(client: httpx.AsyncClient, services: Services) -> None:
+async def test_who_asks_does_not_approve(client: httpx.AsyncClient, services: Services, store: Store) -> None:
+    """The attempt is recorded: its decision as a refusal, and itself among the acts and in the trail."""
     one = await ask(client, services)
 
     answer = await client.post(f"{PATH}/{one['id']}/approve", headers=by("ada"))
 
-    assert (answer.status_code, answer.json()["reasons"][0]["rule"]) == (403, "exception.own")
+    assert (answer.status_code, answer.json()["reasons"][0]["rule"]) == (403, "approval.own")
+    (refused,) = (await store.decisions(DecisionQuery(tenants=None, refused=True))).decisions
+    assert refused.decision.id == answer.json()["decision_id"]
+    assert (refused.decision.allow, refused.decision.rules) == (False, ("approval.own",))
+    act = (await store.acts(ActQuery(tenants=None))).entries[0]
+    assert (act.kind, act.actor, act.decision_id) == ("ExceptionApprovalRefused", "ada", refused.decision.id)
+    *_, sealed = (await store.trail(after=0)).entries.values()
+    assert (sealed["kind"], sealed["decision"]["allow"]) == ("ExceptionApprovalRefused", False)
 
 
 async def test_a_person_counts_once_and_may_repeat_a_lost_call(

@@ -62,10 +62,11 @@ def test_the_question_is_the_one_that_was_asked() -> None:
         {"fault": "no answer"},
         {"obligations": Obligations(mask=("/workflow/x",))},
         {"input": msgspec.Raw(encode_question(structs.replace(ASKED, workflow=None)))},
+        {"rules": ("approval.own",)},
         {"input": msgspec.Raw(b"null")},
         {"input": msgspec.Raw(b'{"principal": 1}')},
     ],
-    ids=["unanswered", "masked", "too large", "absent", "no input"],
+    ids=["unanswered", "masked", "too large", "own approval", "absent", "no input"],
 )
 def test_what_was_not_recorded_whole_cannot_be_asked_again(changes: dict[str, Any]) -> None:
     """A document with holes would be another question."""
