@@ -12,6 +12,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.__main__ import app
 from gateway.cli.arguments import Format
+from gateway.cli.errors import Exit
 from tests.gateway.cli.test_commands import commands
 
 ID = "01a21051513d764e64a3d1414f5f"
@@ -41,6 +42,8 @@ CALLS = (
     ("policy", "exceptions", "ask", "r1", "--reason", "r1", "--ticket", "t1", "--expires", "1d"),
     ("policy", "exceptions", "approve", "e1"),
     ("policy", "exceptions", "revoke", "e1"),
+    ("rollbacks", "list"),
+    ("rollbacks", "describe", "7"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
@@ -71,6 +74,16 @@ def exceptions(word: str) -> dict[str, Any]:
     }
 
 
+def rollbacks(word: str) -> dict[str, Any]:
+    """The answers about automatic rollbacks."""
+    one: dict[str, Any] = dict.fromkeys(
+        ("id", "phase", "kind", "release", "revision", "returns_to", "alert", "why"), word
+    )
+    steps = [{"at": 1.0, "phase": word, "detail": word, "seen": {word: 1.0}}]
+    one |= {"changed_at": 1.0, "steps": steps}
+    return {"GET /v1/rollbacks": {"items": [one], "continue": None}, "GET /v1/rollbacks/7": one}
+
+
 def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     """What a gateway answers by path, with `word` as every text that somebody has chosen."""
     task = {"shard": 0, "task": "a", "phase": "Failed", "region": word, "tries": 1, "epoch": 1}
@@ -94,6 +107,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     story = {"run": run, "decisions": [decision], "history": [entry], "complete": True, "waiting": word}
     return {
         **exceptions(word),
+        **rollbacks(word),
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
         f"GET /v1/runs/{ID}/explain": story,
@@ -155,7 +169,8 @@ def test_every_format_can_be_printed(
     words: tuple[str, ...], output: Format, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Names are ids or regions; the others are read by programs."""
-    assert called(httpserver, words, output, "beijing") == 0
+    waits = words[0] == "policy" and words[1] in STEPS
+    assert called(httpserver, words, output, "beijing") == (Exit.WAITING if waits else Exit.DONE)
     out = capsys.readouterr().out
     match output:
         case Format.NAME:

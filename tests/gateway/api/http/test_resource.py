@@ -53,9 +53,11 @@ async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncC
     }
 
     assert {path for path, status in answers.items() if status != 401} == {
+        "/v1/alerts",  # proves who sends by secrets of its own, and is closed (403) while none is set
         "/openapi.json",
         "/v1/schema/workflow.json",
     }
+    assert answers["/v1/alerts"] == 403
 
 
 @pytest.mark.parametrize(
