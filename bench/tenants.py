@@ -112,15 +112,15 @@ class Noise:
 
 NOISES = {
     "conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=costly_conditions()),
-    "slow conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=slow_conditions()),
     "dry runs": lambda: Noise(path="/v1/runs?dryRun=true", connections=8, bodies=costly_documents()),
     "flood": lambda: Noise(path="/v1/runs", connections=64, bodies=[workflow(delay(), priority=7)]),
     # The same work from many: what the flood costs beyond this is one tenant's doing.
     "crowd": lambda: Noise(path="/v1/runs", connections=2, bodies=[workflow(delay())], tenants=len(LOUD)),
     "large run": lambda: Noise(path="", connections=0),
     "lists": lambda: Noise(path="/v1/runs?label=a%3Db", connections=64, method="GET"),
+    "slow conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=slow_conditions()),
 }
-"""By name, in the order in which they are made: the lists have the runs of the flood to look through."""
+"""In the order in which they are made: the lists need the flood's runs, slow conditions stay for minutes."""
 
 
 @dataclass(kw_only=True)

@@ -10,11 +10,14 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
 HEADER_BYTES: Final = 4
 NICENESS: Final = 5
 """Where processors are short, the event loop of the parent goes before."""
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+"""The priority of this process's session, where the kernel shares processors between sessions (sched(7))."""
 ADDRESS_SPACE_BYTES: Final = 2 << 30
 """More memory than a process needs for the largest request; what asks for more ends itself alone."""
 
@@ -29,10 +32,14 @@ def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
-def serve(prepare: Callable[[bytes], Answer]) -> None:
-    """Runs the loop that answers requests until standard input ends. `prepare` takes the greeting."""
+def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> None:
+    """Runs the loop that answers requests until standard input ends. `prepare` takes the greeting.
+
+    `niceness` is the priority that the process gives up, as in nice(2), in its session and as a session.
+    """
     budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
-    os.nice(NICENESS)
+    os.nice(niceness)
+    gave_way = _give_way(niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
@@ -45,12 +52,27 @@ def serve(prepare: Callable[[bytes], Answer]) -> None:
         if answer is None:
             answer, reply = prepare(payload), b""
         else:
+            gave_way = gave_way or _give_way(niceness)
             record(0)
             signal.setitimer(signal.ITIMER_REAL, 2 * budget_seconds)
             reply = answer(payload, record)
             signal.setitimer(signal.ITIMER_REAL, 0)
         replies.write(frame(reply))
         replies.flush()
+
+
+def _give_way(niceness: int) -> bool:
+    """Lowers the priority of this process's session, where it is its own; False: to be tried again."""
+    if os.getsid(0) != os.getpid():
+        return True
+    # With autogroups a niceness counts only within a session, and this process is alone in its own.
+    try:
+        AUTOGROUP.write_text(str(niceness))
+    except BlockingIOError:
+        return False  # the kernel takes ten such changes a second from all of its users together
+    except OSError:
+        pass  # no autogroups here, or /proc is not ours to write to
+    return True
 
 
 def _receive(requests: BinaryIO) -> bytes | None:

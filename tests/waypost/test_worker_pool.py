@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerPool, WorkerTimeout
+from waypost.worker_process import NICENESS
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +39,14 @@ def environment(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def autogroup(pid: int) -> int | None:
+    """The priority of the session of a process, where the kernel has such."""
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except OSError:
+        return None
+
+
 def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -47,6 +56,17 @@ async def test_each_request_gets_its_own_answer(pool: WorkerPool) -> None:
 
     assert await asyncio.gather(*calls) == [f"hello {index}".encode() for index in range(12)]
     assert len(pids(pool)) == 2
+
+
+async def test_the_processes_give_way_to_their_parent_also_as_sessions(pool: WorkerPool) -> None:
+    """Each is alone in its session: where the kernel shares between sessions, its own niceness is nothing."""
+    lowered = {(NICENESS, NICENESS), (NICENESS, None)}
+    for _ in range(3):
+        await pool.call(b"x", caller="a")
+
+    for pid in pids(pool):
+        while (os.getpriority(os.PRIO_PROCESS, pid), autogroup(pid)) not in lowered:
+            await pool.call(b"x", caller="a")
 
 
 async def test_all_processes_start_with_the_first_request(pool: WorkerPool) -> None:

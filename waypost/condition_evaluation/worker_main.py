@@ -18,6 +18,9 @@ from waypost.worker_process import Answer, Progress, serve
 SLICE_SECONDS: Final = 0.02
 """After so long it answers what it has, so that another caller has its turn."""
 
+NICENESS: Final = 10
+"""A condition may wait for seconds, and takes processors from a whole region's work."""
+
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
@@ -56,4 +59,4 @@ def answer_batch(payload: bytes, progress: Progress) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(prepare)
+    serve(prepare, niceness=NICENESS)
