@@ -1,4 +1,4 @@
-"""Makes and reads the deployment's X.509 certificates: profiles, signing, and PEM files on disk.
+"""Creates, signs, reads and writes the X.509 certificates of a deployment, as PEM files.
 
 Keys are EC P-256. A gateway's certificate is for TLS clients only and a cluster's for TLS servers only, so
 neither can stand in for the other. The root signs no further authorities (path length 0) and carries no name
@@ -30,12 +30,12 @@ from waypost import tls
 from waypost.tls import PkiError
 
 SKEW: Final = timedelta(minutes=5)
-"""Certificates are valid from this long before they are issued: the clocks of two machines differ."""
+"""How long before its issue a certificate is already valid, since the clocks of two machines differ."""
 DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
 
 class CertificateProfile(Struct, frozen=True, kw_only=True):
-    """The profile of one kind of certificate: common name, the one extended key usage, and SAN entries."""
+    """The profile of one kind of certificate: common name, extended key usage and SAN entries."""
 
     name: str
     usage: x509.ObjectIdentifier
@@ -43,13 +43,13 @@ class CertificateProfile(Struct, frozen=True, kw_only=True):
 
 
 def gateway_profile() -> CertificateProfile:
-    """The profile of the gateway's client certificate."""
+    """Returns the profile of the gateway's client certificate."""
     names = (x509.UniformResourceIdentifier(tls.GATEWAY_URI),)
     return CertificateProfile(name="Waypost gateway", usage=ExtendedKeyUsageOID.CLIENT_AUTH, names=names)
 
 
 def cluster_profile(region: str) -> CertificateProfile:
-    """The profile of the server certificate of `region`'s cluster.
+    """Returns the profile of the server certificate of `region`'s cluster.
 
     Raises `PkiError` for a name that cannot be a region's.
     """
@@ -59,7 +59,7 @@ def cluster_profile(region: str) -> CertificateProfile:
 
 
 def api_profile(hosts: Sequence[str]) -> CertificateProfile:
-    """The profile of the server certificate of the gateway's API.
+    """Returns the profile of the server certificate of the gateway's API.
 
     `hosts` are its DNS names and IP addresses. Raises `PkiError` for one that is neither, or is a cluster's.
     """
@@ -80,12 +80,12 @@ def _host_name(host: str) -> x509.GeneralName:
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A new random P-256 key."""
+    """Generates a random P-256 private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def self_signed_root(key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.Certificate:
-    """The certificate of a root whose key is `key`, valid for `days`."""
+    """Returns a self-signed root certificate for `key`, valid for `days`."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Waypost root")])
     return (
         _builder(name, name, key, key, days)
@@ -103,7 +103,7 @@ def signed(
     root_key: ec.EllipticCurvePrivateKey,
     days: float,
 ) -> x509.Certificate:
-    """A certificate of `profile` for `key`, signed by the root, valid for `days`."""
+    """Returns a certificate of `profile` for `key`, signed by the root, valid for `days`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, profile.name)])
     return (
         _builder(subject, root.subject, key, root_key, days)
@@ -150,7 +150,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """The PEM certificate in `path`. Raises `PkiError`."""
+    """Reads the PEM certificate in the file `path`. Raises `PkiError`."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
@@ -160,7 +160,7 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The unencrypted PEM key in `path`.
+    """Reads the unencrypted PEM private key in the file `path`.
 
     Raises `PkiError`, also for a key that is not on an elliptic curve.
     """
@@ -176,20 +176,20 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """The PEM text of a certificate."""
+    """Returns the PEM text of a certificate."""
     return certificate.public_bytes(Encoding.PEM)
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The PEM text of a private key: PKCS 8, unencrypted."""
+    """Returns the unencrypted PEM text (PKCS 8) of a private key."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @contextmanager
 def temporary_file(path: Path, content: bytes) -> Iterator[Path]:
-    """A synced file beside `path` that holds `content`, to be renamed or linked there; removed on exit.
+    """Writes `content` to a temporary file beside `path`, synced to disk; deletes the file on exit.
 
-    Only its owner may read it.
+    The caller renames or links it to `path`. Only its owner may read it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

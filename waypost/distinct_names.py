@@ -1,6 +1,6 @@
-"""Refuses JSON objects that have a name twice: readers disagree about which of the two counts.
+"""Refuses JSON objects in which a name occurs twice, since readers disagree about which of the two counts.
 
-`json.loads` and msgspec keep the last one without a word. RFC 7493 (I-JSON) forbids such objects.
+`json.loads` and msgspec keep the last one without an error. RFC 7493 (I-JSON) forbids such objects.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class DoubledName(ValueError):
-    """Raised for a JSON object that has the same name twice."""
+    """Raised for a JSON object in which a name occurs twice."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the name {name!r:.80} is there twice")
@@ -17,12 +17,12 @@ class DoubledName(ValueError):
 
 
 def doubled_names(pairs: Sequence[tuple[str, Any]]) -> list[str]:
-    """The names that occur more than once in `pairs`, each listed once."""
+    """Returns the names that occur more than once in `pairs`, each listed once."""
     return [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
 
 
 def distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds an object from its pairs; an `object_pairs_hook` for `json.loads`. Raises `DoubledName`."""
+    """Builds a dict from an object's pairs, as `object_pairs_hook` of `json.loads`. Raises `DoubledName`."""
     built = dict(pairs)
     if len(built) < len(pairs):
         raise DoubledName(doubled_names(pairs)[0])

@@ -26,42 +26,45 @@ from waypost.connections.tcp_progress import bytes_taken
 from waypost.problem_documents import http11_bytes, problem, refusing_app
 
 TRAILERS: Final = 100
-"""Most trailer fields behind a chunked body; uvicorn 0.54 keeps any number."""
+"""The most trailer fields behind a chunked body; uvicorn 0.54 sets no limit."""
 PIPELINED: Final = 32
-"""Most requests of a connection that wait for answers to those before; uvicorn 0.54 keeps any number."""
+"""The most pipelined requests of a connection that wait for earlier answers; uvicorn 0.54 sets no limit."""
 SEND_MINIMUM_BYTES: Final = 16_384
-"""A client that does not take at least so much of its answer in `send_seconds` is cut off."""
+"""The least bytes of its answer that a client must read within `send_seconds`, or it is disconnected."""
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a server for each of its connections, in bytes and seconds, and for their number."""
 
     head_bytes: int = 32_768
-    """Most bytes of request line and header fields together; more is a 431."""
+    """The most bytes of request line and header fields together; a request with more gets 431."""
     head_seconds: float = 10.0
-    """A new connection must have sent its first request head within this time, and a head must be complete
-    this long after it has begun.
+    """The seconds within which a request head must be complete, from its first byte.
+
+    The first head of a connection: from the connection's start.
     """
     body_seconds: float = 30.0
-    """A body must be complete this long after its head. Answers have no limit as long as they are read."""
+    """The seconds after its head within which a body must be complete. Answers have no limit while read."""
     send_seconds: float = 30.0
-    """A client for which an answer waits, and which takes next to nothing of it for so long, is cut off."""
+    """The seconds after which a client that reads next to nothing of a waiting answer is disconnected."""
     keep_alive_seconds: int = 75
-    """Seconds after which an idle connection is closed.
+    """The seconds after which an idle connection is closed.
 
     Clients close theirs earlier; otherwise a request could meet a connection that is being closed.
     """
     connections: int = 10_000
-    """Most open connections. For one more the oldest idle one is closed; where all are busy it gets 503."""
+    """The most open connections.
+
+    For one more the oldest idle one is closed; where all are busy it gets 503.
+    """
     grace_seconds: int = 5
-    """Seconds that requests under way may take when the server stops; then they are aborted."""
+    """The seconds that requests under way may take when the server stops; then they are aborted."""
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """The client of a mutual TLS connection: the URIs in its certificate's SAN, and the certificate's
-    SHA-256.
+    """The client of a mutual TLS connection: SAN URIs and SHA-256 thumbprint of its verified certificate.
 
-    The certificate is verified. The thumbprint is encoded as RFC 8705 does (base64url without padding).
+    The thumbprint is encoded as RFC 8705 does (base64url without padding).
     """
 
     uris: tuple[str, ...]
@@ -93,7 +96,7 @@ class ServerConfig(uvicorn.Config):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One HTTP connection: bounds its requests in bytes and seconds, and refuses by problem documents.
+    """Serves one HTTP connection: limits its requests in bytes and seconds, refuses with problem documents.
 
     Puts into the state of each request `peer` (`Peer` or None), `closing` (an event set when the server
     stops), `cut_off` (closes the connection at once, whatever waits to be read), and `set_unproven` (with
@@ -140,7 +143,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def cut_off(self) -> None:
-        """Closes the connection at once, whatever waits to be read; the request under way ends."""
+        """Closes the connection at once, without sending what is buffered; ends the request under way."""
         self._disconnect()
         self.transport.abort()
 
@@ -180,9 +183,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refuse(problem(408, "BodyTimeout", late, retryable=True, close=True))
 
     def _refuse(self, response: Response) -> None:
-        """Writes a refusal and closes the connection; aborts it where an answer of the application is owed or
-        under way.
-        """
+        """Writes a refusal and closes the connection; aborts it if an answer of the application is owed."""
         cycle = self.cycle
         if self.pipeline or (
             cycle and not cycle.response_complete and (cycle.response_started or not cycle.more_body)
@@ -194,10 +195,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._check_reader_later()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Logs nothing: a client that asks for another protocol is answered in HTTP/1.1."""
+        """Logs no warning when a client asks for another protocol; it is answered in HTTP/1.1."""
 
     def shutdown(self) -> None:
-        """Aborts an idle connection at once; uvicorn 0.54 would wait for its keep-alive."""
+        """Closes an idle connection when the server stops, where uvicorn 0.54 would wait for keep-alive."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
         else:
@@ -234,7 +235,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._room.idle[self] = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes the connection; uvicorn 0.54 would wait for ever for a client that reads no answer."""
+        """Closes an idle connection; uvicorn 0.54 would wait for ever for a client that reads nothing."""
         super().timeout_keep_alive_handler()
         self._check_reader_later()
 
@@ -253,7 +254,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
     def _check_reader_later(self) -> None:
-        """Checks after `send_seconds` whether the client has read anything of the answer."""
+        """Schedules a check, after `send_seconds`, of whether the client has read anything of the answer."""
         if self._reader_check is None:
             self._reader_check = self.loop.call_later(
                 self._limits.send_seconds, self._check_reader, bytes_taken(self.transport)
@@ -278,7 +279,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _without_disconnects(app: ASGIApp) -> ASGIApp:
-    """Wraps `app` to drop the error of a client that has disconnected, which needs no stack trace."""
+    """Wraps the app so that `ClientDisconnect` is dropped: a client that left needs no stack trace."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901), which locate a value in a document: builds, splits and finds them."""
+"""JSON pointers (RFC 6901), which locate a value in a document: builds and splits them."""
 
 import re
 from collections.abc import Iterable
@@ -8,27 +8,33 @@ import msgspec
 from msgspec import Struct
 
 LOCATION: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
-"""Matches the end of a message of msgspec 0.22: ` - at `$.creates[0].item``, ` - at `key` in `$.labels``."""
+"""Matches the location at the end of a message of msgspec 0.22, such as ` - at `$.creates[0].item``.
+
+It may also be ` - at `key` in `$.labels``.
+"""
 
 STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-"""Matches one step of such a path: a field or an index."""
+"""Matches one part of a path of msgspec: a field or an index."""
 
 LONGEST: Final = 1_000
-"""The most characters of a pointer."""
+"""The most characters of a JSON pointer."""
 
 MAXIMUM_ERRORS: Final = 300
-"""Errors after which the search for more stops: a document may have a hundred thousand, and 100 are shown."""
+"""The number of errors after which the search for more stops.
+
+A document may have a hundred thousand, and 100 are shown.
+"""
 
 
 class FieldError(Struct, frozen=True, gc=False):
-    """An error in a document: a JSON pointer to the value and a sentence that says what to do."""
+    """An error in a document: a JSON pointer to the value, and a sentence that says how to correct it."""
 
     pointer: str
     detail: str
 
 
 def below(pointer: str, *parts: str | int) -> str:
-    """The pointer to the value that is `parts` (field names and array indices) below `pointer`.
+    """Returns the pointer to the value that is `parts` (field names and array indices) below `pointer`.
 
     `below("/spec", "tasks", 0)` is `/spec/tasks/0`. It ends above the first name with which it would have
     more than `LONGEST` characters: names come from anybody's document, and may have a million.
@@ -42,12 +48,12 @@ def below(pointer: str, *parts: str | int) -> str:
 
 
 def pointer_to(parts: Iterable[str | int]) -> str:
-    """The pointer that leads from the whole document along `parts`."""
+    """Returns the pointer to the value that is `parts` below the root of the document."""
     return below("", *parts)
 
 
 def parts_of(pointer: str) -> list[str]:
-    """The names and indices along `pointer`, indices as text."""
+    """Splits a pointer into the names and indices along it, indices as text."""
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 

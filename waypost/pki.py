@@ -39,12 +39,12 @@ from waypost.tls import Credentials, PkiError
 ROOT_DAYS: Final = 3650
 CERTIFICATE_DAYS: Final = 90
 RENEWED_BELOW: Final = 1 / 3
-"""A certificate with less than this part of its lifetime left is issued again."""
+"""The fraction of its lifetime below which a certificate is issued again."""
 _EXISTS: Final = "{} exists: a root is never overwritten; remove the folder to start over"
 
 
 def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
-    """Creates the root's key and certificate, valid for `days`.
+    """Creates the key and the certificate of the root, valid for `days`.
 
     Raises `PkiError` where there is a root, or half of one: a root is never overwritten.
     """
@@ -66,7 +66,7 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
 def issue_gateway(directory: Path, *, days: int = CERTIFICATE_DAYS) -> Credentials:
     """Issues the gateway's client certificate and returns its files.
 
-    Keeps a good one that does not end soon.
+    Keeps an existing one that is good and does not expire soon.
     """
     return _issue(directory, tls.gateway_credentials(directory), gateway_profile(), days)
 
@@ -74,7 +74,7 @@ def issue_gateway(directory: Path, *, days: int = CERTIFICATE_DAYS) -> Credentia
 def issue_cluster(directory: Path, region: str, *, days: int = CERTIFICATE_DAYS) -> Credentials:
     """Issues the certificate of `region`'s cluster and returns its files.
 
-    Keeps a good one that does not end soon.
+    Keeps an existing one that is good and does not expire soon.
     """
     return _issue(directory, tls.cluster_credentials(directory, region), cluster_profile(region), days)
 
@@ -82,7 +82,7 @@ def issue_cluster(directory: Path, region: str, *, days: int = CERTIFICATE_DAYS)
 def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_DAYS) -> Credentials:
     """Issues the API's server certificate for at least one DNS name or IP address, and returns its files.
 
-    Keeps a good one that does not end soon.
+    Keeps an existing one that is good and does not expire soon.
     """
     profile = api_profile(hosts)
     if not profile.names:
@@ -118,7 +118,7 @@ def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
 
 @contextmanager
 def _issuer_lock(path: Path) -> Iterator[None]:
-    """Locks the file at `path` for the length of the `with`: only one process issues certificates at a time.
+    """Locks the file at `path` within the `with`, so that only one process issues certificates at a time.
 
     Two at once could leave the key of one beside the certificate of the other.
     """
@@ -131,10 +131,10 @@ def _issuer_lock(path: Path) -> Iterator[None]:
 
 
 def verify(directory: Path, *, now: datetime | None = None) -> list[str]:
-    """Verifies the folder's certificates; returns one sentence for each fault, none where all are good.
+    """Verifies the certificates in a folder; returns one sentence for each fault, none where all are good.
 
     An absent file is not wrong, except the root's certificate: a machine holds only what it needs. Without
-    the root's certificate nothing else is looked at.
+    the root's certificate nothing else is checked.
     """
     now = now or datetime.now(UTC)
     found = _root_problems(directory, now)

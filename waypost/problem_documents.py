@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents and their HTTP responses, for the HTTP server, the clusters and the API."""
+"""Builds RFC 9457 problem documents and their HTTP responses, for the HTTP server, clusters and API."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -34,12 +34,12 @@ class ProblemDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def problem_type(reason: str) -> str:
-    """The URI that names a kind of problem."""
+    """Returns the URI that names a kind of problem."""
     return f"urn:waypost:problem:{reason}"
 
 
 def response(document: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
-    """The HTTP response that carries `document`."""
+    """Returns the HTTP response that carries `document`."""
     return Response(msgspec.json.encode(document), document.status, headers, media_type=MEDIA_TYPE)
 
 
@@ -53,7 +53,7 @@ def problem(
     close: bool = False,
     trace_id: str | None = None,
 ) -> Response:
-    """The response that refuses a request by a problem document, with a `traceparent` header.
+    """Returns the response that refuses a request by a problem document, with a `traceparent` header.
 
     Where `trace_id` is None, the trace is new. `close` ends the connection after the response. Where
     `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come back
@@ -80,7 +80,7 @@ def problem(
 
 
 def refusing_app(status: int, reason: str, detail: str, *, retryable: bool = False) -> ASGIApp:
-    """An ASGI application that answers every request with this problem and closes the connection."""
+    """Returns an ASGI application that answers every request with one problem and closes the connection."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         response = problem(
@@ -92,7 +92,7 @@ def refusing_app(status: int, reason: str, detail: str, *, retryable: bool = Fal
 
 
 def http11_bytes(response: Response) -> bytes:
-    """The response as bytes of HTTP/1.1, for refusals that are written before any application is called."""
+    """Serializes a response as HTTP/1.1, for refusals that are written before any application is called."""
     lines = [b"HTTP/1.1 %d %b" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
     return b"\r\n".join(
         [*lines, *(b"%b: %b" % header for header in response.raw_headers), b"", bytes(response.body)]

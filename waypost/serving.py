@@ -1,8 +1,8 @@
-"""The HTTP server for ASGI applications: several in one event loop, each with its limits and clean shutdown.
+"""Serves ASGI applications over HTTP: several in one event loop, each with its limits and clean shutdown.
 
 uvicorn is used as a library. Two of its habits are switched off: it installs signal handlers and raises the
-signals again, so that nothing after `serve()` runs; and it believes forwarding headers from loopback. What
-one connection may do is in `http_protocol.py`.
+signals again, so that nothing after `serve()` runs; and it believes forwarding headers from loopback. The
+limits of one connection are in `http_protocol.py`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ TLS_SHUTDOWN_SECONDS: Final = 1.0
 
 
 class Server:
-    """The HTTP server of one ASGI application on one address, listening within `async with`.
+    """The HTTP server of one ASGI application on one address, which listens within `async with`.
 
     The state of each request holds `peer` (a `Peer`, or None without a client certificate) and `closing`, an
     `asyncio.Event` that is set when the server stops: endless answers end then.
@@ -50,7 +50,7 @@ class Server:
         )
 
     async def __aenter__(self) -> Self:
-        """Binds the address and starts to serve it. Raises `OSError` where it cannot be bound."""
+        """Binds the address and starts to serve it. Raises `OSError` where the address cannot be bound."""
         listener = _bound(self._host, self._port)
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(
@@ -73,12 +73,15 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that the server listens on; where 0 was asked for, the one that the system chose."""
+        """Returns the port that the server listens on.
+
+        Where 0 was asked for, the one that the system chose.
+        """
         return self._port
 
     @property
     def connections(self) -> int:
-        """The number of the server's connections that are open now."""
+        """Returns the number of the server's open connections."""
         return len(self._server.room.open)
 
 
@@ -117,7 +120,7 @@ def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> 
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """A context with an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
+    """Yields an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
 
     The second signal ends the process.
     """
@@ -138,7 +141,10 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that listens on `host` and `port`. Raises `OSError`, where uvicorn 0.54 calls `sys.exit`."""
+    """Returns a socket that listens on `host` and `port`.
+
+    Raises `OSError`, where uvicorn 0.54 calls `sys.exit`.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -160,9 +166,9 @@ class _Server(uvicorn.Server):
         self.room = ConnectionRoom(config.limits.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts connections from sockets, within a bound; bounds TLS handshake and TLS shutdown.
+        """Starts to accept connections, with limits on their number, on TLS handshakes and on TLS shutdown.
 
-        uvicorn 0.54 bounds none of it: a client that never answers close_notify would delay the end of the
+        uvicorn 0.54 limits none of it: a client that never answers close_notify would delay the end of the
         process.
         """
         config = self.config
@@ -187,5 +193,5 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Installs no signal handlers, where uvicorn would: they belong to the process (`stop_signals`)."""
+        """Installs no signal handlers, where uvicorn would: the process installs its own (`stop_signals`)."""
         yield

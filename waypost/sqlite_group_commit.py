@@ -30,7 +30,7 @@ Item = tuple[Write, "asyncio.Future[Any]"]
 Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 
 GATHER_TURNS = 4
-"""Turns of the event loop before a group of writes is closed.
+"""The iterations of the event loop that are waited before a group of writes is closed.
 
 Measured at 16 connections, where each commit otherwise carried one or two acceptances.
 """
@@ -41,7 +41,7 @@ CHECK_SECONDS = 1.0
 
 
 class Database:
-    """The SQLite database in one file, owned by one process, with group commit.
+    """A SQLite database in one file, owned by one process, with group commit.
 
     `group_size` is the most writes in one commit, `readers` the number of reading threads. `inline` runs
     everything on the caller's thread, in the same transactions: for simulations, which must be deterministic.
@@ -66,7 +66,7 @@ class Database:
         self._closed = True
 
     async def __aenter__(self) -> Self:
-        """Opens the file and takes its lock. Raises `StorageError` where another process holds that."""
+        """Opens the database file and locks it. Raises `StorageError` where another process has it locked."""
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else FileLock(self._path)
         if self._lock is not None:
@@ -111,7 +111,7 @@ class Database:
             self._lock.release()
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
-        """Queues a write; the future resolves to what `work` returns once that is durable.
+        """Queues a write; the future resolves to the result of `work` once that is durable.
 
         `work` may be called twice, so it must depend on the database alone. `brief` says that it takes
         microseconds: it may then run on the event loop's thread, and only its commit on the writer's. An
@@ -134,7 +134,7 @@ class Database:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` on a reading thread, on a connection that cannot write. Raises `StorageError`.
 
-        Callers take turns by `turn_key`; those without one have a thread of their own.
+        Callers take turns by `turn_key`; those without a key have a thread of their own.
         """
         if self._closed:
             raise StorageError("the database is closed")
@@ -159,7 +159,7 @@ class Database:
         return work(connection)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StorageError:
-        """The `StorageError` for an error of SQLite: names the file, and the remedy for a damaged one."""
+        """Returns the `StorageError` for an error of SQLite, with the remedy for a damaged file."""
         if type(error) is sqlite3.DatabaseError:
             return StorageError(
                 f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
@@ -170,9 +170,7 @@ class Database:
         return StorageError(f"{what} {self._path}: {error}{full}")
 
     def _wait_turns(self, turns: int) -> None:
-        """Waits for `turns` turns of the event loop, so that writes that are about to be queued share the
-        commit.
-        """
+        """Closes the group after `turns` iterations of the event loop, so that further writes can join it."""
         if turns:
             self._loop.call_soon(self._wait_turns, turns - 1)
         else:
@@ -187,8 +185,9 @@ class Database:
         self._jobs.put(partial(self._commit, group) if results is None else partial(self._finish, results))
 
     def _run_here(self, group: list[Item]) -> Results | None:
-        """Runs a group's statements without committing; None where one failed, and the writer must run them
-        one by one.
+        """Runs a group's statements on the event loop's thread without committing; None where one failed.
+
+        The writer must then run them one by one.
         """
         try:
             self._db.execute("begin immediate")
@@ -199,7 +198,7 @@ class Database:
             return None
 
     def _finish(self, results: Results) -> Results:
-        """Commits the statements that `_run_here` has run; a failure makes each result a `StorageError`."""
+        """Commits the statements that `_run_here` has run; if that fails, each result is a `StorageError`."""
         try:
             self._db.execute("commit")
         except sqlite3.Error as error:
@@ -282,5 +281,5 @@ def _resolve(results: Results) -> None:
 
 
 def _is_fault(error: Exception) -> bool:
-    """Whether the error is the database's (locked, full, damaged), not that of one statement's values."""
+    """Returns whether an error is the database's (locked, full, damaged), not that of a value."""
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

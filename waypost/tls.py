@@ -1,4 +1,4 @@
-"""Mutual TLS between gateway and clusters: names in certificates, PEM files, and both ends' TLS 1.3 contexts.
+"""Mutual TLS between gateway and clusters: names in certificates, PEM files, TLS 1.3 contexts.
 
 The certificates come from `waypost.pki`; a process that only uses them needs nothing but this module.
 """
@@ -24,7 +24,7 @@ class PkiError(Exception):
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
-    """PEM files of one end: its certificate and key, and the root that it trusts."""
+    """The PEM files of one end of a connection: its certificate and key, and the root that it trusts."""
 
     certificate: Path
     key: Path
@@ -32,7 +32,7 @@ class Credentials(Struct, frozen=True, kw_only=True):
 
 
 def cluster_name(region: str) -> str:
-    """The DNS name in the certificate of `region`'s cluster, independent of its address.
+    """Returns the DNS name in the certificate of `region`'s cluster, independent of its address.
 
     Raises `PkiError` for a name that cannot be a region's.
     """
@@ -40,7 +40,7 @@ def cluster_name(region: str) -> str:
 
 
 def cluster_uri(region: str) -> str:
-    """The SPIFFE id in the certificate of `region`'s cluster."""
+    """Returns the SPIFFE id in the certificate of `region`'s cluster."""
     return f"{SPIFFE_ROOT}cluster/{_valid_region(region)}"
 
 
@@ -64,10 +64,9 @@ def api_credentials(directory: Path) -> Credentials:
 
 
 def server_context(credentials: Credentials) -> ssl.SSLContext:
-    """A TLS server context (`ssl.SSLContext`) that accepts only clients with a certificate of our root.
+    """Returns a TLS server context (`ssl.SSLContext`) that accepts only clients certified by our root.
 
     The certificate must be one for clients. Raises `PkiError`.
-
     It issues no session tickets, so that every connection shows its certificate. A refused client gets the
     alert that says why, and the reason is logged here.
     """
@@ -79,7 +78,7 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
-    """A TLS client context (`ssl.SSLContext`) that shows a certificate and verifies the server's.
+    """Returns a TLS client context (`ssl.SSLContext`) that shows a certificate and verifies the server's.
 
     The server's certificate must have our root and the DNS name asked for. A server asked for by a
     cluster's name must, if its certificate has SPIFFE ids of ours, have that cluster's. Raises `PkiError`.
@@ -90,14 +89,14 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A TLS server context for clients without certificates; TLS 1.2 or newer. Raises `PkiError`."""
+    """Returns a TLS server context for clients without certificates; TLS 1.2 or newer. Raises `PkiError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
 
 
 def roots_context(roots: str) -> ssl.SSLContext:
-    """A TLS client context (`ssl.SSLContext`) that trusts only the root certificates in the PEM file `roots`.
+    """Returns a TLS client context that trusts only the root certificates in the PEM file `roots`.
 
     Raises `PkiError`.
     """
@@ -113,7 +112,7 @@ def roots_context(roots: str) -> ssl.SSLContext:
 
 
 class _ClientSide(ssl.SSLObject):
-    """The client's end of a handshake: compares the cluster's SPIFFE id with the name it was asked for by."""
+    """The client's end of a TLS handshake: checks that a cluster's SPIFFE id matches its host name."""
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -129,7 +128,7 @@ class _ClientSide(ssl.SSLObject):
 
 
 class _ServerSide(ssl.SSLObject):
-    """The server's end of a handshake: sends the TLS alert before a handshake fails, and logs the reason.
+    """The server's end of a TLS handshake: sends the alert before a handshake fails, and logs the reason.
 
     asyncio and uvloop 0.23 drop a failed handshake without flushing the alert. When they are asked to read
     more (SSLWantReadError) they flush it first; the failure is raised at their next call.
@@ -154,9 +153,9 @@ class _ServerSide(ssl.SSLObject):
 
 
 def _is_client_certificate(certificate: bytes) -> bool:
-    """Whether the certificate's extended key usage names TLS clients.
+    """Returns whether the certificate's extended key usage names TLS clients.
 
-    OpenSSL accepts one without any usage.
+    OpenSSL accepts a certificate without any usage.
     """
     try:
         usage = (
@@ -182,7 +181,7 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
 
 
 def key_permission_problems(key: Path) -> list[str]:
-    """A list with one sentence where others than its owner can read the file `key`; else an empty list."""
+    """Returns a list with one sentence if others can read the key file `key`; else an empty list."""
     return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
 
 

@@ -11,7 +11,7 @@ TRACEPARENT: Final = re.compile(
 
 
 def trace_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The trace id of the one valid `traceparent` among `headers` (lower-case names), or a new one.
+    """Returns the trace id of the one valid `traceparent` among `headers` (lower-case names), or a new one.
 
     Version 00 ends after its flags; a later one may go on after a dash.
     """
@@ -23,10 +23,10 @@ def trace_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def new_trace_id() -> str:
-    """A random trace id: 32 hexadecimal digits, not all zero."""
+    """Returns a random trace id: 32 hexadecimal digits, not all zero."""
     return f"{random.getrandbits(128) or 1:032x}"
 
 
 def traceparent_header(trace_id: str) -> tuple[bytes, bytes]:
-    """The `traceparent` header of an answer. Its flags are 0: this process records no spans."""
+    """Returns the `traceparent` header of an answer. Its flags are 0: this process records no spans."""
     return (b"traceparent", b"00-%b-%016x-00" % (trace_id.encode(), random.getrandbits(64) or 1))

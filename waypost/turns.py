@@ -1,4 +1,4 @@
-"""A fair semaphore: limits concurrent work to a number of places, for which keys (tenants) take turns."""
+"""A fair semaphore: limits concurrent work to a number of places, which keys (tenants) get in rotation."""
 
 import asyncio
 import time
@@ -8,18 +8,18 @@ from contextvars import ContextVar
 from typing import Final
 
 CONTENDED_SECONDS: Final = 1.0
-"""How long after another key was seen a key has no more than its share."""
+"""The seconds for which a key is limited to its share after another key asked for a place."""
 
 turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
-"""On whose behalf the current task works. None: on that of the process itself, which waits for nobody."""
+"""The key on whose behalf the current asyncio task works; None for the process itself, which never waits."""
 
 
 class NoTurn(Exception):
-    """Raised where no place became free within the time that the caller waits."""
+    """Raised where no place became free within the caller's waiting time."""
 
 
 class Turns:
-    """A fair semaphore with `places`: waiting keys take turns, however many callers of a key wait.
+    """A fair semaphore with `places`: waiting keys are served in rotation, however many callers a key has.
 
     A key has all places while no other asks for one, or `alone` of them, and else `share` of them: then the
     next caller of another key finds a place free, or waits for one that was in use before.
@@ -39,14 +39,14 @@ class Turns:
         self._held: Counter[str] = Counter()
         self._free = places
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """Callers by key; the keys in the order of their turns."""
+        """The waiting callers by key; the keys in the order in which they are served."""
         self._last_key: str | None = None
         self._contended_until = 0.0
-        """When a key may have all places again; 0: it may."""
+        """The time from which a key may have all places again; 0 where it may now."""
 
     @classmethod
     def leaving_one(cls, places: int) -> "Turns":
-        """A `Turns` that always leaves one place to other keys, for work that holds a place for long."""
+        """Creates a `Turns` that leaves one place to other keys, for work that holds a place for long."""
         return cls(places, share=1, alone=max(1, places - 1))
 
     def __repr__(self) -> str:
@@ -54,11 +54,11 @@ class Turns:
         return f"<Turns {self._free} of {self._places} free, held {dict(self._held)}, waiting {waiting}>"
 
     def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
-        """A place for `async with`, which waits until one is free, for `wait_seconds` at most (`NoTurn`)."""
+        """Returns a context manager that holds a place; waits at most `wait_seconds` for it (`NoTurn`)."""
         return Turn(self, key, wait_seconds)
 
     def take(self, key: str) -> bool:
-        """Takes a place if one is free for the key now, and returns whether; the caller must then `leave`."""
+        """Takes a place if the key may have one now, and returns whether; the caller must then `leave`."""
         if key != self._last_key:
             self._observe(key)
         if not self._free or key in self._waiting or self._held[key] >= self._limit():
@@ -79,7 +79,7 @@ class Turns:
         return self._alone
 
     async def wait(self, key: str, wait_seconds: float | None) -> None:
-        """Waits for a place in the key's turn, and takes it; the caller must `leave`. Raises `NoTurn`."""
+        """Waits until the key is served, and takes a place; the caller must `leave`. Raises `NoTurn`."""
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(place)
         try:
@@ -99,7 +99,7 @@ class Turns:
         self._held[key] += 1
 
     def leave(self, key: str) -> None:
-        """Gives a place back, to the key whose turn it is if any waits."""
+        """Gives a place back, and hands it to the waiting key that is next, if there is any."""
         self._free += 1
         self._held[key] -= 1
         if not self._held[key]:
@@ -108,7 +108,7 @@ class Turns:
             following.set_result(None)
 
     def _next(self) -> "asyncio.Future[None] | None":
-        """Takes a place for the caller whose turn it is; None: nobody waits who may have one."""
+        """Takes a place for the caller that is next; None where nobody waits who may have one."""
         limit = self._limit()
         for key, callers in list(self._waiting.items()):
             while callers and callers[0].done():
@@ -126,7 +126,7 @@ class Turns:
 
 
 class Turn:
-    """One caller's place among `Turns`, held inside `async with`. Raises `NoTurn` where it gets none.
+    """One caller's place among `Turns`, held inside `async with`. Raises `NoTurn` if none becomes free.
 
     Written by hand: an async context manager made of a generator costs every request some microseconds.
     """

@@ -1,8 +1,9 @@
 """A pool of child processes that answer requests and can be killed.
 
-What cannot be bounded inside the process that serves everybody (rules and conditions that users write) is
-evaluated here. A process that exceeds the budget of a request, or ends, is replaced at once; `worker_process`
-is what runs in it. A process is started when it is first needed, by `exec`, without this one's environment.
+Rules and conditions that users write cannot be bounded inside the process that serves everybody, and are
+evaluated here. A process that exceeds the budget of a request, or ends, is replaced at once; the code that
+runs in it is `worker_process`. It is started when it is first needed, by `exec`, without this one's
+environment.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ PROGRESS_BYTES: Final = 4
 
 
 class WorkerError(Exception):
-    """Raised where a request to a worker process has no answer. The text says why, for people."""
+    """Raised where a worker process did not answer a request. The text says why, for people."""
 
 
 class WorkerBusy(WorkerError):
-    """Raised where too many requests are waiting; `caller`: whether those are the caller's own."""
+    """Raised where too many requests are waiting; `caller` says whether those are the caller's own."""
 
     def __init__(self, text: str, *, caller: bool) -> None:
         super().__init__(text)
@@ -32,11 +33,11 @@ class WorkerBusy(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """Raised where the process did not answer within the time for one request, and was killed."""
+    """Raised where a worker process did not answer within the time for one request, and was killed."""
 
 
 class WorkerEnded(WorkerError):
-    """Raised where the process ended before it answered.
+    """Raised where a worker process ended before it answered.
 
     `signal` is the one that ended it (0: none), `progress` how many parts of the request it had done.
     """
@@ -49,9 +50,9 @@ class WorkerEnded(WorkerError):
 class WorkerPool:
     """A pool of at most `size` child processes that run `module`; each answers one request at a time.
 
-    Callers take turns, and one caller occupies one process at most, until that is ready for the next. The
-    first message to each process is `greeting`. `budget_seconds` bounds the time of one request; at most
-    `maximum_waiting` requests wait, and `maximum_waiting_of_caller` of one caller.
+    Callers are served in rotation, and one caller occupies one process at most, until that is ready for the
+    next. The first message to each process is `greeting`. `budget_seconds` bounds the time of one request; at
+    most `maximum_waiting` requests wait, and `maximum_waiting_of_caller` of one caller.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class WorkerPool:
         self._workers = [_Worker(module, greeting, budget_seconds) for _ in range(size)]
         self._idle = list(self._workers)
         self._served: set[str] = set()
-        """Callers that occupy a process."""
+        """The callers that occupy a process."""
         self._waiting: dict[str, deque[asyncio.Future[_Worker]]] = {}
-        """By caller, in the order of their turns."""
+        """The waiting requests by caller, in the order in which the callers are served."""
         self._replacing: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -81,7 +82,10 @@ class WorkerPool:
         return f"WorkerPool({self._module}: pids {pids}, served {sorted(self._served)}, waiting {waiting})"
 
     async def call(self, request: bytes, *, caller: str) -> bytes:
-        """Sends `request` to a process on behalf of `caller`; returns the answer. Raises `WorkerError`."""
+        """Sends `request` to a worker process on behalf of `caller`; returns the answer.
+
+        Raises `WorkerError`.
+        """
         worker = await self._turn(caller)
         if worker.pid is None:
             # The first request: the next one of another caller should not wait for a process to start.
@@ -103,13 +107,13 @@ class WorkerPool:
         await self.close()
 
     def start(self) -> None:
-        """Starts the idle processes in the background; without it they start with the first request."""
+        """Starts the idle processes in the background; otherwise they start with the first request."""
         for idle in [idle for idle in self._idle if idle.pid is None]:
             self._idle.remove(idle)
             self._start(idle, None)
 
     async def close(self) -> None:
-        """Kills all processes. A call under way gets a `WorkerError`; those that wait are cancelled."""
+        """Kills all processes. A call under way gets a `WorkerError`; waiting ones are cancelled."""
         self._closed = True
         for task in self._replacing:
             task.cancel()
@@ -122,7 +126,7 @@ class WorkerPool:
             await worker.close()
 
     async def _turn(self, caller: str) -> "_Worker":
-        """Waits for a process. Raises `WorkerBusy`."""
+        """Waits for a free worker process and returns it. Raises `WorkerBusy`."""
         if (total := sum(map(len, self._waiting.values())) + len(self._served)) >= self._maximum:
             raise WorkerBusy(f"{total} requests are waiting already", caller=False)
         own = len(self._waiting.get(caller, ())) + (caller in self._served)
@@ -142,7 +146,7 @@ class WorkerPool:
             raise
 
     def _assign(self) -> None:
-        """Gives idle processes to the callers whose turn it is."""
+        """Gives idle processes to the callers that are next."""
         for caller in list(self._waiting):
             if not self._idle:
                 return
@@ -169,7 +173,7 @@ class WorkerPool:
                 del self._waiting[caller]
 
     def _start(self, worker: "_Worker", caller: str | None) -> None:
-        """Starts a process in the background; `caller` occupies it until then."""
+        """Starts a worker process in the background; `caller` counts as occupying it until then."""
         task = asyncio.create_task(self._replace(worker, caller), name=f"start {self._module}")
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
@@ -185,21 +189,21 @@ class WorkerPool:
 
 
 class _Worker:
-    """One child process of the pool, which is started by the first request to it."""
+    """One child process of the pool, started by the first request to it."""
 
     def __init__(self, module: str, greeting: bytes, budget_seconds: float) -> None:
         self._module, self._greeting, self._budget_seconds = module, greeting, budget_seconds
         self._process: Process | None = None
         self._progress = -1
         self.lost = False
-        """The process was killed or ended: `close`, then `start`."""
+        """Whether the process was killed or has ended, so that `close` and then `start` must be called."""
 
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Starts the process and sends it the greeting. Raises `WorkerError`."""
+        """Starts the child process and sends it the greeting. Raises `WorkerError`."""
         answered = False
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -225,7 +229,10 @@ class _Worker:
         self.lost = False
 
     async def exchange(self, request: bytes) -> bytes:
-        """Sends the request, starting the process where none is running. Raises `WorkerError`."""
+        """Sends the request, starting the process if it is not running; returns the answer.
+
+        Raises `WorkerError`.
+        """
         if self._process is None:
             await self.start()
         process, answer = self._process, None
@@ -273,6 +280,6 @@ async def _exchange(process: Process, payload: bytes) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of the process: nothing of this one's, whose settings contain secrets."""
+    """Returns the environment variables of a child process: none of this process's, which hold secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}

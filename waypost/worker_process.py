@@ -15,25 +15,31 @@ from typing import BinaryIO, Final, TypeAlias
 
 HEADER_BYTES: Final = 4
 NICENESS: Final = 5
-"""Where processors are short, the event loop of the parent goes before."""
+"""The niceness of a worker process: where processors are short, the parent's event loop goes first."""
 AUTOGROUP: Final = Path("/proc/self/autogroup")
-"""The priority of this process's session, where the kernel shares processors between sessions (sched(7))."""
+"""The file with the priority of this process's session, where sessions share processors (sched(7))."""
 ADDRESS_SPACE_BYTES: Final = 2 << 30
-"""More memory than a process needs for the largest request; what asks for more ends itself alone."""
+"""The address space that a worker process may use: more than its largest request needs.
+
+A request that asks for more ends only its own process.
+"""
 
 Progress: TypeAlias = Callable[[int], None]
-"""Records how many parts of the request are done: read by the parent when the process ends in the middle."""
+"""A function that records how many parts of the request are finished.
+
+The parent reads that when the process ends in the middle.
+"""
 
 Answer: TypeAlias = Callable[[bytes, Progress], bytes]
 
 
 def frame(payload: bytes) -> bytes:
-    """The frame of one message: `payload` preceded by its length."""
+    """Returns the frame of one message: `payload` preceded by its length."""
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
 def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> None:
-    """Runs the loop that answers requests until standard input ends. `prepare` takes the greeting.
+    """Answers requests from standard input until it ends; `prepare` gets the first message, the greeting.
 
     `niceness` is the priority that the process gives up, as in nice(2), in its session and as a session.
     """
@@ -62,7 +68,7 @@ def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> No
 
 
 def _give_way(niceness: int) -> bool:
-    """Lowers the priority of this process's session, where it is its own; False: to be tried again."""
+    """Lowers the priority of this process's own session; False where that must be tried again."""
     if os.getsid(0) != os.getpid():
         return True
     # With autogroups a niceness counts only within a session, and this process is alone in its own.

@@ -25,14 +25,18 @@ from waypost.condition_evaluation.messages import (
 from waypost.worker_pool import WorkerEnded, WorkerPool
 
 WORKERS: Final = 2
-"""One caller occupies one at most, so the other is free for all others. Each takes about 30 MiB."""
+"""The number of child processes that evaluate conditions, each of about 30 MiB.
+
+One caller occupies one at most, so the other is free for all others.
+"""
 QUESTIONS_AT_ONCE: Final = 500
 MESSAGE_BYTES: Final = 1 << 20
-"""A message gets no further question beyond this."""
+"""The size of a request, in bytes, beyond which no further question is added to it."""
 LONG_BYTES: Final = 16_384
 WAIT_SECONDS: Final = 15.0
-"""A process that does not answer for so long is killed; the processor time of a question is bounded by far
-less.
+"""The seconds after which a child process that does not answer is killed.
+
+The processor time of a question is bounded by far less.
 """
 
 
@@ -68,7 +72,7 @@ class ConditionEvaluator:
         await self._pool.close()
 
     def start(self) -> None:
-        """Starts the processes in the background, so that the first question does not wait for them."""
+        """Starts the child processes in the background, so that the first question does not wait for them."""
         self._pool.start()
 
     async def evaluate(
@@ -79,7 +83,7 @@ class ConditionEvaluator:
         caller: str,
         total_seconds: float = math.inf,
     ) -> ConditionAnswers:
-        """Answers the questions in order, on behalf of `caller`.
+        """Evaluates the conditions in order, on behalf of `caller`, and returns their answers.
 
         Stops where all together have taken `total_seconds` of processor time. Raises `WorkerError` where no
         process can be asked.
@@ -98,7 +102,7 @@ class ConditionEvaluator:
         return ConditionAnswers(answers=answers, processor_seconds=spent, complete=True)
 
     async def _batch(self, questions: Sequence[ConditionQuestion], params: Raw) -> ConditionBatch:
-        """Returns a batch of the first questions, as many as fit into one message."""
+        """Builds one message with the first of the questions, as many as fit into it."""
         shards: dict[int, tuple[int, Raw]] = {}
         encoded: list[EncodedQuestion] = []
         size = 0
@@ -132,7 +136,7 @@ class ConditionEvaluator:
         )
 
     async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Returns the reply to the batch, with answers to at least its first question."""
+        """Sends a batch to a child process; returns its reply, which answers at least the first question."""
         try:
             reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
         except WorkerEnded as error:
@@ -140,9 +144,9 @@ class ConditionEvaluator:
         return msgspec.msgpack.decode(reply, type=ConditionReply)
 
     async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Returns the reply where the process ended at a question: an error for that, answers before it.
+        """Builds the reply to a batch whose question ended the process: answers before it, an error for it.
 
-        Those before it, which took little, are asked once more, since their answers are lost.
+        The questions before it, which took little, are asked once more, since their answers are lost.
         """
         if error.signal == signal.SIGPROF:
             trouble = f"takes more than {self._budget_seconds:g} s of processor time"

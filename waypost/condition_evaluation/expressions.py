@@ -17,7 +17,7 @@ from waypost.condition_evaluation.strict_texts import zone_folder
 from waypost.condition_evaluation.syntax_tree import TEXT_CHECKS, Refused, SyntaxTree
 
 CACHED: Final = 1_024
-"""Compiled conditions that are kept."""
+"""The number of compiled conditions that the cache holds."""
 
 _VALUES: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _TEXT: Final = cel.Type.STRING
@@ -40,11 +40,11 @@ MISSING: Final = re.compile(r'Key not found in map : "?(.*?)"?$', re.S)
 
 
 class ConditionError(Exception):
-    """Raised for an expression that does not compile, or gives no boolean."""
+    """Raised for an expression that does not compile or does not yield a boolean."""
 
 
 def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
-    """Compiles a condition and evaluates it, unless only compilation is asked for."""
+    """Answers a question: compiles its condition and, unless only that is asked for, evaluates it."""
     reads: ConditionReads | None = None
     try:
         expression, found = _compile(question.text)
@@ -94,7 +94,7 @@ def _evaluate(expression: cel.Expression, given: dict[str, Any]) -> bool:
 
 
 def _kind(type_: cel.Type) -> str:
-    """The name of a type in CEL, without its parameters: `map` for `MAP<DYN, DYN>`."""
+    """Returns the name of a CEL type without its parameters: `map` for `MAP<DYN, DYN>`."""
     name: str = type_.name()
     return name.partition("<")[0].lower()
 

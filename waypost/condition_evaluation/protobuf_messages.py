@@ -7,9 +7,9 @@ or to change it.
 from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = list[tuple[int, Any]]
-"""Number and value of each field, in order: an int, bytes, or a message."""
+"""A decoded message: number and value of each field, in order. A value is an int, bytes, or a message."""
 Layout: TypeAlias = dict[int, "Layout"]
-"""Which fields of a message are messages that are decoded too, by number."""
+"""Describes which fields of a message are themselves messages to decode, by field number."""
 
 VARINT: Final = 0
 FIXED_64: Final = 1
@@ -19,7 +19,7 @@ BYTES: Final = 2
 def decode(data: bytes, layout: Layout) -> Message:
     """Decodes a Protocol Buffers message into its fields. Eight-byte fixed fields stay bytes.
 
-    Raises `ValueError` for any other wire type but integers and length-delimited fields.
+    Raises `ValueError` for any wire type but integers and length-delimited fields.
     """
     found: Message = []
     at = 0
@@ -40,7 +40,10 @@ def decode(data: bytes, layout: Layout) -> Message:
 
 
 def encode(message: Message) -> bytes:
-    """Encodes a Protocol Buffers message that has fixed-size numbers only in fields that were not decoded."""
+    """Encodes a list of fields as a Protocol Buffers message.
+
+    Numbers of fixed size may stand only in fields that were not decoded.
+    """
     parts: list[bytes] = []
     for number, value in message:
         if isinstance(value, int):
@@ -52,12 +55,12 @@ def encode(message: Message) -> bytes:
 
 
 def first(message: Message, number: int, default: Any = None) -> Any:
-    """The value of the message's first field with the number; `default` where there is none."""
+    """Returns the value of a message's first field with this number; `default` where the field is absent."""
     return next((value for found, value in message if found == number), default)
 
 
 def every(message: Message, number: int) -> list[Any]:
-    """The values of all of the message's fields with the number."""
+    """Returns the values of all of a message's fields with this number."""
     return [value for found, value in message if found == number]
 
 

@@ -1,6 +1,6 @@
-"""Checks the texts given to CEL's conversions (`timestamp()`, `int()` and others) by the specification.
+"""Checks the strings given to CEL's conversions (`timestamp()`, `int()` and others) by CEL's specification.
 
-cel-expr-python 0.1.3 takes more: ` 2026-1-31T10:00:00+0800` as a time, ` 7` as a number, `+25:00` and files
+cel-expr-python 0.1.3 accepts more: ` 2026-1-31T10:00:00+0800` as a time, ` 7` as a number, `+25:00` and files
 of the machine as a time zone.
 """
 
@@ -23,9 +23,9 @@ OFFSET: Final = re.compile(r"[+-]?([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def time_text(text: str) -> str:
-    """Checks that the text given to CEL's `timestamp()` is an RFC 3339 time, and returns it.
+    """Checks that a string given to CEL's `timestamp()` is an RFC 3339 time, and returns it.
 
-    Raises `ValueError` where it is none.
+    Raises `ValueError` where it is not.
     """
     if not TIME.fullmatch(text):
         raise ValueError(f"{text[:80]!r} is no time as RFC 3339 writes it: 2026-01-31T10:00:00Z")
@@ -33,20 +33,20 @@ def time_text(text: str) -> str:
 
 
 def int_text(text: str) -> str:
-    """Checks that the text given to CEL's `int()` is an integer, and returns it; else raises `ValueError`."""
+    """Checks that a string given to CEL's `int()` is an integer, and returns it; else raises `ValueError`."""
     return _matching(INT, text, "integer")
 
 
 def uint_text(text: str) -> str:
-    """Checks that the text given to CEL's `uint()` is an unsigned integer, and returns it.
+    """Checks that a string given to CEL's `uint()` is an unsigned integer, and returns it.
 
-    Raises `ValueError` where it is none.
+    Raises `ValueError` where it is not.
     """
     return _matching(UINT, text, "unsigned integer")
 
 
 def double_text(text: str) -> str:
-    """Checks that the text given to CEL's `double()` is a number that fits a double, and returns it.
+    """Checks that a string given to CEL's `double()` is a number that fits a double, and returns it.
 
     Raises `ValueError` where it does not.
     """
@@ -58,9 +58,9 @@ def double_text(text: str) -> str:
 
 
 def zone_text(text: str) -> str:
-    """Checks that the text given to CEL's `getHours()` and its like is a time zone, and returns it.
+    """Checks that a string given to CEL's `getHours()` and its like is a time zone, and returns it.
 
-    Raises `ValueError` where it is none.
+    Raises `ValueError` where it is not.
     """
     if not OFFSET.fullmatch(text) and text not in _zones():
         raise ValueError(f"{text[:80]!r} is no time zone: write +08:00, or a name such as Asia/Shanghai")
@@ -73,7 +73,7 @@ CONVERSIONS: Final[Mapping[str, Callable[[str], str]]] = {
     "uint": uint_text,
     "double": double_text,
 }
-"""By function of CEL, what checks its argument where that is a text."""
+"""The check of the string argument of each CEL conversion function, by the function's name."""
 OF_A_ZONE: Final = frozenset(
     f"get{part}"
     for part in (
@@ -89,11 +89,11 @@ OF_A_ZONE: Final = frozenset(
         "Milliseconds",
     )
 )
-"""The methods of a time that take a zone."""
+"""The names of CEL's timestamp methods that take a time zone."""
 
 
 def zone_folder() -> str:
-    """The folder of the time zone database (package tzdata), which is the same on every machine."""
+    """Returns the folder of the time zone database (package tzdata), the same on every machine."""
     return str(files("tzdata") / "zoneinfo")
 
 

@@ -1,4 +1,4 @@
-"""The syntax tree of a compiled condition: finds its reads, adds checks where the library is laxer than CEL.
+"""The syntax tree of a compiled condition: lists what it reads, and adds checks that the library lacks.
 
 The layout is that of `cel.expr.CheckedExpr` (google/cel-spec, proto/cel/expr).
 """
@@ -33,9 +33,9 @@ UNKNOWN: Final[Message] = [(DYNAMIC, b"")]
 # fields of the whole
 TYPES, TREE = 3, 4
 CHECK: Final = "@{}_text"
-"""The name of the function that checks the argument of a conversion; no condition can name it."""
+"""The template of the name of a function that checks a conversion's argument; no condition can call it."""
 TEXT_CHECKS: Final = {CHECK.format(name): check for name, check in {**CONVERSIONS, "zone": zone_text}.items()}
-"""What checks texts, by the name under which an expression calls it."""
+"""The functions that check string arguments, by the name under which an expression calls them."""
 
 _EXPRESSION: Final[Layout] = {}
 _EXPRESSION.update(
@@ -51,7 +51,7 @@ _EXPRESSION.update(
 
 
 class Refused(Exception):
-    """Raised for an expression that the library accepts and CEL does not permit."""
+    """Raised for an expression that the library accepts although CEL does not permit it."""
 
 
 class SyntaxTree:
@@ -62,21 +62,21 @@ class SyntaxTree:
         self._checked = decode(first(self._envelope, 2), {TREE: _EXPRESSION})
         self._tree: Message = first(self._checked, TREE)
         self._nodes = list(_inner(self._tree))
-        """Every expression in it, those inside another before it."""
+        """Every expression in the tree, nested ones before those that contain them."""
 
     def reads(self) -> ConditionReads:
-        """The values that the expression reads of `tasks`, `params` and `shard`."""
+        """Returns the values of `tasks`, `params` and `shard` that the expression reads."""
         found = tuple(dict.fromkeys(_reads(self._tree, NO_NAMES)))
         return ConditionReads(mentions=found, tests_presence=any(map(_tests_presence, self._nodes)))
 
     @cached_property
     def _types(self) -> dict[int, Message]:
-        """The type of each expression, by its id."""
+        """The type of each expression in the tree, by the expression's id."""
         entries = [decode(entry, {2: {}}) for entry in every(self._checked, TYPES)]
         return {first(entry, 1): first(entry, 2) for entry in entries}
 
     def check(self) -> None:
-        """Raises `Refused` for a number beyond a double, and for keys of a map that may be equal."""
+        """Raises `Refused` for a number that no double holds, and for map keys that may be equal."""
         for node in self._nodes:
             kind, content = node[-1]
             if kind == CONSTANT and _is_infinite(content):
@@ -101,9 +101,9 @@ class SyntaxTree:
         return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
-        """The serialized expression with checks added on the texts given to conversions and as time zones.
+        """Returns the serialized expression with checks on strings given to conversions and as time zones.
 
-        None where there are none. Raises `Refused` for a constant that is wrong.
+        None where there are no such arguments. Raises `Refused` for a constant that is wrong.
         """
         changed = sum(self._with_checks(node) for node in self._nodes)
         return self._encoded() if changed else None
@@ -113,7 +113,10 @@ class SyntaxTree:
         return encode([(number, inner if number == 2 else value) for number, value in self._envelope])
 
     def _with_checks(self, node: Message) -> bool:
-        """Changes the argument of a call, where it may be a text that is to be checked."""
+        """Wraps the argument of a call in a check where it may be a string.
+
+        Returns whether the call was changed.
+        """
         kind, call = node[-1]
         if kind != CALL:
             return False
@@ -140,8 +143,9 @@ class SyntaxTree:
 
 
 def _checked_if_text(check: str, argument: Message) -> Message:
-    """`argument`, evaluated once, and checked where it is a text: as `cel.bind` writes it, a loop without
-    turns.
+    """Builds an expression that evaluates `argument` once, and checks the value where it is a string.
+
+    Written as `cel.bind` does, as a loop without iterations.
     """
     value = _name("@value")
     is_text = _call("_==_", _call("type", value), _name("string"))
@@ -171,7 +175,7 @@ def _call(function: str, *arguments: Message) -> Message:
 
 
 def _inner(node: Message) -> Iterator[Message]:
-    """The expression and all inside it, what is inside first."""
+    """Yields the expression and all expressions inside it, innermost first."""
     for child in _children(node):
         yield from _inner(child)
     yield node
@@ -190,7 +194,7 @@ def _children(node: Message) -> list[Message]:
 
 
 def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
-    """The reads in an expression; `hidden` are the names that mean the variable of a loop there."""
+    """Yields the reads in an expression; `hidden` are the names that mean a loop's variable there."""
     path: list[str | None] = []
     while (step := _step(node)) is not None:
         node, name, key = step
@@ -213,7 +217,10 @@ def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
 
 
 def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
-    """The operand of a selection or index, its name (None: computed), and the index; None for others."""
+    """Splits off one selection or index: returns its operand, name (None: computed) and index.
+
+    None for any other expression.
+    """
     if (selection := first(node, SELECT)) is not None:
         return first(selection, OPERAND), first(selection, FIELD).decode(), None
     call = first(node, CALL)
@@ -224,7 +231,7 @@ def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
 
 
 def _identifier(node: Message) -> str:
-    """The name of an identifier expression; empty for any other expression."""
+    """Returns the name of an identifier expression; empty for any other expression."""
     found: str = first(first(node, IDENTIFIER, []), 1, b"").decode()
     return found
 
@@ -241,14 +248,14 @@ def _is(type_: Message, primitive: int) -> bool:
 
 
 def _text(node: Message) -> str | None:
-    """The value of a string literal; None for any other expression."""
+    """Returns the value of a string literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     text: bytes | None = None if constant is None else first(decode(constant, {}), TEXT)
     return None if text is None else text.decode()
 
 
 def _whole_number(node: Message) -> int | None:
-    """The value of an integer literal; None for any other expression."""
+    """Returns the value of an integer literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     if constant is None:
         return None

@@ -1,4 +1,4 @@
-"""The main module of a child process that evaluates conditions."""
+"""The main program of a child process that evaluates conditions."""
 
 import signal
 import time
@@ -16,16 +16,16 @@ from waypost.condition_evaluation.messages import (
 from waypost.worker_process import Answer, Progress, serve
 
 SLICE_SECONDS: Final = 0.02
-"""After so long it answers what it has, so that another caller has its turn."""
+"""The seconds after which the process replies with the answers it has, so that others are served."""
 
 NICENESS: Final = 10
-"""A condition may wait for seconds, and takes processors from a whole region's work."""
+"""The niceness of the process (nice(2)): an evaluation may take seconds, and must not slow other work."""
 
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def prepare(_: bytes) -> Answer:
-    """Returns the function that answers requests; the greeting needs no preparation here."""
+    """Returns the function that answers requests; the pool's greeting needs no preparation here."""
     return answer_batch
 
 

@@ -1,8 +1,8 @@
-"""The acceptor of one listening socket's connections for uvicorn, within a bound that counts TLS handshakes.
+"""Accepts the connections of one listening socket for uvicorn, within a limit that counts TLS handshakes.
 
 `asyncio.Server` would do, but it counts nothing: a connection is accepted whatever is open already, and one
-whose TLS handshake does not come is known to nobody. When no descriptor is left, uvloop 0.23 closes the
-connections that wait, without a word.
+whose TLS handshake does not come is not counted. When no descriptor is left, uvloop 0.23 closes the waiting
+connections without logging it.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from loguru import logger
 from waypost.connections.connection_room import ConnectionRoom
 
 PAUSE_SECONDS: Final = 0.05
-"""Before the next look for a connection, where the last could not be accepted."""
+"""The seconds to wait before accepting again, after a connection could not be accepted."""
 LOG_SECONDS: Final = 10.0
-"""Between two log lines about a server that is full."""
+"""The least seconds between two log lines about a server that is full."""
 
 
 class Handshake:
@@ -36,7 +36,7 @@ class Handshake:
 
 
 class Acceptor:
-    """The acceptor of connections, from `start` to `close`, in place of an `asyncio.Server` in uvicorn.
+    """Accepts connections from `start` to `close`, in place of an `asyncio.Server` in uvicorn.
 
     `make_protocol` is called with whether the connection is to be refused because too many are open.
     """
@@ -60,18 +60,18 @@ class Acceptor:
         return f"<Acceptor {self._listener.getsockname()}, {len(self._handshakes)} handshakes, {self._room}>"
 
     def start(self) -> None:
-        """Accepts connections from now on."""
+        """Begins to accept connections, in a background task."""
         self._listener.setblocking(False)
         self._accepting = asyncio.create_task(self._accept(), name="accept connections")
 
     def close(self) -> None:
-        """Accepts no more connections, and ends those whose handshake is under way."""
+        """Stops accepting connections, and closes those whose TLS handshake is under way."""
         self._accepting.cancel()
         for handshake in self._handshakes.values():
             handshake.cut_off()
 
     async def wait_closed(self) -> None:
-        """Waits until nothing is under way any more."""
+        """Waits until no TLS handshake is under way and the accepting task has ended."""
         await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
 
     async def _accept(self) -> None:

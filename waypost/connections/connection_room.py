@@ -1,25 +1,25 @@
-"""Limits the connections of one server: decides which one is closed to make room for a new one.
+"""Limits the number of a server's connections: decides which one is closed to make room for a new one.
 
-Without it, idle connections of anybody, without a token, would take all that the server may have open.
+Otherwise idle connections of anybody, without a token, would take all that the server may have open.
 """
 
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 REFUSED_MAXIMUM: Final = 64
-"""Connections above the bound that wait for their refusal; there is a descriptor for each."""
+"""The most connections above the limit that may wait for their refusal; each needs a descriptor."""
 
 
 class Connection(Protocol):
-    """The protocol of an open connection, which can be cut off."""
+    """The protocol (interface) of an open connection that can be closed at once."""
 
     def cut_off(self) -> None:
-        """Closes the connection at once, whatever is under way on it."""
+        """Closes the connection at once, even in the middle of a request."""
         ...
 
 
 class ConnectionRoom:
-    """The open connections of one server by what they do, each kind from the longest to the latest.
+    """The set of a server's open connections, by what each is doing, those of a kind from oldest to newest.
 
     `arriving`: no request yet, perhaps not even a TLS handshake, or one whose caller is not known yet.
     `idle`: between two requests. `stalled`: the client does not take what is written. `refused`: to be
@@ -44,11 +44,11 @@ class ConnectionRoom:
         return len(self.open) - len(self.refused) >= self.maximum
 
     def make_room(self) -> Connection | None:
-        """The connection to close for a new one; None where every one is busy. It is no longer counted."""
+        """Selects the connection to close for a new one and stops counting it; None where all are busy."""
         return self._take_first((self.arriving, self.idle, self.stalled))
 
     def make_room_to_refuse(self) -> Connection | None:
-        """The connection to close so that a new one can be refused; None where there is room."""
+        """Selects the connection to close so that a new one can be refused; None where there is room."""
         return self._take_first((self.refused,)) if len(self.refused) >= REFUSED_MAXIMUM else None
 
     def set_unproven(self, connection: Connection, unproven: bool) -> None:

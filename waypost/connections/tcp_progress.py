@@ -6,13 +6,13 @@ import struct
 from typing import Final
 
 TCP_INFO: Final = struct.Struct("@120xQ")
-"""The beginning of Linux' `struct tcp_info`, up to `tcpi_bytes_acked`."""
+"""The layout of the beginning of Linux' `struct tcp_info`, up to `tcpi_bytes_acked`."""
 
 
 def bytes_taken(transport: asyncio.Transport) -> int:
-    """The number of bytes that the client's machine has acknowledged on a connection so far.
+    """Returns the number of bytes that the client's machine has acknowledged on a connection so far.
 
-    Asked of the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
+    Reads it from the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
     """
     connection: socket.socket | None = transport.get_extra_info("socket")
     try:

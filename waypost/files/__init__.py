@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read, whatever the umask: `permissions` makes and narrows them.
+"""Creates files and folders that only their owner may read, whatever the umask, in `permissions`.
 
 Imports nothing else of this project.
 """

@@ -1,4 +1,4 @@
-"""Makes files and folders that only their owner may read or write, and narrows those made with more."""
+"""Creates files and folders that only their owner may access, and removes wider permissions of old ones."""
 
 import os
 import stat
@@ -10,9 +10,9 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folder(folder: Path) -> None:
-    """Makes `folder` and its missing parents, each for its owner alone (0700). Raises `OSError`.
+    """Creates `folder` and its missing parents, each for its owner alone (0700). Raises `OSError`.
 
-    Those that exist stay as they are. (`Path.mkdir` makes parents as wide as the umask lets it.)
+    Existing folders stay as they are. (`Path.mkdir` creates parents as wide as the umask lets it.)
     """
     if folder.is_dir():
         return
@@ -21,21 +21,24 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """An opener for `open`: a file that it creates is its owner's alone (0600). Raises `OSError`."""
+    """Opens a file, as `opener` of `open`; one that it creates is its owner's alone (0600).
+
+    Raises `OSError`.
+    """
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file with mode 0600, also in place of one with more permissions. Raises `OSError`."""
+    """Writes a file with mode 0600, also over an existing one with more permissions. Raises `OSError`."""
     with open(path, "wb", opener=open_private) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
 
 
 def narrow(path: Path) -> None:
-    """Removes other users' permissions from a file or folder that an older version has made, and logs it.
+    """Removes other users' permissions from a file or folder that an older version created, and logs it.
 
-    Does nothing where there is none. One of another owner is logged and stays.
+    Does nothing where the path does not exist. If it belongs to another owner, logs that and leaves it.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)

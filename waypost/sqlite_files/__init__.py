@@ -1,4 +1,4 @@
-"""Lock, structure check, disk space and errors of a SQLite database file, which one process owns.
+"""Locks and checks a SQLite database file, which one process owns; has its errors and checks disk space.
 
-`errors` has the one error. Imports nothing else of this project.
+`errors` has the error type. Imports nothing else of this project.
 """

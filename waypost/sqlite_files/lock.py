@@ -1,4 +1,4 @@
-"""The lock by which one process owns a database file."""
+"""Locks a database file, so that only one process owns it."""
 
 import fcntl
 import os
@@ -12,13 +12,12 @@ _HELD: Final[set[tuple[int, int]]] = set()
 
 
 class FileLock:
-    """The lock of a database file, held until `release`; the file is made where there is none.
+    """The lock of a database file, held until `release`; the file is created where it does not exist.
 
     It is a `flock` on the file itself: whatever name the file is reached by, it is the same lock. On Linux it
     is independent of the POSIX locks that SQLite takes. Those end when a process closes any descriptor of the
     file, so the lock is released after the database is closed, and a file that this process holds is not
     opened again.
-
     Raises `StorageError` where the file cannot be opened or its lock is held.
     """
 

@@ -1,14 +1,14 @@
-"""The check of a database file when it is opened."""
+"""Checks the structure of a SQLite database file when it is opened."""
 
 import sqlite3
 import time
 
 
 def check_file(db: sqlite3.Connection, seconds: float) -> None:
-    """Reads the structure of the database for at most `seconds`: a page that was overwritten is found there.
+    """Checks the structure of a database for at most `seconds`, which finds overwritten pages.
 
-    Raises `sqlite3.DatabaseError` where it is damaged. What a larger file holds beyond that is found when it
-    is read.
+    Raises `sqlite3.DatabaseError` where it is damaged. Damage that is not reached in that time is found when
+    it is read.
     """
     until = time.monotonic() + seconds
     db.set_progress_handler(lambda: time.monotonic() > until, 10_000)

@@ -1,7 +1,7 @@
-"""The text of `tasks[].when`: a CEL expression over `tasks["name"].output`, `params` and `shard`.
+"""Checks the text of a task's condition (`tasks[].when`, in CEL) and finds the names that it may read.
 
-False means that the task is skipped. A condition is compiled and evaluated in a process that can be killed
-(`waypost.condition_evaluation`); here stands what is needed of its text before that.
+A condition reads `tasks["name"].output`, `params` and `shard`; where it is false the task is skipped. It is
+compiled and evaluated in a process that can be killed (`waypost.condition_evaluation`), after this.
 """
 
 import re
@@ -10,18 +10,19 @@ from functools import lru_cache
 from typing import Any, Final
 
 MAXIMUM_CHARACTERS: Final = 2_048
-"""Longest expression."""
+"""The most characters of a condition."""
 CACHED: Final = 4_096
 NAMED: Final = re.compile(
     r"""\s*(?:\.\s*([A-Za-z_]\w*)\b(?!\s*(?:\(|//))|\[\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*\])""", re.ASCII
 )
-"""Matches a name below a value, `.name` or `["name"]`. With a parenthesis after it `.size` is a method: the
-value itself is read.
+"""Matches a name below a value, `.name` or `["name"]`.
+
+With a parenthesis after it `.size` is a method: the value itself is read.
 """
 
 
 def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The `values` below `root` that the condition may read, to be sent to its evaluator.
+    """Returns the `values` below `root` that the condition may read, to be sent to its evaluator.
 
     All of them unless each mention of `root` is followed by a name. Never raises.
     """
@@ -33,9 +34,9 @@ def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(CACHED)
 def _names_below(text: str, root: str) -> tuple[str, ...] | None:
-    """The names below `root` that occur in the text, each once; None where more may be read.
+    """Returns the names below `root` that occur in the text, each once; None where others may be read too.
 
-    It does not understand the text: a mention in a literal or in a comment counts too.
+    It does not parse the text: a mention in a literal or in a comment counts too.
     """
     found: list[str] = []
     for mention in re.finditer(rf"(?<!\w){root}(?!\w)", text, re.ASCII):
@@ -47,7 +48,7 @@ def _names_below(text: str, root: str) -> tuple[str, ...] | None:
 
 
 def text_error(text: str) -> str | None:
-    """The error in a condition's text that is found without compiling it; None where none is."""
+    """Returns the error in a condition's text that is found without compiling it, or None."""
     if len(text) > MAXIMUM_CHARACTERS:
         return f"has {len(text)} characters; {MAXIMUM_CHARACTERS} are allowed"
     if "${" in text:

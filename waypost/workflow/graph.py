@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class GraphTask(Protocol):
-    """The protocol of a node of the DAG: its name, and the names of the tasks that it needs."""
+    """The protocol (interface) of a node of the DAG: its name, and the names of the tasks that it needs."""
 
     @property
     def name(self) -> str: ...
@@ -27,7 +27,7 @@ def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
 
 
 def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
-    """Returns a cycle as (a, b, ..., a), each task needing the next; None where there is none."""
+    """Returns a cycle as (a, b, ..., a), each task needing the next; None where there is no cycle."""
     if _already_ordered(tasks):
         return None
     try:
@@ -38,9 +38,9 @@ def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
 
 
 def _already_ordered(tasks: Iterable[GraphTask]) -> bool:
-    """Whether each task stands after all the tasks that it needs.
+    """Returns whether each task stands after all the tasks that it needs.
 
-    Most documents do: then there is no cycle, and no need to sort.
+    Most documents are so: then there is no cycle, and no need to sort.
     """
     seen: set[str] = set()
     for task in tasks:

@@ -1,4 +1,4 @@
-"""The limits of I-JSON (RFC 7493) on numbers and texts in documents and in task outputs."""
+"""Checks the limits of I-JSON (RFC 7493) on numbers and texts in documents and in task outputs."""
 
 import math
 import re
@@ -8,21 +8,24 @@ EXACT: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 7493); larger ones travel as strings."""
 
 NESTING: Final = 64
-"""Most levels of nesting in a task's output, as in documents: conditions and placeholders read both alike."""
+"""The most levels of nesting in a task's output; documents have the same limit.
+
+Conditions and placeholders read both alike.
+"""
 
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """The grammar of a JSON number."""
 
 HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
-"""Matches half of a surrogate pair."""
+"""Matches half of a surrogate pair, which is no character."""
 
 UNFAITHFUL: Final = "is not the same number to every reader: write it as a string"
 
 
 def faithful(text: str) -> int | float | None:
-    """The value of the JSON number `text`; None where it is no number, or not the same to every reader.
+    """Parses a JSON number; None where it is not a number or readers would not agree on its value.
 
-    That is an integer over 2^53 - 1, or a number over a double.
+    They do not on an integer over 2^53 - 1, or a number that no double holds.
     """
     match = NUMBER.fullmatch(text)
     if match is None:
@@ -34,7 +37,7 @@ def faithful(text: str) -> int | float | None:
 
 
 def text_fault(text: str) -> str | None:
-    """The fault that keeps `text` from being carried everywhere (a NUL, half a surrogate pair), or None."""
+    """Returns the fault of a text that not every system can carry (a NUL, half a surrogate pair), or None."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
     if not text.isascii() and HALF_CHARACTER.search(text):
@@ -43,7 +46,7 @@ def text_fault(text: str) -> str | None:
 
 
 def value_fault(value: Any) -> str | None:
-    """The limit of I-JSON or of nesting that a decoded `value` breaks, in words; None where it breaks none.
+    """Returns the limit of I-JSON or of nesting that a decoded `value` breaks, in words; else None.
 
     A later reader would read such a value differently. Goes level by level rather than recursively, so that a
     deep value cannot exhaust the stack.
@@ -62,7 +65,7 @@ def value_fault(value: Any) -> str | None:
 
 
 def _values_within(value: Any) -> list[Any]:
-    """The items of an array, the names and values of an object, or nothing.
+    """Returns the items of an array, the names and values of an object, or an empty list.
 
     Names have the limits of texts too.
     """

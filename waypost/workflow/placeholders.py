@@ -1,10 +1,10 @@
 """Fills in placeholders in the strings of a task: `${params.date}`, `${shard.index}`, `${shard.item.name}`.
 
 A task is rendered twice: the gateway fills in `params` once a run, the cluster fills in `shard` for each
-shard. The second pass must not interpret what the first has filled in. So the first pass escapes values: each
-dollar becomes `${$}` and an empty text becomes `${}`, and the last pass turns these back. In a document `$${`
-therefore stands for a literal `${`, `${$}` for a literal `$` (as in `${$}${params.price}`), and `${}` for an
-empty text.
+shard. The second rendering must not interpret what the first has filled in. So the first escapes values:
+each dollar becomes `${$}` and an empty text becomes `${}`, and the last turns these back. In a document
+`$${` therefore stands for a literal `${`, `${$}` for a literal `$` (as in `${$}${params.price}`), and `${}`
+for an empty text.
 """
 
 import re
@@ -20,7 +20,7 @@ PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{\$?\}|\$\{([A-Za-z_][A-Za-z0-9_]*(?
 """Matches an escape, a dollar or empty text, a placeholder, or (last) a malformed `${`."""
 
 WHOLE_PLACEHOLDER: Final = re.compile(PLACEHOLDER.pattern.replace("([", "(?:["))
-"""Matches the same, without a group."""
+"""Matches what `PLACEHOLDER` does, but without a capturing group."""
 
 MALFORMED: Final = "${"
 LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
@@ -31,14 +31,14 @@ class PlaceholderError(Exception):
 
 
 def references(text: str) -> dict[tuple[str, ...], int]:
-    """Every well-formed placeholder in `text`, as the names between its dots, and how often it is there."""
+    """Counts the well-formed placeholders in `text`; each key is a tuple of the names between its dots."""
     # A text may be a megabyte of them: they are counted before each is looked at.
     counts = Counter(PLACEHOLDER.findall(text))
     return {tuple(names.split(".")): count for names, count in counts.items() if names}
 
 
 def malformed(text: str) -> Iterator[str]:
-    """A sentence for each `${` in `text` that begins no placeholder."""
+    """Yields a sentence for each `${` in `text` that begins no placeholder."""
     if MALFORMED in WHOLE_PLACEHOLDER.findall(text):
         for match in PLACEHOLDER.finditer(text):
             if match[0] == MALFORMED:
@@ -46,8 +46,7 @@ def malformed(text: str) -> Iterator[str]:
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
-    """Returns `value` with the placeholders of the namespaces in `values` filled in; others stay for the next
-    pass.
+    """Fills in the placeholders of the namespaces in `values`; leaves all others.
 
     A string that consists of one placeholder takes the value's own JSON type; inside other text a string is
     inserted as it is and anything else as JSON. Names of fields are not rendered. `last` turns escapes into
@@ -63,7 +62,7 @@ def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
 
 
 def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    """The value that a placeholder names. Raises `PlaceholderError` where there is none."""
+    """Returns the value that a placeholder names. Raises `PlaceholderError` where there is no such value."""
     found: Any = values
     for index, name in enumerate(names):
         if not isinstance(found, Mapping) or name not in found:
@@ -114,7 +113,7 @@ def _malformed_placeholder(match: re.Match[str]) -> PlaceholderError:
 
 
 def _escaped(value: Any) -> Any:
-    """Escapes a value, so that a later pass leaves it as it is."""
+    """Escapes the dollars in a value, so that a later rendering does not interpret them."""
     if isinstance(value, str):
         return value.replace("$", DOLLAR)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The types of `tasks[].run` for the executors that ship with Waypost, by which documents are checked."""
+"""The types of `tasks[].run` for the executors that ship with Waypost; documents are checked by them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeAlias
@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 Argument: TypeAlias = str | int | float | bool
-"""One word of a command: text, or a number or boolean such as a lone `${shard.index}` renders to."""
+"""The type of one word of a command: text, or the number or boolean that `${shard.index}` renders to."""
 
 VariableName: TypeAlias = Annotated[
     str, Meta(pattern=r"^[^=\0]+$", description="the name of a variable: it has no = in it, and is not empty")
@@ -27,13 +27,13 @@ OWN_VARIABLES: Final = frozenset(
     f"WAYPOST_{name}"
     for name in ("INPUT", "OUTPUT", "WORKSPACE", "REGION", "RUN", "SHARD", "EPOCH", "TASK", "TRY")
 )
-"""What Waypost sets in the environment of a process, whatever its `env` says."""
+"""The environment variables that Waypost sets for a process, whatever its `env` says."""
 
 
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The `run` of a `process` task: a command that is started without a shell.
 
-    Its environment is `env` and what Waypost sets, nothing of the cluster's.
+    Its environment is `env` and the variables that Waypost sets, nothing of the cluster's.
     """
 
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
@@ -47,7 +47,7 @@ class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 def argument_text(argument: Argument) -> str:
-    """The argument as the process receives it: text as it is, anything else as JSON."""
+    """Returns the argument as the process receives it: text as it is, anything else as JSON."""
     return argument if isinstance(argument, str) else msgspec.json.encode(argument).decode()
 
 
@@ -61,6 +61,6 @@ class DeclaredExecutors(Struct, frozen=True, kw_only=True):
     """The executors that a kind of cluster declares to the gateway, which checks documents against them."""
 
     run_types: Mapping[str, type[Struct]]
-    """The type of a task's `run`, by executor."""
+    """The type of a task's `run`, by the name of the executor."""
     exclusive: frozenset[str]
-    """The executors that end a task for sure before its lease does."""
+    """The executors that are certain to end a task before its run-lease expires."""

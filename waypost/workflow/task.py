@@ -1,4 +1,4 @@
-"""The task of a workflow document, the same for the gateway that checks it and the cluster that runs it."""
+"""The types of a task in a workflow document, shared by the gateway and the clusters that run it."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
@@ -13,7 +13,7 @@ TaskName: TypeAlias = Annotated[
     ),
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""A count or sequence number that fits a signed 64-bit integer of a journal."""
+"""An integer that fits a signed 64-bit column of a journal, for counts and sequence numbers."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[
     dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")
@@ -58,7 +58,7 @@ class Resources(
 class TaskSpec(
     Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One node of the DAG: the same type in the document and on the way to the cluster."""
+    """One task of a workflow's DAG, in the document and in requests to a cluster."""
 
     name: TaskName
     type: Annotated[str, Meta(description="The executor that runs it.")]
