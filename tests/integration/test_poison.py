@@ -37,6 +37,11 @@ def running(name: str, command: str, *, shards: int) -> dict[str, object]:
     return {"apiVersion": "waypost/v1", "kind": "Workflow", "metadata": {"name": name}, "spec": spec}
 
 
+def acts_on_regions(stack: Stack) -> list[str]:
+    """The kinds of what somebody had to do to regions, such as to give one up or to admit a journal."""
+    return [kind for entry in history(stack, "") if not (kind := entry["kind"]).startswith("Policy")]
+
+
 KILLS = "kill -9 $PPID"
 KILLS_LATER = "sleep 1; kill -9 $PPID"
 STOPS = "while :; do sleep 2; kill -STOP $PPID; sleep 12; kill -CONT $PPID; done"
@@ -62,7 +67,7 @@ async def test_a_task_that_kills_its_cluster_is_quarantined_and_what_runs_beside
 
     assert (await ended(client, beside, seconds=120))["phase"] == "Succeeded"
     assert {s["phase"] for s in (await described(client, beside))["shards"]} == {"Succeeded"}
-    assert history(stack, "") == []  # nobody had to give up a region, or to admit a journal
+    assert acts_on_regions(stack) == []
 
 
 async def test_poisons_of_all_kinds_at_once_are_quarantined_and_every_region_is_back(
@@ -81,4 +86,4 @@ async def test_poisons_of_all_kinds_at_once_are_quarantined_and_every_region_is_
 
     assert (await ended(client, beside, seconds=120))["phase"] == "Succeeded"
     await taking_work(client, REGIONS)
-    assert history(stack, "") == []
+    assert acts_on_regions(stack) == []

@@ -1,6 +1,5 @@
 """The simulation with its policy on a real OPA, every second answer of which is a random fault."""
 
-import random
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
 from gateway.policy.source import PolicySource
 from tests.gateway.policy.opa.faulty_opa import FaultyOpa, faulty_opa
-from tests.gateway.policy.opa.random_faults import random_fault
+from tests.gateway.policy.opa.random_faults import Dice, random_fault
 from tests.opa_fixture import bundle_of, needs_opa, opa_with
 from tests.simulation.store_and_policy import ChangingPolicy
 from tests.simulation.test_simulation import simulate
@@ -43,7 +42,7 @@ class PolicyByOpa(ChangingPolicy):
     ) -> None:
         super().__init__(lambda: world.permitted[-1][1])
         self._world, self._real, self._faulty, self._fake = world, real, faulty, fake
-        self._rng = random.Random(world.rng.random())
+        self._rng = Dice(world.rng.random())
         self._outcomes = outcomes
 
     async def decide(self, question: Question) -> Decision:

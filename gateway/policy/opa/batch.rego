@@ -12,3 +12,8 @@ access[key] := decision if {
 	some key, question in input.questions
 	decision := data.waypost.access.decision with input as question
 }
+
+placement[key] := decision if {
+	some key, question in input.questions
+	decision := data.waypost.placement.decision with input as question
+}

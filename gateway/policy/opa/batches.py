@@ -25,7 +25,7 @@ SMALL_BYTES: Final = 16_384
 """Larger documents are asked about alone, and at once."""
 MODULE_NAME: Final = "waypost_batch.rego"
 PACKAGE: Final = "data.waypost.batch"
-RULES: Final = {"data.waypost.submission.decision": "submission", "data.waypost.access.decision": "access"}
+RULES: Final = {f"data.waypost.{name}.decision": name for name in ("submission", "placement", "access")}
 """The rules that several questions may be asked of in one call, each with its name in the package."""
 MODULE: Final = Path(__file__).with_name("batch.rego").read_text(encoding="utf-8")
 

@@ -31,9 +31,9 @@ CHUNK_BYTES: Final = 262_144
 class EncodedInput(dict[str, Any]):
     """An input document that is JSON already; the client takes a mapping, and would encode it once more."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, *, numbered: bool) -> None:
         super().__init__()
-        self.text = text
+        self.text, self.numbered = text, numbered
 
 
 class StrictResponse:
@@ -64,14 +64,21 @@ class StrictOpaClient(AsyncOpaClient):
             host=address.host, port=address.port, ssl=address.tls, token=token, retries=0
         )
         self._address, self._ca = address, ca
+        self._single_use: aiohttp.ClientSession | None = None
+        """Opens a connection for each question that has no number."""
 
-    async def ask(self, rule: str, document: bytes) -> Reply:
+    async def ask(self, rule: str, document: bytes, *, numbered: bool = False) -> Reply:
         """Asks for the value of `rule`, by its full name, for the input `document`. Raises `ReplyError`.
+
+        By its number an answer names its question. One to a question without could be late, or another's, on
+        a connection that is kept: such a question has a connection to itself.
 
         Raises `aiohttp.ClientError` or `OSError` where no answer came.
         """
         package, _, name = rule.removeprefix("data.").rpartition(".")
-        reply = await self.query_rule(EncodedInput(document), package, name, dict(PARAMETERS))
+        reply = await self.query_rule(
+            EncodedInput(document, numbered=numbered), package, name, dict(PARAMETERS)
+        )
         # What `query_rule` returns is what `StrictResponse.json` gave it.
         return cast(Reply, reply)
 
@@ -80,16 +87,21 @@ class StrictOpaClient(AsyncOpaClient):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._single_use):
+            if session is not None:
+                await session.close()
 
     async def _init_session(self) -> None:
+        context = ssl.create_default_context(cafile=self._ca) if self._address.tls else True
+        self._session = self._open_session(context, keep=True)
+        self._single_use = self._open_session(context, keep=False)
+
+    def _open_session(self, context: ssl.SSLContext | bool, *, keep: bool) -> aiohttp.ClientSession:
         if self._address.socket is not None:
-            connector: aiohttp.BaseConnector = _UnixConnector(self._address.socket)
+            connector: aiohttp.BaseConnector = _UnixConnector(self._address.socket, force_close=not keep)
         else:
-            context = ssl.create_default_context(cafile=self._ca) if self._address.tls else True
-            connector = _TcpConnector(ssl=context)
-        self._session = aiohttp.ClientSession(
+            connector = _TcpConnector(ssl=context, force_close=not keep)
+        return aiohttp.ClientSession(
             headers=self.headers,
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -100,37 +112,41 @@ class StrictOpaClient(AsyncOpaClient):
     @asynccontextmanager
     async def _request(self, method: str, url: str, **options: Any) -> AsyncIterator[StrictResponse]:
         asked = options.get("json", {}).get("input")
-        body = b'{"input":%b}' % asked.text if isinstance(asked, EncodedInput) else None
+        body, session = None, self._session
+        if isinstance(asked, EncodedInput):
+            body = b'{"input":%b}' % asked.text
+            session = self._session if asked.numbered else self._single_use
+        if session is None:
+            raise ReplyError("the engine is not running")
         try:
-            response = await self._exchange(method, url, body)
+            response = await _exchange(session, method, url, body)
         except aiohttp.ClientConnectorError:
             raise
         except aiohttp.ClientConnectionError:
             # A kept connection that OPA has closed meanwhile, by a restart, fails once. A question changes
             # nothing, so asking it again is harmless.
-            response = await self._exchange(method, url, body)
+            response = await _exchange(session, method, url, body)
         yield response
 
-    async def _exchange(self, method: str, url: str, body: bytes | None) -> StrictResponse:
-        if self._session is None:
-            raise ReplyError("the engine is not running")
-        headers: dict[str, str] = HEADERS
-        data: bytes | AsyncIterator[bytes] | None = body
-        if body is not None and len(body) > CHUNK_BYTES:
-            headers, data = {**HEADERS, "content-length": str(len(body))}, _in_chunks(body)
-        async with self._session.request(
-            method, url, data=data, headers=headers, allow_redirects=False
-        ) as response:
-            content = bytearray()
-            async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > REPLY_MAXIMUM_BYTES:
-                    # Not to be read to its end.
-                    response.close()
-                    raise ReplyError(f"it answers with more than {REPLY_MAXIMUM_BYTES} bytes")
-            if response.status == 200 and body is not None:
-                _check_kind(response)
-            return StrictResponse(response.status, bytes(content))
+
+async def _exchange(
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None
+) -> StrictResponse:
+    headers: dict[str, str] = HEADERS
+    data: bytes | AsyncIterator[bytes] | None = body
+    if body is not None and len(body) > CHUNK_BYTES:
+        headers, data = {**HEADERS, "content-length": str(len(body))}, _in_chunks(body)
+    async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
+        content = bytearray()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > REPLY_MAXIMUM_BYTES:
+                # Not to be read to its end.
+                response.close()
+                raise ReplyError(f"it answers with more than {REPLY_MAXIMUM_BYTES} bytes")
+        if response.status == 200 and body is not None:
+            _check_kind(response)
+        return StrictResponse(response.status, bytes(content))
 
 
 def _check_kind(response: aiohttp.ClientResponse) -> None:

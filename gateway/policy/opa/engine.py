@@ -14,7 +14,7 @@ from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.opa.address import OpaAddress
-from gateway.policy.opa.batches import QuestionBatches
+from gateway.policy.opa.batches import PACKAGE, QuestionBatches
 from gateway.policy.opa.breaker import CircuitBreaker
 from gateway.policy.opa.client import StrictOpaClient
 from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError, brief
@@ -117,7 +117,8 @@ class OpaPolicyEngine:
         seconds = self._large_deadline_seconds if large else self._deadline_seconds
         try:
             async with asyncio.timeout(seconds):
-                reply = await self._client.ask(rule, document)
+                numbered = rule.startswith(f"{PACKAGE}.")
+                reply = await self._client.ask(rule, document, numbered=numbered)
         except ReplyError:
             # It answers, if badly: the next question may fare better, and none waits.
             raise

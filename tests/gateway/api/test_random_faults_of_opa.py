@@ -1,46 +1,78 @@
 """Whatever an OPA answers, only a clear permission permits, and nothing becomes an error of our own."""
 
 import asyncio
-import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from gateway.api.http.services import Services
 from tests.gateway.api.callers import caller_of
-from tests.gateway.policy.opa.faulty_opa import body_of, faulty_opa, response, sending
-from tests.gateway.policy.opa.random_faults import random_fault
-
-CLEAR = sending(response(body_of()))
+from tests.gateway.policy.opa.faulty_opa import RESULT, Answer, FaultyOpa, body_of, faulty_opa, response
+from tests.gateway.policy.opa.random_faults import Dice, random_fault
 
 
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbered", "without numbers"])
 async def test_no_fault_permits_and_none_is_our_own(
-    services: Services, document: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+    services: Services,
+    document: dict[str, Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    *,
+    numbers: bool,
 ) -> None:
     """A caller gets 503 or 403 for each of them, and nothing is stored but what was clearly permitted."""
-    wanted, rng = int(request.config.getoption("--faults")), random.Random(10)
+    wanted, dice = int(request.config.getoption("--faults")), Dice(10)
     outcomes: Counter[int] = Counter()
     permitted = 0
     async with faulty_opa(tmp_path) as opa, caller_of(services, opa.address) as client:
+        opa.numbers = numbers
         for number in range(wanted):
             # Clear answers between keep the breaker closed, so that each fault is really met.
             if number % 4 == 0:
-                opa.answer = CLEAR
+                opa.answer = clear(opa, f"rev{number}")
                 permitted += await status(client, document) == 202
-            opa.answer = random_fault(rng)
+            opa.answer = faulty(opa, dice)
             # One is asked for alone, the others share a call.
             asked = 1 if number % 5 else 5
             outcomes.update(await asyncio.gather(*(status(client, document) for _ in range(asked))))
-        opa.answer = CLEAR
+        opa.answer = clear(opa, "last")
         assert await status(client, document) == 202
         stored = await runs(client)
     assert outcomes.keys() <= {403, 503}
     assert outcomes.total() >= wanted
     assert opa.asked >= wanted * 1.2
     assert stored == permitted + 1
+    assert numbers == (sum("/batch/" in path for path in opa.paths[-20:]) > 10)
+
+
+def questions(opa: FaultyOpa) -> tuple[str, ...]:
+    """The numbers of the questions that are to be answered; none: one question without a number."""
+    return tuple(msgspec.json.decode(opa.bodies[-1])["input"].get("questions", ()))
+
+
+def clear(opa: FaultyOpa, revision: str) -> Answer:
+    """Permits. A new revision may have the rules for numbers, whatever a fault said of the one before."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        numbers, provenance = questions(opa), {"version": "1", "bundles": {"b": {"revision": revision}}}
+        result = dict.fromkeys(numbers, RESULT) if numbers else RESULT
+        writer.write(response(body_of(result, provenance=provenance)))
+
+    return answer
+
+
+def faulty(opa: FaultyOpa, dice: Dice) -> Answer:
+    """A random fault, the same for each question of the call."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        dice.numbers = questions(opa)
+        await random_fault(dice)(writer)
+
+    return answer
 
 
 async def status(client: httpx.AsyncClient, document: dict[str, Any]) -> int:

@@ -54,58 +54,66 @@ NOT_HTTP = (
 )
 
 
-def random_fault(rng: random.Random) -> Answer:
+class Dice(random.Random):
+    """Chance, and the numbers of the questions that are answered; none: one question without a number."""
+
+    numbers: tuple[str, ...] = ()
+
+    def body_of(self, result: Any = RESULT, **more: Any) -> bytes:
+        """The body of an answer that has `result` for each question."""
+        return body_of(dict.fromkeys(self.numbers, result) if self.numbers else result, **more)
+
+
+def random_fault(rng: Dice) -> Answer:
     """One fault of any kind."""
     return rng.choice(FAULTS)(rng)
 
 
-def _other_status(rng: random.Random) -> Answer:
-    return sending(response(body_of(), status=rng.choice(STATUSES), headers=("Location: /allowed",)))
+def _other_status(rng: Dice) -> Answer:
+    return sending(response(rng.body_of(), status=rng.choice(STATUSES), headers=("Location: /allowed",)))
 
 
-def _no_permission(rng: random.Random) -> Answer:
-    return sending(response(body_of(rng.choice(NOT_PERMISSIONS))))
+def _no_permission(rng: Dice) -> Answer:
+    return sending(response(rng.body_of(rng.choice(NOT_PERMISSIONS))))
 
 
-def _no_provenance(rng: random.Random) -> Answer:
-    return sending(
-        response(json.dumps({"provenance": rng.choice(NOT_PROVENANCES), "result": RESULT}).encode())
-    )
+def _no_provenance(rng: Dice) -> Answer:
+    return sending(response(rng.body_of(provenance=rng.choice(NOT_PROVENANCES))))
 
 
-def _no_number(rng: random.Random) -> Answer:
+def _no_number(rng: Dice) -> Answer:
     allowed = {**RESULT, "obligations": {**RESULT["obligations"], "max_deadline_seconds": "?"}}
-    return sending(response(body_of(allowed).replace(b'"?"', rng.choice(NOT_NUMBERS).encode())))
+    return sending(response(rng.body_of(allowed).replace(b'"?"', rng.choice(NOT_NUMBERS).encode())))
 
 
-def _undefined(rng: random.Random) -> Answer:
+def _undefined(rng: Dice) -> Answer:
     return sending(response(json.dumps({"provenance": PROVENANCE}).encode()))
 
 
-def _doubled_name(rng: random.Random) -> Answer:
+def _doubled_name(rng: Dice) -> Answer:
     """A name is there twice: the first or the last of the two permits."""
-    body = body_of().decode()
+    body = rng.body_of().decode()
     name = rng.choice(['"allow":', '"result":', '"provenance":', '"version":', '"revision":', '"rules":'])
     doubled = f"{name}{rng.choice(['false', 'null', '{}', '[]', '1', 'true'])},"
     return sending(response(body.replace(name, doubled + name, 1).encode()))
 
 
-def _noise(rng: random.Random) -> Answer:
+def _noise(rng: Dice) -> Answer:
     """Changed bytes in a refusal: none of them makes it a permission."""
-    content = bytearray(response(body_of(REFUSAL)))
+    content = bytearray(response(rng.body_of(REFUSAL)))
     for _ in range(rng.randint(1, 20)):
         content[rng.randrange(len(content))] = rng.randrange(256)
     return sending_last(bytes(content))
 
 
-def _garbage(rng: random.Random) -> Answer:
+def _garbage(rng: Dice) -> Answer:
     body = rng.randbytes(rng.randint(0, 2_000))
     return sending(response(body)) if rng.random() < 0.5 else sending_last(body)
 
 
-def _cut_body(rng: random.Random) -> Answer:
+def _cut_body(rng: Dice) -> Answer:
     """The connection ends before the answer does, or the answer is shorter than JSON."""
-    body = body_of()
+    body = rng.body_of()
     cut = body[: rng.randrange(len(body))]
     return (
         sending(response(cut))
@@ -114,23 +122,23 @@ def _cut_body(rng: random.Random) -> Answer:
     )
 
 
-def _cut_head(rng: random.Random) -> Answer:
-    content = response(body_of())
+def _cut_head(rng: Dice) -> Answer:
+    content = response(rng.body_of())
     return sending_last(content[: rng.randrange(content.index(b"\r\n\r\n") + 4)])
 
 
-def _no_http(rng: random.Random) -> Answer:
+def _no_http(rng: Dice) -> Answer:
     return sending_last(rng.choice(NOT_HTTP))
 
 
-def _odd_lengths(rng: random.Random) -> Answer:
+def _odd_lengths(rng: Dice) -> Answer:
     length = rng.choice(["-1", "1e3", "0x10", "99999999999999999999", "", "1, 2", "1\r\nContent-Length: 2"])
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
-    return sending_last(head + body_of())
+    return sending_last(head + rng.body_of())
 
 
-def _odd_chunks(rng: random.Random) -> Answer:
-    body = body_of()
+def _odd_chunks(rng: Dice) -> Answer:
+    body = rng.body_of()
     size = rng.choice(
         [b"zz", b"-1", b"", b"FFFFFFFFFFFFFFFFF", b"%x" % (len(body) + 5), b"%x" % (len(body) - 5)]
     )
@@ -138,8 +146,8 @@ def _odd_chunks(rng: random.Random) -> Answer:
     return sending_last(head + size + b"\r\n" + body + rng.choice([b"", b"\r\n", b"\r\n0", b"\r\n5\r\n"]))
 
 
-def _odd_encoding(rng: random.Random) -> Answer:
-    body = body_of()
+def _odd_encoding(rng: Dice) -> Answer:
+    body = rng.body_of()
     name = rng.choice(["utf-16", "utf-32", "gzip", "bom", "latin", "twice", "more"])
     changed = {
         "utf-16": body.decode().encode("utf-16"),
@@ -154,47 +162,47 @@ def _odd_encoding(rng: random.Random) -> Answer:
     return sending(response(changed, headers=headers))
 
 
-def _large_head(rng: random.Random) -> Answer:
+def _large_head(rng: Dice) -> Answer:
     many = tuple(f"X-{number}: {'x' * rng.randint(1, 90)}" for number in range(2_000))
     long = ("X: " + "x" * rng.randint(20_000, 200_000),)
-    return sending_last(response(body_of(), headers=rng.choice([many, long])))
+    return sending_last(response(rng.body_of(), headers=rng.choice([many, long])))
 
 
-def _deep(rng: random.Random) -> Answer:
+def _deep(rng: Dice) -> Answer:
     return sending(response(b'{"provenance":' + b"[" * rng.randint(1_000, 100_000)))
 
 
-def _aborted(rng: random.Random) -> Answer:
+def _aborted(rng: Dice) -> Answer:
     cut = rng.randrange(400)
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(response(body_of())[:cut])
+        writer.write(response(rng.body_of())[:cut])
         writer.transport.abort()
 
-    return answer if cut < len(response(body_of())) else _no_http(rng)
+    return answer if cut < len(response(rng.body_of())) else _no_http(rng)
 
 
-def _two_answers(rng: random.Random) -> Answer:
+def _two_answers(rng: Dice) -> Answer:
     """A refusal, and a permission that nobody has asked for: the next question must not get it."""
-    return sending(response(body_of(REFUSAL)) + response(body_of()))
+    return sending(response(rng.body_of(REFUSAL)) + response(rng.body_of()))
 
 
-def _several(rng: random.Random) -> Answer:
+def _several(rng: Dice) -> Answer:
     """Answers to several questions, where some or all are wrong, and names that nobody asked for."""
     results = {str(number): rng.choice(NOT_PERMISSIONS) for number in range(rng.randint(0, 4))}
     return sending(response(body_of(rng.choice([results, {**results, "x": RESULT}, [*results.values()]]))))
 
 
-def _rare(rng: random.Random) -> Answer:
+def _rare(rng: Dice) -> Answer:
     """Now and then one that takes time: no answer at all, or more than can be read."""
     if rng.random() < 0.95:
         return _no_permission(rng)
     if rng.random() < 0.3:
         return never
-    return sending_last(response(body_of(padding="x" * 5_000_000)))
+    return sending_last(response(rng.body_of(padding="x" * 5_000_000)))
 
 
-FAULTS: tuple[Callable[[random.Random], Answer], ...] = (
+FAULTS: tuple[Callable[[Dice], Answer], ...] = (
     *(_other_status, _no_permission, _no_provenance, _no_number, _undefined, _doubled_name, _noise, _garbage),
     *(_cut_body, _cut_head, _no_http, _odd_lengths, _odd_chunks, _odd_encoding, _large_head, _deep, _aborted),
     *(_two_answers, _several, _rare),
