@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from gateway.core.decision import Action, Question
+from gateway.core.decision import Question
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import document, submission
@@ -291,25 +291,3 @@ async def test_who_waits_when_the_engine_ends_gets_a_fault(opa: FaultyOpa) -> No
                 await asyncio.sleep(0)
     decisions = await asyncio.gather(*asked)
     assert [decision.fault for decision in decisions[1:]] == ["the engine is not running"] * 4
-
-
-async def test_questions_about_placement_have_numbers_too(opa: FaultyOpa, engine: OpaPolicyEngine) -> None:
-    """Each kind of question knows its answer by a number that no other one had."""
-    opa.answer = lambda writer: answer_all(opa, writer)
-    for action in Action:
-        assert (await engine.decide(structs.replace(named("a"), action=action))).allow is True
-    assert {len(numbered(body)) for body in opa.bodies} == {1} and all(
-        "/batch/" in path for path in opa.paths[1:]
-    )
-
-
-async def test_a_question_without_a_number_has_a_connection_to_itself(
-    opa: FaultyOpa, engine: OpaPolicyEngine
-) -> None:
-    """A second, late answer to the one before is read by nobody."""
-    opa.numbers = False
-    assert (await engine.decide(named("first"))).allow is True
-    before = opa.connections
-    for _ in range(3):
-        assert (await engine.decide(named("later"))).allow is True
-    assert opa.connections == before + 3
