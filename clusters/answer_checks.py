@@ -1,7 +1,7 @@
-"""Checks the content of a cluster's answers and events beyond their types; a false one is a `ClusterError`.
+"""Checks a cluster's answers and events beyond their types; raises `ClusterError` for inconsistent ones.
 
 The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run
-has such a task) is the reconciler's to check.
+has such a task) is checked by the reconciler.
 """
 
 import re
@@ -31,13 +31,16 @@ from waypost.workflow.ijson_limits import NESTING, value_fault
 Said = TypeVar("Said", TaskChanged, AttemptEnded)
 
 REASON_CHARACTERS: Final = 4_096
-"""Most characters of a reason or detail. A longer one is cut, not refused: a task's own text may be in it."""
+"""The most characters of a reason or detail.
+
+A longer text is cut, not refused: a task's own output may be in it.
+"""
 UNUSUAL: Final = re.compile(rb"[0-9]{16}|\\u0000")
-"""What an output has in its JSON if a number or a text of it may break the limits of I-JSON."""
+"""Matches the JSON of an output that may break the limits of I-JSON (a large integer, a NUL)."""
 
 
 class StreamChecks:
-    """The checks of the events of one stream, in the order in which they come.
+    """Checks the events of one stream, in the order in which they come.
 
     `cursor` is the seq after which the stream was asked to begin, in the journal `incarnation`.
     """
@@ -49,7 +52,10 @@ class StreamChecks:
         self._last = self._seen = 0
 
     def checked(self, event: ClusterEvent) -> ClusterEvent:
-        """The event, with its reason cut to length. Raises `ClusterError` (`BadAnswer`)."""
+        """Checks an event and returns it, with its reason cut to length.
+
+        Raises `ClusterError` (`BadAnswer`).
+        """
         if isinstance(event, Hello) is self._greeted:
             raise _bad("a hello comes first in a stream, and only there")
         match event:
@@ -85,7 +91,10 @@ def check_status(status: ClusterStatus, region: str) -> None:
 
 
 def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAnswers:
-    """The answers to `batch`, with their details cut to length. Raises `ClusterError` (`BadAnswer`)."""
+    """Checks the answers to `batch` and returns them, with their details cut to length.
+
+    Raises `ClusterError` (`BadAnswer`).
+    """
     check_status(answers.status, region)
     if [one.attempt for one in answers.creates] != [one.attempt for one in batch.creates]:
         raise _bad("the answers are not those to the creates of the batch")

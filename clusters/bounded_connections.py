@@ -1,4 +1,4 @@
-"""HTTP connections to clusters that read each answer within bounds: bytes of its head, number of its pieces.
+"""HTTP connections to clusters that limit the size of an answer's head and the number of its small pieces.
 
 httpx has time-outs between two reads alone, and no bound on what it reads before an answer begins. So a
 cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
@@ -16,25 +16,25 @@ import httpx
 from clusters.errors import ClusterError
 
 HEAD_BYTES: Final = 16 * 1024
-"""Most bytes that are read until an answer has begun. Heads of clusters have a few hundred."""
+"""The most bytes that are read before an answer begins. Heads of clusters have a few hundred."""
 HEAD_PIECE_BYTES: Final = 4 * 1024
 PIECE_BYTES: Final = 16 * 1024
-"""Most bytes that are read and parsed before everything else has a turn: a TLS record."""
+"""The most bytes that are read and parsed before other tasks of the event loop run: a TLS record."""
 SMALL_BYTES: Final = 16
-"""The average size below which the pieces of an answer are small."""
+"""The average size, in bytes, below which the pieces of an answer count as small."""
 SMALL_PIECES: Final = 200
-"""Most small pieces of an answer within a second."""
+"""The most small pieces of an answer within a second."""
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A connection that reads at most `HEAD_BYTES` after each request, until `begin_body`."""
+    """A network connection that reads at most `HEAD_BYTES` after each request, until `begin_body`."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._head_bytes, self._in_head = 0, True
 
     def begin_body(self) -> None:
-        """Lifts the bound: the head of the answer has been read."""
+        """Lifts the limit on bytes, once the head of the answer has been read."""
         self._in_head = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -79,7 +79,7 @@ class BoundedBackend(httpcore.AnyIOBackend):
 
 
 class BoundedTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx over `BoundedStream` connections. It knows no proxies."""
+    """The transport of httpx over `BoundedStream` connections, without proxies."""
 
     def __init__(self, *, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
         super().__init__(verify=tls, limits=limits, trust_env=False)
@@ -94,25 +94,28 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
 
     @property
     def connections(self) -> int:
-        """The number of connections of its pool that are open now, or about to be."""
+        """Returns the number of connections in the pool that are open or being opened."""
         return len(self._pool.connections)
 
 
 def begin_body(response: httpx.Response) -> None:
-    """Lifts the bound on the bytes of the head, from the connection on which `response` comes."""
+    """Lifts the limit on bytes of the connection of `response`, whose head has been read."""
     stream = response.extensions.get("network_stream")
     if isinstance(stream, BoundedStream):
         stream.begin_body()
 
 
 class PieceLimit:
-    """The limit on the number of small pieces of one answer: each costs as much work as a large one."""
+    """Limits the number of small pieces of one answer, since each costs as much work as a large one."""
 
     def __init__(self) -> None:
         self._since, self._pieces, self._bytes = 0.0, 0, 0
 
     def add(self, size: int) -> None:
-        """Counts a piece. Raises `ClusterError` (`BadAnswer`) where too many small ones came in a second."""
+        """Counts one piece of an answer.
+
+        Raises `ClusterError` (`BadAnswer`) where too many small ones came in a second.
+        """
         self._pieces, self._bytes = self._pieces + 1, self._bytes + size
         if self._pieces <= SMALL_PIECES:
             return

@@ -1,7 +1,7 @@
-"""The commit loop of a node: writes the scheduler's steps to the journal, and then acts on each.
+"""The commit loop of a node: writes the scheduler's decisions to the journal, then carries them out.
 
-A step is what one call of the scheduler decided. Its tries are started and killed only when its records are
-durable.
+The decisions of one call of the scheduler are a step. Its tries are started and killed only when its records
+are durable.
 """
 
 import asyncio
@@ -19,13 +19,16 @@ from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_group_commit import Database
 
 COMMIT_SECONDS = 4.0
-"""Seconds that `commit` waits for its step. Then it raises; the step is still written, later."""
+"""The seconds that `commit` waits for its step to be journalled before it raises.
+
+The step is still written, later.
+"""
 RETRY_SECONDS = 0.5
-"""Seconds between two attempts to write while the journal takes no writes."""
+"""The pause in seconds before a failed write to the journal is repeated."""
 
 
 class CommitLoop:
-    """The commit loop: journals the scheduler's steps in the order of their making, then acts on each.
+    """Journals the scheduler's steps (its decisions) in their order, then carries out each of them.
 
     Steps that come together are written in one transaction. `uptime` gives seconds since the node's boot;
     `act` carries out the actions of a step; `observe` is given the seconds that each commit took.
@@ -49,23 +52,23 @@ class CommitLoop:
         return f"CommitLoop({len(self._waiting)} steps waiting)"
 
     def submit(self, step: Step) -> asyncio.Future[None]:
-        """Queues a step; the future that it returns is done when the step is journalled and was acted on."""
+        """Queues a step; returns a future that resolves when the step is journalled and carried out."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((step, done))
         self._wake.set()
         return done
 
     def carry_out(self, step: Step) -> None:
-        """Submits a step without waiting for it; acts at once on a step without records."""
+        """Queues a step without waiting for it; a step without records is carried out at once."""
         if step.has_records:
             self.submit(step)
         else:
             self._act(step)
 
     async def commit(self, step: Step) -> None:
-        """Submits the step and returns when it is journalled.
+        """Queues a step and returns when it is journalled.
 
-        A step without records goes the same way: a probe proves that the journal takes writes. Raises
+        A step without records is journalled too: so a probe shows whether the journal takes writes. Raises
         `ClusterError` (`Unavailable`) after `COMMIT_SECONDS`.
         """
         try:
@@ -75,7 +78,7 @@ class CommitLoop:
             raise ClusterError("Unavailable", "the journal does not take writes") from None
 
     async def run(self) -> None:
-        """Journals queued steps and acts on each, until it is cancelled.
+        """Journals queued steps and carries out each, until it is cancelled.
 
         A `StorageError` is logged and the write repeated. Every other error is raised, and ends the loop.
         """
@@ -95,7 +98,7 @@ class CommitLoop:
     async def _journal(self, steps: list[Step]) -> None:
         """Writes the steps to the journal, and repeats that until it succeeds.
 
-        None can be dropped: the scheduler's state includes them already.
+        No step can be dropped: the scheduler's state includes it already.
         """
         while True:
             # Before each attempt: a create may have become late while the journal took no writes. Steps that

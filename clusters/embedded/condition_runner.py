@@ -1,4 +1,4 @@
-"""Sends the conditions of waiting tasks to the evaluator, run by run, and the answers to the scheduler."""
+"""Has the conditions of waiting tasks evaluated, run by run, and reports the results to the scheduler."""
 
 import asyncio
 import time
@@ -17,15 +17,15 @@ from waypost.worker_pool import WorkerError
 from waypost.workflow.conditions import selected
 
 AT_ONCE = 200
-"""Conditions of one run that are asked about together; its others wait."""
+"""The most conditions of one run that are sent to the evaluator together; its others wait."""
 ASKED_SECONDS = 0.02
-"""Processor time after which the answers that are there are reported."""
+"""The processor time in seconds after which the results so far are reported to the scheduler."""
 RETRY_SECONDS = 1.0
-"""Between two attempts to ask, while no process can be asked."""
+"""The pause in seconds before conditions are sent again, when no evaluator process is available."""
 
 
 class ConditionRunner:
-    """The runner of condition evaluations for waiting tasks: one asyncio task for each run that has any.
+    """Evaluates the conditions of waiting tasks, in one asyncio task for each run that has any.
 
     The runs of one fairness key take turns. `uptime` gives seconds since the node's boot; `report` journals
     and carries out the scheduler's step that follows from the answers.
@@ -41,14 +41,14 @@ class ConditionRunner:
     ) -> None:
         self._scheduler, self._evaluator, self._uptime, self._report = scheduler, evaluator, uptime, report
         self._waiting: dict[str, deque[tuple[AttemptId, str]]] = {}
-        """By run; a run is in it as long as its task runs."""
+        """The conditions to evaluate, by run; a run is in it as long as its asyncio task exists."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"ConditionRunner({sum(map(len, self._waiting.values()))} waiting, {self._evaluator})"
 
     def ask(self, evaluations: Iterable[tuple[AttemptId, str]]) -> None:
-        """Starts the evaluation of the conditions of these tasks; returns at once."""
+        """Starts the evaluation of the conditions of the given tasks, and returns at once."""
         for identity, name in evaluations:
             if identity.run not in self._waiting:
                 self._waiting[identity.run] = deque()
@@ -58,7 +58,7 @@ class ConditionRunner:
             self._waiting[identity.run].append((identity, name))
 
     async def close(self) -> None:
-        """Stops the evaluation; conditions without an answer are evaluated after the restart."""
+        """Stops the evaluations; unevaluated conditions are evaluated after the restart."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

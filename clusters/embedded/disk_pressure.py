@@ -1,4 +1,4 @@
-"""Keeps free space on a node's disk: where it is short, the shards that use most of it are evicted."""
+"""Keeps free space on a node's disk: when space is short, evicts the shards that use most of it."""
 
 import asyncio
 import subprocess
@@ -15,24 +15,26 @@ from clusters.embedded.task_runner import TaskRunner
 from clusters.protocol import AttemptId
 
 CHECK_SECONDS = 0.1
-"""Seconds between two looks: a disk takes a few hundred MiB meanwhile, which the reserve must have."""
+"""The seconds between two checks of the disk.
+
+Meanwhile it can take a few hundred MiB, which the reserve must have.
+"""
 WARN_SECONDS = 60.0
 
 
 class Eviction(Struct, frozen=True, kw_only=True):
-    """The shard to evict, whose files are removed, and the reason with which its tasks fail."""
+    """The decision to evict a shard: its files are removed and its tasks fail with the reason."""
 
     shard: tuple[str, int]
     reason: str
 
 
 class DiskPressure:
-    """The disk pressure loop: evicts shards while the disk has less free space than its reserve.
+    """Evicts shards while the disk has less free space than its reserve.
 
-    A full disk would take the region with it, and the next one after the failover. The run that takes most
-    gives way, its largest shard first: what runs of that fails with the reason, and its files go, but for
-    its logs. A shard that has ended here loses its files too, before they are past their retention.
-
+    A full disk would take the region with it, and the next one after the failover. The run that uses most
+    gives way, its largest shard first: the tasks of that shard fail with the reason, and its files are
+    removed, except its logs. A shard that has ended here loses its files too, before their retention is over.
     `attempts` gives the attempts that the node holds.
     """
 
@@ -49,7 +51,7 @@ class DiskPressure:
         self._warned_at = float("-inf")
 
     async def run(self) -> None:
-        """Looks at the disk every `CHECK_SECONDS`, until it is cancelled."""
+        """Checks the disk every `CHECK_SECONDS` and evicts what it must, until it is cancelled."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
@@ -87,9 +89,10 @@ class DiskPressure:
 
 
 def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction | None:
-    """The largest shard of the run that takes most; None where that run takes less than the reserve.
+    """Decides which shard to evict: the largest of the run that uses most; None to evict none.
 
-    Then it is not to blame: something else fills the disk, such as another region's tasks.
+    None where that run uses less than the reserve: then something else fills the disk, such as another
+    region's tasks.
     """
     runs = defaultdict[str, int](int)
     for (run, _), amount in usage.items():

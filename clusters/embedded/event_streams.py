@@ -1,4 +1,4 @@
-"""The event streams of a node: events after a cursor, lease requests, and beats while a stream is idle."""
+"""Streams events after a cursor, lease requests and heartbeats from a node to its gateway."""
 
 import asyncio
 import time
@@ -18,16 +18,16 @@ from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_group_commit import Database
 
 BEAT_SECONDS = 1.0
-"""Seconds without anything sent after which a stream gets a beat."""
+"""The idle seconds after which a stream sends a heartbeat."""
 EVENTS_AT_ONCE = 500
 
 
 class EventStream:
-    """One open stream, and the lease requests that it has not sent yet: the newest of each attempt."""
+    """One open stream and its unsent lease requests, of which only the newest of each attempt is kept."""
 
     def __init__(self, requests: Iterable[LeaseAsked]) -> None:
         self.news = asyncio.Event()
-        """Set when there is anything to send, events included."""
+        """The event that is set when there is anything to send, journalled events included."""
         self._requests = {request.attempt: request for request in requests}
 
     def notify(self, requests: Iterable[LeaseAsked]) -> None:
@@ -40,7 +40,7 @@ class EventStream:
 
 
 class EventStreams:
-    """The open event streams of one node.
+    """All open event streams of one node.
 
     Each sends every event and lease request: any of them may be half open, without a reader.
     """
@@ -57,13 +57,13 @@ class EventStreams:
         self._open: set[EventStream] = set()
 
     def notify(self, step: Step) -> None:
-        """Wakes the streams if a step, which is journalled by now, has events or lease requests."""
+        """Wakes the streams if a journalled step has events or lease requests."""
         if step.lease_requests or step.events:
             for stream in self._open:
                 stream.notify(step.lease_requests)
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """Yields the events after `cursor`, lease requests and beats, as `ClusterAdapter.watch` defines it.
+        """Yields events after `cursor`, lease requests and heartbeats, as `ClusterAdapter.watch` defines it.
 
         Raises `ClusterError`: `Restored`, or `Unavailable` where the journal does not answer.
         """
@@ -87,7 +87,7 @@ class EventStreams:
             self._open.discard(stream)
 
     async def _start_of(self, cursor: int, incarnation: str) -> int:
-        """The seq after which the stream begins: `cursor`, or 0 if that counts in another journal.
+        """Returns the seq after which the stream begins: `cursor`, or 0 if that counts in another journal.
 
         Where the journal is behind `cursor`, it changes the incarnation first. Raises `ClusterError`
         (`Restored`) where events after `cursor` were acknowledged and are gone.

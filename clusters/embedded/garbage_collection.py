@@ -15,11 +15,11 @@ from clusters.embedded.task_runner import TaskRunner
 
 INTERVAL_SECONDS = 3600.0
 BATCH = 200
-"""Shards whose files are moved to the trash in one turn of the event loop."""
+"""The number of shards whose files are moved to the trash before other tasks of the event loop run."""
 
 
 class GarbageCollector:
-    """The garbage collector: removes expired records and files of forgotten shards, at the start and hourly.
+    """Removes expired records and the files of forgotten shards, at the start and then hourly.
 
     `collected` is set after the first time.
     """
@@ -50,7 +50,7 @@ class GarbageCollector:
             self._closing.set()
 
     async def _remove_files(self) -> None:
-        """Removes the files of shards that the scheduler does not know; logs what cannot be removed.
+        """Removes the files of shards that the scheduler does not know; logs those that cannot be removed.
 
         They are not only those that have just expired: a crash between journal and disk leaves others.
         """
@@ -70,9 +70,9 @@ class GarbageCollector:
         await self.empty_trash(errors)
 
     async def empty_trash(self, errors: Sequence[OSError] = ()) -> None:
-        """Empties the trash folder, on a thread, and logs what stays: it is tried again the next time.
+        """Empties the trash folder, in a thread, and logs what could not be removed.
 
-        `errors` are those of an earlier step.
+        That is tried again the next time. `errors` are those of an earlier part of the collection.
         """
         remaining = [*errors, *await asyncio.to_thread(self._state_folder.empty_trash, self._closing.is_set)]
         if remaining:

@@ -1,4 +1,4 @@
-"""The process of one cluster (`waypost cluster --region beijing`): a node behind an HTTP server."""
+"""Runs the process of one cluster (`waypost cluster --region beijing`): a node behind an HTTP server."""
 
 import asyncio
 import gc
@@ -27,24 +27,30 @@ from waypost.tls import Credentials, PkiError, cluster_credentials, server_conte
 
 METRICS_CONNECTIONS = 16
 CONNECTIONS = 1_000
-"""Most open connections; and at most a quarter of the descriptors, of which each try takes two or three."""
+"""The most open connections; a quarter of the descriptors is the limit too.
+
+Each try takes two or three descriptors.
+"""
 
 
 class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
-    """The settings that a cluster's process starts with: those of the node, certificates and addresses."""
+    """The settings that a cluster's process starts with: those of the node, certificates, addresses."""
 
     pki: str
-    """Folder with the root's certificate and this region's pair."""
+    """The folder with the root's certificate and this region's certificate and key."""
     host: str = "127.0.0.1"
     port: int = 7101
-    """TCP port to listen on; 0: any free one, which the ready line names."""
+    """The TCP port to listen on; 0 for any free one, which the ready line names."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
-    """TCP port of `/metrics`, without certificates, so only the inside may reach it. 0: any; None: none."""
+    """The TCP port of `/metrics`; 0 for any free one, None for no metrics.
+
+    It asks for no certificate, so only the inside may reach it.
+    """
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The ready message: the one line on standard output, written when the cluster accepts calls."""
+    """The message that the cluster accepts calls, one line on standard output."""
 
     ready: bool = True
     region: str
@@ -53,7 +59,7 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 def run_cluster(settings: ClusterSettings) -> int:
-    """Runs a cluster until SIGTERM or SIGINT, and returns the exit code: 0, or 1 where it cannot run.
+    """Runs a cluster until SIGTERM or SIGINT; returns the exit code: 0, or 1 where it cannot run.
 
     It runs on asyncio's own loop, which starts processes four times as fast as uvloop.
     """
@@ -100,7 +106,7 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
 
 @asynccontextmanager
 async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> AsyncIterator[int | UnsetType]:
-    """Serves the node's metrics and measures the event loop; yields the port, if one is asked for."""
+    """Serves the node's metrics and measures event loop lag; yields the port, or UNSET if it is off."""
     if settings.metrics_port is None:
         yield UNSET
         return
@@ -125,9 +131,9 @@ def _show_process(metrics: ClusterMetrics, credentials: Credentials) -> None:
 
 
 async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
-    """Waits until `stop` is set or the committer has ended.
+    """Waits until `stop` is set or the commit loop's task has ended.
 
-    Raises the committer's error, which nobody else would notice.
+    Raises the task's error, which nobody else would notice.
     """
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({stopping, committer}, return_when=asyncio.FIRST_COMPLETED)

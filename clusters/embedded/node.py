@@ -1,4 +1,4 @@
-"""The node: one embedded cluster in one process, composed of scheduler, journal, executors and files.
+"""The node: an embedded cluster in one process, composed of scheduler, journal, executors and files.
 
 `ClusterNode` satisfies `clusters.interface.ClusterAdapter`: the HTTP server serves it, and the conformance
 suite tests it, like any adapter.
@@ -50,7 +50,7 @@ from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors
 
 WAITING = 4_096
-"""Runs whose conditions may wait for a process at once: more than a cluster holds."""
+"""The most runs whose conditions may wait for an evaluator process: more than a cluster holds."""
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,15 +58,15 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     region: str
     state: str
-    """Folder of the journal, the workspaces and the logs."""
+    """The folder of the journal, the workspaces and the logs."""
     cpu: float = float(os.cpu_count() or 1)
-    """Processors that tasks may ask for at once."""
+    """The number of processors that tasks may occupy at once."""
     slots: int = 2_000
-    """Attempts that the cluster holds at most."""
+    """The most attempts that the cluster holds."""
     condition_seconds: float = 0.1
-    """Processor time that one evaluation of a condition may take; a task whose condition takes more fails."""
+    """The processor time that evaluating one condition may take; its task fails if it takes more."""
     adopt: bool = False
-    """Whether the first gateway that calls becomes the owner, although the journal names another.
+    """Whether the first calling gateway becomes the owner, although the journal names another.
 
     For when the owner's store is lost for good.
     """
@@ -92,7 +92,7 @@ class ClusterNode:
         self._closing = False
         self.metrics = ClusterMetrics()
         self.committer: asyncio.Task[None]
-        """The task that runs the commit loop. It ends only by an error: then the process must end too."""
+        """The asyncio task that runs the commit loop. If it ends, by an error, the process must end too."""
         self.garbage_collector: GarbageCollector
 
     def __repr__(self) -> str:
@@ -163,7 +163,10 @@ class ClusterNode:
         self._evaluator.start()
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills the tries under way, which the gateway could not see or end any more; closes the journal."""
+        """Kills the tries under way and closes the journal.
+
+        The gateway could neither see nor end those tries any more.
+        """
         # First: each try that is killed frees a processor, on which the next would start.
         self._scheduler.close()
         self._closing = True
@@ -187,11 +190,11 @@ class ClusterNode:
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:
-        """Seconds since this boot, by the monotonic clock, which nobody can set."""
+        """Returns the seconds since this boot, by the monotonic clock, which nobody can set."""
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:
-        """Checks that the cluster works for the store of the calling gateway, before each call.
+        """Checks, before each call, that the cluster works for the store of the calling gateway.
 
         The first store that calls becomes the owner. Raises `ClusterError` where the cluster works for
         another.
@@ -234,7 +237,7 @@ class ClusterNode:
     # Actions
 
     def _act(self, step: Step) -> None:
-        """Carries out the actions of a step whose records are journalled."""
+        """Carries out the actions of a scheduler step whose records are journalled."""
         # While the node closes, steps from before may still be journalled. Their tries would not be killed.
         for launch in () if self._closing else step.launches:
             self._task_runner.start(launch)
@@ -248,7 +251,7 @@ class ClusterNode:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Sets the next tick to the scheduler's next timer, which any step may have changed."""
+        """Schedules the next tick for the scheduler's next timer, which any step may have changed."""
         at = self._scheduler.next_timer
         if self._timer is not None:
             self._timer.cancel()

@@ -1,7 +1,7 @@
-"""The ownership of a cluster by one gateway's store, which alone knows the cluster's attempts.
+"""Decides which gateway's store owns a cluster, and refuses the calls on behalf of any other.
 
-A gateway on another store would end them as unknown, so its calls are refused. A store that was restored from
-a copy raises its era; after that, calls on behalf of an older era are refused too.
+Only that store knows the cluster's attempts; a gateway on another store would end them as unknown. A store
+that was restored from a copy raises its era; after that, calls on behalf of an older era are refused too.
 """
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from clusters.errors import ClusterError
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """A gateway's store: its identity, and the newest era that it has shown.
+    """The gateway's store that owns a cluster: its identity, and the newest era that it has shown.
 
     An empty identity: the cluster has no owner yet.
     """
@@ -20,7 +20,7 @@ class Owner(Struct, frozen=True, kw_only=True):
 
 
 def after_claim(owner: Owner, claim: Owner) -> Owner | None:
-    """The owner after a call by a gateway whose store is `claim`; None where that is `owner` already.
+    """Returns the owner after a call on behalf of the store `claim`; None if the owner stays the same.
 
     Raises `ClusterError` where the call must be refused: `OtherGateway`, or `OldEra`.
     """

@@ -1,4 +1,4 @@
-"""The executor of `delay` tasks, which waits for a number of seconds.
+"""The executor of `delay` tasks, which wait for a number of seconds and succeed.
 
 It serves tests, pauses, and the replay of a recorded workflow's run times.
 """
@@ -15,7 +15,7 @@ from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:
-    """The executor of `delay` tasks: waits for their `seconds`. Satisfies `Executor`.
+    """Executes `delay` tasks by waiting for their `seconds`. Satisfies `Executor`.
 
     A delay cannot outlive the cluster's process, so a lease needs no guard.
     """

@@ -1,4 +1,4 @@
-"""The interface of an executor: it runs one try of a task, whatever the task's type is."""
+"""The interface of an executor, which runs one try (one start) of a task."""
 
 from typing import Protocol, Self
 
@@ -7,20 +7,23 @@ from clusters.embedded.storage.state_folder import TaskFolders
 
 
 class Lease(Protocol):
-    """The protocol of an exclusive attempt's run-lease for executors: no task may run past `expires_at`."""
+    """The protocol (interface) of an exclusive attempt's run-lease: no task may run past `expires_at`."""
 
     @property
     def expires_at(self) -> float:
-        """The end of the lease, in seconds of the machine's monotonic clock. Each renewal makes it later."""
+        """Returns the end of the lease, in seconds of the machine's monotonic clock.
+
+        A renewal makes it later.
+        """
         ...
 
     async def wait_for_renewal(self) -> None:
-        """Waits for the next renewal: `expires_at` has grown when it returns."""
+        """Waits for the next renewal of the lease: `expires_at` has grown when it returns."""
         ...
 
 
 class Executor(Protocol):
-    """The protocol of an executor: runs tries of tasks, many at once, within `async with`.
+    """The protocol (interface) of an executor: runs tries of tasks, many at once, within `async with`.
 
     Cancelling `execute` kills the try. Either way `execute` ends only when none of the try's processes is
     left. Time-outs are applied by the caller, which cancels.
@@ -31,7 +34,7 @@ class Executor(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
-        """Runs one try and returns how it ended; `lease` is None for an attempt that is not exclusive.
+        """Runs one try of a task and returns its outcome; `lease` is None if the attempt is not exclusive.
 
         Raises only `asyncio.CancelledError`: every error is an `Outcome` that did not succeed.
         """

@@ -1,4 +1,4 @@
-"""The executors that ship with the embedded cluster, one entry each.
+"""The registry of executors that ship with the embedded cluster, with one entry each.
 
 To add one: write it beside this file (or in a room of its own), declare the type of its `run` in
 `waypost/workflow/run_types.py`, and add an entry here. The cluster builds what is listed and takes only tasks
@@ -19,7 +19,7 @@ from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """The arguments of an executor's factory: the region of its cluster, and the folder of all workspaces."""
+    """The arguments of an executor's factory: the cluster's region and the folder of all workspaces."""
 
     region: str
     workspaces: Path
@@ -27,15 +27,15 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
 
 
 class RegisteredExecutor(Struct, frozen=True, kw_only=True):
-    """The registry entry of an executor: `run` type, permission for exclusive workflows, and factory."""
+    """The registry entry of an executor: `run` type, permission for exclusive workflows, factory."""
 
     run_type: type[Struct]
-    """The form of a task's `run`."""
+    """The type of a task's `run` for this executor."""
     exclusive: bool
-    """Whether it surely ends a task before the task's lease expires: then exclusive workflows may use it."""
+    """Whether exclusive workflows may use it, since it ends a task before the task's lease expires."""
     build: Callable[[ExecutorContext], Executor]
     unavailable: Callable[[], str] = lambda: ""
-    """Says in a sentence why the host cannot run it, such as without a daemon; empty: it can."""
+    """Returns a sentence that says why this host cannot run the executor; empty if it can."""
 
 
 EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
@@ -46,11 +46,11 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
     ),
     "delay": RegisteredExecutor(run_type=DelayRun, exclusive=True, build=lambda _: DelayExecutor()),
 }
-"""The executors, by the task type that each of them runs."""
+"""The registered executors, by the task type that each of them runs."""
 
 
 def declare(executors: Mapping[str, RegisteredExecutor]) -> DeclaredExecutors:
-    """These executors as documents are checked against them."""
+    """Returns the executors in the form that documents are checked against."""
     return DeclaredExecutors(
         run_types={name: entry.run_type for name, entry in executors.items()},
         exclusive=frozenset(name for name, entry in executors.items() if entry.exclusive),
@@ -58,7 +58,10 @@ def declare(executors: Mapping[str, RegisteredExecutor]) -> DeclaredExecutors:
 
 
 def executors_of_this_host() -> Mapping[str, RegisteredExecutor]:
-    """The executors that this host can run: a cluster advertises no others. Logs why it cannot run one."""
+    """Returns the executors that this host can run, and logs why it cannot run the others.
+
+    A cluster advertises no others.
+    """
     found = {}
     for name, entry in EXECUTORS.items():
         if why := entry.unavailable():
@@ -69,4 +72,4 @@ def executors_of_this_host() -> Mapping[str, RegisteredExecutor]:
 
 
 DECLARED: Final = declare(EXECUTORS)
-"""The executors of an embedded cluster, as the gateway's checks of documents see them."""
+"""The executors of an embedded cluster, in the form that the gateway checks documents against."""

@@ -4,10 +4,9 @@ import asyncio
 
 
 class RunLease:
-    """The run-lease of one attempt: holds its time of expiry and wakes the waiters at each renewal.
+    """The run-lease of one attempt: its time of expiry, and wake-ups for those who wait for renewals.
 
     Satisfies `executors.interface.Lease`.
-
     The cluster renews it when the gateway has granted more time; executors see only the `Lease` side of it.
     """
 
@@ -20,7 +19,7 @@ class RunLease:
 
     @property
     def expires_at(self) -> float:
-        """The end of the lease, in seconds of the machine's monotonic clock.
+        """Returns the end of the lease, in seconds of the machine's monotonic clock.
 
         It is minus infinity before the first renewal.
         """
@@ -37,5 +36,5 @@ class RunLease:
         self._renewal = asyncio.Event()
 
     async def wait_for_renewal(self) -> None:
-        """Waits for the next `renew`."""
+        """Waits until the lease is renewed the next time."""
         await self._renewal.wait()

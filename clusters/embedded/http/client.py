@@ -1,4 +1,4 @@
-"""The HTTP client of an embedded cluster, which the gateway uses as its `ClusterAdapter`.
+"""Calls an embedded cluster over HTTP; the gateway uses this as its `ClusterAdapter`.
 
 The other end is `clusters/embedded/http/server.py`.
 """
@@ -25,11 +25,12 @@ CHUNK = Decoder(LogChunk)
 
 
 class EmbeddedCluster:
-    """The `ClusterAdapter` for the cluster of `region` at `address` (`https://10.1.0.5:7101`), over HTTP.
+    """The `ClusterAdapter` that calls the cluster of `region` at `address` over HTTP.
 
-    A server that does not have that region's certificate is refused. `tls` is a context of
-    `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store for each call. A stream on
-    which nothing comes for `timeouts.read_seconds` ends with the `ClusterError` `Timeout`.
+    An address is `https://10.1.0.5:7101`. A server that does not have that region's certificate is refused.
+    `tls` is a context of `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store for
+    each call. A stream on which nothing comes for `timeouts.read_seconds` ends with the `ClusterError`
+    `Timeout`.
     """
 
     def __init__(
@@ -92,10 +93,9 @@ class EmbeddedCluster:
     async def probe(self) -> ClusterStatus:
         """Sends an empty batch and returns the cluster's status.
 
-        A caller that gives up, by cancelling, leaves the call to end within its own time-outs.
-
-        A call that is cancelled closes its connection. On a slow network path the next probe would then have
-        to wait for a handshake, and be too late again.
+        If the caller is cancelled, the call goes on until its own time-outs: cancelling it would close its
+        connection. On a slow network path the next probe would then have to wait for a handshake, and be too
+        late again.
         """
         probe = asyncio.create_task(self._apply(Purpose.PROBE, Batch()), name="probe")
         self._probes.add(probe)

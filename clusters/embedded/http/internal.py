@@ -1,4 +1,4 @@
-"""The internal port of a cluster's process: `/metrics` and `/livez` without client certificates."""
+"""Serves the internal port of a cluster's process: `/metrics` and `/livez`, without client certificates."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from observability.cluster_metrics import ClusterMetrics
 
 
 def internal_application(metrics: ClusterMetrics, set_gauges: Callable[[], None]) -> Starlette:
-    """The ASGI application of the internal port. `set_gauges` is called at each scrape."""
+    """Returns the ASGI application of the internal port. `set_gauges` is called at each scrape."""
 
     async def scrape(request: Request) -> Response:
         set_gauges()

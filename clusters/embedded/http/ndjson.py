@@ -1,4 +1,4 @@
-"""An HTTP response of newline-delimited JSON (NDJSON): a line for each value, sent as soon as it is there."""
+"""An HTTP response of newline-delimited JSON (NDJSON), each line of which is sent as soon as it is ready."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -11,22 +11,24 @@ from starlette.types import Receive, Scope, Send
 from waypost.cancellation import cancel_and_wait
 
 GATHER_SECONDS = 0.005
-"""Between two pieces at least."""
+"""The least seconds between two pieces that are sent."""
 BUFFERED_LINES = 1_000
 BUFFERED_BYTES = 1_048_576
-"""When so many lines or bytes wait for a slow client, no more values are asked for."""
+"""The bytes buffered for a slow client from which on no more values are fetched.
+
+`BUFFERED_LINES` is the same for lines.
+"""
 FIRST_VALUE_SECONDS = 1.0
-"""Seconds that `begin` waits for the first value.
+"""The seconds that `begin` waits for the first value.
 
 An error in its place can still become a response with a status.
 """
 
 
 class NdjsonResponse(Response):
-    """An NDJSON response with a line for each of `values`; lines that are ready are sent together.
+    """An NDJSON response with one line for each of `values`; lines that are ready are sent together.
 
     It ends with the values, and the connection with it.
-
     It ends at once when the client disconnects or `closing` is set. An error of `values` breaks the
     connection off, so that the client does not take a partial answer for a whole one. After `quiet_seconds`
     without a value an empty line shows that the connection is alive; None: the values show that themselves.
@@ -41,7 +43,7 @@ class NdjsonResponse(Response):
         self._lines: list[bytes] = []
         self._buffered_bytes = 0
         self._changed = asyncio.Event()
-        """Set when lines are added, the values end, the client disconnects, or the server closes."""
+        """The event set when lines are added, the values end, the client disconnects, or the server stops."""
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -49,7 +51,7 @@ class NdjsonResponse(Response):
         return f"NdjsonResponse({len(self._lines)} lines, {self._buffered_bytes} bytes waiting)"
 
     async def begin(self) -> Self:
-        """Asks for the first value, waits `FIRST_VALUE_SECONDS` for it at most, and returns the response.
+        """Waits at most `FIRST_VALUE_SECONDS` for the first value, and returns the response.
 
         Raises the error that comes in the first value's place.
         """
@@ -112,9 +114,9 @@ class NdjsonResponse(Response):
         return body
 
     async def _wait_for_change(self, seconds: float | None) -> bool:
-        """Waits until `_changed` is set, and clears it; for `seconds` at most (None: without limit).
+        """Waits until `_changed` is set, at most `seconds`, and clears it; returns whether it was set.
 
-        Returns whether it was set in time.
+        None: without a limit.
         """
         try:
             async with asyncio.timeout(seconds):

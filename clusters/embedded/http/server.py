@@ -46,19 +46,19 @@ Claim = Callable[[Owner], Awaitable[None]]
 OWNER: Final = re.compile(r"([0-9a-f]{1,64})\.([0-9]{1,9})")
 BODY_BYTES: Final = 64 * 1_048_576
 QUIET_SECONDS: Final = 2.0
-"""Seconds without a chunk after which a log stream sends an empty line. Event streams have their beats."""
+"""The idle seconds after which a log stream sends an empty line. Event streams send heartbeats."""
 JSON: Final = "application/json"
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `/v1/watch`: the seq of the last event that the gateway has, and its journal's name."""
+    """The query parameters of `/v1/watch`: the seq of the gateway's last event, and the journal's name."""
 
     cursor: Count = 0
     incarnation: str = ""
 
 
 class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `/v1/logs`: a task of an attempt, the byte to begin at, and whether to follow the log.
+    """The query parameters of `/v1/logs`: a task of an attempt, the byte to begin at, whether to follow.
 
     `run` and `task` become names of a folder and a file, so neither may hold a separator or be `..`.
     """
@@ -85,7 +85,7 @@ class MalformedRequest(Exception):
 def application(
     adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES
 ) -> Starlette:
-    """The ASGI application of a cluster, for `waypost.serving.Server` with mutual TLS.
+    """Returns the ASGI application of a cluster, for `waypost.serving.Server` with mutual TLS.
 
     A client whose certificate is not the gateway's gets 403. `claim` is called before each call with the
     store that the gateway works for; it raises `ClusterError` where the cluster works for another. None: the
@@ -118,7 +118,7 @@ class _Endpoints:
         self._batches = msgspec.json.Decoder(Batch)
 
     def claimed(self, endpoint: Endpoint) -> Endpoint:
-        """Wraps `endpoint`: the cluster is first claimed for the caller's store, and then it is called."""
+        """Wraps an endpoint so that the cluster first checks that it works for the caller's store."""
 
         async def claim_first(request: Request) -> Response:
             if self._claim is not None:
@@ -192,7 +192,7 @@ async def _malformed_request(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """The response to an error that Starlette raises: an unknown path, or a method that the path lacks."""
+    """Answers an error that Starlette raises: an unknown path, or a method that the path lacks."""
     assert isinstance(error, HTTPException)
     return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
 

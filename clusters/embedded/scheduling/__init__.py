@@ -1,4 +1,4 @@
-"""The scheduler of one cluster as a state machine, without I/O, clock or chance.
+"""The scheduler of one cluster as a state machine, without I/O, clock or randomness.
 
 `scheduler` takes calls, outcomes and the time, and returns a `scheduler_step`: records to journal and actions
 to take after that. It starts from a `recovered_state`. `attempt_creation` decides about creates (`fencing`:

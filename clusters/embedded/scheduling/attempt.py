@@ -1,4 +1,4 @@
-"""One attempt of a shard as this cluster holds it, and the task graph that all shards of its run share."""
+"""The state of one attempt of a shard in a cluster, and the task graph that all shards of its run share."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ NEVER = float("-inf")
 
 
 class TaskGraph:
-    """The tasks of one run and their dependencies. Immutable: all shards of the run share one graph."""
+    """The tasks of one run and their dependencies, immutable and shared by all shards of the run."""
 
     def __init__(self, run: RunSpec) -> None:
         self.run = run
@@ -26,7 +26,7 @@ class TaskGraph:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Attempt:
-    """The state of one attempt.
+    """The state of one attempt of a shard: its results, tries, waiting and running tasks, and its end.
 
     Journalled are `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest is of one boot.
     """
@@ -34,45 +34,45 @@ class Attempt:
     spec: ShardSpec
     graph: TaskGraph
     finished: dict[str, TaskResult]
-    """Results by task, those of earlier epochs included."""
+    """The results of the finished tasks by task name, those of earlier epochs included."""
     tries: dict[str, int]
-    """How often each task was started, tries of earlier epochs included."""
+    """The number of times that each task was started, tries of earlier epochs included."""
     shard_values: dict[str, Any] = field(init=False)
-    """The values of `shard` in placeholders and conditions."""
+    """The values of `shard` in placeholders and conditions: index, count and item."""
     unmet_needs: dict[str, int] = field(init=False)
-    """For each unfinished task, how many tasks that it needs are unfinished too."""
+    """For each unfinished task, the number of tasks that it needs and that are unfinished too."""
     output_bytes: int = field(init=False)
-    """Size of all outputs in `finished`, as JSON."""
+    """The size of all outputs in `finished`, as JSON, in bytes."""
     awake: bool = True
-    """Whether its tasks may start; false for one found in the journal, until it is created again."""
+    """Whether its tasks may start; false after a restart, until the gateway creates the attempt again."""
     running: dict[str, float] = field(default_factory=dict)
-    """Tasks with a try under way, and when the try began, in seconds since 1970."""
+    """The tasks with a try under way, and when the try began, in seconds since 1970."""
     evaluating: set[str] = field(default_factory=set)
-    """Tasks whose condition is being evaluated. Not journalled: it is evaluated again."""
+    """The tasks whose condition is being evaluated. Not journalled: a restart evaluates it again."""
     queued: set[str] = field(default_factory=set)
-    """Tasks that wait for a processor."""
+    """The tasks that wait for a processor."""
     due: dict[str, float] = field(default_factory=dict)
-    """Tasks that wait for an uptime: the end of a pause before a retry, or the next tick."""
+    """The tasks that wait for a time (an uptime): the end of a pause before a retry, or the next tick."""
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
-    """Pauses before a retry that a restart has interrupted, and the end of each in seconds since 1970."""
+    """The pauses before a retry that a restart interrupted, and the end of each in seconds since 1970."""
     failure: str = ""
     """The reason for which the attempt will end as failed or lost; empty while it goes on."""
     lost: bool = False
-    """Whether the failure is one of this cluster, not of a task: another cluster may carry on."""
+    """Whether the failure is one of this cluster, not of a task: another cluster may resume the attempt."""
     stopped: bool = False
-    """Whether it is tombstoned or superseded: no task of it starts any more, and no event reports its end."""
+    """Whether the gateway ended or replaced the attempt: no task starts, and no event reports its end."""
     end_seq: int = 0
-    """The seq of the event that reported its end; 0 until then."""
+    """The seq of the event that reported the attempt's end; 0 until then."""
     ended_at: float = 0.0
-    """The time of its end, in seconds since 1970; 0 until then."""
+    """The time of the attempt's end, in seconds since 1970; 0 until then."""
     expires_at: float | None = None
-    """The uptime at which its run's deadline passes, as the newest create says; None: there is none."""
+    """The uptime at which the run's deadline passes, by the newest create; None for no deadline."""
     lease_until: float = NEVER
-    """The uptime at which its run-lease ends. Exclusive attempts only, as the two fields below."""
+    """The uptime at which the attempt's run-lease ends. Exclusive attempts only, as the two fields below."""
     next_lease_request_at: float = NEVER
-    """The uptime at which its lease is requested again."""
+    """The uptime at which the attempt's lease is requested again."""
     lease_requests: dict[int, float] = field(default_factory=dict)
-    """Requests that may still be granted, by number, and the uptime at which each was made."""
+    """The lease requests that may still be granted, by number, and the uptime at which each was made."""
 
     def __post_init__(self) -> None:
         self.shard_values = {
@@ -137,7 +137,7 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Whether the attempt has ended or was stopped, so that none of its tasks starts any more.
+        """Returns whether the attempt has ended or was stopped, so that none of its tasks starts any more.
 
         Processes of a stopped attempt may still be left.
         """
@@ -148,10 +148,10 @@ class Attempt:
         return self.end_seq > 0 and not self.unmet_needs
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
-        """The outputs of the tasks that `task` needs, all of them finished."""
+        """Returns the outputs of the tasks that `task` needs, all of them finished."""
         return {need: self.finished[need].output for need in task.needs}
 
 
 def size_of(result: TaskResult) -> int:
-    """The bytes of a result's output, as JSON; 0 where there is none."""
+    """Returns the size of a result's output as JSON, in bytes; 0 where it has no output."""
     return 0 if result.output is None else len(msgspec.json.encode(result.output))

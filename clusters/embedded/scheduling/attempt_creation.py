@@ -1,4 +1,4 @@
-"""Handles creates: starts a new attempt, recognizes a repeated create, wakes an attempt of the journal."""
+"""Handles creates: starts a new attempt, recognizes a repeated create, or resumes a journalled attempt."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
@@ -30,30 +30,30 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The decision to change nothing: the create was sent again, and its attempt goes on or has ended.
+    """The decision to do nothing, for a create that was sent again: its attempt goes on or has ended.
 
     The answer to the first one was lost.
     """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The decision to wake the create's attempt, which was found in the journal after a restart."""
+    """The decision to resume the create's attempt, which was found in the journal after a restart."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """The decision to create a new attempt of this run."""
+    """The decision to create a new attempt of a shard of this run."""
 
     run: RunSpec
 
 
 CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
-"""What is to be done with one create."""
+"""The decision about one create: refuse, ignore, wake or create."""
 
 
 class AttemptCreation:
-    """The creation of attempts: decides about creates and applies the decisions; at most `slots` attempts."""
+    """Decides about creates and carries the decisions out; holds at most `slots` attempts."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         step: Step,
     ) -> CreateAnswer:
-        """Decides about the create `spec`, carries that out, and returns the answer to it.
+        """Decides about the create `spec`, carries the decision out, and returns the answer to it.
 
         `run` is the create's run, None where the batch lacks it; `mismatch_of` as in `decide`.
         """
@@ -106,7 +106,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """The decision about the create `spec` at uptime `now`; `run` is its run, None if unknown.
+        """Decides about the create `spec` at uptime `now`; `run` is its run, None if unknown.
 
         `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
         """
@@ -183,7 +183,7 @@ class AttemptCreation:
         return graph
 
     def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
-        """Removes creates past their fence at uptime `now` from `steps`, which are not journalled yet.
+        """Removes the creates that are past their fence at uptime `now` from unjournalled `steps`.
 
         The gateway has given them up, and may have their shards run elsewhere.
         """
@@ -201,7 +201,7 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """The answers to send once their step is journalled.
+        """Returns the answers to send once their step is journalled.
 
         Creates that were withdrawn or tombstoned by then are refused.
         """

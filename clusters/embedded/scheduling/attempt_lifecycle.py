@@ -1,4 +1,4 @@
-"""The life of an attempt inside one cluster, from its first ready task to its end. As pure as the scheduler.
+"""Moves an attempt inside one cluster from its first ready task to its end; pure, without I/O or clock.
 
 Every method changes the state and writes into the `Step` what is to be journalled and done for it.
 """
@@ -27,11 +27,11 @@ from waypost.workflow.task import TaskSpec
 
 
 class AttemptLifecycle:
-    """The life cycle of attempts: queues ready tasks, starts them on free processors, ends attempts."""
+    """Runs the life cycle of attempts: queues ready tasks, starts them on free processors, ends attempts."""
 
     def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
         self.seq = seq
-        """The seq of the newest event."""
+        """The sequence number (seq) of the newest event."""
         self.queue = ReadyQueue()
         self._attempts, self._processors = attempts, processors
         self._reports = Reports()
@@ -39,7 +39,7 @@ class AttemptLifecycle:
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the tasks that wait for nothing any more, and requests the evaluation of due conditions.
+        """Queues the tasks that no longer wait for anything, or has their conditions evaluated first.
 
         `among`: the only ones that can have become ready; None: any may.
         """
@@ -57,7 +57,10 @@ class AttemptLifecycle:
         self.end_if_done(attempt, step)
 
     def apply_condition(self, attempt: Attempt, task: str, answer: ConditionAnswer, step: Step) -> None:
-        """Queues, skips or fails a task whose condition was evaluated, if its answer is still waited for."""
+        """Queues, skips or fails a task whose condition was evaluated.
+
+        Ignores an answer that came too late.
+        """
         if task not in attempt.evaluating:
             return
         attempt.evaluating.remove(task)
@@ -75,7 +78,7 @@ class AttemptLifecycle:
             self.queue_ready_tasks(attempt, step, attempt.dependents[task])
 
     def launch_queued_tasks(self, step: Step) -> None:
-        """Starts queued tasks, in the order of the queue, until the first one for which there is no room."""
+        """Starts queued tasks in the queue's order, until the first that lacks free processors."""
         while (entry := self.queue.first) is not None:
             attempt = self._attempts.by_id.get(entry.attempt)
             stale = attempt is None or entry.task not in attempt.queued
@@ -93,18 +96,18 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed events up to `seq`; tasks held back for that may start."""
+        """Records that the gateway has committed events up to `seq`, and frees tasks held back for that."""
         self._reports.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Releases tasks that were held back too long for a gateway to acknowledge earlier events."""
+        """Frees tasks that have been held back too long while the gateway acknowledged no events."""
         if now >= self._reports.patient_until:
             self.queue.release()
 
     @property
     def next_timer(self) -> float | None:
-        """The uptime at which an attempt's timer fires, or tasks are held back no longer; None: neither."""
+        """Returns the next uptime at which an attempt's timer fires or held-back tasks are freed, or None."""
         release = self._reports.patient_until if self.queue.holds else None
         timers = (self._attempts.next_timer, release)
         return min((at for at in timers if at is not None), default=None)
@@ -124,14 +127,14 @@ class AttemptLifecycle:
         step.launches.append(launch)
 
     def end_try(self, attempt: Attempt, task: str) -> float:
-        """Frees the processors of a try that has ended. Returns when it began, in seconds since 1970."""
+        """Frees the processors of a try that has ended; returns when it began, in seconds since 1970."""
         self._processors.release(attempt.tasks[task])
         return attempt.running.pop(task)
 
     def schedule_retry(
         self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
     ) -> None:
-        """Schedules a task's next try after `pause` seconds; reports it if the try failed for a `reason`."""
+        """Schedules a task's next try after `pause` seconds; reports that if the try failed (`reason`)."""
         due = step.wall + pause
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
@@ -145,7 +148,10 @@ class AttemptLifecycle:
     # Results
 
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
-        """Records a result, also of a skipped task. `began`: the start of its try, in seconds since 1970."""
+        """Records the result of a task that succeeded or was skipped.
+
+        `began`: the start of its try, in seconds since 1970.
+        """
         task = result.task
         attempt.finished[task] = result
         attempt.output_bytes += size_of(result)
@@ -159,7 +165,7 @@ class AttemptLifecycle:
         self._report(attempt, task, phase, began, step, output=result.output)
 
     def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        """Records that a task has failed for good, and with it the attempt, whose other tries are killed.
+        """Records that a task, and with it the attempt, has failed for good; kills the attempt's tries.
 
         `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
         """
@@ -171,7 +177,7 @@ class AttemptLifecycle:
         self._kill_tries(attempt, step)
 
     def expire(self, attempt: Attempt, step: Step) -> bool:
-        """Ends an attempt whose deadline has passed as failed; returns whether it has."""
+        """Ends an attempt as failed if its deadline has passed; returns whether it has."""
         if attempt.expires_at is None or step.now < attempt.expires_at:
             return False
         if not attempt.failure:
@@ -183,7 +189,7 @@ class AttemptLifecycle:
         return True
 
     def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
-        """Ends the attempt as lost with its lease; the tries that were killed for that are not counted."""
+        """Ends an attempt as lost because its lease has ended; does not count the tries killed by that."""
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
@@ -191,7 +197,7 @@ class AttemptLifecycle:
         self.lose(attempt, LEASE_ENDED, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
-        """Ends the attempt as lost: another cluster may resume it, so no task is reported as failed."""
+        """Ends an attempt as lost: another cluster may resume it, so no task is reported as failed."""
         attempt.failure, attempt.lost = reason, True
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
@@ -199,7 +205,7 @@ class AttemptLifecycle:
     # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
-        """Stops a tombstoned or superseded attempt: kills its tries, and starts none of its tasks again."""
+        """Stops an attempt that the gateway ended or replaced: kills its tries, and starts none again."""
         self._attempts.mark_stopped(attempt)
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
@@ -225,14 +231,14 @@ class AttemptLifecycle:
             )
 
     def withdraw(self, attempt: Attempt) -> None:
-        """Removes an attempt whose create was not journalled: the tries in its step are never started."""
+        """Removes an attempt whose create was not journalled; the tries in its step are never started."""
         self._withdraw_waiting_tasks(attempt)
         for task in attempt.running:
             self._processors.release(attempt.tasks[task])
         self._attempts.remove(attempt)
 
     def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
-        """Kills the attempt's tries and starts none of its tasks until it is created again."""
+        """Kills an attempt's tries and starts none of its tasks until the gateway creates it again."""
         attempt.awake = attempt.end_seq > 0
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)

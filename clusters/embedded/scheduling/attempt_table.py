@@ -1,4 +1,4 @@
-"""The attempts that a cluster holds, by identity and by shard, and the timers that are set for them."""
+"""The table of a cluster's attempts, by identity and by shard, with the timers that are set for them."""
 
 import heapq
 from collections import deque
@@ -9,7 +9,7 @@ from clusters.protocol import AttemptId
 
 
 class Attempts:
-    """The table of attempts that a cluster knows.
+    """The table of the attempts that a cluster knows, with their timers.
 
     Only its methods change how many of them count against the slots.
     """
@@ -17,12 +17,15 @@ class Attempts:
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         self.by_id: dict[AttemptId, Attempt] = {}
         self.held = 0
-        """The number of attempts that are not over: they count against the cluster's slots."""
+        """The number of attempts that are not over; each occupies one of the cluster's slots."""
         self._by_shard: dict[tuple[str, int], dict[AttemptId, Attempt]] = {}
         self._ended: deque[Attempt] = deque()
         """The ended attempts, in the order of their end."""
         self._timers: list[tuple[float, AttemptId]] = []
-        """The timers, a heap by uptime. One that fires for nothing is harmless, so none is removed early."""
+        """The timers as a heap by uptime.
+
+        A timer that fires for nothing is harmless, so none is removed early.
+        """
         for attempt in attempts:
             self.add(attempt)
         ended = (attempt for attempt in self.by_id.values() if attempt.end_seq)
@@ -36,11 +39,11 @@ class Attempts:
         return self._by_shard.keys()
 
     def of_shard(self, shard: tuple[str, int]) -> list[Attempt]:
-        """The attempts of one (run, shard), as a copy: attempts may be removed while it is iterated."""
+        """Returns the attempts of one (run, shard) as a new list, so that they may be removed meanwhile."""
         return list(self._by_shard.get(shard, {}).values())
 
     def has_leftovers(self, shard: tuple[str, int]) -> bool:
-        """Whether processes of a stopped attempt of the shard are left."""
+        """Returns whether processes of a stopped attempt of the shard are left."""
         attempts = self._by_shard.get(shard, {}).values()
         return any(attempt.stopped and attempt.running for attempt in attempts)
 
@@ -91,5 +94,5 @@ class Attempts:
 
     @property
     def next_timer(self) -> float | None:
-        """The uptime at which the next timer fires; None where none is set."""
+        """Returns the uptime at which the next timer fires; None where no timer is set."""
         return self._timers[0][0] if self._timers else None

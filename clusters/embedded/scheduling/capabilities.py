@@ -1,4 +1,4 @@
-"""Checks whether a cluster can run a run: whether it has the executors and the processors for it."""
+"""Checks whether a cluster has the executors and the processors that a run needs."""
 
 import re
 from collections.abc import Container, Mapping
@@ -15,16 +15,16 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """The mismatch of a run with a cluster: the reason why the cluster can run no shard of it."""
+    """The reason why a cluster can run no shard of a run."""
 
     reason: str
-    """`Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
+    """The kind of reason. `Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
     detail: str = ""
-    """A sentence, where the reason is not enough."""
+    """A sentence that explains the reason; empty where the reason is enough."""
 
 
 class Capabilities:
-    """The capabilities of a cluster: `cpu` processors, and executors with the type of their `run`.
+    """The capabilities of a cluster: its processors, and its executors with the types of their `run`.
 
     `exclusive`: the executors that may run tasks of exclusive runs.
     """
@@ -42,7 +42,10 @@ class Capabilities:
         return tuple(sorted(self._executors))
 
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
-        """The reason why `run` cannot run here; None if it can. `run` is None where its batch lacks it."""
+        """Returns the reason why a run cannot run here, or None if it can.
+
+        `run` is None where the batch of the create did not contain it.
+        """
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
             return Mismatch(reason="Invalid")
         if lack := self._lack(run):
@@ -52,7 +55,7 @@ class Capabilities:
         return None
 
     def _lack(self, run: RunSpec) -> str:
-        """A sentence that names the capability which this cluster lacks for `run`; empty where it has all."""
+        """Names, in a sentence, the capability that this cluster lacks for `run`; empty where it has all."""
         exclusive = run.side_effects is SideEffects.EXCLUSIVE
         for task in run.tasks:
             if task.type not in self._executors:
@@ -66,14 +69,14 @@ class Capabilities:
 
 
 def _is_well_formed(run: RunSpec) -> bool:
-    """Whether names are unique, needs name tasks of the run, and there is no cycle."""
+    """Returns whether names are unique, needs name tasks of the run, and there is no cycle."""
     names = {task.name for task in run.tasks}
     known = all(need in names for task in run.tasks for need in task.needs)
     return known and len(names) == len(run.tasks) and find_cycle(run.tasks) is None
 
 
 def _has_form(task: TaskSpec, run_type: type[Struct]) -> bool:
-    """Whether the task's `run` has the form that its executor reads."""
+    """Returns whether the task's `run` has the form that its executor reads."""
     try:
         msgspec.convert(task.run, run_type)
     except msgspec.ValidationError:

@@ -32,7 +32,7 @@ async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
 
 
 async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
-    """Waits `seconds` at most for the child's exit; returns whether the child has ended."""
+    """Waits at most `seconds` for the child's exit; returns whether the child has ended."""
     try:
         async with asyncio.timeout(seconds):
             await wait_for_exit(child)
@@ -42,7 +42,7 @@ async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
 
 
 def signal_name(number: int) -> str:
-    """The name of a signal: SIGKILL, SIGRTMIN+6."""
+    """Returns the name of a signal: SIGKILL, SIGRTMIN+6."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -1,4 +1,4 @@
-"""The executor of `process` tasks: runs a command in a process group and an environment of its own."""
+"""Executes `process` tasks: runs a command in a process group and an environment of its own."""
 
 import contextlib
 from pathlib import Path
@@ -28,7 +28,7 @@ from waypost.workflow.run_types import ProcessRun
 
 
 class ProcessExecutor:
-    """The executor of `process` tasks: runs their commands. Satisfies `Executor`.
+    """Executes `process` tasks by running their commands. Satisfies `Executor`.
 
     A watchdog process kills the tries that still run when this process is killed. `workspaces` is the folder
     below which all tries have their workspaces.

@@ -1,4 +1,4 @@
-"""The executor's side of a lease guard, which kills the command of an exclusive try when its lease expires.
+"""The executor's connection to a lease guard: a process that kills an exclusive command at its lease's end.
 
 The guard itself is `watchdog.py lease`, a process between the cluster and the command. It keeps the promise
 of the lease even while the cluster is stopped, overloaded or dead. The two talk over a socket pair, which is
@@ -16,7 +16,7 @@ from clusters.embedded.executors.process.watchdog_client import PROGRAM
 
 
 class LeaseGuard:
-    """The client of one lease guard: reads its reports and forwards lease renewals to it, within `with`.
+    """Talks to one lease guard process: forwards lease renewals to it and reads its reports, within `with`.
 
     Enter it first, then start the guard with `command_line` and with `guard_end` as its standard input.
     `on_started` is called with the process group of the command as soon as the guard has started it.
@@ -26,9 +26,9 @@ class LeaseGuard:
         self._lease, self._on_started = lease, on_started
         self._partial_line = b""
         self.group: int | None = None
-        """Process group of the command, once that runs."""
+        """The process group of the command; None until that runs."""
         self.exit_code: int | None = None
-        """Exit code of the command, once that has ended by itself; -N for signal N."""
+        """The exit code of the command, -N for signal N; None until it has ended by itself."""
         self.lease_expired = False
         """Whether the guard killed the command, or did not start it, because the lease had expired."""
 
@@ -51,7 +51,7 @@ class LeaseGuard:
         return f"LeaseGuard({state}, lease={self._lease!r})"
 
     def command_line(self, memory_bytes: int, descriptor: int, command: Sequence[str]) -> list[str]:
-        """The command line of the guard that runs `command`. `memory_bytes` 0: no limit.
+        """Returns the command line of the guard that runs `command`. `memory_bytes` 0: no limit.
 
         `descriptor` is an open file with the environment of the command, for the guard to inherit.
         """
@@ -59,13 +59,16 @@ class LeaseGuard:
         return [*PROGRAM, "lease", *numbers, *command]
 
     def close_input(self) -> None:
-        """Closes the guard's input: it kills its command and exits. Its last reports can still be read."""
+        """Closes the guard's standard input, which makes it kill its command and exit.
+
+        Its last reports can still be read.
+        """
         self._forwarding.cancel()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def read_reports(self) -> None:
-        """Reads and applies the reports that the guard has sent so far. Does not wait for more."""
+        """Reads and applies the reports that the guard has sent so far, without waiting for more."""
         while True:
             try:
                 received = self._socket.recv(4096)
@@ -83,9 +86,9 @@ class LeaseGuard:
                 self._apply(line)
 
     def _apply(self, report: bytes) -> None:
-        """Records one report of the guard: started, ended, or lease expired.
+        """Records one report of the guard: command started, command ended, or lease expired.
 
-        Their form is described in `watchdog.py`.
+        The form of reports is described in `watchdog.py`.
         """
         if report.startswith(b"+"):
             self.group = int(report[1:])

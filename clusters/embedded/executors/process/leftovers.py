@@ -1,4 +1,4 @@
-"""Finds and kills the processes that a try has left behind, also those that have left its process group.
+"""Finds and kills the processes that a try left behind, including those outside its process group.
 
 A process that leaves the group (setsid(2)) and loses its parent becomes a child of this process, which is a
 subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)). The environment that it was started with says which try it
@@ -20,10 +20,10 @@ from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
 
 GONE_SECONDS = 1.0
 NAMELESS_SECONDS = 0.5
-"""Seconds for which an adopted child without an environment may belong to any try.
+"""The seconds for which an adopted child without an environment may belong to any try.
 
-A process that executes another program, or ends and has not yet handed us its children, has none for a
-moment. One that has none for so long was started without.
+A process that executes another program, or ends and has not yet handed us its children, has no environment
+for a moment. One that has none for so long was started without.
 """
 
 
@@ -45,26 +45,26 @@ class AdoptedChildren:
         self._nameless_since = {pid: known.get(pid, now) for pid, items in found.items() if not items}
 
     def started_with(self, identity: Collection[bytes]) -> list[int]:
-        """The pids of the adopted children that have all of `identity`, `NAME=value` each, as environment."""
+        """Returns the pids of the adopted children started with all of `identity` (`NAME=value` each)."""
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """Whether any adopted child has no readable environment yet (for less than `NAMELESS_SECONDS`)."""
+        """Returns whether an adopted child has no readable environment yet (less than `NAMELESS_SECONDS`)."""
         now = time.monotonic()
         return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())
 
 
 ADOPTED: Final = AdoptedChildren()
-"""The adopted children of this process. There is one object, since a process adopts for all its tries."""
+"""The adopted children of this process, in one object, since a process adopts for all its tries."""
 
 
 class Leftovers(Struct, frozen=True, kw_only=True):
-    """The remaining processes of a try at one moment. As a bool: whether there may be any."""
+    """The remaining processes of a try at one moment; as a bool, whether there may be any."""
 
     groups: tuple[int, ...]
-    """Its process groups that still have a member, be it a zombie."""
+    """The try's process groups that still have a member, even if only a zombie."""
     adopted: tuple[int, ...]
-    """Pids of the adopted children that the try has started."""
+    """The pids of the adopted children that the try has started."""
     uncertain: bool
     """Whether an adopted child has no environment yet: this try may have started it."""
 
@@ -73,7 +73,7 @@ class Leftovers(Struct, frozen=True, kw_only=True):
 
 
 def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
-    """Finds the living members of `groups`, and the processes in `ADOPTED` started with `identity`."""
+    """Finds the remaining processes of a try: members of `groups`, and adopted ones with its `identity`."""
     return Leftovers(
         groups=tuple(group for group in groups if _has_members(group)),
         adopted=tuple(ADOPTED.started_with(identity)),
@@ -82,7 +82,7 @@ def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Left
 
 
 def kill_leftovers(leftovers: Leftovers) -> None:
-    """Sends SIGKILL to `groups` and to the groups of the `adopted` children, and reaps our own children."""
+    """Sends SIGKILL to the process groups of all leftovers, and reaps our own children."""
     for group in leftovers.groups:
         signal_group(group)
         with contextlib.suppress(ChildProcessError):  # none of its members is our child, for now
@@ -94,7 +94,7 @@ def kill_leftovers(leftovers: Leftovers) -> None:
 
 
 async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
-    """Kills the remaining processes of a try, repeatedly until there are none.
+    """Kills the remaining processes of a try, repeatedly until none is left.
 
     A process may have started another just before it was killed. Gives up after `GONE_SECONDS`: a process may
     hang in the kernel.

@@ -1,4 +1,4 @@
-"""Limits the size of tasks' logs while their tries run, so that none fills the disk."""
+"""Limits the size of tasks' log files while they are written, so that no log fills the disk."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,10 @@ CHECK_SECONDS = 1.0
 
 
 class LogLimits:
-    """Shortens added logs that are over `LOG_BYTES`, every `CHECK_SECONDS`, within `async with`."""
+    """Shortens those of the added log files that are over `LOG_BYTES`, every `CHECK_SECONDS`.
+
+    Runs within `async with`.
+    """
 
     def __init__(self) -> None:
         self._logs: set[Path] = set()
@@ -37,14 +40,14 @@ class LogLimits:
 
 
 def is_too_long(log: Path) -> bool:
-    """Whether a log is over `LOG_BYTES`; False where there is none."""
+    """Returns whether a log file is over `LOG_BYTES`; False where there is no file."""
     with contextlib.suppress(OSError):
         return log.lstat().st_size > LOG_BYTES
     return False
 
 
 async def shorten_log(log: Path) -> None:
-    """Shortens a log that is over `LOG_BYTES`, in a thread.
+    """Shortens a log file that is over `LOG_BYTES`, in a thread.
 
     Errors are ignored: a task may have removed its log, or put a pipe in its place.
     """

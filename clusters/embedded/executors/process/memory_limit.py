@@ -1,4 +1,4 @@
-"""Limits the memory of a try before its command runs, and gives the reason where the command failed by it."""
+"""Runs commands under a memory limit, and recognizes a command that failed because of its limit."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.storage.task_logs import open_regular
 
 LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -i -- "$@"'
-"""Script of the shell that limits its data segment and then becomes the command.
+"""The shell script that limits its own data segment and then executes the command.
 
 `env` gives the command its environment, since the shell must not run with what a document has set. Set after
 the start (prlimit(2)) the limit would come too late for a child that the command has started at once, and
@@ -24,13 +24,14 @@ SAYS_MEMORY: Final = re.compile(
     rb"|bad_alloc|alloc\w*( of \d+ bytes)? failed|failed to allocate|enomem",
     re.IGNORECASE,
 )
-"""The words with which programs say that they got no more memory."""
+"""Matches the words with which programs report that they ran out of memory."""
 
 
 def limited_command(spec: ProcessSpec) -> list[bytes | str]:
-    """The command line that runs a command under its limit (RLIMIT_DATA), and gives it its environment.
+    """Returns the command line that runs a command under its memory limit and with its environment.
 
-    Each of its children gets the same limit, not a share of it. Raises `ValueError`.
+    The limit is RLIMIT_DATA. Each child of the command gets the same limit, not a share of it. Raises
+    `ValueError`.
     """
     if "=" in spec.command[0]:
         raise ValueError("a program with memoryMiB cannot have = in its name")
@@ -41,7 +42,7 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
 
 
 def environment_block(spec: ProcessSpec) -> list[bytes]:
-    """The environment of the command, `NAME=value` each. Raises `ValueError` for impossible entries."""
+    """Returns the command's environment as a list of `NAME=value`. Raises `ValueError` for bad entries."""
     block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
     if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
         raise ValueError("env holds a NUL character, or a name that no variable can have")
@@ -49,7 +50,7 @@ def environment_block(spec: ProcessSpec) -> list[bytes]:
 
 
 def check_program(spec: ProcessSpec) -> None:
-    """Raises the `OSError` that starting the command would raise for its name.
+    """Raises the `OSError` that starting a program would raise if it is missing or not executable.
 
     The shell that limits it starts in any case, and could only exit with 126 or 127.
     """
@@ -63,7 +64,7 @@ def check_program(spec: ProcessSpec) -> None:
 
 
 def log_size(log: Path) -> int:
-    """The size of a log in bytes; 0 where there is none."""
+    """Returns the size of a log file in bytes; 0 where there is no file."""
     try:
         return log.lstat().st_size
     except OSError:
@@ -71,7 +72,7 @@ def log_size(log: Path) -> int:
 
 
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
-    """The reason of a try that failed under a memory limit, with the limit in its text.
+    """Returns the reason why a try under a memory limit failed, with the limit in its text.
 
     A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not say it. What
     it wrote last, behind byte `log_begin` of its log, usually does.

@@ -1,7 +1,7 @@
-"""Reads the result that a try has written to its output file.
+"""Reads and checks the result that a task has written to its output file.
 
-The task made the file, so it may be anything: a pipe that nobody writes to, a link to a file of the cluster,
-a flood.
+The task created the file, so it may be anything: a pipe that nobody writes to, a link to a file of the
+cluster, gigabytes.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from waypost.workflow.ijson_limits import NESTING, value_fault
 
 
 def read_output(path: Path) -> Outcome:
-    """The outcome of a try whose command succeeded: a success with the JSON value in `path`, or a failure.
+    """Returns the outcome of a command that succeeded: success with the JSON in `path`, or a failure.
 
     The failure says what is wrong with the file. A missing file is the value null.
     """
@@ -61,7 +61,7 @@ def read_output(path: Path) -> Outcome:
 
 
 def remove(path: Path) -> None:
-    """Removes the file or link at `path`; puts a folder aside, beside it. Errors are ignored.
+    """Deletes the file or link at `path`, and renames a folder that is in its place. Errors are ignored.
 
     A folder may hold any number of files: it goes with the scratch folder, off the event loop.
     """

@@ -1,4 +1,4 @@
-"""Describes the process of a try: its command, working directory, environment and bounds."""
+"""Describes the process of a try: its command, working directory, environment and memory limit."""
 
 import errno
 import os
@@ -35,23 +35,26 @@ MACHINE_FAULTS: Final = frozenset(
         errno.EROFS,
     }
 )
-"""Errors of this machine, which say nothing about the task: another cluster may be able to run it."""
+"""The error numbers that mean a fault of this machine, not of the task.
+
+Another cluster may be able to run the task.
+"""
 
 
 class ProcessSpec(Struct, frozen=True, kw_only=True):
-    """The description of a process to be started: command, directory, environment, log, memory limit."""
+    """The description of a process to start: command, directory, environment, log, memory limit."""
 
     command: Sequence[str]
     directory: Path
     environment: dict[str, str]
     log: Path
-    """The file to which its standard output and standard error are appended."""
+    """The file to which the process's standard output and standard error are appended."""
     memory_bytes: int = 0
-    """Limit of its data segment (RLIMIT_DATA); 0: none."""
+    """The limit of the process's data segment (RLIMIT_DATA) in bytes; 0 for no limit."""
 
     @property
     def wrapper_environment(self) -> dict[str, str]:
-        """The environment of a program of ours that starts the command: `IDENTITY` and nothing of the task's.
+        """Returns the environment of our wrapper program that starts the command: `IDENTITY` and a PATH.
 
         What a document sets (LD_PRELOAD, GLIBC_TUNABLES) would act on that program before the task is
         bounded.
@@ -60,14 +63,14 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> frozenset[bytes]:
-        """`NAME=value` of each variable of `IDENTITY`."""
+        """Returns the variables of `IDENTITY` with their values, each as `NAME=value`."""
         return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in IDENTITY)
 
 
 def process_spec(
     launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
 ) -> ProcessSpec:
-    """Describes the process of one try, and creates its working directory.
+    """Builds the description of a try's process, and creates its working directory.
 
     Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
     """
@@ -97,7 +100,7 @@ def process_spec(
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Creates a file with `content`, in place of what an earlier task has put there: a pipe, a link."""
+    """Creates a file with `content`, after removing what an earlier task has put there: a pipe, a link."""
     remove(path)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""Starts the process of a try: the command itself, or first a program of ours that bounds it."""
+"""Starts the process of a try: the command itself, or a wrapper program of ours that limits it."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from clusters.embedded.storage.task_logs import open_regular
 
 
 def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
-    """Starts the command in a session of its own, or the guard that will start it.
+    """Starts a try's command in a session of its own, or the lease guard that will start the command.
 
     Raises `OSError` and `ValueError`.
     """
@@ -52,7 +52,7 @@ def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Po
 
 
 def _environment_file(spec: ProcessSpec) -> int:
-    """A file in memory with the environment of the command, at its beginning; returns its descriptor."""
+    """Writes the command's environment to a file in memory; returns the file's descriptor."""
     descriptor = os.memfd_create("environment")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(b"".join(variable + b"\0" for variable in environment_block(spec)))

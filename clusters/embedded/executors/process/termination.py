@@ -1,4 +1,4 @@
-"""Ends the processes of a try: SIGTERM, a grace period, SIGKILL, until none is left."""
+"""Ends the processes of a try: SIGTERM, a grace period, then SIGKILL until no process is left."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from clusters.embedded.executors.process.leftovers import clear_leftovers
 from clusters.embedded.executors.process.watchdog import signal_group
 
 GRACE_SECONDS = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
+"""The seconds between SIGTERM and SIGKILL."""
 
 
 async def terminate(
     child: "subprocess.Popen[Any]", guard: LeaseGuard | None, identity: Collection[bytes]
 ) -> None:
-    """Ends a try of which `child` was started: the command itself, or the `guard` that runs the command.
+    """Ends the processes of a try; `child` is its command, or the `guard` that runs the command.
 
     A command that still runs gets SIGTERM and `GRACE_SECONDS`. Returns when nothing that was started with
     `identity` is left.
@@ -52,7 +52,10 @@ def _request_end(child: "subprocess.Popen[Any]", guard: LeaseGuard | None) -> No
 
 
 async def finish_despite_cancellation(work: Coroutine[Any, Any, None]) -> None:
-    """Runs `work` to its end, however often the caller is cancelled: a gateway repeats its tombstones."""
+    """Runs a coroutine to its end, ignoring every cancellation of the caller.
+
+    The gateway repeats its orders to end an attempt (tombstones), and each may cancel the caller again.
+    """
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):

@@ -31,9 +31,9 @@ from collections.abc import Container
 PR_SET_CHILD_SUBREAPER = 36
 CHILDREN = "/proc/thread-self/children"
 ROUNDS = 50
-"""Most searches through all processes: one may start another while the list is read."""
+"""The most searches through all processes, since one may start another while the list is read."""
 NAMELESS_ROUNDS = 20
-"""Searches after which processes without an environment are given up (10 ms apart: 0.2 s)."""
+"""The number of searches after which processes without an environment are ignored (0.2 s)."""
 
 
 def signal_group(group: int, number: int = signal.SIGKILL) -> None:
@@ -43,12 +43,12 @@ def signal_group(group: int, number: int = signal.SIGKILL) -> None:
 
 
 def become_subreaper() -> None:
-    """Makes this process the parent of its descendants that lose theirs, in any session (prctl(2))."""
+    """Makes this process the parent of its orphaned descendants, whatever their session (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap_children(spared: Container[int] = ()) -> list[int]:
-    """Reaps ended children of other sessions, except `spared`; returns the pids of those that live."""
+    """Reaps the ended children in other sessions, except `spared`; returns the pids of the living ones."""
     session = os.getsid(0)
     while True:
         alive, reaped_any = list[int](), False
@@ -74,10 +74,10 @@ def _listed_children() -> list[int]:
 
 
 def environment_of(pid: int) -> list[bytes] | None:
-    """The environment that a process was started with, `NAME=value` each.
+    """Returns the environment that a process was started with, as a list of `NAME=value`.
 
-    []: it has ended, or is not ours to read. None: it has no environment, or none yet, since it is just
-    executing another program.
+    An empty list: it has ended, or is not ours to read. None: it has no environment, or none yet, since it is
+    just executing another program.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -92,7 +92,7 @@ def environment_of(pid: int) -> list[bytes] | None:
 def kill_all_below(folder: str) -> None:
     """Kills every process that was given a workspace below `folder`.
 
-    Searches until there is none, `ROUNDS` times at most.
+    Searches until none is left, `ROUNDS` times at most.
     """
     mark = b"WAYPOST_WORKSPACE=" + os.fsencode(folder) + b"/"
     for turn in range(ROUNDS):
@@ -125,15 +125,18 @@ def watch_groups(folder: str) -> int:
 
 
 class LeaseInput:
-    """The lease of a guard's command: ends at the latest time read from standard input, or at its close."""
+    """The lease of a guard's command, as read from standard input: valid until the latest time in it.
+
+    It also ends when standard input closes.
+    """
 
     def __init__(self, expires_at: float) -> None:
         self._expires_at, self._partial_line = expires_at, b""
 
     def read_arrived(self) -> bool:
-        """Reads the renewals that have arrived, without waiting; returns whether the lease still holds.
+        """Reads the renewals that have arrived, without waiting; returns whether the lease is still valid.
 
-        It does not where it has expired or the input is closed.
+        It is not where it has expired or the input is closed.
         """
         while time.monotonic() < self._expires_at:
             ready, _, _ = select.select([0], [], [], 0.0)
@@ -144,7 +147,7 @@ class LeaseInput:
         return False
 
     def wait_for_exit(self, pidfd: int) -> bool:
-        """Waits until a process or the lease has ended; returns whether the process did in time.
+        """Waits until a process has ended or the lease has; returns whether the process ended in time.
 
         `pidfd` stands for the process. False: the lease expired first, or the input closed.
         """
@@ -173,7 +176,10 @@ def _read_environment(descriptor: int) -> dict[bytes, bytes]:
 
 
 def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
-    """Runs `command` under a lease; returns the guard's exit code, which says nothing about the command."""
+    """Runs `command` under a lease and kills it when that ends; returns the guard's exit code.
+
+    The exit code says nothing about the command.
+    """
     become_subreaper()
     environment = _read_environment(descriptor)
     lease = LeaseInput(expires_at)
@@ -183,7 +189,7 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
         return 1
 
     def prepare() -> None:
-        """Gives the command the signal handlers and the memory limit that it would have without a guard."""
+        """Resets the command's signal handlers and sets its memory limit, before it is executed."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if memory_bytes:
@@ -211,7 +217,10 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
 
 
 def _kill_descendants() -> None:
-    """Kills all descendants of this process, a subreaper: also those that left their group and session."""
+    """Kills all descendants of this process, also those that left their process group and session.
+
+    This process is a subreaper: orphaned descendants become its children.
+    """
     while alive := reap_children():
         for pid in alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):

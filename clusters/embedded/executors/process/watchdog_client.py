@@ -1,4 +1,4 @@
-"""The watchdog's client in the cluster: keeps the watchdog running and sends it the groups to kill."""
+"""Starts the watchdog process, restarts it when it ends, and sends it the process groups to kill."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,19 @@ from loguru import logger
 from clusters.embedded.executors.process import watchdog
 
 PROGRAM: Final = (sys.executable, "-I", "-S", watchdog.__file__)
-"""The start of a watchdog's command line.
+"""The beginning of a watchdog's command line.
 
 -I and -S: nothing in the environment or in site-packages changes what it imports, and it starts sooner.
 """
 AWAITED_CHILDREN: Final[set[int]] = set()
-"""Pids of children that code of this process waits for.
+"""The pids of children that code of this process waits for.
 
 Anything else that reaps them loses their exit codes.
 """
 
 
 class WatchdogClient:
-    """The watchdog's client: keeps the list of process groups to kill when this process ends, in any way.
+    """Keeps a watchdog process running, and its list of process groups to kill when this process ends.
 
     It kills nothing itself, except once: when entered it kills what an earlier cluster has left below the
     folder `workspaces`. A watchdog that has ended is replaced at once by one that gets the whole list.
@@ -53,7 +53,7 @@ class WatchdogClient:
         return f"WatchdogClient(watchdog={pid}, groups={sorted(self._groups)})"
 
     def watch(self, group: int) -> None:
-        """Puts a process group on the list.
+        """Adds a process group to the watchdog's list.
 
         Raises `OSError` where there is no watchdog: then the group must not run.
         """
@@ -61,7 +61,7 @@ class WatchdogClient:
         self._send(f"+{group}\n")
 
     def unwatch(self, group: int) -> None:
-        """Removes a process group from the list, when nothing of it is left."""
+        """Removes a process group, of which no process is left, from the watchdog's list."""
         self._groups.discard(group)
         with contextlib.suppress(OSError):
             self._send(f"-{group}\n")
@@ -88,7 +88,7 @@ class WatchdogClient:
         os.write(self._pipe, "".join(f"+{group}\n" for group in self._groups).encode())
 
     def _detach(self) -> "subprocess.Popen[bytes] | None":
-        """Closes the pipe to the watchdog, which ends it; returns its process, None where there is none."""
+        """Closes the pipe to the watchdog, which ends it; returns its process, None if none was running."""
         process, self._watchdog = self._watchdog, None
         if process is not None and process.stdin is not None:
             self._loop.remove_reader(self._pidfd)
