@@ -1,4 +1,4 @@
-"""The one error that a cluster adapter raises."""
+"""The error that cluster adapters raise, `ClusterError`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,11 +17,11 @@ STATUS: Final[Mapping[str, int]] = {
     "Unavailable": 503,
     "Timeout": 504,
 }
-"""The reasons that travel over HTTP, with their status: the gateway raises what the cluster raised."""
+"""The HTTP status of each reason of a `ClusterError` that a cluster sends to the gateway."""
 
 
 class ClusterError(Exception):
-    """The error of a failed call to a cluster. The caller decides what follows; an adapter retries nothing.
+    """Raised for a failed call to a cluster. The caller decides what follows; adapters retry nothing.
 
     `reason` is CamelCase and stable:
 

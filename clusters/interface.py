@@ -8,7 +8,7 @@ from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, Clus
 
 @runtime_checkable
 class CountsConnections(Protocol):
-    """The protocol of an adapter that counts the open connections to its cluster, for the metrics."""
+    """The protocol (interface) of an adapter that counts the open connections to its cluster."""
 
     @property
     def connections(self) -> int: ...
@@ -18,7 +18,7 @@ class CountsConnections(Protocol):
 
 
 class ClusterAdapter(Protocol):
-    """The protocol of the adapter for one cluster. Methods raise only `ClusterError`, and retry nothing."""
+    """The protocol (interface) of an adapter to one cluster. Raises only `ClusterError`; retries nothing."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -36,17 +36,17 @@ class ClusterAdapter(Protocol):
         ...
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """The event stream: `Hello`, then every journalled event after `cursor` in order, with beats between.
+        """Yields the cluster's events: `Hello`, then each journalled event after `cursor`, with heartbeats.
 
-        It ends with the connection. `incarnation` names the journal that `cursor` counts in ("" and 0 at
-        first). A cluster whose journal has not reached that cursor was restored from a copy: it takes a new
-        incarnation first, which its `Hello` shows. Raises `Restored` where events after `cursor` were
-        acknowledged and are gone.
+        The events are in order. The stream ends with the connection. `incarnation` names the journal that
+        `cursor` counts in ("" and 0 at first). A cluster whose journal has not reached that cursor was
+        restored from a copy: it takes a new incarnation first, which its `Hello` shows. Raises `Restored`
+        where events after `cursor` were acknowledged and are gone.
         """
         ...
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
-        """Yields the log of a task from byte `offset`; with `follow`, also what comes until the task ends.
+        """Yields the log of a task from byte `offset`; with `follow`, also what is written later.
 
         Raises `ClusterError` with the reason `NotFound` where there is no log.
         """
@@ -55,6 +55,6 @@ class ClusterAdapter(Protocol):
     async def probe(self) -> ClusterStatus:
         """Applies an empty batch on another connection and returns the cluster's status.
 
-        It shows that a batch would get through, commit included.
+        This shows that a batch would get through, commit included.
         """
         ...

@@ -1,4 +1,4 @@
-"""The messages between a gateway and a cluster: frozen values, the same in memory and, as JSON, on the wire.
+"""The messages between a gateway and a cluster, as frozen values that travel as JSON.
 
 An **attempt** is one hand-over of a shard to a cluster, named by (run, shard, epoch). Seconds named
 `uptime` count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall
@@ -14,15 +14,15 @@ from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots,
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
-"""Bits of an epoch below its era: an epoch is `era << ERA_BITS | n`.
+"""The number of bits of an epoch below its era: an epoch is `era << ERA_BITS | n`.
 
 A restored store begins a new era, whose epochs outrank all older ones.
 """
 
 OUTPUT_BYTES: Final = 64 * 1024
-"""Most bytes of a task's output as JSON."""
+"""The most bytes of a task's output as JSON."""
 OUTPUTS_BYTES: Final = 16 * 1_048_576
-"""Most bytes of all outputs of a shard together: they travel with its next attempt."""
+"""The most bytes of all outputs of a shard together, since they travel with its next attempt."""
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
@@ -48,7 +48,7 @@ class TaskResult(Struct, frozen=True, kw_only=True):
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
-    """The part of a run that all its shards share: sent once a batch, however many shards are in it.
+    """The part of a run that all its shards share, sent once a batch, however many shards are in it.
 
     `${params.*}` is already rendered.
     """
@@ -59,11 +59,14 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     shard_count: Count = 1
     side_effects: SideEffects = SideEffects.IDEMPOTENT
     priority: int = 5
-    """The run's priority as policy caps it: a higher one starts first among tasks of the same key."""
+    """The run's priority after policy has capped it; a higher one starts first among tasks of one key."""
     fairness_key: str = ""
-    """An opaque name: tasks of different keys start in turn, whatever their priorities and their number."""
+    """The opaque name under which runs share the processors: tasks of different keys start in turn.
+
+    That holds whatever their priorities and their number.
+    """
     fairness_weight: float = 1.0
-    """The turns that its key has for each turn of a key of weight 1."""
+    """The number of turns that its key has for each turn of a key of weight 1."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
@@ -77,7 +80,7 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardSpec(Struct, frozen=True, kw_only=True):
-    """One attempt to create, with the results of earlier epochs: their tasks are not run again.
+    """An attempt to create, with the results of earlier epochs, whose tasks are not run again.
 
     `tries` holds how often each unfinished task was started, so that a failover grants no new retries: more
     than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out `results` that are lost with the old
@@ -88,20 +91,20 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
     item: Any = None
     fence: Fence
     expires_at: float | None = None
-    """The uptime of that boot at which the run's deadline passes: the attempt then ends as failed."""
+    """The uptime, in that boot, at which the run's deadline passes and the attempt ends as failed."""
     results: tuple[TaskResult, ...] = ()
     tries: dict[str, Count] = {}
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
-    """The grant of the run-lease that the cluster requested as `ask`; the lease counts from that request."""
+    """The gateway's grant of the run-lease requested as `ask`; the lease counts from that request."""
 
     attempt: AttemptId
     ask: Count
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """One call of a gateway to a cluster: tombstones, creates and renewals. Repeating it is harmless.
+    """One request of a gateway to a cluster: tombstones, creates and renewals. It may be repeated.
 
     Each create and each tombstone has an answer of its own. Tombstones are journalled before creates are
     looked at. `acknowledged` is the last event seq whose effects the gateway has committed. A cluster whose
@@ -123,7 +126,7 @@ class CreateOutcome(StrEnum):
 
     CREATED = "Created"
     EXISTS = "Exists"
-    """The attempt was there already, as good as created: the create was sent again after a lost answer."""
+    """The attempt existed already: the create was sent again after a lost answer. As good as created."""
     REFUSED = "Refused"
     """The create is never accepted under this epoch and fence; `reason` says why."""
     UNKNOWN = "Unknown"
@@ -131,7 +134,7 @@ class CreateOutcome(StrEnum):
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to one create.
+    """The answer to one create: whether the attempt was created, and if not, why.
 
     `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
     `Unsupported`; `detail` explains it in a sentence where that word is not enough.
@@ -144,7 +147,7 @@ class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to one tombstone.
+    """The answer to one tombstone (an order to end an attempt): whether the attempt is gone.
 
     `gone`: the tombstone is durable AND no process of the attempt is left. Where it is false, the gateway
     sends the tombstone again.
@@ -162,17 +165,17 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     boot: Name
     uptime: Uptime
     slots: Slots
-    """Attempts that it holds at most."""
+    """The most attempts that the cluster holds."""
     held: Held
-    """Attempts that it holds now."""
+    """The number of attempts that the cluster holds now."""
     seq: Count
-    """The seq of the newest event that it has journalled."""
+    """The seq of the newest event that the cluster has journalled."""
     queued: Queued = 0
-    """Tasks that are ready and wait for a processor."""
+    """The number of tasks that are ready and wait for a processor."""
     executors: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
-    """The task types that it can run."""
+    """The task types that the cluster can run."""
     cpu: Processors | None = None
-    """Its processors: a task that asks for more never starts there. None: not reported."""
+    """The number of processors; a task that asks for more never starts there. None: not reported."""
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
@@ -184,17 +187,17 @@ class BatchAnswers(Struct, frozen=True, kw_only=True):
 
 
 class TaskPhase(StrEnum):
-    """The phase of a task that was started or skipped; any other task has none."""
+    """The phase of a task that was started or skipped; any other task has no phase."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
     RETRYING = "Retrying"
-    """Its last try has failed, for the `reason`; the next begins at `next_try_at`."""
+    """The task's last try has failed, for the `reason`; the next begins at `next_try_at`."""
     FAILED = "Failed"
-    """Failed for good: its retries are used up."""
+    """The task has failed for good: its retries are used up."""
     STOPPED = "Stopped"
-    """Its attempt ended before it did. Set by the gateway's store, never by a cluster."""
+    """The task's attempt ended before the task did. Set by the gateway's store, never by a cluster."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
@@ -209,7 +212,7 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
-    """The event that an otherwise idle stream sends once a second, to show that it is alive."""
+    """The heartbeat event that an otherwise idle stream sends once a second, with the cluster's status."""
 
     status: ClusterStatus
 
@@ -225,10 +228,9 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """The event of a task that has started (`phase` Running, once per try), is to be retried, or finished.
+    """The event that a task has started (`phase` Running, once per try), is to be retried, or has ended.
 
     Journalled, after the events of the tasks that it needs.
-
     Times are the cluster's wall clock, in seconds since 1970: for people, and for durations within one
     cluster, never for fencing.
     """
@@ -248,17 +250,20 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 """The reason of an attempt that failed because its run's deadline has passed."""
 LEASE_ENDED: Final = "its run-lease ended: no gateway renewed it"
-"""The reason of an exclusive attempt that was lost with its lease: no try of its tasks counts for that."""
+"""The reason of an exclusive attempt that was lost with its run-lease.
+
+The tries that were killed for that do not count.
+"""
 
 
 class AttemptEndKind(StrEnum):
-    """The kind of an attempt's end."""
+    """How an attempt ended: succeeded, failed or lost."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-    """A task failed for good."""
+    """The attempt failed because a task failed for good."""
     LOST = "Lost"
-    """The cluster could not go on (disk full, executor gone, lease expired): worth another attempt."""
+    """The cluster could not go on (disk full, executor gone, lease expired); another attempt may succeed."""
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
@@ -274,16 +279,16 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
 
 
 JournalledEvent: TypeAlias = TaskChanged | AttemptEnded
-"""The events with a `seq`: kept, and sent again from the cursor on, until the gateway acknowledges them."""
+"""The events with a `seq`, which are kept and sent again until the gateway acknowledges them."""
 
 ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 """The events that a stream carries, journalled or not."""
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):
-    """A piece of a task's log: what its tries wrote to both streams, in order, decoded with replacement.
+    """A piece of a task's log: what its tries wrote to stdout and stderr, in order, decoded from UTF-8.
 
-    `offset` is the byte at which the next chunk begins.
+    Bytes that are not UTF-8 are replaced. `offset` is the byte at which the next chunk begins.
     """
 
     text: Annotated[str, Meta(max_length=1_048_576)]

@@ -1,4 +1,4 @@
-"""The bounds of the messages' fields; a message from a cluster that exceeds them is a bad answer.
+"""The bounds of the fields of messages from a cluster; a message that exceeds them is a bad answer.
 
 No cluster may say what another cannot hold: a gateway stores what clusters report, and sends some of it on.
 """
@@ -8,25 +8,31 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta
 
 TRIES_CARRIED: Final = 10_000
-"""Most tries of a task that go with a create: a cluster refuses more. No retry limit is near it."""
+"""The most tries of a task that a create may carry; a cluster refuses more.
+
+No retry limit is near it.
+"""
 
 SLOTS_MAXIMUM: Final = 1_000_000
 CPU_MAXIMUM: Final = 1e9
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
-"""A name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
+"""The type of a name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
 Seq: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-"""The number of a journalled event, which fits the columns of a journal and of a store."""
+"""The type of an event's sequence number, which fits the columns of a journal and of a store."""
 Tries: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
-"""How often a task was started: above what a create may carry, so that a cluster that goes on fits."""
+"""The type of a number of starts of a task.
+
+Above the number that a create may carry, so that a cluster that goes on fits.
+"""
 Slots: TypeAlias = Annotated[int, Meta(ge=1, le=SLOTS_MAXIMUM)]
 Held: TypeAlias = Annotated[int, Meta(ge=0, le=SLOTS_MAXIMUM)]
-"""A number of attempts that a cluster holds, and that it holds at most."""
+"""The type of a number of attempts that a cluster holds."""
 Queued: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000_000)]
-"""A number of tasks: 10,000 of each attempt that a cluster could hold."""
+"""The type of a number of queued tasks: up to 10,000 of each attempt that a cluster could hold."""
 Processors: TypeAlias = Annotated[float, Meta(ge=0, le=CPU_MAXIMUM)]
-"""A number of processors."""
+"""The type of a number of processors."""
 Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
-"""Seconds on a cluster's monotonic clock since its boot."""
+"""The type of a time in seconds on a cluster's monotonic clock since its boot."""
 WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-"""Seconds since 1970, up to the end of the year 9999, which is the last that a date can say."""
+"""The type of a time in seconds since 1970, up to the end of the year 9999, the last in dates."""

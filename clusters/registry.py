@@ -1,4 +1,4 @@
-"""The kinds of cluster that a gateway can work with: the scheme of a region's URL picks one.
+"""The registry of the kinds of cluster that a gateway can work with, by the scheme of a region's URL.
 
 To add a kind: write its adapter in a room of its own, and add an entry to `CLUSTER_KINDS`.
 """
@@ -15,14 +15,14 @@ from clusters.interface import ClusterAdapter
 from waypost.workflow.run_types import DeclaredExecutors
 
 StoreName: TypeAlias = Callable[[], str]
-"""Gives IDENTITY.ERA of the gateway's store, which may change while an adapter is in use."""
+"""A function that returns IDENTITY.ERA of the gateway's store, which may change meanwhile."""
 
 
 class AdapterFactory(Protocol):
-    """The factory of the adapter for one region's cluster; the adapter sends nothing before it is entered."""
+    """The factory of the adapter to one region's cluster; the adapter sends nothing before it is entered."""
 
     def __call__(self, address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-        """Makes the adapter; `address` is the part of the region's URL after `://`."""
+        """Creates the adapter; `address` is the part of the region's URL after `://`."""
         ...
 
 
@@ -30,7 +30,7 @@ class ClusterKind(Struct, frozen=True, kw_only=True):
     """A kind of cluster: the executors that it has, and the factory of its adapter."""
 
     executors: DeclaredExecutors
-    """The executors of such a cluster: documents are checked against them."""
+    """The executors of such a cluster; documents are checked against them."""
     adapter: AdapterFactory
 
 
@@ -45,7 +45,7 @@ CLUSTER_KINDS: Final[Mapping[str, ClusterKind]] = {
 
 
 def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-    """The adapter for `region`'s cluster at `url`, such as `embedded+https://10.1.0.5:7101`.
+    """Returns the adapter for `region`'s cluster at `url`, such as `embedded+https://10.1.0.5:7101`.
 
     `store` names the store that the gateway works for: a cluster works for one alone.
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
@@ -55,7 +55,7 @@ def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreN
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
-    """The executors of all clusters at these URLs together; without any URL, those of all kinds of cluster.
+    """Returns the executors of all clusters at these URLs; without any URL, those of all kinds.
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
@@ -64,7 +64,7 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 
 
 def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
-    """The union of the executors that several kinds of cluster declare.
+    """Returns the union of the executors that several kinds of cluster declare.
 
     Raises `ValueError` where two of them declare the same executor with different types of `run`: a document
     could then be right for one region and wrong for another.

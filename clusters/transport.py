@@ -26,15 +26,21 @@ T = TypeVar("T")
 STORE_HEADER: Final = "waypost-store"
 """The request header that names the gateway's store and its era: IDENTITY.ERA."""
 ANSWER_BYTES: Final = 8 * 1_048_576
-"""The largest answer: a listing of 50,000 attempts has half. A faulty cluster must not fill our memory."""
+"""The largest answer that is read, in bytes: a listing of 50,000 attempts has half.
+
+A faulty cluster must not fill our memory.
+"""
 PROBE_BYTES: Final = 128 * 1_024
-"""The largest answer to a probe: a status with a thousand executors of the longest names."""
+"""The largest answer to a probe, in bytes: a status with a thousand executors of the longest names."""
 PROBLEM_BYTES: Final = 64 * 1_024
-"""The largest refusal of a stream."""
+"""The largest body, in bytes, of an answer that refuses a stream."""
 LINE_BYTES: Final = 8 * 1_048_576
-"""The longest line of a stream: a hello may list 70,000 attempts; an event has 64 KiB of output."""
+"""The longest line of a stream, in bytes: a hello may list 70,000 attempts.
+
+An event has 64 KiB of output.
+"""
 IDLE_SECONDS: Final = 30.0
-"""Seconds for which an idle connection is kept.
+"""The seconds for which an idle connection is kept.
 
 Shorter than a cluster keeps it (75 s), or a call would now and then go out on a connection that is just being
 closed.
@@ -42,7 +48,7 @@ closed.
 
 
 class Purpose(StrEnum):
-    """The purpose of a connection. Each has a pool of its own."""
+    """The purpose of a connection to a cluster; each has a pool of its own."""
 
     APPLY = "apply"
     PROBE = "probe"
@@ -70,27 +76,27 @@ REASONS: Final[Mapping[int, str]] = {
     503: "Unavailable",
     504: "Unavailable",
 }
-"""The reason for a status whose answer names none: a proxy between gateway and cluster may have sent it."""
+"""The reason for each HTTP status of an answer that names none, such as one from a proxy."""
 
 LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
-"""Of `REASONS` those that are not retryable: the same call would fail in the same way."""
+"""Those of `REASONS` that are not retryable: the same call would fail in the same way."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """The time-outs of a call in seconds: for a connection, each piece of its answer, a place in the pool."""
+    """The time-outs of a call in seconds: to connect, between pieces of an answer, to get a connection."""
 
     connect_seconds: float = 3.0
-    """Seconds for the TCP connection and the TLS handshake."""
+    """The most seconds for the TCP connection and the TLS handshake."""
     read_seconds: float = 5.0
-    """Seconds between two pieces of an answer; for streams, between two lines."""
+    """The most seconds between two pieces of an answer; for streams, between two lines."""
     pool_seconds: float = 1.0
-    """Seconds that a call waits for a connection of the pool where all are in use."""
+    """The most seconds that a call waits for a connection of the pool where all are in use."""
     whole_seconds: float = 8.0
-    """Seconds for a whole call that is no stream, however its answer trickles in."""
+    """The most seconds for a whole call that is no stream, however its answer trickles in."""
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
-    """The members of a problem document that are read (`waypost.problem_documents.ProblemDocument`)."""
+    """The members that are read of a problem document (`waypost.problem_documents.ProblemDocument`)."""
 
     reason: str = ""
     detail: Annotated[str, Meta(max_length=4_096)] = ""
@@ -138,7 +144,7 @@ class Transport:
 
     @property
     def connections(self) -> int:
-        """The number of connections to the cluster that are open now, of all pools."""
+        """Returns the number of connections to the cluster that are open now, of all pools."""
         return sum(pool.connections for pool in self._pools.values())
 
     def _client(self, pool: BoundedTransport) -> httpx.AsyncClient:
@@ -186,7 +192,7 @@ class Transport:
     async def lines(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]
     ) -> AsyncGenerator[T]:
-        """Sends a GET and yields each line of the endless answer, decoded, as it comes.
+        """Sends a GET and yields each line of the endless answer, decoded, as it arrives.
 
         The iteration ends when the cluster ends its answer.
         """
@@ -233,7 +239,7 @@ class Transport:
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:
-    """The error that the answer's problem document names, or else the one that the status stands for."""
+    """Returns the error for an HTTP answer that refuses a call, from its problem document or its status."""
     try:
         problem = msgspec.json.decode(body, type=_ProblemMembers)
     except (msgspec.DecodeError, RecursionError):

@@ -13,7 +13,7 @@ import msgspec
 from clusters.errors import ClusterError
 
 CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
-"""TLS alerts about the client's certificate whose names do not say so."""
+"""The TLS alerts that concern the client's certificate although their names do not say so."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def cluster_errors() -> Iterator[None]:
 
 
 def _connection_error(error: BaseException) -> ClusterError:
-    """The error for a failed connection: `Forbidden` where one side refused the other's certificate.
+    """Returns the error for a failed connection: `Forbidden` if a certificate was refused.
 
     Else it is `Unreachable`. Its detail is the innermost cause, in words: what httpx says of it is less.
     """
@@ -57,7 +57,7 @@ def _connection_error(error: BaseException) -> ClusterError:
 
 
 def _at_address(error: BaseException) -> str:
-    """`: 10.1.0.5:7101`, the address that was called; empty where the error does not know it."""
+    """Returns `: 10.1.0.5:7101`, the address that was called; empty where the error does not contain it."""
     try:
         url = error.request.url if isinstance(error, httpx.RequestError) else None
     except RuntimeError:  # httpx says so where no request was set
@@ -66,7 +66,7 @@ def _at_address(error: BaseException) -> str:
 
 
 def _tls_error(reason: str) -> ClusterError:
-    """The error for a TLS failure that OpenSSL calls `reason`, as in `TLSV1_ALERT_UNKNOWN_CA`."""
+    """Returns the error for a TLS failure named `reason` by OpenSSL, such as `TLSV1_ALERT_UNKNOWN_CA`."""
     _, alert, word = reason.partition("ALERT_")
     words = (word or reason).lower().replace("_", " ")
     if alert:
@@ -79,7 +79,7 @@ def _tls_error(reason: str) -> ClusterError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and the causes that it was raised from; of a group the first of its errors."""
+    """Yields the error and the causes that it was raised from; of a group the first of its errors."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

@@ -17,7 +17,7 @@ from waypost.files.permissions import make_private_folder
 
 
 class TaskRunner:
-    """The task runner: starts and kills tries, and holds those under way and the leases of their attempts.
+    """Starts and kills the tries of a cluster, and holds the leases of their attempts.
 
     `report` is called once for each try, when none of its processes is left, with the seconds that it took.
     """
@@ -35,7 +35,7 @@ class TaskRunner:
         """The attempts whose files were removed, and the reason."""
 
     def __len__(self) -> int:
-        """The number of tries under way."""
+        """Returns the number of tries under way."""
         return len(self._running)
 
     def __repr__(self) -> str:
@@ -49,7 +49,7 @@ class TaskRunner:
         task.add_done_callback(lambda done: self._finish(launch, done, began))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
-        """Kills a try where it is under way; does not wait for its end."""
+        """Kills a try if it is under way, without waiting for its end."""
         running = self._running.get((attempt, task))
         # Once only: a second cancellation would interrupt the executor while it waits for the last process to
         # end.
@@ -57,14 +57,14 @@ class TaskRunner:
             running.cancel()
 
     async def kill_all(self) -> None:
-        """Kills all tries. Returns when none is left and each outcome was reported."""
+        """Kills all tries, and returns when none is left and each outcome was reported."""
         running = dict(self._running)
         for attempt, task in running:
             self.kill(attempt, task)
         await asyncio.gather(*running.values(), return_exceptions=True)
 
     def evict(self, attempts: Iterable[AttemptId], reason: str) -> "asyncio.Future[list[Any]]":
-        """Kills the tries of `attempts`: they fail for `reason`, and so do all that would start later.
+        """Kills the tries of `attempts` and fails their later ones, for `reason`.
 
         The future that it returns is done when none is left. A later task would not find the files that the
         earlier ones have left to it.
@@ -79,7 +79,7 @@ class TaskRunner:
         return asyncio.gather(*ending, return_exceptions=True)
 
     def renew_lease(self, attempt: AttemptId, expires_at: float) -> None:
-        """Extends the lease of an exclusive attempt to `expires_at`, on the machine's monotonic clock."""
+        """Extends an exclusive attempt's lease to `expires_at`, on the machine's monotonic clock."""
         self._leases.setdefault(attempt, RunLease()).renew(expires_at)
 
     def forget_shards_except(self, shards: Container[tuple[str, int]]) -> None:

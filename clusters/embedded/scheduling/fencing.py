@@ -1,4 +1,4 @@
-"""Fencing of creates: a late, repeated or superseded create never starts an attempt."""
+"""Refuses late, repeated or superseded creates (fencing), so that they never start an attempt."""
 
 from collections.abc import Container, Mapping
 
@@ -6,7 +6,7 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """The fencing of creates: refuses them by their fence, and by the newest epoch seen of shard and era.
+    """Refuses creates that are past their fence, or older than the newest epoch of their shard or era.
 
     `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
     (run, shard).
@@ -21,7 +21,7 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Records an epoch that was created or tombstoned here: older ones of the shard are now refused."""
+        """Records an epoch that was created or tombstoned here, so that older ones are refused."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)
@@ -34,7 +34,7 @@ class Fencing:
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """The reason to refuse a create at uptime `now`, as in `CreateAnswer`; empty where there is none."""
+        """Returns the reason to refuse a create at uptime `now`, as in `CreateAnswer`; empty to accept it."""
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.
         if spec.fence.boot != self._boot:

@@ -1,4 +1,4 @@
-"""The two values of a try: the `Launch` that an executor runs, and the `Outcome` that it returns."""
+"""The two values of a try (one start of a task): its `Launch`, run by an executor, and its `Outcome`."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from waypost.workflow.task import TaskSpec
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One try of one task, ready to run."""
+    """One try of one task, ready to be run by an executor."""
 
     attempt: AttemptId
     task: TaskSpec
     """The task with all placeholders filled in, and without the fields that no executor reads."""
     tries: int
-    """The number of this try, from 1, counted over all epochs."""
+    """The number of this try, counted from 1 over all epochs."""
     input: dict[str, Any]
-    """The JSON that the task may read."""
+    """The JSON input of the task: params, shard, source, target, and outputs of earlier tasks."""
     exclusive: bool
     waited_seconds: float = 0.0
-    """How long the task was ready before this try."""
+    """The seconds for which the task was ready before this try."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """The outcome of a try. `reason` is a sentence, empty where it succeeded."""
+    """The outcome of a try: success with an output, or failure. `reason` is a sentence about a failure."""
 
     succeeded: bool
     output: Any = None
@@ -38,14 +38,14 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """The outcome in one word, for the metrics."""
+        """Returns the outcome in one word, for the metrics."""
         if self.succeeded:
             return "Succeeded"
         return "Killed" if self.killed else "Lost" if self.lost else "Failed"
 
 
 def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
-    """The next try of `task`, with `shard` filled in. Raises `PlaceholderError`."""
+    """Builds the next try of `task`, with the values of `shard` filled in. Raises `PlaceholderError`."""
     shard = attempt.shard_values
     run, source, target = (
         render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)

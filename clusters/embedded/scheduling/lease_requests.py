@@ -1,4 +1,4 @@
-"""Run-leases of exclusive attempts: the cluster requests them, the gateway grants them.
+"""Requests run-leases for exclusive attempts from the gateway, and applies its grants.
 
 A lease counts from the request, not from the grant. The gateway counts from the grant, which is later: so it
 never takes a lease for ended under which the cluster still runs a task, however long the grant is on its way.
@@ -12,15 +12,15 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import LeaseAsked
 
 LEASE_SECONDS = 15.0
-"""Seconds that a lease lasts, from its request."""
+"""The duration of a lease in seconds, from its request."""
 REQUEST_SECONDS = 5.0
-"""Seconds between two requests of one attempt."""
+"""The seconds between two lease requests of one attempt."""
 MARGIN_SECONDS = 1.0
-"""Seconds before the lease's end at which tasks are killed: none of their processes may outlive it."""
+"""The seconds before a lease's end at which its tasks are killed, so that no process outlives it."""
 
 
 class LeaseRequests:
-    """The lease requests of a cluster: makes them, and applies the grants.
+    """Creates the lease requests of a cluster and applies the gateway's grants.
 
     The numbers of requests differ between boots, so that a late grant fits none.
     """
@@ -30,7 +30,7 @@ class LeaseRequests:
         self._numbers = itertools.count(first)
 
     def request(self, attempt: Attempt, now: float) -> LeaseAsked:
-        """Makes the next request of `attempt`, and sets when the one after it is due."""
+        """Creates the next lease request of `attempt`, and schedules the one after it."""
         number = next(self._numbers)
         attempt.next_lease_request_at = now + REQUEST_SECONDS
         # A grant of an older request would give a lease that has ended: it need not be remembered.
@@ -41,19 +41,22 @@ class LeaseRequests:
         return LeaseAsked(attempt=attempt.id, ask=number)
 
     def grant(self, attempt: Attempt, number: int) -> None:
-        """Extends the lease, counted from the request of this number. Drops that request and earlier ones."""
+        """Extends the lease, counted from the request `number`, and drops that request and earlier ones."""
         requested_at = attempt.lease_requests[number]
         attempt.lease_until = max(attempt.lease_until, requested_at + LEASE_SECONDS)
         attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > number}
 
 
 def lease_is_ending(attempt: Attempt, now: float) -> bool:
-    """Whether the lease ends within the margin, has ended, or was never granted: nothing may run under it."""
+    """Returns whether the lease ends within the margin, has ended, or was never granted.
+
+    Nothing may run under it then.
+    """
     return attempt.lease_until - MARGIN_SECONDS <= now
 
 
 def pending_requests(attempts: Iterable[Attempt]) -> list[LeaseAsked]:
-    """The newest request of each attempt that waits for a grant."""
+    """Returns the newest lease request of each attempt that waits for a grant."""
     return [
         LeaseAsked(attempt=attempt.id, ask=max(attempt.lease_requests))
         for attempt in attempts

@@ -1,4 +1,4 @@
-"""Decides the consequence of a try's outcome for its attempt; changes nothing."""
+"""Decides what follows for a task and its attempt after a try has ended; changes nothing."""
 
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ class RetryTask(Struct, frozen=True, kw_only=True):
 
     pause_seconds: float
     reason: str = ""
-    """Why the try failed; empty for one that the cluster itself has killed."""
+    """The reason why the try failed; empty for a try that the cluster itself killed."""
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
@@ -32,9 +32,9 @@ class FailTask(Struct, frozen=True, kw_only=True):
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """The consequence of a try that this cluster cannot run, for `reason`: the attempt is lost.
+    """The consequence of a try that this cluster cannot run: the attempt is lost.
 
-    The task does not count as failed.
+    The task does not count as failed, and another cluster may run it.
     """
 
     reason: str
@@ -49,11 +49,11 @@ class NoConsequence(Struct, frozen=True, kw_only=True):
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence
-"""What the scheduler does with a task and its attempt after a try has ended."""
+"""The decision about a task and its attempt after a try has ended."""
 
 
 def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
-    """The consequence of `outcome`, with which a try of `attempt`'s `task` has ended."""
+    """Decides what follows from `outcome`, with which a try of `attempt`'s `task` has ended."""
     if attempt.stopped:
         return NoConsequence()
     if outcome.succeeded:
@@ -79,6 +79,9 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 
 
 def retry_pause(retry: Retry, tries: int) -> float:
-    """Seconds between try number `tries` of a task and the next: capped exponential back-off, see `Retry`."""
+    """Returns the seconds between try number `tries` and the next: exponential back-off with a maximum.
+
+    See `Retry`.
+    """
     # Tries that the cluster killed itself are not limited: the power of many would overflow.
     return min(retry.backoff_seconds * retry.factor ** min(tries - 1, 100), retry.max_seconds)

@@ -1,4 +1,4 @@
-"""Decides which tasks of an attempt may start, and which conditions are to be evaluated; changes nothing."""
+"""Decides which tasks of an attempt may start, and which conditions must be evaluated; changes nothing."""
 
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
@@ -7,7 +7,7 @@ from waypost.workflow.conditions import selected
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
-    """Whether tasks of `attempt` may start.
+    """Returns whether any task of `attempt` may start now.
 
     `leftovers`: a stopped attempt of its shard has processes left.
     """
@@ -20,7 +20,10 @@ def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
 
 
 def waits_for_nothing(attempt: Attempt, task: str) -> bool:
-    """Whether the task is ready: unfinished, with all tasks that it needs, and neither queued nor running."""
+    """Returns whether a task is ready: all its needs are finished, and it is not yet queued or started.
+
+    Nor may it wait for the end of a pause, and its attempt must not have failed.
+    """
     return (
         attempt.unmet_needs.get(task) == 0
         and task not in attempt.running
@@ -32,7 +35,7 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
 
 
 def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
-    """Returns the question about the condition of `task`, with its inputs; None if no answer is needed."""
+    """Returns the condition of `task` with its inputs, for the evaluator; None if it needs no evaluation."""
     spec = attempt.tasks[task]
     if spec.when is None or task not in attempt.evaluating:
         return None

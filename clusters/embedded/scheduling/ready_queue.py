@@ -1,4 +1,4 @@
-"""The ready queue, the processors in use and unacknowledged reports, which decide what task starts next."""
+"""Decides which ready task starts next: queues by fairness key, free processors, unacknowledged events."""
 
 import heapq
 import itertools
@@ -11,20 +11,23 @@ from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
 REPORTS_UNDER_WAY = 64
-"""Events of one fairness key that the gateway has not acknowledged, at which no further task of it starts.
+"""The most unacknowledged events of one fairness key; at that number no further task of it starts.
 
 All keys share one stream of events, in order: what one key has under way delays the reports of the others.
 """
 UNDER_WAY_ALONE = 1_024
-"""The same while the cluster has events of one key alone."""
+"""The most unacknowledged events of a fairness key while no other key has events."""
 CONTENDED_SECONDS = 10.0
-"""How long after events of another key a key is no longer alone."""
+"""The seconds for which a key counts as not alone, after an event of another key."""
 PATIENCE_SECONDS = 5.0
-"""How long after the last acknowledgement tasks wait for the next: a gateway that is away stops no work."""
+"""The seconds after the last acknowledgement for which tasks are held back to wait for the next.
+
+So a gateway that is away stops no work.
+"""
 
 
 class QueuedTask(NamedTuple):
-    """A task in the queue. Its first four fields order the tasks of one fairness key, smallest first."""
+    """One entry of the ready queue. Its first four fields order the tasks of one key, smallest first."""
 
     run_rank: int
     """The run's priority, negated."""
@@ -32,25 +35,26 @@ class QueuedTask(NamedTuple):
     """The task's priority, negated."""
     turn: int
     order: int
-    """The place in the order of arrival. It is unique, so that no further field is compared."""
+    """The sequence number of the entry's arrival. It is unique, so that no further field is compared."""
     attempt: AttemptId
     task: str
     since: float
-    """The uptime at which it was queued."""
+    """The uptime at which the task was queued."""
 
 
 @dataclass(kw_only=True, slots=True)
 class KeyQueue:
-    """The queued tasks of one fairness key, by the run's priority, then the task's, then the run's turn.
+    """The queued tasks of one fairness key, by the run's priority, the task's, then the run's turn.
 
-    Each task gets the next turn of its run, counted from the turn of the task that was started last.
+    A turn is a position in the rotation among runs: each task gets the next turn of its run, counted from the
+    turn of the task that was started last.
     """
 
     weight: float
     heap: list[QueuedTask] = field(default_factory=list)
     last_started_turn: int = 0
     next_turns: dict[str, int] = field(default_factory=dict)
-    """The next turn of each run, by its name."""
+    """The next turn of each run in the rotation, by the run's name."""
 
     def push(self, attempt: Attempt, task: str, order: int, now: float) -> None:
         run = attempt.run
@@ -61,17 +65,18 @@ class KeyQueue:
         heapq.heappush(self.heap, QueuedTask(-run.priority, rank, turn, order, attempt.id, task, now))
 
     def forget_idle_runs(self) -> None:
-        """Drops the turns of runs that would be next anyway, so that ended runs take no memory."""
+        """Drops the turns of runs that would be next anyway, so that ended runs use no memory."""
         self.next_turns = {
             run: turn for run, turn in self.next_turns.items() if turn > self.last_started_turn
         }
 
 
 class ReadyQueue:
-    """The queue of ready tasks: fairness keys take turns, and within a key the first task is next.
+    """The queue of ready tasks, shared fairly: keys are served in rotation, weighted.
 
-    So neither the number nor the priority of one key's tasks delays another key by more than a turn. An entry
-    is stale when its task is no longer in the attempt's `queued`; it stays until it is the first.
+    So neither the number nor the priority of one key's tasks delays another key by more than a turn. Within a
+    key the first task is next. An entry is stale when its task is no longer in the attempt's `queued`; it
+    stays until it is the first.
     """
 
     def __init__(self) -> None:
@@ -80,17 +85,17 @@ class ReadyQueue:
         self._order = itertools.count()
         self._keys: dict[str, KeyQueue] = {}
         self._turns: list[tuple[float, int, str]] = []
-        """A heap of the keys that have tasks, by their turn."""
+        """The keys that have tasks, as a heap by their next turn."""
         self._next_turns: dict[str, float] = {}
-        """The next turn of each key that was served, by its name."""
+        """The next turn of each key that was served, by the key."""
         self._now = 0.0
-        """The turn of the task that was started last: keys that were idle until now join at this turn."""
+        """The turn of the task that was started last; keys that were idle until now join at this turn."""
         self._held: list[str] = []
-        """The keys that have tasks, but no turn until `release`."""
+        """The keys that have tasks and are held back until `release`."""
 
     @property
     def holds(self) -> bool:
-        """Whether any fairness key is held back."""
+        """Returns whether any fairness key is held back."""
         return bool(self._held)
 
     def __repr__(self) -> str:
@@ -98,7 +103,7 @@ class ReadyQueue:
 
     @property
     def first(self) -> QueuedTask | None:
-        """The next task to be started, or a stale entry; None where the queue is empty."""
+        """Returns the next task to start, or a stale entry; None where the queue is empty."""
         return self._keys[self._turns[0][2]].heap[0] if self._turns else None
 
     def add(self, attempt: Attempt, task: str, now: float) -> None:
@@ -111,7 +116,7 @@ class ReadyQueue:
         queue.push(attempt, task, next(self._order), now)
 
     def remove_first(self, attempt: Attempt | None) -> None:
-        """Removes the first entry, whose task is not started; its fairness key stays first.
+        """Removes the first entry without starting its task; its fairness key stays first.
 
         `attempt` is the one that the entry names; None where the cluster does not hold it any more.
         """
@@ -125,7 +130,7 @@ class ReadyQueue:
             self.size -= 1
 
     def start_first(self, attempt: Attempt) -> None:
-        """Removes the first entry, because its task starts now; its fairness key waits for its next turn.
+        """Removes the first entry, whose task starts now; its fairness key waits for its next turn.
 
         `attempt` is the one that the entry names. The larger the weight of the key, the sooner its next turn.
         """
@@ -140,11 +145,11 @@ class ReadyQueue:
             self._await_turn(key)
 
     def hold_first(self) -> None:
-        """Holds back the fairness key of the first entry: it has no turn until `release`."""
+        """Holds back the fairness key of the first entry: none of its tasks is next until `release`."""
         self._held.append(heapq.heappop(self._turns)[2])
 
     def release(self) -> None:
-        """Releases all fairness keys that are held back: they have turns again."""
+        """Ends the holding back of fairness keys: all of them are served again."""
         held, self._held = self._held, []
         for key in held:
             self._await_turn(key)
@@ -154,12 +159,12 @@ class ReadyQueue:
         heapq.heappush(self._turns, (turn, next(self._order), key))
 
     def remove_all(self, attempt: Attempt) -> None:
-        """Removes every task of `attempt`: its entries become stale."""
+        """Removes every task of `attempt` from the queue; its entries become stale."""
         self.size -= len(attempt.queued)
         attempt.queued.clear()
 
     def forget_idle(self) -> None:
-        """Drops the turns of runs and keys that would be next anyway, so that ended runs take no memory."""
+        """Drops the turns of runs and keys that would be next anyway, so that ended runs use no memory."""
         self._next_turns = {key: turn for key, turn in self._next_turns.items() if turn > self._now}
         for queue in self._keys.values():
             queue.forget_idle_runs()
@@ -171,11 +176,11 @@ class ReadyQueue:
 
 
 class Reports:
-    """The counts, by fairness key, of events that no gateway has acknowledged yet."""
+    """Counts, by fairness key, the events that no gateway has acknowledged yet."""
 
     def __init__(self) -> None:
         self._under_way: deque[tuple[int, str]] = deque()
-        """The seq and the key of each event."""
+        """The unacknowledged events in order, each as its seq and its fairness key."""
         self._counts: Counter[str] = Counter()
         self._acknowledged_at = self._contended_until = NEVER
         self._last_key: str | None = None
@@ -185,11 +190,11 @@ class Reports:
 
     @property
     def patient_until(self) -> float:
-        """The uptime from which on no task is held back for want of acknowledgements."""
+        """Returns the uptime from which on no task is held back for missing acknowledgements."""
         return self._acknowledged_at + PATIENCE_SECONDS
 
     def add(self, seq: int, key: str, now: float) -> None:
-        """Counts an event of `key`, unless no gateway acknowledges any."""
+        """Counts an event of `key`; counts none while no gateway acknowledges any."""
         if self._last_key not in (None, key):
             self._contended_until = now + CONTENDED_SECONDS
         self._last_key = key
@@ -210,13 +215,13 @@ class Reports:
                 del self._counts[key]
 
     def hold_back(self, key: str, now: float) -> bool:
-        """Whether no further task of `key` may start now."""
+        """Returns whether `key` has too many unacknowledged events for another of its tasks to start now."""
         most = REPORTS_UNDER_WAY if now < self._contended_until else UNDER_WAY_ALONE
         return now < self.patient_until and self._counts[key] >= most
 
 
 class Processors:
-    """The processors of a cluster and those in use, in whole thousandths (millicpu), which add up exactly."""
+    """Counts the free and busy processors of a cluster, in thousandths (millicpu), which add up exactly."""
 
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu
@@ -236,14 +241,14 @@ class Processors:
 
     @property
     def busy(self) -> float:
-        """The number of processors in use."""
+        """Returns the number of processors in use."""
         return self._busy / 1000
 
     def close(self) -> None:
-        """Closes the processors to further tasks: no capacity is free any more."""
+        """Stops further tasks from starting: no processor is free any more."""
         self._capacity = 0
 
 
 def millicpu(cpu: float) -> int:
-    """Thousandths of a processor. At least one, so that every task takes some of the capacity."""
+    """Converts processors to thousandths; at least one, so that every task takes some of the capacity."""
     return max(1, round(cpu * 1000))

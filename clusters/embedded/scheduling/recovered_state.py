@@ -1,4 +1,4 @@
-"""The state that a scheduler starts with, read from the journal once."""
+"""The state of a cluster that its scheduler starts with, read from the journal once."""
 
 from dataclasses import dataclass, field
 
@@ -10,18 +10,18 @@ from clusters.protocol import AttemptId
 
 @dataclass(kw_only=True)
 class RecoveredState:
-    """The state of a cluster after a restart. All defaults together are the state of a new cluster."""
+    """The state of a cluster after a restart; its default values are the state of a new cluster."""
 
     incarnation: str
     owner: Owner = field(default_factory=Owner)
     seq: int = 0
-    """The seq of the newest event."""
+    """The sequence number (seq) of the newest event."""
     acknowledged: int = 0
     """The seq of the last event whose effects the gateway has committed."""
     attempts: list[Attempt] = field(default_factory=list)
-    """Attempts that go on, and those whose end is not acknowledged yet."""
+    """The attempts that go on, and those whose end is not acknowledged yet."""
     ended: dict[AttemptId, EndedAttempt] = field(default_factory=dict)
-    """Attempts whose end was acknowledged."""
+    """The attempts whose end was acknowledged."""
     tombstones: dict[AttemptId, float] = field(default_factory=dict)
     """The time at which each tombstone was set, in seconds since 1970."""
     highest: dict[tuple[str, int], int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The retention of tombstones and ended attempts, and with them of logs and workspaces."""
+"""Decides how long tombstones and ended attempts are kept, and with them their logs and workspaces."""
 
 from collections.abc import Container, Iterable, Mapping
 
@@ -8,25 +8,31 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
 
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
-"""Retention of attempts that succeeded: their logs may still be read."""
+"""The seconds for which attempts that succeeded are kept, so that their logs can be read."""
 RETENTION_SECONDS = 30 * 24 * 3600.0
-"""Retention of tombstones, and of failed and lost attempts: a retry may build on their workspace."""
+"""The seconds for which tombstones, and failed and lost attempts, are kept.
+
+A retry may build on the workspace of such an attempt.
+"""
 
 
 class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
-    """The record that is kept of an attempt whose end was acknowledged.
+    """The record that is kept of an ended attempt after the gateway has acknowledged its end.
 
     The gateway has its results by then.
     """
 
     end_seq: int
     ended_at: float
-    """The time of its end, in seconds since 1970."""
+    """The time of the attempt's end, in seconds since 1970."""
     succeeded: bool
 
 
 class Retention:
-    """The retention of `ended` attempts, and of `tombstones` by their time (seconds since 1970)."""
+    """Keeps the records of `ended` attempts and of `tombstones`, and finds those that have expired.
+
+    Tombstones are kept with their time, in seconds since 1970.
+    """
 
     def __init__(
         self, tombstones: Mapping[AttemptId, float], ended: Mapping[AttemptId, EndedAttempt]
@@ -34,7 +40,7 @@ class Retention:
         self.tombstones, self.ended = dict(tombstones), dict(ended)
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
-        """Adds a tombstone that came at `wall`, in place of what was kept of the attempt."""
+        """Records a tombstone set at `wall`, in place of the record of the ended attempt."""
         self.tombstones[identity] = wall
         self.ended.pop(identity, None)
 
@@ -44,7 +50,7 @@ class Retention:
         )
 
     def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """The ended attempts and tombstones that are past their retention at `wall` (seconds since 1970).
+        """Returns the ended attempts and tombstones past their retention at `wall` (seconds since 1970).
 
         A tombstone stays while its attempt is among those `held`.
         """
@@ -68,5 +74,5 @@ class Retention:
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        """The (run, shard) pairs of the records that are kept."""
+        """Returns the (run, shard) pairs of the records that are kept."""
         return {(identity.run, identity.shard) for kept in (self.ended, self.tombstones) for identity in kept}

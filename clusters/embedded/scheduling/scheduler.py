@@ -1,4 +1,4 @@
-"""The scheduler of one cluster as a state machine: no I/O, no clock, no chance.
+"""The scheduler of one cluster as a pure state machine, without I/O, clock or randomness.
 
 Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes
 the state, and returns a `Step`: what to journal first, and what to do once that is durable. A crash between
@@ -53,7 +53,7 @@ from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQues
 
 
 class Scheduler:
-    """The scheduler of one cluster's attempts. `now` is uptime in seconds, `wall` is seconds since 1970."""
+    """Schedules the attempts of one cluster. `now` is uptime in seconds, `wall` is seconds since 1970."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
@@ -78,13 +78,13 @@ class Scheduler:
 
     @property
     def seq(self) -> int:
-        """The seq of the newest event."""
+        """Returns the sequence number (seq) of the newest event."""
         return self._lifecycle.seq
 
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies tombstones, creates and renewals, in this order. `after_commit` completes the answers."""
+        """Applies a batch: tombstones, creates, renewals. `after_commit` completes the answers."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
@@ -130,20 +130,20 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """Withdraws creates past their fence at uptime `now` from `steps`, before those are journalled."""
+        """Removes creates that are past their fence at uptime `now` from unjournalled `steps`."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """The answers to send once their step is journalled: creates withdrawn meanwhile are refused."""
+        """Returns the answers to send after the commit; creates withdrawn meanwhile are refused."""
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
-        """Changes the owner. No event counts as acknowledged any more: the new store may have none."""
+        """Changes the owner, and counts no event as acknowledged: the new store may have none."""
         self.owner, self.acknowledged = owner, 0
         return Step(now=now, wall=wall, owner=owner)
 
     def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
-        """Renames the journal, found to be a copy: its attempts sleep until they are created again."""
+        """Gives a journal that is a copy a new incarnation; its attempts sleep until created again."""
         step = Step(now=now, wall=wall, incarnation=incarnation)
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._attempts.by_id.values():
@@ -158,7 +158,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """Records that a try has ended and no process of it is left; applies its outcome's consequence."""
+        """Records the outcome of a try whose processes have all ended, and applies what follows from it."""
         step, attempt = Step(now=now, wall=wall), self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
         consequence = consequence_of(outcome, attempt, task, now)
@@ -186,7 +186,7 @@ class Scheduler:
     # Conditions
 
     def condition(self, identity: AttemptId, task: str) -> tuple[RunSpec, ConditionQuestion] | None:
-        """Returns a task's run and the question about its condition; None where no answer is awaited."""
+        """Returns a task's run and its condition with inputs; None where no evaluation is needed."""
         attempt = self._attempts.by_id.get(identity)
         question = None if attempt is None else condition_question(attempt, task)
         return None if attempt is None or question is None else (attempt.run, question)
@@ -194,7 +194,7 @@ class Scheduler:
     def record_conditions(
         self, answers: Iterable[tuple[AttemptId, str, ConditionAnswer]], now: float, wall: float
     ) -> Step:
-        """Records the answers to questions, as (attempt, task, answer). Late ones change nothing."""
+        """Applies evaluated conditions, each as (attempt, task, answer); late ones change nothing."""
         step = Step(now=now, wall=wall)
         for identity, task, answer in answers:
             if (attempt := self._attempts.by_id.get(identity)) is not None:
@@ -229,7 +229,7 @@ class Scheduler:
 
     @property
     def next_timer(self) -> float | None:
-        """The uptime at which `tick` may have something to do; None: not before another call."""
+        """Returns the uptime at which `tick` is to be called next; None: not before another call."""
         return self._lifecycle.next_timer
 
     def remove_expired(self, now: float, wall: float) -> Step:
@@ -249,16 +249,16 @@ class Scheduler:
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        """The (run, shard) pairs of which anything is held or kept: their files must stay."""
+        """Returns the (run, shard) pairs with attempts or kept records: their files must stay."""
         return self._retention.shards.union(self._attempts.shards)
 
     def leases(self, now: float) -> int:
-        """The number of exclusive attempts that hold a run-lease at uptime `now`."""
+        """Returns the number of exclusive attempts that hold a run-lease at uptime `now`."""
         return sum(attempt.lease_until > now for attempt in self._attempts.by_id.values() if not attempt.over)
 
     @property
     def processors_busy(self) -> float:
-        """The number of processors that running tasks have asked for."""
+        """Returns the number of processors that running tasks occupy."""
         return self._processors.busy
 
     def status(self, now: float) -> ClusterStatus:
@@ -276,7 +276,7 @@ class Scheduler:
         )
 
     def hello(self, now: float) -> Hello:
-        """The cluster's status, the attempts that go on, and those whose end is not acknowledged yet."""
+        """Returns the cluster's status, its unfinished attempts, and those whose end is unacknowledged."""
         known = (
             (attempt.id, attempt.awake)
             for attempt in self._attempts.by_id.values()
@@ -291,10 +291,10 @@ class Scheduler:
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def pending_lease_requests(self) -> list[LeaseAsked]:
-        """The lease requests that are not granted yet, for a gateway whose stream has just opened."""
+        """Returns the lease requests that are not granted yet, for a newly opened stream."""
         return pending_requests(self._attempts.by_id.values())
 
     def is_unfinished(self, identity: AttemptId, task: str) -> bool:
-        """Whether more of the task's log may come: its attempt goes on, and the task has no result."""
+        """Returns whether a task's log may still grow: its attempt goes on, and it has no result."""
         attempt = self._attempts.by_id.get(identity)
         return attempt is not None and not attempt.over and task not in attempt.finished

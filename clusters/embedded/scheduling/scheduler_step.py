@@ -1,4 +1,4 @@
-"""One step of the scheduler: the records to be journalled, and the actions to be taken after that."""
+"""One decision (step) of the scheduler: the records to journal, and the actions to take after that."""
 
 from dataclasses import dataclass, field
 
@@ -10,19 +10,19 @@ from clusters.protocol import AttemptId, JournalledEvent, LeaseAsked, RunSpec, S
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
-    """A task's row in the journal: how often it was started, its next try's time, and its result."""
+    """A task's row in the journal: its number of tries, the time of the next one, and its result."""
 
     attempt: AttemptId
     task: str
     tries: int
     """The number of times that the task was started."""
     due: float = 0.0
-    """End of the pause before the next try, in seconds since 1970; 0: no pause.
+    """The end of the pause before the next try, in seconds since 1970; 0 for no pause.
 
     Of all clocks only the wall clock goes on while the cluster is down.
     """
     result: TaskResult | None = None
-    """The task's result; None: it is not finished."""
+    """The task's result; None while the task is not finished."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,9 +30,9 @@ class Step:
     """The decision of one call of the scheduler: records to journal, and actions to take only after that."""
 
     now: float
-    """The cluster's uptime, in seconds."""
+    """The cluster's uptime at the call, in seconds."""
     wall: float
-    """Seconds since 1970."""
+    """The wall-clock time of the call, in seconds since 1970."""
 
     # Records
 
@@ -41,33 +41,37 @@ class Step:
     tasks: list[TaskRecord] = field(default_factory=list)
     events: list[JournalledEvent] = field(default_factory=list)
     failures: list[tuple[AttemptId, str]] = field(default_factory=list)
-    """Attempts of which a task has failed for good, and why."""
+    """The attempts of which a task has failed for good, each with the reason."""
     tombstones: list[AttemptId] = field(default_factory=list)
     expired: list[AttemptId] = field(default_factory=list)
-    """Ended attempts and tombstones past their retention: their rows are deleted."""
+    """The ended attempts and tombstones past their retention, whose rows are deleted."""
     acknowledged: int = 0
-    """The last event seq that the gateway has committed; 0: unchanged."""
+    """The last event seq that the gateway has committed; 0 where it is unchanged."""
     incarnation: str = ""
-    """The journal's new name; empty: unchanged. Resets `acknowledged`."""
+    """The journal's new name; empty where it is unchanged. Resets `acknowledged`."""
     owner: Owner | None = None
-    """The cluster's new owner; None: unchanged. Resets `acknowledged`, which the former owner had sent."""
+    """The cluster's new owner; None where it is unchanged.
+
+    Resets `acknowledged`, which the former owner had sent.
+    """
 
     # Actions
 
     launches: list[Launch] = field(default_factory=list)
     kills: list[tuple[AttemptId, str]] = field(default_factory=list)
-    """Tries to end, as (attempt, task)."""
+    """The tries to kill, as (attempt, task)."""
     lease_requests: list[LeaseAsked] = field(default_factory=list)
     leases: list[tuple[AttemptId, float]] = field(default_factory=list)
-    """Exclusive attempts whose lease was renewed, and the uptime at which it now ends."""
+    """The exclusive attempts whose lease was renewed, and the uptime at which it now ends."""
     evaluations: list[tuple[AttemptId, str]] = field(default_factory=list)
-    """Tasks whose condition is to be evaluated, as (attempt, task); `Scheduler.record_conditions` takes the
-    answers.
+    """The tasks whose condition is to be evaluated, as (attempt, task).
+
+    `Scheduler.record_conditions` takes the answers.
     """
 
     @property
     def has_records(self) -> bool:
-        """Whether the step has any record to journal."""
+        """Returns whether the step has any record to journal."""
         records = (
             self.runs
             or self.created

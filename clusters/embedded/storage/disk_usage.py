@@ -12,18 +12,18 @@ from msgspec import Struct
 
 RESERVE_BYTES: Final = 1 << 30
 RESERVE_SHARE: Final = 20
-"""The reserve is this part of the disk (a twentieth), at most `RESERVE_BYTES`."""
+"""The divisor that gives a disk's reserve: a twentieth of the disk, at most `RESERVE_BYTES`."""
 MEASURE_SECONDS: Final = 30.0
-"""Seconds after which a measurement is given up: it is repeated."""
+"""The seconds after which a measurement is given up, to be repeated."""
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """The space on a disk, in bytes or files: `free`, and the `reserve` below which it is short."""
+    """The free space of a disk, in bytes or files, and the `reserve` below which it counts as short."""
 
     free: int
     reserve: int
     unit: str
-    """MiB or files: how people count it."""
+    """The unit in which the space is shown to people: MiB or files."""
 
     @property
     def short(self) -> bool:
@@ -31,7 +31,10 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 def room_on(folder: Path) -> Room:
-    """The space on the disk of `folder`: in bytes, or in files where those are short. Raises `OSError`."""
+    """Returns the free space on the disk of `folder`: in bytes, or in files where those are short.
+
+    Raises `OSError`.
+    """
     disk = os.statvfs(folder)
     size = disk.f_blocks * disk.f_frsize
     reserve = min(RESERVE_BYTES, size // RESERVE_SHARE)
@@ -42,7 +45,7 @@ def room_on(folder: Path) -> Room:
 
 
 def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
-    """The disk usage of each (run, shard) below `root`, in bytes, or with `unit` "files" in files.
+    """Measures the disk usage of each (run, shard) below `root`, in bytes, or in files (`unit`).
 
     Counts files below its folders, and those that its processes hold open elsewhere on the disk or have
     unlinked. Blocks. Raises `OSError` and `subprocess.SubprocessError`.
@@ -59,7 +62,7 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
 
 
 def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
-    """The paths down to two levels below `kinds`, and the disk usage of each.
+    """Measures the folders down to two levels below `kinds`; yields path and disk usage of each.
 
     By du(1): it goes to any depth, and holds no lock of this process meanwhile.
     """
@@ -79,7 +82,10 @@ def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[s
 
 
 def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    """The bytes of files on the disk of `root` that du does not see: of each shard's living processes."""
+    """Yields shards with the bytes of files that only their processes hold open, which du does not count.
+
+    Counts files on the disk of `root`.
+    """
     workspaces, device = os.fsencode(root / "workspaces"), root.stat().st_dev
     seen = set[int]()
     for process in Path("/proc").iterdir():
@@ -110,7 +116,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _shard_of(process: Path, workspaces: bytes) -> tuple[str, int] | None:
-    """The (run, shard) whose workspace a process was started with; None for any other process."""
+    """Returns the (run, shard) whose workspace a process was started with; None for any other process."""
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
     except OSError:

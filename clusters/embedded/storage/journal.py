@@ -1,4 +1,4 @@
-"""The cluster's journal, in SQLite: the state that survives a restart, also one after a SIGKILL.
+"""The cluster's journal in SQLite: the state that survives a restart, even after a SIGKILL.
 
 It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
 step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from
@@ -35,10 +35,10 @@ ADDED_COLUMNS = (
     ("attempt", "failed", "text not null default ''"),
     ("task", "due", "real not null default 0"),
 )
-"""Columns that the journals of older versions do not have: (table, name, definition)."""
+"""The columns that journals of older versions lack, as (table, name, definition)."""
 OF_ATTEMPT = "where run = ? and shard = ? and epoch = ?"
 EVENTS_BYTES = 4 * 1_048_576
-"""About the most bytes of JSON in events read at once: each may carry an output of 64 KiB."""
+"""The approximate limit, in bytes, of events read at once: each may carry an output of 64 KiB."""
 
 _encode = msgspec.json.encode
 _decode_run = msgspec.json.Decoder(RunSpec).decode
@@ -99,7 +99,7 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
 def _load_attempt(
     db: sqlite3.Connection, spec: ShardSpec, graph: TaskGraph, *, end_seq: int, at: float, failed: str
 ) -> Attempt:
-    """The attempt of a row, with its tasks' rows. `at`: its end or creation, seconds since 1970."""
+    """Builds the attempt of a row, with its tasks' rows. `at`: its end or creation, seconds since 1970."""
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     pauses: dict[str, float] = {}
@@ -123,7 +123,7 @@ def _load_attempt(
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
-    """Writes the records of `steps`, in order; `wall` is the time of writing, in seconds since 1970."""
+    """Writes the records of scheduler steps in order; `wall` is the time, in seconds since 1970."""
     for step in steps:
         _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)
@@ -193,7 +193,7 @@ def _key(identity: AttemptId) -> tuple[str, int, int]:
 
 
 def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
-    """Deletes the rows of an attempt, and the row of its run with the run's last attempt."""
+    """Deletes the rows of an attempt, and the row of its run if that has no other attempt."""
     for table in ("task", "attempt"):
         db.execute(f"delete from {table} {OF_ATTEMPT}", _key(identity))
     db.execute(
@@ -203,7 +203,7 @@ def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
 
 
 def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[JournalledEvent]:
-    """The events after seq `after`, in order: `limit` at most, fewer where they exceed `EVENTS_BYTES`."""
+    """Returns the events after seq `after`, in order: at most `limit` of them and about `EVENTS_BYTES`."""
     events, size = list[JournalledEvent](), 0
     for (state,) in db.execute("select state from event where seq > ? order by seq limit ?", (after, limit)):
         events.append(_decode_event(state))

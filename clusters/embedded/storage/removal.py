@@ -1,6 +1,6 @@
 """Removes tasks' folders from the disk, whatever their size, depth and permissions.
 
-A removal blocks for as long as there are files: it belongs on a thread. `move_aside` takes effect at once.
+A removal blocks for as long as there are files, so it belongs on a thread; `move_aside` takes effect at once.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from pathlib import Path
 
 FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ROUNDS = 3
-"""Rounds through a folder that fills again while it is emptied, after which it is left for the next time."""
+"""The most attempts to empty a folder that fills again meanwhile; then it is left for the next time."""
 
 
 def move_aside(path: Path, folder: Path) -> None:
-    """Moves the file or folder at `path` into `folder`, under a new name; does nothing where there is none.
+    """Moves a file or folder into `folder` under a new name; does nothing if it does not exist.
 
     Raises `OSError`. Both are on one disk: a rename takes no longer for a million files.
     """
@@ -39,7 +39,7 @@ def move_aside(path: Path, folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Makes the folder `path`, in place of a file or link that a task has put there. Raises `OSError`."""
+    """Creates the folder `path`, replacing a file or link that a task has put there. Raises `OSError`."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     if not stat.S_ISDIR(path.lstat().st_mode):
@@ -48,7 +48,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove_tree(root: Path, stopped: Callable[[], bool]) -> list[OSError]:
-    """Removes the folder `root` with its content; returns the errors of the entries that cannot be removed.
+    """Removes the folder `root` with its content; returns the errors of entries that cannot be removed.
 
     Goes on with the rest after an error, and ends early when `stopped()`. Each folder found is moved up into
     `root` and emptied there: so no depth exhausts the stack, the descriptors, or the length of a path.
@@ -89,7 +89,10 @@ def _empty(root: int, stopped: Callable[[], bool]) -> list[OSError]:
 
 
 def _remove(root: int, name: str, stopped: Callable[[], bool]) -> None:
-    """Removes the entry `name` of the folder `root`, having moved its folders to `root`. Raises `OSError`."""
+    """Removes the entry `name` of the folder `root`; folders inside it are moved to `root`.
+
+    Raises `OSError`.
+    """
     try:
         os.unlink(name, dir_fd=root)
         return
@@ -142,7 +145,7 @@ def _rename(name: str, to: str, parent: int | None = None, to_parent: int | None
 
 
 def _open_folder(name: str, parent: int | None) -> int:
-    """Opens a folder, and gives its owner the permissions that reading and emptying it takes."""
+    """Opens a folder, after giving its owner the permissions to read and empty it."""
     found = os.open(name, os.O_PATH | FOLDER, dir_fd=parent)
     try:
         if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:

@@ -15,18 +15,18 @@ KINDS = ("workspaces", "scratch", "logs")
 
 
 class TaskFolders(Struct, frozen=True, kw_only=True):
-    """The paths of one try of a task: its two folders and its log file."""
+    """The paths for one try of a task: workspace, scratch folder and log file."""
 
     workspace: Path
-    """Folder of the shard, shared by its tasks and attempts; stays when the try has ended."""
+    """The folder of the shard, shared by its tasks and attempts; it stays when the try has ended."""
     scratch: Path
-    """Folder of the attempt, for temporary files, and for the inputs and outputs of its tasks."""
+    """The folder of the attempt, for temporary files and for the inputs and outputs of its tasks."""
     log: Path
-    """File that the task's tries append to."""
+    """The log file that the task's tries append to."""
 
 
 class StateFolder:
-    """The files of one cluster: `KIND/RUN/SHARD` below `root` for each kind of `KINDS`, and a trash folder.
+    """The folder of one cluster's files: `KIND/RUN/SHARD` for each kind of `KINDS`, and a trash folder.
 
     Scratch folders and logs have one more level, the epoch; an attempt does not see those of the one before.
     """
@@ -37,26 +37,26 @@ class StateFolder:
         self._trash = self.root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
-        """The paths for a try of `task`. Creates neither folders nor file."""
+        """Returns the paths for a try of `task`, without creating folders or file."""
         workspaces, scratch, logs = (self.root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
         return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")
 
     @property
     def short_of_room(self) -> bool:
-        """Whether the disk has less free space than its reserve."""
+        """Returns whether the disk has less free space than its reserve."""
         try:
             return room_on(self.root).short
         except OSError:
             return False
 
     def shards_on_disk(self) -> set[tuple[str, int]]:
-        """The (run, shard) pairs that have files of any kind. Blocks while it reads the disk."""
+        """Returns the (run, shard) pairs that have files of any kind. Blocks while it reads the disk."""
         found = (path for kind in KINDS for path in self.root.glob(f"{kind}/*/*"))
         return {(path.parent.name, int(path.name)) for path in found if path.name.isdecimal()}
 
     def move_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
-        """Moves the files of `shards` to the trash folder; removes the folders of runs that are then empty.
+        """Moves the files of `shards` to the trash folder; removes folders of runs that become empty.
 
         A rename takes effect at once, however many files there are: a shard that is created again under the
         same name starts with an empty workspace. Returns the errors of what stays where it is.
@@ -64,7 +64,7 @@ class StateFolder:
         return self._move(shards, KINDS)
 
     def move_data_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
-        """Moves the files of tasks of `shards` to the trash folder, except their logs."""
+        """Moves the workspaces and scratch folders of `shards` to the trash folder, but not their logs."""
         return self._move(shards, ("workspaces", "scratch"))
 
     def _move(self, shards: Iterable[tuple[str, int]], kinds: Iterable[str]) -> list[OSError]:
@@ -82,8 +82,9 @@ class StateFolder:
         return errors
 
     def empty_trash(self, stopped: Callable[[], bool] = lambda: False) -> list[OSError]:
-        """Deletes the trash folder, with the files that an earlier process left there. Blocks meanwhile.
+        """Deletes the trash folder with all files in it. Blocks meanwhile.
 
-        Ends early when `stopped()`. Returns the errors of what cannot be removed.
+        Also files that an earlier process left there. Ends early when `stopped()`. Returns the errors of what
+        cannot be removed.
         """
         return remove_tree(self._trash, stopped)

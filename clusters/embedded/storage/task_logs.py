@@ -1,4 +1,4 @@
-"""The logs of tasks: files that a task's tries append to, read back in pieces and kept within a bound."""
+"""Reads and shortens the log files of tasks, which a task's tries append to."""
 
 import asyncio
 import codecs
@@ -13,16 +13,16 @@ from clusters.protocol import LogChunk
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
-"""Seconds between two reads of a followed log that has nothing new."""
+"""The seconds between two reads of a followed log that has nothing new."""
 LOG_BYTES = 16 * 1_048_576
-"""Bytes above which a log is shortened to its head and its tail."""
+"""The size in bytes above which a log is shortened to its head and its tail."""
 HEAD_BYTES = 1_048_576
 TAIL_BYTES = 7 * 1_048_576
 CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
 async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """Yields the log from byte `offset` to its end; while `is_running()`, also what is appended meanwhile.
+    """Yields the log from byte `offset` to its end; while `is_running()`, also what is appended.
 
     No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. Raises
     `ClusterError` with the reason `NotFound` where there is no log and none will come.
@@ -48,7 +48,7 @@ async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -
 
 
 def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
-    """Reads up to `CHUNK_BYTES` from `offset`; returns where they begin and the bytes.
+    """Reads up to `CHUNK_BYTES` of a log from `offset`; returns where they begin and the bytes.
 
     Returns None where there is no log. The chunk begins at the end of a file that ends before `offset`: the
     log was shortened meanwhile.
@@ -63,10 +63,10 @@ def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Opens a regular file and returns its descriptor; a task may have put anything at `path`.
+    """Opens a regular file and returns its descriptor; refuses links and pipes. Raises `OSError`.
 
-    Raises `OSError`, also for a link, which may lead to a file that only the cluster may read, and for a
-    pipe, which would block until somebody writes to it.
+    A task may have put anything at `path`: a link may lead to a file that only the cluster may read, and a
+    pipe would block until somebody writes to it.
     """
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
