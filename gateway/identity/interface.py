@@ -19,6 +19,8 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
     """A token came in the query or a cookie: the request is refused with 400, even if it is valid."""
     certificate_sha256: str | None = None
     address: str = ""
+    sheds: bool = True
+    """Whether the request may be refused for the number of those that come from its address."""
 
 
 class Authenticator(Protocol):

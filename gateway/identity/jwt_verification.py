@@ -83,13 +83,13 @@ class JwtAuthenticator:
         try:
             token = _bearer(credentials)
         except Unauthenticated:
-            await self.unknown_callers.wait(credentials.address)
+            await self.unknown_callers.wait(credentials.address, sheds=credentials.sheds)
             raise
         digest = hashlib.sha256(token).digest()
         found = self._verified.get(digest)
         if found is None:
             # Before anything is done that costs time.
-            await self.unknown_callers.wait(credentials.address)
+            await self.unknown_callers.wait(credentials.address, sheds=credentials.sheds)
             found = self._verified.get(digest)
         now = self._clock()
         try:
@@ -97,7 +97,7 @@ class JwtAuthenticator:
             if found is None or self._key_sets[found.principal.issuer].refresh_due:
                 found = await self._verify(token, now)
                 self._remember(digest, found)
-                self.unknown_callers.excuse(credentials.address)
+                self.unknown_callers.excuse(credentials.address, sheds=credentials.sheds)
             if found.principal.expires_at <= now:
                 self._verified.pop(digest, None)
                 raise TokenRejected("claims.exp")

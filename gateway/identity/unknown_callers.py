@@ -3,7 +3,7 @@
 They are bounded by nothing else: all other limits are those of a tenant. A request without an acceptable
 token costs its address one of `BURST`, of which `RATE` come back each second. Where none is left requests
 wait for theirs: that slows a client down, and keeps nobody out whose token is known. Behind a proxy all
-callers have one address.
+callers have one address. What must not be refused (a cancellation) is counted apart, and only waits.
 """
 
 import asyncio
@@ -33,18 +33,28 @@ class UnknownCallers:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock, self._sleep = clock, sleep
-        self._left: dict[str, tuple[float, float]] = {}
-        """By address: how many requests were left, and when. Fewer than none: so many wait."""
+        self._left: dict[tuple[str, bool], tuple[float, float]] = {}
+        """By address, and whether they may be refused: how many requests were left, and when.
+
+        Fewer than none: so many wait.
+        """
 
     def __repr__(self) -> str:
         return f"<UnknownCallers at {len(self._left)} addresses>"
 
-    async def wait(self, address: str) -> None:
-        """Counts a request, and waits until it may be answered. Raises `TooManyRequests` if too many wait."""
-        key = network_of(address)
+    async def wait(self, address: str, *, sheds: bool = True) -> None:
+        """Counts a request, and waits until it may be answered. Raises `TooManyRequests` if too many wait.
+
+        One that does not shed is answered after the longest wait in that case: how many there are is bounded
+        by the connections.
+        """
+        key = network_of(address), sheds
         left = self._left_now(key) - 1.0
         seconds = -left / RATE
         if seconds > WAIT_SECONDS:
+            if not sheds:
+                await self._sleep(WAIT_SECONDS)
+                return
             # At once would be sooner than for those that are let in, and a client would ask again at once.
             await self._sleep(WAIT_SECONDS)
             raise TooManyRequests(
@@ -57,12 +67,12 @@ class UnknownCallers:
         if seconds > 0.0:
             await self._sleep(seconds)
 
-    def excuse(self, address: str) -> None:
+    def excuse(self, address: str, *, sheds: bool = True) -> None:
         """Takes a request back from the count of its address, since its caller was authenticated."""
-        key = network_of(address)
+        key = network_of(address), sheds
         self._left[key] = min(BURST, self._left_now(key) + 1.0), self._clock()
 
-    def _left_now(self, key: str) -> float:
+    def _left_now(self, key: tuple[str, bool]) -> float:
         left, at = self._left.get(key, (BURST, 0.0))
         return min(BURST, left + (self._clock() - at) * RATE)
 

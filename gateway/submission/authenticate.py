@@ -19,12 +19,14 @@ async def authenticate(
     certificate_sha256: str | None,
     *,
     address: str,
+    sheds: bool = True,
     authenticator: Authenticator,
 ) -> Principal:
     """Authenticates the caller by `headers` (lower-case names), and returns their principal.
 
     `certificate_sha256` is the thumbprint of the connection's client certificate, None without one, `address`
-    that of the client. Raises what the authenticator raises.
+    that of the client, `sheds` whether the request may be refused for too many from there. Raises what the
+    authenticator raises.
     """
     in_query_or_cookie = TOKEN_PARAMETER in query or any(
         TOKEN_PARAMETER in value for name, value in headers if name == b"cookie"
@@ -34,5 +36,6 @@ async def authenticate(
         in_query_or_cookie=in_query_or_cookie,
         certificate_sha256=certificate_sha256,
         address=address,
+        sheds=sheds,
     )
     return await authenticator.authenticate(credentials)

@@ -102,7 +102,7 @@ class Resource:
                 await self.services.unknown_callers.wait(_address(scope))
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
-        principal = ANONYMOUS if operation.public else await self._authenticate(scope)
+        principal = ANONYMOUS if operation.public else await self._authenticate(scope, operation.sheds)
         fields |= caller_fields(principal)
         call = Call(
             services=self.services,
@@ -145,7 +145,7 @@ class Resource:
             exits.enter_context(self.services.unread.hold(tenant, size))
             return ClosingResponse(response, exits.pop_all().close)
 
-    async def _authenticate(self, scope: Scope) -> Principal:
+    async def _authenticate(self, scope: Scope, sheds: bool) -> Principal:
         began, peer = perf_counter(), scope.get("state", {}).get("peer")
         with Unproven(scope):
             principal = await authenticate(
@@ -153,6 +153,7 @@ class Resource:
                 scope["query_string"],
                 peer and peer.thumbprint,
                 address=_address(scope),
+                sheds=sheds,
                 authenticator=self.services.authenticator,
             )
         self.services.metrics.observe_step("authenticate", perf_counter() - began)

@@ -134,3 +134,20 @@ async def test_addresses_are_forgotten(callers: UnknownCallers, clock: Clock) ->
     clock.at += BURST / RATE
     await callers.wait(OTHERS)
     assert repr(callers) == "<UnknownCallers at 1 addresses>"
+
+
+async def test_what_must_not_be_refused_waits_for_its_like_alone(
+    tmp_path: Path, callers: UnknownCallers, waits: Waits
+) -> None:
+    """A cancellation is never shed, also with a new token from an address that floods."""
+    async with JwtAuthenticator(
+        [issuer(tmp_path)], clock=Clock(NOW), unknown_callers=callers
+    ) as authenticator:
+        await flood(authenticator, 600)
+        waits.seconds.clear()
+        await ask(authenticator, token(), address=ATTACKER, sheds=False)
+        assert waits.seconds == []
+        for _ in range(600):
+            await callers.wait(ATTACKER, sheds=False)
+        await ask(authenticator, token(jti="new"), address=ATTACKER, sheds=False)
+    assert waits.seconds[-1] == WAIT_SECONDS == max(waits.seconds)

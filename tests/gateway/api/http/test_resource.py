@@ -8,8 +8,11 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.http.services import Services
 from gateway.api.routes import OPERATIONS, api
+from gateway.core.principal import Principal
+from gateway.identity.interface import RequestCredentials
 from gateway.identity.unknown_callers import BURST, RATE, WAIT_SECONDS, UnknownCallers
 from tests.gateway.api.callers import caller
+from tests.gateway.api.conftest import Door
 
 FIELDS = {"type", "title", "status", "detail", "reason", "retryable", "trace_id"}
 
@@ -138,3 +141,24 @@ async def test_a_connection_makes_room_until_its_caller_is_known(services: Servi
     ) as client:
         await client.get(path)
     assert seen == [True, False]
+
+
+class CountingDoor(Door):
+    """Notes whether each request may be shed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sheds: list[bool] = []
+
+    async def authenticate(self, credentials: RequestCredentials) -> Principal:
+        self.sheds.append(credentials.sheds)
+        return await super().authenticate(credentials)
+
+
+async def test_a_cancellation_is_not_refused_for_the_flood_of_its_address(services: Services) -> None:
+    """Its token may be new, and the address that of a proxy before everybody."""
+    door = CountingDoor()
+    async with caller(services, authenticator=door) as client:
+        await client.get("/v1/runs/a")
+        await client.post("/v1/runs/a/cancel")
+    assert door.sheds == [True, False]
