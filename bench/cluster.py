@@ -1,4 +1,4 @@
-"""Measures how fast one embedded cluster runs tasks, durable at each transition, beside the disk's fsync.
+"""Measures how fast an embedded cluster runs tasks, with each transition durable, and the disk's fsync.
 
 Usage: python bench/cluster.py
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
-    """Seconds that `shards` chains of `tasks` take, from the create to the last end."""
+    """Measures the seconds that `shards` chains of `tasks` tasks take, from the create to the last end."""
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
         async with ClusterNode(ClusterNodeSettings(region="bench", state=folder, cpu=cpu)) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
@@ -44,7 +44,7 @@ async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: f
 
 
 def fsync_milliseconds() -> float:
-    """Median milliseconds of appending 4 kB to a file and syncing it, of 100 times."""
+    """Measures the median milliseconds of 100 times appending 4 kB to a file and syncing it."""
     samples = []
     with tempfile.NamedTemporaryFile(dir=ROOT / "bench") as file:
         for _ in range(100):

@@ -1,7 +1,7 @@
-"""Measures how soon a lost region is noticed and its shards are dispatched again, with killed and with silent
-processes.
+"""Measures how soon a lost region is noticed and its shards are dispatched again.
 
-Prints p50 and worst beside what the contract promises. Usage: python bench/failover.py [ROUNDS]
+Regions are lost by killing their process or by stopping it (silent). Prints p50 and worst beside what the
+contract promises. Usage: python bench/failover.py [ROUNDS]
 """
 
 import asyncio
@@ -23,11 +23,14 @@ from tests.integration.waiting import described, ended, submitted, taking_work, 
 SHARDS = 8
 TASK_SECONDS = 60.0
 PROMISED = {"killed": (2.0, 5.0), "silent": (7.5, 10.0)}
-"""Seconds until the loss is noticed, and until an idempotent shard with young tasks is dispatched again."""
+"""The promised seconds until a loss is noticed, and until a shard is dispatched again, by fault.
+
+The shard is idempotent, and its tasks are young.
+"""
 
 
 async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: int) -> tuple[float, float]:
-    """Loses one region by `fault`; returns (noticed after, last shard handed on after), in seconds."""
+    """Loses one region by `fault`; returns the seconds until that is noticed and until all shards moved."""
     await taking_work(client, REGIONS)
     victim = REGIONS[number % len(REGIONS)]
     document = {

@@ -1,4 +1,4 @@
-"""Measures what policy costs: accepted submissions a second and microseconds a decision, embedded and by OPA.
+"""Measures the cost of policy: submissions a second and microseconds a decision, embedded and by OPA.
 
 Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
 and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other: about
@@ -43,7 +43,7 @@ RULES = (1, 10, 100, 1_000)
 USUAL_TASKS = 10
 BUDGET_SECONDS = 0.8
 EVALUATION_SECONDS = 0.4
-"""What the evaluation takes, roughly, during which stalls are looked for."""
+"""The approximate seconds of the evaluation during which stalls are measured."""
 TICK_SECONDS = 0.001
 PRINCIPAL = Principal(subject="ada", issuer="https://i.test", tenant="demo", scopes=("workflows:submit",))
 
@@ -64,13 +64,13 @@ def question(tasks: int) -> Question:
 
 
 class Costs:
-    """Measures decisions; each is printed in microseconds, and as a multiple of the first."""
+    """Measures decisions, and prints each in microseconds and as a multiple of the first."""
 
     def __init__(self) -> None:
         self._first = 0.0
 
     async def measure(self, name: str, engine: PolicyEngine, asked: Question) -> None:
-        """Prints p50, p99 and the gateway's own processor time of a decision."""
+        """Measures a decision: prints its p50, its p99 and the gateway's own processor time."""
         times = list[float]()
         for _ in range(20):
             decision = await engine.decide(asked)
@@ -88,7 +88,7 @@ class Costs:
 
 
 def with_house_rules(folder: Path, rules: str) -> Path:
-    """A copy of the shipped policies with these house rules."""
+    """Copies the shipped policies and adds these house rules; returns the copy's folder."""
     policies = Path(tempfile.mkdtemp(dir=folder)) / "policies"
     shutil.copytree(SHIPPED_POLICIES, policies)
     (policies / "house" / "bench.rego").write_text(f"package waypost.house\n\n{rules}")
@@ -113,7 +113,7 @@ SLOW_RULE = """submit contains "three tasks are equal" if {
 async def engines(
     exits: AsyncExitStack, opa: Path | None, policies: Path, folder: Path
 ) -> Mapping[str, PolicyEngine]:
-    """Each engine, running, with these policies."""
+    """Starts each policy engine with the given policies, and returns them by name."""
     made: dict[str, PolicyEngine] = {"embedded": EmbeddedPolicyEngine(policies, budget_seconds=10)}
     if opa is not None:
         archive = Path(tempfile.mkdtemp(dir=folder)) / "bundle.tar.gz"
@@ -147,7 +147,7 @@ async def measure_decisions(opa: Path | None, folder: Path) -> None:
 
 
 async def measure_stall(name: str, engine: PolicyEngine) -> None:
-    """Prints the longest time for which the event loop does nothing else while a decision takes long."""
+    """Measures the longest time for which a slow decision keeps the event loop from everything else."""
     tasks, seconds = 10, 0.0
     await engine.decide(question(tasks))  # which starts the process that the others find
     while seconds < EVALUATION_SECONDS:
@@ -181,7 +181,10 @@ def addresses(folder: Path) -> Mapping[str, Path | str]:
 
 
 def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections: list[int]) -> int:
-    """Runs the floor's comparison with one gateway for each engine, each with a store of its own."""
+    """Runs the floor's comparison with one gateway for each engine, each with a store of its own.
+
+    The floor is the cost of the unavoidable work (`bench/submissions.py`).
+    """
     floor = SHARED / "floor"
     if not (floor / "compare.py").exists() or shutil.which("wrk") is None:
         print(f"submissions are skipped: they need {floor.name}/compare.py in the shared folder, and wrk")
@@ -204,7 +207,10 @@ def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections
 
 
 def target(folder: Path, name: str, port: int, *, engine: str, before: str = "") -> str:
-    """One server for the floor's `compare.py`; `before` starts what belongs to its process group."""
+    """Builds the command line of one server for the floor's `compare.py`.
+
+    `before` starts what belongs to its process group.
+    """
     state = folder / name
     state.mkdir()
     for shared in ("jwks.json",):

@@ -1,8 +1,8 @@
-"""Measures accepted submissions a second of one gateway process on one core, beside the engineering floor.
+"""Measures the submissions a second that one gateway process accepts on one core, beside a lower bound.
 
-The floor is what a durable, permitted submission costs when only the unavoidable is done (`../shared/floor`,
-or `floor` in the folder WAYPOST_SHARED). The gateway takes its issuer's key and policy data from the same
-folder and has no regions. Needs `wrk`. Usage: python bench/submissions.py
+The bound, the floor, is what a durable, permitted submission costs when only the unavoidable is done
+(`../shared/floor`, or `floor` in the folder WAYPOST_SHARED). The gateway takes its issuer's key and policy
+data from the same folder and has no regions. Needs `wrk`. Usage: python bench/submissions.py
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Measures what one tenant's noise costs another: submit, GET, accepted to done, and the stalls of /livez.
+"""Measures how much one tenant's load slows down another: submit, GET, time to done, stalls of /livez.
 
 One kind of noise after the other, for `--seconds` each, beside the quiet tenant, which was measured alone
 just before: what is printed are ratios to that, and for /livez the worst stall above the worst one before.
@@ -29,11 +29,11 @@ from gateway.policy.bundle import SHIPPED_POLICIES
 REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "workflows:operate")
 LOUD = ("payments", *(f"crowd{n}" for n in range(1, 32)))
-"""The noisy tenants: the first alone, or the whole crowd."""
+"""The noisy tenants; a kind of noise uses the first alone, or all of them."""
 PAUSE_SECONDS = 0.2
-"""Between two runs of the quiet tenant."""
+"""The seconds between two runs of the quiet tenant."""
 DONE_SECONDS = 120.0
-"""A quiet run that is not over by then counts as having taken so long."""
+"""The most seconds that a quiet run is waited for; one that is not over counts as having taken these."""
 
 LUA = """
 local file = io.open("{bodies}", "r")
@@ -68,7 +68,7 @@ def delay(name: str = "t", **more: Any) -> dict[str, Any]:
 
 
 def costly_conditions() -> list[dict[str, Any]]:
-    """Texts and patterns that take a regular expression long, and loops in a chain: all beyond the budget."""
+    """Returns workflows with conditions beyond their time limit: slow patterns and chained loops."""
     text = "".join(random.Random(1).choices("ab", k=900_000))
     digits = ["1"] * 1_900
     chained = "params.l" + ".filter(x, true)" * 100
@@ -82,14 +82,14 @@ def costly_conditions() -> list[dict[str, Any]]:
 
 
 def slow_conditions() -> list[dict[str, Any]]:
-    """Conditions that take some tens of milliseconds each, which is permitted, in a hundred shards each."""
+    """Returns a workflow of a hundred shards, each with a slow condition (tens of ms) that is permitted."""
     text = "".join(random.Random(1).choices("ab", k=12_000))
     slow = delay(when='!params.s.matches("[ab]*b[ab]{60}c")')
     return [workflow(slow, params={"s": text}, shards={"count": 100}, priority=7)]
 
 
 def costly_documents() -> list[dict[str, Any]]:
-    """Many conditions over many items, and placeholders that never end."""
+    """Returns workflows that are slow to check: many conditions over many items, endless placeholders."""
     conditions = [delay(f"t{n}", when=f"shard.item.a != {n}") for n in range(2_000)]
     items = [{"a": n, f"b{n}": n} for n in range(1_000)]
     return [
@@ -101,7 +101,7 @@ def costly_documents() -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """One kind of noise: what is asked, on how many connections."""
+    """One kind of noise: the request that is repeated, and the number of connections."""
 
     path: str
     connections: int
@@ -120,12 +120,12 @@ NOISES = {
     "lists": lambda: Noise(path="/v1/runs?label=a%3Db", connections=64, method="GET"),
     "slow conditions": lambda: Noise(path="/v1/runs", connections=8, bodies=slow_conditions()),
 }
-"""In the order in which they are made: the lists need the flood's runs, slow conditions stay for minutes."""
+"""The kinds of noise by name, in their order: lists need the flood's runs, slow conditions last minutes."""
 
 
 @dataclass(kw_only=True)
 class Samples:
-    """Seconds that the quiet tenant's calls took, and those of /livez."""
+    """The measured seconds of the quiet tenant's calls and of /livez."""
 
     submit: list[float] = field(default_factory=list)
     get: list[float] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Samples:
 
 
 async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> None:
-    """Submits a small run every `PAUSE_SECONDS`, reads it, and waits for its end beside the next ones."""
+    """Submits a small run every `PAUSE_SECONDS`, reads it, and measures both and the time to its end."""
     until, waiting = time.perf_counter() + seconds, set[asyncio.Task[None]]()
     while time.perf_counter() < until:
         began = time.perf_counter()
@@ -155,7 +155,7 @@ async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> 
 
 
 async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) -> None:
-    """Adds how long the run took from its acceptance to its end, by the gateway's own clock."""
+    """Waits for a run's end, and adds its duration from acceptance to end, by the gateway's clock."""
     until = time.perf_counter() + DONE_SECONDS
     while time.perf_counter() < until:
         await asyncio.sleep(0.25)
@@ -167,7 +167,7 @@ async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) ->
 
 
 async def probe(url: str, samples: Samples) -> None:
-    """Asks /livez every 20 ms."""
+    """Measures the duration of a GET of /livez every 20 ms."""
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
         while True:
             began = time.perf_counter()
@@ -177,7 +177,7 @@ async def probe(url: str, samples: Samples) -> None:
 
 
 async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Samples:
-    """The quiet tenant's samples of so many seconds."""
+    """Measures the quiet tenant and /livez for the given seconds; returns the samples."""
     probing = asyncio.create_task(probe(stack.metrics_url, samples := Samples()))
     await quiet(client, seconds, samples)
     probing.cancel()
@@ -188,7 +188,7 @@ async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Sa
 
 @contextlib.asynccontextmanager
 async def making(noise: Noise, stack: Stack, tokens: Sequence[str], folder: Path) -> AsyncIterator[None]:
-    """Makes the noise for as long as the block lasts, with the tokens of as many tenants as it takes."""
+    """Makes the noise within the block, with the tokens of as many tenants as it needs."""
     if not noise.connections:
         async with large_run(stack, tokens[0]):
             yield
@@ -213,7 +213,7 @@ async def making(noise: Noise, stack: Stack, tokens: Sequence[str], folder: Path
 
 @contextlib.asynccontextmanager
 async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
-    """One run of 9,500 tasks on 1,000 shards, cancelled at the end."""
+    """Submits a run of 9,500 tasks on 1,000 shards; cancels it at the end of the block."""
     body = workflow(*(delay(f"t{n}") for n in range(9_500)), priority=7, shards={"count": 1_000})
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
@@ -232,7 +232,7 @@ async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
 
 
 def row(name: str, alone: Samples, beside: Samples) -> str:
-    """A line of the table: the ratios of p50 and p99 to those alone, and the milliseconds they come from."""
+    """Formats a line of the table: ratios of p50 and p99 to those alone, and the milliseconds behind them."""
     cells = [name]
     for what in ("submit", "get", "done"):
         before, during = sorted(getattr(alone, what)), sorted(getattr(beside, what))
@@ -259,7 +259,7 @@ def ms(seconds: float) -> str:
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """Settings of a gateway whose policy knows all of the noisy tenants."""
+    """Returns the settings of a gateway whose policy knows all of the noisy tenants."""
     data = json.loads((SHIPPED_POLICIES / "data.json").read_text())
     data["tenants"] |= dict.fromkeys(LOUD, data["tenants"]["payments"])
     path = folder / "data.json"

@@ -1,9 +1,7 @@
-"""Seals of an audit trail: each is a signed digest of the entries since the last seal, chained to that one.
+"""Seals an audit trail: signs a digest of the entries since the last seal, chained to that seal.
 
-Pure.
-
-What is recorded is durable before it is acted upon; a seal follows within seconds. What a trail with its
-seals shows is found by `audit_verification`.
+Pure. What is recorded is durable before it is acted upon; a seal follows within seconds. A trail and its
+seals are checked by `audit_verification`.
 """
 
 import base64
@@ -18,33 +16,36 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 
 FIRST: Final = ""
-"""What the first seal names as the one before it."""
+"""The value of `Seal.before` in the first seal, which has no seal before it."""
 ENTRIES_MAXIMUM: Final = 1_000
 """The most entries under one seal."""
 
 
 class Seal(Struct, frozen=True, kw_only=True):
-    """A signed digest of a range of the trail. Digests are SHA-256 in hexadecimal digits."""
+    """A signed digest of a range of entries of the audit trail.
+
+    Digests are SHA-256 in hexadecimal digits.
+    """
 
     number: int
-    """1 for the first seal, then one more each."""
+    """The number of the seal, counted from 1."""
     before: str
     """The digest of the seal before; empty for the first."""
     at: float
-    """When it was made, in wall-clock seconds since 1970."""
+    """The time of sealing, in wall-clock seconds since 1970."""
     entries: tuple[tuple[int, str], ...]
-    """The number and the digest of each entry under it."""
+    """The number and the digest of each entry under the seal."""
     signature: str = ""
-    """ECDSA P-256 over the SHA-256 of the seal without its signature; DER, base64."""
+    """The signature (ECDSA P-256, DER, base64) of the SHA-256 of the seal without this field."""
 
 
 def digest_of(entry: Mapping[str, Any]) -> str:
-    """The digest of an entry, computed over its JSON with sorted names."""
+    """Returns the digest of an entry, computed over its JSON with sorted names."""
     return hashlib.sha256(msgspec.json.encode(entry, order="deterministic")).hexdigest()
 
 
 def seal_digest(seal: Seal) -> str:
-    """The digest of a whole seal, signature included, to which the next seal is chained."""
+    """Returns the digest of a whole seal, signature included, to which the next seal is chained."""
     return hashlib.sha256(msgspec.json.encode(seal, order="deterministic")).hexdigest()
 
 
@@ -55,7 +56,7 @@ def make_seal(
     at: float,
     key: ec.EllipticCurvePrivateKey,
 ) -> Seal:
-    """Makes the seal over `entries`, by their numbers, that follows `last`."""
+    """Creates the signed seal over `entries`, given by their numbers, that follows the seal `last`."""
     unsigned = Seal(
         number=1 if last is None else last.number + 1,
         before=FIRST if last is None else seal_digest(last),
@@ -67,7 +68,7 @@ def make_seal(
 
 
 def is_signed(seal: Seal, key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the seal is as this key has signed it."""
+    """Returns whether the seal has a valid signature by this key."""
     try:
         signature = base64.b64decode(seal.signature, validate=True)
         key.verify(signature, _signed_bytes(seal), ec.ECDSA(hashes.SHA256()))

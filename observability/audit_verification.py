@@ -1,4 +1,4 @@
-"""What a trail and its seals show: entries and seals that were edited, deleted, added, repeated or reordered.
+"""Verifies an audit trail by its seals: finds entries and seals edited, deleted, added or reordered.
 
 Pure.
 """
@@ -14,29 +14,29 @@ from msgspec import Struct
 from observability.audit import FIRST, Seal, digest_of, is_signed, seal_digest
 
 TAIL_SECONDS: Final = 60.0
-"""How far from the newest seal an entry without a seal may be: far more than sealing takes."""
+"""The most seconds after the newest seal that an unsealed entry may have: far more than sealing takes."""
 TAIL_ENTRIES: Final = 1_000
-"""How many entries may have no seal yet."""
+"""The most entries at the end of the trail that may have no seal yet."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing wrong with a trail: where, and what. Without an entry and a seal it is about the whole."""
+    """One fault of an audit trail: where it is, and what. Without entry and seal it concerns the whole."""
 
     entry: int | None = None
-    """The number of the entry."""
+    """The number of the faulty entry."""
     seal: int | None = None
-    """The number of the seal that the finding is about, or that is over the entry."""
+    """The number of the seal that the finding is about, or that covers the entry."""
     detail: str
 
 
 class Verification(Struct, frozen=True, kw_only=True):
-    """The result of a check. No finding: what is under the seals is as it was sealed."""
+    """The result of verifying an audit trail. Without findings, all sealed entries are unchanged."""
 
     findings: tuple[Finding, ...]
     sealed: int
-    """How many entries are under seals."""
+    """The number of entries that seals cover."""
     unsealed: int
-    """How many are not: nothing shows that these are genuine."""
+    """The number of entries that no seal covers yet: nothing shows that these are genuine."""
 
 
 def verify(
@@ -46,7 +46,7 @@ def verify(
     key: ec.EllipticCurvePublicKey,
     known: Iterable[Seal] = (),
 ) -> Verification:
-    """Checks a trail: its entries, each with its number as `seq`, and its seals, as they stand.
+    """Verifies a trail: its entries, each with its number as `seq`, and its seals, in their given order.
 
     `known` are seals that were kept elsewhere, such as those of an earlier export: without them a trail whose
     end was cut off, seals and all, looks whole.
@@ -67,7 +67,7 @@ def verify(
 
 
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
-    """Numbers that occur twice, and, in one finding, those that stand behind a higher one."""
+    """Finds numbers that occur twice, and, in one finding, those that stand behind a higher number."""
     for number, times in sorted(Counter(numbers).items()):
         if times > 1:
             yield Finding(**{what: number}, detail=f"occurs {times} times: one of them at most is genuine")
@@ -80,7 +80,7 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
 def _chain(
     seals: Sequence[Seal], entries: Iterable[int], key: ec.EllipticCurvePublicKey
 ) -> Iterator[Finding]:
-    """What is wrong with the seals by themselves: signatures, gaps, and that each names the one before."""
+    """Finds faults of the seals by themselves: signatures, gaps, and links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
         return
@@ -103,7 +103,7 @@ def _chain(
 
 
 def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Finding]:
-    """What seals that were kept elsewhere say about these: one finding for each kind."""
+    """Finds differences from seals that were kept elsewhere: one finding for each kind."""
     by_number = {seal.number: seal for seal in seals}
     kept = sorted(known, key=lambda seal: seal.number)
     gone = [seal.number for seal in kept if seal.number not in by_number]
@@ -127,7 +127,7 @@ def _digests(
 
 
 def _without_seal(unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]) -> Iterator[Finding]:
-    """Entries without a seal that need one: all but a short tail behind the newest seal."""
+    """Finds entries that should have a seal and have none: all but a short tail behind the newest seal."""
     if not seals:
         return
     newest = seals[-1]
@@ -151,7 +151,7 @@ def _without_seal(unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Sea
 
 
 def _pairs(seals: Sequence[Seal]) -> Iterator[tuple[Seal | None, Seal]]:
-    """Each seal with the one before it; None before the first."""
+    """Yields each seal with the one before it; None before the first."""
     return zip((None, *seals[:-1]), seals, strict=True)
 
 
@@ -160,7 +160,7 @@ def _is_gap(before: Seal | None, seal: Seal) -> bool:
 
 
 def _between(before: Seal | None, seal: Seal) -> range:
-    """The numbers of the entries that could be between two seals."""
+    """Returns the numbers of the entries that could be between two seals."""
     first = before.entries[-1][0] + 1 if before is not None and before.entries else 0
     return range(first, seal.entries[0][0] if seal.entries else first)
 

@@ -1,6 +1,6 @@
-"""The metrics of an embedded cluster: their declarations, and the registry of one process.
+"""Declares the metrics of an embedded cluster, and creates them in one process's registry.
 
-docs/metrics.md is generated from here. What the gateway's processes have too stands in `gateway_metrics.py`.
+docs/metrics.md is generated from here. Metrics that the gateway has too are declared in `gateway_metrics.py`.
 """
 
 from typing import Final
@@ -93,6 +93,6 @@ class ClusterMetrics:
         self.wait_seconds.labels(executor).observe(waited_seconds)
 
     def count_end(self, executor: str, outcome: str, ran_seconds: float) -> None:
-        """Counts the end of a try."""
+        """Counts the end of a try by its outcome, and observes its duration."""
         self.ended.labels(executor, outcome).inc()
         self.run_seconds.labels(executor).observe(ran_seconds)

@@ -1,6 +1,6 @@
-"""The declarations of all metrics of a gateway: name, meaning, when to look at it, labels.
+"""Declares all metrics of a gateway: name, meaning, when to look at it, labels.
 
-`metrics.py` makes them, and docs/metrics.md is generated from here. Those of a cluster stand in
+`metrics.py` creates them, and docs/metrics.md is generated from here. Those of a cluster are declared in
 `cluster_metrics.py`.
 """
 

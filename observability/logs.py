@@ -27,15 +27,14 @@ TOKEN: Final = re.compile(
     r"(?i:bearer)(?:\s|%20|[=:])+[\w.~+/=-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*"
     r"|(?<=Basic )[\w+/]{6,}=*|(?<=://)[^\s/@\"']+(?=@)"
 )
-"""Matches a bearer credential, a JWT or the beginning of one, an HTTP Basic credential, a password in a URL.
-"""
+"""Matches credentials: a bearer token, a JWT or its beginning, HTTP Basic, a password in a URL."""
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Matches control characters, with which text from outside could forge a line or change the terminal."""
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio", "sse_starlette")
-"""Loggers of the standard library whose warnings and errors are logged too."""
+"""The names of standard-library loggers whose warnings and errors are logged too."""
 
 KINDS: Final = 1_000
-"""The most kinds of line whose rate is remembered; beyond it all are forgotten."""
+"""The most kinds of log line whose rate is remembered; beyond it all are forgotten."""
 
 
 def configure(
@@ -45,7 +44,7 @@ def configure(
     stream: TextIO | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> None:
-    """Sends every log line of this process to `stream` (default: standard error).
+    """Configures the logging of this process: all lines go to `stream` (default: standard error).
 
     To be called once, at its start. The style "auto" is "human" at a terminal, else "json". `fields` are in
     every line of JSON: which process of which region wrote it.
@@ -72,7 +71,7 @@ def redacted(text: str) -> str:
 
 
 class LogRateLimiter:
-    """A rate limiter of log lines that callers can cause: one of each kind in `seconds`."""
+    """Limits the rate of log lines that callers can cause, to one of each kind in `seconds`."""
 
     def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock = seconds, clock
@@ -80,9 +79,9 @@ class LogRateLimiter:
         self._kept_back: Counter[str] = Counter()
 
     def take_turn(self, kind: str) -> str | None:
-        """Returns whether a line of `kind` may be logged now, and counts it.
+        """Decides whether a line of `kind` may be logged now; returns its suffix, or None if it may not.
 
-        Returns None if it may not; else a suffix for it, which says how many were suppressed before, if any.
+        The suffix says how many lines were suppressed before, if any.
         """
         now = self._clock()
         if now < self._next.get(kind, now):

@@ -1,4 +1,4 @@
-"""Measures the lag of the event loop."""
+"""Measures the lag of the event loop: how late it runs what is due."""
 
 import asyncio
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from prometheus_client import Histogram
 
 LAG_SECONDS: Final = 0.5
-"""The pause between two measurements."""
+"""The seconds between two measurements."""
 
 
 async def measure_loop_lag(lag: Histogram) -> None:
-    """Measures the loop's lag until it is cancelled, and observes each measurement in `lag`."""
+    """Measures the event loop's lag until it is cancelled, and observes each measurement in `lag`."""
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()

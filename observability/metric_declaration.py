@@ -1,4 +1,4 @@
-"""The types of a metric's declaration, its labels and histogram buckets, and the registry made from them.
+"""The types that declare metrics, with their labels and histogram buckets, and the registry of metrics.
 
 A label takes the words of a closed list, or the names that operators have configured: never a tenant, a run
 or anything else that a caller chooses. Each says how many values it has at most; tests hold it to that.
@@ -14,18 +14,21 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 # Else every counter and histogram has a second series with the moment of its making.
 
 QUICK: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Histogram bucket bounds in seconds, for the waits within a request."""
+"""The bounds of histogram buckets, in seconds, for the waits within a request."""
 REQUEST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)
-"""Those for whole requests: 0.8 s, beyond which a request counts as slow, is among them."""
+"""The bounds of histogram buckets, in seconds, for whole requests.
+
+Among them is 0.8 s, beyond which a request counts as slow.
+"""
 RECOVERY: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
-"""Those for recovery, with the promised times among them."""
+"""The bounds of histogram buckets, in seconds, for recovery, with the promised times among them."""
 TASK: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0)
-"""Those for tasks, which take milliseconds or hours."""
+"""The bounds of histogram buckets, in seconds, for tasks, which take milliseconds or hours."""
 SIZES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
 class Label(Struct, frozen=True):
-    """A label of metrics: its name, the most values that it has, and which these are."""
+    """A label of metrics: its name, the most values that it may have, and a description of them."""
 
     name: str
     most: int
@@ -33,21 +36,21 @@ class Label(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True, kw_only=True):
-    """The declaration of one metric."""
+    """The declaration of one metric: name, kind, help text, labels and buckets."""
 
     name: str
-    """Its name as Prometheus shows it: that of a counter ends in `_total`."""
+    """The name of the metric as Prometheus shows it; that of a counter ends in `_total`."""
     kind: Literal["counter", "gauge", "histogram"]
     help: str
-    """What it counts or measures, as a sentence; Prometheus shows it."""
+    """The meaning of the metric, as a sentence; Prometheus shows it."""
     look: str
-    """When an operator looks at it, and what it then says."""
+    """The situation in which an operator looks at the metric, and what it then says."""
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
 
     @property
     def most_series(self) -> int:
-        """The most time series of the metric that one process can have."""
+        """Returns the most time series of the metric that one process can have."""
         series = 1
         for label in self.labels:
             series *= label.most
@@ -107,12 +110,12 @@ def histogram(
 
 
 class MetricRegistry(CollectorRegistry):
-    """A registry of the Prometheus client that makes its metrics from declarations."""
+    """A registry of the Prometheus client that creates its metrics from declarations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.declared: dict[str, Declaration] = {}
-        """What was made, by name."""
+        """The declarations of the metrics that were created, by name."""
 
     def counter(self, declared: Declaration) -> Counter:
         return Counter(declared.name, declared.help, self._label_names(declared), registry=self)
@@ -125,7 +128,7 @@ class MetricRegistry(CollectorRegistry):
         return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Renders all metrics in the format of the scraper's Accept header; returns the media type too."""
+        """Renders all metrics in the format that the scraper accepts; returns text and media type."""
         encode, media_type = choose_encoder(accept)
         return encode(self), media_type
 

@@ -1,7 +1,7 @@
-"""The metrics of one gateway. `Metrics()` is created once per process, with a registry of its own.
+"""The metrics of one gateway process, with a registry of their own.
 
-What they mean stands in `gateway_metrics.py`. Label children that a hot path needs are kept: looking one up
-costs more than counting.
+`Metrics()` is created once per process. What the metrics mean stands in `gateway_metrics.py`. Label children
+that a hot path needs are kept: looking one up costs more than counting.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ SUBMISSION: Final = "runs:submit"
 ANSWERS: Final = ("permitted", "refused", "unanswered")
 
 SLOW_SECONDS: Final = 0.1
-"""A call that took longer has its trace id in the histogram, as an exemplar."""
+"""The seconds beyond which a call's trace id is kept in the histogram, as an exemplar."""
 
 
 class RegionGauges(Protocol):
-    """The values of a region's gauges."""
+    """The protocol (interface) of a region's state that is shown in gauges."""
 
     @property
     def condition(self) -> str: ...
@@ -30,7 +30,7 @@ class RegionGauges(Protocol):
 
 
 class CountedDecision(Protocol):
-    """The part of a decision that metrics count."""
+    """The protocol (interface) of the parts of a policy decision that metrics count."""
 
     @property
     def engine(self) -> str: ...
@@ -122,7 +122,7 @@ class Metrics:
         self.tombstones = registry.counter(table.TOMBSTONES)
 
     def count_request(self, call: str, outcome: str, seconds: float, trace_id: str) -> None:
-        """Counts one answered call, and observes its duration. Both labels are words of this project."""
+        """Counts one answered call, and observes its duration. Labels come from closed lists."""
         children = self._request_children.get((call, outcome))
         if children is None:
             children = (self.requests.labels(call, outcome), self.request_seconds.labels(call))
@@ -160,7 +160,7 @@ class Metrics:
         children[outcome].inc()
 
     def count_task(self, executor: str, outcome: str) -> None:
-        """Counts a committed end of a task, or failure of a try."""
+        """Counts the committed end of a task, or the failure of one try."""
         child = self._task_children.get((executor, outcome))
         if child is None:
             child = self._task_children[executor, outcome] = self.tasks_ended.labels(executor, outcome)
@@ -184,7 +184,7 @@ class Metrics:
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def show_revision(self, engine: str, revision: str) -> None:
-        """Sets the gauge of the revision of the rules in force, and removes the one before."""
+        """Sets the gauge of the revision of the rules in force, and removes the former revision's."""
         if self._shown_revision == (engine, revision):
             return
         if self._shown_revision is not None:
@@ -193,6 +193,6 @@ class Metrics:
         self._shown_revision = (engine, revision)
 
     def show_connections(self, pool: str, maximum: int, count: Callable[[], int]) -> None:
-        """Registers the gauge of a pool's connections: `count` is called at each scrape."""
+        """Registers the gauge of a pool's open connections; `count` is called at each scrape."""
         self.connections_maximum.labels(pool).set(maximum)
         self.connections.labels(pool).set_function(count)

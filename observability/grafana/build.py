@@ -20,16 +20,16 @@ from observability.grafana.panel import DashboardPage, Panel
 HERE: Final = Path(__file__).parent
 RULES: Final = HERE.parent / "prometheus" / "rules"
 SOURCE: Final = "waypost-prometheus"
-"""The uid of the data source that is provisioned."""
+"""The uid of the Prometheus data source that is provisioned."""
 COLUMNS: Final = 24
 ACROSS: Final = 2
 HEIGHT: Final = 8
 FIRST_ROW: Final = 1_000
-"""The number of a dashboard's first row; those of its panels begin at 1."""
+"""The id of a dashboard's first row; the ids of its panels begin at 1."""
 
 
 def dashboard_json(page: DashboardPage) -> str:
-    """Encodes a dashboard as Grafana's JSON."""
+    """Builds a dashboard and returns it as Grafana's JSON."""
     builder = (
         Dashboard(page.title)
         .uid(page.uid)
@@ -57,7 +57,7 @@ def dashboard_json(page: DashboardPage) -> str:
 
 
 def panel_id(page: DashboardPage, panel: Panel) -> int:
-    """The id of a panel, unique within its dashboard."""
+    """Returns the id of a panel, unique within its dashboard."""
     return page.panels.index(panel) + 1
 
 
@@ -80,7 +80,7 @@ def _timeseries(panel: Panel, number: int, spot: GridPos) -> Timeseries:
 
 
 def alert_rules() -> dict[str, Any]:
-    """Prometheus' alerts as alert rules of Grafana, each with a link to its panel."""
+    """Converts Prometheus' alert rules to alert rules of Grafana, each with a link to its panel."""
     places = {
         alert: (page.uid, panel_id(page, panel))
         for page in reversed(DASHBOARDS)
@@ -137,7 +137,7 @@ def _query(name: str, source: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Lists every generated file with its content."""
+    """Yields every generated file with its content."""
     for page in DASHBOARDS:
         yield HERE / "dashboards" / f"{page.uid}.json", dashboard_json(page)
     head = "# Written by observability/grafana/build.py from the rules of Prometheus: change those.\n"
@@ -146,7 +146,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Writes the generated files that have changed."""
+    """Writes those generated files whose content has changed."""
     for path, content in files():
         if not path.exists() or path.read_text() != content:
             path.write_text(content)

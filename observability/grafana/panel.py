@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 RATE: Final = "$__rate_interval"
-"""Grafana's own window for rates: four scrapes, or the width of a pixel where that is more."""
+"""The window that Grafana uses for rates: four scrapes, or the width of a pixel where that is more."""
 
 
 class Panel(Struct, frozen=True, kw_only=True):
@@ -16,9 +16,9 @@ class Panel(Struct, frozen=True, kw_only=True):
     text: str
     lines: tuple[tuple[str, str], ...]
     unit: str = "short"
-    """A unit of Grafana: `s`, `reqps`, `percentunit`, `short`."""
+    """The unit of the values, as Grafana names it: `s`, `reqps`, `percentunit`, `short`."""
     alerts: tuple[str, ...] = ()
-    """The alerts whose rules link this panel."""
+    """The alerts whose rules link to this panel."""
     exemplars: bool = False
     """Whether slow calls are shown as dots that lead to their trace."""
 
@@ -37,10 +37,10 @@ class DashboardPage(Struct, frozen=True, kw_only=True):
 
 
 def p99(metric: str, *labels: str) -> str:
-    """The PromQL expression of a histogram's 99th percentile, by `labels`."""
+    """Returns the PromQL expression of a histogram's 99th percentile, by `labels`."""
     return f"histogram_quantile(0.99, sum by ({', '.join(['le', *labels])}) (rate({metric}_bucket[{RATE}])))"
 
 
 def rate(metric: str, *labels: str, where: str = "") -> str:
-    """The PromQL expression of a counter's growth per second, by `labels`."""
+    """Returns the PromQL expression of a counter's growth per second, by `labels`."""
     return f"sum by ({', '.join(labels)}) (rate({metric}{where}[{RATE}]))"

@@ -1,4 +1,4 @@
-# Decides who may read, list, cancel and retry runs, read and operate regions, read who did so, and change policy.
+# Decides who may read, list, cancel and retry runs, read and operate regions, read the audit trail, and change policy.
 package waypost.access
 
 import data.waypost.caller
@@ -122,7 +122,7 @@ deny contains reasons.of(refusal) if {
 	some refusal in house.retry
 }
 
-# Whose runs the caller may see in lists: `*` stands for every tenant.
+# The tenants whose runs the caller may see in lists; `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
 	input.action in {"runs:list", "audit:read", "exceptions:read"}
 	caller.operator

@@ -1,7 +1,7 @@
-# Who calls, and for which tenant.
+# The caller: whether it is an operator, and for which tenant it acts.
 package waypost.caller
 
-# An operator may act for every tenant: a member of one of `data.operators.groups`, or a holder of one of its scopes.
+# True for an operator, who may act for every tenant: a member of one of `data.operators.groups`, or a holder of one of its scopes.
 operator if {
 	some group in data.operators.groups
 	group in input.principal.groups
@@ -14,7 +14,7 @@ operator if {
 	vouched(data.operators)
 }
 
-# Who may change the policy of this gateway, and does nothing else by that.
+# True for a security operator, who may change the policy of this gateway, and gets no other permission by that.
 security_operator if {
 	input.action in {"policy:read", "policy:operate"}
 	some group in input.principal.groups
@@ -61,7 +61,7 @@ deny contains {"rule": "tenant.unknown", "message": message} if {
 	message := sprintf("tenant: %s is not known here", [tenant])
 }
 
-# Not asked again at placement: an operator may have submitted the run.
+# Not checked again at placement: an operator may have submitted the run.
 deny contains {"rule": "tenant.issuer", "message": message} if {
 	issuers := data.tenants[input.principal.tenant].issuers
 	not input.principal.issuer in issuers

@@ -1,4 +1,4 @@
-# What a document may ask for: sizes, executors and regions. Asked at submission, at placement, and at a retry.
+# Decides what a document may ask for: sizes, executors and regions. Evaluated at submission, placement and retry.
 package waypost.document
 
 import data.waypost.caller

@@ -1,4 +1,4 @@
-# Which images a document's tasks may use. `data.banned_images` are prefixes.
+# Decides which images the tasks of a document may use. `data.banned_images` are prefixes.
 package waypost.document
 
 deny contains {"rule": "image.banned", "message": message} if {
@@ -18,8 +18,8 @@ deny contains {"rule": "image.unreadable", "message": message} if {
 	message := sprintf("image: task %s must name its image in full, without a placeholder", [task.name])
 }
 
-# A submission waits for this: each image is checked once, however many tasks use it, and none is where none is
-# banned.
+# The images to check. A submission waits for this: each is checked once, however many tasks use it, and none is
+# where `data.banned_images` is empty.
 images contains task.run.image if {
 	data.banned_images != []
 	some task in input.workflow.spec.tasks
@@ -32,7 +32,7 @@ banned(image) if {
 	startswith(name, ban)
 }
 
-# Image names as registries write them. Anything else (a scheme, dots as a folder, a placeholder) may be read
+# True for an image name as registries write it. Anything else (a scheme, dots as a folder, a placeholder) may be read
 # differently by a container runtime.
 legible(image) if {
 	is_string(image)

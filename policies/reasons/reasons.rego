@@ -1,4 +1,4 @@
-# What a refusal says: the id of its rule and a sentence for people. A house rule may give the sentence alone.
+# Builds the reasons of a refusal: each the id of its rule and a sentence for people. A house rule may give only the sentence.
 package waypost.reasons
 
 of(refusal) := refusal if is_object(refusal)
@@ -12,7 +12,7 @@ levels(deny) := {reason.rule: data.levels[reason.rule] | some reason in deny} if
 	}
 }
 
-# What the record of a decision leaves out, whether it permits or refuses.
+# The fields of the input that the record of a decision leaves out, whether it permits or refuses.
 unrecorded := {"mask": data.mask} if {
 	count(data.mask) > 0
 } else := {}
