@@ -10,6 +10,9 @@ from typing import Final
 CONTENDED_SECONDS: Final = 1.0
 """The seconds for which a key is limited to its share after another key asked for a place."""
 
+REST_SECONDS: Final = 0.05
+"""The longest rest after a place was held, however long that was."""
+
 turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 """The key on whose behalf the current asyncio task works; None for the process itself, which never waits."""
 
@@ -22,7 +25,9 @@ class Turns:
     """A fair semaphore with `places`: waiting keys are served in rotation, however many callers a key has.
 
     A key has all places while no other asks for one, or `alone` of them, and else `share` of them: then the
-    next caller of another key finds a place free, or waits for one that was in use before.
+    next caller of another key finds a place free, or waits for one that was in use before. While others ask
+    too, a place stays taken `rest` times as long again as it was held: who asks without end leaves time for
+    the work that nobody asks for by then.
     """
 
     def __init__(
@@ -31,9 +36,10 @@ class Turns:
         *,
         share: int,
         alone: int | None = None,
+        rest: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._share, self._clock = share, clock
+        self._share, self._rest, self._clock = share, rest, clock
         self._alone = places if alone is None else alone
         self._places = places
         self._held: Counter[str] = Counter()
@@ -56,6 +62,10 @@ class Turns:
     def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
         """Returns a context manager that holds a place; waits at most `wait_seconds` for it (`NoTurn`)."""
         return Turn(self, key, wait_seconds)
+
+    def now(self) -> float:
+        """The monotonic time in seconds."""
+        return self._clock()
 
     def take(self, key: str) -> bool:
         """Takes a place if the key may have one now, and returns whether; the caller must then `leave`."""
@@ -98,6 +108,14 @@ class Turns:
         self._free -= 1
         self._held[key] += 1
 
+    def leave_rested(self, key: str, since: float) -> None:
+        """Gives back a place that was taken at `since`, after the rest that is due."""
+        if self._rest and self._limit() < self._alone:
+            rest = min(REST_SECONDS, self._rest * (self._clock() - since))
+            asyncio.get_running_loop().call_later(rest, self.leave, key)
+        else:
+            self.leave(key)
+
     def leave(self, key: str) -> None:
         """Gives a place back, and hands it to the waiting key that is next, if there is any."""
         self._free += 1
@@ -131,7 +149,7 @@ class Turn:
     Written by hand: an async context manager made of a generator costs every request some microseconds.
     """
 
-    __slots__ = ("_key", "_turns", "_wait_seconds")
+    __slots__ = ("_key", "_since", "_turns", "_wait_seconds")
 
     def __init__(self, turns: Turns, key: str, wait_seconds: float | None) -> None:
         self._turns, self._key, self._wait_seconds = turns, key, wait_seconds
@@ -139,6 +157,7 @@ class Turn:
     async def __aenter__(self) -> None:
         if not self._turns.take(self._key):
             await self._turns.wait(self._key, self._wait_seconds)
+        self._since = self._turns.now()
 
     async def __aexit__(self, *_: object) -> None:
-        self._turns.leave(self._key)
+        self._turns.leave_rested(self._key, self._since)

@@ -138,3 +138,29 @@ async def test_one_place_is_left_to_others() -> None:
     turns.leave("quiet")
     turns.leave("busy")
     assert Turns.leaving_one(1).take("busy"), "there is only one"
+
+
+async def test_while_others_ask_a_key_rests_as_long_as_it_worked() -> None:
+    clock = Clock()
+    callers = Callers(Turns(4, share=1, rest=1.0, clock=clock))
+    await callers.ask("noisy", "quiet", "noisy")
+    clock.now = 0.03
+    released = asyncio.get_running_loop().time()
+    await callers.release("noisy")
+
+    assert callers.order == ["noisy", "quiet"]
+    while len(callers.order) < 3:
+        await asyncio.sleep(0.001)
+    assert asyncio.get_running_loop().time() - released >= 0.029
+    await callers.close()
+
+
+async def test_a_key_that_is_alone_does_not_rest() -> None:
+    clock = Clock()
+    callers = Callers(Turns(2, share=1, rest=1.0, clock=clock))
+    await callers.ask("only", "only", "only")
+    clock.now = 10.0
+    await callers.release("only")
+
+    assert callers.order == ["only", "only", "only"]
+    await callers.close()
