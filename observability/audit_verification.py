@@ -4,8 +4,8 @@ Pure.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,6 +24,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     entry: int | None = None
     """The number of the faulty entry."""
+    last_entry: int | None = None
+    """The number of the last entry, where the finding is about several in a row."""
     seal: int | None = None
     """The number of the seal that the finding is about, or that covers the entry."""
     detail: str
@@ -36,7 +38,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     sealed: int
     """The number of entries that seals cover."""
     unsealed: int
-    """The number of entries that no seal covers yet: nothing shows that these are genuine."""
+    """The number of entries behind the newest seal that are in no finding; nothing shows they are genuine."""
 
 
 def verify(
@@ -52,18 +54,20 @@ def verify(
     end was cut off, seals and all, looks whole.
     """
     in_order = tuple({seal.number: seal for seal in sorted(seals, key=lambda seal: seal.number)}.values())
+    unsigned = {seal.number for seal in in_order if not is_signed(seal, key)}
     under = {number: (seal, digest) for seal in in_order for number, digest in seal.entries}
     by_number = {entry["seq"]: entry for entry in entries}
-    unsealed = {number: entry for number, entry in sorted(by_number.items()) if number not in under}
+    tail, added = _without_seal({n: e for n, e in sorted(by_number.items()) if n not in under}, in_order)
     findings = [
         *_order("seal", [seal.number for seal in seals]),
-        *_chain(in_order, by_number, key),
+        *_chain(in_order, by_number, unsigned),
         *_against_known(in_order, known),
         *_order("entry", [entry["seq"] for entry in entries]),
-        *_digests(by_number, under),
-        *_without_seal(unsealed, in_order),
+        # A seal that nobody has signed says nothing about what is under it.
+        *_digests(by_number, {n: found for n, found in under.items() if found[0].number not in unsigned}),
+        *added,
     ]
-    return Verification(findings=tuple(findings), sealed=len(under), unsealed=len(unsealed))
+    return Verification(findings=tuple(findings), sealed=len(under), unsealed=tail)
 
 
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
@@ -77,18 +81,15 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
         yield Finding(**{what: after}, detail=f"stands behind {before}: the order was changed{more}")
 
 
-def _chain(
-    seals: Sequence[Seal], entries: Iterable[int], key: ec.EllipticCurvePublicKey
-) -> Iterator[Finding]:
+def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[int]) -> Iterator[Finding]:
     """Finds faults of the seals by themselves: signatures, gaps, and links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
         return
-    unsigned = [seal.number for seal in seals if not is_signed(seal, key)]
     if len(unsigned) == len(seals):
         yield Finding(detail="no seal is signed by this key: it is another key, or all seals are forged")
-        unsigned = []
-    for number in unsigned:
+        return
+    for number in sorted(unsigned):
         yield Finding(seal=number, detail="is not signed by this key: edited or forged")
     for before, seal in _pairs(seals):
         if _is_gap(before, seal):
@@ -97,6 +98,9 @@ def _chain(
             bare = sum(number in _between(before, seal) for number in entries)
             detail = f"follows a gap: {which} missing; entries there without a seal: {bare}"
             yield Finding(seal=seal.number, detail=detail)
+        elif seal.number in unsigned or (before is not None and before.number in unsigned):
+            # It is named already; the next one, which is chained to the genuine seal, is right.
+            continue
         elif seal.before != (FIRST if before is None else seal_digest(before)):
             detail = "does not follow the seal before it: that one was replaced, or the trail is forked"
             yield Finding(seal=seal.number, detail=detail)
@@ -119,35 +123,53 @@ def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Fin
 def _digests(
     entries: Mapping[int, Mapping[str, Any]], under: Mapping[int, tuple[Seal, str]]
 ) -> Iterator[Finding]:
-    for number, (seal, digest) in sorted(under.items()):
+    def change(number: int) -> str:
         if number not in entries:
-            yield Finding(entry=number, seal=seal.number, detail="was deleted")
-        elif digest_of(entries[number]) != digest:
-            yield Finding(entry=number, seal=seal.number, detail="was edited")
+            return "deleted"
+        return "" if digest_of(entries[number]) == under[number][1] else "edited"
+
+    for done, numbers in _runs(sorted(under), change):
+        yield _about(numbers, done, seal=under[numbers[0]][0].number)
 
 
-def _without_seal(unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]) -> Iterator[Finding]:
-    """Finds entries that should have a seal and have none: all but a short tail behind the newest seal."""
+def _without_seal(
+    unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
+) -> tuple[int, Sequence[Finding]]:
+    """The number of entries in the short tail behind the newest seal; and others, which need a seal."""
     if not seals:
-        return
+        return 0, ()
     newest = seals[-1]
     last = newest.entries[-1][0] if newest.entries else 0
     # What missing seals were over is named with them, once.
     gaps = [_between(before, seal) for before, seal in _pairs(seals) if _is_gap(before, seal)]
     tail = []
-    for number, entry in unsealed.items():
-        at = entry.get("at")
+
+    def fault(number: int) -> str:
+        at = unsealed[number].get("at")
         if number < last:
-            if not any(number in gap for gap in gaps):
-                yield Finding(entry=number, detail="was added behind what was sealed")
-        elif not isinstance(at, int | float) or at < newest.at - TAIL_SECONDS:
-            detail = f"was added: by its time seal {newest.number} or one before would be over it"
-            yield Finding(entry=number, detail=detail)
-        else:
-            tail.append(at - newest.at)
+            return "" if any(number in gap for gap in gaps) else "added behind what was sealed"
+        if not isinstance(at, float) or at < newest.at - TAIL_SECONDS:
+            return f"added: seal {newest.number} or one before it would be over what is as old"
+        tail.append(at - newest.at)
+        return ""
+
+    found = [_about(numbers, done) for done, numbers in _runs(sorted(unsealed), fault)]
     if len(tail) > TAIL_ENTRIES or max(tail, default=0.0) > TAIL_SECONDS:
         detail = f"is the newest, and {len(tail)} entries of {max(tail):.0f} s after it have none"
-        yield Finding(seal=newest.number, detail=f"{detail}: they were added, or sealing has stopped")
+        detail = f"{detail}: they were added, or sealing has stopped"
+        return 0, (*found, Finding(seal=newest.number, detail=detail))
+    return len(tail), found
+
+
+def _runs(numbers: Iterable[int], fault: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:
+    """Groups neighbors with the same fault, such as an end that was cut off; leaves out those without one."""
+    return ((done, list(some)) for done, some in groupby(numbers, key=fault) if done)
+
+
+def _about(numbers: Sequence[int], done: str, *, seal: int | None = None) -> Finding:
+    if not numbers[1:]:
+        return Finding(entry=numbers[0], seal=seal, detail=f"was {done}")
+    return Finding(entry=numbers[0], last_entry=numbers[-1], seal=seal, detail=f"were {done}")
 
 
 def _pairs(seals: Sequence[Seal]) -> Iterator[tuple[Seal | None, Seal]]:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import httpx
@@ -88,11 +88,12 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
             entry["kind"],
             _subject(entry),
             entry["actor"],
+            _more(entry["detail"]),
             entry["detail"].get("decision_id"),
         ]
         for entry in entries
     )
-    console().print(table(["TIME", "WHAT", "ABOUT", "WHO", "DECISION"], rows))
+    console().print(table(["TIME", "WHAT", "ABOUT", "WHO", "MORE", "DECISION"], rows))
 
 
 def _subject(entry: dict[str, Any]) -> str:
@@ -100,6 +101,20 @@ def _subject(entry: dict[str, Any]) -> str:
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
     return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
+
+
+def _more(detail: Mapping[str, Any]) -> str | None:
+    """What an act on policy is about: an exception's rule and tenant, a step, and who asked for it."""
+    tenants = [*detail.get("tenants", ()), *([f"{detail['percent']:g} %"] if detail.get("percent") else ())]
+    facts = [
+        f"{detail['rule']} of {detail['tenant']}" if "rule" in detail else "",
+        str(detail.get("step", "")),
+        f"for {', '.join(tenants)}" if tenants else "",
+        f"bundle {detail['decides']} decides" if "decides" in detail else "",
+        f"asked by {detail['asked_by']}" if "asked_by" in detail else "",
+        f"ticket {detail['ticket']}" if "ticket" in detail else "",
+    ]
+    return ", ".join(filter(None, facts)) or None
 
 
 def seconds_since(text: str) -> int:

@@ -1,11 +1,13 @@
 """`waypost audit key|export|verify`: makes the sealing key, exports and verifies the sealed audit trail."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cyclopts import Parameter
@@ -18,6 +20,7 @@ from gateway.cli.output import command
 from gateway.submission.audit_sealing import AuditKeyError, make_audit_key
 from observability.audit import Seal
 from observability.audit_verification import Finding, verify
+from waypost.distinct_names import distinct
 
 MAXIMUM_SHOWN: Final = 100
 
@@ -85,6 +88,8 @@ def check(
 
 
 def _sentence(finding: Finding) -> str:
+    if finding.entry is not None and finding.last_entry is not None:
+        return f"entries {finding.entry} to {finding.last_entry} {finding.detail}"
     if finding.entry is not None:
         return f"entry {finding.entry} {finding.detail}"
     return finding.detail if finding.seal is None else f"seal {finding.seal} {finding.detail}"
@@ -120,7 +125,9 @@ def _read(path: Path) -> Iterator[Line]:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             found = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # Of two equal names one reader takes the first, another the last.
+            json.loads(line, object_pairs_hook=distinct)
+        except (ValueError, RecursionError) as error:
             raise CliError(f"{path}, line {number}, is no line of an export: {error}") from error
         if (found.entry is None) == (found.seal is None):
             raise CliError(f"{path}, line {number}, is no line of an export: it is one entry or one seal")
@@ -142,9 +149,15 @@ def _trail(lines: Iterator[Line]) -> tuple[list[dict[str, Any]], list[Seal]]:
 
 def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CliError(f"{path} holds no public key: {error}") from error
+        text = path.read_bytes()
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror}") from error
+    if b"PRIVATE KEY-----" in text:
+        raise CliError(f"{path} holds a private key: `waypost audit key` has printed the public half")
+    try:
+        key = serialization.load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CliError(f"{path} holds no public key in PEM") from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise CliError(f"{path} holds no ECDSA key")
     return key

@@ -31,3 +31,41 @@ def test_acts_are_listed_with_who(httpserver: HTTPServer, capsys: pytest.Capture
 def test_a_time_that_is_none_is_refused() -> None:
     """Before anything is asked."""
     assert listing(since="yesterday", url="http://127.0.0.1:1", token="t") == Exit.USAGE
+
+
+ASKED = {
+    "exception": "e1",
+    "rule": "image.banned",
+    "tenant": "payments",
+    "ticket": "OPS-7",
+    "decision_id": "d2",
+}
+ACTIVATED = {"sequence": 42, "revision": "r", "asked_by": "grace", "decision_id": "d3"}
+CANARIED = {"sequence": 43, "revision": "r", "tenants": ["payments"], "percent": 5.0, "decision_id": "d4"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "words"),
+    [
+        ("ExceptionAsked", ASKED, "image.banned of payments, ticket OPS-7"),
+        ("PolicyActivated", ACTIVATED, "asked by grace"),
+        ("PolicyCanaried", CANARIED, "for payments, 5 %"),
+        ("PolicyStepAsked", ACTIVATED | {"step": "activate"}, "activate, asked by grace"),
+        ("PolicyRolledBack", ACTIVATED | {"decides": 41}, "bundle 41 decides"),
+    ],
+)
+def test_what_an_act_on_policy_is_about_is_shown(
+    httpserver: HTTPServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    detail: object,
+    words: str,
+) -> None:
+    """Rule and tenant of an exception; who asked for what others have approved."""
+    monkeypatch.setenv("COLUMNS", "200")
+    page = {"items": [{**ENTRY, "kind": kind, "detail": detail}], "continue": None}
+    httpserver.expect_request("/v1/audit").respond_with_json(page)
+    assert listing(url=httpserver.url_for(""), token="t") == Exit.DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert words in shown
