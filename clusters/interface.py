@@ -1,9 +1,32 @@
 """The interface of a cluster adapter, through which the gateway calls a cluster, whatever its engine."""
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol, Self, runtime_checkable
 
+from msgspec import Struct
+
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
+
+
+class RegionConnection(Struct, frozen=True, kw_only=True):
+    """What every adapter is made with, whatever its engine; it has settings of its own besides."""
+
+    region: str
+    url: str
+    """The cluster's URL. It holds no password."""
+    mutual_tls: Callable[[], ssl.SSLContext]
+    """Gives the TLS context with the gateway's certificate. The gateway does not start if it has none.
+
+    To be called only by the factory of an adapter that needs it: so regions without mutual TLS need no pki.
+    """
+    store: Callable[[], str]
+    """Gives IDENTITY.ERA of the gateway's store, which may change while an adapter is in use."""
+
+    @property
+    def address(self) -> str:
+        """The part of the URL after `://`."""
+        return self.url.partition("://")[2]
 
 
 @runtime_checkable

@@ -3,55 +3,56 @@
 To add a kind: write its adapter in a room of its own, and add an entry to `CLUSTER_KINDS`.
 """
 
-import ssl
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Generic
 
 from msgspec import Struct
 
 from clusters.embedded.executors.registry import DECLARED
 from clusters.embedded.http.client import EmbeddedCluster
-from clusters.interface import ClusterAdapter
+from clusters.interface import ClusterAdapter, RegionConnection
+from clusters.plugin_settings import S, plugin_settings
+from clusters.transport import Timeouts
 from waypost.workflow.run_types import DeclaredExecutors
 
-StoreName: TypeAlias = Callable[[], str]
-"""A function that returns IDENTITY.ERA of the gateway's store, which may change meanwhile."""
 
-
-class AdapterFactory(Protocol):
-    """The factory of the adapter to one region's cluster; the adapter sends nothing before it is entered."""
-
-    def __call__(self, address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-        """Creates the adapter; `address` is the part of the region's URL after `://`."""
-        ...
-
-
-class ClusterKind(Struct, frozen=True, kw_only=True):
-    """A kind of cluster: the executors that it has, and the factory of its adapter."""
+class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
+    """A kind of cluster: the executors that it has, its settings, and the factory of its adapter."""
 
     executors: DeclaredExecutors
     """The executors of such a cluster; documents are checked against them."""
-    adapter: AdapterFactory
+    settings: type[S]
+    """The settings that a region with such a cluster has in its table `cluster`."""
+    adapter: Callable[[RegionConnection, S], ClusterAdapter]
+    """Makes the adapter for one region's cluster. Raises `ValueError` for settings that it cannot use.
+
+    The adapter sends nothing before it is entered.
+    """
 
 
-def _embedded(address: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-    return EmbeddedCluster(f"https://{address}", region=region, tls=tls, store=store)
+def _embedded(connection: RegionConnection, timeouts: Timeouts) -> ClusterAdapter:
+    return EmbeddedCluster(
+        f"https://{connection.address}",
+        region=connection.region,
+        tls=connection.mutual_tls(),
+        store=connection.store,
+        timeouts=timeouts,
+    )
 
 
-CLUSTER_KINDS: Final[Mapping[str, ClusterKind]] = {
-    "embedded+https": ClusterKind(executors=DECLARED, adapter=_embedded)
+CLUSTER_KINDS: Final[Mapping[str, ClusterKind[Any]]] = {
+    "embedded+https": ClusterKind(executors=DECLARED, settings=Timeouts, adapter=_embedded)
 }
 """The kinds of cluster, by the scheme of a region's URL."""
 
 
-def cluster_adapter(url: str, *, region: str, tls: ssl.SSLContext, store: StoreName) -> ClusterAdapter:
-    """Returns the adapter for `region`'s cluster at `url`, such as `embedded+https://10.1.0.5:7101`.
+def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> ClusterAdapter:
+    """Returns the adapter for the cluster at `connection.url`, such as `embedded+https://10.1.0.5:7101`.
 
-    `store` names the store that the gateway works for: a cluster works for one alone.
-    Raises `ValueError` for a URL whose scheme names no kind of cluster.
+    `settings` are those of its kind of cluster. Raises `ValueError` where they or the URL cannot be used.
     """
-    kind, address = _kind_of(url)
-    return kind.adapter(address, region=region, tls=tls, store=store)
+    kind = _kind_of(connection.url)
+    return kind.adapter(connection, plugin_settings(settings, kind.settings))
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
@@ -59,7 +60,7 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
-    kinds = [_kind_of(url)[0] for url in urls] or list(CLUSTER_KINDS.values())
+    kinds = [_kind_of(url) for url in urls] or list(CLUSTER_KINDS.values())
     return all_executors([kind.executors for kind in kinds])
 
 
@@ -81,9 +82,14 @@ def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
     return DeclaredExecutors(run_types=run_types, exclusive=exclusive)
 
 
-def _kind_of(url: str) -> tuple[ClusterKind, str]:
+def _kind_of(url: str) -> ClusterKind[Any]:
     scheme, separator, address = url.partition("://")
     kind = CLUSTER_KINDS.get(scheme)
+    # The URL is not shown: somebody may have written a password into it.
     if kind is None or not separator or not address:
-        raise ValueError(f"{url!r} names no kind of cluster; there are: {', '.join(sorted(CLUSTER_KINDS))}")
-    return kind, address
+        raise ValueError(f"its URL names no kind of cluster; there are: {', '.join(sorted(CLUSTER_KINDS))}")
+    if "@" in address:
+        raise ValueError(
+            "its URL holds a user or a password, and URLs are logged: a secret belongs in a file"
+        )
+    return kind

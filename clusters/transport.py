@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, Self, TypeAlias, TypeVar
 
 import httpx
 import msgspec
@@ -23,6 +23,7 @@ from clusters.errors import STATUS, ClusterError
 from clusters.transport_failures import cluster_errors
 
 T = TypeVar("T")
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 STORE_HEADER: Final = "waypost-store"
 """The request header that names the gateway's store and its era: IDENTITY.ERA."""
 ANSWER_BYTES: Final = 8 * 1_048_576
@@ -85,13 +86,13 @@ LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 class Timeouts(Struct, frozen=True, kw_only=True):
     """The time-outs of a call in seconds: to connect, between pieces of an answer, to get a connection."""
 
-    connect_seconds: float = 3.0
+    connect_seconds: Seconds = 3.0
     """The most seconds for the TCP connection and the TLS handshake."""
-    read_seconds: float = 5.0
+    read_seconds: Seconds = 5.0
     """The most seconds between two pieces of an answer; for streams, between two lines."""
-    pool_seconds: float = 1.0
+    pool_seconds: Seconds = 1.0
     """The most seconds that a call waits for a connection of the pool where all are in use."""
-    whole_seconds: float = 8.0
+    whole_seconds: Seconds = 8.0
     """The most seconds for a whole call that is no stream, however its answer trickles in."""
 
 

@@ -6,10 +6,11 @@ dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/regist
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 from loguru import logger
 from starlette.types import ASGIApp
 
-from clusters.interface import ClusterAdapter
+from clusters.interface import ClusterAdapter, RegionConnection
 from clusters.registry import cluster_adapter, executors_at
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services, request_turns
@@ -164,7 +165,7 @@ def _executors(settings: GatewaySettings) -> DeclaredExecutors:
     try:
         return executors_at([target.url for target in settings.regions])
     except ValueError as error:
-        raise StartError(str(error)) from error
+        raise StartError(f"the setting regions: {error}") from error
 
 
 def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
@@ -190,27 +191,31 @@ def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
 
 
 def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
-    if not settings.regions:
-        return {}
-    if settings.pki is None:
-        raise StartError("the setting pki is missing: regions are reached with certificates")
     names = [target.name for target in settings.regions]
     if len(set(names)) < len(names):
         raise StartError("two regions have the same name")
-    tls = client_context(gateway_credentials(Path(settings.pki)))
+
+    @cache
+    def mutual_tls() -> ssl.SSLContext:
+        if settings.pki is None:
+            raise StartError("the setting pki is missing: regions are reached with certificates")
+        return client_context(gateway_credentials(Path(settings.pki)))
 
     def store_name() -> str:
         # Asked at each call: the era rises while the gateway runs, when the store proves to be a restored
         # copy.
         return f"{store.identity}.{store.era}"
 
-    try:
-        return {
-            target.name: cluster_adapter(target.url, region=target.name, tls=tls, store=store_name)
-            for target in settings.regions
-        }
-    except ValueError as error:
-        raise StartError(str(error)) from error
+    adapters = {}
+    for target in settings.regions:
+        connection = RegionConnection(
+            region=target.name, url=target.url, mutual_tls=mutual_tls, store=store_name
+        )
+        try:
+            adapters[target.name] = cluster_adapter(connection, target.cluster)
+        except ValueError as error:
+            raise StartError(f"the setting regions: {target.name}: {error}") from error
+    return adapters
 
 
 def _controller(

@@ -3,7 +3,7 @@
 Settings are frozen and read once, by `gateway/settings_loading.py`: a group here is a table in the TOML file.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -69,6 +69,11 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The cluster's URL, whose scheme picks the kind of cluster: `embedded+https://10.1.0.5:7101`."""
     weight: Annotated[float, Meta(gt=0)] = 1.0
     """The region's share of the work, in proportion to those of the others."""
+    cluster: dict[str, Any] = {}
+    """The settings of its kind of cluster, as that kind declares them in `clusters/registry.py`.
+
+    `embedded+https`: the time-outs of calls, `Timeouts` in `clusters/transport.py`.
+    """
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,9 +4,8 @@ In the environment a setting is `WAYPOST_` and its path in capitals, groups join
 `WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS`. Lists and whole groups are written as JSON there.
 """
 
-import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from clusters.plugin_settings import wrong_numbers
 from gateway.settings import GatewaySettings, Secret
 from waypost.json_pointer import located, parts_of
 from waypost.suggestions import closest
@@ -47,7 +47,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
         parts: Sequence[str] = parts_of(located(error)[0])
         text = str(error).replace("$.", "").replace("Object", "it")
     else:
-        parts = next(_wrong_numbers(settings, ()), ())
+        parts = next(wrong_numbers(settings), ())
         if not parts:
             return settings
         text = f"Expected a finite number that is not negative - at `{'.'.join(parts)}`"
@@ -56,22 +56,6 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
     variable = (PREFIX + "__".join(path)).upper()
     source = variable if variable in environment else str(file or "the settings")
     raise SettingsError(f"{source}: {text}{_issuer_at(tree, parts)}")
-
-
-def _wrong_numbers(value: object, at: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The paths of the numbers in the settings `value`, which is at `at`, that no setting can be.
-
-    Compared with infinity or what is no number, a time would never or always be over; none is negative.
-    """
-    match value:
-        case int() | float() if not (math.isfinite(value) and value >= 0):
-            yield at
-        case msgspec.Struct():
-            for field in value.__struct_fields__:
-                yield from _wrong_numbers(getattr(value, field), (*at, field))
-        case tuple():
-            for index, inner in enumerate(value):
-                yield from _wrong_numbers(inner, (*at, str(index)))
 
 
 def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:

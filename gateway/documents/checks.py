@@ -15,7 +15,7 @@ from gateway.documents.condition_checks import condition_text_errors
 from gateway.documents.graph_checks import cycle_errors, is_in_topological_order, name_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
-from gateway.documents.workflow import UNSUPPORTED_ENGINES, Workflow
+from gateway.documents.workflow import SUPPORTED_ENGINES, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
 from waypost.suggestions import closest
@@ -165,8 +165,9 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
         )
-    if workflow.spec.engine in UNSUPPORTED_ENGINES:
-        yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use any or embedded")
+    if workflow.spec.engine not in SUPPORTED_ENGINES:
+        others = " or ".join(SUPPORTED_ENGINES)
+        yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use {others}")
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:

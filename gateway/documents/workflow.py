@@ -49,6 +49,7 @@ class Engine(StrEnum):
 
 UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
 """Engines whose clusters are not supported yet: a document that asks for one is refused."""
+SUPPORTED_ENGINES: Final = tuple(engine for engine in Engine if engine not in UNSUPPORTED_ENGINES)
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -1,7 +1,9 @@
 """Which kinds of cluster there are, and what documents may ask of them."""
 
+import re
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from msgspec import Struct
@@ -9,7 +11,10 @@ from msgspec import Struct
 from clusters import registry
 from clusters.embedded.executors.registry import EXECUTORS
 from clusters.embedded.http.client import EmbeddedCluster
+from clusters.interface import ClusterAdapter, RegionConnection
+from clusters.plugin_settings import NoSettings
 from clusters.registry import ClusterKind, all_executors, cluster_adapter, executors_at
+from clusters.transport import Timeouts
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 EMBEDDED = "embedded+https://10.1.0.5:7101"
@@ -21,6 +26,12 @@ class ImageRun(Struct, frozen=True, kw_only=True):
     image: str
 
 
+def adapter_at(url: str, settings: Mapping[str, Any] | None = None) -> ClusterAdapter:
+    tls, store = ssl.create_default_context(), "store.0"
+    connection = RegionConnection(region="beijing", url=url, mutual_tls=lambda: tls, store=lambda: store)
+    return cluster_adapter(connection, settings or {})
+
+
 def declared(run_types: Mapping[str, type[Struct]], *exclusive: str) -> DeclaredExecutors:
     return DeclaredExecutors(run_types=run_types, exclusive=frozenset(exclusive))
 
@@ -30,6 +41,7 @@ def another_kind(monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a cluster of a second kind, which runs `image` but no exclusive tasks of it."""
     kind = ClusterKind(
         executors=declared({"image": ImageRun, "delay": DelayRun}),
+        settings=NoSettings,
         adapter=registry.CLUSTER_KINDS["embedded+https"].adapter,
     )
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": kind})
@@ -38,14 +50,50 @@ def another_kind(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_scheme_picks_the_kind_of_cluster() -> None:
     """And an unknown one is named, with those that there are."""
-    tls = ssl.create_default_context()
-    adapter = cluster_adapter(EMBEDDED, region="beijing", tls=tls, store=lambda: "store.0")
-    assert isinstance(adapter, EmbeddedCluster)
+    assert isinstance(adapter_at(EMBEDDED), EmbeddedCluster)
     for url in ("unheard-of+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
         with pytest.raises(ValueError, match=r"there are: embedded\+https"):
-            cluster_adapter(url, region="beijing", tls=tls, store=lambda: "store.0")
+            adapter_at(url)
         with pytest.raises(ValueError, match=r"there are: embedded\+https"):
             executors_at([url])
+
+
+@pytest.mark.parametrize(
+    "url", ["embedded+https://ada:swordfish@h:1", "https://ada:swordfish@h", "swordfish"]
+)
+def test_a_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
+    """URLs are logged, and shown by whatever is made with them."""
+    with pytest.raises(ValueError, match="its URL") as refused:
+        adapter_at(url)
+    assert "swordfish" not in str(refused.value)
+
+
+def test_a_region_has_the_settings_that_its_kind_of_cluster_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time-outs of an embedded one; by default its own."""
+    made: list[Timeouts] = []
+    monkeypatch.setattr(registry, "EmbeddedCluster", lambda _, *, timeouts, **_others: made.append(timeouts))
+    adapter_at(EMBEDDED)
+    adapter_at(EMBEDDED, {"connect_seconds": 10})
+    assert made == [Timeouts(), Timeouts(connect_seconds=10.0)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"token": "swordfish"}, "there is no setting token; there are: connect_seconds,"),
+        ({"read_second": 1}, "there is no setting read_second; did you mean read_seconds?"),
+        ({"read_seconds": "swordfish"}, "read_seconds: Expected `float`, got `str`"),
+        ({"read_seconds": 0}, "read_seconds: Expected `float` > 0.0"),
+        ({"read_seconds": float("inf")}, "read_seconds: expected a finite number"),
+    ],
+)
+def test_a_setting_that_its_kind_of_cluster_cannot_use_is_named(
+    settings: Mapping[str, Any], why: str
+) -> None:
+    """Its value is not: it may be a secret that somebody has put in the wrong place."""
+    with pytest.raises(ValueError, match=re.escape(why)) as refused:
+        adapter_at(EMBEDDED, settings)
+    assert "swordfish" not in str(refused.value)
 
 
 def test_the_embedded_cluster_declares_what_it_can_run() -> None:

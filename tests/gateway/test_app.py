@@ -9,7 +9,6 @@ from msgspec import structs
 from starlette.types import ASGIApp
 
 from clusters import registry
-from clusters.registry import ClusterKind
 from gateway import app
 from gateway.app import StoreKind, compose
 from gateway.identity.development_issuer import mint_token
@@ -218,7 +217,8 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
     pki.create_root(tmp_path / "pki")
     pki.issue_gateway(tmp_path / "pki")
     executors = DeclaredExecutors(run_types={"image": DelayRun}, exclusive=frozenset())
-    other = ClusterKind(executors=executors, adapter=registry.CLUSTER_KINDS["embedded+https"].adapter)
+    embedded = registry.CLUSTER_KINDS["embedded+https"]
+    other = structs.replace(embedded, executors=executors)
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": other})
 
     async def known(*urls: str) -> list[bool]:

@@ -1,0 +1,55 @@
+"""Reads the settings of a plug-in: a table of plain values, as the type that the plug-in declares."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from waypost.json_pointer import located, parts_of
+from waypost.suggestions import closest
+
+S = TypeVar("S", bound=Struct)
+
+
+class NoSettings(Struct, frozen=True, kw_only=True):
+    """The settings of a plug-in that has none."""
+
+
+def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
+    """The settings in `table`, as the type `declared`; text, as from a command line, stands for other values.
+
+    Raises `ValueError` for an unknown name and for a value that a setting cannot have; shows no value.
+    """
+    names = declared.__struct_fields__
+    for name in table:
+        if name not in names:
+            near = closest(name, names, cutoff=0.5)
+            hint = f"did you mean {near}?" if near else f"there are: {', '.join(names) or 'none'}"
+            raise ValueError(f"there is no setting {name}; {hint}")
+    try:
+        settings = msgspec.convert(dict(table), declared, strict=False)
+    except msgspec.ValidationError as error:
+        pointer, sentence = located(error)
+        where = ".".join(parts_of(pointer))
+        raise ValueError(f"{where}: {sentence}" if where else sentence) from error
+    if (path := next(wrong_numbers(settings), None)) is not None:
+        raise ValueError(f"{'.'.join(path)}: expected a finite number that is not negative")
+    return settings
+
+
+def wrong_numbers(value: object, at: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+    """The paths of the numbers in the settings `value`, which is at `at`, that no setting can be.
+
+    Compared with infinity or what is no number, a time would never or always be over; none is negative.
+    """
+    match value:
+        case int() | float() if not (math.isfinite(value) and value >= 0):
+            yield at
+        case Struct():
+            for field in value.__struct_fields__:
+                yield from wrong_numbers(getattr(value, field), (*at, field))
+        case tuple():
+            for index, inner in enumerate(value):
+                yield from wrong_numbers(inner, (*at, str(index)))
