@@ -21,6 +21,7 @@ from gateway.core.history import HistoryKind
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.rollout.acts import Act, Taken, audit_entry
 from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
+from gateway.policy.rollout.tenant_share import unknown_tenants
 from gateway.submission.authorize import authorize
 from waypost.json_pointer import FieldError, located
 
@@ -120,7 +121,7 @@ async def approve(call: Call) -> Response:
         detail = audit_entry(kind, release, act, pending=pending).detail
         await record_refused_approval(call, refusal, kind, detail)
         raise
-    return _answer(call, taken)
+    return await _answer(call, taken)
 
 
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
@@ -133,14 +134,16 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     if rollout.current.release(sequence) is None:
         raise NotFound("there is no such bundle")
     taken = await rollout.take(step, sequence, act, expected=_expected(call), share=share)
-    return _answer(call, taken)
+    return await _answer(call, taken)
 
 
-def _answer(call: Call, taken: Taken) -> Response:
+async def _answer(call: Call, taken: Taken) -> Response:
     """The response to a rollout step: 200, or 202 where others must approve it first."""
+    rollout, named = call.services.rollout, taken.release.share.tenants
+    unknown = unknown_tenants(named, await rollout.rules()) if named and taken.pending is None else ()
     status = 200 if taken.pending is None else 202
     etag = _etag(call.services.rollout.current)
-    return JsonResponse(step_view(taken.release, taken.pending), status=status, etag=etag)
+    return JsonResponse(step_view(taken.release, taken.pending, unknown), status=status, etag=etag)
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:

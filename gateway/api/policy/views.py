@@ -50,6 +50,8 @@ class StepResult(BundleView, frozen=True, kw_only=True):
 
     pending: PendingView | None
     """The step, where it is not taken yet."""
+    unknown_tenants: tuple[str, ...] = ()
+    """In canary: tenants that are named, and that no bundle's data has."""
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
@@ -93,6 +95,8 @@ class BundleList(Struct, frozen=True, kw_only=True):
     """The revision of the rules that decide now."""
     pending: PendingView | None
     """The step that waits for approval."""
+    approvals_kept: int
+    """How many approvals the next canary or activation needs at least, by rules that were rolled back."""
     generation: int
     """The number of the rollout's state: the ETag, without its quotes."""
 
@@ -114,9 +118,15 @@ def bundle_view(release: Release) -> BundleView:
     )
 
 
-def step_view(release: Release, pending: PendingStep | None) -> StepResult:
+def step_view(
+    release: Release, pending: PendingStep | None, unknown_tenants: tuple[str, ...] = ()
+) -> StepResult:
     """The `StepResult` of a bundle, with the step that waits for approval."""
-    return StepResult(**structs.asdict(bundle_view(release)), pending=_pending_view(pending))
+    return StepResult(
+        **structs.asdict(bundle_view(release)),
+        pending=_pending_view(pending),
+        unknown_tenants=unknown_tenants,
+    )
 
 
 def _pending_view(pending: PendingStep | None) -> PendingView | None:
@@ -169,5 +179,6 @@ def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
         active=None if active is None else active.sequence,
         deciding=deciding,
         pending=_pending_view(rollout.pending),
+        approvals_kept=rollout.approvals_kept,
         generation=rollout.generation,
     )

@@ -3,17 +3,17 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final
 
 import httpx
 import msgspec
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command, console, print_value, table
+from gateway.cli.output import command, console, print_names, print_value, table
 from gateway.cli.records.audit import seconds_since
 
 app = App(name="decisions", help="What policy decided, about whom and why.")
@@ -57,6 +57,26 @@ class Filters:
         return {name: value for name, value in filters.items() if value is not None}
 
 
+@dataclass(kw_only=True)
+class RefusalCount:
+    """The count of refusals for the same reason, of the same action and tenant."""
+
+    why: str = field(kw_only=False)
+    """The rules that refused, or what kept policy from answering."""
+    action: str = field(kw_only=False)
+    tenant: str = field(kw_only=False)
+    latest: str
+    """The id of the newest of these decisions."""
+    decisions: int = 0
+    subjects: list[str] = field(default_factory=list)
+
+    def add(self, subject: str) -> None:
+        """Counts one more refusal, of `subject`."""
+        self.decisions += 1
+        if subject not in self.subjects:
+            self.subjects.append(subject)
+
+
 Chosen = Annotated[Filters | None, Parameter(name="*", help="Which decisions.")]
 
 
@@ -68,6 +88,7 @@ def listing(
     limit: Limit = 50,
     continued: Continued = None,
     output: Output = Format.TABLE,
+    quiet: Quiet = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -83,10 +104,44 @@ def listing(
     # on standard error, so that a program reads one list whether there is more or not
     if more := page.get("continue"):
         console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
-    if output is Format.TABLE:
+    if output is Format.TABLE and not quiet:
         _print_table(page["items"])
     else:
-        print_value(page["items"], output)
+        print_value(page["items"], Format.NAME if quiet else output)
+
+
+@app.command
+@command
+def summary(
+    *,
+    filters: Chosen = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Count the recorded refusals by rules, action and tenant, the most frequent first."""
+    query = (filters or Filters()).query() | {"limit": PAGE, "refused": "true"}
+    groups: dict[tuple[str, str, str], RefusalCount] = {}
+    with connect(url, token) as client:
+        while True:
+            page = read_answer(client.get(api_path("decisions"), params=query), "items")
+            for item in page["items"]:
+                why = ", ".join(item["rules"]) or item["fault"]
+                key = (why, item["action"], item["tenant"])
+                groups.setdefault(key, RefusalCount(*key, latest=item["id"])).add(item["subject"])
+            if not (more := page.get("continue")):
+                break
+            query["continue"] = more
+    found = sorted(groups.values(), key=lambda group: -group.decisions)
+    if output is Format.NAME:
+        print_names(group.why for group in found)
+    elif output is not Format.TABLE:
+        print_value([asdict(group) for group in found], output)
+    else:
+        rows = (
+            [one.decisions, one.why, one.action, one.tenant, len(one.subjects), one.latest] for one in found
+        )
+        console().print(table(["REFUSALS", "RULES", "ACTION", "TENANT", "CALLERS", "LATEST"], rows))
 
 
 @app.command

@@ -51,6 +51,9 @@ def bundles(
         console().print(table(["SEQUENCE", "REVISION", "STATE", "UPLOADED BY", "SINCE", "BY"], rows))
         deciding = f"generation {answer['generation']}; deciding: revision {answer['deciding']}"
         console().print(deciding, markup=False)
+        if kept := answer.get("approvals_kept"):
+            needs = f"the next canary or activation needs {format_count(kept, 'approval')}"
+            console().print(f"{needs}: so the rules that were rolled back asked", markup=False)
         if pending := answer.get("pending"):
             console().print(f"waiting: {describe_pending(pending)}", markup=False)
 
@@ -84,7 +87,7 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
         for flip in shadow["latest"]
     )
     if shadow["latest"]:
-        console().print(table(["KIND", "ACTION", "TENANT", "RULES", "DECISION", "WHAT"], rows))
+        console().print(table(["KIND", "ACTION", "TENANT", "RULES", "DECISION", "DETAIL"], rows))
 
 
 def _share(bundle: dict[str, Any]) -> str:

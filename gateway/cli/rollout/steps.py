@@ -154,5 +154,8 @@ def _show(bundle: dict[str, Any], output: Format) -> None:
     else:
         line = f"bundle {bundle['sequence']}: {bundle['state']}, revision {bundle['revision']}"
         console().print(line, markup=False)
+        if unknown := bundle.get("unknown_tenants"):
+            warning = f"warning: no data has a tenant {', '.join(unknown)}: is the name right?"
+            console(stderr=True).print(warning, markup=False)
         if pending := bundle.get("pending"):
             console().print(f"not done yet: {describe_pending(pending)}", markup=False)

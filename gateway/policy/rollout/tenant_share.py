@@ -1,8 +1,12 @@
 """Chooses the tenants of a canary: those that are named, and a percentage of all others. Pure."""
 
 import hashlib
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+import msgspec
+
+from gateway.policy.bundle import Bundle
 from gateway.policy.rollout.bundle_states import Share
 
 PLACES: Final = 2**64
@@ -26,3 +30,13 @@ class TenantShare:
 
 def _place(tenant: str) -> int:
     return int.from_bytes(hashlib.sha256(tenant.encode()).digest()[:8], "big")
+
+
+def unknown_tenants(named: Iterable[str], bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """Which of the `named` tenants no bundle's data has; none where the data list no tenants.
+
+    The data of a bundle with rules of its own need not: then nothing says that a name is wrong.
+    """
+    data = (msgspec.json.decode(bundle.source.data, type=dict[str, Any]) for bundle in bundles)
+    lists = [tenants for one in data if isinstance(tenants := one.get("tenants"), dict)]
+    return tuple(name for name in named if lists and not any(name in tenants for tenants in lists))

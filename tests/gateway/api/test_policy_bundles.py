@@ -13,6 +13,7 @@ from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.rollout.rollout import BundleRollout
 from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules
+from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.opa.bad_bundles import BAD
 from tests.gateway.policy.rollout.releases import archive, rules
 
@@ -70,6 +71,16 @@ async def test_every_step_is_among_the_acts_with_who(client: httpx.AsyncClient, 
         ("PolicyUploaded", "ada", 7),
     ]
     assert all(act["detail"]["decision_id"] for act in found)
+
+
+async def test_a_canary_for_a_tenant_that_no_data_knows_is_warned_of(client: httpx.AsyncClient) -> None:
+    """A misspelt name would be a canary for nobody, and look like a good one."""
+    data = {**EMPTY_DATA, "tenants": {"payments": {"regions": []}}}
+    await uploaded(client, 6)
+    await step(client, "activate", 6)
+    assert (await client.post(BUNDLES, content=archive(7, data=data))).status_code == 201
+    answer = await step(client, "canary", 7, tenants=["payments", "paymnets"])
+    assert (answer.status_code, answer.json()["unknown_tenants"]) == (200, ["paymnets"])
 
 
 @pytest.fixture

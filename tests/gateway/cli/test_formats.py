@@ -28,6 +28,7 @@ CALLS = (
     ("regions",),
     ("audit", "list"),
     ("decisions", "list"),
+    ("decisions", "summary"),
     ("decisions", "get", "d1"),
     ("policy", "bundles"),
     ("policy", "bundles", "7"),

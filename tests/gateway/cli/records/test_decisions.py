@@ -8,7 +8,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
-from gateway.cli.records.decisions import Filters, export, get, listing
+from gateway.cli.records.decisions import Filters, export, get, listing, summary
 
 ITEM = {
     "id": "d1",
@@ -43,7 +43,26 @@ def test_ids_are_listed_for_scripts(httpserver: HTTPServer, capsys: pytest.Captu
     """One a line."""
     httpserver.expect_request("/v1/decisions").respond_with_json({"items": [ITEM], "continue": None})
     assert listing(output=Format.NAME, url=httpserver.url_for(""), token="t") == Exit.DONE
-    assert capsys.readouterr().out == "d1\n"
+    assert listing(quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "d1\nd1\n"
+
+
+def test_refusals_are_counted_by_reason(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """All pages of them; what happens most is the first line."""
+    other = ITEM | {"id": "d9", "rules": ["scope.missing"], "subject": "eve"}
+    first = {"items": [other, ITEM], "continue": "abc"}
+    second = {"items": [ITEM | {"id": "d0", "subject": "bob"}], "continue": None}
+    query = {"limit": "200", "refused": "true", "since": "5"}
+    for page in (first, second):
+        asked = query if page is first else query | {"continue": "abc"}
+        httpserver.expect_ordered_request("/v1/decisions", query_string=asked).respond_with_json(page)
+    filters, url = Filters(since="5"), httpserver.url_for("")
+    assert summary(filters=filters, output=Format.JSON, url=url, token="t") == Exit.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["why"], one["decisions"], one["subjects"], one["latest"]) for one in found] == [
+        ("image.banned", 2, ["ada", "bob"], "d1"),
+        ("scope.missing", 1, ["eve"], "d9"),
+    ]
 
 
 def test_one_is_shown_with_its_input(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,3 +117,23 @@ def test_an_upload_says_what_is_wrong_with_the_rules(
     err = capsys.readouterr().err
     assert "x.rego:4: bad" in err and "x.rego:5: bad" in err
     assert upload(tmp_path / "none", url=httpserver.url_for(""), token="t") == Exit.USAGE
+
+
+def test_an_unknown_tenant_of_a_canary_is_warned_of(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error: the step is taken."""
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST)
+    answer = BUNDLE | {"unknown_tenants": ["paymnets"]}
+    httpserver.expect_request(f"{BUNDLES}/7/canary").respond_with_json(answer)
+    assert canary(7, tenant=["paymnets"], url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert "no data has a tenant paymnets" in capsys.readouterr().err
+
+
+def test_approvals_that_are_kept_after_a_rollback_are_shown(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever activates next is not surprised that others must approve."""
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST | {"approvals_kept": 2})
+    assert bundles(url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert "the next canary or activation needs 2 approvals" in capsys.readouterr().out
