@@ -1,4 +1,4 @@
-"""Options of the whole suite.
+"""Options and fixtures of the whole test suite.
 
 Property tests draw the same examples each time; `--hypothesis-profile default` draws others.
 """
@@ -30,7 +30,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Stacks that tests start keep nothing in the home folder of whoever runs them."""
+    """Sets XDG_STATE_HOME to a temporary folder, so that tests keep nothing in the user's home folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
         yield
@@ -38,8 +38,11 @@ def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _public_roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test speaks TLS with the internet: one root in place of the machine's hundred, which each of a
-    thousand clients would read, for most of the time that its test takes."""
+    """Replaces the machine's root certificates by a single one, for all tests.
+
+    No test speaks TLS with the internet, and each of a thousand clients would read a hundred roots, for most
+    of the time that its test takes.
+    """
     folder = tmp_path_factory.mktemp("roots")
     create_root(folder)
     with pytest.MonkeyPatch.context() as patch:

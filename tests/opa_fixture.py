@@ -1,4 +1,7 @@
-"""A real OPA for tests, with the rules that a test gives; where there is none, such tests are skipped."""
+"""Runs a real OPA for tests, with the rules that a test gives.
+
+Where there is no OPA, such tests are skipped.
+"""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -20,7 +23,7 @@ needs_opa = pytest.mark.skipif(OPA is None, reason="needs an opa program: `make 
 
 
 def bundle_of(rules: str, data: dict[str, Any] | None = None) -> Bundle:
-    """A bundle with `rules` as its submission rules; its revision is made of both."""
+    """Returns a bundle with `rules` as its submission rules; its revision is computed from both."""
     module = f"package waypost.submission\nimport rego.v1\n{rules}\n"
     text = msgspec.json.encode(data or {}).decode()
     source = PolicySource(modules=(("submission.rego", module),), data=text, entry_points=())
@@ -38,7 +41,7 @@ def packed(folder: Path, bundle: Bundle) -> Path:
 
 @asynccontextmanager
 async def opa_with(folder: Path, bundle: Bundle) -> AsyncIterator[OpaProcess]:
-    """An OPA that holds `bundle`, on a socket in `folder`."""
+    """Runs an OPA that holds `bundle`, on a socket in `folder`."""
     assert OPA is not None
     async with OpaProcess(OPA, packed(folder, bundle), folder / "opa.sock", log=folder / "opa.log") as opa:
         yield opa

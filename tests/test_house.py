@@ -1,4 +1,4 @@
-"""The limits of the house that no linter holds."""
+"""Tests the limits of the source code that no linter checks."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ RIDDLES = re.compile(
     r"\b(road|told|tells of|stray|anew|whoever|what came of|greeted|excused|is taken up|so long as it)\b",
     re.I,
 )
-"""Words that read as riddles: docs/glossary.md has the words that are ours."""
+"""The words that must not be used in docstrings and comments, since they read as riddles."""
 BANNED_NAMES = re.compile(r"util|helper|manager|common|misc|(^|_)base(_|$)", re.IGNORECASE)
 
 
@@ -34,7 +34,7 @@ def parsed(path: Path) -> ast.Module:
 
 @cache
 def definitions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """The functions and classes of a file; they stand in statements alone: expressions are skipped."""
+    """Returns the functions and classes of a file."""
     found, waiting = [], list(parsed(path).body)
     while waiting:
         node = waiting.pop()
@@ -114,7 +114,7 @@ def test_docstrings_and_comments_use_plain_words() -> None:
 
 
 def prose_of(path: Path) -> list[tuple[int, str]]:
-    """The comments and docstrings of a file, with their lines."""
+    """Returns the comments and docstrings of a file, with their lines."""
     with path.open("rb") as file:
         return [
             (token.start[0], token.string)

@@ -1,4 +1,4 @@
-"""Certificates of one deployment, for tests with mutual TLS."""
+"""Fixtures with the certificates and TLS contexts of one deployment, for tests of mutual TLS."""
 
 import ssl
 from pathlib import Path
@@ -10,7 +10,7 @@ from waypost import pki, tls
 
 @pytest.fixture(scope="session")
 def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root certificate, and the pairs of a gateway and of the region beijing."""
+    """Creates a root certificate, and the certificates and keys of a gateway and of the region beijing."""
     folder = tmp_path_factory.mktemp("pki")
     pki.create_root(folder)
     pki.issue_gateway(folder)
@@ -20,11 +20,11 @@ def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server_tls(pki_folder: Path) -> ssl.SSLContext:
-    """The context of a cluster's server, in beijing."""
+    """Returns the TLS server context of beijing's cluster."""
     return tls.server_context(tls.cluster_credentials(pki_folder, "beijing"))
 
 
 @pytest.fixture
 def client_tls(pki_folder: Path) -> ssl.SSLContext:
-    """The context of the gateway as a client of clusters."""
+    """Returns the TLS client context of the gateway, for calls to clusters."""
     return tls.client_context(tls.gateway_credentials(pki_folder))

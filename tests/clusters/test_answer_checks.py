@@ -1,4 +1,4 @@
-"""What a cluster may not say: all beyond the contract's bounds is a `BadAnswer`, over a connection."""
+"""Tests that a cluster's answer beyond the contract's bounds is a `BadAnswer`, over a real connection."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ def task_with_output(output: bytes) -> bytes:
 async def cluster_that_says(
     body: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> AsyncIterator[EmbeddedCluster]:
-    """A client of a cluster that answers every call with these bytes."""
+    """Yields an adapter to a cluster that answers every call with the bytes `body`."""
 
     async def answer(_: Request) -> Response:
         async def pieces() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Answers that never end, or come in very small pieces: none keeps the event loop from other regions."""
+"""Tests that endless answers and very small pieces do not keep the event loop from other regions."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Flood:
-    """A server that answers every request with `head`, and then with `more` until the connection ends."""
+    """A server that answers every request with `head`, then with `more` until the connection ends."""
 
     def __init__(self, head: bytes, more: bytes, *, pause_seconds: float = 0.0) -> None:
         self.head, self.more, self.pause_seconds = head, more, pause_seconds

@@ -1,4 +1,4 @@
-"""Which kinds of cluster there are, and what documents may ask of them."""
+"""Tests the registry of kinds of clusters, and the executors that documents may use."""
 
 import re
 import ssl
@@ -21,7 +21,7 @@ EMBEDDED = "embedded+https://10.1.0.5:7101"
 
 
 class ImageRun(Struct, frozen=True, kw_only=True):
-    """What another engine might take."""
+    """The `run` of a task that another engine might define."""
 
     image: str
 
@@ -38,7 +38,7 @@ def declared(run_types: Mapping[str, type[Struct]], *exclusive: str) -> Declared
 
 @pytest.fixture
 def another_kind(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a cluster of a second kind, which runs `image` but no exclusive tasks of it."""
+    """Registers a second kind of cluster, which runs `image` but not exclusively; returns its URL."""
     kind = ClusterKind(
         executors=declared({"image": ImageRun, "delay": DelayRun}),
         settings=NoSettings,

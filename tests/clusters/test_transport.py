@@ -1,4 +1,4 @@
-"""The transport: what is sent to a cluster, and over how many connections."""
+"""Tests the HTTP client of clusters: what it sends, and over how many connections."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Failures of calls to a cluster, and the reason that each is given."""
+"""Tests the reason that each failure of a call to a cluster is given."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Streams of lines: where a line ends, and what a broken one means."""
+"""Tests streams of lines from a cluster: where a line ends, and what a broken line means."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""Servers for tests of the transport: real ones with TLS, and ones that only send some bytes."""
+"""Servers for tests of the HTTP client: real ones with TLS, and ones that only send given bytes."""
 
 import asyncio
 import ssl
@@ -41,7 +41,7 @@ async def serving(endpoint: Endpoint, server_tls: ssl.SSLContext) -> AsyncIterat
 
 @asynccontextmanager
 async def sending(answer: bytes | None, context: ssl.SSLContext | None) -> AsyncIterator[int]:
-    """A server that sends `answer` to every request and closes; with None it never sends anything."""
+    """Runs a server that sends `answer` to every request and closes; with None it never sends anything."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -5,7 +5,7 @@ from tests.conformance.cluster_streams import EventStreamConformance, LogConform
 
 
 class ClusterAdapterConformance(BatchConformance, EventStreamConformance, LogConformance):
-    """Everything that a cluster promises.
+    """The conformance tests of everything that a cluster promises to the gateway.
 
     Each test starts with an empty cluster of the region beijing that has the executors `delay` and `process`.
     """

@@ -1,4 +1,4 @@
-"""What every cluster promises about batches: creates, tombstones, fences, epochs and journals."""
+"""Conformance tests of what every cluster promises about batches: creates, tombstones, fences, epochs."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class BatchConformance:
-    """Each test starts with an empty cluster."""
+    """The conformance tests about batches. Each test starts with an empty cluster."""
 
     @pytest.fixture
     def cluster(self) -> ClusterAdapter:

@@ -1,4 +1,4 @@
-"""What tests ask of a cluster through its adapter."""
+"""Calls of a cluster through its adapter, as the tests make them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -35,7 +35,7 @@ def delay(name: str, *needs: str, seconds: float = 0.0) -> TaskSpec:
 async def create(
     cluster: ClusterAdapter, identity: AttemptId, *tasks: TaskSpec, results: Sequence[TaskResult] = ()
 ) -> CreateOutcome:
-    """Sends one create, with a fence in a minute."""
+    """Sends one create, with a fence that ends in a minute, and returns its outcome."""
     status = await cluster.probe()
     spec = ShardSpec(
         attempt=identity, fence=Fence(boot=status.boot, not_after=status.uptime + 60), results=tuple(results)
@@ -57,7 +57,7 @@ async def watching(
 
 
 async def until_end(stream: AsyncGenerator[ClusterEvent, None], identity: AttemptId) -> list[JournalledEvent]:
-    """The journalled events up to the end of `identity`, without the beats between."""
+    """Returns the journalled events of a stream up to the end of the attempt `identity`."""
     events: list[JournalledEvent] = []
     async for event in stream:
         if isinstance(event, TaskChanged | AttemptEnded):

@@ -1,4 +1,4 @@
-"""What every cluster promises about its event stream and its logs."""
+"""Conformance tests of what every cluster promises about its event stream and its logs."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class EventStreamConformance:
-    """Each test starts with an empty cluster."""
+    """The conformance tests about event streams. Each test starts with an empty cluster."""
 
     @pytest.fixture
     def cluster(self) -> ClusterAdapter:
@@ -132,7 +132,7 @@ class EventStreamConformance:
 
 
 class LogConformance:
-    """Each test starts with an empty cluster."""
+    """The conformance tests about logs. Each test starts with an empty cluster."""
 
     @pytest.fixture
     def cluster(self) -> ClusterAdapter:

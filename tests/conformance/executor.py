@@ -1,4 +1,4 @@
-"""The conformance suite of executors: what every one of them promises, whatever it runs."""
+"""The conformance suite of executors: what each of them promises, whatever it runs."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ SHARD = AttemptId(run="run", shard=0, epoch=1)
 
 
 def folders(root: Path, name: str = "a") -> TaskFolders:
-    """The folders of a try, created as the cluster creates them."""
+    """Creates the folders of a try, as the cluster creates them."""
     made = TaskFolders(
         workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log"
     )
@@ -32,14 +32,17 @@ def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
 
 
 class ExecutorConformance:
-    """To be inherited with a fixture `executor`, its `type`, a run that succeeds at once, an endless one."""
+    """The conformance tests of an executor; a subclass provides the executor and its runs.
+
+    That is a fixture `executor`, its `type`, a run that succeeds at once, and an endless one.
+    """
 
     type: str
     quick: dict[str, Any]
     endless: dict[str, Any]
 
     def alive(self, root: Path) -> int:
-        """How many processes of tries are left; to be overridden for executors that start processes."""
+        """Counts the living processes of tries; overridden for executors that start processes."""
         return 0
 
     async def try_(self, executor: Executor, root: Path, run: dict[str, Any], name: str = "a") -> Outcome:

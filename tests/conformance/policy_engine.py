@@ -15,7 +15,7 @@ from gateway.core.principal import Principal
 from gateway.policy.interface import PolicyEngine
 
 EngineWith: TypeAlias = Callable[..., AbstractAsyncContextManager[PolicyEngine]]
-"""An engine with the given Rego as its `submission` rules, and the given data.
+"""The type of a fixture that builds an engine with given `submission` rules (Rego) and data.
 
 The Rego has `decision` and what it needs.
 """
@@ -52,7 +52,7 @@ NOT_DECISIONS = {
 
 
 def document(*names: str, **more: Any) -> bytes:
-    """A document with a task of each name."""
+    """Returns a workflow document with a task of each name."""
     tasks = [{"name": name, "type": "process", "run": {"command": ["true"]}} for name in names]
     return msgspec.json.encode(
         {"metadata": {"name": "n", "tenant": "payments"}, "spec": {"tasks": tasks, **more}}
@@ -72,7 +72,7 @@ def submission(
 
 
 class PolicyEngineConformance:
-    """Subclasses provide a fixture `engine_with`."""
+    """The conformance tests of a policy engine; a subclass provides the fixture `engine_with`."""
 
     async def test_a_complete_permission_permits(self, engine_with: EngineWith) -> None:
         """Only a complete answer with `allow: true` is a permission, and it carries its obligations."""

@@ -24,4 +24,7 @@ class StoreConformance(
     TenantsConformance,
     TrailConformance,
 ):
-    """Inherit it, and give the fixtures `store` (open) and `open_store` (opens the same store again)."""
+    """The conformance tests of a store; a subclass provides the fixtures `store` and `open_store`.
+
+    `store` is open; `open_store` opens the same store again.
+    """

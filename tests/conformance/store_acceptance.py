@@ -1,4 +1,4 @@
-"""What every store promises about the acceptance of runs, and about reading them and their history."""
+"""Conformance tests of stores about accepting runs, and reading runs and their history."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ from tests.conformance.store_values import (
 
 
 class AcceptanceConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about accepting and reading runs."""
 
     async def test_an_acceptance_reads_back_whole(self, store: Store) -> None:
         """Run, shards, decision and history: one commit, nothing left out."""

@@ -1,4 +1,4 @@
-"""What every store promises about acts of operators that are repeated."""
+"""Conformance tests of stores about acts of operators that are repeated."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.regions.region_condition import Taint
@@ -9,7 +9,7 @@ from tests.gateway.core.history_entries import history_entry
 
 
 class ActsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about repeated acts of operators."""
 
     async def test_an_act_that_another_person_repeats_is_noted(self, open_store: Open) -> None:
         """It changes nothing, but who wanted it is a fact; what one says twice is noted once."""

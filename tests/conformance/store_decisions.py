@@ -1,4 +1,4 @@
-"""What every store promises about recorded decisions."""
+"""Conformance tests of stores about recorded policy decisions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ DOCUMENT = b'{"metadata":{"name":"nightly"}}'
 
 
 def asked(name: str, *, tenant: str = "payments", allow: bool = True, **changes: Any) -> Decision:
-    """A decision with its question; `name` is its id."""
+    """Returns a decision together with its input; `name` is the decision's id."""
     fields: dict[str, Any] = {
         "action": Action.RUNS_SUBMIT,
         "principal": Principal(subject="ada", issuer="https://issuer.test", tenant=tenant),
@@ -46,7 +46,7 @@ async def listed(store: Store, **conditions: Any) -> list[str]:
 
 
 class DecisionsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about recorded policy decisions."""
 
     async def test_an_acceptance_records_what_policy_saw(self, store: Store) -> None:
         """The document that policy saw, also where the run has another since policy changed it."""

@@ -1,4 +1,4 @@
-"""What every store promises about policy exceptions."""
+"""Conformance tests of stores about policy exceptions."""
 
 from msgspec import structs
 
@@ -38,7 +38,7 @@ def exception(number: int, tenant: str = "payments", seconds: float = 60.0) -> P
 
 
 class ExceptionsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about policy exceptions."""
 
     async def test_an_exception_changes_only_from_the_state_that_was_read(self, open_store: Open) -> None:
         """Two approvals at once are two approvals; and what was not written has no history."""

@@ -1,4 +1,4 @@
-"""What every store promises about cancellation, retry and newer decisions, and about regions and eras."""
+"""Conformance tests of stores about cancellation, retry, newer decisions, regions and eras."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.gateway.core.history_entries import history_entry
 
 
 class OperationsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about cancellation, retry, newer decisions, regions and eras."""
 
     async def test_a_wish_to_cancel_is_committed_once(self, store: Store) -> None:
         """The second one changes neither time nor history."""

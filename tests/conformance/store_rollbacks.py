@@ -1,4 +1,4 @@
-"""What every store promises about alerts and the rollbacks that follow from them."""
+"""Conformance tests of stores about alerts and the rollbacks that follow from them."""
 
 from msgspec import structs
 
@@ -37,7 +37,10 @@ def after(before: Rollback, phase: RollbackPhase) -> Rollback:
 
 
 class RollbacksConformance:
-    """Alerts are taken once, and a release is taken back once, whoever writes."""
+    """The part of `StoreConformance` about alerts and rollbacks.
+
+    Alerts are taken once, and a release is taken back once, whoever writes.
+    """
 
     async def test_an_alert_is_taken_once_and_settled_for_good(self, store: Store) -> None:
         assert [await store.take_alerts([alert(1), alert(2), alert(1)]) for _ in range(2)] == [2, 0]

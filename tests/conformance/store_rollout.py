@@ -1,4 +1,4 @@
-"""What every store promises about policy bundles."""
+"""Conformance tests of stores about policy bundles and their rollout."""
 
 from msgspec import structs
 
@@ -30,7 +30,7 @@ def rollout(generation: int, *sequences: int) -> Rollout:
 
 
 class RolloutConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about policy bundles and their rollout."""
 
     async def test_bundles_are_kept_with_where_they_stand(self, open_store: Open) -> None:
         """Across restarts, with who did it; archives go with their bundles."""

@@ -1,4 +1,4 @@
-"""What every store promises about shards: who may write them, which queries find them, who is woken."""
+"""Conformance tests of stores about shards: who may write them, which queries find them, who is notified."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.gateway.core.history_entries import history_entry
 
 
 class ShardsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about shards."""
 
     async def test_a_write_on_what_has_changed_does_not_take(self, store: Store) -> None:
         """Compare and swap: tasks and history of the one that lost are not written either."""

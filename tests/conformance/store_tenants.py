@@ -1,4 +1,4 @@
-"""What every store promises about tenants: turns between them, and bounds of what each has open."""
+"""Conformance tests of stores about fairness between tenants, and limits of each tenant's open work."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from tests.gateway.core.history_entries import history_entry
 
 
 class TenantsConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about tenants."""
 
     async def test_tenants_take_turns_in_what_is_pending(self, store: Store) -> None:
         """No backlog of one, however long or urgent, keeps another's shard waiting for more than a turn."""

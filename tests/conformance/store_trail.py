@@ -1,4 +1,4 @@
-"""What every store promises about the audit trail and its seals."""
+"""Conformance tests of stores about the audit trail and its seals."""
 
 from msgspec import structs
 
@@ -14,7 +14,7 @@ SEAL = Seal(number=1, before="", at=NOW, entries=((1, "ab"),), signature="s")
 
 
 class TrailConformance:
-    """Part of `StoreConformance`."""
+    """The part of `StoreConformance` about the audit trail and its seals."""
 
     async def test_the_trail_has_acceptances_and_acts_with_their_decisions(self, store: Store) -> None:
         """In order, with what auditors need; nothing that the gateway did by itself."""

@@ -1,4 +1,4 @@
-"""The values that the conformance suites of stores write and look for."""
+"""Example values that the conformance suites of stores write and look for."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +15,7 @@ from gateway.store.interface import Admission, ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
-"""Opens the same store again, once the last one is closed."""
+"""The type of a function that opens the same store again, after the last one is closed."""
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -83,7 +83,7 @@ async def move(
     tasks: tuple[TaskRow, ...] = (),
     **changes: Any,
 ) -> Shard:
-    """The shard, as it is, put into `phase` by one write that must take."""
+    """Writes a shard with the phase `phase` to the store, asserts that the write succeeds, and returns it."""
     shard = (await store.shards(run_id))[index]
     after = structs.replace(shard, phase=phase, rev=shard.rev + 1, **changes)
     note = history_entry(HistoryKind.INTENDED, run=run_id, shard=index, at=NOW + 5)

@@ -1,4 +1,4 @@
-"""What a gateway is put together from: plug-ins by the scheme of a URL, and the issuers that it trusts."""
+"""Tests the composition of a gateway: plug-ins by the scheme of a URL, and trusted issuers."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 
 async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
-    """What is wrong with a document of one task, for each type of it."""
+    """Submits a document of one task for each type, and returns the errors of each."""
     assert settings.development is not None
     scopes = ("workflows:submit", "workflows:read")
     found = []

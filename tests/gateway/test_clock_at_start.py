@@ -1,4 +1,4 @@
-"""A wall clock that was set while no gateway ran, and what the log says of it."""
+"""Tests a wall clock that was set while no gateway ran, and what the log says of it."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A gateway as a process: it starts from its settings, keeps its promises, and ends on a signal."""
+"""Tests a gateway as a process: it starts from its settings, and ends on a signal."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ DOCUMENT = {
 
 
 class Process:
-    """A running gateway of a folder."""
+    """A running gateway process on the files of a folder."""
 
     def __init__(
         self, folder: Path, *arguments: str, descriptors: tuple[int, int] | None = None, **environment: str

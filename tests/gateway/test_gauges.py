@@ -1,4 +1,4 @@
-"""Gauges that show the state of a process: certificates, rules, key sets."""
+"""Tests the gauges of a process's state: certificates, rules, key sets."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The labels of metrics have at most as many values as they declare."""
+"""Tests that the labels of metrics have at most as many values as they declare."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Which engine decides in a gateway, from its start on and by a bundle."""
+"""Tests which policy engine decides in a gateway, from its start and by a bundle."""
 
 from pathlib import Path
 from typing import Self
@@ -22,7 +22,7 @@ from waypost.sqlite_group_commit import Database
 
 
 class Third:
-    """An engine that is neither embedded nor OPA, and answers nothing."""
+    """A fake policy engine that is neither embedded nor OPA, and answers nothing."""
 
     def __init__(self, revision: str) -> None:
         self.revision = revision

@@ -1,4 +1,4 @@
-"""A whole gateway takes a bad bundle back: submissions, alert, evidence, rollback, and what is told of it.
+"""Tests a rollback by a whole gateway: submissions, alert, evidence, rollback, report.
 
 Prometheus is a stand-in that reads the gateway's own metrics; what its queries mean is tested by promtool.
 """
@@ -48,7 +48,7 @@ BAD = GOOD | {"submission.rego": rules("bad", allow=False)["submission.rego"]}
 
 
 class Witness:
-    """Answers queries by the counters that the gateway has."""
+    """A fake Prometheus that answers queries from the gateway's own counters."""
 
     def __init__(self) -> None:
         self.gateway: Gateway | None = None
@@ -76,7 +76,7 @@ class Witness:
 
 @asynccontextmanager
 async def running(tmp_path: Path, url: str, witness: Witness) -> AsyncIterator[httpx.AsyncClient]:
-    """A gateway with its loop of rollbacks, for which a release is old enough at once."""
+    """Runs a gateway with the rollback loop, for which any release is old enough."""
     base = tmp_path / "base"
     base.mkdir()
     for name, text in rules("base").items():

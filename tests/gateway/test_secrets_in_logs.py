@@ -1,4 +1,4 @@
-"""A secret has no way into a log line or a metric, whichever field of a request it comes in."""
+"""Tests that no secret gets into a log line or a metric, from any field of a request."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from observability import logs
 
 
 class Canaries:
-    """Secrets that look like none, so that no pattern finds them: each is made up for one field."""
+    """Generates recognizable secrets, one for each field, that no redaction pattern matches."""
 
     def __init__(self) -> None:
         self._count, self.made = itertools.count(), list[str]()
@@ -40,7 +40,7 @@ def canary() -> Canaries:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Everything that is logged at any level, as JSON, with the redaction off: it is the last guard."""
+    """Yields everything that is logged at any level, as JSON, without redaction."""
     stream = io.StringIO()
     monkeypatch.setattr(logs, "redacted", lambda text: text)
     logs.configure(level="DEBUG", style="json", stream=stream)
@@ -69,7 +69,7 @@ async def gateway(tmp_path: Path, lines: io.StringIO) -> AsyncIterator[Callable[
 
 
 def document(canary: Canaries) -> dict[str, Any]:
-    """A workflow with a secret wherever a team may put one."""
+    """Returns a workflow with a secret in every field that a team fills in."""
     command = ["sh", "-c", canary("argument")]
     return {
         "apiVersion": "waypost/v1",
@@ -96,7 +96,7 @@ def document(canary: Canaries) -> dict[str, Any]:
 
 
 def broken(canary: Canaries) -> list[bytes]:
-    """Bodies that are refused, each with a secret in what is wrong."""
+    """Returns invalid bodies, each with a secret in the faulty part."""
     good = document(canary)
     return [
         b'{"apiVersion": "waypost/v1", "token": "' + canary("unknown").encode() + b'"}',

@@ -1,4 +1,4 @@
-"""Settings are read once, and nothing in them is guessed or ignored."""
+"""Tests that settings are read once, and that nothing in them is guessed or ignored."""
 
 import json
 import re
@@ -105,7 +105,7 @@ def test_a_bad_value_is_told_by_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def _numbers(known: inspect.Type, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every setting that is a number."""
+    """Yields the path of every setting that is a number."""
     match known:
         case inspect.IntType() | inspect.FloatType():
             yield at

@@ -1,4 +1,4 @@
-"""The clock that nobody can set."""
+"""Tests the steady clock, which nobody can set."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The whole stack as real processes, with quick recovery between rounds."""
+"""Fixtures of the whole stack as real processes, with quick recovery between rounds."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ REGIONS = ("beijing", "shanghai", "shenzhen")
 SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
 
 QUICK_RETURN = {"WAYPOST_HEALTH__EJECTION_SECONDS": "0.5", "WAYPOST_HEALTH__SLOW_START_SECONDS": "1"}
-"""A region that was killed is wanted again for the next round; how it comes back is tested in virtual time.
+"""Settings by which a killed region is used again soon; the usual ones are tested in virtual time.
 """
 
 NOTE = """
@@ -52,7 +52,7 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def caller_of(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the stack's API with a token."""
+    """Yields an HTTP client of the stack's API, with a token."""
     token = mint_token(stack.state / "development", subject="tester", tenant="demo", scopes=SCOPES)
     async with httpx.AsyncClient(
         base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
@@ -61,8 +61,9 @@ async def caller_of(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def noting(log: Path, seconds: float, *tasks: str, shards: int = 8, **spec: Any) -> dict[str, Any]:
-    """A chain of processes, each of which writes down its start and its end: effects that no journal has to
-    be believed for.
+    """Returns a workflow with a chain of processes that write their starts and ends to a file.
+
+    These are effects that no journal has to be believed for.
     """
     chain = [
         {
@@ -78,7 +79,7 @@ def noting(log: Path, seconds: float, *tasks: str, shards: int = 8, **spec: Any)
 
 
 def effects(log: Path) -> list[tuple[str, int, str, int, str, float]]:
-    """(start or end, shard, task, epoch, region, time), as the tasks wrote them."""
+    """Returns the starts and ends that tasks wrote: (start or end, shard, task, epoch, region, time)."""
     lines = (shlex.split(line) for line in log.read_text().splitlines())
     return [
         (word, int(shard), task, int(epoch), region, float(at))
@@ -87,13 +88,13 @@ def effects(log: Path) -> list[tuple[str, int, str, int, str, float]]:
 
 
 def rows(database: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Read from a store or journal whose process is gone or goes on, without writing."""
+    """Returns rows of a store's or journal's file, opened without writing."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
         return db.execute(sql, parameters).fetchall()
 
 
 def history(stack: Stack, run: str) -> list[dict[str, Any]]:
-    """What the gateway's store holds of a run, read from its file."""
+    """Returns the history of a run, read from the file of the gateway's store."""
     found = rows(
         stack.state / "gateway.db",
         "select shard, kind, at, detail from audit where run = ? order by seq",

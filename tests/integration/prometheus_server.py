@@ -1,4 +1,4 @@
-"""Real Prometheus servers with the configuration that ships, times shortened, that scrape a stack."""
+"""Runs real Prometheus servers with the shipped configuration, with shorter times, on a stack."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from tests.observability.prometheus_files import PROMETHEUS, RULE_FILES, program
 
 
 def flags_of(server: str) -> list[str]:
-    """The flags that ship for one server, without those that name its place."""
+    """Returns the shipped flags of one server, without those that name its place."""
     (line,) = [
         line for line in (PROMETHEUS / f"{server}.default").read_text().splitlines() if "ARGS=" in line
     ]
@@ -25,7 +25,7 @@ def flags_of(server: str) -> list[str]:
 
 
 def shortened_rules(folder: Path) -> str:
-    """Copies the rules that ship to `folder`, with two seconds for each time that an alert waits."""
+    """Copies the shipped rules to `folder`, with alerts that wait two seconds."""
     folder.mkdir()
     for path in RULE_FILES:
         (folder / path.name).write_text(re.sub(r"\bfor: \w+", "for: 2s", path.read_text()))
@@ -33,7 +33,7 @@ def shortened_rules(folder: Path) -> str:
 
 
 def configuration_for(stack: Stack, stores: dict[str, str], rules: str, alerts: str) -> dict[str, Any]:
-    """The configuration that ships, with the stack's processes, a second for each interval, our stores."""
+    """Returns the shipped configuration with the stack's processes and one-second intervals."""
     found: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     found["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     found["rule_files"] = [rules]
@@ -53,20 +53,20 @@ def configuration_for(stack: Stack, stores: dict[str, str], rules: str, alerts: 
 
 
 class PrometheusApi:
-    """Asks a Prometheus server."""
+    """A client of a Prometheus server's API."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that an expression gives now. Raises `AssertionError` for one that is not valid."""
+        """Returns the series that an expression gives now. Raises `AssertionError` for an invalid one."""
         answer = await self._client.get("/api/v1/query", params={"query": expression})
         assert answer.is_success, answer.text
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return found
 
     async def rules(self) -> dict[str, dict[str, Any]]:
-        """Every rule as the server has evaluated it, by the name of its alert or of what it records."""
+        """Returns every evaluated rule, by the name of its alert or of the series that it records."""
         groups = (await self._client.get("/api/v1/rules")).json()["data"]["groups"]
         return {rule["name"]: rule for group in groups for rule in group["rules"]}
 
@@ -81,7 +81,7 @@ class PrometheusApi:
 async def prometheus(
     server: str, address: str, configuration: Path, folder: Path
 ) -> AsyncIterator[PrometheusApi]:
-    """Runs one server, with the flags that ship for it, and its data in `folder`."""
+    """Runs one Prometheus server with its shipped flags and its data in `folder`."""
     found = program("prometheus")
     process = subprocess.Popen(
         [

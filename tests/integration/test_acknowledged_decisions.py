@@ -1,4 +1,4 @@
-"""A gateway is killed again and again under load: each decision that a caller saw acted upon is recorded.
+"""Tests that no acted-upon decision is lost when a gateway is killed again and again under load.
 
 Submissions that were accepted and cancellations that were acknowledged lose nothing. Refusals are written a
 fifth of a second later, many in one commit: of those the last before a kill may be missing.
@@ -28,7 +28,7 @@ CALLERS = 8
 
 
 def document(priority: int) -> dict[str, Any]:
-    """One that the demonstration's tenant may submit up to priority 7."""
+    """Returns a workflow that the tenant may submit up to priority 7."""
     tasks = [{"name": "a", "type": "delay", "run": {"seconds": 0}}]
     return {
         "apiVersion": "waypost/v1",
@@ -39,13 +39,13 @@ def document(priority: int) -> dict[str, Any]:
 
 
 class Acknowledged(Struct):
-    """What was answered to callers."""
+    """The answers that callers got."""
 
     runs: dict[str, str] = field(default_factory=dict)
-    """The decision of each accepted run."""
+    """The decision id of each accepted run."""
     cancelled: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
-    """The decisions of refusals."""
+    """The decision ids of refusals."""
 
     @property
     def count(self) -> int:
@@ -53,7 +53,7 @@ class Acknowledged(Struct):
 
 
 async def call(client: httpx.AsyncClient, known: Acknowledged, dice: random.Random) -> None:
-    """One submission that is accepted and sometimes cancelled, or one that is refused."""
+    """Makes one submission that is accepted and sometimes cancelled, or one that is refused."""
     try:
         if dice.random() < 0.4:
             answer = await client.post("/v1/runs", json=document(9))
@@ -79,19 +79,19 @@ async def load(client: httpx.AsyncClient, known: Acknowledged, seed: int, stop: 
 
 
 def recorded(stack: Stack, *, refused: bool) -> set[str]:
-    """The ids of the decisions in the store's file."""
+    """Returns the ids of the decisions in the store's file."""
     found = rows(stack.state / "gateway.db", "select id from decision where refused = ?", refused)
     return {str(name) for (name,) in found}
 
 
 def acts(stack: Stack, kind: str) -> dict[str, str]:
-    """The runs with such an entry in their history, each with the decision that it names."""
+    """Returns the runs with such an entry in their history, each with its decision id."""
     found = rows(stack.state / "gateway.db", "select run, detail from audit where kind = ?", kind)
     return {run: json.loads(detail)["decision_id"] for run, detail in found}
 
 
 def check_records(stack: Stack, known: Acknowledged) -> None:
-    """What was accepted or cancelled has its decision; of refusals it is printed how many have none."""
+    """Asserts that each accepted or cancelled run has its decision; prints how many refusals lack it."""
     permitted = recorded(stack, refused=False)
     accepted, cancels = acts(stack, "Accepted"), acts(stack, "CancelRequested")
     assert known.runs.items() <= accepted.items()
@@ -147,7 +147,7 @@ async def test_what_was_acknowledged_has_its_decision_after_kills(
 
 
 async def sealed(stack: Stack) -> bool:
-    """Whether everything that belongs into the audit trail is under a seal."""
+    """Returns whether every entry of the audit trail is under a seal."""
     database = stack.state / "gateway.db"
     (entries,) = rows(database, "select count(*) from audit where kind in ('Accepted', 'CancelRequested')")
     seals = rows(database, "select state from seal")

@@ -1,4 +1,4 @@
-"""The command line against a real stack: what it prints, and the exit codes that scripts rely on."""
+"""Tests the command line against a real stack: its output and exit codes."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @pytest.fixture
 def waypost(stack: Stack) -> Run:
-    """Runs `waypost ...` where `waypost up` would have left its context."""
+    """Returns a function that runs `waypost ...` in a folder with the context of `waypost up`."""
     (stack.state / ".waypost").mkdir()
     (stack.state / ".waypost" / "context.json").write_bytes((stack.state / "context.json").read_bytes())
 

@@ -1,4 +1,4 @@
-"""A gateway process whose OPA answers badly in every way that has a name, and how long its callers wait."""
+"""Tests a gateway process whose OPA has each named fault, and how long callers wait."""
 
 import signal
 import time
@@ -29,14 +29,14 @@ async def opa(tmp_path: Path) -> AsyncIterator[FaultyOpa]:
 
 @pytest.fixture
 async def stack(tmp_path: Path, opa: FaultyOpa) -> AsyncIterator[Stack]:
-    """A stack whose gateway asks `opa`."""
+    """Yields a stack whose gateway queries `opa`."""
     settings = {"WAYPOST_POLICY__ENGINE": f"opa+unix:{opa.address.socket}"}
     async with Stack(tmp_path, REGION, settings=settings) as stack:
         yield stack
 
 
 async def submitted(client: httpx.AsyncClient, folder: Path) -> tuple[httpx.Response, float]:
-    """Submits; returns the answer, and how many seconds it took."""
+    """Submits a workflow; returns the answer and the seconds that it took."""
     began = time.monotonic()
     answer = await client.post("/v1/runs", json=noting(folder / "log", 0, "a", shards=1))
     return answer, time.monotonic() - began

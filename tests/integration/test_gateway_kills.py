@@ -1,4 +1,4 @@
-"""The gateway is killed again and again under load: every run that it acknowledged is there, and ends."""
+"""Tests that every acknowledged run survives a gateway that is killed again and again under load."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Bad roads between the gateway and real clusters.
+"""Tests bad network paths between the gateway and real clusters.
 
 Bounds are asserted in virtual time (test_region_faults); here they are measured.
 """

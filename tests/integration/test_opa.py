@@ -1,4 +1,4 @@
-"""A stack whose policy a real OPA decides, and what an outage of OPA does to it."""
+"""Tests a stack whose policy is decided by a real OPA, also during an outage of OPA."""
 
 import asyncio
 import os
@@ -97,12 +97,12 @@ async def test_what_is_released_decides_until_it_is_taken_back(tmp_path: Path) -
 
 
 async def submits(stack: Stack) -> tuple[int, str]:
-    """Submits by the command line; returns the exit code, and what is wrong."""
+    """Submits by the command line; returns the exit code and the error output."""
     return await waypost(stack, "submit", str(ROOT / "examples" / "hello.yaml"), "--param", "who=you")
 
 
 async def waypost(stack: Stack, *words: str) -> tuple[int, str]:
-    """Runs `waypost ...` as somebody who may change policy; returns the exit code, and what is wrong."""
+    """Runs `waypost ...` as a security operator; returns the exit code and the error output."""
     token = mint_token(
         stack.state / "development",
         subject="ada",

@@ -1,4 +1,4 @@
-"""A task that kills the cluster that runs it, in regions that a supervisor restarts: real processes."""
+"""Tests a task that kills its cluster, with real processes that a supervisor restarts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 @pytest.fixture
 async def deaths(stack: Stack) -> AsyncIterator[list[str]]:
-    """Restarts each region that ends, as a supervisor would, and notes which."""
+    """Restarts each region that ends, as a supervisor would; yields the list of those that ended."""
     noted: list[str] = []
 
     async def supervise(region: str) -> None:
@@ -38,15 +38,17 @@ def running(name: str, command: str, *, shards: int) -> dict[str, object]:
 
 
 def acts_on_regions(stack: Stack) -> list[str]:
-    """The kinds of what somebody had to do to regions, such as to give one up or to admit a journal."""
+    """Returns the kinds of people's acts on regions, such as forgetting one or admitting a journal."""
     return [kind for entry in history(stack, "") if not (kind := entry["kind"]).startswith("Policy")]
 
 
 KILLS = "kill -9 $PPID"
 KILLS_LATER = "sleep 1; kill -9 $PPID"
 STOPS = "while :; do sleep 2; kill -STOP $PPID; sleep 12; kill -CONT $PPID; done"
-"""Ends no process: the region is silent for most of the time, and never answers for as long as it takes to be
-reachable again."""
+"""A command that stops its region's cluster for most of the time without ending it.
+
+The region never answers for as long as it takes to be reachable again.
+"""
 FIVE = "5 regions in a row died or fell silent while a task of it ran there"
 
 

@@ -1,4 +1,4 @@
-"""What ships for Prometheus and Grafana, tried on a running stack that loses a region."""
+"""Tests the files shipped for Prometheus and Grafana on a running stack that loses a region."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -30,7 +30,7 @@ LOST = "beijing"
 
 
 def work(name: str, *, seconds: float, shards: int) -> dict[str, Any]:
-    """A delay and a process, in shards."""
+    """Returns a workflow of a delay and a process, in shards."""
     return {
         "apiVersion": "waypost/v1",
         "kind": "Workflow",
@@ -98,13 +98,13 @@ async def scraped(server: PrometheusApi) -> bool:
 
 
 async def jobs_of(store: PrometheusApi) -> set[str]:
-    """The jobs whose series a store has."""
+    """Returns the jobs whose series a store has."""
     found = await store.query('count by (job) ({__name__=~"waypost_.+"})')
     return {one["metric"]["job"] for one in found}
 
 
 async def load(stack: Stack, client: httpx.AsyncClient) -> None:
-    """Work of both types, refusals of each kind, and a region that is killed with work in it."""
+    """Makes load: work of both types, refusals of each kind, and a region killed with work in it."""
     runs = [await submitted(client, work("quick", seconds=0.1, shards=3)) for _ in range(5)]
     await client.post("/v1/runs", json={})
     await client.get("/v1/runs", headers={"authorization": "Bearer none"})
@@ -125,7 +125,7 @@ async def paged(pages: dict[str, Any], alert: str) -> dict[str, Any] | None:
 
 
 async def until_all_have_data(server: PrometheusApi) -> list[str]:
-    """The expressions that have no data still, after a while; of those that have had some, none."""
+    """Waits until every expression has had data; returns those that have none."""
     expressions = {rule["expr"] for rule in rules() if "record" in rule}
     expressions |= {
         expression.replace("$__rate_interval", "1m")

@@ -1,6 +1,4 @@
-"""Real workflows that nobody here wrote: converted, accepted, run to the end, in an order that respects every
-edge.
-"""
+"""Tests real recorded workflows: converted, accepted, and run to the end in the order of the DAG."""
 
 import json
 import os
@@ -18,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 INSTANCES = Path(os.environ.get("WAYPOST_SHARED", ROOT.parent / "shared")) / "data" / "wfinstances"
 LONGEST_SECONDS = 0.3
-"""What the longest task of a recording is scaled to."""
+"""The seconds to which the longest task of a recording is scaled."""
 
 
 async def test_every_recorded_workflow_runs_to_its_end_in_order(client: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""A region is killed with running shards: nothing is lost or counted twice, nothing finished runs again."""
+"""Tests that a region killed with running shards loses nothing and repeats no finished task."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Decisions that a gateway has recorded, decided again: nothing changes, or exactly what a rule changes."""
+"""Tests the replay of decisions that a gateway has recorded, with unchanged and with changed rules."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ submit contains {"rule": "team.red", "message": "closed"} if input.workflow.meta
 
 
 def document(number: int) -> dict[str, Any]:
-    """Some are refused for their priority, fewer than are kept of a tenant; others are of the red team."""
+    """Returns a workflow for the number: some have a refused priority, others are of team red."""
     priority, team = (9, "none") if number % 20 == 0 else (2, "red" if number % 3 == 0 else "blue")
     return {
         "apiVersion": "waypost/v1",
@@ -42,7 +42,7 @@ def document(number: int) -> dict[str, Any]:
 
 
 async def decide(client: httpx.AsyncClient, count: int) -> None:
-    """Has as many submissions decided, of which none runs: no region takes work."""
+    """Submits `count` documents while all regions are cordoned, so that none runs."""
     for region in REGIONS:
         (await client.post(f"/v1/regions/{region}/cordon")).raise_for_status()
     numbers = iter(range(count))

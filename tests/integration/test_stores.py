@@ -1,4 +1,4 @@
-"""Gateways whose store is not what the clusters know: another one, and an older copy of the right one.
+"""Tests gateways on another store than the clusters know, or on an older copy of it.
 
 Real processes.
 """

@@ -1,4 +1,4 @@
-"""Wait for facts, never for time."""
+"""Waits for facts by polling, in place of sleeps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -11,7 +11,7 @@ ENDED = ("Succeeded", "Failed", "Cancelled")
 
 
 async def until(ask: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0) -> T:
-    """The first answer that is not None or False. Raises `TimeoutError`."""
+    """Polls until `ask` gives an answer, and returns it. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
         while not (found := await ask()):
             await asyncio.sleep(0.02)
@@ -19,7 +19,7 @@ async def until(ask: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0
 
 
 async def taking_work(client: httpx.AsyncClient, regions: Collection[str]) -> None:
-    """Returns when all of `regions` are Healthy."""
+    """Waits until all of `regions` are Healthy."""
 
     async def healthy() -> bool:
         found = (await client.get("/v1/regions")).json()["items"]

@@ -1,4 +1,4 @@
-"""For each alert a history of its metrics at which it fires, and a near miss at which it does not.
+"""Cases for each alert: a history of metrics at which it fires, and one at which it nearly does.
 
 Series are in promtool's notation, by default a sample each 15 s: `0+9x20` grows by 9 each, 20 times.
 """
@@ -10,7 +10,7 @@ DAY: Final = 86_400
 
 
 class AlertCase(NamedTuple):
-    """What makes one alert fire `at` a time since the beginning of the series, and what does not."""
+    """A test case of one alert: series that make it fire at the time `at`, and series that do not."""
 
     alert: str
     at: str
@@ -21,7 +21,7 @@ class AlertCase(NamedTuple):
 
 
 def calls(good: str, bad: str) -> dict[str, str]:
-    """Counters of calls that are answered, and that are errors."""
+    """Returns series of the counters of answered calls and of failed calls."""
     return {
         'waypost_requests_total{call="submit",outcome="Accepted"}': good,
         'waypost_requests_total{call="submit",outcome="Unavailable"}': bad,
@@ -30,7 +30,7 @@ def calls(good: str, bad: str) -> dict[str, str]:
 
 
 def latency(quick: str, slow: str) -> dict[str, str]:
-    """Buckets of calls under 0.5 s, and of those of 0.8 to 1 s: the latter are `slow` less `quick`."""
+    """Returns series of the latency histogram: `quick` calls under 0.5 s, the rest of `slow` up to 1 s."""
     bucket = 'waypost_request_seconds_bucket{call="submit",le="%s"}'
     return {
         bucket % "0.5": quick,

@@ -1,4 +1,4 @@
-"""A real Alertmanager with the configuration that ships."""
+"""Runs a real Alertmanager with the shipped configuration."""
 
 import shutil
 import socket
@@ -21,7 +21,7 @@ def free_address() -> str:
 
 @asynccontextmanager
 async def alert_server(folder: Path, receiver: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Runs an Alertmanager whose pages and tickets go to `receiver`, a URL; yields a client of its API."""
+    """Runs an Alertmanager that notifies the URL `receiver`; yields a client of its API."""
     name = "prometheus-alertmanager" if shutil.which("prometheus-alertmanager") else "alertmanager"
     found, address = program(name), free_address()
     file = folder / "alertmanager.yml"

@@ -1,4 +1,4 @@
-"""The rules, alerts and servers that ship for Prometheus and Alertmanager, and their programs."""
+"""Finds the rules, alerts and servers that ship for Prometheus and Alertmanager, and their programs."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ RULE_FILES: Final = sorted((PROMETHEUS / "rules").glob("*.yml"))
 
 
 def program(name: str) -> str:
-    """The path of `name`; the test is skipped where it is not installed. In CI it is."""
+    """Returns the path of the program `name`; skips the test where it is not installed."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not here: apt-get install prometheus prometheus-alertmanager")
@@ -25,7 +25,7 @@ def program(name: str) -> str:
 
 
 def rules() -> Iterator[dict[str, Any]]:
-    """Every recording and alerting rule that ships."""
+    """Yields every shipped recording and alerting rule."""
     for path in RULE_FILES:
         for group in yaml.safe_load(path.read_text())["groups"]:
             yield from group["rules"]
@@ -36,7 +36,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 
 def metric_names(expression: str) -> set[str]:
-    """The metrics of ours in a PromQL expression, without the suffixes of a histogram's series."""
+    """Returns our metrics in a PromQL expression, without the suffixes of a histogram's series."""
     found = re.findall(r"\bwaypost_[a-z0-9_]+", expression)
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
 

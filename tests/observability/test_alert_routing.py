@@ -1,4 +1,4 @@
-"""Who is told of what: the configuration that ships for Alertmanager."""
+"""Tests the shipped Alertmanager configuration: who is notified of which alert."""
 
 import re
 import subprocess
@@ -47,7 +47,7 @@ def firing(names: Iterable[str], **labels: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def alert_router(tmp_path: Path, httpserver: HTTPServer) -> AsyncIterator[httpx.AsyncClient]:
-    """A real Alertmanager with the configuration that ships, whose pages go to `httpserver`."""
+    """Runs an Alertmanager with the shipped configuration that notifies `httpserver`."""
     async with alert_server(tmp_path, httpserver.url_for("").rstrip("/")) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""What a sealed trail shows about edits, deletions, additions, other orders, cut ends and forks."""
+"""Tests what verifying a sealed trail finds: edits, deletions, additions, reordering, cut ends, forks."""
 
 from typing import Any
 
@@ -18,7 +18,10 @@ Entries = dict[int, dict[str, Any]]
 
 
 def trail(count: int = 12, stretch: int = 4) -> tuple[Entries, list[Seal]]:
-    """Entries with seals over each `stretch` of them. Numbers have gaps: other history lies between."""
+    """Returns audit entries, with a seal over each `stretch` of them.
+
+    Numbers have gaps: other history lies between.
+    """
     entries: Entries = {n * 3: {"seq": n * 3, "at": n - 1.0, "actor": f"a{n}"} for n in range(1, count + 1)}
     seals: list[Seal] = []
     numbers = sorted(entries)

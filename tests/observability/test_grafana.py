@@ -1,4 +1,4 @@
-"""The dashboards and provisioning files that ship for Grafana."""
+"""Tests the dashboards and provisioning files that ship for Grafana."""
 
 from itertools import combinations
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a log line looks like, and what can never be in one."""
+"""Tests the form of log lines, and that credentials are redacted."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""The Loki configuration and the Alloy pipeline that ship: few labels, and fields that log lines have."""
+"""Tests the shipped Loki configuration and Alloy pipeline: few labels, and existing fields."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ BOUNDED = {"level", "process", "region"}
 
 
 def fields_of(block: str) -> set[str]:
-    """The names on the left in a block of the pipeline, such as `stage.labels`."""
+    """Returns the names on the left in a block of the pipeline, such as `stage.labels`."""
     (found,) = re.findall(rf"{re.escape(block)} \{{\n\s+\w+ = \{{\n(.*?)\n\s+\}}\n", ALLOY, re.DOTALL)
     return set(re.findall(r"^\s+(\w+)\s+=", found, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""The registry of one gateway: what it counts, under which labels."""
+"""Tests the metrics of one gateway: what it counts, under which labels."""
 
 from msgspec import Struct
 

@@ -1,4 +1,4 @@
-"""The rules and alerts that ship: they pass promtool, fire when they should, and lead to a runbook."""
+"""Tests the shipped rules and alerts: promtool accepts them, they fire, and each has a runbook."""
 
 import re
 import subprocess

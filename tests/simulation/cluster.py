@@ -31,7 +31,7 @@ ASK_SECONDS = 5.0
 
 
 class ModelCluster:
-    """One region's cluster.
+    """A model of one region's cluster, in virtual time.
 
     `on_start` is called for every start of a task, `on_batch` for every batch that arrives. Journals and
     boots are numbered from `after` on.
@@ -39,7 +39,7 @@ class ModelCluster:
 
     slots = 100
     linger_seconds = 0.0
-    """How long a process that is to end takes at most; it may still finish its task in that time."""
+    """The most seconds that a process takes to end; it may still finish its task meanwhile."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ModelCluster:
         self.journal = Journal(incarnation=f"{self.region}-journal-{self.journals}")
 
     def crash(self, now: float) -> None:
-        """SIGKILL: tasks end with the process, the journal stays."""
+        """Simulates a SIGKILL: tasks end with the process, the journal stays."""
         self.up = False
         self.asks.clear()
         for attempt in self.journal.attempts.values():
@@ -96,7 +96,7 @@ class ModelCluster:
             self._stop(attempt, now)
 
     def alive(self) -> list[AttemptId]:
-        """The attempts that have a process, or may still start one."""
+        """Returns the attempts that have a process, or may still start one."""
         held = self.journal.attempts.items()
         return [
             *self.lingering,
@@ -106,7 +106,7 @@ class ModelCluster:
     # What it answers
 
     def claim(self, era: int) -> None:
-        """Takes a newer era of the store: what the older one has acknowledged does not count any more."""
+        """Accepts a newer era of the store, which drops what the older one had acknowledged."""
         if era > self.journal.era:
             self.journal.era, self.journal.acknowledged = era, 0
 

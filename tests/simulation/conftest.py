@@ -1,4 +1,4 @@
-"""A world without random trouble, for tests with one fault each: nothing fails or heals by itself."""
+"""The fixture of a simulated world without random faults, for tests that cause one fault each."""
 
 from collections.abc import AsyncIterator
 

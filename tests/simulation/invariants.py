@@ -1,4 +1,4 @@
-"""The contract's invariants, checked after every pass against what is committed and what really runs."""
+"""Checks the contract's invariants after every pass, against what is committed and what really runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,16 +14,19 @@ from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
 
 SCAN_SLACK_SECONDS = 0.75
-"""How late a deadline may take effect: scans of the store come twice a second, passes every tick."""
+"""The seconds by which a deadline may take effect late: the store is scanned twice a second."""
 REPORT_SECONDS = 0.5
-"""How long the report of what ended in time may be under way from a region that is heard."""
+"""The most seconds for which a report of work that ended in time may be under way."""
 SILENT_SECONDS = 10.0
-"""How long the reports of a region that is silent since the deadline, and not lost, are waited for."""
+"""The most seconds to wait for the reports of a region that is silent since a deadline, and not lost."""
 OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 
 
 class Invariants:
-    """The world's own record of what was committed and what ran; never of what the gateway has in memory."""
+    """Checks the contract's invariants against its own record of what was committed and what ran.
+
+    Never against what the gateway has in memory.
+    """
 
     def __init__(self, failover: FailoverSettings, regions: Sequence[str]) -> None:
         self.failover = failover
@@ -40,14 +43,16 @@ class Invariants:
         self.fenced_at: dict[tuple[str, int], float] = {}
         self.cursors: dict[tuple[str, str], int] = {}
         self.permitted: list[tuple[float, tuple[str, ...]]] = [(float("-inf"), tuple(regions))]
-        """What policy has permitted, and since when."""
+        """The regions that policy has permitted, and since when."""
         self.given_up: set[str] = set()
         self.conflicts: set[tuple[str, int]] = set()
         self.silent_at: dict[tuple[str, int], float] = {}
-        """When an overdue shard's cluster last could have more to say of the time before the deadline."""
+        """When an overdue shard's cluster could last have had reports from before the deadline."""
         self.steady_since = 0.0
-        """Since when a gateway is up and its store answers: deadlines and fences are enforced only from then
-        on."""
+        """Since when a gateway is up and its store answers.
+
+        Deadlines and fences are enforced only from then on.
+        """
 
     @property
     def now(self) -> Instant:
@@ -78,7 +83,7 @@ class Invariants:
             assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
 
     def check_batch(self, region: str, batch: Batch) -> None:
-        """Checks a batch that has arrived: all that it says must have been committed before."""
+        """Asserts that everything in a batch that has arrived was committed before."""
         for spec in batch.creates:
             known = (region, batch.incarnation, spec.attempt) in self.intended
             other = spec.fence.boot != self.clusters[region].boot  # it will be refused
@@ -102,7 +107,7 @@ class Invariants:
     # What is committed
 
     def check_writes(self, writes: Sequence[ShardWrite]) -> None:
-        """Checks what was just committed against what was committed before."""
+        """Asserts that a commit of shards is a permitted change of what was committed before."""
         for write in writes:
             before, after = self.shards[write.shard.key], write.shard
             assert after.rev == before.rev + 1
@@ -120,8 +125,7 @@ class Invariants:
             self._check_lineage(after)
 
     def _check_left(self, write: ShardWrite, before: Shard) -> None:
-        """T9, T14: a lost attempt is counted and backed off from; one that was never confirmed is counted
-        too."""
+        """Asserts that a lost attempt is counted and delayed, and an unconfirmed one counted (T9, T14)."""
         after = write.shard
         if after.attempts_lost > before.attempts_lost and after.phase is Phase.PENDING:
             assert after.not_before > self.now.wall, "T9: no back-off"
@@ -134,7 +138,7 @@ class Invariants:
             assert after.failovers > before.failovers, "T14: not counted"
 
     def _check_failed_tries(self, write: ShardWrite) -> None:
-        """A try that failed and is followed by another is told once, however often its event comes."""
+        """Asserts that a failed try is recorded once, however often its event comes."""
         for entry in write.history:
             if entry.kind is HistoryKind.TASK_RETRYING and isinstance(entry.detail, TaskDetail):
                 told = (*write.shard.key, entry.detail.task, entry.detail.epoch, entry.detail.tries)
@@ -163,7 +167,7 @@ class Invariants:
             )
 
     def _check_row(self, row: TaskRow, before: Shard) -> None:
-        """Only results of the shard's current attempt are recorded, and none of them twice."""
+        """Asserts that only results of the shard's current attempt are recorded, and each once."""
         named = (row.region, row.epoch, row.incarnation)
         assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), (
             f"{row} while {before}"
@@ -179,7 +183,7 @@ class Invariants:
             self.superseded.add((*key, row.epoch))
 
     def _check_made_here(self, row: TaskRow) -> None:
-        """I8: a result of scope `region` lives there, so the tasks that need it must have run there too."""
+        """Asserts that tasks run only where the region-scoped results that they need are (I8)."""
         tasks = {task.name: task for task in self.runs[row.run].spec.tasks}
         for need in tasks[row.task].needs:
             _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
@@ -202,14 +206,14 @@ class Invariants:
             self.cursors[(region, cursor.incarnation)] = cursor.seq
 
     def note_conflict(self, key: tuple[str, int]) -> None:
-        """Records that another writer came first: after loading the shard again, its waits begin again."""
+        """Records that another writer changed the shard first, which restarts the gateway's waiting times."""
         self.conflicts.add(key)
         self.fenced_at[key] = self.now.monotonic
 
     # After each pass
 
     def check_reality(self) -> None:
-        """I3 and I9: every attempt that runs is its shard's current one or a listed orphan.
+        """Asserts that every running attempt is its shard's current one or a listed orphan (I3, I9).
 
         Regions that were given up are left out: what runs there is no longer listed.
         """
@@ -220,8 +224,11 @@ class Invariants:
                 )
 
     def check_time(self, lost: frozenset[str], beats: Mapping[str, float]) -> None:
-        """T5, T12, T14: what time alone must have done. `lost`: the regions that are Unreachable to the
-        gateway; `beats`: when each was last heard since the gateway asked for its events."""
+        """Asserts what the passing of time alone must have caused (T5, T12, T14).
+
+        `lost`: the regions that are Unreachable to the gateway; `beats`: when each was last heard since the
+        gateway asked for its events.
+        """
         now = self.now
         steady = now.monotonic - self.steady_since
         for key, shard in self.shards.items():
@@ -246,7 +253,7 @@ class Invariants:
         lost: frozenset[str],
         beats: Mapping[str, float],
     ) -> None:
-        """T12: an overdue shard ends with the next scan of the store, unless its region may still report.
+        """Asserts that an overdue shard ends soon, unless its region may still report (T12).
 
         That is the one thing for which it may stay open: what ended in time has succeeded, and a region that
         is not lost, and was not heard since the deadline, may have a report of it.

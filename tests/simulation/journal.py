@@ -1,4 +1,4 @@
-"""The journal of a model cluster, the attempts in it, and the starts of their tasks as the world saw them."""
+"""The journal of a model cluster: its attempts, and the starts of their tasks."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskC
 
 @dataclass
 class Start:
-    """One execution of a task, as the world saw it: `ended` None while it runs."""
+    """One execution of a task in the simulated world; `ended` is None while it runs."""
 
     region: str
     attempt: AttemptId
@@ -19,7 +19,10 @@ class Start:
 
 @dataclass
 class Attempt:
-    """An attempt in the journal; `awake`, `running` and the lease are in memory, and lost in a restart."""
+    """An attempt in a model cluster's journal.
+
+    `awake`, `running` and the lease are in memory, and lost in a restart.
+    """
 
     spec: ShardSpec
     run: RunSpec
@@ -35,7 +38,7 @@ class Attempt:
 
 @dataclass
 class Journal:
-    """What survives a SIGKILL of the cluster."""
+    """The state of a model cluster that survives a SIGKILL."""
 
     incarnation: str
     seq: int = 0

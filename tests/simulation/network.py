@@ -1,4 +1,4 @@
-"""The network between one gateway and its regions, in virtual time: delay, loss, duplicates, partitions."""
+"""Simulates the network between a gateway and its regions: delay, loss, duplicates, partitions."""
 
 import heapq
 import itertools
@@ -25,7 +25,7 @@ SILENCE_SECONDS = 3.0
 
 
 class Timeline:
-    """Virtual time, and the actions that are due at later times."""
+    """A clock of virtual time, with the actions that are due at later times."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -44,20 +44,20 @@ class Timeline:
 
 @dataclass
 class NetworkPath:
-    """The state of the network path to one region, as every message meets it when it is sent."""
+    """The state of the network path to one region: cuts, delay, loss and duplicates."""
 
     requests_cut: bool = False
     answers_cut: bool = False
     delay_seconds: float = 0.02
     loss: float = 0.0
-    """Probability that one request, or its answer, does not arrive though the path is not cut."""
+    """The probability that a request, or its answer, does not arrive though the path is not cut."""
     duplicates: float = 0.0
-    """Probability that a batch arrives a second time, up to half a minute later."""
+    """The probability that a batch arrives a second time, up to half a minute later."""
 
 
 @dataclass
 class SimulatedLink:
-    """The I/O of one region in virtual time; satisfies `gateway.reconciler.links.interface.Link`.
+    """The simulated I/O of one region; satisfies `gateway.reconciler.links.interface.Link`.
 
     It ends with its gateway (`alive`): what is still on its way to it does not arrive.
     """
@@ -100,7 +100,7 @@ class SimulatedLink:
         return self.rng.random() < self.path.loss
 
     def _call(self, ask: Callable[[], object], on_result: Callable[[object, str | None], None]) -> None:
-        """One request and its answer, each of which may get lost; `on_result` is called exactly once."""
+        """Simulates a request and its answer, each of which may get lost; calls `on_result` exactly once."""
         finished = False
 
         def finish(answer: object, failure: str | None) -> None:
@@ -199,7 +199,7 @@ class SimulatedLink:
         self._deliver(stream, [hello])
 
     def _deliver(self, stream: int, events: list[ClusterEvent]) -> None:
-        """Sends events to the gateway.
+        """Sends events from the region to the gateway.
 
         What is lost is not sent again on this stream: after a gap nothing more arrives, until the stream has
         been silent for too long and is opened again.
@@ -222,8 +222,10 @@ class SimulatedLink:
         self.timeline.after(self.arrives - self.timeline.now, arrive)
 
     def pump(self) -> None:
-        """Once a tick: sends new events and lease requests, and opens a stream that ended or is silent
-        again."""
+        """Sends new events and lease requests, and reopens a stream that ended or is silent.
+
+        Called once a tick.
+        """
         now = self.timeline.now
         if self.opened and (not self.cluster.up or self.cluster.boot != self.boot):
             self._put(StreamEnded(at=now, reason="Ended"))

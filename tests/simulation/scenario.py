@@ -1,4 +1,4 @@
-"""Steps of scenarios: submit, let time pass, cut a region off, forget it."""
+"""Steps of simulated scenarios: submit, let time pass, cut a region off, forget it."""
 
 from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard
@@ -9,7 +9,7 @@ from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
 
 NOTE = history_entry(HistoryKind.CORDONED, actor="sre")
-"""For calls of the store that want an entry for the history; none of the tests reads it."""
+"""A history entry for store calls that require one; no test reads it."""
 
 
 def workflow(seconds: float, *, shards: int, side_effects: SideEffects = SideEffects.IDEMPOTENT) -> Workflow:
@@ -26,7 +26,7 @@ async def run(world: World, seconds: float) -> None:
 
 
 async def run_until_phase(world: World, seconds: float, phase: Phase, region: str) -> None:
-    """Runs until every shard in `region` is in `phase`; fails after `seconds`."""
+    """Runs the world until every shard in `region` is in `phase`; fails after `seconds`."""
     end = world.timeline.now + seconds
     while {shard.phase for shard in shards_in(world, region)} != {phase}:
         assert world.timeline.now < end, shards_in(world, region)
@@ -53,7 +53,7 @@ async def give_up(world: World, *names: str) -> None:
 
 
 def placed(world: World) -> dict[str, int]:
-    """Shards by the region where they are now."""
+    """Counts the shards in each region."""
     return {name: sum(shard.region == name for shard in world.shards.values()) for name in REGIONS}
 
 

@@ -1,4 +1,4 @@
-"""A store that fails or is written by another gateway, and a policy that changes what it permits."""
+"""Simulates a store that fails or has another writer, and a policy that changes its answers."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -9,15 +9,15 @@ from gateway.core.errors import Unavailable
 from gateway.store.interface import Cursor, ShardWrite, Store
 
 FAULT_RATE = 0.004
-"""The share of commits at which another writer comes first, and of those at which the gateway is killed."""
+"""The share of commits with another writer first, and of those at which the gateway is killed."""
 
 
 class GatewayKilled(Exception):
-    """The gateway's process ended at this point."""
+    """Raised to simulate that the gateway's process ended at this point."""
 
 
 class StoreObserver(Protocol):
-    """What the store needs of the world: its troubles, and its checks of each commit."""
+    """The protocol (interface) of the world that a store asks for faults and has check each commit."""
 
     trouble: float
     rng: random.Random
@@ -31,7 +31,7 @@ class StoreObserver(Protocol):
 
 
 class UnreliableStore:
-    """The real store, made to fail.
+    """A real store that is made to fail at random.
 
     `record` may kill the gateway just before or after its commit, or meet a row that another writer has
     changed.
@@ -69,7 +69,7 @@ class UnreliableStore:
         return took
 
     async def _interfere(self, write: ShardWrite) -> None:
-        """Writes as another gateway would: a new revision of the row, which is enough for a conflict."""
+        """Writes a new revision of the row, as another gateway would, which causes a conflict."""
         for shard in await self._store.shards(write.shard.run):
             if shard.index == write.shard.index and shard.rev == write.shard.rev - 1:
                 other = ShardWrite(shard=shard.with_rev(write.shard.rev))
@@ -78,7 +78,7 @@ class UnreliableStore:
 
 
 class ChangingPolicy:
-    """Permits the regions that `regions` gives at that moment."""
+    """A fake policy engine that permits the regions that `regions` returns at that moment."""
 
     revision = "simulated"
 

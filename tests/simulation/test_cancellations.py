@@ -1,4 +1,4 @@
-"""When a run that is cancelled is over, and when not yet. In virtual time."""
+"""Tests in virtual time when a cancelled run is over."""
 
 from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard

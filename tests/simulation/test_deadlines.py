@@ -1,4 +1,4 @@
-"""Deadlines that pass while nobody at the gateway listens. In virtual time."""
+"""Tests in virtual time deadlines that pass while the gateway is down or hears nothing."""
 
 from msgspec import structs
 
@@ -17,7 +17,7 @@ def phases(world: World) -> set[Phase]:
 
 
 def slow(world: World) -> None:
-    """What clusters report is under way for a while."""
+    """Delays the reports of clusters on every network path."""
     for path in world.paths.values():
         path.delay_seconds = 0.35
 

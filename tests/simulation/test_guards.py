@@ -1,4 +1,4 @@
-"""When a shard stays in its region and when it moves: one fault each, in virtual time."""
+"""Tests in virtual time when a shard stays in its region and when it moves: one fault each."""
 
 import pytest
 from msgspec import structs
@@ -54,7 +54,7 @@ async def test_without_half_of_the_regions_nothing_moves(world: World) -> None:
 
 
 def swallow_creates(monkeypatch: pytest.MonkeyPatch, *regions: str) -> None:
-    """Loses batches with creates on the way to `regions`, without an answer; all else arrives."""
+    """Drops batches with creates on the way to `regions`, without an answer."""
     send = SimulatedLink.send
 
     def swallowing(link: SimulatedLink, batch: Batch) -> None:

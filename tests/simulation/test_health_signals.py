@@ -1,4 +1,4 @@
-"""What a gateway shows of itself while it cannot do its work. In virtual time."""
+"""Tests in virtual time what a gateway reports of itself while it cannot do its work."""
 
 from tests.simulation.scenario import cut, run
 from tests.simulation.test_outages import FailingStore, store

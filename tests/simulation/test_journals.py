@@ -1,4 +1,4 @@
-"""Journals that were replaced, streams that are opened again, regions that are gone. In virtual time."""
+"""Tests in virtual time replaced journals, reopened streams and regions that are gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -141,7 +141,7 @@ async def test_an_end_that_is_not_acknowledged_yet_is_no_unknown_attempt(world: 
 
 
 class Repeating:
-    """A cluster that sends nine events on each stream."""
+    """A fake cluster that sends nine events on each stream."""
 
     async def watch(self, cursor: int, _: str) -> AsyncIterator[Hello | AttemptEnded]:
         status = ClusterStatus(region="a", incarnation="j", boot="b", uptime=1.0, slots=1, held=0, seq=9)

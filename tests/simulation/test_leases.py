@@ -1,4 +1,4 @@
-"""Exclusive work never runs twice at once, and what has ended is over: one fault each, in virtual time.
+"""Tests in virtual time that exclusive work never runs twice at once: one fault each.
 
 The world itself checks that no two exclusive attempts of a shard run at once (I4), and that nothing runs
 unlisted (I3).
@@ -20,7 +20,7 @@ LOST = ("beijing", "shanghai")
 
 
 async def reopen(world: World, name: str) -> None:
-    """An operator retries a run that was cancelled."""
+    """Retries a run that was cancelled, as an operator would."""
     stored = await world.store.run(name)
     assert stored is not None
     assert await world.store.retry(

@@ -1,4 +1,4 @@
-"""A cluster that lies is a failing region: it ends no controller and stops no other region."""
+"""Tests that a cluster that lies only counts as failing, and stops neither controller nor other regions."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ from waypost.sqlite_group_commit import Database
 
 
 class UncheckedWorld(World):
-    """A world whose clusters may lie: the rows then say what they were told, not what really ran."""
+    """A world without checks, whose clusters may lie: its records show what they reported."""
 
     def check_start(self, *_: object) -> None: ...
 
@@ -98,7 +98,7 @@ EVENTS = st.one_of(
 
 
 def say(world: World, region: str, checks: StreamChecks, said: dict[str, Any]) -> None:
-    """Puts what the adapter makes of the event into the region's inbox, as its link would."""
+    """Puts an event into the region's inbox after the adapter's checks, as its link would."""
     link, now = world.links[region], world.timeline.now
     try:
         with cluster_errors():

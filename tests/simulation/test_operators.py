@@ -1,4 +1,4 @@
-"""Cordon and forget, on the real controller and store, in virtual time."""
+"""Tests cordon and forget in virtual time, on the real controller and store."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A store that fails, is restored, or holds what cannot be read. In virtual time."""
+"""Tests in virtual time a store that fails, is restored, or holds unreadable rows."""
 
 import sqlite3
 import time
@@ -22,7 +22,7 @@ opened = SimulatedLink._open
 
 
 class FailingStore:
-    """The real store, whose methods in `names` fail."""
+    """A real store whose methods in `names` fail."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store, self.names, self.failed = store, set[str](), list[str]()
@@ -113,7 +113,7 @@ async def test_one_run_that_cannot_be_read_holds_up_no_other(world: World, store
 async def restore(
     world: World, store: FailingStore, copy: sqlite3.Connection, rows: dict[tuple[str, int], Shard]
 ) -> None:
-    """Starts a gateway on the copy; until it finds out that it is one, it does not list all that runs."""
+    """Starts a gateway on an old copy of its store."""
     world.kill_gateway()
     copy.backup(store.store._database._db)
     world.cursors = {

@@ -1,4 +1,4 @@
-"""Which shard is placed, where and when, on the real controller and store, in virtual time."""
+"""Tests in virtual time which shard is placed, where and when, on the real controller and store."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ def document(seconds: float, *, shards: int, priority: int = 5, regions: tuple[s
 
 
 async def starts(world: World, seconds: float) -> list[str]:
-    """The run of each shard that is placed within `seconds`, in order."""
+    """Returns the run of each shard that is placed within `seconds`, in order."""
     order: list[str] = []
     until = world.timeline.now + seconds
     while world.timeline.now < until:
@@ -50,7 +50,7 @@ async def starts(world: World, seconds: float) -> list[str]:
 
 
 def count_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that gets the number of shard writes of each commit, from now on."""
+    """Returns a list that gets the number of shard writes of each later commit."""
     counts: list[int] = []
     record = world.store.record
 
@@ -63,7 +63,7 @@ def count_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def until(world: World, true: Callable[[], bool], *, seconds: float) -> float:
-    """Runs until `true`, at most `seconds`; returns the seconds that it took."""
+    """Runs the world until `true` holds, at most `seconds`; returns the seconds that it took."""
     since = world.timeline.now
     while not true() and world.timeline.now < since + seconds:
         await world.tick()
@@ -139,7 +139,7 @@ async def test_shards_that_wait_for_a_lease_let_others_pass(world: World) -> Non
 
 
 async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Shard, ...]) -> None:
-    """Admits a run whose shards have had attempts."""
+    """Stores a run whose shards have already had attempts."""
     given = Run(
         id=run_id,
         tenant="t",

@@ -1,4 +1,4 @@
-"""Tasks that end the cluster that runs them: quarantined, while all that runs beside them ends well."""
+"""Tests tasks that kill their cluster: they are quarantined, and all other work ends well."""
 
 import pytest
 
@@ -110,8 +110,10 @@ async def test_regions_that_are_restarted_once_each_accuse_nobody(world: World) 
 
 
 class Silencer:
-    """Stops the cluster of every task of `runs`, and lets it go on in the same boot: it is heard for
-    `heard_seconds` of every `period_seconds`."""
+    """Silences the cluster of every task of `runs` for most of the time, without a restart.
+
+    It is heard for `heard_seconds` of every `period_seconds`.
+    """
 
     def __init__(
         self, world: World, *runs: str, heard_seconds: float = 6.0, period_seconds: float = 15.0
@@ -155,7 +157,7 @@ async def test_what_silences_region_after_region_is_quarantined(world: World) ->
 
 
 async def quarantined_after(world: World, *poisons: Poison | Silencer, seconds: float) -> dict[str, float]:
-    """Runs to the end; after how long each run of `poisons` was Quarantined. All others must end well."""
+    """Runs the world to the end; returns after how long each run of `poisons` was Quarantined."""
     began, found = world.timeline.now, dict[str, float]()
     mine = {run for poison in poisons for run in poison.runs}
     while not world.done():

@@ -1,4 +1,4 @@
-"""Where shards are placed: where policy permits it by now, and evenly for a run that wants spreading."""
+"""Tests where shards are placed: where policy permits it by now, and spread evenly where wanted."""
 
 from msgspec import structs
 

@@ -1,4 +1,4 @@
-"""The simulation with its policy on a real OPA, every second answer of which is a random fault."""
+"""Runs the simulation with its policy on a real OPA whose answers are often randomly faulty."""
 
 from collections import Counter
 from pathlib import Path
@@ -30,7 +30,7 @@ BUNDLE = structs.replace(
 
 
 class PolicyByOpa(ChangingPolicy):
-    """Permits what `ChangingPolicy` does, by asking an OPA; in times of trouble often a faulty one."""
+    """A policy that decides as `ChangingPolicy` does by calling an OPA, often a faulty one."""
 
     def __init__(
         self,

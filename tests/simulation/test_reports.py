@@ -1,4 +1,4 @@
-"""Reports of clusters that are old, repeated or incomplete, and batches that say only what is committed."""
+"""Tests old, repeated and incomplete reports of clusters, and that batches hold only committed facts."""
 
 import pytest
 from msgspec import structs

@@ -1,4 +1,7 @@
-"""Which reports of a restored store begin a new era. True restores are in `test_outages.py`."""
+"""Tests which reports of a restored store begin a new era.
+
+True restores are in `test_outages.py`.
+"""
 
 import pytest
 
@@ -16,7 +19,7 @@ opened = SimulatedLink._open
 
 
 def claim_restored(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """From now on these regions answer every new stream with Restored."""
+    """Makes these regions answer every new stream with the error Restored."""
 
     def refuse(link: SimulatedLink, stream: int, began: float) -> None:
         if link.name in names:
@@ -42,7 +45,7 @@ async def work_everywhere(world: World) -> None:
 
 
 def elsewhere(world: World) -> dict[tuple[str, int], int]:
-    """The epochs of the shards that are under way in the other regions."""
+    """Returns the epochs of the running shards in the other regions."""
     return {
         key: shard.epoch
         for key, shard in world.shards.items()

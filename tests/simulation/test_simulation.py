@@ -1,4 +1,4 @@
-"""Seeded runs of the real controller and store against everything that may go wrong.
+"""Runs the real controller and store against random faults, from seeds.
 
 By hand, after a change of what a shard's life depends on: `python -m pytest
 tests/simulation/test_simulation.py --seeds 1000`.

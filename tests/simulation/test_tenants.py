@@ -1,4 +1,4 @@
-"""What one tenant has waiting, or under way, keeps no other's shards from their place."""
+"""Tests that one tenant's waiting or running work keeps no other tenant's shards from being placed."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Random small workflows."""
+"""Generates random small workflows."""
 
 import random
 
@@ -7,7 +7,7 @@ from waypost.workflow.task import Retry, SideEffects, TaskSpec
 
 
 def random_workflow(rng: random.Random) -> Workflow:
-    """A small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
+    """Returns a small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
     count = rng.randint(1, 5)
     tasks = tuple(
         TaskSpec(

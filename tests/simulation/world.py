@@ -1,4 +1,4 @@
-"""A gateway, its store, three regions and everything that may go wrong between them, from one seed.
+"""The simulated world: a gateway, its store, three regions and random faults, from one seed.
 
 The controller and the SQLite store are the real ones; clusters and the network are models in virtual time.
 After every pass the invariants of the contract are checked against the store's rows and against what really
@@ -33,7 +33,10 @@ WALL = 1_800_000_000.0
 
 
 class World(Invariants):
-    """The whole system. `trouble` in 0..1 scales how often faults occur; at 0 all that is broken heals."""
+    """The whole simulated system: a gateway, its store, three regions, and the network between them.
+
+    `trouble` in 0..1 scales how often faults occur; at 0 all that is broken heals.
+    """
 
     def __init__(
         self, store: Store, seed: int, *, trouble: float, failover: FailoverSettings | None = None
@@ -56,7 +59,7 @@ class World(Invariants):
         self.policy = ChangingPolicy(lambda: self.permitted[-1][1])
 
     def _cluster(self, name: str, *, after: int = 0) -> ModelCluster:
-        """Often with few slots, where there is trouble, and with processes that take their time to end."""
+        """Creates a cluster, by chance with few slots and with processes that are slow to end."""
         slots = 4 if self.rng.random() < 0.3 * self.trouble else 100
         linger = 8.0 * self.trouble
         cluster = ModelCluster(
@@ -156,7 +159,7 @@ class World(Invariants):
         )
 
     async def operate(self) -> None:
-        """Operators release a lost journal, cancel a run, or retry one that did not succeed."""
+        """Acts as operators do: releases a lost journal, cancels a run, or retries one that failed."""
         for region in REGIONS:
             bound = await self.store.bind_incarnation(region, self.clusters[region].journal.incarnation)
             if bound != self.clusters[region].journal.incarnation and (
@@ -208,7 +211,7 @@ class World(Invariants):
         self.check_reality()
 
     async def _disturb(self) -> None:
-        """At each tick, with small probabilities: something breaks, something heals."""
+        """Breaks or heals something at random, with a small probability at each tick."""
         self._disturb_store()
         if self.controller is None:
             if not self.store_is_out and (self.rng.random() < 0.1 or not self.trouble):
@@ -257,8 +260,10 @@ class World(Invariants):
             path.loss = self.rng.choice([0.0, 0.0, 0.3]) if self.trouble else 0.0
 
     def replace_cluster(self, name: str) -> None:
-        """Puts another cluster with a new journal under the name; the old one goes on where no gateway
-        reaches it."""
+        """Replaces a region's cluster by one with a new journal.
+
+        The old one goes on where no gateway reaches it.
+        """
         old = self.clusters[name]
         self.replaced.append(old)
         self.clusters[name] = self._cluster(name, after=old.boots + old.journals)

@@ -1,4 +1,4 @@
-"""A worker process for tests: answers the greeting and the request, sleeps, or dies."""
+"""A worker process for tests: answers with the greeting and the request, sleeps, or dies."""
 
 import os
 import time

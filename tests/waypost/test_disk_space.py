@@ -1,4 +1,4 @@
-"""A database on a disk that is full."""
+"""Tests a database on a full disk."""
 
 import os
 import sqlite3

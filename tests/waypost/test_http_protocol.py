@@ -1,4 +1,4 @@
-"""What one connection may do, on real sockets: bodies that do not come, requests that are none."""
+"""Tests the limits of one connection on real sockets: late bodies, malformed requests."""
 
 import asyncio
 import logging

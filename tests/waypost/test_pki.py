@@ -1,4 +1,4 @@
-"""The certificates by which gateway and clusters know each other."""
+"""Tests the certificates by which gateway and clusters authenticate each other."""
 
 import ssl
 import stat
@@ -24,7 +24,7 @@ def loaded(path: Path) -> x509.Certificate:
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
-    """Both ends in memory.
+    """Performs a TLS handshake of both ends in memory.
 
     In TLS 1.3 a server refuses after the client believes to be done: so one byte is carried too.
     """

@@ -1,4 +1,4 @@
-"""Limits of a request's head and of the number of connections."""
+"""Tests the limits of a request's head and of the number of connections."""
 
 import asyncio
 

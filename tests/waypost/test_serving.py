@@ -1,4 +1,4 @@
-"""ASGI applications on real sockets, in this process."""
+"""Tests the HTTP server with ASGI applications on real sockets, in this process."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ async def whoami(request: Request) -> Response:
 
 
 async def endless(request: Request) -> Response:
-    """A stream that heeds `closing`."""
+    """Answers with a stream that ends when the server closes."""
 
     async def lines() -> AsyncIterator[bytes]:
         yield b"first\n"
@@ -40,7 +40,7 @@ async def endless(request: Request) -> Response:
 
 
 async def stubborn(_: Request) -> Response:
-    """A stream that heeds nothing."""
+    """Answers with a stream that never ends."""
 
     async def lines() -> AsyncIterator[bytes]:
         yield b"first\n"
@@ -81,7 +81,7 @@ async def ask(client: httpx.AsyncClient, server: Server, path: str) -> httpx.Res
 
 
 async def raw(server: Server, *parts: bytes) -> bytes:
-    """What comes back until the connection closes."""
+    """Sends bytes and returns everything that comes back until the connection closes."""
     reader, writer = await asyncio.open_connection(HOST, server.port)
     answer = b""
     try:

@@ -1,4 +1,4 @@
-"""One writer, group commits, and what a failure means to whom."""
+"""Tests the SQLite database: one writer, group commits, and who gets which failure."""
 
 import asyncio
 import os
@@ -29,13 +29,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def put(db: sqlite3.Connection, text: str) -> int:
-    """Returns the thread that ran it."""
+    """Inserts a word and returns the id of the thread that ran it."""
     db.execute("insert into word values (?)", (text,))
     return threading.get_ident()
 
 
 def words(path: Path) -> list[str]:
-    """As another process would find them."""
+    """Returns the words in the file, as another process would read them."""
     db = sqlite3.connect(path)
     try:
         return [text for (text,) in db.execute("select text from word order by text")]
@@ -158,7 +158,7 @@ asyncio.run(main())
 
 
 def open_elsewhere(path: Path) -> str:
-    """What another process says that opens the file."""
+    """Opens the file in another process, and returns what that prints."""
     done = subprocess.run(
         [sys.executable, "-c", ANOTHER, str(path)], capture_output=True, text=True, check=True
     )
@@ -214,7 +214,7 @@ async def test_the_file_is_free_after_a_failed_open(tmp_path: Path) -> None:
 
 
 async def damage(path: Path, page: int) -> None:
-    """Makes a database of many pages, and overwrites one of them while nobody has it open."""
+    """Creates a database of many pages, and overwrites one of them while it is closed."""
     async with Database(path) as database:
         await database.write(lambda db: db.execute("create table word (text text primary key) without rowid"))
         await asyncio.gather(*(database.write(partial(put, text=f"{n:05}" * 200)) for n in range(200)))

@@ -1,4 +1,4 @@
-"""What a certificate of our root must say beside a name that fits."""
+"""Tests what a certificate of our root must contain beside a matching name."""
 
 import ssl
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 def issued(
     folder: Path, names: Sequence[x509.GeneralName], usage: Sequence[ObjectIdentifier]
 ) -> tls.Credentials:
-    """Signed by our root, with what `waypost pki` would not write."""
+    """Issues a certificate by our root that `waypost pki` would not issue."""
     root = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
     root_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
     assert isinstance(root_key, ec.EllipticCurvePrivateKey)

@@ -1,4 +1,4 @@
-"""W3C trace context, as its section on `traceparent` has it."""
+"""Tests W3C trace context by its section on `traceparent`."""
 
 import pytest
 

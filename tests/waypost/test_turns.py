@@ -1,4 +1,4 @@
-"""Places that keys take in turn."""
+"""Tests the fair semaphore, whose places keys get in rotation."""
 
 import asyncio
 from contextlib import suppress
@@ -17,7 +17,7 @@ class Clock:
 
 
 class Callers:
-    """Callers that hold their places until they are released, in the order in which they got them."""
+    """Callers of the semaphore that hold their places until a test releases them."""
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns

@@ -1,4 +1,4 @@
-"""Clients that do not read their answers, or reset while they are written, on real sockets."""
+"""Tests on real sockets clients that do not read their answers, or reset meanwhile."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ Loop = Literal["uvloop", "asyncio"]
 
 
 class Application:
-    """Answers by path, and knows which answers are under way."""
+    """An ASGI application that answers by path and counts the answers under way."""
 
     def __init__(self) -> None:
         self.begun = self.running = 0
@@ -56,7 +56,7 @@ async def _endless() -> AsyncIterator[bytes]:
 
 
 async def connected(server: Server, path: str, *, times: int = 1) -> socket.socket:
-    """A client that has sent its requests and reads nothing by itself."""
+    """Returns a client that has sent its requests and reads nothing by itself."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
     client.setblocking(False)

@@ -1,4 +1,4 @@
-"""Requests are answered in child processes: each gets its own answer, whatever happens to another."""
+"""Tests worker pools: each request gets its own answer, whatever happens to another."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def pids(pool: WorkerPool) -> list[int]:
 
 
 def workers() -> list[str]:
-    """The processes of this pool's module that this process has."""
+    """Returns the pids of this process's children that run this pool's module."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     return [pid for pid in children if HERE in Path(f"/proc/{pid}/cmdline").read_text()]
 
@@ -40,7 +40,7 @@ def environment(pid: int) -> bytes:
 
 
 def autogroup(pid: int) -> int | None:
-    """The priority of the session of a process, where the kernel has such."""
+    """Returns the priority of a process's session, where the kernel has one."""
     try:
         return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
     except OSError:

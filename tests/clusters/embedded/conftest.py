@@ -1,4 +1,4 @@
-"""A node that tests of this room call."""
+"""The fixture of a running cluster node, which the tests in this folder call directly."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A cluster adapter that answers what a test has written into it."""
+"""A cluster adapter for tests that gives the answers and events that a test has set."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,7 @@ HELLO = Hello(status=STATUS, attempts=((AttemptId(run="run", shard=0, epoch=1), 
 
 
 class ScriptedCluster:
-    """Satisfies `ClusterAdapter`.
+    """A `ClusterAdapter` that gives the answers, events and log chunks that a test has set.
 
     After `events` or `chunks` comes `failure`, or the stream stays open unless it `ends`.
     """

@@ -1,4 +1,4 @@
-"""The commit loop of a node."""
+"""Tests the commit loop of a node, which journals the scheduler's steps."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Conditions of tasks are evaluated beside the cluster, which goes on meanwhile."""
+"""Tests that conditions of tasks are evaluated beside the cluster, which goes on meanwhile."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A disk that is short of room: whose files go, and what their tasks are told."""
+"""Tests what a node does when its disk is short of space: whose files go, and why their tasks fail."""
 
 import asyncio
 import sys
@@ -125,13 +125,13 @@ async def test_files_of_a_shard_that_has_ended_go_before_their_time(
 
 
 def room(root: Path) -> Room:
-    """The disk as it would be if it held 15 MiB: short while the shard of these tests has more."""
+    """Returns the space of a simulated disk: short while the shard of these tests uses over 15 MiB."""
     usage = usage_of_shards(root, "MiB").get(("run", 0), 0)
     return SHORT if usage > 15 * MIB else AMPLE
 
 
 async def other_attempt(node: ClusterNode) -> Batch:
-    """The attempt of another run, which takes no room."""
+    """Returns a batch that creates an attempt of another run, which uses no disk space."""
     fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
     spec = ShardSpec(attempt=AttemptId(run="other", shard=0, epoch=1), fence=fence)
     return Batch(runs=(RunSpec(run="other", tasks=(process("a", "sleep", "0.3"),)),), creates=(spec,))

@@ -1,4 +1,4 @@
-"""The event streams of a node."""
+"""Tests the event streams of a node."""
 
 import asyncio
 import contextlib

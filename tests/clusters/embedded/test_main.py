@@ -1,4 +1,4 @@
-"""One cluster as a real process: how it starts, and how it stops."""
+"""Tests a cluster as a real process: how it starts, and how it stops."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 
 
 def store() -> str:
-    """For whose gateway the calls are."""
+    """Returns IDENTITY.ERA of the store of the calling gateway."""
     return "5709e.0"
 
 

@@ -1,4 +1,4 @@
-"""What a cluster counts of its own work."""
+"""Tests the metrics that a cluster counts of its own work."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""A node by itself: its settings, and a clean stop."""
+"""Tests a node by itself: its settings, and a clean stop."""
 
 import os
 from pathlib import Path

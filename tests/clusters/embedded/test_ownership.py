@@ -1,4 +1,4 @@
-"""A cluster works for one gateway's store, and for the newest era of it."""
+"""Tests that a cluster works for one gateway's store only, and for its newest era."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def cluster(
     folder: Path, state: Path, *, adopt: bool = False
 ) -> AsyncIterator[Callable[[str], EmbeddedCluster]]:
-    """Adapters to one real cluster, each on behalf of a store."""
+    """Runs a real cluster; yields a function that returns an adapter to it on behalf of a store."""
     context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
     async with (
         ClusterNode(ClusterNodeSettings(region="beijing", state=str(state), adopt=adopt)) as node,

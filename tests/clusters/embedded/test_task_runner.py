@@ -1,4 +1,4 @@
-"""Tries as a node runs them: killed once, and ended also where descriptors are used up."""
+"""Tests tries as a node runs them: killed only once, and ended even without free descriptors."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Starts attempts on a node that runs processes, and waits for their ends."""
+"""Starts attempts on a node that runs real processes, and waits for their ends."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def process(
 
 
 async def finished(node: ClusterNode) -> dict[str, TaskChanged]:
-    """The last event of each task, when the attempt is over."""
+    """Waits for the end of the attempt, and returns the last event of each task."""
     found: dict[str, TaskChanged] = {}
     async for event in node.watch(0, ""):
         if isinstance(event, TaskChanged):
@@ -43,7 +43,7 @@ async def ended(node: ClusterNode) -> AttemptEnded:
 
 
 def running(pid: int) -> bool:
-    """Whether the process is there, and no zombie."""
+    """Returns whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read

@@ -1,4 +1,4 @@
-"""Clients of the API in tests, beside the fixture `client`."""
+"""HTTP clients of the API for tests, beside the fixture `client`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.gateway.api.description import described
 
 @asynccontextmanager
 async def caller(services: Services, token: str = "payments.ada", **changes: Any) -> AsyncIterator[Any]:
-    """A client with a token of its own, of a gateway with other services."""
+    """Yields an HTTP client with a token of its own, of a gateway with changed services."""
     transport = httpx.ASGITransport(api(structs.replace(services, **changes)))
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
@@ -27,7 +27,10 @@ async def caller(services: Services, token: str = "payments.ada", **changes: Any
 
 @asynccontextmanager
 async def caller_of(services: Services, opa: OpaAddress, *, ca: Path | None = None) -> AsyncIterator[Any]:
-    """A client of a gateway that asks `opa`; what it is answered must be as the API is described."""
+    """Yields a client of a gateway whose policy engine is `opa`.
+
+    Checks its answers by the API description.
+    """
     engine = OpaPolicyEngine(opa, ca=None if ca is None else str(ca))
     async with engine, caller(services, policy=engine) as client:
         client.event_hooks = {"response": [described]}
@@ -35,7 +38,10 @@ async def caller_of(services: Services, opa: OpaAddress, *, ca: Path | None = No
 
 
 async def answered(client: Any, method: str, path: str, **options: Any) -> Any:
-    """What policy says in the end: on a busy machine a clear answer may come after the deadline."""
+    """Repeats a request until the answer is not a 503, and returns that answer.
+
+    On a busy machine a clear answer of policy may come after its deadline.
+    """
     async with asyncio.timeout(20):
         while (answer := await client.request(method, path, **options)).status_code == 503:
             await asyncio.sleep(0)

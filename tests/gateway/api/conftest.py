@@ -1,4 +1,4 @@
-"""The API on a real store, with an authenticator and a policy engine that answer what a test wants."""
+"""Fixtures of the API on a real store, with a fake authenticator and a fake policy engine."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ REGIONS = ("beijing", "shanghai")
 
 
 class InlinePool:
-    """Reads documents in this process: starting another takes half a second."""
+    """A fake worker pool that reads documents in this process: starting another takes half a second."""
 
     def __init__(self, greeting: bytes) -> None:
         self._answer = answering(greeting)
@@ -48,7 +48,7 @@ class InlinePool:
 
 
 class Door:
-    """Knows tokens by heart: `TENANT.SUBJECT`."""
+    """A fake authenticator: the token `TENANT.SUBJECT` authenticates that caller."""
 
     def __init__(self) -> None:
         self.broken: Exception | None = None
@@ -72,7 +72,7 @@ class Door:
 
 
 class Rules:
-    """Lets a tenant do everything with its own runs, unless a test sets something else.
+    """A fake policy engine that permits a tenant everything with its own runs, unless a test changes that.
 
     Keeps the questions it was asked.
     """
@@ -158,7 +158,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def rollout(rules: Rules, store: Store) -> AsyncIterator[BundleRollout]:
-    """Bundles whose rules decide nothing here: `rules` do."""
+    """Yields a rollout of bundles that never decide: the fake engine `rules` does."""
     gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
     async with (
         ChosenEngine(rules) as chosen,
@@ -197,7 +197,7 @@ async def services(
 
 @pytest.fixture
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller of tenant `payments`. Every answer is held against the description of the API."""
+    """Yields an HTTP client of tenant `payments`; every answer is checked by the API description."""
     headers = {"authorization": "Bearer payments.ada"}
     transport = httpx.ASGITransport(api(services), raise_app_exceptions=True)
     hooks = {"response": [described]}

@@ -1,4 +1,4 @@
-"""Holds an answer against the description that the gateway gives of itself."""
+"""Checks an answer of the API against the OpenAPI description that the gateway gives of itself."""
 
 import re
 from functools import cache
@@ -15,7 +15,7 @@ DOCUMENT: dict[str, Any] = msgspec.json.decode(OPENAPI)
 
 
 async def described(answer: httpx.Response) -> None:
-    """Fails where the description does not say that this call may be answered so."""
+    """Fails if the OpenAPI description does not contain this answer for this call."""
     await answer.aread()
     request, media_type = answer.request, answer.headers.get("content-type", "").partition(";")[0]
     operation = _operation(request.method, request.url.path)

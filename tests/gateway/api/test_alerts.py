@@ -1,4 +1,4 @@
-"""Alerts over the API: who may send them, that they are stored first, and what is no alert."""
+"""Tests alerts sent to the API: who may send them, that they are stored first, and what is no alert."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ NOW = 1_700_000_000
 
 
 def notification(fingerprint: str = "f1", status: str = "firing", **changes: Any) -> dict[str, Any]:
-    """As Alertmanager 0.27 sends it."""
+    """Returns the JSON of an alert as Alertmanager 0.27 sends it."""
     return {
         "version": "4",
         "groupKey": '{}:{alertname="RefusalsJump"}',

@@ -1,4 +1,4 @@
-"""Who had what done: what a caller may see of it, filters and pages."""
+"""Tests the audit trail in the API: what a caller may see of it, filters and pages."""
 
 from typing import Any
 

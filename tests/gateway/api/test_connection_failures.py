@@ -1,4 +1,4 @@
-"""What an operator reads of a region that cannot be reached: the cause, by real certificates and sockets."""
+"""Tests the reason that operators see for an unreachable region, with real certificates and sockets."""
 
 import asyncio
 import ssl
@@ -33,7 +33,7 @@ HEALTH = HealthSettings()
 
 
 class Deployment:
-    """Certificates of a deployment, of another one, and of this one as they were long ago."""
+    """The certificates of a deployment, of another deployment, and expired ones of the first."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.own, self.other, self.old = folder / "own", folder / "other", folder / "old"
@@ -54,7 +54,7 @@ class Deployment:
         pki.issue_cluster(root, "shanghai", days=days)
 
     def client(self, of: Path | None = None) -> ssl.SSLContext:
-        """Shows the gateway's certificate in `of`, and trusts our root."""
+        """Returns a TLS context that shows the gateway's certificate in `of` and trusts our root."""
         shown = tls.gateway_credentials(of or self.own)
         return tls.client_context(structs.replace(shown, root=self.own / "ca.pem"))
 

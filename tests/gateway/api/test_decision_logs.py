@@ -1,4 +1,4 @@
-"""What OPA logs of its decisions: taken within bounds, kept without inputs, shown beside ours."""
+"""Tests decision logs sent by OPA: accepted within bounds, kept without inputs, shown beside ours."""
 
 import gzip
 import zlib

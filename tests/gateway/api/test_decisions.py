@@ -1,4 +1,4 @@
-"""The recorded decisions in the API: who sees which, filters, pages, and the input of one."""
+"""Tests recorded decisions in the API: who sees which, filters, pages, and the input of one."""
 
 from collections.abc import AsyncIterator
 from typing import Any

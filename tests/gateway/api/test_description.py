@@ -1,4 +1,4 @@
-"""The description of the API: valid, and of all that is there."""
+"""Tests that the OpenAPI description is valid and lists every operation."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What happened, as it happens and afterwards."""
+"""Tests the event stream of a run: past entries and new ones as they happen."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ async def end(store: Store, run_id: str) -> None:
 
 
 def parsed(text: str) -> list[tuple[int, str]]:
-    """(id, event) of each block that is no comment."""
+    """Returns (id, event) of each block of a server-sent event stream that is no comment."""
     blocks = [
         dict(line.split(": ", 1) for line in block.splitlines())
         for block in text.split("\n\n")

@@ -1,4 +1,4 @@
-"""The calls that docs/api.md shows."""
+"""Tests that the example calls in docs/api.md work."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ CALLS = [
 
 
 def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Request:
-    """What curl would send. The first decision of policy is about `run`."""
+    """Builds the request that a curl command would send, about `run` where it names a run."""
     method, content = "GET", None
     headers: dict[str, str] = {}
     arguments = iter(words[1:])
@@ -54,7 +54,7 @@ def request(client: httpx.AsyncClient, words: list[str], run: str) -> httpx.Requ
 
 @pytest.fixture
 async def run(client: httpx.AsyncClient) -> str:
-    """What the first example makes."""
+    """Sends the first example, and returns the id of the run that it creates."""
     answer = await client.send(request(client, next(words for words in CALLS if words[0] == "curl"), ""))
     assert answer.status_code == 202
     return str(answer.json()["id"])

@@ -1,4 +1,4 @@
-"""What a caller gets while the OPA that decides answers badly, late, elsewhere or not at all."""
+"""Tests what a caller gets while the deciding OPA answers badly, late, elsewhere or not at all."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The internal port: readiness, liveness and metrics."""
+"""Tests the internal port: readiness, liveness and metrics."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Large documents, and those with conditions or mistakes: a process reads them."""
+"""Tests that large documents, and those with conditions or mistakes, are read in a process of their own."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A submission under soft and advisory rules: through the API, by the rules that ship, with exceptions."""
+"""Tests submissions under soft and advisory rules, with policy exceptions, through the API."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +28,7 @@ PATH = "/v1/policy/exceptions"
 
 
 class ScopedDoor(Door):
-    """Gives everybody every scope; makes those of tenant `operations` operators."""
+    """A fake authenticator that gives everybody every scope, and makes tenant `operations` operators."""
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
         principal = await super().authenticate(credentials)

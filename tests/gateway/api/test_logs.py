@@ -1,4 +1,4 @@
-"""What a task wrote, from wherever it ran."""
+"""Tests reading the log of a task through the API, from the regions in which it ran."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,10 @@ Document = dict[str, Any]
 
 
 class Region:
-    """Holds the logs of attempts, by epoch. `gone`: ends a stream after so many chunks, as if it had died."""
+    """A fake region that holds the logs of attempts, by epoch.
+
+    `gone` breaks a stream off after so many chunks.
+    """
 
     def __init__(self, written: dict[int, list[str]], *, error: str = "", gone: int | None = None) -> None:
         self.written, self.error, self.gone = written, error, gone
@@ -58,7 +61,7 @@ async def started(
     phase: TaskPhase = TaskPhase.RUNNING,
     history: tuple[HistoryEntry, ...] = (),
 ) -> None:
-    """Shard 0's task `a` is reported by this attempt."""
+    """Writes to the store that task `a` of shard 0 was reported by this attempt."""
     shard = (await store.shards(run))[0]
     if shard.phase.placed:
         shard = structs.replace(advance(shard, Event.REGION_LOST), rev=shard.rev)

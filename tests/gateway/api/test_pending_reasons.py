@@ -1,4 +1,4 @@
-"""Why shards wait, in the answer of `explain`."""
+"""Tests the reasons for which shards wait, in the answer of `explain`."""
 
 from typing import Any
 

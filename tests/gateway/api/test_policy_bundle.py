@@ -1,4 +1,4 @@
-"""The bundle on the internal port, as a real OPA fetches it."""
+"""Tests the policy bundle on the internal port, as a real OPA fetches it."""
 
 import asyncio
 from collections.abc import AsyncIterator

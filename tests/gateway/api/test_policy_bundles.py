@@ -1,4 +1,4 @@
-"""Policy bundles over the API: uploads, steps that name what they are about, and who had it done."""
+"""Tests policy bundles over the API: uploads, steps of their rollout, and who took them."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ async def test_a_canary_for_a_tenant_that_no_data_knows_is_warned_of(client: htt
 
 @pytest.fixture
 def four_eyes(rules: Rules) -> None:
-    """Policy wants others to approve."""
+    """Makes the fake policy require the approval of another person."""
     rules.obligations = structs.replace(rules.obligations, approvals=1)
 
 

@@ -1,4 +1,4 @@
-"""Exceptions from soft rules: asked for by one, approved by two others, audited, revocable, bounded."""
+"""Tests exceptions from soft rules: requested by one person, approved by two, audited, revocable."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever an OPA answers, only a clear permission permits, and nothing becomes an error of our own."""
+"""Tests that no random fault of an OPA permits a call or becomes an error of our own."""
 
 import asyncio
 from collections import Counter
@@ -50,12 +50,15 @@ async def test_no_fault_permits_and_none_is_our_own(
 
 
 def questions(opa: FaultyOpa) -> tuple[str, ...]:
-    """The numbers of the questions that are to be answered; none: one question without a number."""
+    """Returns the numbers of the queries in OPA's last request; empty for one query without a number."""
     return tuple(msgspec.json.decode(opa.bodies[-1])["input"].get("questions", ()))
 
 
 def clear(opa: FaultyOpa, revision: str) -> Answer:
-    """Permits. A new revision may have the rules for numbers, whatever a fault said of the one before."""
+    """Returns an answer of OPA that permits everything, with a new revision.
+
+    A new revision may have the rules for numbers, whatever a fault said of the one before.
+    """
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         numbers, provenance = questions(opa), {"version": "1", "bundles": {"b": {"revision": revision}}}
@@ -66,7 +69,7 @@ def clear(opa: FaultyOpa, revision: str) -> Answer:
 
 
 def faulty(opa: FaultyOpa, dice: Dice) -> Answer:
-    """A random fault, the same for each question of the call."""
+    """Returns an answer of OPA with a random fault, the same for each query of the request."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         dice.numbers = questions(opa)
@@ -80,7 +83,7 @@ async def status(client: httpx.AsyncClient, document: dict[str, Any]) -> int:
 
 
 async def runs(client: httpx.AsyncClient) -> int:
-    """How many runs there are."""
+    """Counts the runs by listing all pages."""
     page = (await client.get("/v1/runs")).json()
     count = len(page["items"])
     while token := page.get("continue"):

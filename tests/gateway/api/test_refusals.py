@@ -1,4 +1,4 @@
-"""What is refused at the door, and how the refusal looks."""
+"""Tests requests that are refused before they are authorized, and the form of the refusals."""
 
 import asyncio
 from collections.abc import Iterator
@@ -155,7 +155,7 @@ async def test_a_bug_is_a_500_without_details(client: httpx.AsyncClient, door: A
 
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
-    """One event loop for all examples of a property."""
+    """Yields one event loop for all examples of a property test."""
     with asyncio.Runner() as runner:
         yield runner
 
@@ -180,7 +180,7 @@ def test_no_body_is_a_500(client: httpx.AsyncClient, runner: asyncio.Runner, bod
 
 
 def _inside(body: bytes, place: str) -> bytes:
-    """`body` as a part of a document that is good but for it."""
+    """Returns an otherwise valid document that contains `body` at `place`."""
     task = b'{"name":"a","type":"delay","run":%s}' % (body if place == "run" else b'{"seconds":1}')
     tasks = b"[%s]" % (body if place == "task" else task)
     extra = b',"%s":%s' % (place.encode(), body) if place in ("shards", "params") else b""

@@ -1,4 +1,4 @@
-"""What the log of a gateway says of refusals and bugs."""
+"""Tests what a gateway logs about refusals and bugs."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an operator may do with a region."""
+"""Tests what an operator may do with a region through the API."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.gateway.api.conftest import Rules
 
 @pytest.fixture
 def lost(views: list[RegionView]) -> None:
-    """Beijing is out of reach."""
+    """Makes the region beijing unreachable in the views."""
     views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
 
 

@@ -1,4 +1,4 @@
-"""Rollbacks over the API: the list in pages, and one with its steps."""
+"""Tests rollbacks in the API: the list in pages, and one rollback with its steps."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""What a list of runs is narrowed by, and filters that could find nothing."""
+"""Tests the filters of the list of runs, also those that could match nothing."""
 
 from typing import Any
 

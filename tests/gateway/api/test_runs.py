@@ -1,4 +1,4 @@
-"""Runs once they are there: who sees them, how they are listed, cancelled and retried."""
+"""Tests accepted runs in the API: who sees them, and how they are listed, cancelled and retried."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is said of a workflow that is accepted and that no region could run as things stand."""
+"""Tests the warnings about a workflow that is accepted although no region could run it now."""
 
 from typing import Any, cast
 

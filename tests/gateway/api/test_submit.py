@@ -1,4 +1,4 @@
-"""Submission: what is promised, and what policy makes of it."""
+"""Tests submissions: what is promised, and how policy's answer changes the run."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a tenant that asks for too much is answered, and what is never refused."""
+"""Tests the answers to a tenant that exceeds its limits, and what is never refused."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a caller gets while the OPA that decides cannot be reached, or is not who it must be."""
+"""Tests what a caller gets while the deciding OPA is unreachable or has the wrong identity."""
 
 import asyncio
 import socket
@@ -27,11 +27,11 @@ from waypost.certificates import (
 )
 
 EXPIRED_DAYS = -1 / 86_400
-"""A second ago."""
+"""The lifetime, in days, of a certificate that expired a second ago."""
 
 
 async def submitted(client: httpx.AsyncClient, document: dict[str, Any]) -> int:
-    """Submits, and returns the status; a refusal must be one that says nothing of OPA."""
+    """Submits a document and returns the status; a refusal must say nothing of OPA."""
     answer = await client.post("/v1/runs", json=document)
     if answer.status_code != 202:
         assert (answer.status_code, answer.json()["detail"]) == (503, "policy could not answer")
@@ -39,7 +39,7 @@ async def submitted(client: httpx.AsyncClient, document: dict[str, Any]) -> int:
 
 
 def certificate(folder: Path, host: str, *, days: float = 1) -> ssl.SSLContext:
-    """A server's TLS with a certificate for `host`, of the root in `folder`."""
+    """Returns a TLS server context with a certificate for `host`, issued by the root in `folder`."""
     root, root_key, key = read_certificate(folder / "ca.pem"), read_key(folder / "ca.key"), new_key()
     issued = signed(api_profile([host]), key, root=root, root_key=root_key, days=days)
     (folder / "opa.pem").write_bytes(certificate_pem(issued) + key_pem(key))
@@ -84,7 +84,7 @@ async def test_an_opa_that_shows_a_wrong_certificate_gets_no_question(
 
 @asynccontextmanager
 async def listening(answer: bytes | None) -> AsyncIterator[OpaAddress]:
-    """A port for https where something else answers; None: where nothing does."""
+    """Yields the https address of a server that sends `answer` instead of OPA's; None: it sends nothing."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if answer is not None:

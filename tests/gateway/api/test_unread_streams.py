@@ -1,4 +1,4 @@
-"""Callers that do not read, streams past their token, and followers in crowds: the API on a real socket."""
+"""Tests callers that do not read, streams past their token's expiry, and crowds, on a real socket."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ OUTPUT = "x" * 60_000
 
 
 class CrowdedRegion:
-    """A region with few connections for logs; counts those that are in use."""
+    """A fake region with few connections for logs, which counts those in use."""
 
     def __init__(self, *, text: str = "", connections: int = 16) -> None:
         self.text, self.connections = text, connections
@@ -63,7 +63,7 @@ async def run(client: httpx.AsyncClient, document: Document) -> str:
 
 
 async def unread(server: Server, path: str) -> socket.socket:
-    """A caller that asks and reads nothing by itself."""
+    """Sends a request and returns the socket of a caller that reads nothing by itself."""
     caller = socket.socket()
     caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     caller.setblocking(False)
@@ -90,7 +90,7 @@ def bounded(services: Services, **changes: Any) -> Services:
 
 
 async def large_run(store: Store, run: str, *, tasks: int = 200) -> None:
-    """Shard 0 has returned 12 MB."""
+    """Writes to the store that shard 0 of a run has returned outputs of 12 MB."""
     shard = (await store.shards(run))[0]
     placed = advance(shard, Event.INTENDED, epoch=1, region="beijing")
     rows = tuple(
@@ -194,7 +194,7 @@ async def test_reads_that_nobody_takes_hold_no_connection_to_the_region(
 
 
 class ShortTokens(Door):
-    """Tokens that expire in a moment."""
+    """A fake authenticator whose tokens expire in a moment."""
 
     def __init__(self, clock: Any) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class ShortTokens(Door):
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
-    """What is waited for at the beginning and at the end of a stream is short."""
+    """Shortens the waits at the beginning and at the end of a stream."""
     monkeypatch.setattr(logs, "FIRST_SECONDS", 0.1)
     monkeypatch.setattr(call, "STREAM_SECONDS_MINIMUM", 0.1)
     if not reads:

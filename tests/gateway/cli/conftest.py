@@ -1,4 +1,4 @@
-"""Commands without a gateway: what they find in this folder and in the environment is the test's alone."""
+"""Fixtures for commands without a gateway, with a folder and an environment of their own."""
 
 from pathlib import Path
 

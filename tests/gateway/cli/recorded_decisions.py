@@ -40,7 +40,7 @@ def question(tenant: str, scope: str, number: int) -> Question:
 
 
 async def exported(data: Path, questions: Sequence[Question]) -> bytes:
-    """What `waypost decisions export` writes after these questions."""
+    """Decides the given inputs and returns them as `waypost decisions export` writes them."""
     async with EmbeddedPolicyEngine(SHIPPED_POLICIES, data) as engine:
         decisions = [await engine.decide(asked) for asked in questions]
     records = [full_record(RecordedDecision(decision=decision)) for decision in decisions]

@@ -1,4 +1,4 @@
-"""How the command line reaches a gateway, and what it says when it cannot."""
+"""Tests how the command line reaches a gateway, and its messages when it cannot."""
 
 import re
 import ssl

@@ -1,4 +1,4 @@
-"""`waypost cluster`, as far as it comes before the cluster runs."""
+"""Tests the checks of `waypost cluster` before the cluster runs."""
 
 from pathlib import Path
 

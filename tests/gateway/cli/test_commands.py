@@ -1,4 +1,4 @@
-"""The commands as a whole: help, exit codes, and a start that loads little."""
+"""Tests all commands together: help, exit codes, and a start that imports little."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What `waypost convert` writes is taken, or it says why not."""
+"""Tests that the output of `waypost convert` is a valid document, or the error says why not."""
 
 import json
 from pathlib import Path

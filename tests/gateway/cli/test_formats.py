@@ -1,4 +1,4 @@
-"""Every command with every value of `-o`, for answers as they are and for some that attack terminals."""
+"""Tests every command with every output format (`-o`), also with answers that attack terminals."""
 
 import re
 import time
@@ -57,11 +57,11 @@ LOCAL = {
     ("policy", "replay"): "it prints what rules of this machine say",
     ("policy", "diff"): "it prints what rules of this machine say",
 }
-"""Commands with `-o` that are not tried here, and why."""
+"""The commands with `-o` that are not tested here, and why."""
 
 
 def exceptions(word: str) -> dict[str, Any]:
-    """The answers about policy exceptions."""
+    """Returns the gateway's answers about policy exceptions."""
     one: dict[str, Any] = dict.fromkeys(
         ("id", "state", "rule", "tenant", "workflow", "document", "asked_by", "ticket"), word
     )
@@ -76,7 +76,7 @@ def exceptions(word: str) -> dict[str, Any]:
 
 
 def rollbacks(word: str) -> dict[str, Any]:
-    """The answers about automatic rollbacks."""
+    """Returns the gateway's answers about automatic rollbacks."""
     one: dict[str, Any] = dict.fromkeys(
         ("id", "phase", "kind", "release", "revision", "returns_to", "alert", "why"), word
     )
@@ -86,7 +86,7 @@ def rollbacks(word: str) -> dict[str, Any]:
 
 
 def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
-    """What a gateway answers by path, with `word` as every text that somebody has chosen."""
+    """Returns a gateway's answers by path, with `word` in place of every text that somebody has chosen."""
     task = {"shard": 0, "task": "a", "phase": "Failed", "region": word, "tries": 1, "epoch": 1}
     task |= {"started_at": 1.0, "ended_at": 2.0, "reason": word}
     shard = {"index": 0, "item": word, "phase": "Failed", "region": word, "epoch": 1, "failovers": 0}
@@ -125,7 +125,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
 
 
 def bundle_answers(word: str) -> dict[str, Any]:
-    """The same about policy bundles."""
+    """Returns the gateway's answers about policy bundles, with `word` in place of chosen texts."""
     bundle = {"sequence": word, "revision": word, "state": word, "uploaded_by": word, "uploaded_at": 1.0}
     bundle |= {"changed_by": word, "changed_at": 1.0, "tenants": [word], "percent": 1.0}
     flip = dict.fromkeys(("kind", "action", "tenant", "decision_id", "detail"), word) | {"rules": [word]}

@@ -1,4 +1,4 @@
-"""What users of kubectl, argo and docker type out of habit, and what is said where it means nothing."""
+"""Tests arguments that users of kubectl, argo and docker type out of habit, and the hints for them."""
 
 import io
 import sys
@@ -111,7 +111,7 @@ def test_acts_are_listed_by_a_run_that_is_known(name: str, code: int, httpserver
 
 
 class Endless(io.RawIOBase):
-    """What `yes` writes; counts what was read."""
+    """An endless input stream like the output of `yes`, which counts the bytes that were read."""
 
     taken = 0
 

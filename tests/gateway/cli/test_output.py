@@ -1,4 +1,4 @@
-"""What is printed, and where it cannot be."""
+"""Tests the printing of output, also where it cannot be written."""
 
 import os
 import subprocess

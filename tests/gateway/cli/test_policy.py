@@ -1,4 +1,4 @@
-"""`waypost policy`: what its commands say of rules before they rule."""
+"""Tests `waypost policy`: what its commands report about rules before they are in force."""
 
 import json
 import os
@@ -276,7 +276,7 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
 
 
 def broken(shipped: Path, rule: str) -> list[str]:
-    """Writes data and a rule that are wrong, and lists the places that the check names."""
+    """Writes wrong data and a wrong rule, and returns the places that the check names."""
     (shipped / "house" / "oops.rego").write_text(f"package waypost.house\n\n{rule}\n")
     return [f"{one.file}:{one.line}" for one in checks.check_bundle(shipped).problems]
 

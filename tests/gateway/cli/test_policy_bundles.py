@@ -1,4 +1,4 @@
-"""`waypost policy build|sign|verify`, as one release is made."""
+"""Tests `waypost policy build|sign|verify` on one release."""
 
 from pathlib import Path
 

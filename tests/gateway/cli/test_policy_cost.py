@@ -1,4 +1,4 @@
-"""The cost of rules in `waypost policy check`: beside the rules that ship, and as documents grow."""
+"""Tests the cost of rules in `waypost policy check`, beside the shipped rules and for growing documents."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ submit contains "x" if count(primes) > 0
 
 
 def little(rules: str) -> Bundle:
-    """A bundle of one decision about submissions, and `rules` that refuse."""
+    """Returns a bundle of one submission decision, with `rules` that refuse."""
     modules = (("submission.rego", DECISION), ("house/more.rego", f"package waypost.house\n{rules}"))
     shipped = read_bundle(SHIPPED_POLICIES, None)
     return structs.replace(shipped, source=structs.replace(shipped.source, modules=modules))

@@ -1,4 +1,4 @@
-"""`waypost policy diff`: what differs between two bundles, in their texts and in what they decide."""
+"""Tests `waypost policy diff`: differences between two bundles, in text and in decisions."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ submit contains {"rule": "research.closed", "message": "closed"} if input.princi
 
 @pytest.fixture
 def bundles(tmp_path: Path) -> tuple[Path, Path]:
-    """The shipped rules, and the same with a house rule and another cap."""
+    """Writes the shipped rules, and a copy with a house rule and another cap; returns both folders."""
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
         shutil.copytree(SHIPPED_POLICIES, folder)

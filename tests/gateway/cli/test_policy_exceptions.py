@@ -1,4 +1,4 @@
-"""The commands about policy exceptions: what they ask of the gateway, and what they print."""
+"""Tests the commands about policy exceptions: what they request of the gateway, and what they print."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""`waypost policy replay` on the shipped rules: nothing changes, then exactly what a changed rule changes."""
+"""Tests `waypost policy replay`: the shipped rules change nothing, a changed rule exactly what it should."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.opa_fixture import needs_opa
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """Eight decisions: two tenants, with and without the scope that permits it."""
+    """Writes an export of eight decisions: two tenants, with and without the required scope."""
     data = tmp_path / "data.json"
     data.write_text(json.dumps(DATA))
     questions = [

@@ -1,4 +1,4 @@
-"""What runbooks tell people to type."""
+"""Tests that the commands that runbooks tell people to type exist."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ RUNBOOKS = Path(__file__).parents[3] / "docs" / "runbooks"
 
 
 def commands(text: str) -> Iterator[str]:
-    """The `waypost` commands of a page: lines of its shell blocks, and what stands in backticks."""
+    """Yields the `waypost` commands of a page, from its shell blocks and its backticks."""
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield from (line for line in block.splitlines() if line.startswith("waypost "))
     yield from (found for found in re.findall(r"`(waypost [^`]+)`", text) if "=" not in found)

@@ -1,4 +1,4 @@
-"""An example of every kind of history entry, for tests that need one and do not care what it says."""
+"""Example history entries of every kind, for tests that do not care about the content."""
 
 from typing import Any
 
@@ -64,12 +64,12 @@ EXAMPLES: tuple[Detail, ...] = (
     RegionDetail(region="beijing"),
     PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )
-"""One of each shape."""
+"""One example of each type of detail."""
 
 
 def history_entry(
     kind: HistoryKind, *, detail: Detail | None = None, at: float = 0.0, **fields: Any
 ) -> HistoryEntry:
-    """An entry of `kind`, by default with the example of its detail. `fields`: run, shard, actor."""
+    """Returns an entry of `kind`, by default with the example of its detail. `fields`: run, shard, actor."""
     example = next(example for example in EXAMPLES if type(example) is DETAILS[kind])
     return HistoryEntry(kind=kind, at=at, detail=detail or example, **{"run": ""} | fields)

@@ -1,4 +1,4 @@
-"""Whose approval counts."""
+"""Tests whose approval of a request counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What follows from the actions that policy permits."""
+"""Tests the actions of policy, and what follows from each."""
 
 from gateway.core.decision import Action, ActionKind, kind_of
 

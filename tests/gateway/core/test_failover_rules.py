@@ -1,4 +1,4 @@
-"""When a shard may leave its region."""
+"""Tests when a shard may leave its region."""
 
 from hypothesis import given
 from hypothesis import strategies as st

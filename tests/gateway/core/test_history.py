@@ -1,4 +1,4 @@
-"""The history of a run: what is public of it stays as it is."""
+"""Tests that the public form of a run's history stays the same."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""What a new attempt need not do again."""
+"""Tests which finished tasks a new attempt need not run again."""
 
 import pytest
 from hypothesis import given

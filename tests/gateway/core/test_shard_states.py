@@ -1,4 +1,4 @@
-"""The table of a shard's life."""
+"""Tests the table of a shard's states and transitions."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Documents for tests, and the errors found in them."""
+"""Example documents for tests, and functions that return the errors found in them."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def read(value: Any, limits: DocumentLimits = LIMITS) -> Workflow:
 
 
 def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
-    """What `check` and trying the conditions find, by pointer; several errors at one pointer are joined."""
+    """Returns the errors that the semantic checks and a trial of the conditions find, by JSON pointer."""
     workflow = read(value, limits)
     found = check(workflow, msgspec.json.encode(workflow), limits, EXECUTORS)
     if not is_too_large(workflow, limits):
@@ -54,7 +54,7 @@ def errors_in(value: Any, limits: DocumentLimits = LIMITS) -> dict[str, str]:
 
 
 def schema_errors_in(body: bytes | dict[str, Any], media_type: str = JSON) -> dict[str, str]:
-    """The errors of a document that does not fit its schema, by pointer."""
+    """Returns the errors of a document that does not fit its schema, by JSON pointer."""
     with pytest.raises(Invalid) as caught:
         parse(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, LIMITS)
     return by_pointer(caught.value.errors)

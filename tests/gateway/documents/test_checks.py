@@ -1,4 +1,4 @@
-"""Semantic checks: every error at once, with its pointer."""
+"""Tests the semantic checks of documents: every error at once, with its JSON pointer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Conditions are evaluated at submission, as far as their inputs are known then."""
+"""Tests that conditions are evaluated at submission, as far as their inputs are known then."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The work that a document costs, counted in calls of functions: a megabyte of anything is bounded."""
+"""Tests that the work to read any document of a megabyte is bounded, counted in function calls."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ YAML_HEAD = (
 
 
 def calls_for(body: bytes, media_type: str) -> int:
-    """How many functions are called to read and check `body`."""
+    """Counts the function calls that reading and checking `body` takes."""
     calls = 0
 
     def count(_frame: Any, event: str, _argument: Any) -> None:

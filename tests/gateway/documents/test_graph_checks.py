@@ -1,4 +1,4 @@
-"""Names, needs and cycles."""
+"""Tests the checks of task names, needs and cycles."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a valid document probably does not mean."""
+"""Tests the warnings about valid documents that probably mean something else."""
 
 from typing import Any
 

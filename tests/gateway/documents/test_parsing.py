@@ -1,4 +1,4 @@
-"""Parsing of submissions: every error at once, and a clear refusal for any input."""
+"""Tests the parsing of submissions: every error at once, and a clear refusal for any input."""
 
 import json
 from contextlib import suppress
@@ -190,7 +190,7 @@ values = st.recursive(
 
 @st.composite
 def workflows(draw: st.DrawFn) -> dict[str, Any]:
-    """Any valid document: a DAG whose tasks need only earlier ones."""
+    """Generates any valid document: a DAG whose tasks need only earlier ones."""
     tasks = []
     for index in range(draw(st.integers(1, 5))):
         needs = draw(st.lists(st.integers(0, index - 1), unique=True, max_size=3)) if index else []

@@ -1,4 +1,4 @@
-"""A document with schema errors and other errors: all are reported at once."""
+"""Tests that schema errors and other errors of a document are reported together."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Placeholder checks: names, permitted places, and the values that they are filled in with."""
+"""Tests the checks of placeholders: names, permitted places, and the values that fill them."""
 
 from typing import Any
 

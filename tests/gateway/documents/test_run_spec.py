@@ -1,4 +1,4 @@
-"""Rendering of a stored document for the clusters of a run."""
+"""Tests the rendering of a stored document for the clusters of a run."""
 
 import pytest
 from hypothesis import given

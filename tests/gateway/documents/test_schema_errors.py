@@ -1,4 +1,4 @@
-"""Schema errors: their sentences and pointers."""
+"""Tests the sentences and JSON pointers of schema errors."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The part of YAML that JSON can express."""
+"""Tests the YAML parser, which accepts only what JSON can express."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Conversion of recorded executions to workflows."""
+"""Tests the conversion of recorded executions (WfFormat) to workflows."""
 
 import copy
 import os

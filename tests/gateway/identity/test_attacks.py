@@ -1,4 +1,4 @@
-"""A list of attacks on authentication: each ends in 401 without a reason."""
+"""Tests attacks on authentication: each ends in 401 without a reason."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ async def authenticator(tmp_path: Path) -> AsyncIterator[JwtAuthenticator]:
 
 
 def hs256(key: bytes) -> bytes:
-    """Signed by hand: PyJWT refuses to sign with a PEM."""
+    """Returns an HS256 token signed by hand, since PyJWT refuses to sign with a PEM key."""
     signing = b".".join(
         [
             b64(json.dumps({"alg": "HS256", "kid": "rsa", "typ": "at+jwt"}).encode()),
@@ -64,7 +64,7 @@ def hs256(key: bytes) -> bytes:
 def es256(
     changes: dict[str, Any], head: dict[str, Any] | None = None, *, payload: bytes | None = None
 ) -> bytes:
-    """A valid signature over bytes that no library would write."""
+    """Returns an ES256 token with a valid signature over a header and payload that no library would write."""
     header = {"alg": "ES256", "kid": "ec", "typ": "at+jwt"} | (head or {})
     body = payload if payload is not None else json.dumps(claims(**changes)).encode()
     signing = b".".join([b64(json.dumps(header).encode()), b64(body)])

@@ -1,4 +1,4 @@
-"""The development issuer: its tokens and its key."""
+"""Tests the development issuer: its tokens and its key."""
 
 from pathlib import Path
 

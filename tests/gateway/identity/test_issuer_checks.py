@@ -1,4 +1,4 @@
-"""What is wrong with an issuer in the settings stops the start, with a sentence."""
+"""Tests that a wrong issuer in the settings stops the start, with a sentence that says why."""
 
 from pathlib import Path
 from typing import Any

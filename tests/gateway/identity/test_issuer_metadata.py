@@ -1,4 +1,4 @@
-"""Keys by an issuer's own metadata and under a private CA, and what the log says of a failed fetch."""
+"""Tests keys found by an issuer's metadata and under a private CA, and the log of failed fetches."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from waypost.serving import Server
 
 @asynccontextmanager
 async def provider(folder: Path) -> AsyncIterator[str]:
-    """The URL of an issuer whose certificate is of the root in `folder`."""
+    """Runs an issuer whose certificate is issued by the root in `folder`; yields its URL."""
     pki.create_root(folder)
     credentials = pki.issue_api(folder, ["127.0.0.1"])
     url = ""

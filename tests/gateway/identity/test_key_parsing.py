@@ -1,4 +1,4 @@
-"""Which keys of a key set may verify tokens."""
+"""Tests which keys of a key set may verify tokens."""
 
 import string
 
@@ -27,7 +27,7 @@ def padded(text: str) -> str:
 
 
 def with_spare_bits(text: str) -> str:
-    """The last character is the next of the alphabet: it differs in bits that belong to no byte."""
+    """Changes the last base64 character only in bits that belong to no byte."""
     return text[:-1] + ALPHABET[ALPHABET.index(text[-1]) + 1]
 
 

@@ -1,4 +1,4 @@
-"""How key sets are refreshed, and what happens while they cannot be read."""
+"""Tests how key sets are refreshed, and what happens while they cannot be read."""
 
 import asyncio
 import gzip
@@ -19,7 +19,7 @@ from tests.gateway.identity.tokens import EC, NOW, OTHER_EC, URL, Clock, ask, ke
 
 
 class Provider:
-    """An identity provider whose answers can be changed, and whose calls are counted."""
+    """A fake identity provider whose answers can be changed and whose calls are counted."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.keys, self.status, self.calls, self.headers = key_set(public(EC, "ec")), 200, 0, dict[str, str]()

@@ -1,4 +1,4 @@
-"""Which kinds of token an issuer with `profile = "plain"` may send: access tokens alone."""
+"""Tests which kinds of token an issuer with `profile = "plain"` may send: access tokens alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

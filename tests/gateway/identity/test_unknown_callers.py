@@ -1,4 +1,4 @@
-"""Requests that prove no caller are bounded by the address that they come from."""
+"""Tests that requests without a valid token are rate limited by their address."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,7 +17,7 @@ ATTACKER, OTHERS = "10.0.0.1", "10.0.0.2"
 
 
 class Waits:
-    """Notes how long each request waits, and lets no time pass."""
+    """A fake sleep that records how long each request waits."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -42,7 +42,7 @@ def callers(clock: Clock, waits: Waits) -> UnknownCallers:
 
 
 async def flood(authenticator: JwtAuthenticator, count: int) -> Counter[str]:
-    """Sends so many tokens that were signed with another key."""
+    """Sends `count` tokens signed with a wrong key, and counts the outcomes."""
     outcomes = Counter[str]()
     for index in range(count):
         try:

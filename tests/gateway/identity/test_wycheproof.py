@@ -1,4 +1,4 @@
-"""Signature vectors of C2SP Wycheproof: valid ones verify, invalid ones do not."""
+"""Tests the signature vectors of C2SP Wycheproof: valid ones verify, invalid ones do not."""
 
 import json
 import os
@@ -19,13 +19,13 @@ VECTORS = (
     / "json_web_signature_test.json"
 )
 STRICTER = {346, 347, 350, 351, 372, 373}
-"""Valid by the letter, refused by a strict verifier: see the data's own README."""
+"""The vectors that are valid by the standard but refused by a strict verifier; see the data's README."""
 MISLABELLED = {367, 370}
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 
 
 def accepted(group: dict[str, Any], presented: str) -> bool:
-    """Verified as tokens are: strict parsing, key checks, the algorithm bound to the key, the signature."""
+    """Returns whether a token verifies as in production: strict parsing, key checks, algorithm, signature."""
     try:
         head, _, _ = decode_segments(presented.encode())
         header = json.loads(head)

@@ -1,4 +1,4 @@
-"""Keys and tokens for tests, good ones and bad ones."""
+"""Valid and invalid keys and tokens for tests."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def key_set(*keys: dict[str, Any]) -> bytes:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Good claims with `changes`; a value of `...` removes the claim."""
+    """Returns valid claims with `changes`; a value of `...` removes the claim."""
     good = {
         "iss": URL,
         "aud": "waypost",
@@ -68,7 +68,7 @@ def raw(
     payload: bytes | dict[str, Any] | None = None,
     signature: bytes = b"x" * 64,
 ) -> bytes:
-    """A token put together from three segments."""
+    """Builds a token from three given segments."""
     parts = [header if isinstance(header, bytes) else json.dumps(header).encode()]
     body = claims() if payload is None else payload
     parts.append(body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -86,7 +86,7 @@ class Clock:
 def issuer(
     folder: Path, url: str = URL, *, keys: list[dict[str, Any]] | None = None, **changes: Any
 ) -> Issuer:
-    """An issuer whose key set is a file in `folder`."""
+    """Returns an issuer whose key set is a file in `folder`."""
     path = folder / f"{url.removeprefix('https://')}.json"
     path.write_text(
         json.dumps({"keys": keys if keys is not None else [public(EC, "ec"), public(RSA, "rsa")]})

@@ -1,4 +1,4 @@
-"""Which answers of the rules are decisions."""
+"""Tests which results of the rules are valid decisions."""
 
 from typing import Any
 

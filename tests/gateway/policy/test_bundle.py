@@ -1,4 +1,4 @@
-"""Bundles: rules and data read from a folder."""
+"""Tests bundles: rules and data read from a folder."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ FLOOR = {
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of the shipped policies, to be spoiled."""
+    """Copies the shipped policies to a folder, in which a test may break them."""
     return Path(shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies"))
 
 

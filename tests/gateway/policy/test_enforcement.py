@@ -1,4 +1,4 @@
-"""What the levels of rules and policy exceptions make of a refusal."""
+"""Tests how the levels of rules and policy exceptions change a refusal."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is recorded of an evaluator's error: enough to find the rule, and no value of the document."""
+"""Tests the recorded text of an evaluator's error: it finds the rule, and shows no value of a document."""
 
 import pytest
 

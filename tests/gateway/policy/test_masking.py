@@ -1,4 +1,4 @@
-"""What policy masks is taken out of a question, wherever it points, and nothing else is."""
+"""Tests that the fields that policy masks, and no others, are removed from a recorded input."""
 
 from typing import Any
 

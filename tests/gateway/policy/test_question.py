@@ -1,4 +1,4 @@
-"""Questions as input documents of the rules."""
+"""Tests the input documents that rules get."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a replay of recorded decisions finds, and nothing else."""
+"""Tests the differences that a replay of recorded decisions finds."""
 
 from typing import Any
 

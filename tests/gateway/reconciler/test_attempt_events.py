@@ -1,4 +1,4 @@
-"""Which reports of attempts are believed, and when an attempt counts as over, without a store or a region."""
+"""Tests which reports about attempts are accepted, and when an attempt counts as over."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -41,20 +41,20 @@ from waypost.workflow.task import Retry, SideEffects
 
 SETTINGS = FailoverSettings()
 ENDS = {Event.COMPLETED, Event.FAILED}
-"""The cluster itself reported that nothing of the attempt is left."""
+"""The events by which a cluster reports that nothing of an attempt is left."""
 
 
 def shard_in(
     phase: Phase, *, side_effects: SideEffects = SideEffects.IDEMPOTENT, **changes: Any
 ) -> TrackedShard:
-    """At epoch 3, with two tasks; confirmed a while ago."""
+    """Returns a shard in `phase` at epoch 3, with two tasks, confirmed a while ago."""
     shard = tracked(loaded_run(tasks=2, side_effects=side_effects), 0, phase=phase, epoch=3, **changes)
     shard.confirmed_at = NOW.monotonic - 90.0
     return shard
 
 
 def regions(shard: TrackedShard) -> tuple[WorkingSet, Region, Region]:
-    """The working set, the shard's own region and another."""
+    """Returns a working set, the shard's own region and another region."""
     here, elsewhere = region(), region("shanghai")
     return working_set(shard, regions=(here, elsewhere)), here, elsewhere
 

@@ -1,4 +1,4 @@
-"""What is counted when a shard's history is committed."""
+"""Tests the metrics that are counted when a shard's history is committed."""
 
 from loguru import logger
 

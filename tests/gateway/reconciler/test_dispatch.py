@@ -1,4 +1,4 @@
-"""What goes into one call to a region, and what waits for the next."""
+"""Tests what goes into one call to a region, and what waits for the next call."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -105,7 +105,7 @@ def test_what_is_placed_again_is_sent_at_once() -> None:
 
 
 class CountingStore(SqliteStore):
-    """How often tasks were read."""
+    """A store that counts how often tasks were read."""
 
     reads = 0
 

@@ -1,4 +1,4 @@
-"""Ending attempts that are no longer their shard's own."""
+"""Tests the ending of orphans: attempts that are no longer their shard's current one."""
 
 from clusters.protocol import AttemptId, TombstoneAnswer
 from gateway.core.instant import Instant

@@ -1,4 +1,4 @@
-"""What policy is asked when an accepted run is to be placed once more."""
+"""Tests the query to policy before an accepted run is placed again."""
 
 from dataclasses import replace
 from typing import cast
@@ -23,7 +23,7 @@ ADA = Principal(
 
 
 class Asked:
-    """A policy that notes the questions, and cannot answer."""
+    """A fake policy engine that records the queries and fails to answer."""
 
     def __init__(self) -> None:
         self.questions: list[Question] = []

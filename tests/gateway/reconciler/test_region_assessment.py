@@ -1,4 +1,4 @@
-"""The assessment of the regions: decided from their health, without changing anything."""
+"""Tests the assessment of regions by their health, which changes nothing."""
 
 import pytest
 from msgspec import structs

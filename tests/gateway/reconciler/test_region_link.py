@@ -1,4 +1,4 @@
-"""The I/O of one region: what goes out beside what, and when a stream counts as silent."""
+"""Tests the I/O of one region: what is sent concurrently, and when a stream counts as silent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ TOMBSTONE = (AttemptId(run="r", shard=0, epoch=1),)
 
 
 class Held:
-    """A cluster that answers when it is let, and whose stream says hello and `beats` beats, then nothing."""
+    """A fake cluster that answers when a test lets it; its stream goes silent after `beats` heartbeats."""
 
     def __init__(self, beats: int = 0) -> None:
         self.batches: list[Batch] = []

@@ -1,4 +1,4 @@
-"""What one tenant may have of a pass that places shards."""
+"""Tests how much of one placing pass a single tenant may use."""
 
 from gateway.core.instant import Instant
 from gateway.reconciler.tenant_shares import (

@@ -1,4 +1,4 @@
-"""The controller's memory: what is counted of it, and what a log shows of it."""
+"""Tests the working set, the controller's memory: its counts, and what the log shows of it."""
 
 from gateway.core.shard_states import Orphan, Phase
 from gateway.regions.region_condition import Taint

@@ -1,4 +1,4 @@
-"""A working set made by hand: one region that is well, and shards under way in it."""
+"""Builds working sets for tests: one healthy region with running shards."""
 
 from dataclasses import replace
 from functools import cache
@@ -27,7 +27,7 @@ NOTHING = Resumption(results=(), tries={}, remade=())
 
 
 class StillLink:
-    """Nothing comes in; whether a call is under way is for the test to say."""
+    """A fake region link that receives nothing; `idle` says whether a call is under way."""
 
     def __init__(self, name: str, *, idle: bool = True) -> None:
         self.name, self.idle = name, idle
@@ -66,7 +66,7 @@ def loaded_run(
     size: int = 0,
     side_effects: SideEffects = SideEffects.IDEMPOTENT,
 ) -> LoadedRun:
-    """Each task needs the one before."""
+    """Returns a loaded run with a chain of tasks, each of which needs the one before."""
     rendered = _rendered(tasks, side_effects)
     document = rendered.stored.workflow
     stored = structs.replace(rendered.stored, id=run_id, tenant=tenant, workflow=document.ljust(size))
@@ -76,7 +76,7 @@ def loaded_run(
 
 @cache
 def _rendered(tasks: int, side_effects: SideEffects) -> LoadedRun:
-    """Kept, since ten thousand tasks take long to render; nothing in it changes."""
+    """Returns a rendered run; cached, since ten thousand tasks take long to render."""
     given = tuple(
         TaskSpec(name=f"t{n}", type="delay", run={"seconds": 1.0}, needs=(f"t{n - 1}",) if n else ())
         for n in range(tasks)
@@ -103,7 +103,7 @@ def _rendered(tasks: int, side_effects: SideEffects) -> LoadedRun:
 def tracked(
     of: LoadedRun, index: int, *, resumption: Resumption | None = NOTHING, **changes: Any
 ) -> TrackedShard:
-    """Dispatching in `beijing`, committed and not yet sent, unless `changes` say otherwise."""
+    """Returns a shard that is dispatching in `beijing`, committed and not yet sent, with `changes`."""
     placed: dict[str, Any] = {
         "region": "beijing",
         "incarnation": "journal",

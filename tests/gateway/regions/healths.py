@@ -1,4 +1,4 @@
-"""Probes and calls for tests, and the healths that they lead to."""
+"""Example probes and calls for tests, and the region healths that follow from them."""
 
 from gateway.regions.health import RegionHealth, unknown
 from gateway.regions.health_after_calls import after_call
@@ -33,7 +33,7 @@ def healthy() -> RegionHealth:
 
 
 def unreachable(at: float = 1.0) -> RegionHealth:
-    """Lost at `at`, after three probes that timed out."""
+    """Returns the health of a region lost at `at`, after three probes that timed out."""
     health = healthy()
     for late in (1.0, 0.5, 0.0):
         health = probe(health, at - late, "Timeout")
@@ -41,7 +41,7 @@ def unreachable(at: float = 1.0) -> RegionHealth:
 
 
 def after_answers(health: RegionHealth, at: float, times: int = 5) -> RegionHealth:
-    """After `times` answered probes, two seconds apart from `at` on."""
+    """Returns the health after `times` answered probes, two seconds apart from `at` on."""
     for number in range(times):
         health = probe(health, at + number * 2.0)
     return health

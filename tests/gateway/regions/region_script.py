@@ -34,7 +34,7 @@ WALL = 1_800_000_000.0
 
 
 class Stream(Enum):
-    """What the event stream of a region does."""
+    """The states of a region's event stream."""
 
     BEATS = auto()
     SILENT = auto()
@@ -43,7 +43,10 @@ class Stream(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Behavior:
-    """How a region treats a request. `call_failure` is for calls that carry work; a probe may fare better."""
+    """How a scripted region treats a request: its delay, failure and stream.
+
+    `call_failure` is for calls that carry work; a probe may fare better.
+    """
 
     seconds: float = 0.05
     failure: str | None = None
@@ -55,10 +58,10 @@ ANSWERS = Behavior()
 DEAD = Behavior(seconds=0.001, failure="Unreachable", call_failure="Unreachable", stream=Stream.ENDED)
 SILENT = Behavior(seconds=float("inf"), stream=Stream.SILENT)
 ACCEPTS_ONLY = Behavior(seconds=float("inf"))
-"""The stream that is open goes on; nothing new is answered."""
+"""The behavior of a region that answers nothing new while its open stream goes on."""
 
 Script = Callable[[float, random.Random], Behavior]
-"""(time, random numbers) -> how the region treats a request that begins then."""
+"""A function of time and random numbers that returns how the region treats a request."""
 
 
 def always(behavior: Behavior) -> Script:
@@ -70,7 +73,7 @@ def during(begin: float, end: float, behavior: Behavior, otherwise: Behavior = A
 
 
 def partly(share: float, behavior: Behavior, *, since: float) -> Script:
-    """`behavior` for that share of the requests, at random."""
+    """Returns a script that applies `behavior` to a random share of the requests."""
     return lambda at, rng: behavior if at >= since and rng.random() < share else ANSWERS
 
 
@@ -79,13 +82,13 @@ def slow(seconds: float) -> Behavior:
 
 
 def three(**scripts: Script) -> dict[str, Script]:
-    """Beijing, Shanghai and Shenzhen, all well unless a script says otherwise."""
+    """Returns the scripts of Beijing, Shanghai and Shenzhen, which are healthy unless a script is given."""
     return {name: scripts.get(name, always(ANSWERS)) for name in ("beijing", "shanghai", "shenzhen")}
 
 
 @dataclass(kw_only=True)
 class Region:
-    """One scripted region, with what the gateway knows of it and what it has under way there."""
+    """A scripted region, with the gateway's knowledge of it and its work under way."""
 
     script: Script
     health: RegionHealth
@@ -100,7 +103,7 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A change of a region's condition."""
+    """A recorded change of a region's condition."""
 
     at: float
     region: str
@@ -109,7 +112,7 @@ class Entry:
 
 @dataclass(kw_only=True)
 class ScriptedGateway:
-    """Watches scripted regions and places `work_per_second` attempts, each of which runs for `work_seconds`.
+    """A gateway that watches scripted regions, and places `work_per_second` attempts of `work_seconds`.
 
     Attempts that fail are counted as placed, and not placed again.
     """
@@ -123,7 +126,7 @@ class ScriptedGateway:
     history: list[Entry] = field(default_factory=list)
     placed: list[tuple[float, str]] = field(default_factory=list)
     cut_off: list[tuple[float, bool]] = field(default_factory=list)
-    """Each change of the blackout guard's answer, as (time, cut off)."""
+    """The changes of the blackout guard's answer, as (time, cut off)."""
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -145,7 +148,7 @@ class ScriptedGateway:
     # Asked after a run
 
     def when(self, region: str, *conditions: RegionCondition, after: float = 0.0) -> float:
-        """When the region first took one of these conditions at or after `after`; infinity if never."""
+        """Returns when the region first took one of these conditions from `after` on; infinity if never."""
         times = (e.at for e in self.history if e.region == region and e.condition in conditions)
         return min((at for at in times if at >= after), default=float("inf"))
 
@@ -153,7 +156,7 @@ class ScriptedGateway:
         return [entry.condition for entry in self.history if entry.region == region and entry.at >= since]
 
     def shares(self, begin: float, end: float) -> dict[str, float]:
-        """Each region's part of the work placed in that time."""
+        """Returns each region's share of the work placed between `begin` and `end`."""
         counts = Counter(name for at, name in self.placed if begin <= at < end)
         return {name: counts[name] / max(1, counts.total()) for name in self.regions}
 
@@ -277,14 +280,14 @@ class ScriptedGateway:
 
 
 def status(region: str) -> ClusterStatus:
-    """A cluster that is never full."""
+    """Returns the status of a cluster that is never full."""
     return ClusterStatus(
         region=region, incarnation="journal", boot="boot", uptime=1.0, slots=1_000_000, held=0, seq=0
     )
 
 
 def outcome(behavior: Behavior, failure: str | None, timeout_seconds: float) -> tuple[float, str | None]:
-    """Seconds that a request takes, and its failure."""
+    """Returns the seconds that a request takes, and its failure."""
     if behavior.seconds > timeout_seconds:
         return timeout_seconds, "Timeout"
     return behavior.seconds, failure

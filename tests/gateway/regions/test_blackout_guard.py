@@ -1,4 +1,4 @@
-"""The blackout guard: when lost regions mean that the gateway is cut off."""
+"""Tests the blackout guard: when lost regions mean that the gateway itself is cut off."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How many regions may be ejected at once."""
+"""Tests how many regions may be ejected at once."""
 
 import pytest
 from msgspec import structs

@@ -1,4 +1,4 @@
-"""One region's health after probes, calls and time."""
+"""Tests a region's health after probes, calls and time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A region's condition moves along legal edges only, whatever happens, and its health stays within bounds."""
+"""Tests that a region's condition changes along permitted edges only, whatever happens."""
 
 from itertools import pairwise
 
@@ -25,8 +25,11 @@ EDGES = {
     C.EJECTED: {C.WARMING, C.DEGRADED, C.UNREACHABLE},
     C.UNREACHABLE: {C.HEALTHY, C.WARMING, C.EJECTED},
 }
-"""A region that was ejected or lost comes back Warming; from Unreachable to Healthy leads the first answer
-ever, or the end of a blackout."""
+"""The permitted changes of a region's condition.
+
+A region that was ejected or lost comes back Warming; from Unreachable to Healthy leads the first answer ever,
+or the end of a blackout.
+"""
 
 
 steps = st.lists(

@@ -1,4 +1,4 @@
-"""Work that only an Ejected region would ever take is placed there."""
+"""Tests that work that only an Ejected region could take is placed there."""
 
 import pytest
 from msgspec import structs

@@ -1,4 +1,4 @@
-"""The peak EWMA and the latency window of a region."""
+"""Tests the peak EWMA and the latency window of a region."""
 
 from math import exp
 
@@ -23,8 +23,10 @@ samples = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 60)), min_size=1, ma
 
 
 def estimated(values: list[tuple[float, float]]) -> tuple[PeakEwma, list[tuple[float, float]]]:
-    """The estimate after samples given as (seconds since the last one, sample); the samples as (at,
-    sample)."""
+    """Returns the latency estimate after samples, and the samples with their times.
+
+    Samples are given as (seconds since the last one, seconds).
+    """
     ewma, at, seen = PeakEwma(), 0.0, []
     for pause, seconds in values:
         at += pause
@@ -71,7 +73,7 @@ def test_one_slow_round_trip_of_five_is_a_hiccup() -> None:
 
 
 def observed(window: LatencyWindow, begin: int, end: int, seconds: float) -> LatencyWindow:
-    """One round trip and one evaluation a second."""
+    """Adds one round trip and one evaluation a second to a latency window."""
     for at in range(begin, end):
         window = after_evaluation(
             after_round_trip(window, at=float(at), seconds=seconds, settings=SETTINGS), float(at), SETTINGS

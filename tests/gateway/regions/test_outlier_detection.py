@@ -1,4 +1,4 @@
-"""Outlier detection: when calls eject a region, and for how long."""
+"""Tests outlier detection: when calls eject a region, and for how long."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SETTINGS = HealthSettings()
 
 
 def outcomes(faults: str, *, every: float = 0.3) -> CallOutcomes:
-    """One call after the other; `x` is a fault."""
+    """Returns the outcomes of successive calls; `x` is a failed one."""
     seen = CallOutcomes()
     for number, mark in enumerate(faults):
         seen = after_outcome(seen, at=number * every, fault=mark == "x", settings=SETTINGS)

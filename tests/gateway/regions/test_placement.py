@@ -1,4 +1,4 @@
-"""Placement: filter, score, select."""
+"""Tests placement: filter, score, select."""
 
 import random
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def region(name: str, **changes: object) -> RegionView:
 
 
 def with_status(**changes: object) -> RegionView:
-    """Beijing, whose cluster reports these."""
+    """Returns the view of region beijing with a changed cluster status."""
     return structs.replace(WELL, status=structs.replace(REPORTED, **changes))
 
 

@@ -1,4 +1,4 @@
-"""The condition that a region's health and journal lead to, and the view that placement decides on."""
+"""Tests the condition that follows from a region's health and journal, and the view for placement."""
 
 import pytest
 from msgspec import structs

@@ -1,4 +1,4 @@
-"""The fault matrix for detection and new work: scripted regions in virtual time, and the contract's bounds.
+"""Tests the bounds of detecting faults and of moving new work, with scripted regions in virtual time.
 
 Each bound is the worst over many seeds, which also shift the fault against the probes' beat.
 """
@@ -29,7 +29,7 @@ FOREVER = float("inf")
 
 
 def worst_detection(behavior: Behavior, *conditions: RegionCondition, seeds: int = 40) -> float:
-    """Seconds from the fault to the condition, at worst."""
+    """Returns the most seconds, of all seeds, from a fault to the condition that it leads to."""
     worst = 0.0
     for seed in range(seeds):
         begin = 20.0 + random.Random(seed).uniform(0, 5)
@@ -41,7 +41,7 @@ def worst_detection(behavior: Behavior, *conditions: RegionCondition, seeds: int
 
 
 def worst_share(script: Script, begin: float, end: float, *, seeds: int = 5) -> float:
-    """Beijing's part of 50 placements a second between these times, at worst."""
+    """Returns the largest share of placements, of all seeds, that beijing gets in that time."""
     gateways = [
         ScriptedGateway(scripts=three(beijing=script), seed=seed, work_per_second=50).run(end)
         for seed in range(seeds)

@@ -1,4 +1,4 @@
-"""Values for the tests of rollbacks: a release that is plainly bad, and its parts."""
+"""Example values for tests of rollbacks: a release that is plainly bad, and its parts."""
 
 from typing import Any, Final
 

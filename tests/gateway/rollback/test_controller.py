@@ -1,4 +1,4 @@
-"""The loop of rollbacks in virtual time, with real bundles in a real store."""
+"""Tests the rollback loop in virtual time, with real bundles in a real store."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ START = 2_000_000_000.0
 
 
 class World:
-    """A gateway whose clock stands still, and a Prometheus that says what a test wants."""
+    """A simulated gateway with a stopped clock, and a Prometheus that says what a test wants."""
 
     def __init__(self, gateway: Opened) -> None:
         self.gateway, self.now = gateway, START
@@ -38,7 +38,7 @@ class World:
         return self.found
 
     async def passes(self, seconds: float = 0.0) -> None:
-        """One pass of a controller that has just started, after some time."""
+        """Runs one pass of a newly started controller, after `seconds`."""
         self.now += seconds
         controller = RollbackController(
             self.gateway.store,
@@ -67,7 +67,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """Bundle 1 rules since long, and bundle 2 since 10 minutes."""
+    """Yields a world in which bundle 1 was active for long, and bundle 2 has been for 10 minutes."""
     async with opened(tmp_path) as gateway:
         world = World(gateway)
         for sequence in (1, 2, 3):
@@ -213,7 +213,7 @@ async def test_what_changes_while_prometheus_answers_is_looked_at_again(world: W
 
 
 async def crash_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rollback is durable, and the gateway ends before it is done."""
+    """Crashes the gateway after a rollback is stored and before it is carried out."""
 
     async def full(*_: object, **__: object) -> None:
         raise Unavailable("the disk is full")

@@ -1,4 +1,4 @@
-"""The gates before a rollback: a bad release passes all, and each of them alone keeps it."""
+"""Tests the conditions (gates) of a rollback: a bad release meets all, and each missing one prevents it."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an alert may be about, found in the states of all bundles; and that no chain of rollbacks follows."""
+"""Tests which release an alert may be about, and that rollbacks do not chain."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Evidence from Prometheus: one number a query, or none at all."""
+"""Tests evidence from Prometheus: one number a query, or none at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def asked(answer: Callable[[httpx.Request], Any], *, after: bool = False) -> Evidence | NoEvidence:
-    """The evidence, if Prometheus gives this answer to each query."""
+    """Returns the evidence if Prometheus gives this answer to each query."""
 
     async def handle(request: httpx.Request) -> httpx.Response:
         given = answer(request)

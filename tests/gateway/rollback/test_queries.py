@@ -1,4 +1,4 @@
-"""The queries for evidence mean what they should, by a real Prometheus engine: promtool's."""
+"""Tests the PromQL queries for evidence with promtool, a real Prometheus engine."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.observability.prometheus_files import program
 
 COUNTER = "waypost_submission_decisions_total"
 REVISION = 'r7"}\\'
-"""A revision that would end its quotes, were it not escaped."""
+"""A revision that would end its quotes if it were not escaped."""
 
 
 def series(revision: str, outcome: str, values: str) -> dict[str, str]:
@@ -36,7 +36,7 @@ HISTORY = [
 def expected(
     asked: dict[str, str], values: dict[str, float | None], history: Any = HISTORY
 ) -> dict[str, Any]:
-    """A test of promtool's, at 20 minutes; None: no answer."""
+    """Returns a promtool test that expects `values` at 20 minutes; None for no answer."""
     return {
         "interval": "15s",
         "input_series": history,

@@ -1,4 +1,4 @@
-"""The rules that every store follows, decided without a store."""
+"""Tests the pure rules that every store follows."""
 
 from typing import Any
 

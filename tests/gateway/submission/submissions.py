@@ -1,4 +1,4 @@
-"""A workflow and a decision about it, for the tests of this folder."""
+"""An example workflow and a decision about it, for the tests in this folder."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ DOCUMENT = msgspec.json.encode(WORKFLOW)
 
 
 def decision(**obligations: Any) -> Decision:
-    """A decision that allows the run in Beijing, with these obligations."""
+    """Returns a decision that allows the run in Beijing, with these obligations."""
     return Decision(
         id="d1",
         at=10.0,

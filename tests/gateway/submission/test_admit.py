@@ -1,4 +1,4 @@
-"""What an acceptance writes, decided without a store."""
+"""Tests what the acceptance of a run writes, without a store."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Sealing a real store's trail, changing it from outside, and verifying an export of it."""
+"""Tests sealing a real store's audit trail, tampering with it, and verifying an export."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from waypost.sqlite_group_commit import Database
 
 @pytest.fixture
 def private(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> ec.EllipticCurvePrivateKey:
-    """The key that `waypost audit key` makes; its public half is in `public.pem`."""
+    """Creates a key by `waypost audit key`; writes its public half to `public.pem`."""
     assert key(tmp_path / "audit.pem") == Exit.DONE
     (tmp_path / "public.pem").write_text(capsys.readouterr().out)
     return read_audit_key(tmp_path / "audit.pem")
@@ -55,7 +55,7 @@ async def trail(store: SqliteStore) -> tuple[Mapping[int, Mapping[str, Any]], li
 
 
 def change(tmp_path: Path, statement: str) -> None:
-    """What somebody with the file at hand does."""
+    """Tampers with the store's file by an SQL statement."""
     with sqlite3.connect(tmp_path / "gateway.db") as db:
         assert db.execute(statement).rowcount
 

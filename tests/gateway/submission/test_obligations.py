@@ -1,4 +1,4 @@
-"""What policy's obligations make of a workflow, and when a workflow cannot meet them."""
+"""Tests how policy's obligations change a workflow, and when a workflow cannot meet them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which decisions are recorded, when, and what becomes of a flood of them or of a store that takes none."""
+"""Tests which decisions are recorded, also in a flood or when the store takes no writes."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from waypost.sqlite_group_commit import Database
 
 
 class Engine:
-    """Permits or refuses everything."""
+    """A fake policy engine that permits or refuses everything."""
 
     revision = "r"
 
@@ -47,7 +47,7 @@ class Engine:
 
 
 class Full:
-    """A store that takes nothing."""
+    """A fake store that takes no writes."""
 
     async def record_decision(self, decision: Decision) -> None:
         raise Unavailable(f"no room for {decision.id}")

@@ -1,4 +1,4 @@
-"""What the specification of CEL says of expressions: which are true, and which are errors."""
+"""Cases from the specification of CEL: expressions that are true, and expressions that are errors."""
 
 from typing import Any
 

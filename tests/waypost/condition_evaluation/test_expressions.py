@@ -1,4 +1,4 @@
-"""Conditions: what they see, what they may ask, and the sentences for what is wrong with them."""
+"""Tests conditions: which values they see, what they may use, and the texts of their errors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the specification of CEL says, case by case: what it calls an error is never answered."""
+"""Tests conditions by the specification of CEL, case by case."""
 
 import os
 from importlib.resources import files

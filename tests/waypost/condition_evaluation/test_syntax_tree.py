@@ -1,4 +1,4 @@
-"""What a compiled condition reads, however it is written."""
+"""Tests which values a compiled condition reads, however it is written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Connections that do nothing, on real sockets: they keep nobody else out."""
+"""Tests on real sockets that idle connections keep nobody else out."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ FEW = ConnectionLimits(connections=8)
 
 
 class Named:
-    """A connection that remembers that it was closed."""
+    """A fake connection that remembers that it was closed."""
 
     def __init__(self) -> None:
         self.closed = False

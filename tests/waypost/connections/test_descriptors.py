@@ -1,4 +1,4 @@
-"""How many files a process may open."""
+"""Tests how many files a process may open."""
 
 import pytest
 

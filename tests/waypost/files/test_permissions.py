@@ -1,4 +1,4 @@
-"""Files and folders that are their owner's alone, whatever the umask, and those made with more before."""
+"""Tests files and folders that only their owner may read, whatever the umask."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""What is needed of a condition's text before it is compiled."""
+"""Tests the checks of a condition's text before it is compiled."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Order, cycles and the critical path."""
+"""Tests the order of tasks and cycles."""
 
 import random
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ graphs = st.integers(1, 8).flatmap(
 
 
 def reachable(found: list[Task]) -> bool:
-    """Whether some task is reached from itself: the definition of a cycle, by brute force."""
+    """Returns whether a task can be reached from itself: a cycle, found by brute force."""
     needs = {task.name: set(task.needs) for task in found}
     for _ in needs:
         for name in needs:

@@ -1,4 +1,4 @@
-"""Placeholders: types, paths, literals, and that no value is ever looked at again."""
+"""Tests placeholders: types, paths, literals, and that no filled-in value is interpreted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every registered executor passes the conformance suite."""
+"""Runs the executor conformance suite on every registered executor."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,12 +37,12 @@ class TestProcess(ExecutorConformance):
             yield executor
 
     def alive(self, root: Path) -> int:
-        """Counts the processes whose working directory is below `root`; a zombie has none."""
+        """Counts the processes whose working directory is below `root`, without zombies."""
         return sum(_works_in(entry, root) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
 class TestStubbornProcess(TestProcess):
-    """A command that ignores SIGTERM."""
+    """The conformance suite with a command that ignores SIGTERM."""
 
     endless = {"command": ["sh", "-c", 'trap "" TERM; sleep 300 & sleep 300']}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""A scripted cluster behind its HTTP server, and a client that shows the gateway's certificate."""
+"""Fixtures of a scripted cluster behind its HTTP server, and of a client with the gateway's certificate."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ def cluster() -> ScriptedCluster:
 async def client(
     cluster: ScriptedCluster, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Talks to the server of `cluster`, which takes bodies of 10 kB at most."""
+    """Yields an HTTP client of the server of `cluster`, which accepts bodies of 10 kB at most."""
     async with (
         serving(cluster, server_tls, body_bytes=10_000) as server,
         gateway_client(server, client_tls) as client,

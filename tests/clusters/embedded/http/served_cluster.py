@@ -1,4 +1,4 @@
-"""Serves an adapter over HTTP with mutual TLS, for tests of both ends."""
+"""Serves a cluster adapter over HTTP with mutual TLS, for tests of both ends."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 async def serving(
     adapter: ClusterAdapter, server_tls: ssl.SSLContext, *, body_bytes: int = 64 << 20, grace_seconds: int = 5
 ) -> AsyncIterator[Server]:
-    """A cluster's server; bodies over `body_bytes` are refused."""
+    """Runs a cluster's HTTP server on a free port; it refuses bodies over `body_bytes`."""
     app = application(adapter, body_bytes=body_bytes)
     limits = ConnectionLimits(grace_seconds=grace_seconds)
     async with Server(app, host=HOST, port=0, tls=server_tls, limits=limits) as server:
@@ -29,7 +29,7 @@ async def serving(
 
 @asynccontextmanager
 async def gateway_client(server: Server, client_tls: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
-    """A plain HTTP client that shows the gateway's certificate and expects that of beijing."""
+    """Yields a plain HTTP client that shows the gateway's certificate and expects beijing's."""
 
     async def expect_beijing(request: httpx.Request) -> None:
         request.extensions = {**request.extensions, "sni_hostname": tls.cluster_name("beijing")}
@@ -42,12 +42,12 @@ async def gateway_client(server: Server, client_tls: ssl.SSLContext) -> AsyncIte
 
 @asynccontextmanager
 async def served(adapter: ClusterAdapter, pki_folder: Path, *, region: str = "beijing") -> AsyncIterator[str]:
-    """The address of a cluster's server that shows the certificate of `region`."""
+    """Runs a cluster's server with the certificate of `region`; yields its address."""
     context = tls.server_context(tls.cluster_credentials(pki_folder, region))
     async with serving(adapter, context) as server:
         yield f"https://{HOST}:{server.port}"
 
 
 def store() -> str:
-    """IDENTITY.ERA of the store of the gateway that calls."""
+    """Returns IDENTITY.ERA of the store of the calling gateway."""
     return "5709e.0"

@@ -1,4 +1,4 @@
-"""The embedded cluster, in its process and over a mutual TLS connection: both keep the same promises."""
+"""Tests that an embedded cluster keeps its promises, called in its process and over mutual TLS."""
 
 import asyncio
 import ssl
@@ -21,7 +21,7 @@ from waypost import tls
 
 
 class TestNode(ClusterAdapterConformance):
-    """The node itself, called directly."""
+    """The conformance suite on a node that is called directly."""
 
     @pytest.fixture
     async def cluster(self, tmp_path: Path) -> AsyncIterator[ClusterAdapter]:
@@ -30,7 +30,7 @@ class TestNode(ClusterAdapterConformance):
 
 
 class TestEmbeddedCluster(ClusterAdapterConformance):
-    """The same node over HTTP."""
+    """The conformance suite on the same node, called over HTTP."""
 
     @pytest.fixture
     async def cluster(self, tmp_path: Path, pki_folder: Path) -> AsyncIterator[ClusterAdapter]:
@@ -44,7 +44,7 @@ class TestEmbeddedCluster(ClusterAdapterConformance):
 
 
 class TestStreams:
-    """How a stream ends for the gateway."""
+    """Tests how the gateway's end of an event stream ends."""
 
     async def test_an_orderly_end_is_an_end(self, pki_folder: Path, client_tls: ssl.SSLContext) -> None:
         """The cluster has stopped in order: that is no error."""

@@ -1,4 +1,7 @@
-"""Mutual TLS: which peers each end accepts. A refusal is not an outage: it has the reason `Forbidden`."""
+"""Tests which TLS peers a cluster and a gateway accept from one another.
+
+A refusal is not an outage: it has the reason `Forbidden`.
+"""
 
 import ssl
 from pathlib import Path
@@ -14,7 +17,7 @@ from waypost import pki, tls
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """The certificates of another deployment."""
+    """Creates the certificates of another deployment."""
     pki.create_root(tmp_path / "other")
     pki.issue_gateway(tmp_path / "other")
     pki.issue_cluster(tmp_path / "other", "beijing")

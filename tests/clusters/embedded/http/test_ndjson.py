@@ -1,4 +1,4 @@
-"""A stream of lines: how much of it waits for a client that does not read."""
+"""Tests NDJSON responses: how many lines are buffered for a client that does not read."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A cluster's HTTP server: what it takes, and what it refuses."""
+"""Tests which requests a cluster's HTTP server accepts and which it refuses."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""The streams of a cluster's HTTP server: how they begin, show life and end."""
+"""Tests the streams of a cluster's HTTP server: how they begin, show that they are alive, and end."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""The cluster that the tests of this room move on."""
+"""The fixture of a scheduler that the tests in this folder move on step by step."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.clusters.embedded.scheduling.stepped_cluster import SteppedCluster
 
 @pytest.fixture
 def cluster() -> SteppedCluster:
-    """Four processors and three slots."""
+    """Creates a cluster of four processors and three slots."""
     return SteppedCluster()

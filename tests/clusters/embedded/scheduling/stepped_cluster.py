@@ -1,4 +1,4 @@
-"""A scheduler over a real journal, moved on step by step: nothing of it waits for a clock."""
+"""A cluster scheduler over a real journal, without a clock: tests call it step by step."""
 
 import sqlite3
 from typing import Any
@@ -23,7 +23,7 @@ def task(name: str, *needs: str, **more: Any) -> TaskSpec:
 
 
 class SteppedCluster:
-    """A scheduler whose steps are journalled before they count. `crash` starts again from the journal."""
+    """A cluster scheduler whose steps are journalled; `crash` restarts it from the journal."""
 
     def __init__(self) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
@@ -45,7 +45,7 @@ class SteppedCluster:
         self.asked: list[tuple[AttemptId, str]] = []
 
     def act(self, step: Step) -> Step:
-        """Journals a step. Conditions stay in `asked` until `answer_conditions`."""
+        """Journals a scheduler step; its condition requests stay in `asked` until `answer_conditions`."""
         write_steps(self.db, [step], step.wall)
         self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
@@ -54,7 +54,7 @@ class SteppedCluster:
         return step
 
     def answer_conditions(self) -> None:
-        """Evaluates the conditions that were asked for, and those that follow from the answers."""
+        """Evaluates the requested conditions, and those that become due by the answers."""
         while self.asked:
             asked, self.asked = self.asked, []
             found = [(*key, self.scheduler.condition(*key)) for key in asked]
@@ -97,7 +97,7 @@ class SteppedCluster:
         return self.act(self.scheduler.tick(self.now, 0.0))
 
     def remove_expired(self, wall: float) -> list[AttemptId]:
-        """What expires: the same from memory as after a crash."""
+        """Removes what has expired and checks that a restart from the journal would remove the same."""
         copy = Scheduler(
             open_journal(self.db),
             region="r",

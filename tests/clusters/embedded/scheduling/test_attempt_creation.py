@@ -1,4 +1,4 @@
-"""Creates of attempts: which are taken, which are refused, and which are only sent again."""
+"""Tests creates of attempts: which are accepted, which are refused, and which are mere repetitions."""
 
 import pytest
 

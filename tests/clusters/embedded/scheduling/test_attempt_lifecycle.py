@@ -1,4 +1,4 @@
-"""The life of an attempt: what is started, what a false condition skips, and when it ends."""
+"""Tests the life of an attempt: which tasks start, which a false condition skips, and when it ends."""
 
 import pytest
 from hypothesis import given, settings

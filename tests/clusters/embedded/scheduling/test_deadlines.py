@@ -1,4 +1,4 @@
-"""Attempts that the cluster ends by itself: past their deadline, or without a gateway for their lease."""
+"""Tests attempts that a cluster ends by itself: past their deadline, or without a renewed lease."""
 
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.protocol import LEASE_ENDED, AttemptEnded, AttemptEndKind, Fence, Renewal, TaskChanged

@@ -1,4 +1,4 @@
-"""Run-leases of exclusive attempts: requests, grants, and what happens without them."""
+"""Tests the run-leases of exclusive attempts: requests, grants, and what happens without them."""
 
 from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS, REQUEST_SECONDS
 from clusters.protocol import (

@@ -1,4 +1,4 @@
-"""What follows from the outcome of a try: a retry, a failure, or an attempt that is lost."""
+"""Tests what follows from the outcome of a try: a retry, a failure, or a lost attempt."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tasks that wait for a processor: their order, and how many a cluster reports."""
+"""Tests the ready queue: the order in which tasks get processors, and how many a cluster reports."""
 
 import random
 
@@ -40,7 +40,7 @@ def test_a_small_run_is_not_kept_waiting_by_a_huge_one(cluster: SteppedCluster) 
 
 
 def started(cluster: SteppedCluster, count: int) -> list[str]:
-    """The next tasks that start, when `count` of those that run have ended."""
+    """Ends `count` of the running tasks, and returns the names of the tasks that start then."""
     before = len(cluster.launched)
     for _ in range(count):
         cluster.end(cluster.names[0])
@@ -48,7 +48,7 @@ def started(cluster: SteppedCluster, count: int) -> list[str]:
 
 
 def whole(name: str, priority: int = 5) -> TaskSpec:
-    """A task that takes all of the cluster's processors, so that tasks run one after the other."""
+    """Returns a task that takes all of the cluster's processors, so that tasks run one after the other."""
     return task(name, resources=Resources(cpu=4.0), priority=priority)
 
 
@@ -124,7 +124,10 @@ def test_a_restarted_cluster_queues_nothing_until_attempts_are_created_again(clu
 
 
 def run_ahead(cluster: SteppedCluster, until: int = 1_000) -> int:
-    """Runs tasks of the run `flood` until none starts any more, or so many have; returns how many did."""
+    """Ends running tasks of the run `flood` until none starts any more or `until` have.
+
+    Returns how many did.
+    """
     before = len(cluster.launched)
     while len(cluster.launched) - before < until and (
         names := [name for attempt, name in cluster.running if attempt.run == "flood"]

@@ -1,4 +1,4 @@
-"""How long ended attempts and tombstones are kept, in memory and in the journal."""
+"""Tests how long ended attempts and tombstones are kept, in memory and in the journal."""
 
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.retention import RETENTION_SECONDS, SUCCEEDED_RETENTION_SECONDS

@@ -1,4 +1,4 @@
-"""The scheduler over a real journal: tombstones, crashes, a restored journal, and its shutdown."""
+"""Tests the scheduler over a real journal: tombstones, crashes, a restored journal, and its shutdown."""
 
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.protocol import (

@@ -1,4 +1,4 @@
-"""The journal: its older forms, and how its events are read."""
+"""Tests the journal: journals of older versions, and reading of events."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Removal of what tasks leave: any depth, any number, any permission, and what cannot go stops nothing."""
+"""Tests the removal of tasks' folders of any depth, size and permission."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from clusters.embedded.storage.removal import make_folder, move_aside, remove_tr
 
 
 def nest(folder: Path, depth: int) -> None:
-    """Makes `depth` folders within one another, each with a file: their path is longer than any may be."""
+    """Creates `depth` nested folders, each with a file; the path is longer than the kernel permits."""
     folder.mkdir(parents=True)
     descriptor = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
@@ -31,7 +31,7 @@ def never() -> bool:
 
 @pytest.fixture
 def trash(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is gone after the test in any case: pytest, which recurses, could not remove it."""
+    """Yields a folder that is removed by rm after the test: pytest, which recurses, could not."""
     yield tmp_path / "trash"
     subprocess.run(["rm", "-rf", tmp_path / "trash"], check=True)
 

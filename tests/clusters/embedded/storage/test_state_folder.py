@@ -1,4 +1,4 @@
-"""The state folder: its layout, and how the files of removed shards are deleted."""
+"""Tests the state folder: its layout, and how the files of removed shards are deleted."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from clusters.protocol import AttemptId
 
 
 def fill(state_folder: StateFolder, run: str, shard: int, epoch: int = 1) -> list[Path]:
-    """Writes a file of each kind for one shard."""
+    """Writes a file of each kind for one shard, and returns their paths."""
     folders = state_folder.task_folders(AttemptId(run=run, shard=shard, epoch=epoch), "a")
     files = [folders.workspace / "kept", folders.scratch / "tmp", folders.log]
     for file in files:

@@ -1,4 +1,4 @@
-"""The logs of tasks: read in pieces while they are written, and kept within a bound."""
+"""Tests the log files of tasks: read in pieces while they are written, and kept within a bound."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One feed of a run's history for all its streams."""
+"""Tests that one feed of a run's history serves all its event streams."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 
 class Counting:
-    """A store that counts how often a history is read, and can be out of order."""
+    """A store that counts how often a history is read, and can be made to fail."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.reads, self.broken = store, 0, False

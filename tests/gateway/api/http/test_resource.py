@@ -144,7 +144,7 @@ async def test_a_connection_makes_room_until_its_caller_is_known(services: Servi
 
 
 class CountingDoor(Door):
-    """Notes whether each request may be shed."""
+    """A fake authenticator that records whether each request may be refused under load."""
 
     def __init__(self) -> None:
         super().__init__()

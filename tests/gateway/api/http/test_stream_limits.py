@@ -1,4 +1,4 @@
-"""How many streams may be open, and that a stream gives its place back."""
+"""Tests the limit of open streams, and that a stream that ends frees its place."""
 
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -83,7 +83,7 @@ def test_who_has_no_stream_finds_a_place_however_many_others_have() -> None:
 
 
 class Broken(Response):
-    """Its reader is gone."""
+    """A response whose client has disconnected."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         raise ConnectionError

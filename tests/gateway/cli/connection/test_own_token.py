@@ -1,4 +1,4 @@
-"""What a caller reads about a token that the gateway refused without a reason."""
+"""Tests what a caller reads about a token that the gateway refused without a reason."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Proxies that the environment names: which call uses which, and what is said when one cannot be used."""
+"""Tests proxies from environment variables: which call uses which, and errors about unusable ones."""
 
 import httpx
 import pytest

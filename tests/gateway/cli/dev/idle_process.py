@@ -1,4 +1,4 @@
-"""A process that only waits, with a command line that a test gives it."""
+"""A process for tests that only waits, with a given command line."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def idle_process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Its command line can be read by now."""
+    """Starts a process that only waits, and yields it when its command line can be read."""
     command = [sys.executable, "-c", "print(flush=True); input()", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline()

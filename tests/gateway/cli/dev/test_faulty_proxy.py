@@ -1,4 +1,4 @@
-"""A bad network, made of real sockets."""
+"""Tests the faulty proxy, which simulates a bad network with real sockets."""
 
 import asyncio
 import random

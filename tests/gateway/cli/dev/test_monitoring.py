@@ -1,4 +1,4 @@
-"""The servers that watch a stack for a demonstration."""
+"""Tests the monitoring servers that are started beside a demonstration stack."""
 
 import subprocess
 from pathlib import Path

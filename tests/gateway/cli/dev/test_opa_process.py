@@ -1,4 +1,4 @@
-"""An OPA as a child process: what is said where it does not start."""
+"""Tests OPA as a child process, and the error when it does not start."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which `opa` of this machine is used."""
+"""Tests which `opa` program of this machine is used."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from gateway.cli.dev.opa_program import BUILT_VERSION, find_opa, version_of
 
 
 def program(path: Path, version: str) -> Path:
-    """A program that says it is an OPA of that version."""
+    """Writes a script that reports the given version as an OPA would."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\necho Version: {version}\n")
     path.chmod(0o755)
@@ -17,7 +17,7 @@ def program(path: Path, version: str) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of `make opa`; nothing else is on PATH than what a test puts into `bin`."""
+    """Returns the folder of `make opa`, with PATH limited to the test's folder `bin`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path / "cache" / "waypost" / f"opa-{BUILT_VERSION}"

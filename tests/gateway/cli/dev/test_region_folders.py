@@ -1,4 +1,4 @@
-"""Where the regions of a stack keep their files: away from the stack's secrets."""
+"""Tests that the regions of a stack keep their files away from the stack's secrets."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.gateway.cli.dev.idle_process import idle_process
 
 SECRETS = ("certificates/gateway.key", "certificates/ca.key", "pki/ca.key", "development/key.pem")
 POINTERS = ("context.json", "gateway.toml", "gateway.db")
-"""Files that say where the secrets are, or are as good as one."""
+"""The names of files that say where the secrets are, or are as good as secrets."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def seen_from(folder: Path) -> Iterator[Path]:
-    """What the names of a stack's files lead to, from `folder` and each folder above it."""
+    """Yields the paths of a stack's secret files, as seen from `folder` and each folder above it."""
     for above in (folder, *folder.parents):
         yield from (above / name for name in (*SECRETS, *POINTERS))
 

@@ -1,4 +1,4 @@
-"""What the stack does when it cannot start."""
+"""Tests what the stack of `waypost up` does when it cannot start."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from waypost import tls
 
 
 class Halting(Stack):
-    """Its region `a` does not start; `b` takes a little longer to."""
+    """A stack whose region `a` does not start and whose region `b` starts a little later."""
 
     started: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The OPA of a stack: which rules its first release has, and when there is another one."""
+"""Tests the OPA of a stack: its first rules, and when a newer bundle is made."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ DATA = (SHIPPED_POLICIES / "data.json").read_text() + "\n"
 
 
 def own_rules(folder: Path) -> dict[str, str]:
-    """Settings that name rules and data of one's own."""
+    """Writes own rules and data, and returns the settings that name them."""
     folder.mkdir()
     for name, text in rules("own").items():
         (folder / name).write_text(text)

@@ -1,4 +1,4 @@
-"""What `waypost up` looks at before it starts anything."""
+"""Tests the checks of `waypost up` before it starts anything."""
 
 import asyncio
 import fcntl
@@ -21,7 +21,7 @@ from waypost.files.permissions import write_private
 
 
 class EmptyStack(Stack):
-    """A stack that starts a gateway which is no more than a process."""
+    """A stack whose gateway is only an idle process."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -1,4 +1,4 @@
-"""`waypost audit list`: who had what done."""
+"""Tests `waypost audit list`, which lists people's acts."""
 
 import pytest
 from pytest_httpserver import HTTPServer

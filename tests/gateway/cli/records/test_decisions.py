@@ -1,4 +1,4 @@
-"""`waypost decisions`: lists, shows and exports what policy decided."""
+"""Tests `waypost decisions`, which lists, shows and exports policy decisions."""
 
 import json
 from typing import Any

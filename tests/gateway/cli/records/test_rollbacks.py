@@ -1,4 +1,4 @@
-"""Rollbacks from the command line."""
+"""Tests the commands about rollbacks."""
 
 import pytest
 from pytest_httpserver import HTTPServer

@@ -1,4 +1,4 @@
-"""How `waypost drain` waits, and what its exit code says."""
+"""Tests how `waypost drain` waits, and its exit code."""
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -13,7 +13,7 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers(server: HTTPServer, first: int, *later: int, cordoned: bool = True) -> None:
-    """One answer to the POST, then one for each reading: any other call would be refused."""
+    """Makes the server answer one POST, then one GET for each count; any other call is refused."""
     status = {"region": "beijing", "cordoned": True, "inflight": first}
     server.expect_ordered_request("/v1/regions/beijing/drain", method="POST").respond_with_json(status)
     for count in later:

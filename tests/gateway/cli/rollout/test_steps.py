@@ -1,4 +1,4 @@
-"""The steps of a rollout from the command line."""
+"""Tests the commands for the steps of a policy rollout."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pieces of a gateway's answers about runs."""
+"""Pieces of a gateway's JSON answers about runs, for tests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is shown of a run: its tasks in order, its shards with item and region, what it waits for."""
+"""Tests the description of a run: its tasks in order, its shards, and what it waits for."""
 
 import pytest
 from pytest_httpserver import HTTPServer

@@ -1,4 +1,4 @@
-"""The story of a run, as lines for people."""
+"""Tests `waypost explain`, which prints the history of a run for people."""
 
 import pytest
 from pytest_httpserver import HTTPServer

@@ -1,4 +1,4 @@
-"""Lists of runs, page by page."""
+"""Tests lists of runs, page by page."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which task, shard and lines `waypost logs` prints, and what it says of names that are none."""
+"""Tests which task, shard and lines `waypost logs` prints, and its errors for unknown names."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.gateway.cli.runs.answers import run, task
 
 
 def serve(server: HTTPServer, *phases: str) -> str:
-    """A run of two tasks, whose shards are in `phases`."""
+    """Makes the server answer with a run of two tasks, whose shards are in `phases`."""
     shards = [{"index": index, "phase": phase} for index, phase in enumerate(phases)]
     tasks = [task("greet") | {"shard": index} for index in range(len(phases))]
     document = {"spec": {"tasks": [{"name": "greet"}, {"name": "farewell"}]}}

@@ -1,4 +1,4 @@
-"""Following a task's log through whatever becomes of its gateway and its region."""
+"""Tests following a task's log while its gateway or region fails."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def line(epoch: int, text: str, offset: int) -> bytes:
 
 
 class Broken(httpx.SyncByteStream):
-    """An answer that ends in the middle: its gateway was killed."""
+    """A response that breaks off in the middle, as of a gateway that was killed."""
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces
@@ -34,7 +34,7 @@ class Broken(httpx.SyncByteStream):
 
 
 class Gateway:
-    """Says for each reading what the task is at, and what of its log is there."""
+    """A fake gateway that gives, at each reading, the task's phase and the log so far."""
 
     def __init__(self, *readings: tuple[str, int, bytes | httpx.SyncByteStream]) -> None:
         self.readings = list(readings)

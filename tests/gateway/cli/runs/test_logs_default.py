@@ -1,4 +1,4 @@
-"""Which task's log is shown where none is named, and what is said of silence."""
+"""Tests which task's log is shown where no task is named, and the message for an empty log."""
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -9,7 +9,7 @@ from tests.gateway.cli.runs.answers import task
 
 
 def serve(server: HTTPServer, **written: str | None) -> str:
-    """Tasks in the order in which they have started; None: the region has no log of it."""
+    """Makes the server list the given tasks in their order of starting, with their logs; None: no log."""
     tasks = [task(name, at=float(at)) for at, name in enumerate(written)]
     server.expect_request("/v1/runs/r").respond_with_json({"tasks": tasks})
     for name, text in written.items():

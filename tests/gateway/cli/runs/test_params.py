@@ -1,4 +1,4 @@
-"""The document that `waypost submit` sends, with and without `--param`."""
+"""Tests the document that `waypost submit` sends, with and without `--param`."""
 
 from pathlib import Path
 from typing import Any

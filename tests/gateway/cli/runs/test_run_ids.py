@@ -1,4 +1,4 @@
-"""Which run a command line means, and what is done to several."""
+"""Tests which run a command's argument refers to, and commands about several runs."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The idempotency key of `waypost submit`, its dry run, and what it says of a run that would wait."""
+"""Tests `waypost submit`: idempotency key, dry run, and the message for a run that would wait."""
 
 from pathlib import Path
 

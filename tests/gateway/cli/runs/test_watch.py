@@ -1,4 +1,4 @@
-"""Following a run: what an event stream may hold beside events, and gateways that come back."""
+"""Tests following a run over an event stream, also through restarts of the gateway."""
 
 import json
 import time
@@ -26,7 +26,7 @@ def stream(*entries: dict[str, Any]) -> httpx.Response:
 
 
 class Gateway:
-    """Its run is over once all of `streams` have been sent."""
+    """A fake gateway whose run is over once all of `streams` have been sent."""
 
     def __init__(self, *streams: httpx.Response | Exception, end: str = "Succeeded") -> None:
         self.streams, self.end, self.asked = list(streams), end, [""]

@@ -1,4 +1,4 @@
-"""Rules, an engine and its processes, for tests."""
+"""Rules and engines for tests of the embedded policy engine, and the state of its processes."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from tests.conformance.policy_engine import (
 
 ALL_TO_THE_WORKER = 0
 EMPTY_DATA: dict[str, Any] = {"tenants": {}, "residency": {}}
-"""The least that the schema of the data takes."""
+"""The smallest policy data that its schema accepts."""
 NEVER_ENDS = """
 digits := input.workflow.spec.digits
 slow if {
@@ -40,7 +40,7 @@ decision := {"allow": true, "rules": ["quick"], "reasons": [], "obligations": {}
 
 
 def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
-    """Writes a bundle with `rules` as its submission rules."""
+    """Writes a bundle with `rules` as its submission rules to `folder`, and returns the folder."""
     for package in ("placement", "access"):
         (folder / f"{package}.rego").write_text(
             f"package waypost.{package}\nimport rego.v1\ndecision := 1 if false\n"
@@ -52,7 +52,7 @@ def write(folder: Path, rules: str, data: dict[str, Any] | None = None) -> Path:
 
 
 class EmbeddedEngineConformance(PolicyEngineConformance):
-    """The promises of every policy engine, with documents over `inline_bytes` decided in a process."""
+    """The policy engine conformance suite; documents over `inline_bytes` are decided in a process."""
 
     inline_bytes: int
 
@@ -89,12 +89,12 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Is there a process `pid` that is no zombie?"""
+    """Returns whether the process `pid` exists and is not a zombie."""
     return status(pid)[:1] not in ([], ["Z"])
 
 
 def deciding(pid: int) -> bool:
-    """Is the process running in each of five samples? An idle one sleeps."""
+    """Returns whether the process is running in each of five samples; an idle process sleeps."""
     seen = set()
     for _ in range(5):
         time.sleep(0.02)
@@ -103,7 +103,7 @@ def deciding(pid: int) -> bool:
 
 
 def status(pid: int) -> list[str]:
-    """The fields of the process's `stat` (proc(5)) from the state on; none if there is no such process."""
+    """Returns the fields of a process's `stat` (proc(5)) from the state on; empty if it does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read
@@ -111,7 +111,7 @@ def status(pid: int) -> list[str]:
 
 
 def worker_pid(parent: int | None = None) -> int | None:
-    """The process for large documents of the process `parent` (None: this one), if one is running."""
+    """Returns the pid of the evaluation process of `parent` (None: this process), if one is running."""
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
         if alive(pid) and status(pid)[1:2] == [str(parent or os.getpid())] and b"worker_main" in command(pid):

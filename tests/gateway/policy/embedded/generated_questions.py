@@ -1,4 +1,4 @@
-"""A rule set of twenty house rules and two hundred tenants, and generated questions to it."""
+"""A bundle of twenty house rules and two hundred tenants, and generated policy inputs for it."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ TENANTS: Final = tuple(f"tenant-{number}" for number in range(200))
 
 
 def rule_set(*, tenants: int = len(TENANTS)) -> Bundle:
-    """The shipped rules with twenty house rules, and data with as many tenants."""
+    """Returns the shipped rules with twenty house rules, and data with `tenants` tenants."""
     bundle = read_bundle(SHIPPED_POLICIES, None)
     dice = random.Random(7)
     data = {
@@ -50,7 +50,7 @@ def rule_set(*, tenants: int = len(TENANTS)) -> Bundle:
 
 
 def questions(count: int, *, seed: int) -> list[Question]:
-    """As many questions, the same for a seed: fields are missing, odd, within limits and beyond."""
+    """Generates policy inputs from a seed: with missing, odd, permitted and excessive fields."""
     dice = random.Random(seed)
     return [_question(dice) for _ in range(count)]
 

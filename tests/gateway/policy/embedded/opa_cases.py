@@ -1,4 +1,4 @@
-"""OPA's conformance cases, and public policies with their tests; neither is part of this project."""
+"""Reads OPA's conformance cases, and public policies with their tests; neither is part of this project."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _ASKS: Final = "waypost_asks"
 
 
 class OpaCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One case: modules (with one more, whose rule `ASKED` is to be evaluated), data, input, what is wanted.
+    """A conformance case of OPA: modules, data, input, and the value that is expected.
 
     `wanted` is empty where the value is to be undefined, and `fails` where the evaluation must fail.
     """
@@ -38,7 +38,7 @@ ASKED: Final = f"data.{_ASKS}.result"
 
 
 def opa_cases() -> Iterator[OpaCase]:
-    """The cases that ask for one rule, and say something about the input, as the gateway always does."""
+    """Yields the conformance cases that evaluate one rule and specify the input."""
     with tarfile.open(CASES) as archive:
         for member in archive:
             if not member.name.endswith(".json") or (file := archive.extractfile(member)) is None:
@@ -64,7 +64,7 @@ def opa_cases() -> Iterator[OpaCase]:
 
 
 def unordered(value: Any) -> Any:
-    """`value` in which lists have an order of their own: sets come as lists, in that of the engine."""
+    """Returns `value` with all lists sorted, since engines return sets as lists of any order."""
     if isinstance(value, dict):
         return {name: unordered(item) for name, item in value.items()}
     if isinstance(value, list):

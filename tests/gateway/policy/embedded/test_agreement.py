@@ -1,4 +1,4 @@
-"""The embedded engine and OPA decide alike: allow, rules and obligations, for generated questions."""
+"""Tests that the embedded engine and OPA decide generated inputs alike: allow, rules, obligations."""
 
 import os
 import subprocess
@@ -25,14 +25,14 @@ from tests.gateway.policy.embedded.generated_questions import questions, rule_se
 from tests.opa_fixture import OPA, needs_opa
 
 QUESTIONS = int(os.environ.get("WAYPOST_POLICY_QUESTIONS", "400"))
-"""How many questions are asked; 10,000 by hand."""
+"""The number of generated inputs; 10,000 when run by hand."""
 SHIPPED = load_bundle(SHIPPED_POLICIES, None)
 INTERPRETER = Interpreter(SHIPPED.source)
 DATA: dict[str, Any] = msgspec.json.decode(SHIPPED.source.data)
 
 
 def decided(interpreter: Interpreter, question: Question) -> Any:
-    """Allow, rules and obligations by the embedded engine; the text of the error where it gives none."""
+    """Returns the embedded engine's allow, rules and obligations, or the text of its error."""
     try:
         text = interpreter.evaluate(ENTRY_POINTS[question.action], encode_question(question))
         parse_result(text)
@@ -42,7 +42,7 @@ def decided(interpreter: Interpreter, question: Question) -> Any:
 
 
 def comparable(decision: Any) -> Any:
-    """What two engines must agree in: not the sentences of reasons, in which numbers are worded otherwise."""
+    """Returns the parts of a decision in which engines must agree; the texts of reasons may differ."""
     obligations = decision["obligations"] | (
         {"regions": sorted(decision["obligations"]["regions"])}
         if "regions" in decision["obligations"]
@@ -52,7 +52,7 @@ def comparable(decision: Any) -> Any:
 
 
 def decided_by_opa(bundle: Bundle, asked: list[Question], folder: Path) -> list[Any]:
-    """The same by OPA in strict mode, in one call."""
+    """Returns the same parts of OPA's decisions in strict mode, evaluated in one call."""
     for name, text in bundle.source.modules:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

@@ -1,4 +1,4 @@
-"""The one list of builtins: complete, and true where it says that the embedded engine answers as OPA does."""
+"""Tests that the list of builtins is complete, and that the embedded engine computes them as OPA does."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ OTHERS: tuple[Any, ...] = (
     [{"a": 1}, {"b": 2}], {"a": ["b"], "b": ["a"]}, [{"op": "add", "path": "/a", "value": 2}],
 )  # fmt: skip
 NOT_COMPARED = {"numbers.range", "numbers.range_step", "print", "trace"}
-"""They make much out of little, or write; the conformance cases have them."""
+"""The builtins that are not compared here, since they produce much or write; the suite covers them."""
 
 
 def capabilities() -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def capabilities() -> list[dict[str, Any]]:
 
 
 def argument_lists(builtin: dict[str, Any]) -> list[list[Any]]:
-    """Arguments of the declared types, each value of which stands in a list at least once; and wrong ones."""
+    """Returns lists of arguments of the declared types, each value at least once, and wrong ones."""
     pools = [_pool(argument) for argument in builtin["decl"].get("args", ())]
     length = max(map(len, pools), default=0)
     # Steps that share no factor with the lengths: every value meets many others.
@@ -105,7 +105,7 @@ def test_what_is_called_the_same_is_the_same(tmp_path: Path) -> None:
 
 
 def _call(builtin: dict[str, Any]) -> str:
-    """The call with `a`: where a set is wanted, of the items of what stands there."""
+    """Returns the Rego call of a builtin with arguments from `a`; a set is built of a list's items."""
     arguments = [
         f"{{e | some e in a[{place}]}}" if argument.get("type") == "set" else f"a[{place}]"
         for place, argument in enumerate(builtin["decl"]["args"])

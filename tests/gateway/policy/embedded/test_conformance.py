@@ -1,4 +1,4 @@
-"""The embedded engine on OPA's own conformance cases: a ledger that may only improve."""
+"""Runs OPA's conformance cases on the embedded engine; the numbers of right answers may only grow."""
 
 from collections import Counter
 
@@ -11,20 +11,20 @@ from gateway.policy.source import PolicySource
 from tests.gateway.policy.embedded.opa_cases import ASKED, OpaCase, needs_shared, opa_cases, unordered
 
 RIGHT = 1_093
-"""Cases that are answered as OPA in strict mode does: with its value, or a failure where it fails."""
+"""The number of cases answered as OPA in strict mode does: its value, or a failure where it fails."""
 REFUSED = 881
-"""Cases that the gate refuses: nearly all are about a builtin that is absent or answers otherwise."""
+"""The number of cases that the check of rules refuses, nearly all for a builtin."""
 FAILED = 10
-"""Cases in which the evaluation fails, and OPA's does not: safe, since a failure refuses."""
+"""The number of cases whose evaluation fails and OPA's does not; safe, since a failure refuses."""
 KNOWN = {
     "defaultkeyword/function with var arg, ref head": "a package that holds functions alone is shown as {}",
     "refheads/general, set leaf, deep query": "an element of a set below two computed keys is not found",
 }
-"""Cases that the gate lets through and the interpreter answers wrongly. No error comes out as undefined."""
+"""The cases that the check of rules accepts and the interpreter answers wrongly."""
 
 
 def judged(case: OpaCase) -> str:
-    """What becomes of the case: right, refused, failed, or wrong."""
+    """Returns how the engine answers a case: right, refused, failed, or wrong."""
     try:
         modules = parse_modules(case.modules)
         if check_rules(modules) or nondeterministic_calls(modules):

@@ -1,4 +1,4 @@
-"""The embedded engine: evaluation in its own process."""
+"""Tests the embedded policy engine with evaluation in its own process."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from tests.gateway.policy.embedded.engines import (
 
 
 class TestInline(EmbeddedEngineConformance):
-    """All documents but the large one are evaluated on this thread."""
+    """The conformance suite with all documents but large ones evaluated on this thread."""
 
     inline_bytes = 65_536
 

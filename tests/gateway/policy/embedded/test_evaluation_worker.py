@@ -1,4 +1,4 @@
-"""The embedded engine: evaluation in a process that can be killed."""
+"""Tests the embedded policy engine with evaluation in a process that can be killed."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ from tests.gateway.policy.embedded.engines import (
 
 @pytest.mark.integration
 class TestInTheWorker(EmbeddedEngineConformance):
-    """All documents are evaluated in a process, with the same answers."""
+    """The conformance suite with all documents evaluated in a child process."""
 
     inline_bytes = ALL_TO_THE_WORKER
 

@@ -1,4 +1,4 @@
-"""Rules that would end the process, or keep it busy for ever, are refused before they are parsed."""
+"""Tests that rules that would exhaust the process are refused before they are parsed."""
 
 import pytest
 

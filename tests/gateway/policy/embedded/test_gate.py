@@ -1,4 +1,4 @@
-"""What the gate refuses, and that it says where, why, and what to do."""
+"""Tests the check of uploaded rules: what it refuses, and that it says where, why, and what to do."""
 
 import pytest
 

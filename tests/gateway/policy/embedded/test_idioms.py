@@ -1,4 +1,4 @@
-"""Idioms in which Rego's authors write every day answer here what they answer in OPA."""
+"""Tests that common Rego idioms give the same values in the embedded engine as in OPA."""
 
 import subprocess
 from pathlib import Path
@@ -56,7 +56,7 @@ REFUSED = {
 
 
 def complete_rules(modules: list[Module]) -> set[tuple[str, ...]]:
-    """The full names of what can be asked for: no functions, and of rules with keys the whole."""
+    """Returns the full names of the rules that can be queried: no functions; keyed rules as a whole."""
     return {
         module.resolve(head_of(rule)["refr"])
         for module in modules
@@ -67,7 +67,7 @@ def complete_rules(modules: list[Module]) -> set[tuple[str, ...]]:
 
 
 def in_opa(folder: Path) -> list[Any]:
-    """The value of `data.idiom` for each document, by OPA in strict mode."""
+    """Returns the value of `data.idiom` for each document, computed by OPA in strict mode."""
     for name, text in MODULES:
         (folder / name).write_text(text)
     inputs = {"questions": [msgspec.Raw(document) for document in DOCUMENTS]}

@@ -1,4 +1,4 @@
-"""Evaluations on the event loop's thread: together, but within bounds, and each with its own result."""
+"""Tests evaluations on the event loop's thread: batched, bounded, and each with its own result."""
 
 import asyncio
 from typing import cast
@@ -11,7 +11,7 @@ from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, In
 
 
 class FakeInterpreter:
-    """Takes as much processor time as each document says, in seconds, and returns the document."""
+    """A fake interpreter: uses as many seconds as the document says, and returns the document."""
 
     bounded = True
 

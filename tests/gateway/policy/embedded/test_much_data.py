@@ -1,4 +1,4 @@
-"""The embedded engine with much data: what may take long over it is evaluated where it can be killed."""
+"""Tests that decisions over large policy data are evaluated in a process that can be killed."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ PAIRS_OF_DATA = "slow if { some a in data.house.numbers; some b in data.house.nu
 async def inline_rounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str, numbers: int
 ) -> tuple[int, Decision]:
-    """How often a small document was begun on the event loop, and the decision about it."""
+    """Counts how often a small document is begun on the event loop; returns the decision too."""
     begun = 0
     evaluate = Interpreter.evaluate
 

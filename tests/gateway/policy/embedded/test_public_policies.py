@@ -1,4 +1,4 @@
-"""Public policies, and idioms of Rego's authors, as they are: the embedded engine takes them."""
+"""Tests that the embedded engine accepts public policies and common Rego idioms unchanged."""
 
 import subprocess
 from pathlib import Path
@@ -15,9 +15,9 @@ from tests.gateway.policy.embedded.opa_cases import IDIOMS, PUBLIC, needs_shared
 from tests.opa_fixture import OPA, needs_opa
 
 TAKEN = 60
-"""Of 62 public policies; the other two send requests, look names up, and read the environment."""
+"""The number of 62 public policies that are accepted; two use network, names or environment."""
 NOT_STRICT = {"data.k8spspprocmount.test_input_container_proc_mount_not_allowed_null_param"}
-"""Tests that pass in `opa test`, for which a failing builtin is undefined; in strict mode OPA fails too."""
+"""The tests that pass in `opa test` but not in strict mode, where a failing builtin is an error."""
 
 
 def bundle_in(folder: Path) -> Bundle:

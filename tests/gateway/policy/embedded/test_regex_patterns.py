@@ -1,4 +1,4 @@
-"""Patterns of Go's RE2 in Rust's regex: each gives OPA's answer, or is refused."""
+"""Tests patterns of Go's RE2 in Rust's regex: each gives OPA's answer, or is refused."""
 
 import subprocess
 from pathlib import Path

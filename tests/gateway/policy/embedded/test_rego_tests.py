@@ -1,4 +1,4 @@
-"""Runs the Rego tests of bundles; and whether those of the shipped policies notice a missing rule."""
+"""Tests the running of Rego tests, and that the shipped tests notice every missing rule."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -31,7 +31,7 @@ def failures(tests: str, rules: str = "package a\n") -> list[str]:
 
 
 def each_rule() -> Iterator[object]:
-    """Each rule that ships, by its file and its number there."""
+    """Yields each shipped rule, by its file and its number in it."""
     for module in parse_modules(SHIPPED.source.modules):
         for number, rule in enumerate(module.rules):
             line = only(rule)[1]["span"]["line"]
@@ -40,7 +40,7 @@ def each_rule() -> Iterator[object]:
 
 @cache
 def prepared() -> tuple[PreparedRules, list[RegoTest], dict[str, Module]]:
-    """The rules that ship and their tests, ready to be evaluated, and the modules of that.
+    """Returns the shipped rules and their tests prepared for evaluation, with their modules.
 
     To make them takes ten times as long as to load and evaluate them, so rules are cut out of what was made.
     """

@@ -1,4 +1,4 @@
-"""Rules that regorus would evaluate otherwise than OPA, rewritten; each with OPA's answer."""
+"""Tests the rewriting of rules that regorus would evaluate otherwise than OPA."""
 
 import subprocess
 from pathlib import Path

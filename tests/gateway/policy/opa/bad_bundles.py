@@ -1,4 +1,4 @@
-"""Bundles that must not rule, by what is wrong with each: forged, older, damaged, or harmful to unpack."""
+"""Bundles that must not come into force: forged, outdated, damaged, or harmful to unpack."""
 
 import base64
 import gzip
@@ -34,7 +34,7 @@ PLAIN: Final = bundle_of("decision := 1")
 ODD: Final = structs.replace(PLAIN, source=structs.replace(PLAIN.source, data=ODD_DATA))
 ARCHIVE: Final = pack_bundle(ODD, sequence=SEQUENCE)
 SIGNED: Final = sign(ARCHIVE, SIGNS)
-"""A good one."""
+"""The archive of a valid signed bundle."""
 PUBLIC: Final = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 HIGHER: Final = b'{"revision":"x","roots":[""],"metadata":{"sequence":8}}'
 DOUBLED: Final = b'{"signatures":[],' + unpack(SIGNED)[".signatures.json"][1:]
@@ -43,7 +43,7 @@ SPARSE: Final = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.r
 
 
 def changed(**content: bytes | None) -> bytes:
-    """The signed bundle with other files; None takes one away."""
+    """Returns the signed bundle with changed files; None removes a file."""
     names = {
         "signatures": ".signatures.json",
         "manifest": ".manifest",
@@ -67,7 +67,7 @@ def token(
     hashed_by: str | None = None,
     **claims: Any,
 ) -> str:
-    """A signature of the good bundle's files, with other claims, header, key or hashes."""
+    """Returns a signature of the valid bundle's files, with other claims, header, key or hashes."""
     (found,) = json.loads(unpack(SIGNED)[".signatures.json"])["signatures"]
     payload = jwt.decode(found, options={"verify_signature": False}) | claims
     if hashed_by is not None:
@@ -76,14 +76,14 @@ def token(
 
 
 def signed_with(more: Mapping[str, bytes]) -> bytes:
-    """The good bundle with more or other files, all signed by the right key as `sign` would, unchecked."""
+    """Returns the valid bundle with more or other files, all correctly signed, without checks."""
     found = {**unpack(ARCHIVE), **more}
     hashes = [{"name": name, "hash": hash_of(name, found), "algorithm": "SHA-256"} for name in sorted(found)]
     return pack({**found, ".signatures.json": signatures(token(files=hashes))})
 
 
 def keyed_by_the_public_key() -> str:
-    """An HMAC, which whoever knows the public key can make."""
+    """Returns an HMAC signature keyed by the public key, which anybody can make."""
     content, _, _ = token("x" * 32, algorithm="HS256").rpartition(".")
     digest = hmac.digest(PUBLIC, content.encode(), "sha256")
     return f"{content}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
@@ -94,7 +94,7 @@ def signatures(*tokens: Any, **more: Any) -> bytes:
 
 
 def manifest(**changes: Any) -> bytes:
-    """The good bundle with another manifest, which is signed."""
+    """Returns the valid bundle with a changed manifest, correctly signed."""
     found = json.loads(unpack(ARCHIVE)[".manifest"]) | changes
     return signed_with({".manifest": msgspec.json.encode(found)})
 
@@ -105,7 +105,7 @@ def tar(
     link: str = "",
     pax: dict[str, str] | None = None,
 ) -> bytes:
-    """An archive of `entries`, whatever they are, around the files of the good bundle."""
+    """Returns an archive of the valid bundle's files with `entries` added."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         for name, content in unpack(SIGNED).items():
@@ -120,19 +120,19 @@ def tar(
 
 
 def raw(edit: Callable[[bytearray], bytes | bytearray]) -> bytes:
-    """The good archive with its tar edited."""
+    """Returns the archive of the valid bundle after an edit of its tar bytes."""
     return gzip.compress(bytes(edit(bytearray(gzip.decompress(SIGNED)))))
 
 
 def damaged(tar: bytearray) -> bytearray:
-    """`tar` with a wrong checksum in the header of the third file or so."""
+    """Breaks the checksum of a header in a tar archive."""
     at = tar.index(b"/submission.rego")
     tar[at + 1] ^= 1
     return tar
 
 
 def headers(count: int, kind: bytes) -> bytes:
-    """So many headers that only say something of the next one, and none after them."""
+    """Returns an archive of `count` headers that only describe the next one, and no file."""
     entry = tarfile.TarInfo("././@PaxHeader")
     entry.type, entry.size = kind, 0 if kind == tarfile.XHDTYPE else 512
     block = entry.tobuf(tarfile.USTAR_FORMAT) + bytes(entry.size)
@@ -170,7 +170,7 @@ FORGED: Final[dict[str, tuple[bytes, str]]] = {
     "another manifest": (changed(manifest=HIGHER), "another than was signed"),
     "no manifest": (changed(manifest=None), ".manifest was signed and is not there"),
 }
-"""What is not as it was signed; and a part of the error that says so."""
+"""The bundles that are not as they were signed, each with a part of the expected error."""
 MISTAKEN: Final[dict[str, tuple[bytes, str]]] = {
     "other roots": (manifest(roots=["waypost"]), 'the roots [""]'),
     "no roots": (manifest(roots=[]), 'the roots [""]'),
@@ -184,7 +184,7 @@ MISTAKEN: Final[dict[str, tuple[bytes, str]]] = {
     "a delta": (signed_with({"patch.json": b'{"data":[]}'}), "it must be whole"),
     "YAML": (signed_with({"data.yaml": b"y: 1"}), "must be JSON"),
 }
-"""What was signed by the right key, and must not be served all the same."""
+"""The bundles that are correctly signed but must not be served."""
 NO_ARCHIVES: Final[dict[str, tuple[bytes, str]]] = {
     "nothing": (b"", "cut off"),
     "no gzip": (b"garbage", "no archive"),
@@ -223,5 +223,5 @@ NO_ARCHIVES: Final[dict[str, tuple[bytes, str]]] = {
     "a header of its own size": (tar(("a.rego", b"1"), pax={"size": "9" * 30}), "no archive"),
     "a header with no number": (tar(("a.rego", b"1"), pax={"mtime": "x", "size": "-1"}), ""),
 }
-"""What is no archive of plain files."""
+"""The contents that are no archive of plain files."""
 BAD: Final[dict[str, tuple[bytes, str]]] = {**FORGED, **MISTAKEN, **NO_ARCHIVES}

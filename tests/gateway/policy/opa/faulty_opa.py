@@ -1,4 +1,4 @@
-"""A server that answers like an OPA, until a test lets it answer otherwise."""
+"""A fake OPA server, whose answers a test can replace."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ REFUSAL: dict[str, Any] = {
 PROVENANCE: dict[str, Any] = {"version": "1.22.2", "bundles": {"bundle": {"revision": "rev1"}}}
 
 Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
-"""Writes what answers one question; an exception ends the connection."""
+"""The type of a function that writes the answer to one query; an exception ends the connection."""
 
 
 def body_of(result: Any = RESULT, **more: Any) -> bytes:
@@ -46,7 +46,7 @@ def sending(content: bytes) -> Answer:
 
 
 def sending_last(content: bytes) -> Answer:
-    """Sends `content`, and then nothing any more: the connection is closed."""
+    """Returns an answer that sends `content` and then closes the connection."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(content)
@@ -60,7 +60,7 @@ async def never(writer: asyncio.StreamWriter) -> None:
 
 
 class FaultyOpa:
-    """Answers the next question with `answer`; health is always well, unless `answer_health`.
+    """A fake OPA that gives `answer` to each query; it is healthy, unless `answer_health`.
 
     `asked` counts questions. A question whose path is /allowed, where redirects lead, is always allowed.
     """
@@ -70,7 +70,7 @@ class FaultyOpa:
         self.answer: Answer = sending(response(body_of()))
         self.healthy = True
         self.numbers = False
-        """Whether its bundle has the rules for numbered questions; else they are undefined."""
+        """Whether the fake's bundle has the rules for numbered queries; else they are undefined."""
         self.asked = 0
         self.connections = 0
         self.bodies: list[bytes] = []
@@ -110,7 +110,7 @@ class FaultyOpa:
 
 @asynccontextmanager
 async def faulty_opa(folder: Path, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultyOpa]:
-    """A `FaultyOpa` on a socket in `folder`, or, with the certificate in `tls`, on a port of localhost."""
+    """Runs a `FaultyOpa` on a socket in `folder`, or with `tls` on a port of localhost."""
     fake = FaultyOpa(OpaAddress(socket=str(folder / "fake.sock")))
     serving: set[asyncio.Task[None]] = set()
 

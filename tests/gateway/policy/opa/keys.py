@@ -1,4 +1,4 @@
-"""Keys that bundles are signed with, for tests."""
+"""Keys for signing policy bundles in tests."""
 
 from pathlib import Path
 from typing import Any

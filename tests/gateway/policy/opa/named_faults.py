@@ -1,4 +1,7 @@
-"""Named faults of an OPA's answer, one of each kind. None is a clear permission, though many look so."""
+"""Faulty answers of an OPA, one of each kind, by name.
+
+None is a clear permission, though many look so.
+"""
 
 import asyncio
 import gzip
@@ -25,7 +28,7 @@ BOMB_BYTES: Final = 50_000_000
 
 
 def then_silence(content: bytes) -> Answer:
-    """Sends `content`, and nothing more on an open connection."""
+    """Returns an answer that sends `content` and nothing more on an open connection."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(content)
@@ -44,7 +47,7 @@ def then_reset(content: bytes) -> Answer:
 
 
 def endless(start: bytes, more: bytes, *, pause_seconds: float = 0) -> Answer:
-    """Sends `start`, then `more` again and again, for as long as somebody reads."""
+    """Returns an answer that sends `start`, then `more` again and again, while it is read."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(start)
@@ -69,7 +72,7 @@ def of_result(result: Any) -> Answer:
 
 
 def with_text(old: str, new: str, result: Any = RESULT) -> Answer:
-    """A permission in whose JSON `old` is replaced."""
+    """Returns an answer of permission in whose JSON `old` is replaced by `new`."""
     text = body_of(result).decode()
     assert old in text
     return sending(response(text.replace(old, new, 1).encode()))

@@ -1,4 +1,4 @@
-"""A real OPA that fetches its bundle from a gateway, and reports to it, for tests."""
+"""A real OPA for tests that fetches its bundle from a gateway and reports to it."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.opa_fixture import OPA
 
 
 def polling_opa(folder: Path, port: int, path: str, *, partition: str = "") -> OpaProcess:
-    """An OPA that fetches `path` at a port of this machine, by long polling; its files are in `folder`."""
+    """Returns an OPA process that fetches the bundle `path` from a port of this machine, by long polling."""
     assert OPA is not None
     folder.mkdir()
     key = write_public_key(folder / "key").read_text()

@@ -1,4 +1,7 @@
-"""Random faults of an OPA's answer. None of them may permit anything."""
+"""Random faulty answers of an OPA, for tests.
+
+None of them may permit anything.
+"""
 
 import asyncio
 import gzip
@@ -55,17 +58,17 @@ NOT_HTTP = (
 
 
 class Dice(random.Random):
-    """Chance, and the numbers of the questions that are answered; none: one question without a number."""
+    """A random generator that also holds the numbers of the queries to answer; empty for a single query."""
 
     numbers: tuple[str, ...] = ()
 
     def body_of(self, result: Any = RESULT, **more: Any) -> bytes:
-        """The body of an answer that has `result` for each question."""
+        """Returns the body of an answer that has `result` for each query."""
         return body_of(dict.fromkeys(self.numbers, result) if self.numbers else result, **more)
 
 
 def random_fault(rng: Dice) -> Answer:
-    """One fault of any kind."""
+    """Returns a random faulty answer of any kind."""
     return rng.choice(FAULTS)(rng)
 
 
@@ -91,7 +94,7 @@ def _undefined(rng: Dice) -> Answer:
 
 
 def _doubled_name(rng: Dice) -> Answer:
-    """A name is there twice: the first or the last of the two permits."""
+    """Returns an answer with a doubled JSON name, of which the first or the last permits."""
     body = rng.body_of().decode()
     name = rng.choice(['"allow":', '"result":', '"provenance":', '"version":', '"revision":', '"rules":'])
     doubled = f"{name}{rng.choice(['false', 'null', '{}', '[]', '1', 'true'])},"
@@ -99,7 +102,7 @@ def _doubled_name(rng: Dice) -> Answer:
 
 
 def _noise(rng: Dice) -> Answer:
-    """Changed bytes in a refusal: none of them makes it a permission."""
+    """Returns a refusal with changed bytes, none of which makes it a permission."""
     content = bytearray(response(rng.body_of(REFUSAL)))
     for _ in range(rng.randint(1, 20)):
         content[rng.randrange(len(content))] = rng.randrange(256)
@@ -112,7 +115,7 @@ def _garbage(rng: Dice) -> Answer:
 
 
 def _cut_body(rng: Dice) -> Answer:
-    """The connection ends before the answer does, or the answer is shorter than JSON."""
+    """Returns an answer that is cut off, with its connection or within its JSON."""
     body = rng.body_of()
     cut = body[: rng.randrange(len(body))]
     return (
@@ -183,18 +186,18 @@ def _aborted(rng: Dice) -> Answer:
 
 
 def _two_answers(rng: Dice) -> Answer:
-    """A refusal, and a permission that nobody has asked for: the next question must not get it."""
+    """Returns a refusal followed by an unrequested permission, which the next query must not get."""
     return sending(response(rng.body_of(REFUSAL)) + response(rng.body_of()))
 
 
 def _several(rng: Dice) -> Answer:
-    """Answers to several questions, where some or all are wrong, and names that nobody asked for."""
+    """Returns answers to several queries, some or all wrong, or with unknown names."""
     results = {str(number): rng.choice(NOT_PERMISSIONS) for number in range(rng.randint(0, 4))}
     return sending(response(body_of(rng.choice([results, {**results, "x": RESULT}, [*results.values()]]))))
 
 
 def _rare(rng: Dice) -> Answer:
-    """Now and then one that takes time: no answer at all, or more than can be read."""
+    """Returns mostly a plain refusal; now and then no answer at all, or one too long to read."""
     if rng.random() < 0.95:
         return _no_permission(rng)
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Where an OPA is, as the setting `policy.engine` says it."""
+"""Tests the address of an OPA in the setting `policy.engine`."""
 
 import pytest
 

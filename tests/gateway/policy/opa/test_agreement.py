@@ -1,4 +1,4 @@
-"""The engine that asks a real OPA and the embedded one decide alike, also where questions share calls."""
+"""Tests that the OPA engine and the embedded engine decide alike, also when queries share calls."""
 
 import asyncio
 from pathlib import Path
@@ -18,19 +18,19 @@ AT_ONCE = 100
 
 
 def comparable(decision: Decision) -> Any:
-    """Allow, rules and obligations, as `decided` gives them."""
+    """Returns a decision's allow, rules and obligations, in the form of `decided`."""
     obligations = msgspec.json.decode(msgspec.json.encode(decision.obligations))
     return decision.allow, sorted(decision.rules), without_defaults(obligations)
 
 
 def without_defaults(obligations: dict[str, Any]) -> dict[str, Any]:
-    """The rules leave out what they do not limit."""
+    """Removes unset obligations, since the rules leave out what they do not limit."""
     found = {name: value for name, value in obligations.items() if value not in (None, {}, [])}
     return found | ({"regions": sorted(found["regions"])} if "regions" in found else {})
 
 
 def levels_of(decision: Decision) -> dict[str, str]:
-    """The levels of the rules that refuse, but for hard ones."""
+    """Returns the levels of the refusing rules, without hard ones."""
     return {reason.rule: reason.level for reason in decision.reasons if reason.level is not Level.HARD}
 
 

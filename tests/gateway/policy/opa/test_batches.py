@@ -1,4 +1,4 @@
-"""Questions that are asked together are answered as if each had been asked alone."""
+"""Tests that queries sent to OPA in one call are answered as if each had been sent alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ decision := {"allow": true, "rules": [name], "reasons": [], "obligations": {}} i
     1 / (count(name) - 3) != 100
 }
 """
-"""Undefined for `undefined`; divides by zero for a name of three letters."""
+"""Rules that are undefined for `undefined` and divide by zero for a name of three letters."""
 
 
 def named(name: str, tenant: str = "payments") -> Question:
@@ -69,13 +69,13 @@ def questions_in(body: bytes) -> list[Question]:
 
 
 def numbered(body: bytes) -> dict[str, Any]:
-    """The questions of a call by their numbers; one that was asked alone has none."""
+    """Returns the queries of a request by their numbers; a single query has none."""
     found = msgspec.json.decode(body)["input"]
     return dict(found["questions"]) if "questions" in found else {"": found}
 
 
 async def answer_all(opa: FaultyOpa, writer: asyncio.StreamWriter) -> None:
-    """Permits each, whether one was asked or several."""
+    """Permits every query of the request."""
     several = "/batch/" in opa.paths[-1]
     writer.write(response(body_of(dict.fromkeys(numbered(opa.bodies[-1]), RESULT) if several else RESULT)))
 

@@ -1,4 +1,4 @@
-"""The archive that OPA loads."""
+"""Tests the bundle archive that OPA loads."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The bundle that a gateway has for OPA, and those who wait for another one."""
+"""Tests the feed that serves the bundle to OPA, and its clients that wait for the next one."""
 
 import asyncio
 

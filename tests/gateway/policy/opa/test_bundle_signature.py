@@ -1,4 +1,4 @@
-"""Signatures of bundles: as OPA makes and verifies them, and stricter where it lets things pass."""
+"""Tests signatures of bundles: compatible with OPA's, and stricter in what they accept."""
 
 import shlex
 import subprocess
@@ -109,7 +109,7 @@ OPA_TAKES = {
     *("of another name", "without a key's name", "expired", "signatures named twice"),
     *("no revision", "no sequence", "a sequence below 0", "a sequence that is no integer", "a delta"),
 }
-"""What OPA takes of the bundles that must not rule, where it is set up to verify them; and any older one."""
+"""The bad bundles that OPA accepts although it verifies signatures."""
 
 
 @needs_opa

@@ -1,4 +1,4 @@
-"""What an OPA reports of its bundles."""
+"""Tests the status reports of an OPA about its bundles."""
 
 import msgspec
 import pytest

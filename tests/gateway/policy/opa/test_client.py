@@ -1,4 +1,4 @@
-"""How an OPA is reached: by https under a root of one's own, and with a bearer token."""
+"""Tests calls of OPA by https under a private root, and with a bearer token."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ from waypost.serving import Server
 
 @asynccontextmanager
 async def opa_by_https(folder: Path) -> AsyncIterator[OpaAddress]:
-    """An OPA whose certificate is of the root in `folder`, and which answers only to the token `secret`."""
+    """Runs a fake OPA under the root in `folder` that answers only to the token `secret`."""
     pki.create_root(folder)
     credentials = pki.issue_api(folder, ["127.0.0.1"])
 

@@ -1,4 +1,4 @@
-"""The engine on a real OPA keeps what every policy engine promises."""
+"""Runs the policy engine conformance suite on a real OPA."""
 
 import itertools
 from collections.abc import AsyncIterator

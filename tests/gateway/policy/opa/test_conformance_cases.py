@@ -1,4 +1,4 @@
-"""A real OPA on its own conformance cases, asked as the gateway asks: the ledger beside that of `embedded`.
+"""Runs OPA's own conformance cases on a real OPA, queried as the gateway does.
 
 One OPA is given the modules and data of one case after the other, by its API.
 """
@@ -22,9 +22,9 @@ from tests.gateway.policy.embedded.opa_cases import ASKED, OpaCase, needs_shared
 from tests.opa_fixture import OPA, needs_opa
 
 EVERY = 40
-"""Which part of the cases is asked without `--all-cases`."""
+"""The sampling of the cases without `--all-cases`: one in so many."""
 RIGHT = 1_967
-"""Of 1,986 cases, those that are answered as the suite says: with its value, undefined, or an error."""
+"""The number of 1,986 cases answered as the suite says: its value, undefined, or an error."""
 FAILED = {
     *("functionerrors/undefined builtin result", "jsonpatch/json_patch_tests", "uuid-parse/negative"),
     *("jsonpatch/set-failure add-to-bad-path", "jsonpatch/set-failure add-with-mismatched-key-value"),
@@ -34,7 +34,7 @@ FAILED = {
     "baseandvirtualdocs/base/virtual: conflicts",  # OPA does not start with data where rules are
     "time/time caching",  # test.sleep is for the suite alone
 }
-"""Cases that fail, which refuses. The suite wants no value in most: it was made without strict mode."""
+"""The cases that fail, which refuses; the suite wants no value in most: it was made without strict mode."""
 WRONG = {
     "reachable_paths/cycle_1022_3",  # the order of what is wanted
     "withkeyword/builtin-builtin: arity 0",  # the suite's `opa.runtime()` is empty
@@ -42,7 +42,7 @@ WRONG = {
 
 
 class EmptyOpa(OpaProcess):
-    """An OPA without a bundle: whoever reaches its API gives it rules."""
+    """An OPA process without a bundle, which gets its rules over its API."""
 
     def command(self) -> list[str]:
         words = super().command()
@@ -51,18 +51,18 @@ class EmptyOpa(OpaProcess):
 
 
 class CannotBeGiven(Exception):
-    """The API, which takes one module after the other, refuses one."""
+    """Raised where OPA's API, which takes modules one by one, refuses a module."""
 
 
 class Ledger:
-    """An OPA that holds the rules and data of one case at a time."""
+    """Evaluates conformance cases on one OPA, which holds the rules and data of one case at a time."""
 
     def __init__(self, folder: Path, api: httpx.AsyncClient, client: StrictOpaClient) -> None:
         self._folder, self._api, self._client = folder, api, client
         self._loaded: list[str] = []
 
     async def judged(self, case: OpaCase) -> str:
-        """What becomes of the case: right, wrong, or failed where it should not."""
+        """Returns how OPA answers a case: right, wrong, or failed."""
         try:
             try:
                 await self._give(case)
@@ -76,7 +76,7 @@ class Ledger:
         return "right" if not case.fails and [unordered(value) for value in found] == wanted else "wrong"
 
     async def _give(self, case: OpaCase) -> None:
-        """Gives OPA the case in place of the last one. Raises `CannotBeGiven`."""
+        """Replaces the last case in OPA by this one. Raises `CannotBeGiven`."""
         for name in reversed(self._loaded):
             (await self._api.delete(f"/v1/policies/{name}")).raise_for_status()
         self._loaded.clear()
@@ -88,7 +88,7 @@ class Ledger:
             self._loaded.append(name)
 
     async def _asked_alone(self, case: OpaCase) -> Reply:
-        """Asks an OPA that is started with the case. Raises `CliError` where it does not start with it."""
+        """Evaluates a case on an OPA of its own. Raises `CliError` where that does not start."""
         assert OPA is not None
         folder = self._folder / "alone"
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,7 +110,7 @@ def is_json(document: bytes) -> bool:
 
 
 def modules_of(case: OpaCase) -> tuple[tuple[str, str], ...]:
-    """The modules; an input that is no JSON (a set) is put into the last one, which asks."""
+    """Returns the modules of a case; an input that is no JSON (a set) is put into the last one."""
     if is_json(case.document):
         return case.modules
     *others, (name, text) = case.modules
@@ -124,7 +124,7 @@ def document_of(case: OpaCase) -> bytes:
 
 @asynccontextmanager
 async def ledger_in(folder: Path) -> AsyncIterator[Ledger]:
-    """A ledger, with an OPA on a socket in `folder`."""
+    """Starts an OPA on a socket in `folder`, and yields its `Ledger`."""
     assert OPA is not None
     socket = folder / "opa.sock"
     transport = httpx.AsyncHTTPTransport(uds=str(socket))

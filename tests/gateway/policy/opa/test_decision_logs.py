@@ -1,4 +1,4 @@
-"""A real OPA's decision logs, as its plugin sends them to the internal port of a gateway."""
+"""Tests decision logs that a real OPA sends to the internal port of a gateway."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from waypost.sqlite_group_commit import Database
 
 
 def logging_to(port: int, path: Path) -> Path:
-    """A configuration file, in which OPA logs its decisions to a port of this machine."""
+    """Writes a configuration by which OPA sends its decision logs to a port of this machine."""
     config = polling_configuration(f"http://127.0.0.1:{port}", "")
     path.write_text(json.dumps({name: config[name] for name in ("services", "decision_logs")}))
     return path

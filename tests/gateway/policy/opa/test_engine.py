@@ -1,4 +1,4 @@
-"""What the engine makes of an OPA that answers late, badly, elsewhere or not at all."""
+"""Tests the OPA engine with an OPA that answers late, badly, elsewhere or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Idioms of Rego's authors decide on a real OPA, asked as a gateway asks it."""
+"""Tests that common Rego idioms work on a real OPA, queried as a gateway does."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ found := data.idiom[input.workflow.metadata.name]
 decision := {"allow": true, "rules": [], "reasons": [], "obligations": {"warnings": [json.marshal(found)]}}
 """
 NOT_EMBEDDED = {"idiom09", "idiom10"}
-"""What the embedded engine refuses for a builtin."""
+"""The idioms that the embedded engine refuses for a builtin."""
 
 
 def asked(name: str) -> Question:

@@ -1,4 +1,4 @@
-"""Each question to OPA has a number, by which its answer is known, or else a connection to itself."""
+"""Tests that each query to OPA has a number by which its answer is matched, or its own connection."""
 
 from pathlib import Path
 

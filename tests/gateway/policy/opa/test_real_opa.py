@@ -1,4 +1,4 @@
-"""The engine and a real OPA that is killed, stopped, restarted, or asked for what its rules cannot answer."""
+"""Tests the OPA engine with a real OPA that is killed, stopped, restarted, or cannot answer."""
 
 import signal
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Bundles that a gateway takes, and a rollout that takes them, for tests."""
+"""Valid policy bundles for tests, and a rollout that accepts them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ ADA = Act(by="ada", at=1_764_000_000.0, decision_id="d1")
 
 
 def rules(name: str, *, allow: bool = True) -> dict[str, str]:
-    """Rules that permit everything, or nothing, under the id `name`."""
+    """Returns rules that permit everything or nothing, with the rule id `name`."""
     reasons = "[]" if allow else f'[{{"rule": "{name}", "message": "no"}}]'
     decision = (
         f'{{"allow": {str(allow).lower()}, "rules": ["{name}"], "reasons": {reasons}, "obligations": {{}}}}'
@@ -47,7 +47,7 @@ def archive(
     engine: str = "",
     key: SigningKey | None = SIGNS,
 ) -> bytes:
-    """The archive of a bundle, signed if there is a `key`; its rules are named for its sequence."""
+    """Returns the archive of a bundle, signed if there is a `key`; its rules are named by its sequence."""
     texts = rules(f"b{sequence}") if modules is None else modules
     text = msgspec.json.encode(EMPTY_DATA if data is None else data).decode()
     packed = pack_bundle(bundle_of(texts.items(), text, engine=engine), sequence=sequence)
@@ -55,12 +55,12 @@ def archive(
 
 
 def quick_shadow(engine: PolicyEngine) -> Shadow:
-    """A shadow that compares as fast as it can."""
+    """Returns a shadow that compares decisions as fast as it can."""
     return Shadow(engine, per_second=1e6, on_flip=lambda *_: None, on_skipped=lambda: None)
 
 
 class InThisProcess:
-    """Checks uploads as a `GateProcess` does, and sooner."""
+    """Checks uploaded bundles in this process, which is faster than a `GateProcess`."""
 
     def __init__(self, gate: BundleGate) -> None:
         self._gate = gate
@@ -70,7 +70,7 @@ class InThisProcess:
 
 
 class Opened:
-    """A rollout in front of a base whose rules are named `base`, on a store that stays."""
+    """A rollout of bundles over base rules named `base`, on a real store."""
 
     def __init__(self, store: SqliteStore, chosen: ChosenEngine, rollout: BundleRollout) -> None:
         self.store, self.chosen, self.rollout = store, chosen, rollout
@@ -85,7 +85,7 @@ class Opened:
 
 @asynccontextmanager
 async def opened(folder: Path, **of_chosen: Any) -> AsyncIterator[Opened]:
-    """The same rollout each time for one folder: a restart of a gateway."""
+    """Opens the rollout of a folder, and again after a restart of the gateway; yields it."""
     base = folder / "base"
     if not base.exists():
         base.mkdir()

@@ -1,4 +1,4 @@
-"""Whose approval of a step with a bundle counts: the same as for everything that others approve."""
+"""Tests whose approval counts for a step of a bundle's rollout."""
 
 import pytest
 

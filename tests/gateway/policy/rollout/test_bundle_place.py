@@ -1,4 +1,4 @@
-"""The file that bundles are put into: the newest good one is in force, whatever is put there."""
+"""Tests the file `policy.bundle`: the newest valid bundle put there is in force."""
 
 import gzip
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.gateway.policy.rollout.releases import Opened, archive, opened, rules
 
 
 class Place:
-    """A folder with the file, and what was counted."""
+    """A folder with the file `policy.bundle`, and the counted outcomes of what is put there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "policy.tar.gz"

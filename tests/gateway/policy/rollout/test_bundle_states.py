@@ -1,4 +1,4 @@
-"""The life of bundles as a table: whatever people ask for, in whatever order."""
+"""Tests the states of bundles for any steps in any order."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def stepped(rollout: Rollout, step: Step, sequence: int, **more: Any) -> Rollout
 
 
 def check(rollout: Rollout) -> None:
-    """What is true of every rollout."""
+    """Asserts the invariants of every rollout."""
     states = [one.state for one in rollout.releases]
     sequences = [one.sequence for one in rollout.releases]
     assert sequences == sorted(set(sequences)) and len(sequences) <= KEPT_MAXIMUM

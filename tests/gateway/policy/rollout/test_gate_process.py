@@ -1,4 +1,4 @@
-"""Uploads are checked in a process of their own: what is found, and what becomes of rules that take long."""
+"""Tests that uploaded bundles are checked in a process of their own, also when that takes long."""
 
 import pytest
 

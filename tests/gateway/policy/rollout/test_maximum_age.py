@@ -1,4 +1,4 @@
-"""Rules that nobody has renewed for too long."""
+"""Tests rules that have not been renewed for longer than their maximum age."""
 
 from pathlib import Path
 

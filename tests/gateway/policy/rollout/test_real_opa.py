@@ -1,4 +1,4 @@
-"""The whole life of bundles where real OPAs decide and try them out."""
+"""Tests the whole life of bundles with real OPAs that decide and try bundles out."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ pytestmark = needs_opa
 
 
 class WithOpa(Opened):
-    """A rollout whose bundles are served to an OPA that decides, and to one that tries them out."""
+    """A rollout with two OPAs: one that decides, and one that tries bundles out."""
 
     deciding: FedOpa
     candidate: FedOpa

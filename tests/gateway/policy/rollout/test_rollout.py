@@ -1,4 +1,4 @@
-"""Bundles in a running gateway: uploaded, activated, rolled back, with the real embedded engine and store."""
+"""Tests bundles in a running gateway: uploaded, activated, rolled back, with the embedded engine."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""For whom a canary decides."""
+"""Tests for which tenants a canary bundle decides."""
 
 from hypothesis import given
 from hypothesis import strategies as st

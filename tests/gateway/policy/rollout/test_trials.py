@@ -1,4 +1,4 @@
-"""Bundles that are tried out beside the one that decides: canary and shadow, on the real embedded engine."""
+"""Tests canary and shadow bundles beside the active one, with the embedded engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def decided(gateway: Opened, tenant: str, action: Action = Action.RUNS_SUB
 
 
 async def compared(gateway: Opened, sequence: int, count: int) -> None:
-    """Waits until so many decisions were compared."""
+    """Waits until `count` decisions were compared in shadow."""
     async with asyncio.timeout(30):
         while (counts := gateway.rollout.shadow_counts(sequence)) is None or counts.compared < count:
             await asyncio.sleep(0.001)
@@ -100,7 +100,7 @@ async def test_the_same_rules_in_shadow_flip_nothing(gateway: Opened) -> None:
 
 
 class Slow:
-    """An engine that answers when it is let."""
+    """A fake policy engine that answers only when the test lets it."""
 
     revision = "slow"
 

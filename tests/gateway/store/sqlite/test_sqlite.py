@@ -1,4 +1,4 @@
-"""The SQLite store: the conformance suite, and what a file on a disk may suffer."""
+"""Tests the SQLite store: the conformance suite, and damage to its file."""
 
 import re
 import signal
@@ -58,7 +58,7 @@ async def store(open_store: Open) -> AsyncIterator[Store]:
 
 
 class TestSqliteStore(StoreConformance):
-    """The whole suite, on a file."""
+    """The whole conformance suite on a SQLite file."""
 
 
 async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:

@@ -1,4 +1,4 @@
-"""Large documents, and those with conditions, are read in processes that can be killed."""
+"""Tests the reading of large documents, and those with conditions, in processes that can be killed."""
 
 import asyncio
 from collections.abc import AsyncIterator

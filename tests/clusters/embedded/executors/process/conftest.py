@@ -1,4 +1,4 @@
-"""A node whose exclusive attempts get their leases."""
+"""Fixtures of a cluster node whose exclusive attempts are granted their run-leases."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
 
 @pytest.fixture
 async def leases(node: ClusterNode) -> AsyncIterator[None]:
-    """Grants every lease that the node requests, as a gateway does."""
+    """Grants every run-lease that the node requests, as a gateway does."""
     granting = asyncio.create_task(_grant(node))
     yield
     granting.cancel()

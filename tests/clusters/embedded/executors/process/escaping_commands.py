@@ -1,4 +1,4 @@
-"""Commands that leave their process group, and the pids that they write to files."""
+"""Shell commands that leave their process group, and helpers that read the pids they write to files."""
 
 import asyncio
 from pathlib import Path
@@ -11,11 +11,11 @@ ESCAPE = (
     "setsid sh -c 'echo $$ > {folder}/pid; exec sleep 300' & "
     "while ! test -s {folder}/pid; do sleep 0.01; done; {then}"
 )
-"""A shell command that starts a child in a session of its own, then does `then`."""
+"""The template of a shell command that starts a child in a session of its own, then does `then`."""
 
 
 async def pids_in(path: Path, lines: int = 1) -> list[int]:
-    """The pids in the file, as soon as there are so many."""
+    """Waits until the file holds as many pids as asked for, and returns them."""
     async with asyncio.timeout(20):
         while len(found := pids_written(path)) < lines:
             await asyncio.sleep(0.01)
@@ -23,12 +23,12 @@ async def pids_in(path: Path, lines: int = 1) -> list[int]:
 
 
 def pids_written(path: Path) -> list[int]:
-    """The pids in the file now."""
+    """Returns the pids that the file holds now."""
     return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
 async def wait_until_gone(node: ClusterNode) -> None:
-    """Repeats the attempt's tombstone until it is gone, as often as a gateway might."""
+    """Repeats the order to end the attempt (its tombstone) until the attempt is gone."""
     async with asyncio.timeout(20):
         while not (await node.apply(Batch(tombstones=(SHARD,)))).tombstones[0].gone:
             await asyncio.sleep(0.02)

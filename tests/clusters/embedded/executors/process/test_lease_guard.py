@@ -1,4 +1,4 @@
-"""The guard of an exclusive try: the command ends with the lease, and with the guard."""
+"""Tests the lease guard of an exclusive try: it ends the command when the lease or the guard ends."""
 
 import os
 import signal

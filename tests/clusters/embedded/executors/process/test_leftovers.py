@@ -1,4 +1,4 @@
-"""Nothing of a try outlives it, also not what has left its process group."""
+"""Tests that no process of a try outlives it, even one that has left its process group."""
 
 import os
 import subprocess

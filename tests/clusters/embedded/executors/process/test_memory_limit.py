@@ -1,4 +1,4 @@
-"""The memory limit of a task: it holds from the command's first instruction on, and failures name it."""
+"""Tests the memory limit of a task: it holds from the command's start on, and failures name it."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Processes under a real node: what they get, what they may leave, and how they end."""
+"""Tests processes that a real node starts: their environment, their output, and how they end."""
 
 import asyncio
 import os

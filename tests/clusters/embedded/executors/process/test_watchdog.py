@@ -1,4 +1,4 @@
-"""The watchdog: it ends the tries of a cluster that was killed."""
+"""Tests the watchdog process: it ends the tries of a cluster that was killed."""
 
 import asyncio
 import signal
