@@ -1,4 +1,4 @@
-"""The four-eyes rule: approvals of a request by people other than the requester. Pure."""
+"""The four-eyes rule: checks that a request is approved by people other than the requester. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -10,42 +10,42 @@ from gateway.core.errors import Denied
 
 
 class Approval(Struct, frozen=True, kw_only=True, gc=False):
-    """One person's approval."""
+    """One person's approval of a request: who approved, when, and by which policy decision."""
 
     subject: str
     issuer: str
     at: float
-    """When it was given, in wall-clock seconds since 1970."""
+    """The time of the approval, in wall-clock seconds since 1970."""
     decision_id: str
-    """The decision of policy that let the person approve."""
+    """The id of the policy decision that let the person approve."""
 
 
 class ApprovalRefused(Exception):
-    """Raised for an approval that does not count; the text says why."""
+    """Raised for an approval that does not count; the exception's text says why."""
 
     rule: ClassVar[str] = "approval.own"
-    """The id under which the refusal is recorded, as if a rule of policy had refused."""
+    """The rule id under which the refused approval is recorded, as if a policy rule had refused it."""
 
 
 class AlreadyApproved(ApprovalRefused):
-    """Raised for a second approval by the same person: nothing is to be done."""
+    """Raised for a second approval by the same person, which changes nothing."""
 
     rule = "approval.repeated"
 
 
 def denied(error: ApprovalRefused, decision: Decision | None) -> Denied:
-    """The refusal that the approver gets; `decision` is the one that permits them to approve at all."""
+    """Returns the 403 error for a refused approval; `decision` permits the person to approve at all."""
     return Denied(str(error), reasons=(Reason(rule=error.rule, message=str(error)),), decision=decision)
 
 
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:
-    """The approvals with one more. Raises what `check_approval` raises."""
+    """Returns the approvals with one more added. Raises what `check_approval` raises."""
     check_approval(asked_by, [given.subject for given in approvals], approval.subject)
     return (*approvals, approval)
 
 
 def check_approval(asked_by: str, approved_by: Iterable[str], subject: str) -> None:
-    """Raises `ApprovalRefused` for the requester, `AlreadyApproved` for who has approved before.
+    """Raises `ApprovalRefused` if `subject` is the requester, `AlreadyApproved` if they approved before.
 
     A person is a subject, whatever the issuer: nobody counts twice by way of a second one. Administrators
     are no exception.

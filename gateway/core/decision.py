@@ -1,4 +1,4 @@
-"""A question to policy and its decision: action, obligations, reasons. Values only."""
+"""The values of policy evaluation: the question to policy and the decision with obligations and reasons."""
 
 from enum import StrEnum
 from typing import Any, Final, assert_never
@@ -29,18 +29,21 @@ class Action(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """The kind of an action, which determines how policy's permission of it is recorded."""
+    """An action on the API that policy is asked to allow; a rule sees the value as `input.action`."""
 
     READ = "read"
-    """Nothing is changed: a permission is recorded if the settings say so."""
+    """An action that changes nothing: its permission is recorded only if the settings say so."""
     CHANGE = "change"
-    """The permission is durable before anything is done."""
+    """An action that changes something: its permission is stored durably before the action is carried out."""
     WORK = "work"
-    """About a tenant's document: the permission is stored by the change that follows. Exceptions count."""
+    """An action on a tenant's workflow: its permission is stored by the change that follows.
+
+    Policy exceptions apply to these actions only.
+    """
 
 
 def kind_of(action: Action) -> ActionKind:
-    """The kind of an action. An action that is forgotten here does not pass mypy."""
+    """Returns the kind of an action. mypy reports an action that is missing here."""
     match action:
         case Action.RUNS_SUBMIT | Action.RUNS_PLACE | Action.RUNS_RETRY:
             return ActionKind.WORK
@@ -67,28 +70,28 @@ def kind_of(action: Action) -> ActionKind:
 
 
 class Level(StrEnum):
-    """The enforcement level of a policy rule; `levels` in the bundle's data has it, by the rule's id."""
+    """The enforcement level of a policy rule, by rule id in `levels` of the bundle's data."""
 
     HARD = "hard"
-    """It refuses, whatever else there is. That is the level of every rule for which none is named."""
+    """The rule refuses, and no exception overrides it. The level of every rule for which none is named."""
     SOFT = "soft"
-    """It refuses unless an exception was approved."""
+    """The rule refuses unless a policy exception was approved."""
     ADVISORY = "advisory"
-    """It warns."""
+    """The rule only adds a warning; it refuses nothing."""
 
 
 class Reason(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A reason of a refusal: the rule's id (stable, such as `image.banned`) and a sentence for people."""
+    """A reason why policy refused: the rule's stable id (such as `image.banned`) and a sentence."""
 
     rule: str
     message: str
     level: Level = Level.HARD
     exception: str = ""
-    """The id of the policy exception that overrides it; empty: none does."""
+    """The id of the policy exception that overrides the rule; empty if no exception does."""
 
 
 class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits and changes that policy sets for work that it allows. None: policy sets no such limit."""
+    """The limits and changes that policy sets for work that it allows. A limit of None: policy sets none."""
 
     regions: tuple[str, ...] = ()
     """The regions where the work may run; empty: nowhere."""
@@ -96,11 +99,11 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_shards: int | None = None
     max_deadline_seconds: float | None = None
     max_open_runs: int | None = None
-    """How many runs of the tenant may be open at once; likewise shards, and tasks of all their shards."""
+    """The most runs of the tenant that may be open at once; likewise shards, and tasks of all shards."""
     max_open_shards: int | None = None
     max_open_tasks: int | None = None
     requests_per_second: float | None = None
-    """How many requests a second the tenant may make to this gateway."""
+    """The most requests per second that the tenant may make to this gateway."""
     weight: float | None = None
     """The tenant's weight wherever tenants take turns: its turns for each turn of a tenant of weight 1."""
     side_effects: str | None = None
@@ -109,17 +112,19 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own."""
     warnings: tuple[str, ...] = ()
     approvals: int | None = None
-    """How many other people must approve a step with a policy bundle before it is taken."""
+    """The number of other people who must approve a change of a policy bundle's rollout before it is made."""
     mask: tuple[str, ...] = ()
     """JSON pointers into the rules' input whose values the record of the decision must not hold."""
 
 
 TOO_OLD: Final = "the policy bundle in force is older than it may be (policy.bundle_maximum_age_seconds)"
-"""The fault of a decision that is not made since nobody has renewed the rules; callers may see it."""
+"""The fault text of decisions that are refused since the policy bundle is too old; callers may see it."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A question to policy, with everything that policy may look at: a replay gives the same answer.
+    """A question to policy: the action, the caller, and all else that the rules may look at.
+
+    A replay of the same question gives the same answer.
 
     `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
     `context` holds facts of the region, and the run that is acted upon. `at` is in wall-clock seconds since
@@ -132,9 +137,9 @@ class Question(Struct, frozen=True, kw_only=True):
     workflow: bytes | None = None
     context: dict[str, Any] = {}
     trace_id: str = ""
-    """The trace of the request that asked; the rules do not see it. Empty: the gateway asked by itself."""
+    """The trace id of the request that caused the question; empty if the gateway asked by itself."""
     digest: str = ""
-    """SHA-256 of the document as it was submitted, where `workflow` may differ from it; hexadecimal."""
+    """The SHA-256 of the submitted document in hexadecimal, where `workflow` may differ from it."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -145,7 +150,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     id: str
     at: float
-    """When policy was asked, in wall-clock seconds since 1970."""
+    """The time at which policy was asked, in wall-clock seconds since 1970."""
     action: Action
     allow: bool
     revision: str
@@ -158,10 +163,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
     obligations: Obligations = Obligations()
     fault: str = ""
-    """Why the engine could not answer; then `allow` is False. Empty where it could."""
+    """The reason why the policy engine could not answer; then `allow` is False. Empty if it answered."""
     duration_seconds: float = 0.0
-    """How long the evaluation took."""
+    """The duration of the policy evaluation, in seconds."""
     engine_decision_id: str = ""
-    """OPA's own id, where it logs decisions; those that were asked together share it. Empty: it has none."""
+    """OPA's own decision id, if OPA logs decisions; the questions of one batch share it. Empty: none."""
     question: Question | UnsetType = UNSET
-    """What was asked, as far as policy lets it be recorded; unset where it is not to be seen."""
+    """The question, as far as policy lets it be recorded; unset where it must not be seen."""

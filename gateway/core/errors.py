@@ -13,7 +13,7 @@ from waypost.json_pointer import FieldError
 
 
 class GatewayError(Exception):
-    """A refusal that the caller sees. Its `detail` has no token, secret or path of this machine in it."""
+    """The base of all errors that API callers see. `detail` has no token, secret or local path in it."""
 
     status: ClassVar[int] = 500
     reason: ClassVar[str] = "Internal"
@@ -35,7 +35,7 @@ class GatewayError(Exception):
 
     @property
     def decision_id(self) -> str | None:
-        """The id of the decision of policy behind it; None: there is none."""
+        """The id of the policy decision behind the error; None if there is none."""
         return None if self.decision is None else self.decision.id
 
 
@@ -46,7 +46,7 @@ class Malformed(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """The request has no acceptable token (RFC 6750 `invalid_token`). `detail` names no check that failed."""
+    """The request has no valid token (RFC 6750 `invalid_token`). `detail` hides which check failed."""
 
     status, reason = 401, "InvalidToken"
 
@@ -100,7 +100,7 @@ class UnsupportedMediaType(GatewayError):
 
 
 class Invalid(GatewayError):
-    """The document was parsed but is not valid (see `errors`), or its Idempotency-Key is that of another."""
+    """The document is not valid (see `errors`), or its Idempotency-Key belongs to another document."""
 
     status, reason = 422, "Invalid"
 
@@ -112,18 +112,18 @@ class PreconditionRequired(GatewayError):
 
 
 class TooManyRequests(GatewayError):
-    """The tenant has reached a limit for now, such as that of its open event streams."""
+    """The tenant has reached a limit for the moment, such as the number of its open event streams."""
 
     status, reason, retryable = 429, "TooManyRequests", True
 
 
 class HeadersTooLarge(GatewayError):
-    """A header field is larger than any that an honest client sends."""
+    """A header field of the request is larger than the server accepts."""
 
     status, reason = 431, "HeadersTooLarge"
 
 
 class Unavailable(GatewayError):
-    """Policy, store or key set could not answer: nothing was decided, nothing was stored."""
+    """Policy, store or key set could not answer, so nothing was decided or stored."""
 
     status, reason, retryable = 503, "Unavailable", True

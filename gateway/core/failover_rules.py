@@ -51,7 +51,7 @@ def suspect_wait_is_over(
 
 
 POISON_LOSSES: Final = 2
-"""The losses of a region from which on the shard that ran there may be what ends regions."""
+"""The number of region losses from which on a shard counts as a possible cause of them (a poison shard)."""
 
 
 def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) -> int:
@@ -70,17 +70,17 @@ def may_be_poison(shard: Shard, wall: float, settings: FailoverSettings) -> bool
 
 
 def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether the shard's last loss is recent enough at `wall` for its losses to count."""
+    """Whether the shard's last region loss is recent enough at `wall` for its losses to count."""
     return wall - shard.region_lost_at < settings.losses_forgotten_seconds
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """The event of one more attempt lost after `attempts_lost` (T9): `LOST`, or `EXHAUSTED` for the last."""
+    """Returns the event of one more lost attempt (T9): `LOST`, or `EXHAUSTED` if it is the last."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
-    """The event of one more failover after `failovers` others (T7): `ABANDONED`, or `EXHAUSTED` for the last.
+    """Returns the event of one more failover (T7): `ABANDONED`, or `EXHAUSTED` if it is the last.
 
     Without the bound a shard that every region loses would move for ever.
     """

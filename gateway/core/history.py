@@ -16,7 +16,7 @@ from gateway.core.shard_states import Event, Phase
 
 
 class HistoryKind(StrEnum):
-    """Every kind of entry. The first group has the names of the events in `shard_states.TRANSITIONS`."""
+    """The kind of a history entry. The first group are the events in `shard_states.TRANSITIONS`."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -35,23 +35,23 @@ class HistoryKind(StrEnum):
     UNREADABLE = "Unreadable"
 
     PLACED = "Placed"
-    """A region was chosen for a shard; `Intended` follows."""
+    """A region was chosen for a shard; an `Intended` entry follows."""
     UNPLACEABLE = "Unplaceable"
-    """A shard waits without a region; the entry is written once for each new reason."""
+    """A shard waits because no region fits it; the entry is written once for each new reason."""
     TASK_FINISHED = "TaskFinished"
     TASK_RETRYING = "TaskRetrying"
     """A try of a task failed, and another follows after a pause."""
     REAPED = "Reaped"
     """A region confirmed that nothing of an orphan runs there any more."""
     FORGOTTEN = "Forgotten"
-    """An orphan was struck off the list because an operator gave up its region."""
+    """An orphaned attempt was taken off its shard's list because an operator gave up its region."""
 
     ACCEPTED = "Accepted"
     REOPENED = "Reopened"
-    """An operator's retry: the run's shards that did not succeed are Pending again (T13)."""
+    """An operator retried the run: its shards that did not succeed are Pending again (T13)."""
     CANCEL_REQUESTED = "CancelRequested"
     RUN_PHASE = "RunPhase"
-    """The phase of the run, derived from its shards, changed."""
+    """The phase of the run changed; it is derived from the phases of its shards."""
 
     JOURNAL_RELEASED = "JournalReleased"
     CORDONED = "Cordoned"
@@ -65,36 +65,36 @@ class HistoryKind(StrEnum):
     POLICY_STEP_ASKED = "PolicyStepAsked"
     POLICY_STEP_APPROVED = "PolicyStepApproved"
     POLICY_APPROVAL_REFUSED = "PolicyApprovalRefused"
-    """Somebody tried to approve what they had asked for, or approved, themselves; likewise an exception."""
+    """Somebody tried to approve their own request, or to approve twice; likewise for a policy exception."""
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"
     EXCEPTION_REVOKED = "ExceptionRevoked"
     EXCEPTION_APPROVAL_REFUSED = "ExceptionApprovalRefused"
     REGION_RETURNED = "RegionReturned"
-    """A forgotten region answers again, which ends the order to forget it."""
+    """A forgotten region answers again, which cancels the order to forget it."""
     STORE_RESTORED = "StoreRestored"
-    """Regions proved, or an operator said, that the store is an old copy of itself: a new era begins."""
+    """The store was found to be an old copy of itself, by regions or an operator, so a new era begins."""
 
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The facts of an entry beyond its kind; each subclass has the fields of the kinds that use it."""
+    """The base of the typed details of history entries; each subclass has the fields of its kinds."""
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """The transition of a shard by the table in `shard_states.py`. `epoch` is the shard's after the event."""
+    """The transition of a shard from one phase to another. `epoch` is the shard's epoch after the event."""
 
     reason: str = ""
     before: Phase
     after: Phase
     epoch: int
     failover: bool = False
-    """Whether the shard left its region because of the region: these are counted as failovers."""
+    """Whether the shard left its region because of the region; such transitions are counted as failovers."""
     region: str | None
-    """The region of the attempt that the event is about; None: the shard has none."""
+    """The region of the attempt that the event is about; None if the shard has no region."""
 
 
 class PlacementDetail(Detail, frozen=True, kw_only=True):
-    """The region chosen for a shard's next attempt, with the scores and the reasons against other regions."""
+    """The placement of a shard's next attempt: region, scores, and reasons against other regions."""
 
     region: str
     epoch: int
@@ -103,7 +103,7 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
     rejected: dict[str, str]
     """The reason against each region that was passed over, by region."""
     decision_id: str
-    """The decision that permits the region."""
+    """The id of the policy decision that permits the region."""
     remade: tuple[str, ...] = ()
     """Finished tasks that run again because their results are held by another region."""
 
@@ -113,7 +113,7 @@ class UnplaceableDetail(Detail, frozen=True, kw_only=True):
 
     reason: str
     rejected: dict[str, str] | None = None
-    """Why each region was not taken, by region; None: no region was looked at."""
+    """The reason against each region, by region name; None if no region was looked at."""
 
 
 class TaskDetail(Detail, frozen=True, kw_only=True):
@@ -125,14 +125,14 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
     region: str
     tries: int
     seconds: float | None
-    """The time from its start to its end, on the cluster's clock; None where the cluster gives no end."""
+    """The task's duration in seconds on the cluster's clock; None if the cluster reports no end."""
     reason: str = ""
     next_try_at: float | None = None
-    """When the next try begins, in wall-clock seconds since 1970 of the cluster; None: there is none."""
+    """The start of the next try, in seconds since 1970 on the cluster's clock; None without a next try."""
 
 
 class OrphanDetail(Detail, frozen=True, kw_only=True):
-    """The attempt that was taken off its shard's list of orphans, since it has ended or was given up."""
+    """An orphaned attempt taken off its shard's list, since it ended or its region was given up."""
 
     region: str
     epoch: int
@@ -148,9 +148,9 @@ class SubmissionDetail(Detail, frozen=True, kw_only=True):
     revision: str
     """The revision of the policy bundle."""
     rules: tuple[str, ...]
-    """Ids of the rules that allowed it."""
+    """The ids of the policy rules that allowed the run."""
     regions: tuple[str, ...]
-    """The regions in which the decision permits the run."""
+    """The names of the regions in which the decision permits the run."""
     trace_id: str
 
 
@@ -178,18 +178,18 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
 
 
 class PolicyDetail(Detail, frozen=True, kw_only=True):
-    """An upload or a rollout step of a policy bundle, and the decision that allowed it."""
+    """An upload or rollout change of a policy bundle, and the decision that allowed it."""
 
     sequence: int
     revision: str
     decision_id: str
     tenants: tuple[str, ...] = ()
-    """In canary: the tenants for whom the bundle decides, beside the `percent` of all others."""
+    """The tenants for whom a bundle in canary decides, in addition to `percent` of all others."""
     percent: float = 0.0
     decides: int | None = None
-    """After a rollback of the active one: the bundle that decides again. None: that of the start."""
+    """The bundle that decides again after the active one was rolled back. None: the bundle of the start."""
     step: str = ""
-    """The step that was asked for or approved; `asked_by` whom, where others had to approve it."""
+    """The name of the rollout change that was requested or approved, where others had to approve it."""
     asked_by: str = ""
 
 
@@ -205,18 +205,18 @@ class ExceptionDetail(Detail, frozen=True, kw_only=True):
     ticket: str
     expires_at: float
     decision_id: str
-    """The decision that let the person do it."""
+    """The id of the policy decision that allowed the person to do it."""
 
 
 class RegionDetail(Detail, frozen=True, kw_only=True):
-    """The return of a region, or its proof that the store is an old copy. The entry names no run."""
+    """The return of a region, or the region's proof that the store is an old copy. The entry names no run."""
 
     region: str
-    """Empty where an operator said that the store is one."""
+    """The region's name; empty where an operator said that the store is an old copy."""
 
 
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
-"""The kinds of what people had done with policy bundles."""
+"""The kinds of history entries about policy bundles."""
 
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
@@ -259,21 +259,21 @@ ACTS: Final = (
     HistoryKind.EXCEPTION_REVOKED,
     HistoryKind.EXCEPTION_APPROVAL_REFUSED,
 )
-"""The kinds of what people had done to a run, to a region, or to the policy."""
+"""The kinds of history entries that record what people did to a run, a region or the policy."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One entry of the history: what happened to a run, a shard or a region, when, and at whose request."""
 
     run: str
-    """The run's id; empty for what happened to a region or to the policy."""
+    """The run's id; empty for an entry about a region or the policy."""
     kind: HistoryKind
     at: float
-    """When it happened, in wall-clock seconds since 1970."""
+    """The time of the event, in wall-clock seconds since 1970."""
     shard: int | None = None
-    """The shard's index; None for what happened to the run as a whole, or to a region."""
+    """The shard's index; None for an entry about the whole run or a region."""
     actor: str = "gateway"
-    """The subject of the caller who asked for it, or the gateway itself."""
+    """The subject of the caller who asked for the change, or `gateway`."""
     detail: Detail
     seq: int = 0
     """The entry's number in the order of all entries, given by the store; 0 before it is stored."""

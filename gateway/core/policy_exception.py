@@ -8,14 +8,14 @@ from msgspec import Struct
 from gateway.core.approvals import Approval
 
 APPROVERS: Final = 2
-"""How many others than who asks must approve."""
+"""The number of people other than the requester who must approve an exception."""
 
 
 class ExceptionState(StrEnum):
-    """The state of a policy exception at one moment. Only an active one overrides anything."""
+    """The state of a policy exception at one moment. Only an active exception overrides a rule."""
 
     PENDING = "Pending"
-    """It is asked for, and not approved by enough people."""
+    """The exception is requested and not yet approved by enough people."""
     ACTIVE = "Active"
     EXPIRED = "Expired"
     REVOKED = "Revoked"
@@ -26,25 +26,25 @@ class PolicyException(Struct, frozen=True, kw_only=True):
 
     id: str
     rev: int = 1
-    """Counts its changes; a write compares and swaps on it."""
+    """The revision of the exception, raised by each change; a write compares and swaps on it."""
     rule: str
     tenant: str
     workflow: str = ""
-    """The name of the workflows that it is for; empty: all of the tenant."""
+    """The name of the workflows that the exception covers; empty for all workflows of the tenant."""
     document: str = ""
-    """SHA-256 of the one document that it is for, in hexadecimal digits; empty: any."""
+    """The SHA-256 of the one document that the exception covers, in hexadecimal; empty for any document."""
     reason: str
     ticket: str
     asked_by: str
     asked_at: float
     expires_at: float
-    """Until when it counts, in wall-clock seconds since 1970."""
+    """The time at which the exception ends, in wall-clock seconds since 1970."""
     approvals: tuple[Approval, ...] = ()
     revoked_by: str = ""
-    """Who has revoked it; empty: nobody."""
+    """The subject of the person who revoked the exception; empty if nobody has."""
 
     def state_at(self, now: float) -> ExceptionState:
-        """The exception's state at `now`, in wall-clock seconds since 1970."""
+        """Returns the exception's state at `now`, in wall-clock seconds since 1970."""
         if self.revoked_by:
             return ExceptionState.REVOKED
         if now >= self.expires_at:
@@ -52,5 +52,5 @@ class PolicyException(Struct, frozen=True, kw_only=True):
         return ExceptionState.ACTIVE if len(self.approvals) >= APPROVERS else ExceptionState.PENDING
 
     def covers(self, *, tenant: str, workflow: str, document: str) -> bool:
-        """Whether work of this tenant, name and SHA-256 of its document is within the exception's scope."""
+        """Whether the exception covers work of this tenant, workflow name and SHA-256 of the document."""
         return self.tenant == tenant and self.workflow in ("", workflow) and self.document in ("", document)

@@ -1,4 +1,4 @@
-"""The verified caller of a request. A value only."""
+"""The verified caller of a request, as a value."""
 
 from msgspec import Struct
 
@@ -13,4 +13,4 @@ class Principal(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     expires_at: float = 0.0
-    """When the token expires, in wall-clock seconds since 1970."""
+    """The token's expiry time, in wall-clock seconds since 1970."""

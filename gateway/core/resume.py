@@ -12,18 +12,18 @@ from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """The results and counts of tries that are sent with the create of a new attempt, so that it resumes."""
+    """The stored results and try counts that are sent with a new attempt, which resumes from them."""
 
     results: tuple[TaskResult, ...]
-    """Results of finished tasks, which the attempt does not run again."""
+    """The results of finished tasks, which the attempt does not run again."""
     tries: dict[str, int]
-    """Tries of unfinished tasks that have failed, by task: not those that ended with their attempt."""
+    """The number of failed tries of each unfinished task, without tries that ended with their attempt."""
     remade: tuple[str, ...]
-    """Finished tasks that run again all the same, since another journal holds their results."""
+    """The finished tasks that run again, since their results are held by another region's journal."""
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
-    """Selects, from the stored `rows` of a shard, what its attempt in the journal `incarnation` starts from.
+    """Selects the results that a shard's new attempt in the journal `incarnation` starts from.
 
     A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
     elsewhere its task runs again, but only if a task that still has to run needs the result.

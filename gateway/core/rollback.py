@@ -1,4 +1,4 @@
-"""Alerts that other systems send, and the rollbacks that follow from them. Values only.
+"""Alerts from other systems, and the automatic rollbacks of releases that follow from them. Values only.
 
 The store keeps both as JSON, and the API shows them: field names are public, add, never rename.
 """
@@ -13,11 +13,11 @@ class ReleaseKind(StrEnum):
     """The kind of a release that can be rolled back; an alert names it in its label `rollback`."""
 
     POLICY = "policy"
-    """A policy bundle, which is active or in canary."""
+    """A policy bundle that is active or in canary."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """One alert as Alertmanager or Grafana has sent it; times are in seconds since 1970.
+    """One alert as Alertmanager or Grafana sent it; times are in seconds since 1970.
 
     `group`, `fingerprint` and `starts_at` are its identity: the same alert is sent again and again.
     """
@@ -25,10 +25,10 @@ class Alert(Struct, frozen=True, kw_only=True):
     group: str
     fingerprint: str
     starts_at: str
-    """As it was sent: it is compared, never computed with."""
+    """The alert's start time as the sender wrote it; it is compared, never computed with."""
     name: str
     kind: str = ""
-    """The kind of release that it is about; empty or unknown: none that can be taken back."""
+    """The kind of release that the alert is about; empty or unknown: no kind that can be rolled back."""
     resolved: bool = False
     received_at: float
 
@@ -37,22 +37,22 @@ class RollbackPhase(StrEnum):
     """The phase of a rollback."""
 
     INTENDED = "Intended"
-    """It was decided, and is durable; the release is taken back next."""
+    """The rollback is decided and stored; the release is rolled back next."""
     DONE = "Done"
-    """The release is taken back; whether that helped is not known yet."""
+    """The release is rolled back; whether that helped is not known yet."""
     HELPED = "Helped"
     UNHELPFUL = "Unhelpful"
-    """The release is taken back, and what is measured is still bad: a person is wanted."""
+    """The release is rolled back and the metrics are still bad: a person is paged."""
     UNVERIFIED = "Unverified"
-    """The release is taken back; whether that helped cannot be known: a person is wanted."""
+    """The release is rolled back, and whether that helped cannot be measured: a person is paged."""
     FAILED = "Failed"
-    """The release could not be taken back: a person is wanted."""
+    """The release could not be rolled back: a person is paged."""
     FROZEN = "Frozen"
-    """There was no evidence to decide by: nothing was done, and a person is wanted."""
+    """Nothing was done for lack of evidence to decide by: a person is paged."""
     WANTED = "Wanted"
-    """It is not for the gateway to do: a person is wanted."""
+    """The gateway may not roll the release back by itself: a person is paged."""
     DRY_RUN = "DryRun"
-    """It would have been done, were rollback.mode on."""
+    """Nothing was done since rollback.mode is not on; otherwise the release would have been rolled back."""
 
 
 ACTED: Final = frozenset(
@@ -65,7 +65,7 @@ ACTED: Final = frozenset(
         RollbackPhase.FAILED,
     }
 )
-"""The phases of rollbacks that the gateway has done, or has begun: each release has one at most."""
+"""The phases of rollbacks that the gateway has done or begun; each release has at most one such rollback."""
 PAGES: Final = frozenset(
     {
         RollbackPhase.UNHELPFUL,
@@ -75,11 +75,11 @@ PAGES: Final = frozenset(
         RollbackPhase.WANTED,
     }
 )
-"""The phases in which a person is wanted."""
+"""The phases in which a person is paged."""
 
 
 class RollbackStep(Struct, frozen=True, kw_only=True):
-    """One step of a rollback: the phase it came to, when, why, and the numbers that were seen then."""
+    """One change of a rollback's phase: the new phase, when, why, and the measured numbers at that time."""
 
     phase: RollbackPhase
     at: float
@@ -91,18 +91,18 @@ class Rollback(Struct, frozen=True, kw_only=True):
     """The rollback of a release, done or refused with the reason. Its last step has its present phase."""
 
     id: int = 0
-    """The number that the store gives it; 0 before it is stored."""
+    """The rollback's number, given by the store; 0 before it is stored."""
     rev: int = 1
     alert: str
-    """The name of the alert that has led to it."""
+    """The name of the alert that caused the rollback."""
     kind: ReleaseKind
     release: str
-    """The release: of a policy bundle its sequence."""
+    """The id of the release that is rolled back: the sequence number of a policy bundle."""
     digest: str
     returns_to: str
-    """The release that decides again; empty: what the gateway was started with."""
+    """The release that is in force again afterwards; empty for the one that the gateway was started with."""
     revision: str
-    """The revision by which the release is found in metrics."""
+    """The revision by which metrics name the release."""
     steps: tuple[RollbackStep, ...]
 
     @property
@@ -111,5 +111,5 @@ class Rollback(Struct, frozen=True, kw_only=True):
 
     @property
     def began_at(self) -> float:
-        """The time of the rollback's first step, in seconds since 1970."""
+        """The time of the rollback's first phase, in seconds since 1970."""
         return self.steps[0].at

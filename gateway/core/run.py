@@ -1,4 +1,4 @@
-"""Runs and the results of their tasks, as stored. The life of a shard is in `shard_states.py`."""
+"""Runs and the results of their tasks, as the store keeps them. A shard's phases are in `shard_states.py`."""
 
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from gateway.core.principal import Principal
 
 
 class RunPhase(StrEnum):
-    """The phases of a run, derived from those of its shards by `run_phase` in `gateway/store/rules.py`."""
+    """The phases of a run, derived from its shards' phases by `run_phase` in `gateway/store/rules.py`."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -21,12 +21,12 @@ class RunPhase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the run has ended: only a retry leaves such a phase."""
+        """Whether the run has ended: only a retry leaves a terminal phase."""
         return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """An accepted workflow. Times are wall-clock seconds since 1970."""
+    """An accepted workflow as the store keeps it. Times are wall-clock seconds since 1970."""
 
     id: str
     tenant: str
@@ -34,7 +34,7 @@ class Run(Struct, frozen=True, kw_only=True):
     subject: str
     issuer: str
     principal: Principal | None = None
-    """The caller whom policy last let this run in for, as it was then: its submitter, or who tried it again.
+    """The caller for whom policy last allowed this run: its submitter, or the one who retried it.
 
     None: the run is older than this field.
     """
@@ -45,34 +45,34 @@ class Run(Struct, frozen=True, kw_only=True):
     task_count: int = 1
     """The number of tasks in one shard, which is the same in all."""
     weight: float = 1.0
-    """How many turns its tenant has for each turn of a tenant of weight 1."""
+    """The tenant's weight: its turns for each turn of a tenant of weight 1."""
     workflow: bytes
-    """The canonical JSON of the document; empty where runs are listed."""
+    """The canonical JSON of the workflow document; empty in a listing of runs."""
     created_at: float
     deadline_at: float | None = None
     cancel_requested_at: float | None = None
     finished_at: float | None = None
     decision_id: str
-    """The id of the decision in force: that of the acceptance or retry, or a newer one about placement."""
+    """The id of the policy decision in force: that of the acceptance, retry or latest placement."""
     decided_at: float
     permitted: tuple[str, ...]
-    """Regions that the decision in force permits."""
+    """The names of the regions that the decision in force permits."""
     idempotency_key: str | None = None
     fingerprint: bytes = b""
-    """SHA-256 of the canonical document: the same key with another one is refused."""
+    """The SHA-256 of the canonical document; another document under the same Idempotency-Key is refused."""
 
 
 class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
-    """A try of a task that failed and was, or is to be, followed by another."""
+    """A failed try of a task that was, or will be, followed by another try."""
 
     tries: int
-    """The number of the try."""
+    """The number of the failed try, counted from 1."""
     ended_at: float | None
     reason: str
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """The stored state of one task of one shard: the newest report by an attempt that was current then.
+    """The stored state of one task of one shard, as an attempt last reported it while it was current.
 
     Times are wall-clock seconds since 1970, on the cluster's clock.
     """
@@ -84,20 +84,20 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     epoch: int
     region: str
     incarnation: str
-    """The journal of the region that holds the result."""
+    """The incarnation of the journal (of the region) that holds the task's result."""
     tries: int
     started_at: float
     ended_at: float | None = None
     next_try_at: float | None = None
-    """When the next try begins; None unless the task is Retrying."""
+    """The start time of the next try; None unless the task is Retrying."""
     output: Any = None
     reason: str = ""
     last_failure: FailedTry | None = None
-    """The last try that failed and was not the task's end; None: there is none."""
+    """The last failed try that another try followed; None if there is none."""
 
     @property
     def over(self) -> bool:
-        """Whether the task's attempt starts no further try of it."""
+        """Whether the task's attempt starts no further try of the task."""
         return self.phase not in (TaskPhase.RUNNING, TaskPhase.RETRYING)
 
     @property
@@ -107,7 +107,7 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:
-    """The id of a new run: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
+    """Returns a new run id: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
 
     Ids sort by time.
     """

@@ -1,4 +1,4 @@
-"""The life of a shard, as a table: which event moves it from which phase to which, and nothing else.
+"""The state machine of a shard, as a table: which event moves it from which phase to which.
 
 `advance` refuses an event that the table does not list for the phase. docs/architecture.md shows the table.
 """
@@ -13,7 +13,7 @@ from clusters.protocol import AttemptId, Fence
 
 
 class Phase(StrEnum):
-    """The phases of a shard's life."""
+    """The phases of a shard's life cycle."""
 
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
@@ -27,12 +27,12 @@ class Phase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the shard has ended: only a retry leaves such a phase."""
+        """Whether the shard has ended: only a retry leaves a terminal phase."""
         return self in TERMINAL
 
     @property
     def placed(self) -> bool:
-        """Whether an attempt of the shard is current in a region."""
+        """Whether the shard has a current attempt in a region."""
         return self in PLACED
 
 
@@ -41,7 +41,7 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
-    """The events that move a shard; `RULES` says what each of them means and when it is raised."""
+    """The events that change a shard's phase; `RULES` says what each means and when it is raised."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -62,7 +62,7 @@ class Event(StrEnum):
 
 
 class Rule(Struct, frozen=True):
-    """One row of the table: in the phases `before`, `event` moves the shard to the phase `after`."""
+    """One row of the state table: in the phases `before`, `event` moves the shard to the phase `after`."""
 
     number: str
     """The number of the transition in the contract (docs/architecture.md)."""
@@ -70,9 +70,9 @@ class Rule(Struct, frozen=True):
     before: frozenset[Phase]
     after: Phase
     when: str
-    """The guard, in words; the code that raises the event checks it."""
+    """The condition of the transition, in words; the code that raises the event checks it."""
     leaves_orphan: bool = False
-    """Whether the attempt is listed as an orphan (T11): it may still run, or a late create may start it."""
+    """Whether the attempt becomes an orphan (T11): it may still run, or a late create call may start it."""
 
 
 _PENDING: Final = frozenset({Phase.PENDING})
@@ -113,26 +113,26 @@ RULES: Final[Sequence[Rule]] = (
     Rule("", Event.UNREADABLE, _OPEN, Phase.QUARANTINED,
          "this version of the gateway cannot read the stored document", True),
 )  # fmt: skip
-"""The rows of the table. T1 (acceptance) makes a shard and T11 (tombstones) changes no phase: no rows."""
+"""The rows of the state table. T1 (makes a shard) and T11 (tombstones) change no phase: no rows."""
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (phase, rule.event): rule.after for rule in RULES for phase in Phase if phase in rule.before
 }
 LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
-"""Events after which the attempt is listed as an orphan."""
+"""The events after which the shard's attempt is listed as an orphan."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True, gc=False):
-    """An attempt that is no longer the shard's current one and may still run."""
+    """An orphan: an attempt that is no longer the shard's current one and may still run."""
 
     region: str
     epoch: int
     incarnation: str = ""
-    """The journal that the attempt was handed to."""
+    """The incarnation of the journal that the attempt was handed to."""
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """One slice of a run, as stored."""
+    """One slice of a run's data, as the store keeps it."""
 
     run: str
     index: int
@@ -141,46 +141,46 @@ class Shard(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     region: str | None = None
     incarnation: str = ""
-    """The journal that the attempt was handed to; empty until it is known."""
+    """The incarnation of the journal that the attempt was handed to; empty until it is known."""
     fence: Fence | None = None
-    """Until when the cluster may take the create, on the cluster's own clock."""
+    """The end of the time in which the cluster may accept the create call, on the cluster's own clock."""
     suspect_since: float | None = None
-    """When the shard became Suspect, in wall-clock seconds since 1970; for people, as waits are monotonic."""
+    """The time at which the shard became Suspect, in seconds since 1970; it is only shown to people."""
     orphans: tuple[Orphan, ...] = ()
     attempts_lost: int = 0
     failovers: int = 0
     regions_lost: int = 0
-    """How often of late a region died, or fell silent for good, while a task of the shard ran there."""
+    """The number of recent region losses (died, or silent for good) while a task of the shard ran there."""
     region_lost_at: float = 0.0
-    """The time of the last such loss, in wall-clock seconds since 1970."""
+    """The time of the last region loss that counts against the shard, in wall-clock seconds since 1970."""
     not_before: float = 0.0
     """The end of a Pending shard's back-off, in wall-clock seconds since 1970."""
     reason: str = ""
     rev: int = 0
-    """The revision that every write compares and swaps on."""
+    """The stored revision, which every write compares and swaps on."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """The shard's name: its run and index."""
+        """The shard's key in the store: its run's id and its index."""
         return (self.run, self.index)
 
     @property
     def attempt(self) -> AttemptId:
-        """The current attempt, or the last one where none is current."""
+        """The id of the current attempt, or of the last one if none is current."""
         return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
 
     def with_rev(self, rev: int) -> "Shard":
-        """The shard at another revision."""
+        """Returns the shard with another revision number."""
         return structs.replace(self, rev=rev)
 
     def find_orphan(self, region: str, epoch: int) -> Orphan | None:
-        """The orphan of that epoch in that region; None where none is listed."""
+        """Returns the orphan with that epoch in that region; None if none is listed."""
         return next(
             (orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None
         )
 
     def without_orphan(self, orphan: Orphan) -> "Shard":
-        """The shard with `orphan` taken off its list."""
+        """Returns the shard with `orphan` taken off its list."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 
@@ -189,7 +189,7 @@ class InvalidTransition(Exception):
 
 
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:
-    """The shard after `event`; `changes` are further fields that the transition sets.
+    """Returns the shard after `event`; `changes` are further fields that the transition sets.
 
     An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan
     too. `rev` stays: several events may go into one write. Raises `InvalidTransition` for an event that the

@@ -7,14 +7,17 @@ from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
 OTHER_KINDS_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "sub_jwk"})
-"""Claims that no access token has: those of ID tokens (OpenID Connect Core, 3.3.2.11 and 7.4, and FAPI), and
-`events` of logout and security event tokens (RFC 8417)."""
+"""The claims that no access token has: those of ID tokens, and `events` (RFC 8417).
+
+For ID tokens see OpenID Connect Core, 3.3.2.11 and 7.4, and FAPI; logout and security event tokens have
+`events`.
+"""
 ACCESS_TOKEN_KINDS: Final = {
     "typ": frozenset({"bearer", "at+jwt"}),
     "token_use": frozenset({"access"}),
     "token_type": frozenset({"bearer", "access", "access_token", "at+jwt"}),
 }
-"""The claims in which issuers say what a token is for, and their values in access tokens, in lower case.
+"""The claims by which issuers mark the kind of a token, with their values in access tokens, in lower case.
 
 All may be missing. `typ` is Keycloak's, `token_use` that of Amazon Cognito.
 """
@@ -23,7 +26,7 @@ LEEWAY_SECONDS: Final = 60
 
 
 def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
-    """The principal that the claims of a token from `issuer` name, at `now` (seconds since 1970).
+    """Returns the principal described by the claims of a token from `issuer`, at `now` (seconds since 1970).
 
     Raises `TokenRejected` for a claim that is missing, has the wrong type or does not hold.
     """
@@ -46,7 +49,7 @@ def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Princi
 
 
 def bound_certificate(claims: dict[str, Any]) -> str | None:
-    """The SHA-256 thumbprint of the certificate that the token is bound to (RFC 8705); None if unbound.
+    """Returns the SHA-256 of the certificate that the token is bound to (RFC 8705); None if unbound.
 
     Raises `TokenRejected` for another binding: one to a DPoP key makes it no bearer token (RFC 9449).
     """
@@ -59,7 +62,7 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
 
 
 def _check_kind(claims: dict[str, Any]) -> None:
-    """Raises `TokenRejected` for anything but an access token: an ID, refresh or logout token, or an event.
+    """Raises `TokenRejected` for any token but an access token: ID, refresh, logout or security event tokens.
 
     It proves a login to some client, or something that has happened, not the right to call this API.
     """
@@ -72,7 +75,7 @@ def _check_kind(claims: dict[str, Any]) -> None:
 
 
 def _check_audience(aud: Any, issuer: Issuer) -> None:
-    """Raises `TokenRejected` unless the token is meant for this API."""
+    """Raises `TokenRejected` unless the token's audience (`aud`) is this API."""
     audiences = aud if isinstance(aud, list) else [aud]
     if not all(isinstance(one, str) for one in audiences) or issuer.audience not in audiences:
         raise TokenRejected("claims.aud")
@@ -82,7 +85,7 @@ def _check_audience(aud: Any, issuer: Issuer) -> None:
 
 
 def _expiry(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
-    """Checks `exp`, `iat` and `nbf`; returns `exp`. Raises `TokenRejected`."""
+    """Returns `exp` after checking `exp`, `iat` and `nbf`. Raises `TokenRejected`."""
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
     for name, value, required in (
         ("exp", expires_at, True),
@@ -124,7 +127,7 @@ def _strings(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
-    """The scopes in `value`: one string, separated by spaces alone (RFC 6749, 3.3), or a list of words.
+    """Returns the scopes in `value`: a string separated by spaces alone (RFC 6749, 3.3), or a list of words.
 
     Raises `TokenRejected` for anything else.
     """

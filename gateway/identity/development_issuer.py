@@ -1,4 +1,4 @@
-"""The development issuer: a signing key in a folder, and tokens for anybody who can read the folder.
+"""The development issuer: keeps a signing key in a folder and makes tokens for anybody who can read it.
 
 A gateway accepts its tokens only if it was started with `--dev`.
 """
@@ -33,13 +33,13 @@ SCOPES: Final = (
     "policy:read",
     "policy:operate",
 )
-"""All scopes that the API knows."""
+"""The scopes that a development token gets by default: all that the API knows."""
 MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 """The longest lifetime of a development token; the gateway refuses longer ones."""
 
 
 def development_issuer(folder: Path) -> Issuer:
-    """The issuer whose key is in `folder`. Creates key and key set if needed, readable by this user alone."""
+    """Returns the issuer whose key is in `folder`. Creates key and key set if needed, for this user alone."""
     make_private_folder(folder)
     key = folder / KEY_FILE
     if not key.exists():
@@ -72,7 +72,7 @@ def mint_token(
     lifetime_seconds: int = 3_600,
     audience: str = "waypost",
 ) -> str:
-    """Makes a token, signed with the key in `folder`. Raises `OSError` if there is no key."""
+    """Returns a new access token, signed with the key in `folder`. Raises `OSError` if there is no key."""
     now = int(time.time())
     claims = {
         "iss": DEVELOPMENT_ISSUER,

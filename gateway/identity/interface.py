@@ -8,7 +8,7 @@ from gateway.core.principal import Principal
 
 
 class RequestCredentials(Struct, frozen=True, kw_only=True):
-    """The credentials of a request. `authorization`: every header of that name, undecoded.
+    """The credentials of a request: its `Authorization` headers, undecoded, certificate and address.
 
     `address` is where the request comes from, empty where that is unknown. `certificate_sha256` is the
     base64url SHA-256 of the client certificate in DER, where mutual TLS gave one (RFC 8705).
@@ -16,7 +16,8 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
-    """A token came in the query or a cookie: the request is refused with 400, even if it is valid."""
+    """Whether the query or a cookie holds a token: such a request is refused with 400, even if it is
+    valid."""
     certificate_sha256: str | None = None
     address: str = ""
     sheds: bool = True

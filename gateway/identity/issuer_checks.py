@@ -1,4 +1,4 @@
-"""Checks the issuers in the settings at the start, and the files that they name."""
+"""Checks, at the start, the token issuers in the settings and the files that they name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ NOT_EMPTY: Final = {
     "keys": "leave it out to find the keys by the issuer's url",
     "ca": "leave it out to trust the public roots",
 }
-"""The settings that must not be empty, and why: an empty one, of a variable that is not set, is no other."""
+"""The issuer settings that must not be empty, with the reason. An unset variable makes an empty setting."""
 
 
 class InvalidIssuer(Exception):

@@ -1,4 +1,4 @@
-"""Finds the address of an issuer's key set, also in its metadata, and names the cause of a failed fetch."""
+"""Finds the address of an issuer's key set, if need be in its metadata, and explains failed fetches."""
 
 import ipaddress
 import os
@@ -14,13 +14,13 @@ from gateway.identity.key_parsing import InvalidKeySet
 from gateway.identity.strict_decoding import NotStrict, decode_object
 
 SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|.*://", re.DOTALL)
-"""Matches the beginning of an address: what has one is no path of a file, but `https:/host` is misspelt."""
+"""Matches text that begins like a URL, so is no file path; `https:/host` also matches, as misspelt."""
 METADATA_PATH: Final = "/.well-known/openid-configuration"
-"""Where an issuer says where its keys are (OpenID Connect Discovery, section 4)."""
+"""The path of an issuer's metadata, which has its keys' address (OpenID Connect Discovery, section 4)."""
 
 
 def key_source(source: str) -> httpx.URL | Path:
-    """The source of keys named by `source`: an https URL, an http URL on loopback, or a file's path.
+    """Returns the source of keys named by `source`: an https URL, an http URL on loopback, or a file's path.
 
     Raises `InvalidKeySet` for any other address, and one with a user or password, which would end up in a
     log.
@@ -48,7 +48,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
-    """The `jwks_uri` in the `metadata` of `issuer`. Raises `InvalidKeySet` where it is not to be trusted."""
+    """Returns the `jwks_uri` in an issuer's `metadata`. Raises `InvalidKeySet` if it cannot be trusted."""
     try:
         found = decode_object(metadata)
         name, address = found["issuer"], found["jwks_uri"]
@@ -64,7 +64,8 @@ def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause of a failed fetch: TLS, DNS, connection or time, without the address, which may be secret."""
+    """Returns the cause of a failed fetch (TLS, DNS, connection or time) without the address, maybe a
+    secret."""
     cause: BaseException | None = error
     while cause is not None:
         match cause:

@@ -12,13 +12,13 @@ MAXIMUM_HEADER_BYTES: Final = 8 * 1024
 MAXIMUM_TOKEN_BYTES: Final = 16 * 1024
 MAXIMUM_BRACKETS: Final = 64
 FORBIDDEN_PARAMETERS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "crit", "b64"})
-"""Header parameters that carry keys, name where to fetch them, or change what the bytes mean.
+"""The forbidden header parameters: they carry keys, say where to fetch keys, or change the bytes' meaning.
 
 An issuer's keys come from its configured key set alone; compression and unencoded payloads are not supported.
 """
 
 PLAIN_ADVICE: Final = ' (see profile = "plain")'
-"""What the log says of a token whose `typ` is not that of an access token."""
+"""The advice in the log for a token whose `typ` is not that of an access token."""
 
 
 class TokenRejected(Exception):

@@ -24,7 +24,7 @@ from gateway.identity.unknown_callers import UnknownCallers
 from gateway.settings import Issuer
 
 CACHED_TOKENS: Final = 10_000
-"""The most verified tokens that are kept; beyond it the least recently verified one is dropped."""
+"""The maximum number of cached tokens; beyond it the least recently verified one is dropped."""
 REFUSED: Final = "no acceptable token"
 JWS: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
 TOKEN_TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
@@ -39,7 +39,7 @@ class VerifiedToken(Struct, frozen=True, gc=False):
 
 
 class JwtAuthenticator:
-    """An `Authenticator` for the JWTs of `issuers`, which caches the verified ones.
+    """Verifies the JWTs of `issuers` (an `Authenticator`), and caches verified tokens.
 
     `clock` gives seconds since 1970, `monotonic` measures the age of keys. What brings no token that was
     verified before waits where `unknown_callers` say so.
@@ -76,7 +76,7 @@ class JwtAuthenticator:
         return tuple(url for url, keys in self._key_sets.items() if keys.stale)
 
     def key_sets_end_in(self) -> dict[str, float]:
-        """The seconds for which the key set of each issuer still counts if it is not read again, by URL."""
+        """Returns, by issuer URL, the seconds for which its key set still counts without another refresh."""
         return {url: keys.ends_in_seconds for url, keys in self._key_sets.items()}
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
@@ -140,7 +140,7 @@ class JwtAuthenticator:
             self._verified.popitem(last=False)
 
     def _drop_cached(self) -> None:
-        """Drops all verified tokens: one of their keys may have left its key set."""
+        """Drops all verified tokens from the cache, since one of their keys may have left its key set."""
         self._verified.clear()
 
 
@@ -153,7 +153,7 @@ def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
 
 
 def _bearer(credentials: RequestCredentials) -> bytes:
-    """The token of the one Authorization header (RFC 6750).
+    """Returns the token of the request's single Authorization header (RFC 6750).
 
     Raises `Malformed` for several tokens or one elsewhere, `Unauthenticated` for none or another scheme.
     """

@@ -21,7 +21,7 @@ ALGORITHMS: Final = {
 NUMBER_MEMBERS: Final = frozenset({"x", "y", "n", "e"})
 """The members of a public key that are bytes in base64url (RFC 7518, 6.2 and 6.3)."""
 SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-"""Members that secret keys alone have."""
+"""The members of a key that only secret keys have."""
 RSA_BITS: Final = range(2048, 8192 + 1)
 """The permitted sizes of an RSA key. Shorter keys can be broken; longer ones make every verification slow."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
@@ -37,7 +37,7 @@ class InvalidKeySet(Exception):
 
 
 def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
-    """The keys of the JWKS `text` by key id, each with the algorithms it may be used with.
+    """Returns the keys of the JWKS `text` by key id, each with the algorithms that it may be used with.
 
     `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet`.
     """

@@ -21,9 +21,11 @@ from waypost.tls import roots_context
 
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
-"""The time limit of a whole refresh, which a server that sends a byte now and then would else never end."""
+"""The time limit of a whole refresh, which a server could else drag out by sending a byte now and then."""
 OVERDUE_FACTOR: Final = 2
-"""A set that nobody tried to refresh for so many times `keys_fresh_seconds` is refreshed before it is used.
+"""The multiple of `keys_fresh_seconds` after which a key set is refreshed before it is used again.
+
+An idle gateway, which nobody made refresh its set, is the usual case.
 
 That is the case on a gateway that was idle.
 """
@@ -32,7 +34,7 @@ Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
 class KeySetCache:
-    """The cache of one issuer's keys, by key id. `clock` is monotonic.
+    """Caches the keys of one issuer by key id. `clock` is monotonic.
 
     `changed` is called when the set has another text than before: what was verified with a key that left it
     must not be accepted any more.
@@ -73,11 +75,11 @@ class KeySetCache:
 
     @property
     def refresh_due(self) -> bool:
-        """True if the key set is older than `keys_fresh_seconds`."""
+        """Whether the key set is older than `keys_fresh_seconds`."""
         return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
-        """The key with the id `kid` and its algorithms, or None if the issuer has no such key.
+        """Returns the key with the id `kid` and its algorithms, or None if the issuer has no such key.
 
         Raises `Unavailable` if the set is stale and cannot be read.
         """
@@ -100,12 +102,12 @@ class KeySetCache:
 
     @property
     def stale(self) -> bool:
-        """True if the key set is older than `keys_stale_seconds`: no token can then be verified."""
+        """Whether the key set is older than `keys_stale_seconds`, so that no token can be verified."""
         return self._age >= self._issuer.keys_stale_seconds
 
     @property
     def ends_in_seconds(self) -> float:
-        """The seconds for which the key set still counts if it is not read again; 0: it does not count."""
+        """The seconds for which the key set still counts without another refresh; 0 if it does not count."""
         return max(0.0, self._issuer.keys_stale_seconds - self._age)
 
     @property
@@ -140,7 +142,7 @@ class KeySetCache:
             self._changed()
 
     async def _fetch(self) -> bytes:
-        """The text of the key set, from where the settings or the issuer's own metadata say."""
+        """Fetches the text of the key set from where the settings or the issuer's own metadata say."""
         source = self._source
         if isinstance(source, Path):
             return await asyncio.to_thread(source.read_bytes)

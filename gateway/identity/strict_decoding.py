@@ -19,11 +19,13 @@ MAXIMUM_KEY_ID: Final = 256
 
 
 class NotStrict(Exception):
-    """Raised for input that is not decoded. The text is one word that says why, such as `number`."""
+    """Raised for input that is not strictly well-formed. The text is one word such as `number`."""
 
 
 def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[str, Any]:
-    """The JSON object in `text`, with no more than `maximum_brackets` brackets that open. Raises `NotStrict`.
+    """Returns the JSON object in `text`, of at most `maximum_brackets` brackets. Raises `NotStrict`.
+
+    The error's word is `number`, `nesting`, `duplicate` or `json`.
 
     Its word is `number`, `nesting`, `duplicate` or `json`.
     """
@@ -50,7 +52,7 @@ def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[s
 
 
 def decode_base64url(text: bytes) -> bytes:
-    """The bytes that `text` spells in base64url without padding (RFC 7515, 2). Raises `NotStrict`."""
+    """Returns the bytes encoded in `text` as base64url without padding (RFC 7515, 2). Raises `NotStrict`."""
     if not BASE64URL.fullmatch(text):
         raise NotStrict("base64")
     try:
@@ -65,7 +67,7 @@ def decode_base64url(text: bytes) -> bytes:
 
 
 def is_key_id(kid: object) -> TypeGuard[str]:
-    """True if `kid` may be the id of a key, in a token's header and in a key set."""
+    """Whether `kid` may be the id of a key, in a token's header or a key set."""
     return isinstance(kid, str) and 0 < len(kid) <= MAXIMUM_KEY_ID and kid.isprintable()
 
 

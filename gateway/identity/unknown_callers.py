@@ -15,12 +15,13 @@ from typing import Final
 from gateway.core.errors import TooManyRequests
 
 RATE: Final = 50.0
-"""Such requests of one address that are answered in a second, for as long as they come."""
+"""The number of unauthenticated requests per second that one address may make in the long run."""
 BURST: Final = 250.0
 WAIT_SECONDS: Final = 5.0
-"""The longest wait; a request that would wait longer is refused after it, and its token is not looked at."""
+"""The longest wait in seconds; a request that would wait longer is refused after it, with its token
+unread."""
 ADDRESSES_MAXIMUM: Final = 10_000
-"""With more than that, those that have all of their burst are dropped."""
+"""The number of tracked addresses beyond which those with their full burst are dropped."""
 
 
 class UnknownCallers:
@@ -68,7 +69,7 @@ class UnknownCallers:
             await self._sleep(seconds)
 
     def excuse(self, address: str, *, sheds: bool = True) -> None:
-        """Takes a request back from the count of its address, since its caller was authenticated."""
+        """Takes a request off the count of its address, since its caller was authenticated."""
         key = network_of(address), sheds
         self._left[key] = min(BURST, self._left_now(key) + 1.0), self._clock()
 
@@ -78,7 +79,10 @@ class UnknownCallers:
 
 
 def network_of(address: str) -> str:
-    """The key of an address in the limiter: itself, or the /64 of an IPv6 address, which one client has."""
+    """Returns the limiter's key for an address: itself, or the /64 network of an IPv6 address.
+
+    One client has the whole /64.
+    """
     if ":" not in address:
         return address
     try:

@@ -44,7 +44,7 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """The healths, in the same order, after `lost_in_blackout` is set on regions lost in a blackout.
+    """Returns the healths, in the same order, with `lost_in_blackout` set on regions lost in a blackout.
 
     To be called at each pass of the controller; `canary` as in `is_cut_off`. Such a region was well all the
     time: while it is lost it is probed at the quick pace, and it returns without slow start and without an

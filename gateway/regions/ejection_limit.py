@@ -1,7 +1,7 @@
-"""The limit of regions ejected at once, after Envoy's `max_ejection_percent` and its panic threshold.
+"""Limits how many regions are ejected at once, after Envoy's `max_ejection_percent` and panic threshold.
 
-An ejection sends new work elsewhere. Where there is no elsewhere it only delays the work of all. What has no
-elsewhere since policy or its wish bind it to Ejected regions is for `placement.py`.
+An ejection sends new work to other regions. If too few other regions are left, it only delays all work. Work
+that policy or its own wish bind to Ejected regions is the concern of `placement.py`.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from gateway.settings import HealthSettings
 def within_ejection_limit(
     healths: Sequence[RegionHealth], now: float, settings: HealthSettings
 ) -> tuple[RegionHealth, ...]:
-    """The same regions in the same order, with the ejections that are too many ended.
+    """Returns the regions' healths in the same order, after ending the ejections that exceed the limit.
 
-    `healths` are those of the regions that take new work at all: a cordoned one is no elsewhere.
-    Those that would have ended soonest end now, in slow start; the incidents stay counted.
+    `healths` are those of the regions that take new work at all: a cordoned region is no alternative.
+    The ejections that would have ended soonest end now, in slow start; the incidents stay counted.
     """
     ejected = [health for health in healths if health.condition is RegionCondition.EJECTED]
     allowed = int(settings.ejected_ratio * len(healths))

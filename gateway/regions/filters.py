@@ -12,9 +12,10 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
-"""The refusal of a full region, the one that passes by itself: when an attempt there ends."""
+"""The refusal text of a region without a free slot; it passes when an attempt there ends."""
 NO_SHARE: Final = "no slot left for the tenant"
-"""Refused until attempts of the same tenant end there, or more slots are free."""
+"""The refusal text of a region where the tenant has used up its share of slots, until an attempt of it
+ends."""
 
 
 def why_closed(region: RegionView) -> str | None:
@@ -33,14 +34,15 @@ def takes_work(region: RegionView) -> bool:
 
 
 def as_last_resort(region: RegionView) -> RegionView:
-    """The region as a last resort, for work that fits nowhere else: an Ejected region counts as Warming."""
+    """Returns the region as Warming if it is Ejected, for work that fits nowhere else."""
     if region.condition is not RegionCondition.EJECTED:
         return region
     return structs.replace(region, condition=RegionCondition.WARMING)
 
 
 TRIED_THERE: Final = "where a shard that may have ended other regions is tried first"
-"""This passes by itself too: when that shard has ended its trial."""
+"""The refusal text of a region where a possibly poisonous shard is on trial; it passes when the trial
+ends."""
 
 
 def apart_from_trials(demand: Demand, region: RegionView) -> str | None:
@@ -86,7 +88,7 @@ def serves(demand: Demand, region: RegionView) -> bool:
 
 
 def refusal(demand: Demand, region: RegionView) -> str | None:
-    """The reason why the region cannot take the attempt; None where it can.
+    """Returns the reason why the region cannot take the attempt; None if it can.
 
     Asked in the order in which a person would ask; the first refusal is the one that is shown.
     """

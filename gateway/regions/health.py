@@ -24,39 +24,40 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     condition: RegionCondition = RegionCondition.UNKNOWN
     """The condition that `condition_of` derives from the other fields, kept with when and why it began."""
     since: float = NEVER
-    """When the condition began."""
+    """The time at which the condition began."""
     reason: str = ""
     """Why the condition began, as a sentence for people."""
     next_probe_at: float = NEVER
     probe_wanted_at: float = NEVER
-    """When a probe was last wanted at once: an answer to an earlier one may be older than the reason."""
+    """The time at which an immediate probe was last requested; earlier probes do not answer it."""
     ever_answered: bool = False
-    """Whether it has answered a probe since this gateway started."""
+    """Whether the region has answered a probe since this gateway started."""
     answered_at: float = NEVER
-    """When the newest probe that was answered began."""
+    """The start time of the newest probe that was answered."""
     failures: int = 0
-    """Probes failed in a row."""
+    """The number of probes that failed in a row."""
     successes: int = 0
-    """Probes answered in a row."""
+    """The number of probes that were answered in a row."""
     lost_at: float | None = None
-    """Since when it is Unreachable; None while it is not."""
+    """The time since which the region is Unreachable; None while it is reachable."""
     losses: int = 0
-    """How often it was lost since `lost_at`: answering once and failing again is another loss."""
+    """The number of losses since `lost_at`: answering once and failing again is another loss."""
     lost_in_blackout: bool = False
-    """Whether it was lost together with most others: the gateway's own network was, see `blackout_guard`."""
+    """Whether the region was lost together with most others, by a fault of the gateway's network: see
+    `blackout_guard`."""
     restarted_while_lost: bool = False
-    """Whether another boot of it was seen while it was lost: then it was down itself, blackout or not."""
+    """Whether the cluster was restarted while it was lost: then it was down itself, blackout or not."""
     returned_at: float = NEVER
-    """When it was last reachable again."""
+    """The time at which the region was last reachable again."""
     warming_since: float | None = None
-    """Since when it is in slow start; None while it is not."""
+    """The time since which the region is in slow start; None while it is not."""
     ewma: PeakEwma = PeakEwma()
     latency: LatencyWindow = LatencyWindow()
     outcomes: CallOutcomes = CallOutcomes()
     ejections: Ejections = Ejections()
 
     def __repr__(self) -> str:
-        """`<RegionHealth beijing Unreachable (3 probes failed: Timeout) since 3.0, failures 3, ...>`."""
+        """Returns text such as `<RegionHealth beijing Unreachable (3 probes failed) since 3.0, ...>`."""
         ejected = "" if self.ejections.until is None else f", ejected until {self.ejections.until:.1f}"
         lost = "" if self.lost_at is None else f", lost at {self.lost_at:.1f} ({self.losses} times)"
         marks = (name for name in ("lost_in_blackout", "restarted_while_lost") if getattr(self, name))
@@ -75,12 +76,12 @@ def unknown(name: str) -> RegionHealth:
 
 
 def removed(name: str, now: float, reason: str) -> RegionHealth:
-    """The health of a region that nothing probes any more: Unreachable from `now` on, for good."""
+    """Returns the health of a region that is no longer probed: Unreachable from `now` on, for good."""
     return with_changes(unknown(name), now, because=reason, lost_at=now, next_probe_at=float("inf"))
 
 
 def condition_of(health: RegionHealth) -> RegionCondition:
-    """The condition that follows from the evidence: the worst that holds."""
+    """Returns the condition that follows from the health's evidence: the worst one that holds."""
     if health.lost_at is not None:
         return RegionCondition.UNREACHABLE
     if not health.ever_answered:
@@ -95,7 +96,7 @@ def condition_of(health: RegionHealth) -> RegionCondition:
 def condition_with_journal(
     health: RegionHealth, *, admitted: bool, unknown_journal: str
 ) -> tuple[RegionCondition, str]:
-    """The condition that placement and people see, with its reason: that of `health`, or a worse one.
+    """Returns the condition that placement and people see, and its reason: `health`'s, or a worse one.
 
     `admitted`: the journal that the region's name is bound to answers and has opened the event stream.
     `unknown_journal`: the incarnation of another journal that answers under that name; empty if there is

@@ -26,7 +26,7 @@ def after_call(
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
-    """The health after a call that carried `items`, took `seconds` and was over at `ended`.
+    """Returns the health after a call that carried `items`, took `seconds` and ended at `ended`.
 
     `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1, for
     jitter.
@@ -57,7 +57,7 @@ def after_call(
 
 
 def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float:
-    """The latency sample of a call: its time per item, since it takes longer the more it carries.
+    """Returns the latency sample of a call: its time per item carried.
 
     It is never less than the round trip of the last probe, which carries nothing.
     """
@@ -68,7 +68,7 @@ def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float
 def _after_fault(
     health: RegionHealth, now: float, failure: str, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """The health after one more fault is counted: ejected, where the faults are enough for that."""
+    """Returns the health after one more failed call: ejected if too many calls have failed."""
     if not health.ever_answered or health.lost_at is not None:
         return health  # it takes no work anyhow, and the loss is counted when it returns
     if health.ejections.until is not None:

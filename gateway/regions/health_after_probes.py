@@ -25,7 +25,7 @@ def after_probe(
     dice: Callable[[], float],
     detail: str = "",
 ) -> RegionHealth:
-    """The health after a probe that was sent at `began` and over at `ended`, with the time of the next one.
+    """Returns the health after a probe sent at `began` and ended at `ended`, with the next probe's time.
 
     `failure` is the reason why there was no good answer, None where there was one; `detail` says more of it
     to people. `dice` gives a random number in 0..1, for jitter.
@@ -40,7 +40,7 @@ def after_probe(
 
 
 def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
-    """The health after the event stream ended or fell silent: a probe is due at once."""
+    """Returns the health after the event stream ended or fell silent: a probe is due at once."""
     if health.failures:
         # probes fail already, and the next one is near. With one at each refused stream, three failures would
         # come within milliseconds, and a short interruption would count as a loss
@@ -49,7 +49,7 @@ def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
 
 
 def after_restart(health: RegionHealth) -> RegionHealth:
-    """The health after another boot of the cluster was seen, without the old boot's calls and round trips.
+    """Returns the health after a restart of the cluster, without the old process's calls and round trips.
 
     A restart alone is no outage, so the condition stays.
     """
@@ -67,7 +67,7 @@ def after_restart(health: RegionHealth) -> RegionHealth:
 def _pause_seconds(
     health: RegionHealth, began: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> float:
-    """The seconds from the end of a probe, which was sent at `began`, to the next; 0.0: it is due at once."""
+    """Returns the seconds from the end of a probe, sent at `began`, to the next; 0.0 for at once."""
     if health.failures:
         return settings.probe_retry_seconds
     if health.lost_at is not None:
@@ -81,7 +81,7 @@ def _pause_seconds(
 def _after_answer(
     health: RegionHealth, *, began: float, ended: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """The health after a probe was answered; the region is back if enough were in a row."""
+    """Returns the health after an answered probe; the region is reachable after enough of them in a row."""
     seconds = ended - began
     successes = health.successes + 1
     # the first answer ever is enough: it follows the start of the gateway or of the region, not an outage
@@ -109,7 +109,7 @@ def _after_answer(
 def _after_return(
     health: RegionHealth, now: float, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """The health of a region that is reachable again after a loss: in slow start, after several also ejected.
+    """Returns the health of a region that is reachable again after a loss: in slow start, or ejected.
 
     After a blackout it is neither.
     """
@@ -135,7 +135,7 @@ def _after_return(
 def _after_failure(
     health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, settings: HealthSettings
 ) -> RegionHealth:
-    """The health after a probe failed; the region is lost if enough failed in a row."""
+    """Returns the health after a failed probe; the region is lost after enough of them in a row."""
     failures = health.failures + 1
     changes: dict[str, Any] = {
         "failures": failures,

@@ -9,7 +9,7 @@ from gateway.settings import HealthSettings
 
 
 def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> RegionHealth:
-    """The health when time alone has passed until `now`. To be called once a second.
+    """Returns the health at `now`, when only time has passed. To be called once a second.
 
     Ends an ejection or a slow start that is over, and evaluates the round trips of the last seconds.
     """

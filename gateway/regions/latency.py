@@ -1,4 +1,4 @@
-"""Estimates a region's latency: by the peak EWMA that scores it, and the p90 that finds it Degraded.
+"""Estimates a region's latency: a peak EWMA for scoring regions, and a p90 that marks a region as Degraded.
 
 The estimate follows Finagle's load balancer (`com.twitter.finagle.loadbalancer.PeakEwma`): a higher sample
 counts in full at once, a lower one by an exponentially weighted moving average. The p90 with hysteresis is
@@ -13,28 +13,29 @@ from msgspec import Struct, structs
 from gateway.settings import HealthSettings
 
 NEVER: Final = float("-inf")
-"""The time of what has not happened yet."""
+"""The monotonic time of an event that has not happened yet."""
 
 
 class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
-    """An estimate of a region's latency: it rises to a high sample at once, and falls to a low one slowly."""
+    """An estimate of a region's latency that rises to a high sample at once and falls to a low one slowly."""
 
     peak_seconds: float = 0.0
-    """The estimate at `at`."""
+    """The latency estimate at the time `at`, in seconds."""
     latest_seconds: float = 0.0
-    """The newest sample, which the estimate nears from there."""
+    """The newest latency sample in seconds, to which the estimate decays from `peak_seconds`."""
     at: float = NEVER
-    """When the newest sample was taken, in monotonic seconds."""
+    """The time of the newest sample, in monotonic seconds."""
 
 
 def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
-    """The estimate in seconds at `now`: it nears the newest sample by a factor e every `tau_seconds`."""
+    """Returns the latency estimate in seconds at `now`; it nears the newest sample by e every
+    `tau_seconds`."""
     faded = exp(-max(0.0, now - ewma.at) / tau_seconds)
     return ewma.latest_seconds + (ewma.peak_seconds - ewma.latest_seconds) * faded
 
 
 def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
-    """The estimate after a sample of `seconds`, taken at `at`.
+    """Returns the latency estimate after a sample of `seconds`, taken at `at`.
 
     A higher sample replaces the estimate; a lower one is what it falls towards, as in `peak_at`.
     """
@@ -44,17 +45,19 @@ def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: floa
 
 
 def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma:
-    """The estimate after a failure, which counts as a slow answer: failing fast must not attract work."""
+    """Returns the latency estimate after a failed call, which counts as a slow answer.
+
+    Failing fast must not attract work.
+    """
     return after_sample(
         ewma, at=at, seconds=settings.failure_counts_seconds, tau_seconds=settings.ewma_tau_seconds
     )
 
 
 class LatencyWindow(Struct, frozen=True, kw_only=True):
-    """The round trips of the last `degraded_window_seconds`, and whether they make the region slow.
+    """The round trips of probes in the last `degraded_window_seconds`, and whether the region is slow.
 
-    It becomes slow sooner than it stops being so (hysteresis), so that work does not move to and fro.
-
+    A region becomes slow sooner than it stops being slow (hysteresis), so that work does not move to and fro.
     Only probes count: they carry nothing and go at a steady rate, so a region is not called slow for the size
     of its work.
     """
@@ -62,32 +65,35 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
     round_trips: tuple[tuple[float, float], ...] = ()
     """Round trips of probes, as (monotonic seconds of the end, seconds taken), oldest first."""
     evaluations_over: int = 0
-    """Evaluations in a row in which the p90 passed the threshold."""
+    """The number of evaluations in a row in which the p90 was above the threshold."""
     slow: bool = False
     calm_since: float | None = None
-    """While slow: since when the p90 has been low enough to end it."""
+    """The time since which the p90 of a slow region is low enough to end that; None if it is not."""
 
 
 def after_round_trip(
     window: LatencyWindow, *, at: float, seconds: float, settings: HealthSettings
 ) -> LatencyWindow:
-    """The window with one more round trip, over at `at`; those older than the window are dropped."""
+    """Returns the window with one more round trip, ended at `at`, and without those older than the window."""
     recent = tuple(trip for trip in window.round_trips if trip[0] > at - settings.degraded_window_seconds)
     return structs.replace(window, round_trips=(*recent, (at, seconds)))
 
 
 def p90(seconds: list[float]) -> float | None:
-    """The 90th percentile, by the nearest rank at or below it: of five the second slowest; None of none."""
+    """Returns the 90th percentile by the nearest rank at or below it (of five values the second largest).
+
+    None for an empty list.
+    """
     return sorted(seconds)[max(1, floor(0.9 * len(seconds))) - 1] if seconds else None
 
 
 def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> float | None:
-    """The p90 in seconds over the window that ends at `now`; None without a round trip in it."""
+    """Returns the p90 in seconds over the window that ends at `now`; None if the window has no round trip."""
     return p90([seconds for at, seconds in window.round_trips if at > now - settings.degraded_window_seconds])
 
 
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
-    """The window after the evaluation that is made once a second: slow after enough bad ones in a row."""
+    """Returns the window after its evaluation once a second: slow after enough bad evaluations in a row."""
     value = recent_p90(window, now, settings)
     if value is None:
         return window  # without a round trip nothing is known, so nothing changes

@@ -13,23 +13,28 @@ from gateway.regions.latency import NEVER
 from gateway.settings import HealthSettings
 
 FAULTS: Final = frozenset({"Unreachable", "Timeout", "Unavailable"})
-"""Reasons of a failed call that count against the region: no connection, no answer in time, 502/503/504.
-Other reasons are about the request, not about the region."""
+"""The failure reasons that count against a region: no connection, no answer in time, 502/503/504.
+
+Other reasons are about the request, not about the region.
+"""
 
 
 class CallOutcomes(Struct, frozen=True, kw_only=True):
     """The numbers of calls and faults in the last `success_window_seconds`, and of faults in a row."""
 
     by_second: tuple[tuple[int, int, int], ...] = ()
-    """(monotonic second, calls, faults), oldest first: as long as the window, however many calls are made."""
+    """The counts of each second, oldest first, as (monotonic second, calls, faults).
+
+    Their number is bounded by the window, however many calls are made.
+    """
     consecutive_faults: int = 0
-    """Faults since the last success, however long ago."""
+    """The number of faults since the last success, however long ago that was."""
 
 
 def after_outcome(
     outcomes: CallOutcomes, *, at: float, fault: bool, settings: HealthSettings
 ) -> CallOutcomes:
-    """The outcomes with one more call, which ended at `at`; seconds older than the window are dropped."""
+    """Returns the outcomes with one more call, ended at `at`, and without seconds older than the window."""
     second = int(at)
     kept = [entry for entry in outcomes.by_second if entry[0] > at - settings.success_window_seconds]
     calls, faults = 1, int(fault)
@@ -43,7 +48,7 @@ def after_outcome(
 
 
 def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
-    """The reason why the outcomes eject the region, as a sentence for people; None where they do not."""
+    """Returns the reason to eject the region, as a sentence for people; None if there is none."""
     if outcomes.consecutive_faults >= settings.consecutive_errors:
         return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)
@@ -61,20 +66,20 @@ class Ejections(Struct, frozen=True, kw_only=True):
     """
 
     incidents: int = 0
-    """The number of incidents, each within `ejection_forgotten_seconds` of the one before."""
+    """The number of recent incidents, each within `ejection_forgotten_seconds` of the one before."""
     since: float = NEVER
-    """When the newest ejection began."""
+    """The time at which the newest ejection began."""
     until: float | None = None
-    """When the ejection ends; None while the region is not ejected."""
+    """The time at which the ejection ends; None while the region is not ejected."""
     incident_ended_at: float = NEVER
-    """End of the newest incident; that of an ejection is known when it begins."""
+    """The end of the newest incident; for an ejection it is known when the ejection begins."""
     reason: str = ""
 
 
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """The ejections with `incidents` more, which end at `now`; earlier ones count only if they are recent."""
+    """Returns the ejections with `incidents` more that end at `now`; old ones are forgotten."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -83,7 +88,9 @@ def after_incidents(
 def begin_ejection(
     ejections: Ejections, *, now: float, multiplier: int, reason: str, settings: HealthSettings, chance: float
 ) -> Ejections:
-    """Ejects the region from `now` on, for `multiplier` times `ejection_seconds` within the maximum.
+    """Returns the ejections with one that begins at `now`, for `multiplier` times `ejection_seconds`.
+
+    The duration is bounded by `ejection_maximum_seconds`.
 
     `chance`, a random number in 0..1, shortens it by up to the part `jitter`: regions ejected together do not
     come back together.
@@ -94,12 +101,12 @@ def begin_ejection(
 
 
 def end_ejection(ejections: Ejections) -> Ejections:
-    """Ends the ejection; its incident stays counted."""
+    """Returns the ejections with the present one ended; its incident stays counted."""
     return structs.replace(ejections, until=None)
 
 
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
-    """The ejections after the region became Unreachable at `lost_at`.
+    """Returns the ejections after the region became Unreachable at `lost_at`.
 
     An ejection that began just before ends, and is not counted: it is the same incident, which calls noticed
     sooner than probes. When the region returns, the loss is counted.

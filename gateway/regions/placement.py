@@ -13,9 +13,7 @@ from gateway.settings import PlacingSettings
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The answer of `place`: the region chosen, the scores of all that fit (lower is better), and the reasons
-    against the others.
-    """
+    """The result of `place` if a region fits: the region, all scores (lower is better), and the refusals."""
 
     region: str
     scores: dict[str, float]
@@ -23,12 +21,12 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Unplaceable(Struct, frozen=True, kw_only=True):
-    """The answer of `place` where no region fits: the reason against each, by region."""
+    """The result of `place` if no region fits: the reason against each region, by name."""
 
     rejected: dict[str, str]
 
     def __str__(self) -> str:
-        """`0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
+        """Returns, for example, `0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in Counter(self.rejected.values()).most_common()
         )
@@ -42,7 +40,7 @@ def place(
     choose: Callable[[Sequence[str]], str],
     settings: PlacingSettings,
 ) -> Placement | Unplaceable:
-    """Chooses the region for one attempt; where none fits, returns the reason against each.
+    """Chooses the region for one attempt; if none fits, returns the reason against each region.
 
     `choose` picks one of the names whose score is within `settings.near` of the best. A region that fits and
     is passed over for a preference has both a score and a reason. Ejected regions take the attempt if no
@@ -82,5 +80,5 @@ def _filtered(demand: Demand, regions: Sequence[RegionView]) -> tuple[list[Regio
 
 
 def after_placement(region: RegionView) -> RegionView:
-    """The region's view with one more attempt in its load."""
+    """Returns the view of a region with one more attempt counted in its load."""
     return structs.replace(region, inflight=region.inflight + 1, free_slots=region.free_slots - 1)

@@ -8,26 +8,27 @@ from gateway.documents.workflow import Workflow
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """What one attempt needs of a region: executors, processors, permission; and which regions it prefers."""
+    """The requirements of one attempt on a region: executors, processors, permission and preferences."""
 
     permitted: frozenset[str]
-    """Regions that policy permits."""
+    """The names of the regions that policy permits."""
     requested: frozenset[str] = frozenset()
-    """Regions that the workflow names; empty if it takes any."""
+    """The names of the regions that the workflow asks for; empty if it accepts any."""
     avoid: frozenset[str] = frozenset()
-    """Regions that the workflow takes only if no other fits."""
+    """The names of regions that the workflow accepts only if no other fits."""
     executors: frozenset[str] = frozenset()
     """The types of the workflow's tasks."""
     cpu: float = 0.0
-    """The number of processors that the workflow's largest task takes."""
+    """The number of processors that the workflow's largest task needs."""
     used_up: frozenset[str] = frozenset()
-    """Regions in which the tenant holds all that it may hold."""
+    """The names of regions in which the tenant holds all the slots that it may hold."""
     apart_from: frozenset[str] = frozenset()
-    """Regions where a shard is on trial that may be poison: this one may be too, and must not
-    go there. Empty if it is not.
+    """The names of regions in which another possibly poisonous shard is on trial: no place for this one.
+
+    Empty if this shard is not suspected.
     """
     spread: Mapping[str, int] | None = None
-    """The run's shards by region, where it wants them spread; None where it does not."""
+    """The number of the run's shards by region, if it wants them spread; None if it does not."""
 
 
 def demand_of(
@@ -38,7 +39,7 @@ def demand_of(
     used_up: frozenset[str] = frozenset(),
     apart_from: Iterable[str] = (),
 ) -> Demand:
-    """The demand of one shard of `workflow`, which policy permits in the regions `permitted`.
+    """Returns the demand of one shard of `workflow`, which policy permits in the regions `permitted`.
 
     `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant;
     `apart_from` are regions that a shard which may be poison must not share.

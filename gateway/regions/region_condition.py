@@ -45,7 +45,9 @@ class Taint(StrEnum):
     """
 
     CORDONED = "cordon"
-    """The region gets no new work; attempts that run there finish."""
+    """The region gets no new work; attempts that run there finish (`cordon`)."""
     FORGOTTEN = "forget"
-    """The region is gone for good: nothing there is waited for until it answers again, and the blackout guard
-    does not count it."""
+    """The region is given up for good (`forget`): the gateway no longer waits for anything there.
+
+    This ends when the region answers again. The blackout guard does not count a forgotten region.
+    """

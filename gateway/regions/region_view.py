@@ -17,22 +17,22 @@ class RegionView(Struct, frozen=True, kw_only=True):
     name: str
     condition: RegionCondition
     reason: str = ""
-    """Why the condition is what it is, as a sentence for people: `3 probes failed: Timeout`."""
+    """The reason for the condition, as a sentence for people: `3 probes failed: Timeout`."""
     since: float = 0.0
-    """When the condition began, in wall-clock seconds since 1970; 0 if it has never changed."""
+    """The time at which the condition began, in wall-clock seconds since 1970; 0 if it has never changed."""
     peak_ewma_seconds: float
-    """The estimated latency: the peak EWMA, faded to this moment."""
+    """The estimated latency in seconds: the peak EWMA, decayed to this moment."""
     weight: float = 1.0
-    """Its share of the work beside other regions, above 0: the operator's weight times that of slow start."""
+    """The region's share of work relative to others, above 0: the operator's weight times slow start's."""
     inflight: int
     """The number of attempts that are, or may still be, in the region."""
     free_slots: int
-    """The number of attempts that the region takes until it is full."""
+    """The number of further attempts that the region takes until it is full."""
     status: ClusterStatus | None = None
     """The last report of the region's cluster: executors, processors, queue. None before the first."""
     taints: frozenset[Taint] = frozenset()
     counted: bool = True
-    """Whether the blackout guard counts it: a region that is forgotten, or out of the settings, is not."""
+    """Whether the blackout guard counts the region; not if it is forgotten or out of the settings."""
 
     @property
     def queued(self) -> int:
@@ -56,7 +56,7 @@ class RegionView(Struct, frozen=True, kw_only=True):
 
     @property
     def forgotten(self) -> bool:
-        """Whether an operator has given the region up."""
+        """Whether an operator has given the region up for good (`forget`)."""
         return Taint.FORGOTTEN in self.taints
 
 
@@ -73,7 +73,7 @@ def region_view(
     unknown_journal: str = "",
     counted: bool = True,
 ) -> RegionView:
-    """Makes the view of a region at `now`. `weight` is the operator's, without that of slow start.
+    """Returns the view of a region at `now`. `weight` is the operator's, without that of slow start.
 
     `admitted` and `unknown_journal` are explained at `condition_with_journal`.
     """

@@ -1,4 +1,4 @@
-"""Ranks the regions that fit: by the preferences that come before any score, then by the score."""
+"""Ranks the regions that can take an attempt: first by preferences (tiers), then by score."""
 
 from typing import TypeAlias
 
@@ -7,7 +7,7 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 
 Tier: TypeAlias = tuple[bool, bool, float]
-"""(avoided, Degraded, shards of the run for its share): compared in this order, lower is better."""
+"""A region's rank by preferences: (avoided, Degraded, shards of the run for its share); lower is better."""
 
 
 def score(region: RegionView, *, floor_seconds: float) -> float:
@@ -23,7 +23,7 @@ def score(region: RegionView, *, floor_seconds: float) -> float:
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:
-    """The rank of a region by the preferences that come before every score, lower is better."""
+    """Returns the rank of a region by the preferences that come before every score; lower is better."""
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
     # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
@@ -31,7 +31,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:
-    """The reason why a region of tier `own` is passed over for those of tier `best`; None if the same."""
+    """Returns the reason why a region of tier `own` loses to those of tier `best`; None if they are equal."""
     if own == best:
         return None
     if own[0] > best[0]:

@@ -1,7 +1,7 @@
-"""The control loop of rollbacks: reads alerts, takes one step a pass, and stores each with its evidence.
+"""The control loop of automatic rollbacks: reads alerts, acts on them, and stores acts with evidence.
 
 A rollback is durable before it is done, and each release can have one at most: neither a crash nor a second
-alert takes back twice. What was begun is ended first.
+alert rolls back twice. What was begun is ended first.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from gateway.rollback_settings import RollbackSettings
 from gateway.store.rollbacks import KeepsRollbacks
 
 ACTOR: Final = "rollback"
-"""Who has had done, in the audit, what the controller does."""
+"""The name of the rollback controller in the audit trail, as the actor of what it does."""
 ALERTS_AT_ONCE: Final = 100
 PAST_MAXIMUM: Final = 200
 
@@ -34,7 +34,7 @@ NOTED: Final = {
     Outcome.FREEZE: RollbackPhase.FROZEN,
     Outcome.PERSON: RollbackPhase.WANTED,
 }
-"""The phase in which a rollback begins, by the verdict; by others there is none."""
+"""The first phase of a rollback, by the decision's outcome; other outcomes make no rollback."""
 
 
 class KnowsReleases(Protocol):
@@ -44,7 +44,7 @@ class KnowsReleases(Protocol):
 
 
 class RollbackController:
-    """A controller that rolls bad policy bundles back. `region_lost`: whether a region is unreachable now.
+    """Rolls back bad policy bundles on alerts. `region_lost`: whether a region is unreachable now.
 
     `on_phase` is called with each phase that a rollback comes to.
     """
@@ -68,7 +68,7 @@ class RollbackController:
         return f"<RollbackController {self._settings.mode}>"
 
     async def run(self) -> None:
-        """Runs passes until it is cancelled."""
+        """Calls `pass_once` periodically until it is cancelled."""
         while True:
             try:
                 await self.pass_once()
@@ -77,7 +77,7 @@ class RollbackController:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Makes one pass over unfinished rollbacks and open alerts; rolls one release back at most."""
+        """Continues unfinished rollbacks, then checks open alerts; rolls at most one release back."""
         past = await self._store.acted_rollbacks(limit=PAST_MAXIMUM)
         for rollback in past:
             if rollback.phase is RollbackPhase.INTENDED:
@@ -91,7 +91,7 @@ class RollbackController:
                 return
 
     async def _look_at(self, alert: Alert, known: dict[LatestRelease, Evidence | NoEvidence]) -> bool:
-        """Acts on an alert; returns whether a release was rolled back.
+        """Decides on an alert and begins what follows; returns whether a release was rolled back.
 
         Evidence that is `known` in this pass is not asked for again: many alerts may be about one release.
         """
@@ -145,7 +145,7 @@ class RollbackController:
         )
 
     async def _take_back(self, rollback: Rollback) -> None:
-        """Does an intended rollback, or finds it done. Raises `Unavailable` where it is to be retried."""
+        """Carries out an intended rollback, or finds it done. Raises `Unavailable` if it must be retried."""
         rollout, now = self._bundles.current, self._clock()
         release = rollout.release(int(rollback.release))
         if release is not None and release.state is BundleState.ROLLED_BACK:

@@ -1,4 +1,4 @@
-"""Decides whether a release is rolled back: a chain of gates, each of which can only refuse. Pure.
+"""Decides whether a release is rolled back, by a chain of gates, each of which can only refuse. Pure.
 
 Without evidence nothing is ever taken back. What is not proven yet is looked at again, for as long as the
 alert fires and the release is young enough to be the cause.
@@ -20,25 +20,25 @@ DAY_SECONDS: Final = 86_400.0
 
 
 class Outcome(StrEnum):
-    """The outcomes of looking at an alert."""
+    """The outcome of a decision about an alert."""
 
     ROLL_BACK = "RollBack"
     DRY_RUN = "DryRun"
-    """It would be taken back, were rollback.mode on."""
+    """A rollback would be made if rollback.mode were on."""
     ASK = "Ask"
-    """Evidence is to be asked for; nothing else speaks against a rollback."""
+    """Evidence must be queried first; nothing else speaks against a rollback."""
     WAIT = "Wait"
-    """Not yet: it is looked at again while the alert fires."""
+    """Nothing is done yet: the alert is checked again while it fires."""
     NOTHING = "Nothing"
-    """Nothing, for good."""
+    """Nothing is done, and the alert is not checked again."""
     FREEZE = "Freeze"
-    """There is no evidence: nothing is done, and a person is wanted."""
+    """Nothing is done for lack of evidence, and a person is paged."""
     PERSON = "Person"
-    """The gateway may not: a person is wanted."""
+    """The gateway may not roll back by itself, and a person is paged."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """The outcome for an alert, with the reason."""
+    """The decision about an alert: its outcome, with the reason."""
 
     outcome: Outcome
     why: str
@@ -84,7 +84,7 @@ def decide(
 def _by_past(
     release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
-    """The verdict by the release's age and by earlier rollbacks; None: none of them decides."""
+    """Returns the verdict by the release's age and by earlier rollbacks; None if they decide nothing."""
     done = [rollback for rollback in past if rollback.phase in ACTED]
     if any(rollback.kind is release.kind and rollback.digest == release.digest for rollback in done):
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
@@ -114,7 +114,7 @@ def _by_past(
 
 
 def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:
-    """The verdict by the evidence; None: the evidence proves that the release is bad."""
+    """Returns the verdict by the evidence; None if the evidence proves that the release is bad."""
     if isinstance(evidence, NoEvidence):
         return Verdict(outcome=Outcome.FREEZE, why=evidence.why)
     fault = unusable(evidence, settings)
@@ -140,7 +140,7 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
 
 
 def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
-    """The reason why the evidence's numbers cannot be true; empty: they can."""
+    """Returns the reason why the evidence's numbers cannot be true; empty if they can."""
     if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
         return "Prometheus has numbers that cannot be"
     # So that NaN does not pass either.

@@ -1,4 +1,4 @@
-"""The evidence about a release: numbers from Prometheus. Values only."""
+"""The evidence about a release: numbers measured by Prometheus. Values only."""
 
 import math
 from collections.abc import Iterable
@@ -7,19 +7,22 @@ from msgspec import Struct
 
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """The numbers of submissions that were decided in a window, and of those not permitted."""
+    """The number of submissions that were decided in a window, and the number of those refused."""
 
     submissions: float
     refused: float
 
     @property
     def share(self) -> float:
-        """The part of the submissions that was not permitted, from 0 to 1."""
+        """The part of the submissions that was refused, from 0 to 1."""
         return self.refused / self.submissions if self.submissions else 0.0
 
     @property
     def sound(self) -> bool:
-        """Whether the numbers can be counts; they may exceed the total a little, by extrapolation."""
+        """Whether the numbers can be counts: finite, not negative, and the refused at most the total.
+
+        The refused may exceed the total a little, by extrapolation.
+        """
         numbers = (self.submissions, self.refused)
         return all(math.isfinite(number) and number >= 0 for number in numbers) and (
             self.refused <= self.submissions * 1.01 + 1
@@ -32,19 +35,19 @@ class Evidence(Struct, frozen=True, kw_only=True):
     release: Shares
     baseline: Shares
     failovers: float
-    """Shards that left a region because of the region, in the window."""
+    """The number of shards that left a region in the window because of the region."""
     clock_offset_seconds: float
-    """How far Prometheus's clock is ahead of the gateway's; negative: behind."""
+    """The seconds by which Prometheus's clock is ahead of the gateway's; negative if it is behind."""
 
     @property
     def ratio(self) -> float:
-        """The release's share divided by the baseline's; infinite where the baseline's is zero."""
+        """The release's refused share divided by the baseline's; infinite if the baseline's is zero."""
         if self.release.share == 0:
             return 0.0
         return self.release.share / self.baseline.share if self.baseline.share else math.inf
 
     def numbers(self) -> dict[str, float]:
-        """The numbers as they are stored in the record of a step."""
+        """Returns the numbers as they are stored with a rollback's change of phase."""
         return {
             **_named("release", self.release),
             **_named("baseline", self.baseline),
@@ -54,7 +57,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class NoEvidence(Struct, frozen=True, kw_only=True):
-    """The error that there are no numbers: Prometheus does not answer, or has none."""
+    """The reason why there is no evidence: Prometheus does not answer, or has no numbers."""
 
     why: str
 

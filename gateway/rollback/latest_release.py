@@ -1,4 +1,4 @@
-"""Finds the release that an alert may be about: the newest change of the rules in force. Pure."""
+"""Finds the release that an alert may be about: the newest change of the policy in force. Pure."""
 
 from msgspec import Struct
 
@@ -7,25 +7,26 @@ from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release in force, as the gates see it. Times are in seconds since 1970."""
+    """A release in force, with the facts that the rollback decision needs. Times are in seconds since
+    1970."""
 
     kind: ReleaseKind
     name: str
-    """By which it is named for people, and in rollbacks: of a policy bundle its sequence."""
+    """The release's name for people and in rollbacks: the sequence number of a policy bundle."""
     revision: str
-    """By which its numbers are found in metrics."""
+    """The revision by which metrics name the release."""
     digest: str
     released_at: float
     canary: bool
-    """Whether it rules for some alone, beside its baseline; else the baseline is what ruled before."""
+    """Whether the release is in canary, beside its baseline; else the baseline is the release before it."""
     restored: bool
-    """Whether it rules since another one was taken back: then it is the last known good one."""
+    """Whether the release is in force because another was rolled back: the last known good one."""
     returns_to: str | None
-    """What would rule after its rollback, empty for what the gateway was started with; None: nothing."""
+    """The release that would be in force after its rollback, empty for that of the start; None: no such."""
 
 
 def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None:
-    """The bundle in canary or the active one, whichever has changed last; None: there is neither.
+    """Returns the policy bundle in canary or the active one, whichever changed last; None if neither exists.
 
     `may_return`: whether the gateway can decide without any bundle, by what it was started with.
     """

@@ -16,7 +16,7 @@ ANSWER_MAXIMUM_BYTES: Final = 65_536
 COUNTER: Final = "waypost_submission_decisions_total"
 REFUSED: Final = 'outcome!="permitted"'
 NOT_REFUSED_YET: Final = " or vector(0)"
-"""A counter that never counted has no series: of what else is there, so many were refused."""
+"""The PromQL suffix that gives 0 for a counter without a series, as one that never counted."""
 
 
 class _Sample(Struct, frozen=True):
@@ -34,7 +34,7 @@ class _Answer(Struct, frozen=True):
 
 
 class _Unclear(Exception):
-    """The error that Prometheus has answered something else than one number. The text says what."""
+    """Raised for an answer of Prometheus that is not one number. The text says what it was."""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -43,7 +43,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 def queries(
     release: LatestRelease, settings: RollbackSettings, *, now: float, after: bool
 ) -> Mapping[str, str]:
-    """The queries for the numbers of evidence, by name.
+    """Returns the PromQL queries for the numbers of evidence, by name.
 
     `after` its rollback the baseline is what decides now, and the release need not be there any more.
     """
@@ -65,7 +65,7 @@ def queries(
 
 
 class Prometheus:
-    """A client of the Prometheus of the settings. `async with` opens it; the server need not be up."""
+    """A client of the Prometheus in the settings. `async with` opens it; the server need not be up."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Prometheus:
             await self._client.aclose()
 
     async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence:
-        """Queries the evidence about a release; `after` its rollback."""
+        """Queries the evidence about a release; with `after`, for the time since its rollback."""
         asked = queries(release, self._settings, now=self._clock(), after=after)
         number, offset = dict[str, float](), 0.0
         try:

@@ -1,4 +1,4 @@
-"""Verifies, some minutes later, whether a rollback has helped. Pure."""
+"""Verifies, some minutes after a rollback, whether it has helped. Pure."""
 
 from gateway.core.rollback import Rollback, RollbackPhase
 from gateway.rollback.decision import unusable
@@ -12,7 +12,8 @@ def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> boo
 
 
 def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
-    """Verifies a rollback; returns its phase and the reason. The `baseline` is the release now in force."""
+    """Verifies a rollback; returns its new phase and the reason. The `baseline` is the release now in
+    force."""
     if isinstance(evidence, NoEvidence):
         return RollbackPhase.UNVERIFIED, evidence.why
     fault = unusable(evidence, settings)

@@ -17,7 +17,7 @@ from gateway.rollback_settings import RollbackSettings
 
 BODY_MAXIMUM_BYTES: Final = 262_144
 KIND_LABEL: Final = "rollback"
-"""The label by which an alert says which kind of release it is about."""
+"""The label by which an alert names the kind of release that it is about."""
 NAME_MAXIMUM: Final = 200
 TIMESTAMP_DIGITS: Final = 12
 
@@ -46,13 +46,13 @@ class SentBy(Struct, frozen=True, kw_only=True):
 
     authorization: str | None = None
     signature: str | None = None
-    """HMAC with SHA-256, as hexadecimal digits, of the timestamp, a colon and the body."""
+    """The HMAC with SHA-256 of the timestamp, a colon and the body, in hexadecimal digits."""
     timestamp: str | None = None
-    """Seconds since 1970."""
+    """The time of the signature, in seconds since 1970, as text."""
 
 
 def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
-    """Checks the bearer token; False: the signature must be checked instead, with the body.
+    """Returns whether the request has the right bearer token; False if its signature must be checked instead.
 
     Raises `Denied` where no alerts are taken at all, and `Unauthenticated` for a wrong token, or neither.
     """
@@ -69,7 +69,7 @@ def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
 
 
 def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, now: float) -> None:
-    """Raises `Unauthenticated` where the body is not signed with the key, `Denied` for an old signature."""
+    """Raises `Unauthenticated` if the body is not signed with the key, `Denied` for an old signature."""
     assert settings.alerts_key is not None
     timestamp = sent.timestamp or ""
     digest = hmac.new(settings.alerts_key.reveal().encode(), f"{timestamp}:".encode() + body, hashlib.sha256)
@@ -81,7 +81,7 @@ def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, no
 
 
 def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
-    """Parses the alerts of a notification. Raises `Malformed`, or `Invalid` with a JSON pointer each."""
+    """Parses the alerts in a notification's body. Raises `Malformed`, or `Invalid` with JSON pointers."""
     sent = parse_json(body, Notification)
     return [
         Alert(
