@@ -62,9 +62,11 @@ class StreamChecks:
             case Hello(status=status):
                 check_status(status, self._region)
                 self._greeted = True
+                # Another journal counts its events from 1 again.
                 self._last = self._cursor if status.incarnation == self._incarnation else 0
             case Beat(status=status):
                 check_status(status, self._region)
+                # A journal that knows less than it has sent was replaced under the stream.
                 if status.seq < self._seen:
                     raise _bad(f"event {self._seen} came, and {status.seq} is said to be the newest")
             case TaskChanged():
@@ -74,6 +76,7 @@ class StreamChecks:
             case AttemptEnded():
                 self._check_order(event.seq)
                 return _with_short_reason(event)
+            # Not journalled, so it has no place in the order.
             case LeaseAsked():
                 pass
         return event
@@ -100,16 +103,20 @@ def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAn
         raise _bad("the answers are not those to the creates of the batch")
     if [one.attempt for one in answers.tombstones] != list(batch.tombstones):
         raise _bad("the answers are not those to the tombstones of the batch")
+    # The gateway's own word for an answer that did not come.
     if any(one.outcome is CreateOutcome.UNKNOWN for one in answers.creates):
         raise _bad("no cluster answers a create with Unknown")
+    # Nearly all answers are short: they are not copied.
     if not any(len(one.detail) > REASON_CHARACTERS for one in answers.creates):
         return answers
     return structs.replace(answers, creates=tuple(_with_short_detail(one) for one in answers.creates))
 
 
 def _check_task(event: TaskChanged) -> None:
+    # Set by the gateway's store alone, where an attempt ended before its task.
     if event.phase is TaskPhase.STOPPED:
         raise _bad("no cluster reports a task as Stopped")
+    # A retry has a time, and no other phase has one.
     if (event.phase is TaskPhase.RETRYING) != (event.next_try_at is not None):
         raise _bad(
             f"task {event.task} is {event.phase}: its next try is said to begin at {event.next_try_at}"

@@ -1,4 +1,4 @@
-"""Reads the settings of a plug-in: a table of plain values, as the type that the plug-in declares."""
+"""Reads the settings of a plug-in from a table of plain values into the type that the plug-in declares."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +14,11 @@ S = TypeVar("S", bound=Struct)
 
 
 class NoSettings(Struct, frozen=True, kw_only=True):
-    """The settings of a plug-in that has none."""
+    """The settings type of a plug-in that has no settings."""
 
 
 def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
-    """The settings in `table`, as the type `declared`; text, as from a command line, stands for other values.
+    """Converts `table` to the settings type `declared`; text, as from a command line, is converted too.
 
     Raises `ValueError` for an unknown name and for a value that a setting cannot have; shows no value.
     """
@@ -40,9 +40,10 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
 
 
 def wrong_numbers(value: object, at: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """The paths of the numbers in the settings `value`, which is at `at`, that no setting can be.
+    """Yields the paths of numbers in the settings `value` that are negative or not finite.
 
-    Compared with infinity or what is no number, a time would never or always be over; none is negative.
+    The paths begin with `at`. Compared with infinity or what is no number, a time would never or always be
+    over; none is negative.
     """
     match value:
         case int() | float() if not (math.isfinite(value) and value >= 0):

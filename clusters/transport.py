@@ -185,6 +185,7 @@ class Transport:
         except TimeoutError:
             detail = f"no whole answer within {self._whole_seconds:g} s"
             raise ClusterError("Timeout", detail) from None
+        # Read as a refusal first: its body has the cluster's own reason.
         if not response.is_success:
             raise _refusal(response.status_code, body)
         with cluster_errors():
@@ -217,8 +218,10 @@ class Transport:
                                 yield decoder.decode(line)
                         partial.clear()
                     partial += tail
+                    # A line without an end would fill our memory.
                     if len(partial) > LINE_BYTES:
                         raise ClusterError("BadAnswer", f"a line over {LINE_BYTES} bytes")
+                # An orderly end comes after a whole line.
                 if partial:
                     raise ClusterError("BadAnswer", "the stream ended within a line")
             finally:
@@ -245,6 +248,7 @@ def _refusal(status: int, body: bytes) -> ClusterError:
         problem = msgspec.json.decode(body, type=_ProblemMembers)
     except (msgspec.DecodeError, RecursionError):
         problem = _ProblemMembers()
+    # Any other reason is not a cluster's: a proxy in between has answered.
     if problem.reason in STATUS:
         return ClusterError(problem.reason, problem.detail, retryable=problem.retryable)
     reason = REASONS.get(status, "BadAnswer")

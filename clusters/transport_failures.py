@@ -43,13 +43,16 @@ def _connection_error(error: BaseException) -> ClusterError:
     """
     causes = list(_causes(error))
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    # It was us who refused: no certificate of that cluster, or one that has expired.
     if isinstance(tls, ssl.SSLCertVerificationError):
         why = getattr(tls, "verify_message", "") or tls.strerror or str(tls)
         detail = f"the cluster's certificate is not accepted: {why.rstrip('.')}"
         return ClusterError("Forbidden", detail, retryable=False)
+    # The other side ended the handshake, or does not speak TLS.
     if tls is not None:
         return _tls_error(tls.reason or str(tls))
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno]
+    # The last one is the innermost: the system's own error, which says most.
     if system:
         return ClusterError("Unreachable", f"{_system_words(system[-1])}{_at_address(error)}")
     said = next(filter(None, map(str, causes)), "")
@@ -69,10 +72,12 @@ def _tls_error(reason: str) -> ClusterError:
     """Returns the error for a TLS failure named `reason` by OpenSSL, such as `TLSV1_ALERT_UNKNOWN_CA`."""
     _, alert, word = reason.partition("ALERT_")
     words = (word or reason).lower().replace("_", " ")
+    # An alert was sent by the other side, so it is the cluster that refused.
     if alert:
         what = "our certificate" if "CERTIFICATE" in word or word in CERTIFICATE_ALERTS else "TLS with us"
         detail = f"the cluster does not accept {what}: {words}"
         return ClusterError("Forbidden", detail, retryable=False)
+    # OpenSSL's name for bytes that are no TLS record.
     if reason == "WRONG_VERSION_NUMBER":
         return ClusterError("Unreachable", "what answers at this address does not speak TLS")
     return ClusterError("Unreachable", f"TLS failed: {words}")

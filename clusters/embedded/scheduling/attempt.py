@@ -84,6 +84,7 @@ class Attempt:
         self.unmet_needs = dict(self.graph.need_counts)
         for name in self.finished:
             self.unmet_needs.pop(name, None)
+        # No task waits for what an earlier epoch has finished.
         for name in self.finished:
             for dependent in self.dependents.get(name, ()):
                 if dependent in self.unmet_needs:

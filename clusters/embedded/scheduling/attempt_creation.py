@@ -111,6 +111,7 @@ class AttemptCreation:
         `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
         """
         identity = spec.attempt
+        # The gateway has ended the attempt before its create arrived: it must never start.
         if identity in self._retention.tombstones:
             return Refuse(reason="Tombstoned")
         known = self._attempts.by_id.get(identity)
@@ -119,6 +120,7 @@ class AttemptCreation:
             return Ignore()
         if reason := self._fencing.refusal(spec, now):
             return Refuse(reason=reason)
+        # An attempt of the journal that is resumed has its slot already.
         if known is None and self._attempts.held >= self._slots:
             return Refuse(reason="Full")
         if (mismatch := mismatch_of(identity.run)) is not None:
@@ -178,6 +180,7 @@ class AttemptCreation:
 
     def _graph(self, run: RunSpec) -> TaskGraph:
         graph = self._graphs.get(run.run)
+        # The run may have changed since, such as its priority: older attempts keep their graph.
         if graph is None or (graph.run is not run and graph.run != run):
             graph = self._graphs[run.run] = TaskGraph(run)
         return graph

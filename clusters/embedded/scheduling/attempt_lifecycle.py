@@ -61,6 +61,7 @@ class AttemptLifecycle:
 
         Ignores an answer that came too late.
         """
+        # The attempt was stopped, has failed or was put to sleep: nothing waits for the answer.
         if task not in attempt.evaluating:
             return
         attempt.evaluating.remove(task)
@@ -82,6 +83,7 @@ class AttemptLifecycle:
         while (entry := self.queue.first) is not None:
             attempt = self._attempts.by_id.get(entry.attempt)
             stale = attempt is None or entry.task not in attempt.queued
+            # A task that no longer waits leaves its entry in the queue, until that is the first.
             if attempt is None or stale or attempt.failure or not self._may_start_tasks(attempt, step):
                 self.queue.remove_first(attempt)
                 continue
@@ -89,6 +91,7 @@ class AttemptLifecycle:
             if not self._processors.has_room_for(task):
                 # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
                 return
+            # Further events of this key would delay those of all others: they share one stream.
             if self._reports.hold_back(attempt.run.fairness_key, step.now):
                 self.queue.hold_first()
                 continue
@@ -180,6 +183,7 @@ class AttemptLifecycle:
         """Ends an attempt as failed if its deadline has passed; returns whether it has."""
         if attempt.expires_at is None or step.now < attempt.expires_at:
             return False
+        # An attempt that has failed before its deadline keeps its first reason.
         if not attempt.failure:
             attempt.failure = DEADLINE_EXCEEDED
             self._withdraw_waiting_tasks(attempt)

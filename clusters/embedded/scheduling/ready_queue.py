@@ -59,6 +59,7 @@ class KeyQueue:
     def push(self, attempt: Attempt, task: str, order: int, now: float) -> None:
         run = attempt.run
         self.weight = run.fairness_weight
+        # A run that was idle joins at the present turn: it gets no turns for that time.
         turn = max(self.last_started_turn, self.next_turns.get(run.run, 0))
         self.next_turns[run.run] = turn + 1
         rank = -attempt.tasks[task].priority
@@ -125,6 +126,7 @@ class ReadyQueue:
         task = heapq.heappop(queue.heap).task
         if not queue.heap:
             heapq.heappop(self._turns)
+        # A stale entry was taken off the size when its task left the queue.
         if attempt is not None and task in attempt.queued:
             attempt.queued.remove(task)
             self.size -= 1
@@ -198,6 +200,7 @@ class Reports:
         if self._last_key not in (None, key):
             self._contended_until = now + CONTENDED_SECONDS
         self._last_key = key
+        # No gateway acknowledges anything: no task is held back, and nothing need be counted.
         if now >= self.patient_until:
             self._under_way.clear()
             self._counts.clear()

@@ -53,8 +53,10 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
     usage = defaultdict[tuple[str, int], int](int)
     for path, amount in _measured(root, ("workspaces", "scratch"), unit):
         parts = path.split("/")
+        # A shard's folder. du lists the folders above too, whose sums would count everything again.
         if len(parts) == 3 and parts[2].isdecimal():
             usage[parts[1], int(parts[2])] += amount
+    # Unlinked files are counted in bytes alone: they take no name.
     if unit != "files":
         for shard, amount in _held_open(root):
             usage[shard] += amount
@@ -77,6 +79,7 @@ def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[s
     )
     for line in done.stdout.split(b"\0"):
         amount, _, path = line.partition(b"\t")
+        # The output ends with a NUL byte, so the last piece is empty.
         if amount.isdigit():
             yield os.fsdecode(path), int(amount)
 
@@ -95,8 +98,10 @@ def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
         for descriptor in _listed(process / "fd"):
             try:
                 found, target = os.stat(descriptor), os.readlink(descriptor)
+            # Closed meanwhile.
             except OSError:
                 continue
+            # du has counted a file that has a name below the root.
             below = target.startswith(str(root)) and found.st_nlink
             if (
                 stat.S_ISREG(found.st_mode)
@@ -119,6 +124,7 @@ def _shard_of(process: Path, workspaces: bytes) -> tuple[str, int] | None:
     """Returns the (run, shard) whose workspace a process was started with; None for any other process."""
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
+    # The process has ended, or is another user's.
     except OSError:
         return None
     mark = b"WAYPOST_WORKSPACE=" + workspaces + b"/"

@@ -55,6 +55,7 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
     for statement in SCHEMA:
         db.execute(statement)
     for table, column, definition in ADDED_COLUMNS:
+        # SQLite has no `add column if not exists`.
         if column not in [row[1] for row in db.execute(f"pragma table_info({table})")]:
             db.execute(f"alter table {table} add column {column} {definition}")
     new_journal = "('incarnation', ?), ('seq', '0'), ('acknowledged', '0'), ('store', ''), ('era', '0')"
@@ -108,6 +109,7 @@ def _load_attempt(
         tries[task] = count
         if result is not None:
             finished[task] = _decode_result(result)
+        # The cluster ended during the pause before a retry.
         elif due:
             pauses[task] = due
     return Attempt(
@@ -127,6 +129,7 @@ def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> N
     for step in steps:
         _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)
+    # Kept apart from the events, which are deleted when acknowledged: no seq is used twice.
     if newest:
         db.execute("update meta set value = ? where name = 'seq'", (str(newest),))
     acknowledged = max((step.acknowledged for step in steps), default=0)
@@ -180,6 +183,7 @@ def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
         )
     for event in step.events:
         db.execute("insert into event values (?, ?)", (event.seq, _encode(event)))
+        # The end of the attempt becomes durable together with the event that reports it.
         if isinstance(event, AttemptEnded):
             ended = (event.seq, wall, event.reason, *_key(event.attempt))
             db.execute(
@@ -208,6 +212,7 @@ def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[Journall
     for (state,) in db.execute("select state from event where seq > ? order by seq limit ?", (after, limit)):
         events.append(_decode_event(state))
         size += len(state)
+        # The stream reads on after these: the rest is not lost.
         if size > EVENTS_BYTES:
             break
     return events

@@ -76,11 +76,13 @@ def _empty(root: int, stopped: Callable[[], bool]) -> list[OSError]:
         removed_any = False
         with os.scandir(root) as entries:
             for entry in entries:
+                # What could not be removed once is not tried again in this call.
                 if entry.name in errors or stopped():
                     continue
                 try:
                     _remove(root, entry.name, stopped)
                     removed_any = True
+                # Removed meanwhile, by a process that still runs.
                 except FileNotFoundError:
                     pass
                 except OSError as error:
@@ -96,9 +98,11 @@ def _remove(root: int, name: str, stopped: Callable[[], bool]) -> None:
     try:
         os.unlink(name, dir_fd=root)
         return
+    # A folder is emptied first, below.
     except IsADirectoryError:
         pass
     failure: OSError | None = None
+    # A process that still runs may add entries between the emptying and the removal.
     for _ in range(ROUNDS):
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=root)
@@ -124,10 +128,12 @@ def _move_up(folder: int, root: int, stopped: Callable[[], bool]) -> OSError | N
             if stopped():
                 break
             try:
+                # Moved up rather than entered: so no depth of folders exhausts stack or descriptors.
                 if entry.is_dir(follow_symlinks=False):
                     _rename(entry.name, uuid.uuid4().hex, folder, root)
                 else:
                     os.unlink(entry.name, dir_fd=folder)
+            # Removed meanwhile, as above.
             except FileNotFoundError:
                 pass
             except OSError as error:

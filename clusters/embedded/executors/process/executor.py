@@ -106,15 +106,18 @@ class ProcessExecutor:
                 # What it wrote since the last check may be as much as the disk holds.
                 if is_too_long(spec.log):
                     await finish_despite_cancellation(shorten_log(spec.log))
+            # No failure of the task: another attempt may run it.
             if guard is not None and guard.lease_expired:
                 return Outcome(succeeded=False, killed=True, reason="its lease has ended")
             # A guard that was killed itself has not reported: then its own exit code says what happened.
             if guard is not None and guard.exit_code is not None:
                 exit_code = guard.exit_code
+            # A command that failed may have written half of its output: that is not read.
             if exit_code == 0:
                 return read_output(output_file)
             killed_by = signal_name(-exit_code) if exit_code < 0 else ""
             reason = f"killed by {killed_by}" if killed_by else f"exit code {exit_code}"
+            # An exit code alone does not say that memory ran out.
             if spec.memory_bytes:
                 reason = memory_reason(spec, reason, log_begin)
             return Outcome(succeeded=False, reason=reason)

@@ -54,6 +54,7 @@ def reap_children(spared: Container[int] = ()) -> list[int]:
         alive, reaped_any = list[int](), False
         for pid in _listed_children():
             with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                # Tries run in sessions of their own; the code that started another child waits for it.
                 if pid not in spared and os.getsid(pid) != session:
                     reaped, _ = os.waitpid(pid, os.WNOHANG)
                     reaped_any = reaped_any or reaped > 0
@@ -118,6 +119,7 @@ def watch_groups(folder: str) -> int:
     for line in sys.stdin:
         group = int(line[1:])
         groups.add(group) if line[0] == "+" else groups.discard(group)
+    # Standard input has closed: the cluster is gone, and nobody else ends what it has started.
     for group in groups:
         signal_group(group)
     kill_all_below(folder)
@@ -153,6 +155,7 @@ class LeaseInput:
         """
         while (left := self._expires_at - time.monotonic()) > 0:
             ready, _, _ = select.select([0, pidfd], [], [], left)
+            # First: a command that ended at the last moment was not killed by its lease.
             if pidfd in ready:
                 return True
             if 0 in ready and not self._read_renewals():
@@ -162,6 +165,7 @@ class LeaseInput:
     def _read_renewals(self) -> bool:
         try:
             received = os.read(0, 4096)
+        # The cluster's process is gone, and has left reports unread.
         except ConnectionResetError:
             return False
         *lines, self._partial_line = (self._partial_line + received).split(b"\n")
@@ -205,6 +209,7 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
         )
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
+        # As a shell does. Nothing was reported, so this exit code counts as the command's.
         return 127
     _report(f"+{child.pid}")
     in_time = lease.wait_for_exit(os.pidfd_open(child.pid))
